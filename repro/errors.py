@@ -1,0 +1,52 @@
+"""The one exception a user is meant to read: it becomes a message and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user gave is wrong; nothing was trained or overwritten.
+
+    Args:
+        message: what is wrong, in one sentence.
+        file: the file it was read from, if any.
+        key: the dotted key inside that file, if any.
+        found: what stands there.
+        expected: what should stand there.
+    """
+
+    def __init__(self, message: str, *, file: object = None, key: str | None = None, found: object = None, expected: object = None):
+        self.file, self.key, self.found, self.expected = file, key, found, expected
+        parts = [message]
+        if file is not None:
+            parts.append(f"  file:     {file}")
+        if key is not None:
+            parts.append(f"  key:      {key}")
+        if found is not None:
+            parts.append(f"  found:    {found}")
+        if expected is not None:
+            parts.append(f"  expected: {expected}")
+        super().__init__("\n".join(parts))
+
+    def __reduce__(self):
+        # Ray and multiprocessing carry exceptions between processes; the message is already whole.
+        return (_rebuilt, (str(self),))
+
+
+def _rebuilt(text: str) -> UserError:
+    return UserError(text)
+
+
+def guarded(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+    """Wraps a command's `main` so that a UserError prints to stderr and returns exit code 2."""
+
+    def wrapped(argv: list[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return wrapped

@@ -1,0 +1,93 @@
+"""Model sizes: parameter counts, FLOPs, and the dense partner of a sparse run. Pure arithmetic, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dimensions of a Llama without biases and with an untied LM head.
+
+    Attributes:
+        d_model: width of the residual stream.
+        layers: number of blocks.
+        heads: attention heads; head_dim = d_model / heads, even (rotary embeddings need pairs).
+        mlp: inner width of the SwiGLU block.
+        vocab: rows of the embedding and of the LM head.
+    """
+
+    d_model: int
+    layers: int
+    heads: int
+    mlp: int
+    vocab: int
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "layers", "heads", "mlp", "vocab"):
+            if getattr(self, name) < 1:
+                raise UserError("dimension out of range", key=name, found=getattr(self, name), expected="at least 1")
+        if self.d_model % (2 * self.heads):
+            raise UserError("width doesn't divide into heads", key="d_model", found=f"{self.d_model} with {self.heads} heads",
+                            expected="a multiple of 2 * heads (an even head_dim)")
+
+    @property
+    def head_dim(self) -> int:
+        return self.d_model // self.heads
+
+    @property
+    def prunable(self) -> int:
+        """Weights of every linear layer, LM head included (paper, section 2)."""
+        block = 4 * self.d_model * self.d_model + 3 * self.d_model * self.mlp
+        return self.layers * block + self.d_model * self.vocab
+
+    @property
+    def total(self) -> int:
+        """All parameters: prunable, embedding and norms."""
+        return self.prunable + self.vocab * self.d_model + (2 * self.layers + 1) * self.d_model
+
+
+def effective_flops(weight_steps: int, tokens_per_step: int) -> float:
+    """6 * tokens a step * sum of N_t: training FLOPs if a masked weight cost nothing (paper, section 2)."""
+    return 6.0 * tokens_per_step * weight_steps
+
+
+def executed_flops(shape: Shape, tokens: int, sequence: int) -> float:
+    """FLOPs that dense hardware does: 6 * N_prunable * D plus causal attention scores, 6 * L * d * seq * D."""
+    return 6.0 * shape.prunable * tokens + 6.0 * shape.layers * shape.heads * shape.head_dim * sequence * tokens
+
+
+def partner(shape: Shape, target: float, *, count: str = "prunable", mlp_multiple: int = 8, tolerance: float = 1e-3) -> Shape:
+    """The dense model of about `target` parameters that a sparse run of `shape` is compared with.
+
+    Same layers, heads and vocabulary. The width is the multiple of 2 * heads whose mlp/d is nearest that of
+    `shape` among those that an mlp within 2.5 d and 6 d closes to `tolerance`; if none does, the closest.
+
+    Args:
+        target: wanted count, for example the realised N_avg of the sparse run.
+        count: "prunable" or "total", the count that is to match.
+        mlp_multiple: granularity of mlp; 8 at real sizes, 1 at tiny ones.
+
+    Raises:
+        UserError: no width within the bounds comes within `tolerance`.
+    """
+    wanted_ratio = shape.mlp / shape.d_model
+    step = 2 * shape.heads
+    found: list[tuple[float, float, Shape]] = []
+    for width in range(step, 4 * shape.d_model + 1, step):
+        base = replace(shape, d_model=width, mlp=mlp_multiple)
+        per_mlp = 3 * width * shape.layers
+        ideal = mlp_multiple + (target - getattr(base, count)) / per_mlp
+        mlp = mlp_multiple * round(ideal / mlp_multiple)
+        if not 2.5 <= mlp / width <= 6:
+            continue
+        candidate = replace(shape, d_model=width, mlp=mlp)
+        found.append((abs(getattr(candidate, count) / target - 1), abs(mlp / width - wanted_ratio), candidate))
+    close = [f for f in found if f[0] < tolerance]
+    if close:
+        return min(close, key=lambda f: f[1])[2]
+    best = min(found, default=None, key=lambda f: f[0])
+    raise UserError("no dense partner comes close enough", key="pairs", found=f"nearest is {best[0]:.2%} away" if best else "none in bounds",
+                    expected=f"{count} within {tolerance:.1%} of {target:,.0f}")

@@ -1,0 +1,269 @@
+"""RunSpec: everything that bears on the numbers of one run, and nothing else.
+
+A spec is frozen and strict. Its canonical form (sorted JSON of literals) has a fingerprint; labels and
+paths are left out of it, so the same spec on a laptop and on a cluster is one run. Where and how a run is
+executed (devices, workers, ZeRO stage, micro-batch) is `Resources`, which bears no identity.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from repro import ladder, strict
+from repro.errors import UserError
+from repro.schedule import PruningSchedule, Shape
+
+LABEL: dict[str, bool] = {"identity": False}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A Llama (RMSNorm, SwiGLU, RoPE, untied head). Field meanings: ladder.Shape; sequence is in tokens.
+
+    init: "fan_in" is the authors' (linears N(0, 1/fan_in), query a further 1/sqrt(head_dim) smaller with
+    attention scores not scaled, embedding N(0, 1)); "transformers" is N(0, .02^2) and scaled scores.
+    """
+
+    d_model: int
+    layers: int
+    heads: int
+    mlp: int
+    vocab: int
+    sequence: int
+    init: Literal["fan_in", "transformers"] = "fan_in"
+    norm_eps: float = 1e-5
+    rope_base: float = 10_000.0
+
+    def __post_init__(self) -> None:
+        if self.sequence < 2:
+            raise UserError("sequence too short", key="sequence", found=self.sequence, expected="at least 2 tokens")
+        _ = self.shape  # refuses impossible dimensions
+
+    @cached_property
+    def shape(self) -> ladder.Shape:
+        return ladder.Shape(self.d_model, self.layers, self.heads, self.mlp, self.vocab)
+
+
+@dataclass(frozen=True)
+class CorpusSpec:
+    """Which text, cut into tokens how.
+
+    source: "package" (text that the package `name` ships), "huggingface" (dataset id `name`), "files"
+    (`paths`, of which only the content bears identity; `name` labels it).
+    tokenizer: "bpe" trains a byte-level BPE of the model's vocabulary on the text; else a Hugging Face id.
+    packing: "concatenate" cuts one stream of documents; "documents" is the authors' way: each document cut
+    at sequence + 1 tokens, the rest dropped, whole documents packed, attention inside a document.
+    heldout_split: a split of the dataset; null holds out whole groups (services, documents) until
+    `heldout_fraction` of the text is reached.
+    max_documents: stop ingesting after so many; null takes all.
+    text_sha256: if given, the extracted text must have this hash.
+    """
+
+    source: Literal["package", "huggingface", "files"]
+    name: str
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_field: str = "text"
+    tokenizer: str = "bpe"
+    packing: Literal["concatenate", "documents"] = "concatenate"
+    heldout_split: str | None = None
+    heldout_fraction: float = 0.03
+    max_documents: int | None = None
+    text_sha256: str | None = None
+    unique_tokens: float | None = field(default=None, metadata=LABEL)
+    paths: tuple[str, ...] = field(default=(), metadata=LABEL)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.heldout_fraction < 0.5:
+            raise UserError("held-out share out of range", key="heldout_fraction", found=self.heldout_fraction, expected="0 < share < .5")
+        if self.source == "files" and not self.paths:
+            raise UserError("no files named", key="paths", expected="a list of files or globs")
+        if self.unique_tokens is not None and self.unique_tokens <= 0:
+            raise UserError("tokens out of range", key="unique_tokens", found=self.unique_tokens, expected="more than 0")
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """AdamW with linear warm-up and cosine decay over the run's own steps.
+
+    lr: peak. batch: sequences a step. warmup: share of T, int(warmup * T) steps from 0. final_lr: share of
+    the peak at step T. weight_decay is on all parameters, norms and embeddings too. clip: global gradient norm.
+    """
+
+    lr: float
+    batch: int
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    warmup: float = 0.01
+    final_lr: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, ok, expected in (
+            ("lr", self.lr > 0, "more than 0"),
+            ("batch", self.batch >= 1, "at least 1 sequence"),
+            ("beta1", 0 <= self.beta1 < 1, "0 <= beta1 < 1"),
+            ("beta2", 0 <= self.beta2 < 1, "0 <= beta2 < 1"),
+            ("weight_decay", self.weight_decay >= 0, "0 or more"),
+            ("clip", self.clip > 0, "more than 0"),
+            ("warmup", 0 <= self.warmup < 1, "0 <= share < 1"),
+            ("final_lr", 0 <= self.final_lr <= 1, "0 <= share <= 1"),
+        ):
+            if not ok:
+                raise UserError("value out of range", key=name, found=getattr(self, name), expected=expected)
+
+    def lr_at(self, step: int, total_steps: int) -> float:
+        """Learning rate of the update of `step` (0-based) in a run of `total_steps`."""
+        import math
+
+        warm = int(self.warmup * total_steps)
+        if step < warm:
+            return self.lr * step / warm
+        progress = (step - warm) / max(1, total_steps - warm)
+        return self.lr * (self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@dataclass(frozen=True)
+class PruningSpec:
+    """What is pruned, when (fractions of effective compute) and by which score.
+
+    sparsity: final share of the prunable weights removed. start, end: first and last event. interval: steps
+    between events. shape: see PruningSchedule. score: "magnitude" (the paper) or "random". distribution:
+    "global" (one threshold, the paper) or "uniform" (the same density in every tensor). keep: names of
+    linear layers that are never pruned ("lm_head"); the others then lose so much more that N_t is the same.
+    """
+
+    sparsity: float = 0.0
+    start: float = 0.25
+    end: float = 0.75
+    interval: int = 1
+    shape: Shape = "dense"
+    score: Literal["magnitude", "random"] = "magnitude"
+    distribution: Literal["global", "uniform"] = "global"
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvalSpec:
+    """Held-out evaluation: the same `blocks` blocks of `block_sequences` sequences for every run.
+
+    every: steps between evaluations during training, null for at the end only.
+    """
+
+    blocks: int = 64
+    block_sequences: int = 8
+    every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.blocks < 2 or self.block_sequences < 1:
+            raise UserError("too few held-out blocks", key="blocks", found=f"{self.blocks} of {self.block_sequences}", expected="at least 2 of 1")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run. `run_id`, `size` and `budget` are labels; everything else bears identity.
+
+    dense_steps: steps of the dense run of this family; a sparse run is given its compute.
+    repeat: whether the run may see text more than once.
+    """
+
+    run_id: str = field(metadata=LABEL)
+    size: str = field(metadata=LABEL)
+    budget: str = field(metadata=LABEL)
+    model: ModelSpec
+    corpus: CorpusSpec
+    optimizer: OptimizerSpec
+    pruning: PruningSpec
+    dense_steps: int
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    repeat: bool = False
+    evaluation: EvalSpec = EvalSpec()
+
+    def __post_init__(self) -> None:
+        _ = self.schedule  # refuses impossible windows
+
+    @cached_property
+    def schedule(self) -> PruningSchedule:
+        p = self.pruning
+        return PruningSchedule.resolve(sparsity=p.sparsity, dense_steps=self.dense_steps, start=p.start, end=p.end,
+                                       interval=p.interval, shape=p.shape)
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.optimizer.batch * self.model.sequence
+
+    @property
+    def tokens(self) -> int:
+        """D: tokens seen, in tokens."""
+        return self.tokens_per_step * self.schedule.total_steps
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical form."""
+        return hashlib.sha256(canonical(self).encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where a run is executed. Bears no identity.
+
+    device: "auto" is cuda where there is one. workers: data-parallel processes. micro_batch: sequences a
+    worker takes at once; null takes its whole share. compile: torch.compile, which needs a C++ compiler.
+    lanes: runs at once on this machine; null is one a core (CPU) or one a GPU. checkpoint_every: steps.
+    retries: how often a run whose worker died is tried again.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = 1
+    zero_stage: Literal[0, 1, 2, 3] = 1
+    micro_batch: int | None = None
+    compile: bool = False
+    lanes: int | None = None
+    checkpoint_every: int = 1000
+    retries: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UserError("value out of range", key=name, found=getattr(self, name), expected="at least 1")
+
+
+def canonical(spec: Any) -> str:
+    """Sorted, compact JSON of the fields that bear identity.
+
+    Raises:
+        TypeError: a value that has no unambiguous literal form.
+    """
+    return json.dumps(_literal(spec, type(spec).__name__), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _literal(value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _literal(getattr(value, f.name), f"{name}.{f.name}")
+                for f in dataclasses.fields(value) if f.metadata.get("identity", True)}
+    if isinstance(value, (list, tuple)):
+        return [_literal(v, name) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{name}: a {type(value).__name__} has no canonical form")
+
+
+def load(path: str | Path) -> RunSpec:
+    """A RunSpec from the spec.json that a run leaves behind, or from YAML of the same keys."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "spec.json"
+    return strict.build(RunSpec, strict.read_yaml(path), file=path)

@@ -1,0 +1,1 @@
+"""Many runs: declare, expand, price, execute."""
