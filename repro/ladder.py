@@ -38,10 +38,16 @@ class Shape:
         return self.d_model // self.heads
 
     @property
+    def linears(self) -> dict[str, int]:
+        """Weights of the linear layers, by name, over all blocks."""
+        square, wide = self.layers * self.d_model * self.d_model, self.layers * self.d_model * self.mlp
+        return {"q_proj": square, "k_proj": square, "v_proj": square, "o_proj": square,
+                "gate_proj": wide, "up_proj": wide, "down_proj": wide, "lm_head": self.d_model * self.vocab}
+
+    @property
     def prunable(self) -> int:
         """Weights of every linear layer, LM head included (paper, section 2)."""
-        block = 4 * self.d_model * self.d_model + 3 * self.d_model * self.mlp
-        return self.layers * block + self.d_model * self.vocab
+        return sum(self.linears.values())
 
     @property
     def total(self) -> int:

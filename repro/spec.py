@@ -266,4 +266,6 @@ def load(path: str | Path) -> RunSpec:
     path = Path(path)
     if path.is_dir():
         path = path / "spec.json"
-    return strict.build(RunSpec, strict.read_yaml(path), file=path)
+    data = strict.read_yaml(path)
+    data.pop("fingerprint", None)  # a run's folder keeps it beside the spec; it is computed anew
+    return strict.build(RunSpec, data, file=path)

@@ -61,7 +61,7 @@ def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
     """An instance of dataclass `cls` from a mapping.
 
     Args:
-        cls: a dataclass; nested dataclasses, Optional, Literal, tuple[X, ...] and dict[str, X] are followed.
+        cls: a dataclass; nested dataclasses, Optional, Literal, tuple[X, ...], dict[str, X] and dict[float, X] are followed.
         data: the mapping, as YAML or JSON gave it.
         file, key: where the mapping stands, for error messages.
 
@@ -116,7 +116,8 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise wrong()
-        return {str(k): _convert(args[1], v, file, f"{key}.{k}") for k, v in value.items()}
+        return {str(k) if args[0] is str else _convert(args[0], k, file, f"{key}.{k}"): _convert(args[1], v, file, f"{key}.{k}")
+                for k, v in value.items()}
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, file=file, key=key)
     if hint is bool:

@@ -1,0 +1,66 @@
+# The roof: every way in. `make help` lists the targets.
+PYTHON  ?= python3
+SWEEP   ?= sweeps/laptop.yaml
+NAME     = $(basename $(notdir $(SWEEP)))
+RESULTS ?= results/$(NAME)
+PY      := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce quick plan expand sweep report figures claims test test-full check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  Variables: SWEEP=$(SWEEP) RESULTS=$(RESULTS) PYTHON=$(PYTHON); RAY_ADDRESS joins a cluster."
+
+setup: .venv/.done ## make .venv from requirements.lock (the other targets do it when needed)
+
+.venv/.done: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	  || { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V). Say make PYTHON=python3.11 ..."; exit 2; }
+	@echo "setting up .venv (a few minutes, once)"
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location -r requirements.lock
+	@touch $@
+
+reproduce: sweep report ## train the sweep, fit the laws, draw the figures, write the report
+	@echo "report: $(RESULTS)/report.html"
+
+quick: ## the same with a dozen tiny runs, in about a minute
+	@$(MAKE) --no-print-directory reproduce SWEEP=sweeps/quick.yaml
+
+plan: setup ## price the sweep: tokens and FLOPs by study
+	@$(PY) -m sweeps plan $(SWEEP)
+
+expand: setup ## list the sweep's runs
+	@$(PY) -m sweeps expand $(SWEEP)
+
+sweep: setup ## train the runs of SWEEP that are not done
+	@$(PY) -m sweeps run $(SWEEP)
+
+report: setup ## claims, figures and report.html from the tables in RESULTS alone
+	@$(PY) -m analysis report $(RESULTS)
+
+figures: setup ## redraw the figures from the tables in RESULTS alone
+	@$(PY) -m analysis figures $(RESULTS)
+
+claims: setup ## judge the paper's claims from the tables in RESULTS alone
+	@$(PY) -m analysis claims $(RESULTS)
+
+test: setup ## the tests, with real Ray and real DeepSpeed inside
+	@$(PY) -m pytest -m "not full"
+
+test-full: setup ## the tests with their long counts
+	@$(PY) -m pytest
+
+check: setup ## lint and types
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+format: setup ## sort imports and mend what the linter can
+	@$(PY) -m ruff check --fix .
+
+bench: setup ## tokens a second a lane and where a step's time goes
+	@$(PY) -m bench.laptop
+
+clean: ## remove .venv and caches; data/ and results/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache

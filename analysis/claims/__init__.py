@@ -1,0 +1,32 @@
+"""The paper's claims, each with a rule that was written before its numbers were seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from analysis.claims import law, pairs, schedule
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.evidence import Evidence
+
+__all__ = ["Detail", "Outcome", "Verdict", "as_json", "judge"]
+
+
+def judge(evidence: Evidence) -> tuple[Verdict, ...]:
+    """Every claim that this version judges: (a), (b) and (c)."""
+    return tuple(judged.judge(evidence) for judged in (schedule, law, pairs))
+
+
+def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
+    """Verdicts as plain JSON: what isn't a finite number is null."""
+    return [_plain(dataclasses.asdict(verdict)) for verdict in verdicts]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value

@@ -1,0 +1,157 @@
+"""Claim (b): one law in the average parameter count fits sparse and dense runs together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from analysis.claims.schedule import SPARSITIES, schedule_name
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Comparison, Errors, Setting
+from analysis.data import Runs
+from analysis.evidence import Evidence
+from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL, Law
+from analysis.noise import Noise
+
+PAPER_ERROR = 0.016  # nats, mean over the paper's 30 runs
+SAME_COUNT = 0.05  # spread of log N_avg up to which runs of the iso-average study count as equal
+
+STATEMENT = "L = E + A/N_avg^α + B/D^β fits sparse and dense runs together."
+PAPER = "mean |predicted − actual| .016 nats over 30 runs; .007 at 0%, .03 at 60% sparsity"
+RULE = f"""
+All laws are fitted to the same runs with the same solver (Huber 1e-3 on log residuals, summed). Two things are asked of the
+law in N_avg. In sample, on the law set: its mean |predicted − actual| is at most the paper's {PAPER_ERROR} nats. Held out,
+which is the unification itself: fitted on dense runs alone, where all counts are one number and the laws one fit, its mean
+|error| on the sparse runs at 25/50/25 is less than that of the same fit read with final N, and than with dense N (paired by
+run and by resample). Intervals are 95%, by parametric bootstrap with the seeds' noise. Reproduced: the sweep holds the four
+sparsities, at least three sizes and two budgets, the upper bound of the first is at most {PAPER_ERROR} and the lower bounds
+of both differences of the second are over 0. Not reproduced: the lower bound of the first is over {PAPER_ERROR}, or either
+difference is under 0 with its upper bound. Otherwise inconclusive. The law in effective N has a parameter more, w, which
+dense runs can't identify and which is therefore taken from the law set: it is shown beside the others and has no part in
+the verdict.
+""".strip().replace("\n", " ")
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (b)."""
+    comparison, noise = evidence.comparison, evidence.noise
+    in_sample, held_out = comparison.settings[IN_SAMPLE], comparison.settings[DENSE_TO_SPARSE]
+    law_set = evidence.tables.law_set
+    measured: float | None = None
+    interval: tuple[float, float] | None = None
+    outcome: Outcome = "inconclusive"
+    if in_sample.reason:
+        because = f"no fit on the law set: {in_sample.reason}"
+    else:
+        error = in_sample.errors[N_AVG.name].mean_abs()
+        measured = error.value
+        if error.low is None or error.high is None:
+            because = "no configuration was run with several seeds, so an error has no interval"
+        else:
+            interval = (error.low, error.high)
+            outcome, because = _decide(interval, held_out, law_set)
+    details = [d for d in (_laws(comparison), *(_errors(s, noise) for s in comparison.settings.values()), _iso_average(evidence)) if d.rows]
+    return Verdict(
+        claim="b", statement=STATEMENT, quantity="mean |predicted − actual| of the N_avg law on the law set, nats",
+        measured=measured, interval=interval, paper=PAPER, rule=RULE, verdict=outcome, because=because,
+        notes=tuple(_notes(evidence)), details=tuple(details),
+    )  # fmt: skip
+
+
+def _decide(interval: tuple[float, float], held_out: Setting, law_set: Runs) -> tuple[Outcome, str]:
+    low, high = interval
+    if low > PAPER_ERROR:
+        return "not reproduced", f"the error in sample is over {PAPER_ERROR}"
+    if held_out.reason:
+        return "inconclusive", f"dense runs can't be made to predict sparse ones: {held_out.reason}"
+    margins = {law.name: held_out.errors[law.name].worse_than(held_out.errors[N_AVG.name]) for law in (N_FINAL, N_DENSE)}
+    beaten_by = [name for name, m in margins.items() if m.high is not None and m.high < 0]
+    tied_with = [name for name, m in margins.items() if m.low is not None and m.low <= 0]
+    if beaten_by:
+        return "not reproduced", f"fitted on dense runs, {' and '.join(beaten_by)} predicts sparse runs better than N_avg"
+    if tied_with:
+        return "inconclusive", f"fitted on dense runs, N_avg is not shown to predict sparse runs better than {' and '.join(tied_with)}"
+    if high > PAPER_ERROR:
+        return "inconclusive", f"N_avg predicts sparse runs best, but the error in sample may be over {PAPER_ERROR}"
+    sparsities = set(np.round(law_set["sparsity"], 6))
+    sizes, budgets = len(set(law_set["N_prunable"])), len(set(law_set["budget"]))
+    if not sparsities >= set(SPARSITIES) or sizes < 3 or budgets < 2:
+        return "inconclusive", "both parts hold, but the sweep doesn't hold the paper's law set"
+    return "reproduced", f"the error in sample is at most {PAPER_ERROR}, and fitted on dense runs N_avg predicts sparse runs best"
+
+
+def _notes(evidence: Evidence) -> list[str]:
+    tables, comparison, noise = evidence.tables, evidence.comparison, evidence.noise
+    law_set, notes = tables.law_set, []
+    if noise.overall is not None:
+        notes.append(f"Seeds' σ is {noise.overall.sd:.4f} nats ({noise.overall.low:.4f} to {noise.overall.high:.4f}, "
+                     f"{noise.overall.dof} degrees of freedom, {noise.overall.groups} configurations).")  # fmt: skip
+    if len(law_set):
+        notes.append(f"Losses of the law set run from {law_set['loss'].min():.3f} to {law_set['loss'].max():.3f} nats over {len(law_set)} runs.")
+        span = law_set["N_prunable"].max() / law_set["N_prunable"].min()
+        budget = law_set["dense_tokens"] / law_set["N_prunable"]
+        if span < 10 or budget.max() / budget.min() < 2:
+            notes.append(f"Sizes span {span:.1f}x and tokens per parameter {budget.max() / budget.min():.1f}x; "
+                         "under 10x and 2x the parameters of a law are poorly identified.")  # fmt: skip
+    for where, fits in (("the law set", list(comparison.law_fits.values())), ("dense runs", [comparison.dense_fit])):
+        notes += [f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not identified."
+                  for f in fits if f is not None and f.bounds_hit]  # fmt: skip
+    return notes
+
+
+def _laws(comparison: Comparison) -> Detail:
+    fits = [("law set", f) for f in comparison.law_fits.values()]
+    if comparison.dense_fit is not None:
+        fits.append(("dense runs", comparison.dense_fit))
+    rows = [{"law": _law_name(LAWS[f.law]) if where == "law set" else "any count", "fitted on": where, "runs": f.n_rows,
+             **{name: f.parameters.get(name) for name in ("E", "A", "alpha", "B", "beta", "w")}, "objective": f.objective,
+             "status": f.status, "starts agreeing": f"{f.starts_agreeing} of {f.starts}"} for where, f in fits]  # fmt: skip
+    return Detail("Fitted laws (A and B for N and D in single parameters and tokens)", tuple(rows))
+
+
+def _errors(setting: Setting, noise: Noise) -> Detail:
+    """One row a law: mean |error| with its interval, by sparsity, and how much worse than N_avg."""
+    rows = []
+    for errors in setting.errors.values():
+        overall, margin = errors.mean_abs(), errors.worse_than(setting.errors[N_AVG.name])
+        row: dict[str, Any] = {"law": _law_name(LAWS[errors.law]), "runs": len(errors.runs), "mean |error|": overall.value,
+                               "low": overall.low, "high": overall.high}  # fmt: skip
+        row |= {f"at {s:.0%}": value for s, value in by_sparsity(errors).items()}
+        row |= {"more than N_avg": margin.value, "its low": margin.low, "its high": margin.high}
+        row |= {"seeds' σ": noise.overall.sd if noise.overall else None, "share of range": overall.value / float(np.ptp(errors.runs["loss"]))}
+        rows.append(row)
+    return Detail(f"Mean |predicted − actual|, nats: {setting.title} ({setting.fitted_runs} runs fitted)", tuple(rows))
+
+
+def by_sparsity(errors: Errors) -> dict[float, float]:
+    """Mean |error| in nats of the runs of each sparsity."""
+    sparsity = np.round(errors.runs["sparsity"], 6)
+    return {float(s): errors.mean_abs(sparsity == s).value for s in np.unique(sparsity)}
+
+
+def _iso_average(evidence: Evidence) -> Detail:
+    """Runs of equal N_avg and D, of which any law in N_avg says that they end at one loss."""
+    runs = evidence.tables.selected(lambda r: r.serves("iso_average"))
+    sd = evidence.noise.overall
+    rows = []
+    for key in sorted({(r["dense_tokens"], r["size"], r["budget"], r["seed"]) for r in runs.rows()}):
+        own = np.array([(r["dense_tokens"], r["size"], r["budget"], r["seed"]) == key for r in runs.rows()])
+        family = runs.where(own)
+        if len(family) < 2 or np.ptp(np.log(family["N_avg"])) > SAME_COUNT:
+            continue
+        spread = float(np.ptp(family["loss"]))
+        chance = None if sd is None else float(stats.studentized_range.sf(spread / sd.sd, len(family), sd.dof))
+        for run in sorted(family.rows(), key=lambda r: r["sparsity"]):
+            rows.append({
+                "family": f"{run['size']} {run['budget']} seed {run['seed']:.0f}", "sparsity": run["sparsity"],
+                "schedule": schedule_name(run["start"], run["end"]) if run["sparsity"] else "dense",
+                "N_avg": run["N_avg"], "N_final": run["N_final"], "D": run["D"], "loss": run["loss"],
+                "above the least": run["loss"] - float(family["loss"].min()), "p of such a spread by luck": chance,
+            })  # fmt: skip
+    return Detail("Iso-average study: equal N_avg and D, different sparsity and timing; loss in nats", tuple(rows))
+
+
+def _law_name(law: Law) -> str:
+    return law.label.strip("()")

@@ -1,0 +1,90 @@
+"""Claim (c): a sparse run ends at the loss of the dense run with the same average count and tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.schedule import SPARSITIES
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.compare import INTERVAL
+from analysis.evidence import Evidence
+from analysis.pairs import PairResult
+
+LOW, HIGH = 0.9, 1.1
+
+STATEMENT = "A sparse run ends at the loss of the dense run with the same average parameter count and tokens."
+PAPER = "equal losses at ~1B: sparse less dense −.006, −.024, −.027, −.009 nats at 20, 40, 60, 80% (one run each)"
+RULE = f"""
+For each sparse run with a dense partner of equal prunable N_avg, tokens, steps, batch, budget and seed, N_eff is the dense size
+of equal loss: the partner's own loss gives the level, the law fitted on all dense runs only the slope in N there. Intervals
+hold the seeds' noise of a pair's difference (Student's t) and that of the dense law (parametric bootstrap), and are
+simultaneous at 95% over the pairs (Bonferroni). Reproduced: the four sparsities are there and every pair's interval of
+N_eff/N_avg lies inside [{LOW}, {HIGH}]. Not reproduced: any pair's interval lies wholly outside. Otherwise inconclusive. The
+pooled ratio is the geometric mean over pairs, with its own 95% interval; since gains at one sparsity can cancel losses at another,
+it has no part in the verdict. Partners matched on all parameters (embeddings and norms counted) stand beside, in nats.
+""".strip().replace("\n", " ")
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (c)."""
+    results = [r for r in evidence.pairs if r.pair.match == "prunable"]
+    measured, interval = pooled(results)
+    outcome, because = _decide(results, evidence.comparison.dense_reason)
+    notes = []
+    if results:
+        closest = max(abs(r.pair.n_partner / r.pair.n_avg - 1) for r in results)
+        notes.append(f"Partners' prunable counts are within {closest:.2%} of the sparse runs' N_avg.")
+        seeds = [r.pair.seeds for r in results]
+        notes.append(f"{len(results)} pairs with {min(seeds)} to {max(seeds)} seeds each.")
+    if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
+        notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
+    return Verdict(
+        claim="c", statement=STATEMENT, quantity="N_eff/N_avg, geometric mean over pairs", measured=measured, interval=interval,
+        paper=PAPER, rule=RULE, verdict=outcome, because=because, notes=tuple(notes),
+        details=(Detail("Pairs; losses in nats", tuple(_row(r) for r in evidence.pairs)),) if evidence.pairs else (),
+    )  # fmt: skip
+
+
+def pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float] | None]:
+    """Geometric mean of N_eff/N_avg over pairs, and its 95% interval where every pair has draws."""
+    ratios = [r.ratio.value for r in results if r.ratio is not None]
+    if not ratios:
+        return None, None
+    value = float(np.exp(np.mean(np.log(ratios))))
+    draws = [r.ratio_draws for r in results if r.ratio_draws is not None]
+    if len(draws) < len(ratios):
+        return value, None
+    low, high = np.quantile(np.exp(np.mean(np.log(draws), axis=0)), INTERVAL)
+    return value, (float(low), float(high))
+
+
+def _decide(results: list[PairResult], no_slope: str | None) -> tuple[Outcome, str]:
+    if not results:
+        return "inconclusive", "the sweep holds no sparse run with a dense partner of equal N_avg, tokens and seed"
+    if no_slope:
+        return "inconclusive", f"no dense law to turn nats into sizes: {no_slope}"
+    bounds = [(r.pair, r.ratio.low, r.ratio.high) for r in results if r.ratio and r.ratio.low is not None and r.ratio.high is not None]
+    if not bounds:
+        return "inconclusive", "no configuration was run with several seeds, so a ratio has no interval"
+    outside = [pair.name for pair, low, high in bounds if high < LOW or low > HIGH]
+    inside = [pair.name for pair, low, high in bounds if low >= LOW and high <= HIGH]
+    if outside:
+        return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}"
+    if len(inside) < len(results):
+        return "inconclusive", f"{len(inside)} of {len(results)} pairs lie inside [{LOW}, {HIGH}], none wholly outside"
+    if not {round(r.pair.sparsity, 6) for r in results} >= set(SPARSITIES):
+        return "inconclusive", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}], but not all four sparsities are there"
+    return "reproduced", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}]"
+
+
+def _row(result: PairResult) -> dict[str, Any]:
+    pair, ratio = result.pair, result.ratio
+    return {
+        "pair": pair.name, "matched on": "prunable N_avg" if pair.match == "prunable" else "all parameters", "seeds": pair.seeds,
+        "N_avg": pair.n_avg, "N of partner": pair.n_partner, "loss sparse": float(pair.sparse["loss"].mean()),
+        "loss dense": float(pair.partner["loss"].mean()), "difference": result.difference.value, "low": result.difference.low,
+        "high": result.difference.high, "N_eff/N_avg": ratio.value if ratio else None, "its low": ratio.low if ratio else None,
+        "its high": ratio.high if ratio else None,
+    }  # fmt: skip

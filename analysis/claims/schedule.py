@@ -1,0 +1,183 @@
+"""Claim (a): one schedule, dense 25 / prune 50 / recover 25, is the best or near it everywhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Runs
+from analysis.evidence import Evidence
+from analysis.laws import Array
+from analysis.noise import Spread
+
+MARGIN = 0.01  # nats
+TOP = 3
+SCHEDULES = 10
+SPARSITIES = (0.2, 0.4, 0.6, 0.8)
+ERROR_RATE = 0.05  # of each one-sided bound, over all cells together
+
+STATEMENT = "Dense for 25%, pruning for 50% and recovering for 25% of compute is the best schedule or within .01 of it."
+PAPER = "within .01 nats of the best at every sparsity and budget"
+RULE = f"""
+The regret of a cell (size, budget, sparsity) is the loss of 25/50/25 less that of the cell's best schedule. Rivals are
+picked at seed 0 (the cell's top {TOP}, 25/50/25 itself aside) and compared on fresh seeds only, paired by seed, so that
+luck which made them rivals is not counted. A rival without fresh seeds enters the upper bound with its difference at seed
+0. Where no rival has fresh seeds, all other schedules of the cell are compared at seed 0 (Hsu's multiple comparison with the
+best, with Bonferroni's quantile). The standard error comes from the seeds' paired noise, quantiles from Student's t. Each
+bound is one-sided at {ERROR_RATE:.0%} over all cells (Bonferroni); the lower one also over the cell's rivals, while the upper
+one, a maximum over rivals, needs no correction for them. Reproduced: the sweep holds all four sparsities, two budgets and
+ten schedules in each cell, and every upper bound is under {MARGIN} nats. Not reproduced: any lower bound is over it.
+Otherwise inconclusive.
+""".strip().replace("\n", " ")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the grid, judged.
+
+    Attributes:
+        regret: nats, at least 0. low, high: its bounds, None where the noise is unknown.
+        reach: worst less best loss of the cell at seed 0, nats.
+        fresh: rivals among the top that have fresh seeds. rivals: how many there are.
+    """
+
+    size: str
+    budget: str
+    sparsity: float
+    schedules: int
+    best: str
+    regret: float
+    low: float | None
+    high: float | None
+    reach: float
+    fresh: int
+    rivals: int
+    source: Literal["fresh seeds", "seed 0"]
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.low is None or self.high is None:
+            return "inconclusive"
+        return "reproduced" if self.high < MARGIN else "not reproduced" if self.low > MARGIN else "inconclusive"
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "size": self.size, "budget": self.budget, "sparsity": self.sparsity, "schedules": self.schedules,
+            "best at seed 0": self.best, "regret": self.regret, "low": self.low, "high": self.high,
+            "share of range": self.regret / self.reach if self.reach > 0 else None, "range": self.reach,
+            "measured on": self.source, "rivals with fresh seeds": f"{self.fresh} of {self.rivals}", "verdict": self.outcome,
+        }  # fmt: skip
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (a)."""
+    cells, skipped = judge_cells(evidence)
+    notes = [f"{reason}" for reason in skipped]
+    if not cells:
+        return _verdict(None, None, "inconclusive", "no cell holds 25/50/25 and a rival", notes, [])
+    regret = max(c.regret for c in cells)
+    lows, highs = [c.low for c in cells if c.low is not None], [c.high for c in cells if c.high is not None]
+    interval = (max(lows), max(highs)) if lows and highs else None
+    sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
+    whole = sparsities >= set(SPARSITIES) and len(budgets) >= 2 and all(c.schedules >= SCHEDULES for c in cells)
+    refuting = [c for c in cells if c.outcome == "not reproduced"]
+    within = [c for c in cells if c.outcome == "reproduced"]
+    outcome: Outcome = "inconclusive"
+    if interval is None:
+        because = "no configuration was run with several seeds, so a regret has no interval"
+    elif refuting:
+        outcome, because = "not reproduced", f"in {len(refuting)} of {len(cells)} cells another schedule is better by over {MARGIN}"
+    elif len(within) < len(cells):
+        because = f"the regret is shown to be under {MARGIN} in {len(within)} of {len(cells)} cells and over it in none"
+    elif not whole:
+        because = f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid"
+    else:
+        outcome, because = "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
+    fresh = sum(c.source == "fresh seeds" for c in cells)
+    notes.append(f"{fresh} of {len(cells)} cells are measured on fresh seeds, the others at seed 0.")
+    if evidence.noise.paired is not None:
+        sd = evidence.noise.paired
+        notes.append(f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom).")
+    return _verdict(regret, interval, outcome, because, notes, cells)
+
+
+def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
+    """Every cell that holds 25/50/25 and a rival, and why the others were left out."""
+    grid = evidence.tables.grid
+    members = defaultdict(list)
+    for i, row in enumerate(grid.rows()):
+        members[row["dense_tokens"], row["size"], row["budget"], float(row["sparsity"])].append(i)
+    chosen, skipped = [], []
+    for (_, size, budget, sparsity), rows in sorted(members.items(), key=lambda item: item[0]):
+        cell = grid.where(np.array(rows))
+        if not cell.at_paper_schedule.any() or len(cell) < 2:
+            skipped.append(f"{size} {budget} at {sparsity:.0%}: no 25/50/25 with a rival among its {len(cell)} runs.")
+        else:
+            chosen.append(cell)
+    return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
+
+
+def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
+    spread = evidence.noise.paired
+    home = int(np.flatnonzero(cell.at_paper_schedule)[0])
+    order = [int(i) for i in np.argsort(cell["loss"])]
+    others = [i for i in order if i != home]
+    top = [i for i in order[:TOP] if i != home]
+    by_seed = _losses_by_seed(evidence.tables.runs)
+    configurations = cell.configurations
+    fresh = {i: d for i in top if len(d := _fresh_differences(by_seed[configurations[home]], by_seed[configurations[i]]))}
+    at_zero = cell["loss"][home] - cell["loss"]
+    if fresh:
+        means, counts = np.array([d.mean() for d in fresh.values()]), np.array([len(d) for d in fresh.values()])
+        stale = [at_zero[i] for i in top if i not in fresh]
+        low, high = _bounds(means, counts, np.append(means, stale), np.append(counts, np.ones(len(stale))), spread, cells)
+    else:
+        means, once = at_zero[others], np.ones(len(others))
+        low, high = _bounds(means, once, means, once, spread, cells)
+    best = cell.where(np.array([order[0]]))
+    return Cell(
+        size=str(cell["size"][0]), budget=str(cell["budget"][0]), sparsity=float(cell["sparsity"][0]), schedules=len(cell),
+        best=schedule_name(float(best["start"][0]), float(best["end"][0])), regret=max(0.0, float(means.max())), low=low, high=high,
+        reach=float(np.ptp(cell["loss"])), fresh=len(fresh), rivals=len(top), source="fresh seeds" if fresh else "seed 0",
+    )  # fmt: skip
+
+
+def _bounds(lower: Array, lower_seeds: Array, upper: Array, upper_seeds: Array, spread: Spread | None,
+            cells: int) -> tuple[float | None, float | None]:  # fmt: skip
+    """One-sided bounds of a cell's regret from mean differences and the number of seeds behind each."""
+    if spread is None:
+        return None, None
+    level = ERROR_RATE / cells
+    low = np.max(lower - spread.quantile(level / len(lower)) * spread.sd / np.sqrt(lower_seeds))
+    high = np.max(upper + spread.quantile(level) * spread.sd / np.sqrt(upper_seeds))
+    return max(0.0, float(low)), max(0.0, float(high))
+
+
+def _losses_by_seed(runs: Runs) -> dict[tuple[Any, ...], dict[int, float]]:
+    losses: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)
+    for configuration, seed, loss in zip(runs.configurations, runs["seed"], runs["loss"], strict=True):
+        losses[configuration][int(seed)] = float(loss)
+    return losses
+
+
+def _fresh_differences(home: dict[int, float], rival: dict[int, float]) -> Array:
+    """Loss of 25/50/25 less that of a rival at every seed over 0 that both have."""
+    return np.array([home[seed] - rival[seed] for seed in sorted(home.keys() & rival.keys()) if seed > 0])
+
+
+def schedule_name(start: float, end: float) -> str:
+    """dense / pruning / recovery shares of compute, in percent."""
+    return f"{start:.0%}/{end - start:.0%}/{1 - end:.0%}".replace("%", "")
+
+
+def _verdict(regret: float | None, interval: tuple[float, float] | None, outcome: Outcome, because: str, notes: list[str],
+             cells: list[Cell]) -> Verdict:  # fmt: skip
+    return Verdict(
+        claim="a", statement=STATEMENT, quantity="largest regret of 25/50/25 over the cells, nats", measured=regret,
+        interval=interval, paper=PAPER, rule=RULE, verdict=outcome, because=because, notes=tuple(notes),
+        details=(Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),) if cells else (),
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""The laws on the same runs: fitted on one set, judged on another, with intervals from the seeds' noise.
+
+The bootstrap is parametric, since a sweep has fewer than 12 clusters of runs: each resample adds noise of the seeds'
+standard deviation to every loss, refits, and predicts again. A run has the same noise in every law and setting, so
+that differences between laws are paired. Added noise makes errors larger on average, so an interval is the spread
+of the resampled errors around their own mean, laid around the measured error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from analysis.data import Mask, Runs, Tables
+from analysis.fit import FitResult, fit, obstacle, refit
+from analysis.laws import LAWS, N_AVG, N_EFFECTIVE, Array, Columns
+from analysis.noise import Spread
+
+RESAMPLES = 1000
+INTERVAL = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number and its 95% interval; the bounds are None where the seeds' noise is unknown."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def around(cls, value: float, draws: Array | None, *, least: float = -np.inf) -> Measure:
+        """The spread of `draws` around their mean, laid around `value` and cut at `least`."""
+        if draws is None:
+            return cls(value)
+        low, high = value + np.quantile(draws, INTERVAL) - draws.mean()
+        return cls(value, float(max(least, low)), float(max(least, high)))
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Predicted minus actual loss of one law on one set of runs.
+
+    Attributes:
+        law: name in the registry.
+        runs: the runs it is judged on, (n,).
+        predicted: nats a token, (n,).
+        draws: resampled predicted minus resampled actual, (R, n); None where the seeds' noise is unknown.
+    """
+
+    law: str
+    runs: Runs
+    predicted: Array
+    draws: Array | None
+
+    @cached_property
+    def residual(self) -> Array:
+        return self.predicted - self.runs["loss"]
+
+    def mean_abs(self, where: Mask | None = None) -> Measure:
+        """Mean |predicted - actual| in nats, over all runs or those of a mask."""
+        chosen = np.ones(len(self.runs), dtype=bool) if where is None else where
+        draws = None if self.draws is None else np.abs(self.draws[:, chosen]).mean(axis=1)
+        return Measure.around(float(np.abs(self.residual[chosen]).mean()), draws, least=0.0)
+
+    def worse_than(self, other: Errors) -> Measure:
+        """How much larger this law's mean |error| is than the other's on the same runs and draws."""
+        if len(self.runs) != len(other.runs) or np.any(self.runs["run_id"] != other.runs["run_id"]):
+            raise ValueError("errors on different runs")
+        value = float(np.abs(self.residual).mean() - np.abs(other.residual).mean())
+        if self.draws is None or other.draws is None:
+            return Measure(value)
+        return Measure.around(value, np.abs(self.draws).mean(axis=1) - np.abs(other.draws).mean(axis=1))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to hold the laws against runs: what they are fitted on and judged on.
+
+    Attributes:
+        name: key. title: for readers. errors: by law, empty when `reason` says why it can't be done.
+    """
+
+    name: str
+    title: str
+    fitted_runs: int
+    errors: dict[str, Errors]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every setting, and the fits behind them.
+
+    Attributes:
+        law_fits: by law, fitted on the law set; empty when that can't be done, and `law_reason` says why.
+        dense_fit: the power law on dense runs, where all counts are one; None with `dense_reason`.
+        dense_draws: its resampled parameters (R, 5).
+    """
+
+    law_fits: dict[str, FitResult]
+    law_reason: str | None
+    dense_fit: FitResult | None
+    dense_reason: str | None
+    dense_draws: Array | None
+    settings: dict[str, Setting]
+
+
+IN_SAMPLE, DENSE_TO_SPARSE, DENSE_TO_GRID, LAW_TO_GRID = "in sample", "dense to sparse", "dense to grid", "law set to grid"
+
+
+def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+    """Fits and judges every law of the registry.
+
+    Args:
+        tables: the sweep.
+        noise: the seeds' noise; None leaves every interval out.
+        resamples: of the bootstrap.
+        seed: of the bootstrap's generator.
+    """
+    drawn = None if noise is None else noise.draws((resamples, len(tables.runs)), np.random.default_rng(seed))
+    bootstrap = _Bootstrap(tables.runs, drawn)
+    law_set, dense = tables.law_set, tables.dense
+
+    law_reason = _first(obstacle(law, law_set.columns, law_set["loss"]) for law in LAWS.values())
+    law_fits = {} if law_reason else {law.name: fit(law, law_set.columns, law_set["loss"]) for law in LAWS.values()}
+    law_draws = {name: bootstrap.refit(law_set, result) for name, result in law_fits.items()}
+
+    dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
+    dense_fit = None if dense_reason else fit(N_AVG, dense.columns, dense["loss"])
+    dense_draws = None if dense_fit is None else bootstrap.refit(dense, dense_fit)
+
+    def on_law_set(name: str) -> tuple[Array, Array | None]:
+        return law_fits[name].theta, law_draws[name]
+
+    def on_dense(name: str) -> tuple[Array, Array | None]:
+        # On dense runs all counts are one, so all laws are one fit; only w has to come from the law set.
+        assert dense_fit is not None
+        if name != N_EFFECTIVE.name:
+            return dense_fit.theta, dense_draws
+        share, shares = law_fits[name].theta[5:], law_draws[name]
+        draws = None if shares is None or dense_draws is None else np.hstack([dense_draws, shares[:, 5:]])
+        return np.concatenate([dense_fit.theta, share]), draws
+
+    grid = tables.grid
+    fresh = grid.where(~np.isin(grid["run_id"].astype(str), law_set["run_id"].astype(str)))
+    at_dense = dense_reason or law_reason
+    settings = [
+        _setting(bootstrap, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
+        _setting(bootstrap, DENSE_TO_SPARSE, "fitted on dense runs, judged on sparse runs at 25/50/25", dense,
+                 tables.sparse_at_paper_schedule, on_dense, at_dense),
+        _setting(bootstrap, DENSE_TO_GRID, "fitted on dense runs, judged on the whole schedule grid", dense, grid, on_dense, at_dense),
+        _setting(bootstrap, LAW_TO_GRID, "fitted on the law set, judged on the rest of the schedule grid", law_set, fresh,
+                 on_law_set, law_reason),
+    ]  # fmt: skip
+    return Comparison(law_fits, law_reason, dense_fit, dense_reason, dense_draws, {s.name: s for s in settings})
+
+
+class _Bootstrap:
+    """Losses with the seeds' noise added, the same for a run wherever it appears."""
+
+    def __init__(self, runs: Runs, drawn: Array | None):
+        self._drawn = drawn
+        self._row = {run_id: i for i, run_id in enumerate(runs["run_id"])}
+
+    def losses(self, runs: Runs) -> Array | None:
+        """(R, n), or None where the noise is unknown."""
+        if self._drawn is None:
+            return None
+        noise = self._drawn[:, [self._row[run_id] for run_id in runs["run_id"]]]
+        return runs["loss"] * np.exp(noise / runs["loss"])
+
+    def refit(self, runs: Runs, result: FitResult) -> Array | None:
+        losses = self.losses(runs)
+        return None if losses is None else refit(LAWS[result.law], runs.columns, losses, result)
+
+
+def _setting(bootstrap: _Bootstrap, name: str, title: str, fitted: Runs, judged: Runs,
+             parameters: Callable[[str], tuple[Array, Array | None]], reason: str | None) -> Setting:  # fmt: skip
+    if reason is None and not len(judged):
+        reason = "no run to judge on"
+    if reason is not None:
+        return Setting(name, title, len(fitted), {}, reason)
+    losses, columns = bootstrap.losses(judged), _columns(judged)
+    errors = {}
+    for law in LAWS.values():
+        theta, resampled = parameters(law.name)
+        draws = None if losses is None or resampled is None else law.predict(resampled, columns) - losses
+        errors[law.name] = Errors(law.name, judged, law.predict(theta, columns), draws)
+    return Setting(name, title, len(fitted), errors, None)
+
+
+def _columns(runs: Runs) -> Columns:
+    return {name: runs[name] for law in LAWS.values() for name in law.columns}
+
+
+def _first(reasons) -> str | None:
+    return next((reason for reason in reasons if reason), None)

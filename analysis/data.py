@@ -1,0 +1,185 @@
+"""The tables of a results folder as one frozen object, with the selections that the analysis is made of.
+
+Runs are selected by the studies they serve and by their columns, never by their labels. A row that can't be used,
+or is odd, is flagged with a reason that the report shows; nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from repro import tables
+from repro.storage import Folder
+
+Mask = NDArray[np.bool_]
+
+PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as shares of effective compute
+
+# Two runs that agree in all of these are one configuration: they differ by their seed alone.
+CONFIGURATION = (
+    "size", "budget", "d_model", "layers", "heads", "mlp", "vocab", "sequence", "init", "precision", "corpus_hash",
+    "sparsity", "start", "end", "shape", "interval", "score", "distribution", "keep", "total_steps", "batch_tokens",
+    "lr", "weight_decay",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Rows of the runs table, by column: numbers as float arrays (null is nan), the rest as object arrays."""
+
+    columns: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> Runs:
+        columns: dict[str, NDArray[Any]] = {}
+        for field in table.schema:
+            values = table.column(field.name).to_pylist()
+            if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+                columns[field.name] = np.array([np.nan if v is None else v for v in values], dtype=float)
+            else:
+                column = np.empty(len(values), dtype=object)
+                column[:] = [tuple(v) if isinstance(v, list) else v for v in values]
+                columns[field.name] = column
+        return cls(columns)
+
+    def __len__(self) -> int:
+        return len(self.columns["run_id"])
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        return self.columns[column]
+
+    def where(self, chosen: NDArray[Any]) -> Runs:
+        """The rows of a mask, or at the given positions."""
+        return Runs({name: values[chosen] for name, values in self.columns.items()})
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        for i in range(len(self)):
+            yield {name: values[i] for name, values in self.columns.items()}
+
+    def serves(self, *studies: str) -> Mask:
+        """Which rows serve at least one of `studies`."""
+        return np.array([bool(set(studies) & set(own)) for own in self["studies"]], dtype=bool)
+
+    @property
+    def at_paper_schedule(self) -> Mask:
+        """Sparse rows that prune from 25% to 75% of compute."""
+        near = np.isclose(self["start"], PAPER_START, atol=1e-6) & np.isclose(self["end"], PAPER_END, atol=1e-6)
+        return self.sparse & near & (self["shape"] == "geometric")
+
+    @property
+    def sparse(self) -> Mask:
+        return self["sparsity"] > 0
+
+    @property
+    def first_seed(self) -> Mask:
+        return self["seed"] == 0
+
+    @property
+    def configurations(self) -> list[tuple[Any, ...]]:
+        """Of each row, what it shares with its other seeds. A dense run has no window, whatever was declared."""
+        keys = []
+        for row in self.rows():
+            idle = ("start", "end", "interval") if row["sparsity"] == 0 else ()
+            keys.append(tuple(None if name in idle else row[name] for name in CONFIGURATION))
+        return keys
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something odd about a run. `excluded`: no fit, claim or figure uses it."""
+
+    run_id: str
+    reason: str
+    excluded: bool
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a sweep left behind.
+
+    Attributes:
+        name: of the results folder.
+        all_runs: every row. runs: those that no flag excludes.
+        curves, layers: Arrow tables of the schemas in repro.tables.
+        sweep: how the sweep was made; any key may be missing.
+        flags: odd rows, with reasons.
+    """
+
+    name: str
+    all_runs: Runs
+    runs: Runs
+    curves: pa.Table
+    layers: pa.Table
+    sweep: Mapping[str, Any]
+    flags: tuple[Flag, ...]
+
+    # ---------------------------------------------------------------- selections
+
+    def selected(self, choose: Callable[[Runs], Mask]) -> Runs:
+        return self.runs.where(choose(self.runs))
+
+    @property
+    def law_set(self) -> Runs:
+        """The runs the law is fitted on: every sparsity, size and budget at one schedule, first seed."""
+        return self.selected(lambda r: r.serves("law") & r.first_seed)
+
+    @property
+    def dense(self) -> Runs:
+        """Every dense run of the base recipe: law set, further tokens-to-parameters ratios, partners, other seeds."""
+        return self.selected(lambda r: r.serves("law", "dense", "pairs", "seeds") & ~r.sparse)
+
+    @property
+    def sparse_at_paper_schedule(self) -> Runs:
+        return self.selected(lambda r: r.serves("law", "schedules") & r.at_paper_schedule & r.first_seed)
+
+    @property
+    def grid(self) -> Runs:
+        """The schedule grid, first seed."""
+        return self.selected(lambda r: r.serves("schedules") & r.sparse & r.first_seed)
+
+    def curve(self, run_id: str, *columns: str) -> list[NDArray[np.float64]]:
+        """Columns of one run's curve, by step; null is nan."""
+        rows = self.curves.filter(pa.compute.equal(self.curves["run_id"], run_id)).sort_by("step")
+        return [np.array(rows.column(c).cast(pa.float64()).to_numpy(zero_copy_only=False)) for c in columns]
+
+
+def load(folder: Folder) -> Tables:
+    """Reads a sweep's results folder.
+
+    Raises:
+        UserError: the runs table is missing, unreadable or of another schema version.
+    """
+    runs = Runs.from_arrow(tables.read(folder, "runs.parquet"))
+    other = {name: tables.read(folder, f"{name}.parquet") if folder.exists(f"{name}.parquet") else
+             tables.SCHEMAS[name].empty_table() for name in ("curves", "layers")}  # fmt: skip
+    sweep = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
+    return assemble(folder.name, runs, other["curves"], other["layers"], sweep)
+
+
+def assemble(name: str, runs: Runs, curves: pa.Table, layers: pa.Table, sweep: Mapping[str, Any]) -> Tables:
+    """Tables from their parts, odd rows flagged."""
+    flags = tuple(_flags(runs))
+    excluded = {flag.run_id for flag in flags if flag.excluded}
+    usable = np.array([run_id not in excluded for run_id in runs["run_id"]], dtype=bool)
+    return Tables(name, runs, runs.where(usable), curves, layers, sweep, flags)
+
+
+def _flags(runs: Runs) -> Iterator[Flag]:
+    seen: set[str] = set()
+    for row in runs.rows():
+        run_id = row["run_id"]
+        if run_id in seen:
+            yield Flag(run_id, "this id stands in the table more than once", excluded=True)
+        seen.add(run_id)
+        if not np.isfinite(row["loss"]) or row["loss"] <= 0:
+            yield Flag(run_id, f"its held-out loss is {row['loss']}", excluded=True)
+        elif row["loss"] >= np.log(row["vocab"]):
+            yield Flag(run_id, f"its held-out loss of {row['loss']:.3f} is no better than guessing", excluded=False)
+        if row["epochs"] > 1:
+            yield Flag(run_id, f"it saw its text {row['epochs']:.2f} times", excluded=False)

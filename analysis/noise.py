@@ -1,0 +1,109 @@
+"""What two runs that differ only by their seed differ by: the ruler that every other number is held against."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.data import Runs
+from analysis.laws import Array
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A pooled standard deviation.
+
+    Attributes:
+        sd: nats a token.
+        dof: degrees of freedom.
+        groups: configurations it is pooled over.
+        low, high: its 95% chi-square interval.
+    """
+
+    sd: float
+    dof: int
+    groups: int
+    low: float
+    high: float
+
+    @classmethod
+    def from_squares(cls, squares: float, dof: int, groups: int) -> Spread:
+        """From a sum of squared deviations."""
+        tail = (1 - CONFIDENCE) / 2
+        low, high = (float(np.sqrt(squares / stats.chi2.ppf(q, dof))) for q in (1 - tail, tail))
+        return cls(float(np.sqrt(squares / dof)), dof, groups, low, high)
+
+    def draws(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Noise in nats. Along the first axis the standard deviation itself varies as little as `dof` knows it."""
+        sd = self.sd * np.sqrt(self.dof / rng.chisquare(self.dof, size=shape[0]))
+        return rng.standard_normal(shape) * sd.reshape(-1, *([1] * (len(shape) - 1)))
+
+    def quantile(self, tail: float) -> float:
+        """Student's t with this spread's degrees of freedom, exceeded with probability `tail`."""
+        return float(stats.t.ppf(1 - tail, self.dof))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The seeds' noise. A part is None where no two runs measure it.
+
+    Attributes:
+        overall: sd of the held-out loss within a configuration, pooled over all.
+        by_sparsity: the same, by final sparsity.
+        paired: sd of the difference of two configurations of one model size and budget at the same seed.
+    """
+
+    overall: Spread | None
+    by_sparsity: dict[float, Spread]
+    paired: Spread | None
+
+
+def measure(runs: Runs) -> Noise:
+    """The seeds' noise in a runs table."""
+    groups = defaultdict(list)
+    for configuration, sparsity, loss in zip(runs.configurations, runs["sparsity"], runs["loss"], strict=True):
+        groups[float(sparsity), configuration].append(float(loss))
+    repeated = {key: losses for key, losses in groups.items() if len(losses) > 1}
+    sparsities = sorted({sparsity for sparsity, _ in repeated})
+    by_sparsity = {s: _within([losses for (own, _), losses in repeated.items() if own == s]) for s in sparsities}
+    return Noise(_within(list(repeated.values())) if repeated else None, by_sparsity, _paired(runs))
+
+
+def _within(groups: list[list[float]]) -> Spread:
+    squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
+    return Spread.from_squares(squares, sum(len(g) - 1 for g in groups), len(groups))
+
+
+def _paired(runs: Runs) -> Spread | None:
+    """What is left of the loss when each configuration and each seed of a (model shape, budget) has its own mean.
+
+    Runs of one shape and seed share initialisation and data order, so part of their noise cancels in a
+    difference; the residual sd times the square root of 2 is the sd of that difference.
+    """
+    families = defaultdict(list)
+    for i, row in enumerate(runs.rows()):
+        families[row["size"], row["budget"], row["d_model"], row["mlp"], row["layers"]].append(i)
+    configurations = runs.configurations
+    squares, dof, groups = 0.0, 0, 0
+    for members in families.values():
+        keys = [configurations[i] for i in members]
+        chosen = [i for i, key in zip(members, keys, strict=True) if keys.count(key) > 1]
+        if not chosen:
+            continue
+        design = np.hstack([_dummies([configurations[i] for i in chosen]), _dummies([runs["seed"][i] for i in chosen])])
+        loss = runs["loss"][chosen]
+        solution, _, rank, _ = np.linalg.lstsq(design, loss, rcond=None)
+        squares += float(np.sum((loss - design @ solution) ** 2))
+        dof += len(chosen) - int(rank)
+        groups += len({configurations[i] for i in chosen})
+    return Spread.from_squares(2 * squares, dof, groups) if dof else None
+
+
+def _dummies(labels: list) -> Array:
+    levels = list(dict.fromkeys(labels))
+    return np.array([[float(label == level) for level in levels] for label in labels])

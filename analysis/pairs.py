@@ -1,0 +1,155 @@
+"""Sparse runs beside their dense partners: the dense size of equal loss, found locally.
+
+A pair shares tokens, batch, steps, budget and seed. The partner gives the level of the dense loss at (nearly) the
+sparse run's N_avg and D; the dense law gives only the slope in N there. So with g = A / N_p^alpha, the size term at
+the partner's N_p, L_dense(N_eff, D) = L_sparse is solved by N_eff = N_p * (1 + (L_sparse - L_p) / g)^(-1 / alpha).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from analysis.compare import Comparison, Measure
+from analysis.data import Runs, Tables
+from analysis.laws import Array
+from analysis.noise import Noise, Spread
+
+Match = Literal["prunable", "total"]
+PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
+CLOSE = 0.02  # a partner's count is within this share of the wanted one; a sweep aims for .001
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One sparse configuration and one dense partner, over the seeds that both have.
+
+    Attributes:
+        match: the count in which they agree: prunable weights on average, or all parameters on average.
+        sparse, partner: runs, one a seed, in the same order.
+    """
+
+    match: Match
+    sparse: Runs
+    partner: Runs
+
+    @property
+    def sparsity(self) -> float:
+        return float(self.sparse["sparsity"][0])
+
+    @property
+    def name(self) -> str:
+        return f"{self.sparse['size'][0]} {self.sparse['budget'][0]} at {self.sparsity:.0%}"
+
+    @property
+    def seeds(self) -> int:
+        return len(self.sparse)
+
+    @property
+    def differences(self) -> Array:
+        """Sparse minus dense loss in nats, a seed each."""
+        return self.sparse["loss"] - self.partner["loss"]
+
+    @property
+    def difference(self) -> float:
+        """Their mean."""
+        return float(self.differences.mean())
+
+    @property
+    def n_avg(self) -> float:
+        return float(self.sparse["N_avg"][0])
+
+    @property
+    def n_partner(self) -> float:
+        return float(self.partner["N_prunable"][0])
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """What a pair says.
+
+    Attributes:
+        difference: sparse minus dense loss, nats.
+        ratio: N_eff / N_avg; None for a partner matched on the total or where no dense law could be fitted.
+        ratio_draws: its resamples (R,); None where the noise is unknown.
+    """
+
+    pair: Pair
+    difference: Measure
+    ratio: Measure | None
+    ratio_draws: Array | None
+
+
+def find_pairs(tables: Tables) -> list[Pair]:
+    """Pairs of the `pairs` study, by columns: a dense run of equal steps, batch, budget and seed, and matching count."""
+    runs = tables.selected(lambda r: r.serves("pairs"))
+    dense = list(runs.where(~runs.sparse).rows())
+    found: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
+    for row, configuration in zip(runs.rows(), runs.configurations, strict=True):
+        if row["sparsity"] == 0:
+            continue
+        equal = [d for d in dense if all(d[k] == row[k] for k in ("total_steps", "batch_tokens", "budget", "seed"))]
+        unprunable = row["N_total"] - row["N_prunable"]
+        off = [(abs(d["N_prunable"] / row["N_avg"] - 1), abs(d["N_total"] / (row["N_avg"] + unprunable) - 1)) for d in equal]
+        for i, match in enumerate(("prunable", "total")):
+            closest = min(range(len(equal)), key=lambda j: off[j][i], default=None)
+            if closest is not None and off[closest][i] < CLOSE and off[closest][i] == min(off[closest]):
+                found[match, configuration].append((row["run_id"], equal[closest]["run_id"]))
+    position = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
+
+    def pick(ids: list[str]) -> Runs:
+        return tables.runs.where(np.array([position[i] for i in ids]))
+
+    pairs = [Pair(match, pick([s for s, _ in ids]), pick([p for _, p in ids])) for (match, _), ids in found.items()]
+    return sorted(pairs, key=lambda p: (p.match, p.sparse["dense_tokens"][0], p.sparsity))
+
+
+def pair_noise(pairs: list[Pair], noise: Noise) -> Spread | None:
+    """sd of a pair's difference over seeds; where no pair has two seeds, that of two independent runs."""
+    repeated = [p.differences for p in pairs if p.seeds > 1]
+    if repeated:
+        squares = sum(float(np.sum((d - d.mean()) ** 2)) for d in repeated)
+        return Spread.from_squares(squares, sum(len(d) - 1 for d in repeated), len(repeated))
+    if noise.overall is None:
+        return None
+    return Spread.from_squares(2 * noise.overall.sd**2 * noise.overall.dof, noise.overall.dof, noise.overall.groups)
+
+
+def weigh(pair: Pair, spread: Spread | None, comparison: Comparison, *, tail: float, seed: int) -> PairResult:
+    """The difference of a pair in nats and as a ratio of sizes.
+
+    Args:
+        pair: the runs.
+        spread: of one seed's difference; None leaves intervals out.
+        comparison: holds the dense law and its resamples.
+        tail: probability outside the interval on each side.
+        seed: of the generator.
+    """
+    draws: Array | None = None
+    difference = Measure(pair.difference)
+    if spread is not None:
+        unit = np.random.default_rng(seed).standard_t(spread.dof, size=PAIR_DRAWS)
+        draws = pair.difference + unit * spread.sd / np.sqrt(pair.seeds)
+        half = spread.quantile(tail) * spread.sd / np.sqrt(pair.seeds)
+        difference = Measure(pair.difference, pair.difference - half, pair.difference + half)
+    if comparison.dense_fit is None or pair.match == "total":
+        return PairResult(pair, difference, None, None)
+    value = float(_size_ratio(comparison.dense_fit.theta, pair, np.array(pair.difference)))
+    if draws is None or comparison.dense_draws is None:
+        return PairResult(pair, difference, Measure(value), None)
+    theta = comparison.dense_draws[np.arange(PAIR_DRAWS) % len(comparison.dense_draws)]
+    ratios = _size_ratio(theta, pair, draws)
+    low, high = np.quantile(ratios, (tail, 1 - tail))
+    return PairResult(pair, difference, Measure(value, float(low), float(high)), ratios)
+
+
+def _size_ratio(theta: Array, pair: Pair, difference: Array) -> Array:
+    """N_eff / N_avg (...,) from the dense law's parameters (..., 5); infinite where no dense size is as good."""
+    scale, exponent = theta[..., 1], theta[..., 2]
+    size_term = scale * pair.n_partner**-exponent
+    left = np.maximum(1 + difference / size_term, 0.0)
+    with np.errstate(divide="ignore"):
+        return pair.n_partner / pair.n_avg * left ** (-1 / exponent)

@@ -1,0 +1,6 @@
+"""Text source -> tokenizer -> packed, memory-mapped Arrow token shards -> batches in a fixed order."""
+
+from repro.corpus.build import build
+from repro.corpus.corpus import Corpus, describe
+
+__all__ = ["Corpus", "build", "describe"]

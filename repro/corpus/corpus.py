@@ -1,0 +1,113 @@
+"""A finished corpus folder, opened: its manifest, its rows, and the batch of any step."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from repro.corpus.manifest import Manifest
+from repro.corpus.order import rows_at
+from repro.corpus.packing import Targets, padding, targets
+from repro.corpus.shards import TokenRows
+from repro.corpus.tokenizer import Tokenizer
+from repro.errors import UserError
+from repro.storage import Folder
+
+TOKENIZER = "tokenizer.json"
+
+
+class Corpus:
+    """Token rows of a corpus. Opening checks the size of every shard; `verify` checks their hashes.
+
+    Raises:
+        UserError: the folder holds no whole corpus.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.manifest = Manifest.read(Folder.open(folder))
+        self.train = TokenRows(folder, self.manifest.train.shards, self.manifest.sequence + 1)
+        self.heldout = TokenRows(folder, self.manifest.heldout.shards, self.manifest.sequence + 1)
+
+    @property
+    def hash(self) -> str:
+        return self.manifest.hash
+
+    @property
+    def unique_tokens(self) -> int:
+        """Tokens that can be trained on before any text repeats: a row gives `sequence`."""
+        return len(self.train) * self.manifest.sequence
+
+    def check(self, tokens: int, repeat: bool, run_id: str) -> None:
+        """Refuses a run that needs more text than there is. Raises UserError."""
+        if tokens > self.unique_tokens and not repeat:
+            raise UserError(f"{run_id} needs more text than the corpus has", file=self.folder, key="repeat",
+                            found=f"{self.unique_tokens:,} unique tokens", expected=f"{tokens:,} of them, or `repeat: true`")
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        data = (self.folder / TOKENIZER).read_bytes()
+        return Tokenizer.from_bytes(data, self.manifest.bos, self.manifest.eos)
+
+    def batch(self, step: int, batch: int, seed: int, first: int = 0, count: int | None = None) -> np.ndarray:
+        """Rows of a step, or a worker's share of them: (count, sequence + 1).
+
+        Args:
+            step: 0-based.
+            batch: sequences a step, over all workers; it and not the worker count fixes the order.
+            seed: of the data order.
+            first, count: which of the batch's rows; all from `first` when count is None.
+        """
+        share = slice(first, None if count is None else first + count)
+        return self.train.take(rows_at(step, batch, len(self.train), seed)[share])
+
+    def heldout_blocks(self, blocks: int, block_sequences: int) -> np.ndarray:
+        """The same held-out rows for every run, spread evenly: (blocks, block_sequences, sequence + 1).
+
+        A block is a stretch of neighbouring text, so that blocks are nearly independent of each other.
+
+        Raises:
+            UserError: fewer held-out rows than asked for.
+        """
+        wanted, rows = blocks * block_sequences, len(self.heldout)
+        if wanted > rows:
+            raise UserError("too little held-out text", file=self.folder, key="evaluation.blocks",
+                            found=f"{blocks} blocks of {block_sequences} sequences", expected=f"at most {rows} sequences")
+        sample = self.heldout.take(np.arange(wanted) * rows // wanted)
+        return sample.reshape(blocks, block_sequences, -1)
+
+    def targets(self, rows: np.ndarray) -> Targets:
+        """Inputs, labels, positions and segments of `rows`, (batch, sequence + 1)."""
+        return targets(rows, self.manifest.spec.packing, self.manifest.bos, self.manifest.eos)
+
+    def verify(self) -> None:
+        """Holds every shard against its hash. Raises UserError at the first that differs."""
+        self.train.verify()
+        self.heldout.verify()
+
+
+def describe(corpus: Corpus, samples: int = 2) -> str:
+    """A page for a person: counts, overlap, and the first rows of either side, decoded."""
+    manifest = corpus.manifest
+    overlap = manifest.overlap
+    lines = [
+        f"{manifest.spec.name}: {manifest.licence}; " + ", ".join(f"{k} {v}" for k, v in manifest.versions.items()),
+        f"folder      {corpus.folder}",
+        f"hash        {corpus.hash}",
+        f"text        sha256 {manifest.text_sha256}",
+        f"tokens      vocabulary {manifest.vocab:,}, sequence {manifest.sequence:,}, packing {manifest.spec.packing}",
+        f"unique      {corpus.unique_tokens:,} training tokens before any text repeats",
+    ]
+    for name, split in (("train", manifest.train), ("held out", manifest.heldout)):
+        lines.append(f"{name:<12}{split.groups:,} groups, {split.documents:,} documents, {split.characters:,} characters, "
+                     f"{split.tokens:,} tokens, {split.rows:,} rows in {len(split.shards)} shard(s)")
+    if manifest.heldout_groups is not None:
+        lines.append(f"{'':<12}{', '.join(manifest.heldout_groups[:12])}{', ...' if len(manifest.heldout_groups) > 12 else ''}")
+    lines.append(f"overlap     {overlap.share:.1%} of {overlap.heldout:,} held-out {overlap.words}-grams occur in the training text")
+    for name, rows in (("train", corpus.train), ("held out", corpus.heldout)):
+        for row in rows.views[0][:samples]:
+            text = corpus.tokenizer.decode(row[row != padding(row.dtype)].tolist())
+            lines.append(f"{name:<12}{text[:160]!r}")
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""The order of the rows: a function of seed and position, with no table and no state.
+
+Row p of the training order is permutation(seed, p // rows)(p % rows). The permutation is a balanced Feistel
+network over the smallest power of four that holds all rows; what falls outside is sent through again
+(cycle walking), which keeps it a bijection. Integer arithmetic alone: the order outlives numpy's generators.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+ROUNDS = 6
+_MASK = (1 << 64) - 1
+
+
+def rows_at(step: int, batch: int, rows: int, seed: int) -> np.ndarray:
+    """Indices of the rows of a step's batch, (batch,) int64.
+
+    Args:
+        step: 0-based.
+        batch: sequences a step, over all workers.
+        rows: rows of the corpus, at least 1. Every epoch of `rows` positions visits each once.
+        seed: of the data order.
+    """
+    position = step * batch + np.arange(batch, dtype=np.uint64)
+    epoch, index = np.divmod(position, np.uint64(rows))
+    key = _mix(_mix(np.array(seed & _MASK, np.uint64)) ^ epoch)
+    return permute(index, rows, key).astype(np.int64)
+
+
+def permute(index: np.ndarray, size: int, key: np.ndarray) -> np.ndarray:
+    """Images of `index` under the permutation of range(size) that `key` names.
+
+    Args:
+        index: (n,) uint64, below `size`.
+        size: at least 1.
+        key: (n,) uint64, each element's own key.
+    """
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    image = _feistel(index, half, key)
+    while (outside := image >= size).any():
+        image[outside] = _feistel(image[outside], half, key[outside])
+    return image
+
+
+def _feistel(value: np.ndarray, half: int, key: np.ndarray) -> np.ndarray:
+    mask = np.uint64((1 << half) - 1)
+    left, right = value >> np.uint64(half), value & mask
+    for round_number in range(ROUNDS):
+        left, right = right, left ^ (_mix(right ^ _mix(key + np.uint64(round_number))) & mask)
+    return (left << np.uint64(half)) | right
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """splitmix64: a bijection of 64-bit integers in which every input bit moves every output bit."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))

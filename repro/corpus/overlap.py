@@ -1,0 +1,68 @@
+"""How much of the held-out text was already seen in training: shared 13-grams of words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+WORDS = 13
+# Held-out n-grams looked at: 80 MB of hashes at most, whatever the corpus.
+LIMIT = 10_000_000
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Of `heldout` n-grams of `words` words in the held-out text, `shared` occur in the training text."""
+
+    words: int
+    heldout: int
+    shared: int
+
+    @property
+    def share(self) -> float:
+        return self.shared / self.heldout if self.heldout else 0.0
+
+
+def measure(heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS, limit: int = LIMIT) -> Overlap:
+    """Overlap of two streams of batches of documents.
+
+    Held-out n-grams are counted as often as they occur, the first `limit` of them. Words are runs of letters
+    and digits, lowercased; no n-gram crosses documents.
+    """
+    wanted = np.empty(0, np.uint64)
+    for texts in heldout:
+        wanted = np.concatenate([wanted, ngram_hashes(texts, words)])[:limit]
+        if len(wanted) == limit:
+            break
+    if not len(wanted):
+        return Overlap(words, 0, 0)
+    values, counts = np.unique(wanted, return_counts=True)
+    found = np.zeros(len(values), bool)
+    for texts in train:
+        hashes = ngram_hashes(texts, words)
+        nearest = np.searchsorted(values[:-1], hashes)
+        found[nearest[values[nearest] == hashes]] = True
+    return Overlap(words, len(wanted), int(counts[found].sum()))
+
+
+def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
+    """64-bit hashes of all n-grams of `words` words in `texts`, (n-grams,) uint64."""
+    spaced = pc.replace_substring_regex(pc.utf8_lower(pa.array(texts, pa.large_string())), r"[^\p{L}\p{N}]+", " ")
+    documents = pc.ascii_split_whitespace(pc.utf8_trim_whitespace(spaced))
+    vocabulary = documents.flatten().dictionary_encode()
+    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in vocabulary.dictionary.to_pylist())
+    word = np.frombuffer(digests, "<u8")[vocabulary.indices.to_numpy()]  # (words of all documents,)
+    count = len(word) - words + 1
+    if count < 1:
+        return np.empty(0, np.uint64)
+    rolled = np.zeros(count, np.uint64)
+    for offset in range(words):  # a polynomial modulo 2^64 in the words' hashes, so that their order matters
+        rolled = rolled * np.uint64(0x9E3779B97F4A7C15) + word[offset:offset + count]
+    offsets = documents.offsets.to_numpy()
+    ends = np.repeat(offsets[1:], np.diff(offsets))  # of the document of each word
+    return rolled[np.arange(count) + words <= ends[:count]]

@@ -1,0 +1,112 @@
+"""Rows of tokens in memory-mapped Arrow files: written whole, read with no copy.
+
+A shard holds one record batch with one column, FixedSizeList<uint16 or uint32>[sequence + 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from repro.corpus.manifest import Shard
+from repro.errors import UserError
+
+SHARD_BYTES = 128 << 20
+
+
+def write_shards(blocks: Iterable[np.ndarray], folder: Path, split: str, width: int, dtype: np.dtype,
+                 shard_rows: int) -> tuple[Shard, ...]:
+    """Writes SPLIT-00000.arrow and so on, each of `shard_rows` rows but the last.
+
+    Args:
+        blocks: (any number of rows, width) of `dtype`.
+    """
+    shards = []
+    for number, rows in enumerate(_regrouped(blocks, shard_rows)):
+        path = folder / f"{split}-{number:05d}.arrow"
+        scratch = path.with_suffix(".tmp")
+        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), width)
+        with scratch.open("wb") as file:
+            with pa.ipc.new_file(file, pa.schema([("tokens", pa.list_(pa.from_numpy_dtype(dtype), width))])) as writer:
+                writer.write_batch(pa.record_batch([column], names=["tokens"]))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+        shards.append(Shard(path.name, len(rows), path.stat().st_size, _sha256(path)))
+    return tuple(shards)
+
+
+def _regrouped(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    held: list[np.ndarray] = []
+    count = 0
+    for block in blocks:
+        while count + len(block) >= size:
+            yield np.concatenate([*held, block[:size - count]])
+            block, held, count = block[size - count:], [], 0
+        held.append(block)
+        count += len(block)
+    if count:
+        yield np.concatenate(held)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class TokenRows:
+    """The rows of one split, over all its shards.
+
+    Args:
+        folder: where the shards lie.
+        shards: what the manifest says of them.
+        width: tokens a row, sequence + 1.
+
+    Raises:
+        UserError: a shard is missing, or its size or form is not what the manifest says.
+    """
+
+    def __init__(self, folder: Path, shards: tuple[Shard, ...], width: int):
+        self.folder, self.shards = folder, shards
+        self.views = [self._view(shard, width) for shard in shards]  # each (rows, width), read-only, mapped
+        self._ends = np.cumsum([shard.rows for shard in shards])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Copies of the rows at `indices` (n,), in that order: (n, width)."""
+        shard_of = np.searchsorted(self._ends, indices, side="right")
+        rows = np.empty((len(indices), self.views[0].shape[1]), self.views[0].dtype)
+        for number in np.unique(shard_of):
+            here = shard_of == number
+            first = self._ends[number] - self.shards[number].rows
+            rows[here] = self.views[number][indices[here] - first]
+        return rows
+
+    def verify(self) -> None:
+        """Reads every shard and holds it against its hash. Raises UserError at the first that differs."""
+        for shard in self.shards:
+            found = _sha256(self.folder / shard.file)
+            if found != shard.sha256:
+                raise self._damaged(shard, f"sha256 {found}", f"sha256 {shard.sha256}")
+
+    def _view(self, shard: Shard, width: int) -> np.ndarray:
+        path = self.folder / shard.file
+        size = path.stat().st_size if path.exists() else None
+        if size != shard.bytes:
+            raise self._damaged(shard, "no such file" if size is None else f"{size} bytes", f"{shard.bytes} bytes")
+        try:
+            tokens = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column(0).flatten()
+            return tokens.to_numpy(zero_copy_only=True).reshape(shard.rows, width)
+        except (pa.ArrowInvalid, ValueError) as error:
+            raise self._damaged(shard, str(error), f"{shard.rows} rows of {width} tokens") from error
+
+    def _damaged(self, shard: Shard, found: str, expected: str) -> UserError:
+        return UserError("a damaged token shard; delete its folder to build it anew", file=self.folder / shard.file,
+                         key="shards", found=found, expected=expected)

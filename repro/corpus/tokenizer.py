@@ -1,0 +1,112 @@
+"""Text to token ids: a byte-level BPE trained on the corpus, or any Hugging Face tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from repro.errors import UserError
+
+if TYPE_CHECKING:
+    import tokenizers
+
+BOS, EOS = "<bos>", "<eos>"
+# Merges no longer change beyond this much text, but the time to count pairs does.
+TRAINING_CHARACTERS = 200_000_000
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Ids of texts, each between `bos` and `eos` (which may be one id, as in GPT-2 and Pythia)."""
+
+    backend: tokenizers.Tokenizer
+    bos: int
+    eos: int
+
+    def __post_init__(self) -> None:
+        # A text that spells "<eos>" is text; only we mark where documents begin and end.
+        self.backend.encode_special_tokens = True
+
+    @property
+    def vocab_size(self) -> int:
+        return self.backend.get_vocab_size(with_added_tokens=True)
+
+    def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
+        """Token ids of each text, BOS and EOS added, as int64 arrays; uses the threads of `tokenizers`."""
+        encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array([self.bos, *encoding.ids, self.eos]) for encoding in encodings]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return self.backend.decode(list(ids), skip_special_tokens=False)
+
+    def to_bytes(self) -> bytes:
+        """The contents of a tokenizer.json."""
+        return self.backend.to_str(pretty=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, bos: int, eos: int) -> Tokenizer:
+        import tokenizers
+
+        return cls(tokenizers.Tokenizer.from_str(data.decode()), bos, eos)
+
+
+def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
+    """A byte-level BPE of exactly `vocab` entries: <bos>, <eos>, 256 bytes, then merges.
+
+    Args:
+        texts: batches of training text, of which the first TRAINING_CHARACTERS are used.
+        vocab: size of the vocabulary, in tokens.
+
+    Raises:
+        UserError: the vocabulary has no room for the bytes, or the text has too few pairs to fill it.
+    """
+    import tokenizers
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    if vocab < len(alphabet) + 2:
+        raise UserError("vocabulary too small for a byte-level BPE", key="model.vocab", found=vocab,
+                        expected=f"at least {len(alphabet) + 2}: 256 bytes, {BOS} and {EOS}")
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.train_from_iterator(_first(texts, TRAINING_CHARACTERS), trainers.BpeTrainer(
+        vocab_size=vocab, special_tokens=[BOS, EOS], initial_alphabet=alphabet, show_progress=False))
+    if backend.get_vocab_size() != vocab:
+        raise UserError("too little text for this vocabulary", key="model.vocab", found=f"{backend.get_vocab_size()} distinct tokens",
+                        expected=f"{vocab}, or a smaller vocabulary")
+    return Tokenizer(backend, backend.token_to_id(BOS), backend.token_to_id(EOS))
+
+
+def load_pretrained(name: str, vocab: int) -> Tokenizer:
+    """The tokenizer of Hugging Face id or path `name`, which must fit a model of `vocab` tokens."""
+    from transformers import AutoTokenizer
+
+    try:
+        pretrained = AutoTokenizer.from_pretrained(name, use_fast=True)
+        backend = pretrained.backend_tokenizer
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError("the tokenizer could not be loaded", key="corpus.tokenizer", found=f"{name}: {str(error)[:300]}",
+                        expected='"bpe", or a Hugging Face id or folder with a tokenizer.json') from error
+    marks = [i for i in (pretrained.bos_token_id, pretrained.eos_token_id) if i is not None]
+    if not marks:
+        raise UserError("a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name, expected="at least one of the two")
+    tokenizer = Tokenizer(backend, marks[0], marks[-1])
+    if tokenizer.vocab_size > vocab:
+        raise UserError("the tokenizer has more tokens than the model", key="model.vocab", found=vocab,
+                        expected=f"at least {tokenizer.vocab_size}, the vocabulary of {name}")
+    backend.no_truncation()
+    backend.no_padding()
+    return tokenizer
+
+
+def _first(batches: Iterable[list[str]], characters: int) -> Iterator[list[str]]:
+    seen = 0
+    for batch in batches:
+        yield batch
+        seen += sum(map(len, batch))
+        if seen >= characters:
+            return

@@ -1,0 +1,56 @@
+"""Held-out loss by block, so that differences between runs are paired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.nn import functional as F
+
+from repro.corpus import Corpus
+from repro.corpus.packing import IGNORED
+
+
+def heldout(engine: Any, text: Corpus, blocks: np.ndarray, at_once: int) -> tuple[np.ndarray, np.ndarray]:
+    """Loss and token count of every block; ranks share the blocks. Collective.
+
+    Args:
+        engine: the model; its weights are those of the masks.
+        text: the corpus that the blocks are from.
+        blocks: (blocks, block_sequences, sequence + 1) token ids.
+        at_once: sequences a forward pass.
+
+    Returns:
+        (blocks,) mean loss in nats a token, and (blocks,) tokens.
+    """
+    count, width, _ = blocks.shape
+    sums = torch.zeros(2, count, dtype=torch.float64, device=engine.device)
+    rank, world = dist.get_rank(), dist.get_world_size()
+    # Stage 3 gathers weights in every forward pass, so all ranks make equally many.
+    owned = [b if b < count else None for b in range(rank, count + (-count % world), world)]
+    with torch.no_grad():
+        for first in range(0, len(owned), max(1, at_once // width)):
+            group = owned[first : first + max(1, at_once // width)]
+            rows = np.concatenate([blocks[b if b is not None else 0] for b in group])
+            losses, labels = token_losses(engine, text, rows)
+            for b, loss, label in zip(group, losses.split(width), labels.split(width), strict=True):
+                if b is not None:
+                    sums[0, b] = loss.sum(dtype=torch.float64)
+                    sums[1, b] = (label != IGNORED).sum()
+    if world > 1:
+        dist.all_reduce(sums)
+    return (sums[0] / sums[1]).cpu().numpy(), sums[1].cpu().numpy()
+
+
+def token_losses(engine: Any, text: Corpus, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of every token of (B, sequence + 1) rows: ((B, sequence) fp32, (B, sequence) labels)."""
+    targets = text.targets(rows)
+    inputs, labels = (torch.from_numpy(a).to(engine.device) for a in (targets.inputs, targets.labels))
+    # Positions that start again at each document also confine attention to it: transformers reads it off them.
+    packed = text.manifest.spec.packing == "documents"
+    positions = torch.from_numpy(targets.positions).to(engine.device) if packed else None
+    logits = engine(input_ids=inputs, position_ids=positions, use_cache=False).logits
+    flat = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none")
+    return flat.view(labels.shape), labels

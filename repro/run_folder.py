@@ -1,0 +1,56 @@
+"""RunFolder: the files by which a run says what it is and where it stands.
+
+State lives here and nowhere else: `done` is skipped, `failed` is tried again, a `running` whose owner is
+dead is taken over, and deleting the folder asks for the run again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from repro.errors import UserError
+from repro.spec import RunSpec
+from repro.storage import Folder
+
+State = Literal["queued", "running", "done", "failed"]
+
+
+class RunFailed(Exception):
+    """A run that can't end well: it is marked `failed` with this reason and the sweep goes on."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, `results/SWEEP/runs/RUN_ID`."""
+
+    folder: Folder
+
+    def status(self) -> dict[str, Any]:
+        """At least `state`; with `reason` when failed, `step`, `total_steps`, `tokens_per_second` while running."""
+        return self.folder.read_json("status.json") if self.folder.exists("status.json") else {"state": "queued"}
+
+    def is_done(self, spec: RunSpec) -> bool:
+        """Whether this very spec has been trained here.
+
+        Raises:
+            UserError: the folder holds another spec under the same id.
+        """
+        if not self.folder.exists("spec.json"):
+            return False
+        found = self.folder.read_json("spec.json").get("fingerprint")
+        if found != spec.fingerprint:
+            raise UserError(f"two specs with one id: {spec.run_id}", file=f"{self.folder}/spec.json", key="fingerprint", found=found,
+                            expected=f"{spec.fingerprint}, of the run declared now; give one another id or another results folder")
+        return self.status()["state"] == "done"
+
+    def begin(self, spec: RunSpec) -> None:
+        self.folder.write_json("spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint})
+        self.progress("running", step=0, total_steps=spec.schedule.total_steps)
+
+    def progress(self, state: State, **facts: Any) -> None:
+        owner = {"host": socket.gethostname(), "pid": os.getpid()}
+        self.folder.write_json("status.json", {"state": state, **facts, "owner": owner, "updated": time.time()})

@@ -1,0 +1,80 @@
+"""`python -m repro schedule`: resolves a schedule from compute to steps, or reads one in steps, and draws it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from typing import Any
+
+from repro.errors import UserError
+from repro.schedule import SHAPES, PruningSchedule
+
+IN_COMPUTE = ("dense_steps", "start", "end")
+IN_STEPS = ("start_step", "end_step", "total_steps")
+HEIGHT = 10
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the verb to an `argparse` command."""
+    parser = subparsers.add_parser("schedule", help="resolve a pruning schedule and draw it", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                   description="From shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
+                                               "(--start-step --end-step --total-steps) back to shares of compute.")
+    parser.add_argument("--sparsity", type=float, required=True, help="final sparsity of the prunable weights, 0 to 1")
+    parser.add_argument("--interval", type=int, required=True, help="steps between two events")
+    parser.add_argument("--shape", choices=SHAPES, default="geometric", help="how density falls (default: geometric)")
+    parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run is given")
+    parser.add_argument("--start", type=float, help="first event, as a share of compute")
+    parser.add_argument("--end", type=float, help="last event, as a share of compute")
+    parser.add_argument("--start-step", type=int, help="step of the first event")
+    parser.add_argument("--end-step", type=int, help="step of the last event")
+    parser.add_argument("--total-steps", type=int, help="steps of the whole run")
+    parser.add_argument("--json", action="store_true", help="one JSON object, no drawing")
+    parser.set_defaults(run=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    schedule = from_arguments(args)
+    facts = {"start_step": schedule.start_step, "end_step": schedule.end_step, "total_steps": schedule.total_steps, "events": schedule.events,
+             "density_avg": schedule.density_avg, "compute_at_start": schedule.compute_at_start, "compute_at_end": schedule.compute_at_end,
+             "dense_steps": schedule.compute}
+    if args.json:
+        print(json.dumps(facts))
+        return 0
+    for name, value in facts.items():
+        print(f"{name:<17}{value:,}" if isinstance(value, int) else f"{name:<17}{value:,.4f}".rstrip("0").rstrip("."))
+    print()
+    print("\n".join(drawing(schedule, shutil.get_terminal_size().columns)))
+    return 0
+
+
+def from_arguments(args: argparse.Namespace) -> PruningSchedule:
+    """The schedule that the arguments name, in compute or in steps, never in both."""
+    given = [name for name in IN_COMPUTE + IN_STEPS if getattr(args, name) is not None]
+    if given == list(IN_STEPS):
+        return PruningSchedule(args.sparsity, args.start_step, args.end_step, args.total_steps, args.interval, args.shape)
+    if given == list(IN_COMPUTE):
+        return PruningSchedule.resolve(sparsity=args.sparsity, dense_steps=args.dense_steps, start=args.start, end=args.end,
+                                       interval=args.interval, shape=args.shape)
+    raise UserError("a schedule is given in compute or in steps", found=_options(given) or "neither",
+                    expected=f"{_options(IN_COMPUTE)}, or {_options(IN_STEPS)}")
+
+
+def _options(names: list[str] | tuple[str, ...]) -> str:
+    return " ".join("--" + name.replace("_", "-") for name in names)
+
+
+def drawing(schedule: PruningSchedule, width: int) -> list[str]:
+    """Density against step as lines of block characters, `width` columns wide at most."""
+    margin = 6
+    columns = max(20, width - margin - 1)
+    total = schedule.total_steps
+    eighths = [round(8 * HEIGHT * schedule.density(column * total // columns)) for column in range(columns)]
+    lines = ["density"]
+    for row in reversed(range(HEIGHT)):
+        label = f"{(row + 1) / HEIGHT:.1f}" if row % 2 else ""
+        lines.append(f"{label:>{margin - 2}} │" + "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, fill - 8 * row))] for fill in eighths).rstrip())
+    lines.append(" " * (margin - 1) + "└" + "─" * columns)
+    lines.append(" " * margin + _marks({0: 0, **({schedule.start_step: 0, schedule.end_step: 0} if schedule.events else {}), total: 0}, total, columns))
+    lines.append(" " * margin + "step".center(columns).rstrip())
+    return lines

@@ -1,0 +1,177 @@
+"""What DeepSpeed needs around one run: process group, engine, and where ZeRO keeps the fp32 masters."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from repro.errors import UserError
+from repro.spec import OptimizerSpec, Resources
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def device_of(resources: Resources) -> torch.device:
+    """The device that `resources` asks for. Raises UserError when it asks for a GPU and there is none."""
+    if resources.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no GPU here", key="resources.device", found="cuda", expected="cpu or auto")
+    use_gpu = resources.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_gpu else torch.device("cpu")
+
+
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """A process group for DeepSpeed: the one Ray Train made, or a group of one.
+
+    The group is destroyed through DeepSpeed at the end: it keeps module-level references to groups, and a
+    process that trains its next run with a dead one fails ("Group is not registered").
+    """
+    # DeepSpeed picks its accelerator from this variable when it is first imported.
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
+    import deepspeed
+    import deepspeed.ops
+
+    if device.type == "cpu":
+        # Otherwise init_distributed compiles a shared-memory op for a minute or more.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    os.environ.setdefault("LOCAL_RANK", "0")  # Ray Train and torchrun set it; DeepSpeed insists on it
+    if not dist.is_initialized():
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    try:
+        yield
+    finally:
+        deepspeed.comm.destroy_process_group()
+        gc.collect()  # frees the threads and descriptors that the group's cycles hold
+
+
+def engine(model: nn.Module, optimizer: OptimizerSpec, resources: Resources, precision: str, micro_batch: int,
+           accumulation: int, device: torch.device) -> Any:
+    """A DeepSpeed engine around `model` with AdamW whose state exists from the start.
+
+    The optimizer is a torch object: by name DeepSpeed would compile one of its own. It is fused, one call for
+    all parameters, with weight decay on every parameter (paper, section 1).
+    """
+    import deepspeed
+
+    adamw = torch.optim.AdamW(model.parameters(), lr=optimizer.lr, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps,
+                              weight_decay=optimizer.weight_decay, fused=True)
+    config = {
+        "train_micro_batch_size_per_gpu": micro_batch,
+        "gradient_accumulation_steps": accumulation,
+        "gradient_clipping": optimizer.clip,
+        "zero_optimization": {"stage": resources.zero_stage},
+        "bf16": {"enabled": precision == "bf16"},
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 10**9,
+    }
+    made, *_ = deepspeed.initialize(model=model.to(device), optimizer=adamw, config=config, dist_init_required=False)
+    for flat in _flat_masters(made):
+        # As AdamW itself does at the first update; so that a pruning event and a resume find the moments.
+        state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
+        state.update({name: torch.zeros_like(flat) for name in MOMENTS})
+        _base(made).state[flat] = state
+    return made
+
+
+def close(made: Any) -> None:
+    """Releases an engine so that the same process can make the next."""
+    made.destroy()
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """The part of one parameter whose fp32 master this rank holds. All views, so writing in place is writing.
+
+    Attributes:
+        name: parameter name.
+        parameter: the module's parameter (empty at stage 3 unless gathered).
+        offset: index of the first element in the flattened parameter.
+        master: (n,) fp32.
+        moments: exp_avg and exp_avg_sq, (n,) each.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    offset: int
+    master: torch.Tensor
+    moments: dict[str, torch.Tensor]
+
+
+def fragments(made: Any) -> list[Fragment]:
+    """This rank's fragments, in the order of the model's parameters. Every rank holds all of them at stage 0."""
+    stage, state = made.zero_optimization_stage(), _base(made).state
+    result = []
+    for name, parameter in made.module.named_parameters():
+        if stage == 0:
+            flat, start, count, offset = parameter, 0, parameter.numel(), 0
+        elif stage == 3:
+            zero = parameter._z3_optimizer
+            group, start, width = zero.grad_position[zero.get_param_id(parameter)]
+            flat = zero.fp32_partitioned_groups_flat[group]
+            offset = dist.get_rank() * width
+            count = max(0, min(width, parameter.ds_numel - offset))  # the last rank's part is padded
+        else:
+            mapping = parameter._hp_mapping
+            if mapping is None:
+                continue
+            flat = made.optimizer.single_partition_of_fp32_groups[mapping.param_group_index]
+            start, count = mapping.hp_fragment_address.start, mapping.hp_fragment_address.numel
+            offset = mapping.lp_fragment_address.start
+        if count:
+            views = {key: state[flat][key].view(-1).narrow(0, start, count) for key in MOMENTS}
+            result.append(Fragment(name, parameter, offset, flat.data.view(-1).narrow(0, start, count), views))
+    return result
+
+
+def set_lr(made: Any, lr: float) -> None:
+    for group in _base(made).param_groups:
+        group["lr"] = lr
+
+
+def updates(made: Any) -> list[torch.Tensor]:
+    """AdamW's own step counters, one a flat master."""
+    return [_base(made).state[flat]["step"] for flat in _flat_masters(made)]
+
+
+def replicated(made: Any) -> bool:
+    """Whether every rank holds all masters (stage 0)."""
+    return made.zero_optimization_stage() == 0
+
+
+@contextlib.contextmanager
+def gathered(made: Any, parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Full weights of `parameters` for reading and writing; at stages 0 to 2 they are there anyway."""
+    if made.zero_optimization_stage() < 3:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(parameters, modifier_rank=0):
+        yield
+
+
+def _base(made: Any) -> torch.optim.Optimizer:
+    """The AdamW inside whatever wraps it."""
+    return getattr(made.optimizer, "optimizer", made.optimizer)
+
+
+def _flat_masters(made: Any) -> list[torch.Tensor]:
+    stage = made.zero_optimization_stage()
+    if stage == 0:
+        if made.bfloat16_enabled():
+            raise UserError("bf16 needs partitioned masters", key="resources.zero_stage", found=0, expected="1, 2 or 3 with precision: bf16")
+        return list(made.module.parameters())
+    if stage == 3:
+        return list(made.optimizer.fp32_partitioned_groups_flat)
+    return list(made.optimizer.single_partition_of_fp32_groups)

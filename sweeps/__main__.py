@@ -1,0 +1,52 @@
+"""`python -m sweeps expand | plan | run FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from repro.errors import guarded
+from sweeps import grid, plan
+
+EXAMPLES = """examples:
+  python -m sweeps expand sweeps/paper.yaml            the runs, a line each
+  python -m sweeps expand sweeps/paper.yaml --json     the same, a JSON object a line
+  python -m sweeps plan sweeps/laptop.yaml             tokens and FLOPs by study
+  python -m sweeps run sweeps/quick.yaml               train what is not done
+  python -m sweeps run sweeps/quick.yaml --dry-run     say what would be trained
+"""
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m sweeps", description="Declare, price and run sweeps.", epilog=EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, text in (("expand", "list the runs that a sweep file declares"), ("plan", "price them: tokens, epochs, FLOPs, totals by study")):
+        sub = verbs.add_parser(verb, help=text)
+        sub.add_argument("file", help="sweep YAML")
+        sub.add_argument("--json", action="store_true", help="for machines")
+    sub = verbs.add_parser("run", help="train the runs that are not done")
+    sub.add_argument("file", help="sweep YAML")
+    sub.add_argument("--results", help="root of the results folders, instead of the sweep's")
+    sub.add_argument("--lanes", type=int, help="runs at once, instead of the sweep's")
+    sub.add_argument("--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing")
+    given = parser.parse_args(argv)
+    if given.verb == "expand":
+        return grid.print_expand(given.file, as_json=given.json)
+    if given.verb == "plan":
+        return plan.print_plan(given.file, as_json=given.json)
+    from sweeps import run
+
+    sweep = grid.expand(given.file)
+    if given.dry_run:
+        return run.dry_run(sweep, results=given.results)
+    try:
+        return run.run(sweep, results=given.results, lanes=given.lanes)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

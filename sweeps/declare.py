@@ -1,0 +1,123 @@
+"""A sweep file, read: its blocks as strict frozen dataclasses, an unknown key an error. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from repro import strict
+from repro.errors import UserError
+from repro.schedule import Shape
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Resources
+from sweeps.studies import SingleRun, Studies, Window
+
+
+@dataclass(frozen=True)
+class PruningDefaults:
+    """How runs prune unless a study says otherwise.
+
+    window: the schedule held to be best. interval: steps between events; null takes schedule.interval_for of
+    each run's length and `narrowest`, the narrowest window (share of compute) that is to have enough events.
+    """
+
+    window: Window = Window()
+    interval: int | None = None
+    narrowest: float = 0.25
+    shape: Shape = "geometric"
+    score: Literal["magnitude", "random"] = "magnitude"
+    distribution: Literal["global", "uniform"] = "global"
+    keep: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.narrowest <= 1:
+            raise UserError("share out of range", key="narrowest", found=self.narrowest, expected="0 < share <= 1")
+
+
+@dataclass(frozen=True)
+class Partners:
+    """The dense partners of sparse runs. mlp_multiple: granularity of their mlp. lr: their own, by size label."""
+
+    mlp_multiple: int = 8
+    lr: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Runs that may see text more than once; no windows given means any."""
+
+    size: str
+    budget: str
+    sparsities: tuple[float, ...]
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where token shards and results lie: a folder or a URI. Bears no identity."""
+
+    corpus: str = "data"
+    results: str = "results"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One sweep file.
+
+    name: names the results folder. model, optimizer: keys of ModelSpec and OptimizerSpec that all sizes share.
+    sizes: by label, the keys of ModelSpec and OptimizerSpec in which that size differs. budgets: by label,
+    tokens of the dense run per prunable parameter. repeat: whether runs may see text more than once.
+    runs: single runs beside the studies.
+    """
+
+    name: str
+    corpus: CorpusSpec
+    sizes: dict[str, dict[str, Any]]
+    budgets: dict[str, float]
+    studies: Studies = Studies()
+    runs: tuple[SingleRun, ...] = ()
+    model: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    pruning: PruningDefaults = PruningDefaults()
+    partners: Partners = Partners()
+    evaluation: EvalSpec = EvalSpec()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    repeat: bool | tuple[Repeat, ...] = False
+    resources: Resources = Resources()
+    storage: Storage = Storage()
+
+    def __post_init__(self) -> None:
+        for label, ratio in self.budgets.items():
+            if ratio <= 0:
+                raise UserError("budget out of range", key=f"budgets.{label}", found=ratio, expected="more than 0 tokens per prunable parameter")
+
+    def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
+        """The model and the optimizer of a size."""
+        own = self.sizes[label]
+        shared = {"model": (ModelSpec, self.model), "optimizer": (OptimizerSpec, self.optimizer)}
+        for block, (cls, keys) in shared.items():
+            _known(keys, _names(cls), file, block)
+        _known(own, _names(ModelSpec) + _names(OptimizerSpec), file, f"sizes.{label}")
+        model, optimizer = (strict.build(cls, keys | {k: v for k, v in own.items() if k in _names(cls)}, file=file, key=f"sizes.{label}")
+                            for cls, keys in shared.values())
+        return model, optimizer
+
+
+def _names(cls: Any) -> list[str]:
+    return [f.name for f in dataclasses.fields(cls)]
+
+
+def _known(keys: dict[str, Any], names: list[str], file: object, block: str) -> None:
+    for key in keys:
+        if key not in names:
+            raise UserError("unknown key", file=file, key=f"{block}.{key}", found=key, expected=f"one of: {', '.join(names)}")
+
+
+def read(file: str | Path) -> Declaration:
+    """A sweep file; where it says `extends: OTHER.yaml`, each top-level key of its own replaces the other's."""
+    file = Path(file)
+    data = strict.read_yaml(file)
+    if "extends" in data:
+        data = strict.read_yaml(file.parent / str(data.pop("extends"))) | data
+    return strict.build(Declaration, data, file=file)

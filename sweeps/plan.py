@@ -1,0 +1,127 @@
+"""What a sweep costs before anything is trained: tokens, epochs and FLOPs by run, by study and in all. No torch, no Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from repro import ladder
+from repro.spec import RunSpec
+from sweeps.grid import PlannedRun, Sweep, expand
+
+
+@dataclass(frozen=True)
+class Price:
+    """What runs cost, summed. epochs: of the run that sees its corpus most often, null where the corpus' size isn't declared."""
+
+    runs: int
+    tokens: int
+    epochs: float | None
+    effective_flops: float
+    executed_flops: float
+
+    @classmethod
+    def of(cls, specs: Sequence[RunSpec]) -> Price:
+        seen = [share for share in map(epochs, specs) if share is not None]
+        return cls(len(specs), sum(spec.tokens for spec in specs), max(seen, default=None),
+                   sum(map(effective_flops, specs)), sum(map(executed_flops, specs)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The price of a sweep. A run that serves two studies counts in each of them and once in `total`."""
+
+    sweep: str
+    total: Price
+    studies: dict[str, Price]
+    runs: dict[str, Price]
+
+
+def plan(sweep: Sweep) -> Plan:
+    return Plan(sweep.name, Price.of([run.spec for run in sweep.runs]), {study: Price.of(sweep.of(study)) for study in sweep.studies},
+                {run.spec.run_id: Price.of([run.spec]) for run in sweep.runs})
+
+
+def epochs(spec: RunSpec) -> float | None:
+    """How often a run sees its corpus."""
+    return spec.tokens / spec.corpus.unique_tokens if spec.corpus.unique_tokens else None
+
+
+def effective_flops(spec: RunSpec) -> float:
+    return ladder.effective_flops(spec.schedule.weight_steps(spec.model.shape.prunable), spec.tokens_per_step)
+
+
+def executed_flops(spec: RunSpec) -> float:
+    return ladder.executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
+
+
+def describe(run: PlannedRun) -> dict[str, Any]:
+    """A run as one flat mapping: identity, dimensions, schedule, counts and price. Times of events are null in a dense run."""
+    spec, schedule, shape = run.spec, run.spec.schedule, run.spec.model.shape
+    dense = schedule.shape == "dense"
+    return {
+        "run_id": spec.run_id, "fingerprint": spec.fingerprint, "studies": list(run.studies),
+        "size": spec.size, "budget": spec.budget, "seed": spec.seed,
+        **asdict(shape),
+        "N_total": shape.total, "N_prunable": shape.prunable, "N_avg": schedule.n_avg(shape.prunable),
+        "N_final": schedule.n_final(shape.prunable), "density_avg": schedule.density_avg,
+        "sparsity": schedule.sparsity, "shape": schedule.shape,
+        "start": None if dense else spec.pruning.start, "end": None if dense else spec.pruning.end,
+        "start_step": None if dense else schedule.start_step, "end_step": None if dense else schedule.end_step,
+        "total_steps": schedule.total_steps, "dense_steps": spec.dense_steps,
+        "interval": None if dense else schedule.interval, "events": schedule.events,
+        "lr": spec.optimizer.lr, "batch_tokens": spec.tokens_per_step,
+        "tokens": spec.tokens, "epochs": epochs(spec), "repeat": spec.repeat,
+        "effective_flops": effective_flops(spec), "executed_flops": executed_flops(spec),
+    }
+
+
+def print_expand(file: str | Path, as_json: bool) -> None:
+    """Prints the runs of a sweep file: one JSON object a line, or a table."""
+    runs = expand(file).runs
+    if as_json:
+        for run in runs:
+            print(json.dumps(describe(run)))
+        return
+    rows = [("run", "N_prunable", "N_avg", "steps", "events", "tokens", "FLOPs", "studies")]
+    for run in runs:
+        row = describe(run)
+        window = "" if row["start_step"] is None else f"{row['events']} in {row['start_step']}-{row['end_step']}"
+        rows.append((row["run_id"], _amount(row["N_prunable"]), _amount(row["N_avg"]), f"{row['total_steps']:,}", window,
+                     _amount(row["tokens"]), f"{row['effective_flops']:.3g}", " ".join(row["studies"])))
+    print("\n".join(aligned(rows, left={0, 7})))
+    print(f"{len(runs)} runs")
+
+
+def print_plan(file: str | Path, as_json: bool) -> None:
+    """Prints what a sweep file costs: one JSON object, or a table by study."""
+    priced = plan(expand(file))
+    if as_json:
+        print(json.dumps(asdict(priced), indent=1))
+        return
+    rows = [("study", "runs", "tokens", "most epochs", "effective FLOPs", "executed FLOPs")]
+    for name, price in (*priced.studies.items(), ("all, shared runs once", priced.total)):
+        rows.append((name, str(price.runs), _amount(price.tokens), "" if price.epochs is None else f"{price.epochs:.2f}",
+                     f"{price.effective_flops:.3g}", f"{price.executed_flops:.3g}"))
+    print("\n".join(aligned(rows, left={0})))
+    longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
+    print(f"longest run: {longest}, {_amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs")
+
+
+def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
+    """Lines of text whose columns line up, those in `left` to the left and the others to the right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) if i in left else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+            for row in rows]
+
+
+def _amount(count: float) -> str:
+    """A count with four digits and its unit: 12.34 M."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.4g} {unit}"
+    return f"{count:.4g}"

@@ -1,0 +1,314 @@
+"""The studies of a sweep: what each declares in YAML and which runs it asks for. No torch.
+
+A study is a frozen dataclass, its keys the keys in the sweep file, with one method, `runs`, which asks a
+`Builder` (sweeps/grid.py) for one run after another. Two studies may ask for the same run; it is trained once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+from repro.errors import UserError
+from repro.schedule import Shape
+from repro.spec import RunSpec
+
+if TYPE_CHECKING:
+    from sweeps.grid import Builder
+
+Match = Literal["prunable", "total"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a run prunes, in shares of its effective compute: dense for `dense`, then pruning for `prune`."""
+
+    dense: float = 0.25
+    prune: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dense < 1:
+            raise UserError("start out of range", key="dense", found=self.dense, expected="0 <= dense < 1, a share of compute")
+        if not 0 < self.prune <= 1 - self.dense + 1e-9:
+            raise UserError("the window doesn't fit", key="prune", found=f"dense {self.dense:g} + prune {self.prune:g} = {self.end:g}",
+                            expected="prune above 0 and dense + prune at most 1")
+
+    @property
+    def end(self) -> float:
+        return min(1.0, round(self.dense + self.prune, 12))
+
+
+@dataclass(frozen=True)
+class Change:
+    """What of a run differs from its sweep's default; null is no difference.
+
+    A changed batch (sequences) keeps the tokens, and the number of events as near as whole intervals can.
+    events: the interval is the one that comes nearest to this number.
+    """
+
+    lr: float | None = None
+    batch: int | None = None
+    weight_decay: float | None = None
+    warmup: float | None = None
+    init: Literal["fan_in", "transformers"] | None = None
+    shape: Shape | None = None
+    score: Literal["magnitude", "random"] | None = None
+    distribution: Literal["global", "uniform"] | None = None
+    keep: tuple[str, ...] | None = None
+    interval: int | None = None
+    events: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval is not None and self.events is not None:
+            raise UserError("given twice over", key="events", found=f"interval {self.interval} and events {self.events}", expected="one of them")
+        if self.events is not None and self.events < 2:
+            raise UserError("too few events", key="events", found=self.events, expected="at least 2")
+
+
+@dataclass(frozen=True)
+class _Study:
+    """Checks that hold for every study."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if field.name in ("sparsity", "sparsities"):
+                check_sparsity(field.name, getattr(self, field.name))
+
+
+def check_sparsity(key: str, value: float | tuple[float, ...] | None) -> None:
+    """Refuses a sparsity, or a list with one, outside [0, 1)."""
+    for sparsity in value if isinstance(value, tuple) else (value,):
+        if sparsity is not None and not 0 <= sparsity < 1:
+            raise UserError("sparsity out of range", key=key, found=sparsity, expected="0 <= sparsity < 1")
+
+
+@dataclass(frozen=True)
+class Schedules(_Study):
+    """Every window of `dense` x `prune` that fits into the run, at every sparsity and budget (Fig. 4)."""
+
+    size: str
+    budgets: tuple[str, ...]
+    dense: tuple[float, ...]
+    prune: tuple[float, ...]
+    sparsities: tuple[float, ...]
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        windows = [Window(d, p) for d, p in product(self.dense, self.prune) if d + p <= 1 + 1e-9]
+        for budget, sparsity, window in product(self.budgets, self.sparsities, windows):
+            yield build.run(self.size, budget, sparsity, window)
+
+
+@dataclass(frozen=True)
+class Law(_Study):
+    """Sizes x budgets x sparsities at the default window (Fig. 3)."""
+
+    sizes: tuple[str, ...]
+    budgets: tuple[str, ...]
+    sparsities: tuple[float, ...]
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for size, budget, sparsity in product(self.sizes, self.budgets, self.sparsities):
+            yield build.run(size, budget, sparsity)
+
+
+@dataclass(frozen=True)
+class Pairs(_Study):
+    """Sparse runs, each with the dense run of its N_avg, steps, tokens, data order and seed (Fig. 1).
+
+    match: the count in which the partner equals the sparse run's average: of prunable weights, or of all.
+    """
+
+    size: str
+    budgets: tuple[str, ...]
+    sparsities: tuple[float, ...]
+    seeds: tuple[int, ...] = (0,)
+    match: tuple[Match, ...] = ("prunable",)
+
+    def sparse(self, build: Builder) -> Iterator[RunSpec]:
+        for budget, sparsity, seed in product(self.budgets, self.sparsities, self.seeds):
+            yield build.run(self.size, budget, sparsity, seed=seed)
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for sparse in self.sparse(build):
+            yield sparse
+            for match in self.match:
+                yield build.partner(sparse, match)
+
+
+@dataclass(frozen=True)
+class Robustness(_Study):
+    """One factor at a time around a size's own learning rate and batch, in multiples of them (Fig. 5)."""
+
+    size: str
+    budget: str
+    sparsities: tuple[float, ...]
+    lr_multiples: tuple[float, ...]
+    batch_multiples: tuple[float, ...]
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        centre = build.optimizer(self.size)
+        changes = [Change(lr=centre.lr * multiple) for multiple in self.lr_multiples]
+        for multiple in self.batch_multiples:
+            batch = centre.batch * multiple
+            if batch < 1 or batch % 1:
+                raise UserError("not a whole batch", key="batch_multiples", found=f"{multiple:g} x {centre.batch} sequences", expected="a whole number of sequences")
+            changes.append(Change(batch=int(batch)))
+        for sparsity, change in product(self.sparsities, changes):
+            yield build.run(self.size, self.budget, sparsity, change=change)
+
+
+@dataclass(frozen=True)
+class Configuration(_Study):
+    """One point of the grid; no window means the default."""
+
+    size: str
+    budget: str
+    sparsity: float = 0.0
+    window: Window | None = None
+
+
+@dataclass(frozen=True)
+class IsoAverage:
+    """Runs of nearly equal N_avg but different sparsity and timing; with `partners`, their dense partners too."""
+
+    points: tuple[Configuration, ...]
+    seeds: tuple[int, ...] = (0,)
+    partners: bool = False
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for point, seed in product(self.points, self.seeds):
+            sparse = build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
+            yield sparse
+            if self.partners:
+                yield build.partner(sparse)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Dense runs at further ratios of tokens to prunable parameters; budgets: by label, that ratio."""
+
+    sizes: tuple[str, ...]
+    budgets: dict[str, float]
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for size, (budget, ratio) in product(self.sizes, self.budgets.items()):
+            yield build.run(size, budget, tokens_per_param=ratio)
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Windows to train again at fresh seeds: budget -> sparsity -> windows."""
+
+    size: str
+    seeds: tuple[int, ...]
+    windows: dict[str, dict[float, tuple[Window, ...]]]
+
+    def __post_init__(self) -> None:
+        for cells in self.windows.values():
+            check_sparsity("windows", tuple(cells))
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for budget, cells in self.windows.items():
+            for sparsity, windows in cells.items():
+                for window, seed in product(windows, self.seeds):
+                    yield build.run(self.size, budget, sparsity, window, seed=seed)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Configurations at several seeds, and whole pairs at the seeds that `pairs` names."""
+
+    seeds: tuple[int, ...]
+    configurations: tuple[Configuration, ...] = ()
+    pairs: Pairs | None = None
+    confirm: Confirm | None = None
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for point, seed in product(self.configurations, self.seeds):
+            yield build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
+        if self.pairs:
+            yield from self.pairs.runs(build)
+        if self.confirm:
+            yield from self.confirm.runs(build)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant(Change):
+    """A change to try, at sparsities of its own if it names them."""
+
+    sparsities: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sparsity("sparsities", self.sparsities)
+
+
+@dataclass(frozen=True)
+class Controls(_Study):
+    """One thing changed at a time, beside the unchanged run at each sparsity."""
+
+    size: str
+    budget: str
+    sparsities: tuple[float, ...]
+    variants: tuple[Variant, ...]
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for variant in (Variant(), *self.variants):
+            for sparsity in self.sparsities if variant.sparsities is None else variant.sparsities:
+                yield build.run(self.size, self.budget, sparsity, change=variant)
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Dense runs of sizes, and of the partners of `pairs`, at multiples of their learning rate."""
+
+    multiples: tuple[float, ...]
+    sizes: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    pairs: Pairs | None = None
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for size, budget, multiple in product(self.sizes, self.budgets, self.multiples):
+            yield build.run(size, budget, change=Change(lr=build.optimizer(size).lr * multiple))
+        if self.pairs:
+            for sparse, match, multiple in product(self.pairs.sparse(build), self.pairs.match, self.multiples):
+                yield build.partner(sparse, match, lr_multiple=multiple)
+
+
+@dataclass(frozen=True)
+class Studies:
+    """The studies block of a sweep file, each study at most once."""
+
+    schedules: Schedules | None = None
+    law: Law | None = None
+    pairs: Pairs | None = None
+    robustness: Robustness | None = None
+    iso_average: IsoAverage | None = None
+    dense: Dense | None = None
+    seeds: Seeds | None = None
+    controls: Controls | None = None
+    lr: LearningRates | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleRun(Change):
+    """One run beside the studies. id: its run id, null for the readable one. studies: those it serves."""
+
+    size: str
+    budget: str
+    sparsity: float = 0.0
+    window: Window | None = None
+    seed: int = 0
+    id: str | None = None
+    studies: tuple[str, ...] = ("runs",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sparsity("sparsity", self.sparsity)
+
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        spec = build.run(self.size, self.budget, self.sparsity, self.window, seed=self.seed, change=self)
+        yield replace(spec, run_id=self.id) if self.id else spec
