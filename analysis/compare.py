@@ -8,7 +8,7 @@ of the resampled errors around their own mean, laid around the measured error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -99,6 +99,8 @@ class Comparison:
         law_fits: by law, fitted on the law set; empty when that can't be done, and `law_reason` says why.
         dense_fit: the power law on dense runs, where all counts are one; None with `dense_reason`.
         dense_draws: its resampled parameters (R, 5).
+        luck: by law, the mean |error| in nats that the law would have on the law set if it were the truth and only the
+            seeds' noise stood between the two; empty where that noise is unknown.
     """
 
     law_fits: dict[str, FitResult]
@@ -106,6 +108,7 @@ class Comparison:
     dense_fit: FitResult | None
     dense_reason: str | None
     dense_draws: Array | None
+    luck: dict[str, Measure]
     settings: dict[str, Setting]
 
 
@@ -155,8 +158,9 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
         _setting(bootstrap, DENSE_TO_GRID, "fitted on dense runs, judged on the whole schedule grid", dense, grid, on_dense, at_dense),
         _setting(bootstrap, LAW_TO_GRID, "fitted on the law set, judged on the rest of the schedule grid", law_set, fresh,
                  on_law_set, law_reason),
-    ]  # fmt: skip
-    return Comparison(law_fits, law_reason, dense_fit, dense_reason, dense_draws, {s.name: s for s in settings})
+    ]
+    luck = {name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None}
+    return Comparison(law_fits, law_reason, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings})
 
 
 class _Bootstrap:
@@ -166,20 +170,31 @@ class _Bootstrap:
         self._drawn = drawn
         self._row = {run_id: i for i, run_id in enumerate(runs["run_id"])}
 
-    def losses(self, runs: Runs) -> Array | None:
-        """(R, n), or None where the noise is unknown."""
+    def losses(self, runs: Runs, around: Array | None = None) -> Array | None:
+        """Measured losses, or those given as `around` (n,), with noise: (R, n), or None where it is unknown."""
         if self._drawn is None:
             return None
+        centre = runs["loss"] if around is None else around
         noise = self._drawn[:, [self._row[run_id] for run_id in runs["run_id"]]]
-        return runs["loss"] * np.exp(noise / runs["loss"])
+        return centre * np.exp(noise / centre)
 
     def refit(self, runs: Runs, result: FitResult) -> Array | None:
         losses = self.losses(runs)
         return None if losses is None else refit(LAWS[result.law], runs.columns, losses, result)
 
+    def luck(self, runs: Runs, result: FitResult) -> Measure | None:
+        """Mean |error| in sample that noise alone gives when the fitted law is the truth."""
+        law = LAWS[result.law]
+        losses = self.losses(runs, result.predict(runs.columns))
+        if losses is None:
+            return None
+        predicted = law.predict(refit(law, runs.columns, losses, result), runs.columns)
+        errors = np.abs(predicted - losses).mean(axis=1)
+        return Measure(float(errors.mean()), *(float(q) for q in np.quantile(errors, INTERVAL)))
+
 
 def _setting(bootstrap: _Bootstrap, name: str, title: str, fitted: Runs, judged: Runs,
-             parameters: Callable[[str], tuple[Array, Array | None]], reason: str | None) -> Setting:  # fmt: skip
+             parameters: Callable[[str], tuple[Array, Array | None]], reason: str | None) -> Setting:
     if reason is None and not len(judged):
         reason = "no run to judge on"
     if reason is not None:
@@ -197,5 +212,5 @@ def _columns(runs: Runs) -> Columns:
     return {name: runs[name] for law in LAWS.values() for name in law.columns}
 
 
-def _first(reasons) -> str | None:
+def _first(reasons: Iterable[str | None]) -> str | None:
     return next((reason for reason in reasons if reason), None)

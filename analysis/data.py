@@ -26,7 +26,7 @@ CONFIGURATION = (
     "size", "budget", "d_model", "layers", "heads", "mlp", "vocab", "sequence", "init", "precision", "corpus_hash",
     "sparsity", "start", "end", "shape", "interval", "score", "distribution", "keep", "total_steps", "batch_tokens",
     "lr", "weight_decay",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def load(folder: Folder) -> Tables:
     """
     runs = Runs.from_arrow(tables.read(folder, "runs.parquet"))
     other = {name: tables.read(folder, f"{name}.parquet") if folder.exists(f"{name}.parquet") else
-             tables.SCHEMAS[name].empty_table() for name in ("curves", "layers")}  # fmt: skip
+             tables.SCHEMAS[name].empty_table() for name in ("curves", "layers")}
     sweep = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
     return assemble(folder.name, runs, other["curves"], other["layers"], sweep)
 

@@ -30,10 +30,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--end-step", type=int, help="step of the last event")
     parser.add_argument("--total-steps", type=int, help="steps of the whole run")
     parser.add_argument("--json", action="store_true", help="one JSON object, no drawing")
-    parser.set_defaults(run=main)
 
 
 def main(args: argparse.Namespace) -> int:
+    """Prints the schedule that parsed arguments name; returns the exit code."""
     schedule = from_arguments(args)
     facts = {"start_step": schedule.start_step, "end_step": schedule.end_step, "total_steps": schedule.total_steps, "events": schedule.events,
              "density_avg": schedule.density_avg, "compute_at_start": schedule.compute_at_start, "compute_at_end": schedule.compute_at_end,
@@ -75,6 +75,18 @@ def drawing(schedule: PruningSchedule, width: int) -> list[str]:
         label = f"{(row + 1) / HEIGHT:.1f}" if row % 2 else ""
         lines.append(f"{label:>{margin - 2}} │" + "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, fill - 8 * row))] for fill in eighths).rstrip())
     lines.append(" " * (margin - 1) + "└" + "─" * columns)
-    lines.append(" " * margin + _marks({0: 0, **({schedule.start_step: 0, schedule.end_step: 0} if schedule.events else {}), total: 0}, total, columns))
+    marks = dict.fromkeys((0, total, schedule.start_step, schedule.end_step))
+    lines.append(" " * margin + _axis(list(marks), total, columns))
     lines.append(" " * margin + "step".center(columns).rstrip())
     return lines
+
+
+def _axis(steps: list[int], total: int, columns: int) -> str:
+    """Steps written where they lie on an axis from 0 to `total`; one that would touch another is left out."""
+    line = " " * columns
+    for step in steps:
+        text = f"{step:,}"
+        at = min(step * columns // total, columns - len(text))
+        if not line[max(0, at - 1):at + len(text) + 1].strip():
+            line = line[:at] + text + line[at + len(text):]
+    return line.rstrip()

@@ -33,9 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     sub.add_argument("--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing")
     given = parser.parse_args(argv)
     if given.verb == "expand":
-        return grid.print_expand(given.file, as_json=given.json)
+        plan.print_expand(given.file, as_json=given.json)
+        return 0
     if given.verb == "plan":
-        return plan.print_plan(given.file, as_json=given.json)
+        plan.print_plan(given.file, as_json=given.json)
+        return 0
     from sweeps import run
 
     sweep = grid.expand(given.file)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Literal
 
 from repro.errors import UserError
@@ -248,7 +248,7 @@ class Variant(Change):
 
 @dataclass(frozen=True)
 class Controls(_Study):
-    """One thing changed at a time, beside the unchanged run at each sparsity."""
+    """One thing changed at a time, beside the unchanged run at each sparsity that occurs."""
 
     size: str
     budget: str
@@ -256,8 +256,11 @@ class Controls(_Study):
     variants: tuple[Variant, ...]
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
-        for variant in (Variant(), *self.variants):
-            for sparsity in self.sparsities if variant.sparsities is None else variant.sparsities:
+        asked = [(self.sparsities if variant.sparsities is None else variant.sparsities, variant) for variant in self.variants]
+        for sparsity in dict.fromkeys(chain(self.sparsities, *(sparsities for sparsities, _ in asked))):
+            yield build.run(self.size, self.budget, sparsity)
+        for sparsities, variant in asked:
+            for sparsity in sparsities:
                 yield build.run(self.size, self.budget, sparsity, change=variant)
 
 

@@ -44,7 +44,7 @@ def judge(evidence: Evidence) -> Verdict:
         claim="c", statement=STATEMENT, quantity="N_eff/N_avg, geometric mean over pairs", measured=measured, interval=interval,
         paper=PAPER, rule=RULE, verdict=outcome, because=because, notes=tuple(notes),
         details=(Detail("Pairs; losses in nats", tuple(_row(r) for r in evidence.pairs)),) if evidence.pairs else (),
-    )  # fmt: skip
+    )
 
 
 def pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float] | None]:
@@ -87,4 +87,4 @@ def _row(result: PairResult) -> dict[str, Any]:
         "loss dense": float(pair.partner["loss"].mean()), "difference": result.difference.value, "low": result.difference.low,
         "high": result.difference.high, "N_eff/N_avg": ratio.value if ratio else None, "its low": ratio.low if ratio else None,
         "its high": ratio.high if ratio else None,
-    }  # fmt: skip
+    }

@@ -70,7 +70,7 @@ class Cell:
             "best at seed 0": self.best, "regret": self.regret, "low": self.low, "high": self.high,
             "share of range": self.regret / self.reach if self.reach > 0 else None, "range": self.reach,
             "measured on": self.source, "rivals with fresh seeds": f"{self.fresh} of {self.rivals}", "verdict": self.outcome,
-        }  # fmt: skip
+        }
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -143,11 +143,11 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
         size=str(cell["size"][0]), budget=str(cell["budget"][0]), sparsity=float(cell["sparsity"][0]), schedules=len(cell),
         best=schedule_name(float(best["start"][0]), float(best["end"][0])), regret=max(0.0, float(means.max())), low=low, high=high,
         reach=float(np.ptp(cell["loss"])), fresh=len(fresh), rivals=len(top), source="fresh seeds" if fresh else "seed 0",
-    )  # fmt: skip
+    )
 
 
 def _bounds(lower: Array, lower_seeds: Array, upper: Array, upper_seeds: Array, spread: Spread | None,
-            cells: int) -> tuple[float | None, float | None]:  # fmt: skip
+            cells: int) -> tuple[float | None, float | None]:
     """One-sided bounds of a cell's regret from mean differences and the number of seeds behind each."""
     if spread is None:
         return None, None
@@ -175,9 +175,9 @@ def schedule_name(start: float, end: float) -> str:
 
 
 def _verdict(regret: float | None, interval: tuple[float, float] | None, outcome: Outcome, because: str, notes: list[str],
-             cells: list[Cell]) -> Verdict:  # fmt: skip
+             cells: list[Cell]) -> Verdict:
     return Verdict(
         claim="a", statement=STATEMENT, quantity="largest regret of 25/50/25 over the cells, nats", measured=regret,
         interval=interval, paper=PAPER, rule=RULE, verdict=outcome, because=because, notes=tuple(notes),
         details=(Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),) if cells else (),
-    )  # fmt: skip
+    )

@@ -68,7 +68,8 @@ class Manifest:
     @property
     def hash(self) -> str:
         """12 hex digits of what a model gets to see: equal for equal rows that are read alike."""
-        seen = [self.vocab, self.sequence, self.spec.packing, self.bos, self.eos, self.train.sha256, self.heldout.sha256]
+        seen = [self.vocab, self.sequence, self.spec.packing, self.bos, self.eos,
+                self.train.sha256, self.heldout.sha256]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:12]
 
     def write(self, folder: Folder) -> None:

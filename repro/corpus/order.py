@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-ROUNDS = 6
+ROUNDS = 4  # what makes a Feistel network of random functions a random permutation
 _MASK = (1 << 64) - 1
 
 
@@ -24,7 +24,7 @@ def rows_at(step: int, batch: int, rows: int, seed: int) -> np.ndarray:
     """
     position = step * batch + np.arange(batch, dtype=np.uint64)
     epoch, index = np.divmod(position, np.uint64(rows))
-    key = _mix(_mix(np.array(seed & _MASK, np.uint64)) ^ epoch)
+    key = _mix(_mix(np.array([seed & _MASK], np.uint64)) ^ epoch)
     return permute(index, rows, key).astype(np.int64)
 
 
@@ -37,24 +37,24 @@ def permute(index: np.ndarray, size: int, key: np.ndarray) -> np.ndarray:
         key: (n,) uint64, each element's own key.
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
-    image = _feistel(index, half, key)
-    while (outside := image >= size).any():
-        image[outside] = _feistel(image[outside], half, key[outside])
+    keys = _mix(key + np.arange(ROUNDS, dtype=np.uint64)[:, None])  # (rounds, n)
+    image = _feistel(index, half, keys)
+    while len(outside := np.flatnonzero(image >= size)):
+        image[outside] = _feistel(image[outside], half, keys[:, outside])
     return image
 
 
-def _feistel(value: np.ndarray, half: int, key: np.ndarray) -> np.ndarray:
+def _feistel(value: np.ndarray, half: int, keys: np.ndarray) -> np.ndarray:
     mask = np.uint64((1 << half) - 1)
     left, right = value >> np.uint64(half), value & mask
-    for round_number in range(ROUNDS):
-        left, right = right, left ^ (_mix(right ^ _mix(key + np.uint64(round_number))) & mask)
+    for key in keys:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
     return (left << np.uint64(half)) | right
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """splitmix64: a bijection of 64-bit integers in which every input bit moves every output bit."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+    """splitmix64 of an array (scalars would warn of overflow, which is meant): every bit moves every bit."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

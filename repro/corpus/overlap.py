@@ -28,7 +28,8 @@ class Overlap:
         return self.shared / self.heldout if self.heldout else 0.0
 
 
-def measure(heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS, limit: int = LIMIT) -> Overlap:
+def measure(heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS,
+            limit: int = LIMIT) -> Overlap:
     """Overlap of two streams of batches of documents.
 
     Held-out n-grams are counted as often as they occur, the first `limit` of them. Words are runs of letters
@@ -55,7 +56,8 @@ def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
     spaced = pc.replace_substring_regex(pc.utf8_lower(pa.array(texts, pa.large_string())), r"[^\p{L}\p{N}]+", " ")
     documents = pc.ascii_split_whitespace(pc.utf8_trim_whitespace(spaced))
     vocabulary = documents.flatten().dictionary_encode()
-    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in vocabulary.dictionary.to_pylist())
+    digests = b"".join(hashlib.blake2b(entry.encode(), digest_size=8).digest()
+                       for entry in vocabulary.dictionary.to_pylist())
     word = np.frombuffer(digests, "<u8")[vocabulary.indices.to_numpy()]  # (words of all documents,)
     count = len(word) - words + 1
     if count < 1:

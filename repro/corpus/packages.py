@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import html
 import importlib.metadata
-import importlib.util
+import importlib.resources
 import json
 import platform
 import re
@@ -59,9 +59,7 @@ class PackageSource:
 
 def _botocore() -> Iterator[Document]:
     """The documentation strings of every AWS service's newest model; the group is the service."""
-    spec = importlib.util.find_spec("botocore")
-    assert spec is not None and spec.submodule_search_locations
-    data = Path(spec.submodule_search_locations[0]) / "data"
+    data = Path(str(importlib.resources.files("botocore"))) / "data"
     seen: set[str] = set()
     for service in sorted(path for path in data.iterdir() if path.is_dir()):
         versions = sorted(service.glob("*/service-2.json*"))  # folders are dates

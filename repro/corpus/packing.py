@@ -40,7 +40,8 @@ def padding(dtype: np.dtype) -> int:
     return int(np.iinfo(dtype).max)
 
 
-def pack(documents: Iterable[list[np.ndarray]], packing: Packing, sequence: int, dtype: np.dtype) -> Iterator[np.ndarray]:
+def pack(documents: Iterable[list[np.ndarray]], packing: Packing, sequence: int,
+         dtype: np.dtype) -> Iterator[np.ndarray]:
     """Blocks of rows, each (rows, sequence + 1) of `dtype`.
 
     Args:
@@ -81,8 +82,7 @@ def targets(rows: np.ndarray, packing: Packing, bos: int, eos: int) -> Targets:
     A packed document is asked for nothing but its own tokens: the label is IGNORED on padding and where the
     next token begins another document.
     """
-    batch, width = rows.shape
-    column = np.arange(width)
+    column = np.arange(rows.shape[1])
     if packing == "concatenate":
         segments = np.ones(rows.shape, np.int32)
         positions = np.broadcast_to(column, rows.shape)

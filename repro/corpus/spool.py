@@ -1,7 +1,7 @@
 """The extracted text on disk, and which part of it is held out.
 
-A source is read once, whatever its size: documents go to an Arrow stream while their hash and the characters
-of every group are counted, and the split, the tokenizer, the tokens and the overlap are then read from there.
+A source is read once, whatever its size: documents go to an Arrow stream while their hash and the size of
+every group are taken, and the split, the tokenizer, the tokens and the overlap are then read from there.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from repro.errors import UserError
 from repro.spec import CorpusSpec
 
 # Groups are held out in the order of their place, a hash of their name; a fixed number of places keeps the
-# count of characters small for any number of groups. One more place is never held out.
+# table of sizes small for any number of groups. One more place is never held out.
 PLACES = 1 << 20
-BATCH_CHARACTERS = 4_000_000
+BATCH_BYTES = 4_000_000
 _SCHEMA = pa.schema([("place", pa.uint32()), ("group", pa.large_string()), ("text", pa.large_string())])
 
 
@@ -37,7 +37,7 @@ class Spool:
     cutoff: int
 
     def read(self, *, heldout: bool) -> Iterator[tuple[list[str], list[str]]]:
-        """Groups and texts of one side of the split, about BATCH_CHARACTERS at a time, in the source's order."""
+        """Groups and texts of one side of the split, about BATCH_BYTES at a time, in the source's order."""
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 kept = pc.less(batch.column("place"), self.cutoff)
@@ -61,24 +61,26 @@ def ingest(spec: CorpusSpec, path: Path) -> Spool:
         UserError: no text, or no way to split it into two sides of whole groups.
     """
     digest = hashlib.sha256()
-    characters = np.zeros(PLACES + 1, np.int64)  # (places + 1,) characters of the groups at each place
+    size = np.zeros(PLACES + 1, np.int64)  # (places + 1,) bytes of the text of the groups at each place
     with pa.OSFile(str(path), "wb") as file, \
             pa.ipc.new_stream(file, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
         for batch in _batches(_placed(spec)):
             for at, _, data in batch:
                 digest.update(data + b"\0")
-                characters[at] += len(data)
-            stream.write_batch(pa.record_batch([pa.array(column, kind) for column, kind in
-                                                zip(zip(*batch, strict=True), _SCHEMA.types, strict=True)], schema=_SCHEMA))
-    total = int(characters.sum())
-    where = {"file": ", ".join(spec.paths) or f"{spec.source} {spec.name}"}
+                size[at] += len(data)
+            places, groups, texts = zip(*batch, strict=True)
+            stream.write_batch(pa.record_batch([pa.array(places, pa.uint32()), pa.array(groups, pa.large_string()),
+                                                pa.array(texts, pa.large_string())], schema=_SCHEMA))
+    total = int(size.sum())
+    where = ", ".join(spec.paths) or f"{spec.source} {spec.name}"
     if not total:
-        raise UserError("an empty corpus", **where, key="corpus.name", found="no text", expected="at least one document")
+        raise UserError("an empty corpus", file=where, key="corpus.name", found="no text",
+                        expected="at least one document")
     # A declared split is held out as it is: its documents stand at place 0 and nothing else does.
-    target = total * spec.heldout_fraction if spec.heldout_split is None else characters[0]
-    cutoff = 1 + int(np.searchsorted(np.cumsum(characters), target))
-    if not 0 < characters[:cutoff].sum() < total:
-        raise UserError("a corpus that cannot be split by whole groups", **where, key="corpus.heldout_fraction",
+    target = total * spec.heldout_fraction if spec.heldout_split is None else size[0]
+    cutoff = 1 + int(np.searchsorted(np.cumsum(size), target))
+    if not 0 < size[:cutoff].sum() < total:
+        raise UserError("a corpus that cannot be split by whole groups", file=where, key="corpus.heldout_fraction",
                         found="all text on one side", expected="two or more groups of which one can be held out")
     return Spool(path, digest.hexdigest(), cutoff)
 
@@ -101,7 +103,7 @@ def _batches(placed: Iterator[tuple[int, Document]]) -> Iterator[list[tuple[int,
         data = document.text.encode("utf-8", "replace")  # a lone surrogate, which JSON may hold, has no UTF-8
         batch.append((at, document.group, data))
         size += len(data)
-        if size >= BATCH_CHARACTERS:
+        if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:

@@ -32,7 +32,8 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        return self.backend.get_vocab_size(with_added_tokens=True)
+        """One more than the highest id: added tokens may leave gaps."""
+        return 1 + max(self.backend.get_vocab(with_added_tokens=True).values())
 
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """Token ids of each text, BOS and EOS added, as int64 arrays; uses the threads of `tokenizers`."""
@@ -76,9 +77,10 @@ def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
     backend.train_from_iterator(_first(texts, TRAINING_CHARACTERS), trainers.BpeTrainer(
         vocab_size=vocab, special_tokens=[BOS, EOS], initial_alphabet=alphabet, show_progress=False))
     if backend.get_vocab_size() != vocab:
-        raise UserError("too little text for this vocabulary", key="model.vocab", found=f"{backend.get_vocab_size()} distinct tokens",
-                        expected=f"{vocab}, or a smaller vocabulary")
-    return Tokenizer(backend, backend.token_to_id(BOS), backend.token_to_id(EOS))
+        raise UserError("too little text for this vocabulary", key="model.vocab", found=vocab,
+                        expected=f"at most {backend.get_vocab_size()}, which is all that this text can be merged into")
+    ids = backend.get_vocab()
+    return Tokenizer(backend, ids[BOS], ids[EOS])
 
 
 def load_pretrained(name: str, vocab: int) -> Tokenizer:
@@ -89,11 +91,13 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
         pretrained = AutoTokenizer.from_pretrained(name, use_fast=True)
         backend = pretrained.backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
-        raise UserError("the tokenizer could not be loaded", key="corpus.tokenizer", found=f"{name}: {str(error)[:300]}",
+        raise UserError("the tokenizer could not be loaded", key="corpus.tokenizer",
+                        found=f"{name}: {str(error)[:300]}",
                         expected='"bpe", or a Hugging Face id or folder with a tokenizer.json') from error
     marks = [i for i in (pretrained.bos_token_id, pretrained.eos_token_id) if i is not None]
     if not marks:
-        raise UserError("a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name, expected="at least one of the two")
+        raise UserError("a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name,
+                        expected="at least one of the two")
     tokenizer = Tokenizer(backend, marks[0], marks[-1])
     if tokenizer.vocab_size > vocab:
         raise UserError("the tokenizer has more tokens than the model", key="model.vocab", found=vocab,

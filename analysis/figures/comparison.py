@@ -1,0 +1,83 @@
+"""The four laws side by side: how far off they are in sample and held out, and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Errors, Setting
+from analysis.evidence import Evidence
+from analysis.figures import style
+
+NAME = "laws"
+TITLE = "The laws side by side"
+CAPTION = (
+    "Left: mean |predicted − actual| of each law, by what it was fitted on → judged on, with 95% intervals from the seeds' noise; the "
+    "dashed line is the seeds' σ. Right: the mean error by sparsity; over 0 the law predicts too high a loss. On dense runs all counts "
+    "are one, so all laws are one fit there, which is then read with each count; only w comes from the law set."
+)
+
+
+def rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row a law, setting and sparsity ("all" among them)."""
+    found = []
+    for setting in evidence.comparison.settings.values():
+        for errors in setting.errors.values():
+            sparsity = np.round(errors.runs["sparsity"], 6)
+            groups = {"all": np.ones(len(sparsity), dtype=bool)} | {f"{s:g}": sparsity == s for s in np.unique(sparsity)}
+            for name, chosen in groups.items():
+                measure = errors.mean_abs(chosen)
+                found.append({"law": errors.law, "setting": setting.name, "sparsity": name, "runs": int(chosen.sum()),
+                              "mean_abs_error": measure.value, "low": measure.low, "high": measure.high,
+                              "mean_error": float(errors.residual[chosen].mean())})
+    return found
+
+
+def draw(evidence: Evidence) -> Figure:
+    done = [s for s in evidence.comparison.settings.values() if s.errors]
+    if not done:
+        return style.nothing(f"no law could be fitted, {evidence.comparison.law_reason}")
+    figure = style.figure(3.4)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
+    sigma = evidence.noise.overall.sd if evidence.noise.overall else None
+    _overall(figure.add_subplot(grid[:, 0]), done, sigma)
+    shown = [s for s in done if s.name in (IN_SAMPLE, DENSE_TO_SPARSE)]
+    for i, setting in enumerate(shown):
+        _by_sparsity(figure.add_subplot(grid[i, 1]), setting, sigma)
+    return figure
+
+
+def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
+    for i, setting in enumerate(settings):
+        for j, errors in enumerate(setting.errors.values()):
+            measure, look = errors.mean_abs(), style.of_law(errors.law)
+            y = -i + 0.2 * (1.5 - j)
+            if measure.low is not None and measure.high is not None:
+                axes.plot([max(measure.low, 1e-5), measure.high], [y, y], color=look.colour, linewidth=1)
+            axes.plot([measure.value], [y], linestyle="none", label=look.label if i == 0 else None, **look.point)
+    if sigma is not None:
+        axes.axvline(sigma, color=style.FAINT, linestyle="--", linewidth=0.9)
+        axes.text(sigma, 0.52, " seeds' σ", color=style.FAINT, fontsize=7, va="bottom")
+    axes.set_yticks([-i for i in range(len(settings))], [s.name.replace(" to ", " →\n") for s in settings])
+    axes.set(xscale="log", xlabel="mean |predicted − actual|, nats/token", ylim=(-len(settings) + 0.4, 0.75))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+
+
+def _by_sparsity(axes: Axes, setting: Setting, sigma: float | None) -> None:
+    axes.axhline(0, color=style.FAINT, linewidth=0.8)
+    if sigma is not None:
+        axes.axhspan(-sigma, sigma, color=style.FAINT, alpha=0.2, linewidth=0)
+    for errors in setting.errors.values():
+        sparsity, mean = _mean_residual(errors)
+        axes.plot(100 * sparsity, mean, **style.of_law(errors.law).point, linestyle="-", linewidth=0.9)
+    axes.set_title(setting.name, fontsize=7.5)
+    axes.set(xlabel="sparsity, %", ylabel="mean error, nats", xticks=(0, 20, 40, 60, 80))
+
+
+def _mean_residual(errors: Errors) -> tuple[Any, Any]:
+    sparsity = np.round(errors.runs["sparsity"], 6)
+    levels = np.unique(sparsity)
+    return levels, np.array([errors.residual[sparsity == level].mean() for level in levels])

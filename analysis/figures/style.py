@@ -1,0 +1,87 @@
+"""How runs and laws look. One key of a run drives its label, colour and marker in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
+
+Role = Literal["run", "partner"]
+
+FULL_WIDTH = 6.75  # inches: two columns of a paper
+INK, FAINT = "#1b1b1b", "#8a8a8a"
+
+SETTINGS = {
+    "pdf.fonttype": 42, "ps.fonttype": 42, "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8,
+    "legend.fontsize": 7, "legend.frameon": False, "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.linewidth": 0.7, "lines.linewidth": 1.2, "lines.markersize": 5, "text.color": INK,
+    "axes.edgecolor": INK, "figure.constrained_layout.use": True, "savefig.dpi": 180, "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Label, colour and marker; `filled` markers are runs of their own, hollow ones dense partners."""
+
+    label: str
+    colour: str
+    marker: str
+    filled: bool = True
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Keyword arguments of a marker."""
+        face = self.colour if self.filled else "white"
+        return {"color": self.colour, "marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.colour}
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keyword arguments of a line."""
+        return {"color": self.colour, "linestyle": "-" if self.filled else "--"}
+
+
+# Okabe and Ito's palette, which readers with any colour blindness can tell apart; cool to warm as sparsity grows.
+_BY_SPARSITY = {0.0: (INK, "o"), 0.2: ("#56b4e9", "s"), 0.4: ("#009e73", "D"), 0.6: ("#e69f00", "^"), 0.8: ("#d55e00", "v")}
+_BY_LAW = {
+    N_AVG.name: Look("N_avg", "#0072b2", "o"),
+    N_FINAL.name: Look("final N", "#d55e00", "s"),
+    N_DENSE.name: Look("dense N", INK, "^"),
+    N_EFFECTIVE.name: Look("N_final^w · N_dense^(1−w)", "#cc79a7", "D"),
+}
+
+
+def of_run(sparsity: float, role: Role = "run") -> Look:
+    """The look of a run of this final sparsity, or of the dense partner of one."""
+    nearest = min(_BY_SPARSITY, key=lambda s: abs(s - sparsity))
+    colour, marker = _BY_SPARSITY[nearest]
+    name = "dense" if sparsity == 0 else f"{sparsity:.0%} sparse"
+    return Look(name if role == "run" else f"dense partner of {sparsity:.0%}", colour, marker, filled=role == "run")
+
+
+def of_law(name: str) -> Look:
+    return _BY_LAW[name]
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """The house's settings, and the library's own again afterwards."""
+    with mpl.rc_context(SETTINGS):
+        yield
+
+
+def figure(height: float) -> Figure:
+    """An empty figure at the width of a page; `height` in inches."""
+    return Figure(figsize=(FULL_WIDTH, height))
+
+
+def nothing(reason: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    empty = figure(0.8)
+    empty.text(0.5, 0.5, f"Nothing to draw: {reason}.", ha="center", va="center", color=FAINT)
+    return empty
