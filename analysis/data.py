@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from repro import tables
@@ -145,7 +146,7 @@ class Tables:
 
     def curve(self, run_id: str, *columns: str) -> list[NDArray[np.float64]]:
         """Columns of one run's curve, by step; null is nan."""
-        rows = self.curves.filter(pa.compute.equal(self.curves["run_id"], run_id)).sort_by("step")
+        rows = self.curves.filter(pc.equal(self.curves["run_id"], run_id)).sort_by("step")
         return [np.array(rows.column(c).cast(pa.float64()).to_numpy(zero_copy_only=False)) for c in columns]
 
 
@@ -156,18 +157,15 @@ def load(folder: Folder) -> Tables:
         UserError: the runs table is missing, unreadable or of another schema version.
     """
     runs = Runs.from_arrow(tables.read(folder, "runs.parquet"))
-    other = {name: tables.read(folder, f"{name}.parquet") if folder.exists(f"{name}.parquet") else
-             tables.SCHEMAS[name].empty_table() for name in ("curves", "layers")}
+    other = {
+        name: tables.read(folder, f"{name}.parquet") if folder.exists(f"{name}.parquet") else tables.SCHEMAS[name].empty_table()
+        for name in ("curves", "layers")
+    }
     sweep = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
-    return assemble(folder.name, runs, other["curves"], other["layers"], sweep)
-
-
-def assemble(name: str, runs: Runs, curves: pa.Table, layers: pa.Table, sweep: Mapping[str, Any]) -> Tables:
-    """Tables from their parts, odd rows flagged."""
     flags = tuple(_flags(runs))
     excluded = {flag.run_id for flag in flags if flag.excluded}
     usable = np.array([run_id not in excluded for run_id in runs["run_id"]], dtype=bool)
-    return Tables(name, runs, runs.where(usable), curves, layers, sweep, flags)
+    return Tables(folder.name, runs, runs.where(usable), other["curves"], other["layers"], sweep, flags)
 
 
 def _flags(runs: Runs) -> Iterator[Flag]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from analysis.data import Runs, Tables, assemble
 from analysis.laws import N_AVG, Law
 from repro import ladder, tables
 from repro.schedule import PruningSchedule, interval_for
+from repro.storage import Folder
 
 SIZES = {
     "8k": ladder.Shape(d_model=16, layers=2, heads=2, mlp=44, vocab=256),
@@ -69,8 +68,8 @@ class _Plan:
     seed: int
 
 
-def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: int = 0) -> Tables:
-    """Draws a sweep: schedules, law set, pairs, dense ratios, iso-average and seeds.
+def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: int = 0) -> list[dict[str, Any]]:
+    """Rows of the runs table of a sweep: schedules, law set, pairs, dense ratios, iso-average and seeds.
 
     Args:
         truth: law, noise and what schedules cost.
@@ -82,10 +81,15 @@ def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: i
     for plan, study in _programme(seeds, fresh_grid_seeds):
         studies.setdefault(plan, []).append(study)
     rng = np.random.default_rng(seed)
-    rows = [_row(plan, tuple(dict.fromkeys(own)), truth, rng) for plan, own in studies.items()]
-    table = pa.Table.from_pylist(rows, schema=tables.RUNS)
-    curves = pa.Table.from_pylist([point for row in rows for point in _curve(row)], schema=tables.CURVES)
-    return assemble("simulated", Runs.from_arrow(table), curves, tables.LAYERS.empty_table(), {"name": "simulated"})
+    return [_row(plan, list(dict.fromkeys(own)), truth, rng) for plan, own in studies.items()]
+
+
+def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
+    """Leaves a results folder of these runs behind, as a sweep does, with a curve of each."""
+    tables.write(folder, "runs.parquet", "runs", rows)
+    tables.write(folder, "curves.parquet", "curves", [point for row in rows for point in _curve(row)])
+    tables.write(folder, "layers.parquet", "layers", [])
+    folder.write_json("sweep.json", {"name": "simulated", "corpus": "simulated", "failed": []})
 
 
 def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]:
@@ -119,7 +123,7 @@ def _plan(size: str, shape: ladder.Shape, budget: str, sparsity: float, start: f
     return _Plan(size, shape, budget, dense_steps, schedule, start, end, seed)
 
 
-def _row(plan: _Plan, studies: tuple[str, ...], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
+def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
     shape, schedule = plan.shape, plan.schedule
     prunable, steps = shape.prunable, schedule.total_steps
     tokens = BATCH_TOKENS * steps
@@ -132,7 +136,7 @@ def _row(plan: _Plan, studies: tuple[str, ...], truth: Truth, rng: np.random.Gen
         mean += truth.penalty(schedule.sparsity, plan.start, plan.end)
     loss = mean + truth.sigma * float(rng.standard_normal())
     return dict.fromkeys(tables.RUNS.names) | counts | {
-        "run_id": run_id, "fingerprint": f"{zlib.crc32(run_id.encode()):016x}", "sweep": "simulated", "studies": list(studies),
+        "run_id": run_id, "fingerprint": f"{zlib.crc32(run_id.encode()):016x}", "sweep": "simulated", "studies": studies,
         "family": f"{plan.size}-{plan.budget}", "size": plan.size, "budget": plan.budget, "seed": plan.seed,
         "d_model": shape.d_model, "layers": shape.layers, "heads": shape.heads, "mlp": shape.mlp, "vocab": shape.vocab,
         "sequence": SEQUENCE, "init": "fan_in", "precision": "fp32", "corpus": "simulated", "corpus_hash": "none",

@@ -43,8 +43,18 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises UserError when the file is missing, broken or not a mapping."""
-    path = Path(path)
+    """The mapping in a YAML file; where it says `extends: OTHER.yaml`, its top-level keys replace the other's.
+
+    Raises:
+        UserError: a file is missing, broken or not a mapping.
+    """
+    data = _read(Path(path))
+    if "extends" in data:
+        data = _read(Path(path).parent / str(data.pop("extends"))) | data
+    return data
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError("no such file", file=path, expected="a YAML file")
     with path.open(encoding="utf-8") as stream:

@@ -141,6 +141,8 @@ class _Trainer:
             loss = losses.sum() * (self.world * self.accumulation / tokens)
             self.engine.backward(loss)
             self.engine.step()
+            if self.engine.skipped_steps:  # DeepSpeed leaves such an update out and goes on
+                raise RunFailed(f"a gradient is not finite at step {step}")
             total += loss.detach() / (self.world * self.accumulation)
         return total
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from repro import strict
 from repro.errors import UserError
-from repro.schedule import Shape
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Resources
-from sweeps.studies import SingleRun, Studies, Window
+from sweeps.change import Falling, Window
+from sweeps.studies import SingleRun, Studies
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PruningDefaults:
     window: Window = Window()
     interval: int | None = None
     narrowest: float = 0.25
-    shape: Shape = "geometric"
+    shape: Falling = "geometric"
     score: Literal["magnitude", "random"] = "magnitude"
     distribution: Literal["global", "uniform"] = "global"
     keep: tuple[str, ...] = ()
@@ -94,30 +94,25 @@ class Declaration:
 
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
         """The model and the optimizer of a size."""
-        own = self.sizes[label]
-        shared = {"model": (ModelSpec, self.model), "optimizer": (OptimizerSpec, self.optimizer)}
-        for block, (cls, keys) in shared.items():
-            _known(keys, _names(cls), file, block)
-        _known(own, _names(ModelSpec) + _names(OptimizerSpec), file, f"sizes.{label}")
-        model, optimizer = (strict.build(cls, keys | {k: v for k, v in own.items() if k in _names(cls)}, file=file, key=f"sizes.{label}")
-                            for cls, keys in shared.values())
-        return model, optimizer
+        own, block = self.sizes[label], f"sizes.{label}"
+        of_model, of_optimizer = _names(ModelSpec), _names(OptimizerSpec)
+        _refuse_unknown(self.model, of_model, file, "model")
+        _refuse_unknown(self.optimizer, of_optimizer, file, "optimizer")
+        _refuse_unknown(own, of_model + of_optimizer, file, block)
+        return (strict.build(ModelSpec, self.model | {k: v for k, v in own.items() if k in of_model}, file=file, key=block),
+                strict.build(OptimizerSpec, self.optimizer | {k: v for k, v in own.items() if k in of_optimizer}, file=file, key=block))
 
 
-def _names(cls: Any) -> list[str]:
-    return [f.name for f in dataclasses.fields(cls)]
+def _names(cls: type[ModelSpec | OptimizerSpec]) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
 
 
-def _known(keys: dict[str, Any], names: list[str], file: object, block: str) -> None:
+def _refuse_unknown(keys: dict[str, Any], names: list[str], file: object, block: str) -> None:
     for key in keys:
         if key not in names:
             raise UserError("unknown key", file=file, key=f"{block}.{key}", found=key, expected=f"one of: {', '.join(names)}")
 
 
 def read(file: str | Path) -> Declaration:
-    """A sweep file; where it says `extends: OTHER.yaml`, each top-level key of its own replaces the other's."""
-    file = Path(file)
-    data = strict.read_yaml(file)
-    if "extends" in data:
-        data = strict.read_yaml(file.parent / str(data.pop("extends"))) | data
-    return strict.build(Declaration, data, file=file)
+    """The contents of a sweep file."""
+    return strict.build(Declaration, strict.read_yaml(file), file=file)

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from repro import ladder
 from repro.errors import UserError
 from repro.schedule import PruningSchedule, interval_for
 from repro.spec import ModelSpec, OptimizerSpec, PruningSpec, Resources, RunSpec
 from sweeps import declare
+from sweeps.change import Change, Window
 from sweeps.declare import Declaration, Storage
-from sweeps.studies import Change, Match, Window
+from sweeps.ids import differences, percent, window_text
+from sweeps.studies import Match, StudyName
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def expand(file: str | Path) -> Sweep:
         if study not in known.studies:
             planned[spec.fingerprint] = replace(known, studies=(*known.studies, study))
     runs = tuple(planned.values())
+    if not runs:
+        raise UserError("a sweep without a run", file=file, key="studies", expected=f"one of: {', '.join(get_args(StudyName))}")
     _refuse_shared_ids(runs, file)
     _refuse_repeated_text(runs, file)
     return Sweep(file, declared.name, runs, declared.resources, declared.storage)
@@ -98,7 +102,7 @@ class Builder:
         ratio = tokens_per_param or _chosen(self.declared.budgets, budget, "budgets")
         window = window or self.declared.pruning.window
         dense_steps = _steps(ratio, model, optimizer)
-        with self._naming(f"{size}-{budget}-{_timing(sparsity, window)}", change):
+        with self._naming(f"{size}-{budget}-s{percent(sparsity)}{window_text(window)}", change):
             plain = RunSpec(
                 run_id="", size=size, budget=budget, model=model, corpus=self.declared.corpus, optimizer=optimizer,
                 pruning=self._pruning(sparsity, window, dense_steps), dense_steps=dense_steps, seed=seed,
@@ -106,9 +110,8 @@ class Builder:
                 evaluation=self.declared.evaluation)
             spec = _changed(plain, change, ratio)
         _refuse_full_layers(spec)
-        static = spec.pruning.shape == "constant"
-        timing = _timing(sparsity, None if static else window)
-        return replace(spec, run_id=f"{size}-{budget}-{timing}-seed{seed}{_differences(spec, plain)}")
+        timing = window_text(window) if sparsity and spec.pruning.shape != "constant" else ""
+        return replace(spec, run_id=f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(spec, plain)}")
 
     def partner(self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0) -> RunSpec:
         """The dense run of the average size of `sparse`, with its steps, tokens, batches and seed.
@@ -127,24 +130,21 @@ class Builder:
         except UserError as error:
             raise _with(error, f"in the pair of {sparse.run_id}", self.file, "partners.mlp_multiple") from error
         window = Window(sparse.pruning.start, round(sparse.pruning.end - sparse.pruning.start, 12))
-        usual = window == self.declared.pruning.window
-        timing = "" if usual else _timing(sparse.pruning.sparsity, window).removeprefix(f"s{_percent(sparse.pruning.sparsity)}")
-        size = f"{sparse.size}-{match[0]}{_percent(sparse.pruning.sparsity)}{timing}"
+        timing = "" if window == self.declared.pruning.window else window_text(window)
+        size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
         own = self.declared.partners.lr.get(size, sparse.optimizer.lr)
         plain = replace(sparse, size=size, pruning=PruningSpec(), dense_steps=sparse.schedule.total_steps,
                         model=replace(sparse.model, d_model=found.d_model, mlp=found.mlp), optimizer=replace(sparse.optimizer, lr=own))
         spec = replace(plain, optimizer=replace(plain.optimizer, lr=own * lr_multiple))
-        return replace(spec, run_id=f"{size}-{sparse.budget}-{_timing(0)}-seed{sparse.seed}{_differences(spec, plain)}")
+        return replace(spec, run_id=f"{size}-{sparse.budget}-s00-seed{sparse.seed}{differences(spec, plain)}")
 
     def _pruning(self, sparsity: float, window: Window, dense_steps: int) -> PruningSpec:
         if sparsity == 0:
             return PruningSpec()
         usual = self.declared.pruning
-        static = usual.shape == "constant"
-        return PruningSpec(
-            sparsity=sparsity, start=0.0 if static else window.dense, end=0.0 if static else window.end,
-            interval=usual.interval or interval_for(dense_steps, usual.narrowest), shape=usual.shape,
-            score=usual.score, distribution=usual.distribution, keep=usual.keep)
+        return _timeless(PruningSpec(
+            sparsity=sparsity, start=window.dense, end=window.end, interval=usual.interval or interval_for(dense_steps, usual.narrowest),
+            shape=usual.shape, score=usual.score, distribution=usual.distribution, keep=usual.keep))
 
     def _may_repeat(self, size: str, budget: str, sparsity: float, window: Window) -> bool:
         rules = self.declared.repeat
@@ -182,15 +182,20 @@ def _changed(plain: RunSpec, change: Change, tokens_per_param: float) -> RunSpec
     dense_steps = _steps(tokens_per_param, model, optimizer)
     pruning = plain.pruning
     if pruning.sparsity:
-        pruning = _replaced(pruning, change)
-        events = change.events
-        if events is None and change.interval is None and change.batch is not None:
-            events = plain.schedule.events
-        if pruning.shape == "constant":
-            pruning = replace(pruning, start=0.0, end=0.0)
-        elif events is not None:
-            pruning = replace(pruning, interval=_interval_with(events, pruning, dense_steps))
+        pruning = _timeless(_replaced(pruning, change))
+        if change.events is not None:
+            finest = _resolved(replace(pruning, interval=1), dense_steps)
+            ideal = (finest.end_step - finest.start_step) / (change.events - 1)
+            pruning = _with_events(change.events, ideal, pruning, dense_steps)
+        elif change.batch is not None and change.interval is None:
+            scaled = pruning.interval * plain.optimizer.batch / change.batch
+            pruning = _with_events(plain.schedule.events, scaled, pruning, dense_steps)
     return replace(plain, model=model, optimizer=optimizer, pruning=pruning, dense_steps=dense_steps)
+
+
+def _timeless(pruning: PruningSpec) -> PruningSpec:
+    """Static sparsity has no window: two such runs that differ in it are one."""
+    return replace(pruning, start=0.0, end=0.0) if pruning.shape == "constant" else pruning
 
 
 def _replaced(part: Any, change: Change) -> Any:
@@ -198,62 +203,19 @@ def _replaced(part: Any, change: Change) -> Any:
     return replace(part, **{name: value for name, value in given.items() if value is not None})
 
 
-def _interval_with(events: int, pruning: PruningSpec, dense_steps: int) -> int:
-    """The interval whose number of events is nearest to `events`."""
+def _with_events(events: int, ideal: float, pruning: PruningSpec, dense_steps: int) -> PruningSpec:
+    """`pruning` at the whole interval beside `ideal` whose number of events is nearest to `events`."""
+    around = [replace(pruning, interval=interval) for interval in sorted({max(1, math.floor(ideal)), math.ceil(ideal)})]
+    return min(around, key=lambda one: abs(_resolved(one, dense_steps).events - events))
 
-    def resolve(interval: int) -> PruningSchedule:
-        return PruningSchedule.resolve(sparsity=pruning.sparsity, dense_steps=dense_steps, start=pruning.start, end=pruning.end,
-                                       interval=interval, shape=pruning.shape)
 
-    finest = resolve(1)
-    ideal = (finest.end_step - finest.start_step) / (events - 1)
-    return min({max(1, math.floor(ideal)), math.ceil(ideal)}, key=lambda interval: (abs(resolve(interval).events - events), interval))
+def _resolved(pruning: PruningSpec, dense_steps: int) -> PruningSchedule:
+    return PruningSchedule.resolve(sparsity=pruning.sparsity, dense_steps=dense_steps, start=pruning.start, end=pruning.end,
+                                   interval=pruning.interval, shape=pruning.shape)
 
 
 def _steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:
     return round(tokens_per_param * model.shape.prunable / (optimizer.batch * model.sequence))
-
-
-# ------------------------------------------------------------------ readable ids
-
-_TAGS = (
-    ("optimizer", "lr", "lr"), ("optimizer", "batch", "b"), ("optimizer", "weight_decay", "wd"), ("optimizer", "warmup", "warmup"),
-    ("model", "init", ""), ("pruning", "shape", ""), ("pruning", "score", ""), ("pruning", "distribution", ""),
-    ("pruning", "keep", "keep_"), ("pruning", "interval", "i"),
-)
-
-
-def _differences(spec: RunSpec, plain: RunSpec) -> str:
-    """What of `spec` differs from `plain`, as the end of a run id: -lr4e-4-wd0-random."""
-    text = ""
-    for part, name, tag in _TAGS:
-        value, usual = (getattr(getattr(run, part), name) for run in (spec, plain))
-        if value != usual:
-            text += f"-{tag}{_short(value)}"
-    return text
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "+".join(value) or "none"
-    if isinstance(value, float):
-        mantissa, exponent = f"{value:.5e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}" if 0 < value < 0.1 else f"{value:g}"
-    return "static" if value == "constant" else str(value)
-
-
-def _timing(sparsity: float, window: Window | None = None) -> str:
-    """s80-d25-p50, or s00 of a dense run."""
-    text = f"s{_percent(sparsity)}"
-    return f"{text}-d{_percent(window.dense)}-p{_percent(window.prune)}" if sparsity and window else text
-
-
-def _percent(share: float) -> str:
-    percent = f"{100 * share:.4g}"
-    return percent.zfill(2)
-
-
-# ------------------------------------------------------------------ refusals
 
 
 def _refuse_full_layers(spec: RunSpec) -> None:
@@ -263,9 +225,8 @@ def _refuse_full_layers(spec: RunSpec) -> None:
         _chosen(shape.linears, name, "keep")
     kept, final = sum(shape.linears[name] for name in pruning.keep), spec.schedule.n_final(shape.prunable)
     if kept >= final:
-        raise UserError("the layers to keep leave no weight for the others", key="keep",
-                        found=f"{', '.join(pruning.keep)}: {kept:,} weights of the {final:,} left at sparsity {pruning.sparsity:g} of size {spec.size}",
-                        expected="a lower sparsity, or fewer layers")
+        raise UserError(f"the layers to keep leave no weight for the others, in {spec.size} at sparsity {pruning.sparsity:g}", key="keep",
+                        found=f"{', '.join(pruning.keep)}: {kept:,} weights of {final:,} left", expected="a lower sparsity, or fewer layers")
 
 
 def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:

@@ -79,13 +79,13 @@ def describe(run: PlannedRun) -> dict[str, Any]:
     }
 
 
-def print_expand(file: str | Path, as_json: bool) -> None:
-    """Prints the runs of a sweep file: one JSON object a line, or a table."""
+def print_expand(file: str | Path, as_json: bool) -> int:
+    """Prints the runs of a sweep file, one JSON object a line or a table; returns the exit code."""
     runs = expand(file).runs
     if as_json:
         for run in runs:
             print(json.dumps(describe(run)))
-        return
+        return 0
     rows = [("run", "N_prunable", "N_avg", "steps", "events", "tokens", "FLOPs", "studies")]
     for run in runs:
         row = describe(run)
@@ -94,14 +94,15 @@ def print_expand(file: str | Path, as_json: bool) -> None:
                      _amount(row["tokens"]), f"{row['effective_flops']:.3g}", " ".join(row["studies"])))
     print("\n".join(aligned(rows, left={0, 7})))
     print(f"{len(runs)} runs")
+    return 0
 
 
-def print_plan(file: str | Path, as_json: bool) -> None:
-    """Prints what a sweep file costs: one JSON object, or a table by study."""
+def print_plan(file: str | Path, as_json: bool) -> int:
+    """Prints what a sweep file costs, one JSON object or a table by study; returns the exit code."""
     priced = plan(expand(file))
     if as_json:
         print(json.dumps(asdict(priced), indent=1))
-        return
+        return 0
     rows = [("study", "runs", "tokens", "most epochs", "effective FLOPs", "executed FLOPs")]
     for name, price in (*priced.studies.items(), ("all, shared runs once", priced.total)):
         rows.append((name, str(price.runs), _amount(price.tokens), "" if price.epochs is None else f"{price.epochs:.2f}",
@@ -109,6 +110,7 @@ def print_plan(file: str | Path, as_json: bool) -> None:
     print("\n".join(aligned(rows, left={0})))
     longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
     print(f"longest run: {longest}, {_amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs")
+    return 0
 
 
 def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:

@@ -13,59 +13,14 @@ from itertools import chain, product
 from typing import TYPE_CHECKING, Literal
 
 from repro.errors import UserError
-from repro.schedule import Shape
 from repro.spec import RunSpec
+from sweeps.change import Change, Variant, Window, check_sparsity
 
 if TYPE_CHECKING:
     from sweeps.grid import Builder
 
 Match = Literal["prunable", "total"]
-
-
-@dataclass(frozen=True)
-class Window:
-    """When a run prunes, in shares of its effective compute: dense for `dense`, then pruning for `prune`."""
-
-    dense: float = 0.25
-    prune: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.dense < 1:
-            raise UserError("start out of range", key="dense", found=self.dense, expected="0 <= dense < 1, a share of compute")
-        if not 0 < self.prune <= 1 - self.dense + 1e-9:
-            raise UserError("the window doesn't fit", key="prune", found=f"dense {self.dense:g} + prune {self.prune:g} = {self.end:g}",
-                            expected="prune above 0 and dense + prune at most 1")
-
-    @property
-    def end(self) -> float:
-        return min(1.0, round(self.dense + self.prune, 12))
-
-
-@dataclass(frozen=True)
-class Change:
-    """What of a run differs from its sweep's default; null is no difference.
-
-    A changed batch (sequences) keeps the tokens, and the number of events as near as whole intervals can.
-    events: the interval is the one that comes nearest to this number.
-    """
-
-    lr: float | None = None
-    batch: int | None = None
-    weight_decay: float | None = None
-    warmup: float | None = None
-    init: Literal["fan_in", "transformers"] | None = None
-    shape: Shape | None = None
-    score: Literal["magnitude", "random"] | None = None
-    distribution: Literal["global", "uniform"] | None = None
-    keep: tuple[str, ...] | None = None
-    interval: int | None = None
-    events: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.interval is not None and self.events is not None:
-            raise UserError("given twice over", key="events", found=f"interval {self.interval} and events {self.events}", expected="one of them")
-        if self.events is not None and self.events < 2:
-            raise UserError("too few events", key="events", found=self.events, expected="at least 2")
+StudyName = Literal["schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"]
 
 
 @dataclass(frozen=True)
@@ -76,13 +31,6 @@ class _Study:
         for field in dataclasses.fields(self):
             if field.name in ("sparsity", "sparsities"):
                 check_sparsity(field.name, getattr(self, field.name))
-
-
-def check_sparsity(key: str, value: float | tuple[float, ...] | None) -> None:
-    """Refuses a sparsity, or a list with one, outside [0, 1)."""
-    for sparsity in value if isinstance(value, tuple) else (value,):
-        if sparsity is not None and not 0 <= sparsity < 1:
-            raise UserError("sparsity out of range", key=key, found=sparsity, expected="0 <= sparsity < 1")
 
 
 @dataclass(frozen=True)
@@ -154,7 +102,8 @@ class Robustness(_Study):
         for multiple in self.batch_multiples:
             batch = centre.batch * multiple
             if batch < 1 or batch % 1:
-                raise UserError("not a whole batch", key="batch_multiples", found=f"{multiple:g} x {centre.batch} sequences", expected="a whole number of sequences")
+                raise UserError("not a whole batch", key="batch_multiples", found=f"{multiple:g} x {centre.batch} sequences",
+                                expected="a whole number of sequences")
             changes.append(Change(batch=int(batch)))
         for sparsity, change in product(self.sparsities, changes):
             yield build.run(self.size, self.budget, sparsity, change=change)
@@ -235,17 +184,6 @@ class Seeds:
             yield from self.confirm.runs(build)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variant(Change):
-    """A change to try, at sparsities of its own if it names them."""
-
-    sparsities: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sparsity("sparsities", self.sparsities)
-
-
 @dataclass(frozen=True)
 class Controls(_Study):
     """One thing changed at a time, beside the unchanged run at each sparsity that occurs."""
@@ -306,7 +244,7 @@ class SingleRun(Change):
     window: Window | None = None
     seed: int = 0
     id: str | None = None
-    studies: tuple[str, ...] = ("runs",)
+    studies: tuple[StudyName, ...] = ("runs",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

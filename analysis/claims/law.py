@@ -27,10 +27,10 @@ which is the unification itself: fitted on dense runs alone, where all counts ar
 run and by resample). Intervals are 95%, by parametric bootstrap with the seeds' noise. Reproduced: the sweep holds the four
 sparsities, at least three sizes and two budgets, the upper bound of the first is at most {PAPER_ERROR} and the lower bounds
 of both differences of the second are over 0. Not reproduced: the lower bound of the first is over {PAPER_ERROR} while the
-measured error is also over the 97.5th percentile of what the seeds' noise alone would give if the law were the truth (a noisy
-sweep refutes nothing), or either difference is under 0 with its upper bound. Otherwise inconclusive. The law in effective N has a parameter more, w, which
-dense runs can't identify and which is therefore taken from the law set: it is shown beside the others and has no part in
-the verdict.
+measured error is also over the 97.5th percentile of what the seeds' noise alone would give if the law were the truth (a
+noisy sweep refutes nothing), or either difference is under 0 with its upper bound. Otherwise inconclusive. The law in
+effective N has a parameter more, w, which dense runs can't identify and which is therefore taken from the law set: it is
+shown beside the others and has no part in the verdict.
 """.strip().replace("\n", " ")
 
 

@@ -18,8 +18,8 @@ from analysis.laws import N_AVG, Array
 NAME = "fig3_law"
 TITLE = "One law for sparse and dense runs"
 CAPTION = (
-    "The law E + A/N_avg^α + B/D^β fitted on the law set. Left: predicted against actual held-out loss; the band is the paper's mean "
-    "error of .016 nats. Right: the loss less its fitted data term, against N_avg; the line is E + A/N_avg^α."
+    "The law E + A/N_avg^α + B/D^β fitted on the law set. Left: predicted against actual held-out loss, and predicted less actual; the "
+    "band is the paper's mean error of .016 nats. Right: the loss less its fitted data term, against N_avg; the line is E + A/N_avg^α."
 )
 
 
@@ -30,8 +30,9 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         return []
     rest = _less_data_term(evidence.comparison.law_fits[N_AVG.name], errors.runs["loss"], errors.runs["D"])
     return [
-        {"run_id": run["run_id"], "size": run["size"], "budget": run["budget"], "sparsity": run["sparsity"], "N_avg": run["N_avg"],
-         "D": run["D"], "actual": run["loss"], "predicted": predicted, "relative_error": predicted / run["loss"] - 1, "less_data_term": left}
+        {"run_id": run["run_id"], "size": run["size"], "budget": run["budget"], "sparsity": run["sparsity"],
+         "N_avg": run["N_avg"], "D": run["D"], "actual": run["loss"], "predicted": predicted,
+         "error": predicted - run["loss"], "relative_error": predicted / run["loss"] - 1, "less_data_term": left}
         for run, predicted, left in zip(errors.runs.rows(), errors.predicted, rest, strict=True)
     ]
 
@@ -41,21 +42,28 @@ def draw(evidence: Evidence) -> Figure:
     if setting.reason:
         return style.nothing(f"no fit on the law set, {setting.reason}")
     points = rows(evidence)
-    figure = style.figure(3.0)
-    left, right = figure.subplots(1, 2)
-    _agreement(left, points)
-    _size_term(right, points, evidence.comparison.law_fits[N_AVG.name])
+    figure = style.figure(3.3)
+    grid = figure.add_gridspec(2, 2, height_ratios=(2.6, 1))
+    _agreement(figure.add_subplot(grid[0, 0]), points)
+    _errors(figure.add_subplot(grid[1, 0]), points)
+    _size_term(figure.add_subplot(grid[:, 1]), points, evidence.comparison.law_fits[N_AVG.name])
     return figure
 
 
 def _agreement(axes: Axes, points: list[dict[str, Any]]) -> None:
     ends = np.array([min(min(p["actual"], p["predicted"]) for p in points), max(max(p["actual"], p["predicted"]) for p in points)])
     ends += np.array([-0.04, 0.04]) * np.ptp(ends)
-    axes.fill_between(ends, ends - PAPER_ERROR, ends + PAPER_ERROR, color=style.FAINT, alpha=0.25, linewidth=0)
     axes.plot(ends, ends, color=style.FAINT, linewidth=0.8)
     _scatter(axes, points, "actual", "predicted")
-    axes.set(xlabel="actual loss, nats/token", ylabel="predicted loss, nats/token", title="predicted against actual", xlim=ends, ylim=ends)
+    axes.set(ylabel="predicted, nats/token", title="predicted against actual", xlim=ends, ylim=ends)
     axes.legend()
+
+
+def _errors(axes: Axes, points: list[dict[str, Any]]) -> None:
+    axes.axhspan(-PAPER_ERROR, PAPER_ERROR, color=style.FAINT, alpha=0.2, linewidth=0)
+    axes.axhline(0, color=style.FAINT, linewidth=0.8)
+    _scatter(axes, points, "actual", "error")
+    axes.set(xlabel="actual held-out loss, nats/token", ylabel="error, nats")
 
 
 def _size_term(axes: Axes, points: list[dict[str, Any]], fitted: FitResult) -> None:

@@ -18,7 +18,7 @@ NAME = "fig1_pairs"
 TITLE = "Sparse runs and dense runs of the same average count"
 CAPTION = (
     "Held-out loss at the end (left; bars are 95% intervals of the seeds' noise, simultaneous over pairs, laid on the sparse run) "
-    "and training loss on the way (right; seed 0, running mean). A sparse run and its dense partner (hollow, dashed) have the same "
+    "and training loss on the way (right; the first seed, running mean). A sparse run and its dense partner (hollow, dashed) have the same "
     "N_avg, tokens, batch and data order. The dense run of full size spends the same effective compute on fewer tokens."
 )
 
@@ -79,10 +79,8 @@ def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
         full = _full_dense(tables, pair)
         if len(full):
             point(style.of_run(0.0), float(full["N_prunable"][0]), float(full["loss"].mean()))
-    axes.set(xlabel="average parameters, N_avg", ylabel="held-out loss, nats/token", title="at the end", xscale="log")
+    axes.set(xlabel="average parameters, N_avg", ylabel="held-out loss, nats/token", title="at the end")
     axes.xaxis.set_major_formatter(_thousands)
-    axes.xaxis.set_minor_formatter(_thousands)
-    axes.tick_params(axis="x", which="both", labelrotation=30)
     axes.legend(fontsize=6)
 
 
@@ -110,5 +108,5 @@ def _smooth(tokens: Array, loss: Array) -> tuple[Array, Array]:
     return np.convolve(tokens, kernel, "valid") if len(loss) else tokens, np.convolve(loss, kernel, "valid") if len(loss) else loss
 
 
-def _thousands(value: float, _: int) -> str:
+def _thousands(value: float, _: float) -> str:
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"

@@ -46,24 +46,23 @@ def draw(evidence: Evidence) -> Figure:
     figure = style.figure(0.6 + 1.55 * len(families))
     panels = figure.subplots(len(families), len(sparsities), squeeze=False, sharex=True, sharey=True)
     ceiling = max(float(np.quantile([c["over_best"] for c in cells], 0.9)), 1e-6)
-    image = None
     for (_, size, budget), line in zip(families, panels, strict=True):
         for sparsity, axes in zip(sparsities, line, strict=True):
             own = [c for c in cells if (c["size"], c["budget"], c["sparsity"]) == (size, budget, sparsity)]
-            image = _heat(axes, own, dense, pruning, ceiling)
+            _heat(axes, own, dense, pruning, ceiling)
             axes.set_title(f"{size} {budget}, {sparsity:.0%} sparse", fontsize=7.5)
-    bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.01, extend="max")
+    bar = figure.colorbar(panels[0, 0].images[0], ax=panels, shrink=0.8, pad=0.01, extend="max")
     bar.set_label("over the best, nats")
     figure.supxlabel("share of compute spent pruning, %", fontsize=8)
     figure.supylabel("share spent dense before, %", fontsize=8)
     return figure
 
 
-def _heat(axes: Axes, cells: list[dict[str, Any]], dense: list[float], pruning: list[float], ceiling: float) -> Any:
+def _heat(axes: Axes, cells: list[dict[str, Any]], dense: list[float], pruning: list[float], ceiling: float) -> None:
     values = np.full((len(dense), len(pruning)), np.nan)
     for cell in cells:
         values[dense.index(cell["dense_share"]), pruning.index(cell["pruning_share"])] = cell["over_best"]
-    image = axes.imshow(values, cmap="cividis_r", vmin=0, vmax=ceiling, origin="lower", aspect="auto")
+    axes.imshow(values, cmap="cividis_r", vmin=0, vmax=ceiling, origin="lower", aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = "★" if value == 0 else f"{1000 * value:.0f}"
@@ -74,7 +73,6 @@ def _heat(axes: Axes, cells: list[dict[str, Any]], dense: list[float], pruning: 
     axes.set_yticks(range(len(dense)), [f"{100 * d:.0f}" for d in dense])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    return image
 
 
 def _panel(run: dict[str, Any]) -> tuple[float, str, str, float]:

@@ -17,7 +17,7 @@ Role = Literal["run", "partner"]
 FULL_WIDTH = 6.75  # inches: two columns of a paper
 INK, FAINT = "#1b1b1b", "#8a8a8a"
 
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42, "ps.fonttype": 42, "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8,
     "legend.fontsize": 7, "legend.frameon": False, "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
     "axes.spines.right": False, "axes.linewidth": 0.7, "lines.linewidth": 1.2, "lines.markersize": 5, "text.color": INK,

@@ -104,7 +104,8 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
     ]
     for name, split in (("train", manifest.train), ("held out", manifest.heldout)):
         lines.append(f"{name:<12}{split.groups:,} groups, {split.documents:,} documents, "
-                     f"{split.characters:,} characters, {split.tokens:,} tokens, {split.rows:,} rows, {len(split.shards)} shard(s)")
+                     f"{split.characters:,} characters, {split.tokens:,} tokens, {split.rows:,} rows, "
+                     f"{len(split.shards)} shard(s)")
     if manifest.heldout_groups is not None:
         shown = manifest.heldout_groups[:12]
         more = ", ..." if len(shown) < len(manifest.heldout_groups) else ""

@@ -104,7 +104,7 @@ class TokenRows:
         try:
             tokens = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column(0).flatten()
             return tokens.to_numpy(zero_copy_only=True).reshape(shard.rows, width)
-        except (pa.ArrowInvalid, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise self._damaged(shard, str(error), f"{shard.rows} rows of {width} tokens") from error
 
     def _damaged(self, shard: Shard, found: str, expected: str) -> UserError:

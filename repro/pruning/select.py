@@ -105,7 +105,8 @@ def random(position: int, count: int, seed: int, device: torch.device) -> torch.
 
     The finaliser of MurmurHash3 on 64 bits, in wrapping integer arithmetic.
     """
-    x = torch.arange(position, position + count, dtype=torch.int64, device=device) * 0x9E3779B1 + (seed + 1) * 0x632BE59BD9B4E019
+    salt = (seed + 1) * 0x632BE59BD9B4E019 & (2**63 - 1)
+    x = torch.arange(position, position + count, dtype=torch.int64, device=device) * 0x9E3779B1 + salt
     for multiplier in (-0xAE502812AA7333, -0x3B314601E57A13AD):
         x = (x ^ ((x >> 33) & 0x7FFFFFFF)) * multiplier
     return ((x ^ ((x >> 33) & 0x7FFFFFFF)) & 0x7FFFFFFF).to(torch.int32)

@@ -1,0 +1,131 @@
+"""One self-contained HTML page: verdicts first, then figures, runs, how it was made and the regime it was made in."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from analysis.claims import Verdict
+from analysis.claims.schedule import schedule_name
+from analysis.data import Runs, Tables
+from analysis.figures import Drawn
+
+PAPER_TOKENS_PER_PARAM = (206, 396)
+PAPER_SIZES = (58e6, 468e6)
+
+_PAGE = jinja2.Environment(loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_PAGE.filters["base64"] = lambda data: base64.b64encode(data).decode()
+
+
+def plain(value: Any) -> str:
+    """A cell as a reader sees it: four significant digits, thousands apart, a dash for what is unknown."""
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "–"
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if number.is_integer() or abs(number) >= 1000:
+        return f"{number:,.0f}" if abs(number) < 1e15 else f"{number:.3e}"
+    return f"{number:.4g}"
+
+
+_PAGE.filters["plain"] = plain
+
+
+def render(tables: Tables, verdicts: tuple[Verdict, ...], figures: tuple[Drawn, ...]) -> str:
+    """The page."""
+    return _PAGE.get_template("report.html.j2").render(
+        name=tables.sweep.get("name") or tables.name, run_count=len(tables.all_runs), verdicts=verdicts, figures=figures,
+        run_rows=[_run_row(row) for row in tables.all_runs.rows()], flags=tables.flags, failed=tables.sweep.get("failed") or [],
+        made=list(_made(tables)), regime=list(_regime(tables)),
+    )
+
+
+def _run_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run": row["run_id"], "studies": ", ".join(row["studies"]), "size": row["size"], "budget": row["budget"], "seed": row["seed"],
+        "sparsity": row["sparsity"], "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
+        "N_prunable": row["N_prunable"], "N_avg": row["N_avg"], "N_final": row["N_final"], "tokens": row["D"],
+        "loss": row["loss"], "± over blocks": row["loss_se"], "lr": row["lr"], "batch, tokens": row["batch_tokens"], "seconds": row["seconds"],
+    }
+
+
+def _made(tables: Tables) -> Iterator[tuple[str, str]]:
+    sweep = tables.sweep
+    for key, term in (("file", "sweep file"), ("commit", "commit"), ("created", "made")):
+        if sweep.get(key):
+            yield term, str(sweep[key])
+    if sweep.get("seconds"):
+        yield "wall time of the sweep", f"{sweep['seconds'] / 60:.1f} minutes"
+    yield "training time, summed", f"{np.nansum(tables.all_runs['seconds']) / 60:.1f} minutes"
+    hardware = {k: v for k, v in (sweep.get("hardware") or {}).items() if v}
+    if hardware:
+        yield "hardware", ", ".join(f"{key.replace('memory_gib', 'memory, GiB')}: {plain(value)}" for key, value in hardware.items())
+    versions = ({"python": sweep["python"]} if sweep.get("python") else {}) | (sweep.get("versions") or {})
+    if versions:
+        yield "versions", ", ".join(f"{package} {version}" for package, version in versions.items())
+    yield "device", ", ".join(sorted({str(d) for d in tables.all_runs["device"] if d}))
+    yield "fits", "Huber loss (1e-3) of log residuals, summed, from a grid of starts; intervals by parametric bootstrap with the seeds' noise"
+
+
+def _regime(tables: Tables) -> Iterator[tuple[str, str]]:
+    runs = tables.runs
+    base = tables.selected(lambda r: r.serves("law", "schedules"))
+    base = base if len(base) else runs
+    if not len(base):
+        yield "runs", "none that can be used"
+        return
+    yield "corpus", ", ".join(_corpus(tables))
+    yield "sizes", "; ".join(_sizes(base))
+    yield "tokens per prunable parameter", "; ".join(_budgets(base))
+    ratio = base["dense_tokens"] / base["N_prunable"]
+    yield "the paper's", (
+        f"C4, {PAPER_SIZES[0] / 1e6:.0f}M to {PAPER_SIZES[1] / 1e6:.0f}M parameters at {PAPER_TOKENS_PER_PARAM[0]} to "
+        f"{PAPER_TOKENS_PER_PARAM[1]} tokens per prunable parameter (these two are derived, not stated by the paper)"
+    )
+    smaller = PAPER_SIZES[0] / base["N_total"].max(), PAPER_SIZES[1] / base["N_total"].min()
+    fewer = PAPER_TOKENS_PER_PARAM[0] / ratio.max(), PAPER_TOKENS_PER_PARAM[1] / ratio.min()
+    yield "how far from it", (
+        f"models {_times(smaller[0])} to {_times(smaller[1])} smaller, trained on {_times(fewer[0])} to {_times(fewer[1])} fewer tokens "
+        "per parameter"
+    )
+    if base.sparse.any():
+        events = base["events"][base.sparse]
+        yield "pruning events", f"{events.min():.0f} to {events.max():.0f} a run (the paper: about 126)"
+
+
+def _corpus(tables: Tables) -> Iterator[str]:
+    runs, made = tables.runs, tables.sweep.get("corpus")
+    yield from sorted({str(c) for c in runs["corpus"]})
+    if isinstance(made, Mapping):
+        if made.get("licence"):
+            yield f"licence {made['licence']}"
+        if made.get("unique_tokens"):
+            yield f"{plain(made['unique_tokens'])} unique tokens"
+        if made.get("overlap_13gram") is not None:
+            yield f"{made['overlap_13gram']:.1%} of the held-out 13-grams also in the training text"
+    yield f"vocabulary {plain(runs['vocab'].max())}"
+    yield f"at most {np.nanmax(runs['epochs']):.2f} epochs"
+
+
+def _sizes(runs: Runs) -> Iterator[str]:
+    for size in sorted(set(runs["size"]), key=lambda s: runs["N_prunable"][runs["size"] == s][0]):
+        own = runs.where(runs["size"] == size)
+        unprunable = 1 - own["N_prunable"][0] / own["N_total"][0]
+        yield f"{size}: {plain(own['N_prunable'][0])} prunable of {plain(own['N_total'][0])} ({unprunable:.0%} unprunable)"
+
+
+def _budgets(runs: Runs) -> Iterator[str]:
+    ratio = runs["dense_tokens"] / runs["N_prunable"]
+    for budget in sorted(set(runs["budget"]), key=lambda b: ratio[runs["budget"] == b][0]):
+        own = ratio[runs["budget"] == budget]
+        spread = f"{own.min():.1f}" if np.ptp(own) < 0.05 * own.min() else f"{own.min():.1f} to {own.max():.1f}"
+        yield f"{budget}: {spread} for the dense run"
+
+
+def _times(ratio: float) -> str:
+    return f"{plain(float(f'{ratio:.2g}'))}×"

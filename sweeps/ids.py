@@ -1,0 +1,43 @@
+"""Readable run ids: 162m-20x-s80-d25-p50-seed0, then what differs from the sweep's default. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from repro.spec import RunSpec
+from sweeps.change import Window
+
+_TAGS = (
+    ("optimizer", "lr", "lr"), ("optimizer", "batch", "b"), ("optimizer", "weight_decay", "wd"), ("optimizer", "warmup", "warmup"),
+    ("model", "init", ""), ("pruning", "shape", ""), ("pruning", "score", ""), ("pruning", "distribution", ""),
+    ("pruning", "keep", "keep_"), ("pruning", "interval", "i"),
+)
+
+
+def differences(spec: RunSpec, plain: RunSpec) -> str:
+    """What of `spec` differs from `plain`, as the end of a run id: -lr4e-4-wd0-random."""
+    text = ""
+    for part, name, tag in _TAGS:
+        value, usual = (getattr(getattr(run, part), name) for run in (spec, plain))
+        if value != usual:
+            text += f"-{tag}{_short(value)}"
+    return text
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "+".join(value) or "none"
+    if isinstance(value, float):
+        mantissa, exponent = f"{value:.5e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}" if 0 < value < 0.1 else f"{value:g}"
+    return "static" if value == "constant" else str(value)
+
+
+def window_text(window: Window) -> str:
+    """-d25-p50: dense for 25% of compute, then pruning for 50%."""
+    return f"-d{percent(window.dense)}-p{percent(window.prune)}"
+
+
+def percent(share: float) -> str:
+    """A share as two or more digits: 05, 80, 100, 37.5."""
+    return f"{100 * share:.4g}".zfill(2)

@@ -1,0 +1,44 @@
+"""Fixtures: a small real corpus and small real runs. One thread a process, as in a sweep's lanes."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.corpus import Corpus, build
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+
+VOCAB, SEQUENCE = 300, 32
+TEXT = CorpusSpec("package", "pydoc", heldout_fraction=0.1)
+
+
+@pytest.fixture(scope="session")
+def text_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def text(text_root: Path) -> Corpus:
+    """The topics of pydoc, 300 tokens of vocabulary, rows of 32 + 1 tokens."""
+    return build(TEXT, VOCAB, SEQUENCE, text_root)
+
+
+@pytest.fixture
+def make_spec() -> Callable[..., RunSpec]:
+    """A run of some 6 k prunable weights and a few dozen steps; keywords replace the defaults."""
+
+    def make(sparsity: float = 0.8, *, dense_steps: int = 40, interval: int = 4, seed: int = 0, batch: int = 4, lr: float = 5e-3,
+             run_id: str = "run", precision: str = "fp32", **pruning: object) -> RunSpec:
+        cut = {"shape": "geometric" if sparsity else "dense", "interval": interval, **pruning}
+        return RunSpec(run_id, "6k", "short", ModelSpec(8, 2, 1, 32, VOCAB, SEQUENCE), TEXT, OptimizerSpec(lr, batch),
+                       PruningSpec(sparsity, **cut), dense_steps, seed=seed, precision=precision,
+                       evaluation=EvalSpec(blocks=4, block_sequences=2))
+
+    return make

@@ -1,0 +1,40 @@
+import random
+
+import pytest
+
+from repro.corpus.overlap import measure
+
+
+def words(seed, count):
+    generator = random.Random(seed)
+    return [f"w{generator.randrange(50)}" for _ in range(count)]
+
+
+def ngrams(texts, n):
+    """The plain definition: tuples of consecutive words of one document."""
+    documents = [text.split() for text in texts]
+    return [tuple(words[i:i + n]) for words in documents for i in range(len(words) - n + 1)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 13])
+def test_the_share_equals_a_count_over_sets_of_tuples(n):
+    heldout = [" ".join(words(seed, 40)) for seed in range(6)]
+    train = [" ".join(words(seed, 60)) for seed in range(10, 16)] + [heldout[0], heldout[1][:80]]
+    got = measure([heldout[:2], heldout[2:]], [train[:3], train[3:]], words=n)
+    seen = set(ngrams(train, n))
+    assert got.heldout == len(ngrams(heldout, n))
+    assert got.shared == sum(ngram in seen for ngram in ngrams(heldout, n))
+
+
+def test_case_and_punctuation_do_not_hide_a_copy():
+    got = measure([["The list, of ALL items (or none)."]], [["x the list of all items or none x"]], words=5)
+    assert (got.heldout, got.shared, got.share) == (3, 3, 1.0)
+
+
+def test_no_ngram_crosses_documents():
+    assert measure([["a b", "c d"]], [["a b c d"]], words=3).heldout == 0
+    assert measure([["b c d"]], [["a b", "c d"]], words=3).shared == 0
+
+
+def test_only_so_many_held_out_ngrams_are_looked_at():
+    assert measure([["a b c d e f"]], [["a b c d e f"]], words=2, limit=3).heldout == 3

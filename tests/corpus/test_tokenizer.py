@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from repro.corpus.tokenizer import BOS, EOS, Tokenizer, load_pretrained, train_bpe
+from repro.errors import UserError
+
+TEXTS = [f"the number {n} and the word {word}, then naïve £ signs" for n in range(50) for word in ("sparse", "dense")]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_bpe([TEXTS], 300)
+
+
+def test_the_vocabulary_has_exactly_the_size_asked_for(tokenizer):
+    assert tokenizer.vocab_size == 300
+    assert (tokenizer.bos, tokenizer.eos) == (0, 1)
+
+
+def test_training_twice_gives_the_same_bytes(tokenizer):
+    assert train_bpe([TEXTS[:30], TEXTS[30:]], 300).to_bytes() == tokenizer.to_bytes()
+
+
+@pytest.mark.parametrize("text", ["the sparse word", "", "日本語 🙂", f"a text that spells {BOS} and {EOS}"])
+def test_any_text_comes_back_from_its_tokens_between_one_bos_and_one_eos(tokenizer, text):
+    ids = tokenizer.encode_batch([text])[0]
+    assert (ids[0], ids[-1]) == (tokenizer.bos, tokenizer.eos)
+    assert not np.isin(ids[1:-1], [tokenizer.bos, tokenizer.eos]).any()
+    assert tokenizer.decode(ids[1:-1].tolist()) == text
+
+
+def test_a_tokenizer_read_from_its_bytes_encodes_the_same(tokenizer):
+    again = Tokenizer.from_bytes(tokenizer.to_bytes(), tokenizer.bos, tokenizer.eos)
+    for a, b in zip(again.encode_batch(TEXTS), tokenizer.encode_batch(TEXTS), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_vocabulary_without_room_for_the_bytes_is_refused():
+    with pytest.raises(UserError, match=r"model.vocab[\s\S]*found:    200[\s\S]*at least 258"):
+        train_bpe([TEXTS], 200)
+
+
+def test_too_little_text_for_the_vocabulary_is_refused():
+    with pytest.raises(UserError, match="too little text for this vocabulary"):
+        train_bpe([["a b"]], 5000)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend, eos_token=EOS).save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_hugging_face_tokenizer_with_one_mark_uses_it_as_both_bos_and_eos(tokenizer, pretrained):
+    loaded = load_pretrained(pretrained, 300)
+    assert loaded.bos == loaded.eos == tokenizer.eos
+    np.testing.assert_array_equal(loaded.encode_batch(TEXTS[:1])[0][1:-1], tokenizer.encode_batch(TEXTS[:1])[0][1:-1])
+
+
+def test_a_hugging_face_tokenizer_larger_than_the_model_is_refused(pretrained):
+    with pytest.raises(UserError, match=r"model.vocab[\s\S]*found:    299[\s\S]*at least 300"):
+        load_pretrained(pretrained, 299)
+
+
+def test_a_tokenizer_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"corpus\.tokenizer"):
+        load_pretrained(str(tmp_path), 300)

@@ -1,0 +1,124 @@
+"""One run, really trained: its tables keep the schedule's promise, and stopping changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from repro import tables, train
+from repro.__main__ import main
+from repro.corpus import Corpus
+from repro.errors import UserError
+from repro.run_folder import RunFailed, RunFolder
+from repro.spec import Resources, RunSpec
+from repro.storage import Folder
+
+Make = Callable[..., RunSpec]
+TIMED = ("ms", "seconds", "seconds_setup", "tokens_per_second", "peak_memory")
+
+
+def rows(folder: Folder, name: str) -> list[dict]:
+    """A table without its clock readings."""
+    table: pa.Table = tables.read(folder, name)
+    return table.drop_columns([c for c in TIMED if c in table.column_names]).to_pylist()
+
+
+def test_a_run_leaves_what_its_schedule_promised(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+    spec, folder = make_spec(), Folder.open(tmp_path / "run")
+    train.train(spec, folder, text, Resources())
+    [row] = rows(folder, "run.parquet")
+    size = spec.model.shape.prunable
+    assert row["N_avg"] == spec.schedule.n_avg(size)
+    assert row["N_final"] == spec.schedule.n_final(size)
+    assert row["D"] == spec.tokens
+    assert row["effective_flops"] == 6 * spec.tokens_per_step * spec.schedule.weight_steps(size)
+    assert len(row["loss_blocks"]) == spec.evaluation.blocks
+    events = rows(folder, "layers.parquet")
+    assert sum(e["kept"] for e in events if e["event"] == spec.schedule.events - 1) == row["N_final"]
+    curve = rows(folder, "curve.parquet")
+    assert curve[-1]["step"] == spec.schedule.total_steps
+    assert curve[-1]["loss_train"] < curve[0]["loss_train"]
+    assert RunFolder(folder).is_done(spec)
+
+
+def test_stopping_at_any_step_and_going_on_changes_no_bit(text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec()
+    whole, total = Folder.open(tmp_path / "whole"), spec.schedule.total_steps
+    train.train(spec, whole, text, Resources())
+    window = spec.schedule
+    for stop in (1, window.start_step, window.start_step + 2, window.end_step, total - 1):
+        folder = Folder.open(tmp_path / f"stopped-{stop}")
+        update = train._Trainer._step
+
+        def stopped(self, step, total, stop=stop, update=update):
+            if step == stop:
+                raise KeyboardInterrupt
+            update(self, step, total)
+
+        monkeypatch.setattr(train._Trainer, "_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(spec, folder, text, Resources(checkpoint_every=1))
+        monkeypatch.setattr(train._Trainer, "_step", update)
+        train.train(spec, folder, text, Resources(checkpoint_every=1))
+        for name in ("run.parquet", "curve.parquet", "layers.parquet"):
+            assert rows(folder, name) == rows(whole, name), f"{name} after a stop at step {stop}"
+        last = f"checkpoint/step-{total:08d}"
+        for file in ("rank-0.safetensors", "masks.safetensors"):
+            assert (folder / last).read(file) == (whole / last).read(file), f"{file} after a stop at step {stop}"
+
+
+def test_micro_batches_and_stages_give_the_same_loss(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+    spec = make_spec()
+    losses = [train.train(spec, Folder.open(tmp_path / str(i)), text, resources)["loss"]
+              for i, resources in enumerate([Resources(), Resources(micro_batch=1), Resources(zero_stage=0), Resources(zero_stage=3)])]
+    assert losses == pytest.approx([losses[0]] * 4, abs=2e-4)
+
+
+def test_the_authors_packing_trains(text_root: Path, make_spec: Make, tmp_path: Path) -> None:
+    from repro.corpus import build
+
+    spec = make_spec()
+    spec = replace(spec, corpus=replace(spec.corpus, packing="documents"), repeat=True)
+    packed = build(spec.corpus, spec.model.vocab, spec.model.sequence, text_root)
+    row = train.train(spec, Folder.open(tmp_path / "run"), packed, Resources(micro_batch=2))
+    assert 2 < row["loss"] < 7
+
+
+def test_a_loss_that_is_not_finite_fails_the_run_with_the_reason(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+    folder = Folder.open(tmp_path / "run")
+    with pytest.raises((RunFailed, FloatingPointError)):
+        train.train(make_spec(lr=1e30), folder, text, Resources())
+    status = RunFolder(folder).status()
+    assert status["state"] == "failed"
+    assert "finite" in status["reason"] or "nan" in status["reason"]
+
+
+def test_too_little_text_is_refused_before_anything_is_written(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="more text than the corpus has"):
+        train.train(make_spec(0.0, dense_steps=10**6), Folder.open(tmp_path / "run"), text, Resources())
+    assert not (tmp_path / "run").exists()
+
+
+def test_twenty_runs_in_one_process_leak_nothing(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+    spec, seen = make_spec(dense_steps=30), []
+    for i in range(20):
+        train.train(spec, Folder.open(tmp_path / str(i)), text, Resources())
+        seen.append((len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))))
+    assert len(set(seen[2:])) == 1, seen
+
+
+def test_the_command_trains_a_spec_without_ray(text_root: Path, make_spec: Make, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    spec = make_spec()
+    (tmp_path / "spec.json").write_text(json.dumps({**spec.to_dict(), "fingerprint": spec.fingerprint}))
+    words = ["train", str(tmp_path / "spec.json"), "--out", str(tmp_path / "run"), "--corpus", str(text_root)]
+    assert main(words) == 0
+    assert "held-out loss" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "done already" in capsys.readouterr().out
