@@ -8,7 +8,6 @@ of the resampled errors around their own mean, laid around the measured error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from analysis.data import Mask, Runs, Tables
 from analysis.fit import FitResult, fit, obstacle, refit
-from analysis.laws import LAWS, N_AVG, N_EFFECTIVE, Array, Columns
+from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, Array, Columns
 from analysis.noise import Spread
 
 RESAMPLES = 1000
@@ -96,7 +95,7 @@ class Comparison:
     """Every setting, and the fits behind them.
 
     Attributes:
-        law_fits: by law, fitted on the law set; empty when that can't be done, and `law_reason` says why.
+        law_fits: by law, fitted on the law set. obstacles: by law, why the others can't be.
         dense_fit: the power law on dense runs, where all counts are one; None with `dense_reason`.
         dense_draws: its resampled parameters (R, 5).
         luck: by law, the mean |error| in nats that the law would have on the law set if it were the truth and only the
@@ -104,7 +103,7 @@ class Comparison:
     """
 
     law_fits: dict[str, FitResult]
-    law_reason: str | None
+    obstacles: dict[str, str]
     dense_fit: FitResult | None
     dense_reason: str | None
     dense_draws: Array | None
@@ -128,39 +127,37 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     bootstrap = _Bootstrap(tables.runs, drawn)
     law_set, dense = tables.law_set, tables.dense
 
-    law_reason = _first(obstacle(law, law_set.columns, law_set["loss"]) for law in LAWS.values())
-    law_fits = {} if law_reason else {law.name: fit(law, law_set.columns, law_set["loss"]) for law in LAWS.values()}
+    obstacles = {law.name: reason for law in LAWS.values() if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
+    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in LAWS.values() if law.name not in obstacles}
     law_draws = {name: bootstrap.refit(law_set, result) for name, result in law_fits.items()}
 
     dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
     dense_fit = None if dense_reason else fit(N_AVG, dense.columns, dense["loss"])
     dense_draws = None if dense_fit is None else bootstrap.refit(dense, dense_fit)
 
-    def on_law_set(name: str) -> tuple[Array, Array | None]:
-        return law_fits[name].theta, law_draws[name]
-
-    def on_dense(name: str) -> tuple[Array, Array | None]:
+    on_law_set = {name: (result.theta, law_draws[name]) for name, result in law_fits.items()}
+    on_dense: dict[str, tuple[Array, Array | None]] = {}
+    if dense_fit is not None:
         # On dense runs all counts are one, so all laws are one fit; only w has to come from the law set.
-        assert dense_fit is not None
-        if name != N_EFFECTIVE.name:
-            return dense_fit.theta, dense_draws
-        share, shares = law_fits[name].theta[5:], law_draws[name]
-        draws = None if shares is None or dense_draws is None else np.hstack([dense_draws, shares[:, 5:]])
-        return np.concatenate([dense_fit.theta, share]), draws
+        on_dense = {law.name: (dense_fit.theta, dense_draws) for law in (N_AVG, N_FINAL, N_DENSE)}
+        if N_EFFECTIVE.name in law_fits:
+            share, shares = law_fits[N_EFFECTIVE.name].theta[5:], law_draws[N_EFFECTIVE.name]
+            draws = None if shares is None or dense_draws is None else np.hstack([dense_draws, shares[:, 5:]])
+            on_dense[N_EFFECTIVE.name] = np.concatenate([dense_fit.theta, share]), draws
 
     grid = tables.grid
     fresh = grid.where(~np.isin(grid["run_id"].astype(str), law_set["run_id"].astype(str)))
-    at_dense = dense_reason or law_reason
+    law_reason = obstacles.get(N_AVG.name)
     settings = [
         _setting(bootstrap, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
         _setting(bootstrap, DENSE_TO_SPARSE, "fitted on dense runs, judged on sparse runs at 25/50/25", dense,
-                 tables.sparse_at_paper_schedule, on_dense, at_dense),
-        _setting(bootstrap, DENSE_TO_GRID, "fitted on dense runs, judged on the whole schedule grid", dense, grid, on_dense, at_dense),
+                 tables.sparse_at_paper_schedule, on_dense, dense_reason),
+        _setting(bootstrap, DENSE_TO_GRID, "fitted on dense runs, judged on the whole schedule grid", dense, grid, on_dense, dense_reason),
         _setting(bootstrap, LAW_TO_GRID, "fitted on the law set, judged on the rest of the schedule grid", law_set, fresh,
                  on_law_set, law_reason),
     ]
     luck = {name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None}
-    return Comparison(law_fits, law_reason, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings})
+    return Comparison(law_fits, obstacles, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings})
 
 
 class _Bootstrap:
@@ -194,15 +191,15 @@ class _Bootstrap:
 
 
 def _setting(bootstrap: _Bootstrap, name: str, title: str, fitted: Runs, judged: Runs,
-             parameters: Callable[[str], tuple[Array, Array | None]], reason: str | None) -> Setting:
+             parameters: dict[str, tuple[Array, Array | None]], reason: str | None) -> Setting:
     if reason is None and not len(judged):
         reason = "no run to judge on"
     if reason is not None:
         return Setting(name, title, len(fitted), {}, reason)
     losses, columns = bootstrap.losses(judged), _columns(judged)
     errors = {}
-    for law in LAWS.values():
-        theta, resampled = parameters(law.name)
+    for name_of_law, (theta, resampled) in parameters.items():
+        law = LAWS[name_of_law]
         draws = None if losses is None or resampled is None else law.predict(resampled, columns) - losses
         errors[law.name] = Errors(law.name, judged, law.predict(theta, columns), draws)
     return Setting(name, title, len(fitted), errors, None)
@@ -210,7 +207,3 @@ def _setting(bootstrap: _Bootstrap, name: str, title: str, fitted: Runs, judged:
 
 def _columns(runs: Runs) -> Columns:
     return {name: runs[name] for law in LAWS.values() for name in law.columns}
-
-
-def _first(reasons: Iterable[str | None]) -> str | None:
-    return next((reason for reason in reasons if reason), None)

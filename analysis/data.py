@@ -133,7 +133,7 @@ class Tables:
     @property
     def dense(self) -> Runs:
         """Every dense run of the base recipe: law set, further tokens-to-parameters ratios, partners, other seeds."""
-        return self.selected(lambda r: r.serves("law", "dense", "pairs", "seeds") & ~r.sparse)
+        return self.selected(lambda r: r.serves("law", "dense", "pairs", "iso_average", "seeds") & ~r.sparse)
 
     @property
     def sparse_at_paper_schedule(self) -> Runs:

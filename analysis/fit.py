@@ -24,6 +24,7 @@ Status = Literal["converged", "max_iter", "abnormal", "bound_hit"]
 DELTA = 1e-3
 ITERATIONS = 400
 TOLERANCE = 1e-10  # predicted relative decrease of the objective at which a descent has converged
+EXACT = 1e-18  # objective a row under which residuals are rounding: 1e-9 of the loss
 AGREEMENT = 1e-6  # relative excess over the best objective up to which another start agrees
 
 
@@ -101,7 +102,7 @@ def fit(law: Law, columns: Columns, loss: Array, *, delta: float = DELTA) -> Fit
     theta, objective, converged = problem.descend(problem.starts())
     finite = np.isfinite(objective)
     best = int(np.argmin(np.where(finite, objective, np.inf)))
-    agreeing = int(np.sum(objective[finite] <= objective[best] * (1 + AGREEMENT) + 1e-300))
+    agreeing = int(np.sum(objective[finite] <= objective[best] * (1 + AGREEMENT) + EXACT * len(loss)))
     hit = problem.at_bound(theta[best])
     status: Status = "converged"
     if not finite[best]:
@@ -164,7 +165,7 @@ class _Problem:
                 trial_residual = np.log(self.law.predict(self._outer(trial), self.columns)) - target[live]
                 trial_objective = huber(trial_residual, self.delta).sum(axis=1)
             better = trial_objective <= objective[live]
-            done = (decrease <= TOLERANCE * objective[live] + 1e-300) & (damping[live] <= 1)
+            done = (decrease <= TOLERANCE * (objective[live] + EXACT * target.shape[1])) & (damping[live] <= 1)
             moved = live[better]
             u[moved], residual[moved], objective[moved] = trial[better], trial_residual[better], trial_objective[better]
             damping[live] = np.where(better, np.maximum(damping[live] / 4, 1e-6), damping[live] * 8)

@@ -84,8 +84,8 @@ class PairResult:
 
 
 def find_pairs(tables: Tables) -> list[Pair]:
-    """Pairs of the `pairs` study, by columns: a dense run of equal steps, batch, budget and seed, and matching count."""
-    runs = tables.selected(lambda r: r.serves("pairs"))
+    """Pairs of the studies `pairs` and `seeds`, by columns: a dense run of equal steps, batch, budget and seed, and matching count."""
+    runs = tables.selected(lambda r: r.serves("pairs") | r.serves("seeds") & (~r.sparse | r.at_paper_schedule))
     dense = list(runs.where(~runs.sparse).rows())
     found: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
     for row, configuration in zip(runs.rows(), runs.configurations, strict=True):

@@ -21,7 +21,7 @@ class Window:
         if not 0 <= self.dense < 1:
             raise UserError("start out of range", key="dense", found=self.dense, expected="0 <= dense < 1, a share of compute")
         if not 0 < self.prune <= 1 - self.dense + 1e-9:
-            raise UserError("the window doesn't fit", key="prune", found=f"dense {self.dense:g} + prune {self.prune:g} = {self.end:g}",
+            raise UserError("the window doesn't fit", key="prune", found=f"dense {self.dense:g} + prune {self.prune:g} = {self.dense + self.prune:g}",
                             expected="prune above 0 and dense + prune at most 1")
 
     @property

@@ -108,7 +108,7 @@ class Builder:
                 pruning=self._pruning(sparsity, window, dense_steps), dense_steps=dense_steps, seed=seed,
                 precision=self.declared.precision, repeat=self._may_repeat(size, budget, sparsity, window),
                 evaluation=self.declared.evaluation)
-            spec = _changed(plain, change, ratio)
+            spec = _changed(plain, change, ratio) if change != Change() else plain
         _refuse_full_layers(spec)
         timing = window_text(window) if sparsity and spec.pruning.shape != "constant" else ""
         return replace(spec, run_id=f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(spec, plain)}")

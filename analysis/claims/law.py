@@ -103,6 +103,7 @@ def _notes(evidence: Evidence) -> list[str]:
     if luck := comparison.luck.get(N_AVG.name):
         notes.append(f"If the N_avg law were the truth, the seeds' noise alone would give a mean |error| of {luck.value:.4f} nats in sample "
                      f"({luck.low:.4f} to {luck.high:.4f}).")
+    notes += [f"On the law set {name} can't be fitted: {reason}." for name, reason in comparison.obstacles.items()]
     for where, fits in (("the law set", list(comparison.law_fits.values())), ("dense runs", [comparison.dense_fit])):
         notes += [f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not identified."
                   for f in fits if f is not None and f.bounds_hit]
@@ -144,7 +145,7 @@ def by_sparsity(errors: Errors) -> dict[float, float]:
 
 def _iso_average(evidence: Evidence) -> Detail:
     """Runs of equal N_avg and D, of which any law in N_avg says that they end at one loss."""
-    runs = evidence.tables.selected(lambda r: r.serves("iso_average"))
+    runs = evidence.tables.selected(lambda r: r.serves("iso_average") & r.sparse)
     sd = evidence.noise.overall
     rows = []
     for key in sorted({(r["dense_tokens"], r["size"], r["budget"], r["seed"]) for r in runs.rows()}):
@@ -157,7 +158,7 @@ def _iso_average(evidence: Evidence) -> Detail:
         for run in sorted(family.rows(), key=lambda r: r["sparsity"]):
             rows.append({
                 "family": f"{run['size']} {run['budget']} seed {run['seed']:.0f}", "sparsity": run["sparsity"],
-                "schedule": schedule_name(run["start"], run["end"]) if run["sparsity"] else "dense",
+                "schedule": schedule_name(run["start"], run["end"]),
                 "N_avg": run["N_avg"], "N_final": run["N_final"], "D": run["D"], "loss": run["loss"],
                 "above the least": run["loss"] - float(family["loss"].min()), "p of such a spread by luck": chance,
             })

@@ -36,8 +36,7 @@ def judge(evidence: Evidence) -> Verdict:
     if results:
         closest = max(abs(r.pair.n_partner / r.pair.n_avg - 1) for r in results)
         notes.append(f"Partners' prunable counts are within {closest:.2%} of the sparse runs' N_avg.")
-        seeds = [r.pair.seeds for r in results]
-        notes.append(f"{len(results)} pairs with {min(seeds)} to {max(seeds)} seeds each.")
+        notes.append("Seeds of each pair: " + ", ".join(f"{r.pair.name} {r.pair.seeds}" for r in results) + ".")
     if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
     return Verdict(
@@ -74,7 +73,7 @@ def _decide(results: list[PairResult], no_slope: str | None) -> tuple[Outcome, s
     if outside:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}"
     if len(inside) < len(results):
-        return "inconclusive", f"{len(inside)} of {len(results)} pairs lie inside [{LOW}, {HIGH}], none wholly outside"
+        return "inconclusive", f"pairs shown to lie inside [{LOW}, {HIGH}]: {len(inside)} of {len(results)}; wholly outside: none"
     if not {round(r.pair.sparsity, 6) for r in results} >= set(SPARSITIES):
         return "inconclusive", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}], but not all four sparsities are there"
     return "reproduced", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}]"

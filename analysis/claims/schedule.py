@@ -90,15 +90,15 @@ def judge(evidence: Evidence) -> Verdict:
     if interval is None:
         because = "no configuration was run with several seeds, so a regret has no interval"
     elif refuting:
-        outcome, because = "not reproduced", f"in {len(refuting)} of {len(cells)} cells another schedule is better by over {MARGIN}"
+        outcome, because = "not reproduced", f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}"
     elif len(within) < len(cells):
-        because = f"the regret is shown to be under {MARGIN} in {len(within)} of {len(cells)} cells and over it in none"
+        because = f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none"
     elif not whole:
         because = f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid"
     else:
         outcome, because = "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
     fresh = sum(c.source == "fresh seeds" for c in cells)
-    notes.append(f"{fresh} of {len(cells)} cells are measured on fresh seeds, the others at seed 0.")
+    notes.append(f"Cells measured on fresh seeds: {fresh} of {len(cells)}; the others at seed 0.")
     if evidence.noise.paired is not None:
         sd = evidence.noise.paired
         notes.append(f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom).")

@@ -39,7 +39,7 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
 def draw(evidence: Evidence) -> Figure:
     done = [s for s in evidence.comparison.settings.values() if s.errors]
     if not done:
-        return style.nothing(f"no law could be fitted, {evidence.comparison.law_reason}")
+        return style.nothing("no law could be fitted")
     figure = style.figure(3.4)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
     sigma = evidence.noise.overall.sd if evidence.noise.overall else None
@@ -51,13 +51,15 @@ def draw(evidence: Evidence) -> Figure:
 
 
 def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
+    labelled: set[str] = set()
     for i, setting in enumerate(settings):
         for j, errors in enumerate(setting.errors.values()):
             measure, look = errors.mean_abs(), style.of_law(errors.law)
             y = -i + 0.2 * (1.5 - j)
             if measure.low is not None and measure.high is not None:
                 axes.plot([max(measure.low, 1e-5), measure.high], [y, y], color=look.colour, linewidth=1)
-            axes.plot([measure.value], [y], linestyle="none", label=look.label if i == 0 else None, **look.point)
+            axes.plot([measure.value], [y], linestyle="none", label=None if errors.law in labelled else look.label, **look.point)
+            labelled.add(errors.law)
     if sigma is not None:
         axes.axvline(sigma, color=style.FAINT, linestyle="--", linewidth=0.9)
         axes.text(sigma, 0.52, " seeds' σ", color=style.FAINT, fontsize=7, va="bottom")

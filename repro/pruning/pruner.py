@@ -40,7 +40,7 @@ class Pruner:
         self.sizes = {name: getattr(p, "ds_numel", p.numel()) for name, p in self.parameters.items()}
         self.shapes = {name: getattr(p, "ds_shape", p.shape) for name, p in self.parameters.items()}
         self.total = sum(self.sizes.values())
-        self.scope = [n for n in self.sizes if not any(n == k or n == f"{k}.weight" for k in spec.keep)]
+        self.scope = [n for n in self.sizes if not set(spec.keep) & set(n.split("."))]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
         if schedule.n_final(self.total) < self.kept_always:
             raise UserError("what is never pruned is more than may stay", key="pruning.keep", found=f"{self.kept_always:,} weights in {spec.keep}",

@@ -22,10 +22,10 @@ STUDIES = ("schedules", "law", "pairs", "robustness", "iso_average", "dense", "s
 
 TINY = """
 name: tiny
-corpus: {source: package, name: botocore, unique_tokens: 1e6}
+corpus: {source: package, name: botocore, unique_tokens: 1000000}
 model: {vocab: 288, sequence: 64, layers: 2, heads: 1}
 optimizer: {batch: 8}
-sizes: {4k: {d_model: 8, mlp: 32, lr: 1e-2}, 13k: {d_model: 16, mlp: 64, lr: 1e-2}}
+sizes: {4k: {d_model: 8, mlp: 32, lr: 0.01}, 13k: {d_model: 16, mlp: 64, lr: 0.01}}
 budgets: {10tpp: 10, 20tpp: 20}
 pruning: {interval: 4}
 partners: {mlp_multiple: 1}
@@ -197,14 +197,14 @@ def test_a_run_of_two_studies_appears_once_with_both(sweep_file):
 def test_what_differs_from_the_default_is_appended_to_the_id(sweep_file):
     file = sweep_file(studies="""
         controls: {size: 4k, budget: 10tpp, sparsities: [0.8], variants: [
-          {lr: 4e-4}, {lr: 1e-2}, {batch: 16}, {weight_decay: 0}, {warmup: 0.05}, {init: transformers}, {shape: linear}, {shape: constant},
+          {lr: 0.0004}, {lr: 0.01}, {batch: 16}, {weight_decay: 0}, {warmup: 0.05}, {init: transformers}, {shape: linear}, {shape: constant},
           {score: random}, {distribution: uniform}, {interval: 8}, {events: 5}, {keep: [lm_head], sparsities: [0.3]},
-          {lr: 2e-2, weight_decay: 0.01}]}""".replace("e-4", ".0e-4").replace("e-2", ".0e-2"))
+          {lr: 0.02, weight_decay: 0.01}]}""")
     assert run_ids(file) == [
         "4k-10tpp-s80-d25-p50-seed0", "4k-10tpp-s30-d25-p50-seed0", "4k-10tpp-s80-d25-p50-seed0-lr4e-4", "4k-10tpp-s80-d25-p50-seed0-b16-i2",
         "4k-10tpp-s80-d25-p50-seed0-wd0", "4k-10tpp-s80-d25-p50-seed0-warmup5e-2", "4k-10tpp-s80-d25-p50-seed0-transformers",
         "4k-10tpp-s80-d25-p50-seed0-linear", "4k-10tpp-s80-seed0-static", "4k-10tpp-s80-d25-p50-seed0-random",
-        "4k-10tpp-s80-d25-p50-seed0-uniform", "4k-10tpp-s80-d25-p50-seed0-i8", "4k-10tpp-s80-d25-p50-seed0-i22",
+        "4k-10tpp-s80-d25-p50-seed0-uniform", "4k-10tpp-s80-d25-p50-seed0-i8", "4k-10tpp-s80-d25-p50-seed0-i21",
         "4k-10tpp-s30-d25-p50-seed0-keep_lm_head", "4k-10tpp-s80-d25-p50-seed0-lr2e-2-wd1e-2"]
 
 
@@ -273,7 +273,7 @@ def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
     ({"studies": "{pairs: {size: 4k, budgets: [10tpp], sparsities: [0.8]}}", "partners": "{mlp_multiple: 64}"}, "partners.mlp_multiple", None),
     ({"studies": "{robustness: {size: 4k, budget: 10tpp, sparsities: [0], lr_multiples: [1], batch_multiples: [0.3]}}"},
      "studies.robustness.batch_multiples", "0.3 x 8"),
-    ({"corpus": "{source: package, name: botocore, unique_tokens: 50e+3}"}, "repeat", "4k-10tpp-s80-d25-p50-seed0"),
+    ({"corpus": "{source: package, name: botocore, unique_tokens: 50_000}"}, "repeat", "4k-10tpp-s80-d25-p50-seed0"),
     ({"studies": None}, "studies", None),
 ])
 def test_bad_input_is_refused_with_file_key_found_and_expected(sweep_file, blocks, key, found):

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from analysis import simulate
+from analysis.claims import Verdict, law
+from analysis.data import Tables
+from analysis.evidence import gather
+from analysis.laws import N_DENSE, N_FINAL, Law
+from analysis.simulate import Truth
+
+Make = Callable[..., Tables]
+
+
+def verdict(tables: Tables) -> Verdict:
+    return law.judge(gather(tables, resamples=300))
+
+
+def test_runs_that_obey_the_average_law_reproduce_the_claim(swept: Make) -> None:
+    found = verdict(swept())
+    assert found.verdict == "reproduced"
+    assert found.interval is not None
+    assert found.measured is not None
+    assert found.interval[0] < found.measured < found.interval[1] < law.PAPER_ERROR
+
+
+@pytest.mark.parametrize("rival", [N_FINAL, N_DENSE], ids=lambda rival: rival.name)
+def test_runs_that_obey_another_count_refute_it(rival: Law, swept: Make) -> None:
+    found = verdict(swept(truth=Truth(law=rival)))
+    assert found.verdict == "not reproduced"
+
+
+def test_noise_refutes_nothing(swept: Make) -> None:
+    found = verdict(swept(truth=Truth(sigma=0.05)))
+    assert found.measured is not None
+    assert found.measured > law.PAPER_ERROR
+    assert found.verdict == "inconclusive"
+    assert "noise" in found.because
+
+
+def test_without_seeds_there_is_a_number_and_no_verdict(swept: Make) -> None:
+    found = verdict(swept([r for r in simulate.simulate(Truth()) if r["seed"] == 0]))
+    assert (found.verdict, found.interval) == ("inconclusive", None)
+    assert found.measured is not None
+
+
+def test_part_of_the_law_set_cant_reproduce_it(swept: Make) -> None:
+    found = verdict(swept([r for r in simulate.simulate(Truth()) if r["sparsity"] != 0.6]))
+    assert found.verdict == "inconclusive"
+    assert "law set" in found.because
+
+
+def test_every_law_and_setting_stands_in_the_details_beside_the_seeds_noise(swept: Make) -> None:
+    fits, *settings, iso = verdict(swept()).details
+    assert len(fits.rows) == 5
+    assert len(settings) == 4
+    for detail in settings:
+        assert len(detail.rows) == 4
+        assert all(row["seeds' σ"] is not None and row["low"] <= row["mean |error|"] <= row["high"] for row in detail.rows)
+    assert len(iso.rows) == 6
+
+
+def test_runs_of_equal_average_count_end_at_one_loss_if_the_law_holds(swept: Make) -> None:
+    iso = verdict(swept()).details[-1]
+    assert all(row["p of such a spread by luck"] > 0.001 for row in iso.rows)
+    assert all(row["p of such a spread by luck"] < 1e-6 for row in verdict(swept(truth=Truth(law=N_FINAL))).details[-1].rows)

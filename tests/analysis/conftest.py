@@ -1,0 +1,49 @@
+"""Simulated sweeps as real Parquet in a results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import data, simulate
+from analysis.data import Tables
+from analysis.simulate import Truth
+from repro.storage import Folder
+
+Rows = list[dict[str, Any]]
+
+# A law that no count and no number of tokens moves: what remains is the noise and what a schedule costs.
+FLAT = (4.0, 1e-6, 0.35, 1e-6, 0.4)
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> Callable[..., Tables]:
+    """Writes rows, or draws them from a truth, into a results folder and loads it as the commands do."""
+
+    def make(rows: Rows | None = None, truth: Truth | None = None, **options: int) -> Tables:
+        folder = Folder.open(tmp_path / "results")
+        simulate.write(folder, simulate.simulate(truth or Truth(), **options) if rows is None else rows)
+        return data.load(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder of a whole sweep that obeys the average-parameter law."""
+    path = tmp_path_factory.mktemp("sweep") / "simulated"
+    simulate.write(Folder.open(path), simulate.simulate(Truth()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder of a few runs of one size and seed, without noise estimates."""
+    path = tmp_path_factory.mktemp("sweep") / "few"
+    rows = simulate.simulate(Truth())
+    few = [r for r in rows if r["size"] == "25k" and r["budget"] == "10t" and r["sparsity"] in (0, 0.8) and r["seed"] == 0]
+    simulate.write(Folder.open(path), few)
+    return path

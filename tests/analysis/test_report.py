@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import html.parser
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis import claims, data, figures, report, simulate
+from analysis.evidence import gather
+from analysis.simulate import Truth
+from repro.storage import Folder
+
+
+def page_of(folder: Folder, out: Path) -> str:
+    found = gather(data.load(folder), resamples=100)
+    return report.render(found.tables, claims.judge(found), figures.write_all(found, Folder.open(out)))
+
+
+@pytest.fixture(scope="session")
+def page(results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return page_of(Folder.open(results), tmp_path_factory.mktemp("page"))
+
+
+class Tags(html.parser.HTMLParser):
+    """Fails on a tag that is closed but isn't open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_verdicts_come_first_then_figures_runs_making_and_regime(page: str) -> None:
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == ["Verdicts", "Figures", "Runs", "How it was made", "The regime it was made in"]
+
+
+def test_the_page_is_one_small_file_that_asks_for_nothing_else(page: str) -> None:
+    assert len(page.encode()) < 5e6
+    assert set(re.findall(r'(?:src|href)="([^"]{0,30})', page)) == {"data:image/png;base64,iVBORw0K"}
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_every_tag_is_closed(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+
+
+def test_each_claim_shows_its_verdict_and_its_rule(page: str) -> None:
+    for judged in (claims.schedule, claims.law, claims.pairs):
+        assert judged.STATEMENT in page
+        assert judged.RULE[:60] in page
+
+
+def test_every_run_has_a_row(page: str, results: Path) -> None:
+    for run_id in data.load(Folder.open(results)).all_runs["run_id"]:
+        assert f">{run_id}</td>" in page
+
+
+def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: Path) -> None:
+    folder = Folder.open(tmp_path / "results")
+    simulate.write(folder, simulate.simulate(Truth())[:40])
+    folder.write_json("sweep.json", {
+        "name": "<script>alert(1)</script>", "file": "sweeps/tiny.yaml", "commit": "abc123", "versions": {"numpy": "2.0"}, "seconds": 90,
+        "hardware": {"cpu": "two cores", "cores": 2, "gpu": None}, "failed": [{"run_id": "lost", "reason": "out of memory"}],
+        "corpus": {"name": "botocore", "licence": "Apache-2.0", "unique_tokens": 1000, "overlap_13gram": 0.05},
+    })
+    page = page_of(folder, tmp_path / "figures")
+    for text in ("sweeps/tiny.yaml", "abc123", "numpy 2.0", "1.5 minutes", "two cores", "out of memory", "Apache-2.0", "5.0%"):
+        assert text in page
+    assert "<script>alert" not in page
+
+
+def test_a_flagged_run_is_listed_with_its_reason(tmp_path: Path) -> None:
+    rows = simulate.simulate(Truth())
+    rows[0]["loss"] = float("nan")
+    folder = Folder.open(tmp_path / "results")
+    simulate.write(folder, rows)
+    page = page_of(folder, tmp_path / "figures")
+    assert f"<code>{rows[0]['run_id']}</code>: its held-out loss is nan; left out" in page
+
+
+def test_a_sweep_without_runs_still_has_a_page(tmp_path: Path) -> None:
+    folder = Folder.open(tmp_path / "results")
+    simulate.write(folder, [])
+    assert page_of(folder, tmp_path / "figures").count("inconclusive") >= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (float("nan"), "–"), (float("inf"), "–"), (3, "3"), (0.0123456, "0.01235"), (25_408.0, "25,408"), ("25k", "25k"), (0.0, "0")],
+)
+def test_a_cell_is_shown_in_four_digits(value: object, shown: str) -> None:
+    assert report.plain(value) == shown
