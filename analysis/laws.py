@@ -116,12 +116,12 @@ class EffectiveCountLaw:
     """The power law in X = N_final^w * N_prunable^(1 - w): w = 0 is the dense count, w = 1 the final one."""
 
     name: str = "N_effective"
-    label: str = "(N_final^w·N_dense^(1−w))"
+    label: str = "N_final^w·N_dense^(1−w)"
     source: str = "the rival that a law set at one schedule can't tell from N_avg"
 
     @property
     def formula(self) -> str:
-        return f"E + A/{self.label}^α + B/D^β"
+        return f"E + A/({self.label})^α + B/D^β"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from analysis.noise import Noise, Spread
 
 Match = Literal["prunable", "total"]
 PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
+FAR = 1e6  # a ratio of sizes past which nothing more is said
 CLOSE = 0.02  # a partner's count is within this share of the wanted one; a sweep aims for .001
 
 
@@ -147,9 +148,9 @@ def weigh(pair: Pair, spread: Spread | None, comparison: Comparison, *, tail: fl
 
 
 def _size_ratio(theta: Array, pair: Pair, difference: Array) -> Array:
-    """N_eff / N_avg (...,) from the dense law's parameters (..., 5); infinite where no dense size is as good."""
+    """N_eff / N_avg (...,) from the dense law's parameters (..., 5), cut at `FAR` where no dense size is as good."""
     scale, exponent = theta[..., 1], theta[..., 2]
     size_term = scale * pair.n_partner**-exponent
-    left = np.maximum(1 + difference / size_term, 0.0)
-    with np.errstate(divide="ignore"):
-        return pair.n_partner / pair.n_avg * left ** (-1 / exponent)
+    left = np.maximum(1 + difference / size_term, np.finfo(float).tiny)
+    log_ratio = np.log(pair.n_partner / pair.n_avg) - np.log(left) / exponent
+    return np.exp(np.clip(log_ratio, -np.log(FAR), np.log(FAR)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
 
 class UserError(Exception):
@@ -30,7 +31,7 @@ class UserError(Exception):
             parts.append(f"  expected: {expected}")
         super().__init__("\n".join(parts))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[str], UserError], tuple[str]]:
         # Ray and multiprocessing carry exceptions between processes; the message is already whole.
         return (_rebuilt, (str(self),))
 
@@ -39,7 +40,13 @@ def _rebuilt(text: str) -> UserError:
     return UserError(text)
 
 
-def guarded(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+class Main(Protocol):
+    """A command: arguments (those of the process when None) to exit code."""
+
+    def __call__(self, argv: list[str] | None = None) -> int: ...
+
+
+def guarded(main: Main) -> Main:
     """Wraps a command's `main` so that a UserError prints to stderr and returns exit code 2."""
 
     def wrapped(argv: list[str] | None = None) -> int:

@@ -53,4 +53,5 @@ def _fan_in(model: LlamaForCausalLM, spec: ModelSpec) -> None:
 
 def prunable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Weights of every linear layer, LM head included, by name, in the order of the model."""
-    return {f"{name}.weight": module.weight for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    linears = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return {name: parameter for name, parameter in model.named_parameters() if name in linears}

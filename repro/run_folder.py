@@ -49,8 +49,10 @@ class RunFolder:
 
     def begin(self, spec: RunSpec) -> None:
         self.folder.write_json("spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint})
-        self.progress("running", step=0, total_steps=spec.schedule.total_steps)
+        self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time())
 
     def progress(self, state: State, **facts: Any) -> None:
+        """Writes the status: who is at work, since when, and the facts given."""
         owner = {"host": socket.gethostname(), "pid": os.getpid()}
-        self.folder.write_json("status.json", {"state": state, **facts, "owner": owner, "updated": time.time()})
+        began = {"began": self.status().get("began")}
+        self.folder.write_json("status.json", {"state": state, **began, **facts, "owner": owner, "updated": time.time()})

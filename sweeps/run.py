@@ -52,8 +52,10 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         wait_for_owners(place, todo)
         from sweeps import tuner  # Ray is imported only when something is to be trained
 
+        started = time.time()
         with Progress(place, sweep, todo):
-            tuner.execute(todo, folders, {i: str(t.folder) for i, t in texts.items()}, sweep.resources, lanes or sweep.resources.lanes)
+            held = tuner.execute(todo, folders, {i: str(t.folder) for i, t in texts.items()}, sweep.resources, lanes or sweep.resources.lanes)
+        record["training"] = {"began": started, "seconds": time.time() - started, "lanes": held, "runs": [s.run_id for s in todo]}
     return finish(place, sweep, trained=len(todo), began=began, record=previous | record, texts=texts)
 
 

@@ -5,6 +5,7 @@ Tune's own folder is thrown away; what has been trained, failed or is left stand
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from dataclasses import asdict
@@ -89,7 +90,7 @@ def _loop(trial: dict[str, Any]) -> None:
     train_loop(trial)
 
 
-def execute(runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str], resources: Resources, lanes: int | None) -> None:
+def execute(runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str], resources: Resources, lanes: int | None) -> int:
     """Trains `runs` in the given order, as many at once as there are lanes; returns when none is left.
 
     Args:
@@ -98,18 +99,22 @@ def execute(runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str
         corpora: local path of each run's corpus, by run id.
         resources: how each run is executed.
         lanes: runs at once; None is as many as the machine or the cluster holds.
+
+    Returns:
+        How many runs were trained at once.
     """
     connect(lanes, resources)
+    lanes = lanes or slots(resources)
     trials = {s.run_id: {"spec": s.to_dict(), "folder": folders[s.run_id], "corpus": corpora[s.run_id], "resources": asdict(resources)}
               for s in runs}
-    own = {"cpu": 1} if resources.workers == 1 else {"cpu": 0.01}
+    own: dict[str, float] = {"cpu": 1} if resources.workers == 1 else {"cpu": 0.01}
     if resources.workers == 1 and resources.device != "cpu" and ray.cluster_resources().get("GPU"):
         own["gpu"] = 1
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(Trial, own),
             param_space={"trial": ray.tune.grid_search(list(trials.values()))},
-            tune_config=ray.tune.TuneConfig(reuse_actors=True, max_concurrent_trials=lanes or slots(resources)),
+            tune_config=ray.tune.TuneConfig(reuse_actors=True, max_concurrent_trials=lanes),
             run_config=ray.tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
@@ -119,9 +124,11 @@ def execute(runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str
             ),
         )
         results = tuner.fit()
-    for error, trial in zip(results.errors, [r.config["trial"] for r in results if r.error], strict=True):
-        run = RunFolder(Folder.open(trial["folder"]))
-        run.progress("failed", reason=f"its worker died {resources.retries + 1} times: {str(error).splitlines()[-1]}")
+    for result in (results[i] for i in range(len(results))):
+        if result.error is not None and result.config is not None:
+            reason = f"its worker died {resources.retries + 1} times: {str(result.error).splitlines()[-1]}"
+            RunFolder(Folder.open(result.config["trial"]["folder"])).progress("failed", reason=reason)
+    return lanes
 
 
 def connect(lanes: int | None, resources: Resources) -> None:
@@ -136,7 +143,7 @@ def connect(lanes: int | None, resources: Resources) -> None:
         return
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     cores = (lanes or os.cpu_count() or 1) * resources.workers + (1 if resources.workers > 1 else 0)
-    ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def slots(resources: Resources) -> int:

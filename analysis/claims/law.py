@@ -12,7 +12,8 @@ from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Comparison, Errors, Measure, Setting
 from analysis.data import Runs
 from analysis.evidence import Evidence
-from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL, Law
+from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL
+from analysis.noise import Noise, Spread
 
 PAPER_ERROR = 0.016  # nats, mean over the paper's 30 runs
 SAME_COUNT = 0.05  # spread of log N_avg up to which runs of the iso-average study count as equal
@@ -52,7 +53,8 @@ def judge(evidence: Evidence) -> Verdict:
         else:
             interval = (error.low, error.high)
             outcome, because = _decide(error, comparison.luck[N_AVG.name], held_out, law_set)
-    details = [d for d in (_laws(comparison), *(_errors(s, evidence) for s in comparison.settings.values()), _iso_average(evidence)) if d.rows]
+    errors_by_setting = (_errors(setting, evidence) for setting in comparison.settings.values())
+    details = [d for d in (_laws(comparison), *errors_by_setting, _iso_average(evidence), _noise(evidence.noise)) if d.rows]
     return Verdict(
         claim="b", statement=STATEMENT, quantity="mean |predicted − actual| of the N_avg law on the law set, nats",
         measured=measured, interval=interval, paper=PAPER, rule=RULE, verdict=outcome, because=because,
@@ -114,7 +116,7 @@ def _laws(comparison: Comparison) -> Detail:
     fits = [("law set", f) for f in comparison.law_fits.values()]
     if comparison.dense_fit is not None:
         fits.append(("dense runs", comparison.dense_fit))
-    rows = [{"law": _law_name(LAWS[f.law]) if where == "law set" else "any count", "fitted on": where, "runs": f.n_rows,
+    rows = [{"law": LAWS[f.law].label if where == "law set" else "any count", "fitted on": where, "runs": f.n_rows,
              **{name: f.parameters.get(name) for name in ("E", "A", "alpha", "B", "beta", "w")}, "objective": f.objective,
              "status": f.status, "starts agreeing": f"{f.starts_agreeing} of {f.starts}"} for where, f in fits]
     return Detail("Fitted laws (A and B for N and D in single parameters and tokens)", tuple(rows))
@@ -125,7 +127,7 @@ def _errors(setting: Setting, evidence: Evidence) -> Detail:
     rows, sigma = [], evidence.noise.overall
     for errors in setting.errors.values():
         overall, margin = errors.mean_abs(), errors.worse_than(setting.errors[N_AVG.name])
-        row: dict[str, Any] = {"law": _law_name(LAWS[errors.law]), "runs": len(errors.runs), "mean |error|": overall.value,
+        row: dict[str, Any] = {"law": LAWS[errors.law].label, "runs": len(errors.runs), "mean |error|": overall.value,
                                "low": overall.low, "high": overall.high}
         row |= {f"at {s:.0%}": value for s, value in by_sparsity(errors).items()}
         row |= {"more than N_avg": margin.value, "its low": margin.low, "its high": margin.high}
@@ -165,5 +167,10 @@ def _iso_average(evidence: Evidence) -> Detail:
     return Detail("Iso-average study: equal N_avg and D, different sparsity and timing; loss in nats", tuple(rows))
 
 
-def _law_name(law: Law) -> str:
-    return law.label.strip("()")
+def _noise(noise: Noise) -> Detail:
+    spreads: dict[str, Spread | None] = {"one loss": noise.overall} | {f"one loss at {s:.0%}": own for s, own in noise.by_sparsity.items()}
+    spreads["difference of two losses at one seed"] = noise.paired
+    return Detail("Seeds' noise, nats: standard deviation pooled within configurations, 95% interval", tuple(
+        {"of": name, "sd": s.sd, "low": s.low, "high": s.high, "degrees of freedom": s.dof, "configurations": s.groups}
+        for name, s in spreads.items() if s is not None
+    ))

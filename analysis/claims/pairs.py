@@ -55,8 +55,7 @@ def pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float]
     draws = [r.ratio_draws for r in results if r.ratio_draws is not None]
     if len(draws) < len(ratios):
         return value, None
-    with np.errstate(divide="ignore"):  # a draw whose dense law is nearly flat in N may say 0
-        low, high = np.quantile(np.exp(np.mean(np.log(draws), axis=0)), INTERVAL)
+    low, high = np.quantile(np.exp(np.mean(np.log(draws), axis=0)), INTERVAL)
     return value, (float(low), float(high))
 
 

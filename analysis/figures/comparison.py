@@ -52,12 +52,14 @@ def draw(evidence: Evidence) -> Figure:
 
 def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
     labelled: set[str] = set()
+    # An interval that reaches 0 has no end on a logarithmic axis: it leaves the picture instead.
+    leftmost = 0.3 * min(errors.mean_abs().value for setting in settings for errors in setting.errors.values())
     for i, setting in enumerate(settings):
         for j, errors in enumerate(setting.errors.values()):
             measure, look = errors.mean_abs(), style.of_law(errors.law)
             y = -i + 0.2 * (1.5 - j)
             if measure.low is not None and measure.high is not None:
-                axes.plot([max(measure.low, 1e-5), measure.high], [y, y], color=look.colour, linewidth=1)
+                axes.plot([max(measure.low, leftmost), measure.high], [y, y], color=look.colour, linewidth=1)
             axes.plot([measure.value], [y], linestyle="none", label=None if errors.law in labelled else look.label, **look.point)
             labelled.add(errors.law)
     if sigma is not None:
@@ -65,6 +67,7 @@ def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
         axes.text(sigma, 0.52, " seeds' σ", color=style.FAINT, fontsize=7, va="bottom")
     axes.set_yticks([-i for i in range(len(settings))], [s.name.replace(" to ", " →\n") for s in settings])
     axes.set(xscale="log", xlabel="mean |predicted − actual|, nats/token", ylim=(-len(settings) + 0.4, 0.75))
+    axes.set_xlim(left=leftmost)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 

@@ -72,7 +72,8 @@ def _size_term(axes: Axes, points: list[dict[str, Any]], fitted: FitResult) -> N
     p = fitted.parameters
     axes.plot(grid, p["E"] + p["A"] * grid ** -p["alpha"], color=style.FAINT, linewidth=0.8)
     _scatter(axes, points, "N_avg", "less_data_term")
-    axes.set(xscale="log", xlabel="average parameters, N_avg", ylabel="loss − B/D^β, nats/token", title="what is left to the size")
+    style.log_counts(axes)
+    axes.set(xlabel="average parameters, N_avg", ylabel="loss − B/D^β, nats/token", title="what is left to the size")
 
 
 def _scatter(axes: Axes, points: list[dict[str, Any]], x: str, y: str) -> None:

@@ -80,7 +80,7 @@ def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
         if len(full):
             point(style.of_run(0.0), float(full["N_prunable"][0]), float(full["loss"].mean()))
     axes.set(xlabel="average parameters, N_avg", ylabel="held-out loss, nats/token", title="at the end")
-    axes.xaxis.set_major_formatter(_thousands)
+    axes.xaxis.set_major_formatter(style.thousands)
     axes.legend(fontsize=6)
 
 
@@ -106,7 +106,3 @@ def _smooth(tokens: Array, loss: Array) -> tuple[Array, Array]:
     window = max(1, len(loss) // 25)
     kernel = np.ones(window) / window
     return np.convolve(tokens, kernel, "valid") if len(loss) else tokens, np.convolve(loss, kernel, "valid") if len(loss) else loss
-
-
-def _thousands(value: float, _: float) -> str:
-    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
 
@@ -78,6 +80,19 @@ def applied() -> Iterator[None]:
 def figure(height: float) -> Figure:
     """An empty figure at the width of a page; `height` in inches."""
     return Figure(figsize=(FULL_WIDTH, height))
+
+
+def thousands(value: float, _: float) -> str:
+    """A count on an axis: 20k, 1.5M."""
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"
+
+
+def log_counts(axes: Axes) -> None:
+    """Makes the horizontal axis a logarithmic one of counts, with few labels."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(thousands)
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def nothing(reason: str) -> Figure:

@@ -15,9 +15,6 @@ from repro.storage import Folder
 
 Rows = list[dict[str, Any]]
 
-# A law that no count and no number of tokens moves: what remains is the noise and what a schedule costs.
-FLAT = (4.0, 1e-6, 0.35, 1e-6, 0.4)
-
 
 @pytest.fixture
 def swept(tmp_path: Path) -> Callable[..., Tables]:

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.__main__ import main
 
-HEAVY = {"torch", "ray", "deepspeed", "transformers", "datasets", "tokenizers", "pandas"}
+HEAVY = {"torch", "ray", "deepspeed", "transformers", "datasets", "tokenizers"}
 
 
 def test_a_report_needs_neither_torch_nor_ray(results: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ FIELDS = {"run_id", "fingerprint", "studies", "size", "seed", "sparsity", "start
 
 
 def test_a_run_is_described_by_what_its_schedule_promises():
-    run = next(run for run in expand(SWEEPS / "laptop.yaml").runs if run.spec.run_id == "26k-20tpp-s80-d25-p50-seed0")
+    run = next(run for run in expand(SWEEPS / "laptop.yaml").runs if run.spec.run_id == "17k-30tpp-s80-d25-p50-seed0")
     row = plan.describe(run)
     assert row.keys() >= FIELDS
     assert row["N_final"] == 5_200

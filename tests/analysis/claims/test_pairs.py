@@ -44,7 +44,7 @@ def test_noise_makes_it_inconclusive(swept: Make) -> None:
 
 def test_one_seed_of_each_pair_borrows_the_noise_of_other_runs(swept: Make) -> None:
     rows = simulate.simulate(Truth(sigma=0.001))
-    found = verdict(swept([r for r in rows if r["seed"] == 0 or not r["sparsity"] and "pairs" not in r["studies"]]))
+    found = verdict(swept([r for r in rows if r["seed"] == 0 or (not r["sparsity"] and "pairs" not in r["studies"])]))
     assert found.interval is not None
     assert any("two independent runs" in note for note in found.notes)
 

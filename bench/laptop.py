@@ -1,0 +1,128 @@
+"""Tokens a second a lane on this machine, and where a step's time goes.
+
+    python -m bench.laptop [SWEEP]          steps of the sweep's middle model, variants interleaved
+    python -m bench.laptop --overhead RESULTS   what the orchestration added to each run of a finished sweep
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from repro.provenance import provenance
+from repro.spec import Resources, RunSpec
+from repro.storage import Folder
+from sweeps import grid, overhead
+from sweeps.tuner import WORKER_ENV
+
+ROUNDS, WARM = 120, 20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", nargs="?", default="sweeps/laptop.yaml")
+    parser.add_argument("--overhead", metavar="RESULTS", help="results folder of a finished sweep")
+    parser.add_argument("--lane", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.overhead:
+        found = overhead.measure(Folder.open(given.overhead))
+        print(f"{found.runs} runs: (wall * lanes - training) / runs {found.per_run:.2f} s; between two runs of a process, median "
+              f"{found.between:.2f} s; until the first step of a process {found.first:.1f} s")
+        return 0
+    if given.lane:
+        print(json.dumps(_lane(_middle(given.sweep))))
+        return 0
+    made = provenance()
+    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    spec = _middle(given.sweep)
+    print(f"{spec.run_id}: {spec.model.shape.prunable:,} prunable, {spec.tokens_per_step:,} tokens a step, median of {ROUNDS} steps, interleaved")
+    alone = _lanes(given.sweep, 1, WORKER_ENV)[0]
+    base = alone["plain PyTorch"]
+    for name, ms in alone.items():
+        print(f"  {name:<28} {ms:7.2f} ms  {spec.tokens_per_step / ms:6.0f} ktok/s  x{ms / base:.2f} of plain")
+    bare = _lanes(given.sweep, 1, {"OMP_NUM_THREADS": "1"})[0]
+    both = _lanes(given.sweep, 2, WORKER_ENV)
+    ours = "ours, masked (stage 1)"
+    print(f"  without the malloc settings  x{bare[ours] / alone[ours]:.2f}; two lanes side by side x{statistics.mean(b[ours] for b in both) / alone[ours]:.2f}")
+    return 0
+
+
+def _middle(sweep: str) -> RunSpec:
+    runs = [p.spec for p in grid.expand(sweep).runs if p.spec.pruning.sparsity > 0]
+    return sorted(runs, key=lambda s: s.model.shape.prunable)[len(runs) // 2]
+
+
+def _lanes(sweep: str, count: int, env: dict[str, str]) -> list[dict[str, float]]:
+    command = [sys.executable, "-m", "bench.laptop", sweep, "--lane"]
+    kept = {k: v for k, v in os.environ.items() if k not in WORKER_ENV}
+    started = [subprocess.Popen(command, env=kept | env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(count)]
+    return [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
+
+
+def _lane(spec: RunSpec) -> dict[str, float]:
+    """Median ms a step of each variant, and of each part of ours."""
+    import torch
+
+    from repro import model, zero
+    from repro.pruning.pruner import Pruner
+
+    cpu, o = torch.device("cpu"), spec.optimizer
+    tokens = torch.randint(0, spec.model.vocab, (o.batch, spec.model.sequence + 1), generator=torch.Generator().manual_seed(0))
+    parts: dict[str, list[float]] = {"  forward": [], "  backward": [], "  update": []}
+
+    def loss_of(network: Any) -> torch.Tensor:
+        logits = network(input_ids=tokens[:, :-1], use_cache=False).logits
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+    def plain() -> Callable[[], None]:
+        network = model.build(spec.model, 0)
+        adamw = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+
+        def step() -> None:
+            loss_of(network).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
+            adamw.step()
+            adamw.zero_grad()
+
+        return step
+
+    def ours(stage: int, masked: bool, timed: bool = False) -> Callable[[], None]:
+        engine = zero.engine(model.build(spec.model, 0), o, Resources(zero_stage=stage), "fp32", o.batch, 1, cpu)  # type: ignore[arg-type]
+        if masked:
+            Pruner(engine, spec.schedule, spec.pruning, 0).event(spec.schedule.events - 1)
+
+        def step() -> None:
+            marks = [time.perf_counter()]
+            loss = loss_of(engine)
+            marks.append(time.perf_counter())
+            engine.backward(loss)
+            marks.append(time.perf_counter())
+            engine.step()
+            marks.append(time.perf_counter())
+            if timed:
+                for name, a, b in zip(parts, marks, marks[1:], strict=False):
+                    parts[name].append(1e3 * (b - a))
+
+        return step
+
+    with zero.process_group(cpu):
+        variants = {"plain PyTorch": plain(), "DeepSpeed stage 0, dense": ours(0, False), "DeepSpeed stage 1, dense": ours(1, False),
+                    "DeepSpeed stage 2, dense": ours(2, False), "ours, masked (stage 1)": ours(1, True, timed=True)}
+        times: dict[str, list[float]] = {name: [] for name in variants}
+        for _ in range(ROUNDS + WARM):
+            for name, step in variants.items():
+                began = time.perf_counter()
+                step()
+                times[name].append(1e3 * (time.perf_counter() - began))
+    return {name: statistics.median(seen[WARM:]) for name, seen in (times | parts).items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

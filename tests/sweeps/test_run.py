@@ -1,0 +1,207 @@
+"""The driver, with real Ray, real DeepSpeed and real kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SWEEP = """
+name: tiny
+corpus: {{source: package, name: pydoc, heldout_fraction: 0.1}}
+model: {{vocab: 300, sequence: 32, layers: 1, heads: 1}}
+optimizer: {{batch: 4}}
+sizes: {{4k: {{d_model: 8, mlp: 32, lr: 1.0e-2}}}}
+budgets: {{short: {ratio}}}
+pruning: {{interval: 4}}
+partners: {{mlp_multiple: 1}}
+evaluation: {{blocks: 4, block_sequences: 2}}
+studies:
+  law: {{sizes: [4k], budgets: [short], sparsities: [0, 0.8]}}
+  schedules: {{size: 4k, budgets: [short], dense: [0.25, 0.5], prune: [0.5], sparsities: [0.6, 0.8]}}
+resources: {{device: cpu, workers: {workers}, checkpoint_every: 20}}
+storage: {{corpus: {root}/data, results: {root}/results}}
+"""
+IDS = ["4k-short-s00-seed0", "4k-short-s60-d25-p50-seed0", "4k-short-s60-d50-p50-seed0", "4k-short-s80-d25-p50-seed0", "4k-short-s80-d50-p50-seed0"]
+
+
+def declare(root: Path, *, ratio: float = 2, workers: int = 1) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    file = root / "tiny.yaml"
+    file.write_text(SWEEP.format(root=root, ratio=ratio, workers=workers))
+    return file
+
+
+def start(file: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "sweeps", "run", str(file)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(file: Path) -> tuple[int, str]:
+    process = start(file)
+    out, _ = process.communicate(timeout=300)
+    return process.returncode, out
+
+
+def losses(root: Path) -> dict[str, list[float]]:
+    rows = pq.read_table(root / "results" / "tiny" / "runs.parquet").to_pylist()
+    return {row["run_id"]: row["loss_blocks"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that was never disturbed."""
+    root = tmp_path_factory.mktemp("finished")
+    code, out = run(declare(root))
+    assert code == 0, out
+    return root
+
+
+def copy(finished: Path, root: Path) -> Path:
+    shutil.copytree(finished, root, dirs_exist_ok=True)
+    return declare(root)
+
+
+def test_a_sweep_trains_every_run_and_joins_the_tables(finished: Path) -> None:
+    place = finished / "results" / "tiny"
+    rows = {r["run_id"]: r for r in pq.read_table(place / "runs.parquet").to_pylist()}
+    assert sorted(rows) == IDS
+    assert set(rows[IDS[3]]["studies"]) == {"law", "schedules"}
+    assert {r["sweep"] for r in rows.values()} == {"tiny"}
+    assert set(pq.read_table(place / "curves.parquet")["run_id"].to_pylist()) == set(IDS)
+    record = json.loads((place / "sweep.json").read_text())
+    assert record["failed"] == []
+    assert record["hardware"]["cores"] == os.cpu_count()
+
+
+def test_again_trains_nothing_and_never_wakes_ray(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "results" / "tiny" / "runs").rglob("*.parquet")}
+    code, out = run(file)
+    assert code == 0, out
+    assert "0 trained now" in out
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_deleted_folder_is_trained_again_to_the_bit_and_no_other(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    shutil.rmtree(tmp_path / "results" / "tiny" / "runs" / IDS[3])
+    code, out = run(file)
+    assert code == 0, out
+    assert "1 trained now" in out
+    assert losses(tmp_path) == losses(finished)
+
+
+def test_killing_the_driver_loses_nothing(finished: Path, tmp_path: Path) -> None:
+    file = declare(tmp_path)
+    process = start(file)
+    runs = tmp_path / "results" / "tiny" / "runs"
+    deadline = time.time() + 120
+    while not list(runs.glob("*/run.parquet")) and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not all((runs / i / "run.parquet").exists() for i in IDS), "killed too late to test anything"
+    code, out = run(file)
+    assert code == 0, out
+    assert losses(tmp_path) == losses(finished)
+
+
+def test_killing_a_worker_loses_nothing(finished: Path, tmp_path: Path) -> None:
+    file = declare(tmp_path)
+    process = start(file)
+    runs = tmp_path / "results" / "tiny" / "runs"
+    killed, deadline = 0, time.time() + 120
+    while not killed and time.time() < deadline:
+        for status in runs.glob("*/status.json"):
+            found = json.loads(status.read_text())
+            if found["state"] == "running":
+                killed = found["owner"]["pid"]
+                os.kill(killed, signal.SIGKILL)
+                break
+        time.sleep(0.02)
+    out, _ = process.communicate(timeout=300)
+    assert killed
+    assert process.returncode == 0, out
+    assert losses(tmp_path) == losses(finished)
+
+
+def test_two_workers_train_the_same_runs(finished: Path, tmp_path: Path) -> None:
+    root = copy(finished, tmp_path).parent
+    file = declare(root, workers=2)
+    shutil.rmtree(root / "results" / "tiny" / "runs" / IDS[3])
+    code, out = run(file)
+    assert code == 0, out
+    mine, theirs = losses(root)[IDS[3]], losses(finished)[IDS[3]]
+    assert mine == pytest.approx(theirs, abs=5e-3)
+    [row] = pq.read_table(root / "results" / "tiny" / "runs" / IDS[3] / "run.parquet").to_pylist()
+    assert row["workers"] == 2
+
+
+def test_a_run_that_cannot_end_well_fails_alone(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    file.write_text(file.read_text() + "runs:\n  - {size: 4k, budget: short, lr: 1.0e+30, id: hopeless}\n")
+    code, out = run(file)
+    assert code == 1, out
+    assert "failed: hopeless" in out
+    assert "finite" in out
+    assert losses(tmp_path) == losses(finished)
+
+
+def refused(file: Path) -> str:
+    before = sorted(p for p in file.parent.rglob("*") if p.is_file())
+    code, out = run(file)
+    assert code == 2, out
+    assert sorted(p for p in file.parent.rglob("*") if p.is_file()) == before, "something was written"
+    return out
+
+
+def test_a_results_folder_of_another_schema_version_is_refused(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    record = tmp_path / "results" / "tiny" / "sweep.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "schema_version": 99}))
+    out = refused(file)
+    assert "schema_version" in out
+    assert "99" in out
+    assert str(record) in out
+
+
+def test_two_specs_with_one_id_are_refused_with_both_named(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    file.write_text(file.read_text().replace("lr: 1.0e-2", "lr: 2.0e-2"))
+    out = refused(file)
+    assert "two specs with one id" in out
+    assert "fingerprint" in out
+
+
+def test_a_truncated_shard_is_refused(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    [shard] = (tmp_path / "data").glob("*/train-*.arrow")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    assert shard.name in refused(file)
+
+
+def test_a_corpus_shorter_than_a_run_is_refused(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    shutil.rmtree(tmp_path / "results")
+    file.write_text(file.read_text().replace("short: 2}", "short: 2000}"))
+    out = refused(file)
+    assert "repeat" in out
+    assert "more text than" in out
+
+
+def test_a_dry_run_writes_nothing(finished: Path, tmp_path: Path) -> None:
+    file = declare(tmp_path)
+    done = subprocess.run([sys.executable, "-m", "sweeps", "run", str(file), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 runs to train" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
