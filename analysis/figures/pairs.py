@@ -18,8 +18,9 @@ NAME = "fig1_pairs"
 TITLE = "Sparse runs and dense runs of the same average count"
 CAPTION = (
     "Held-out loss at the end (left; bars are 95% intervals of the seeds' noise, simultaneous over pairs, laid on the sparse run) "
-    "and training loss on the way (right; the first seed, running mean). A sparse run and its dense partner (hollow, dashed) have the same "
-    "N_avg, tokens, batch and data order. The dense run of full size spends the same effective compute on fewer tokens."
+    "and training loss on the way (right; the largest budget, first seed, running mean). A sparse run and its dense partner (hollow, "
+    "dashed) have the same N_avg, tokens, batch and data order. The dense run of full size spends the same effective compute on fewer "
+    "tokens."
 )
 
 
@@ -86,8 +87,8 @@ def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
 
 def _ways(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
     lowest, highest = np.inf, -np.inf
-    for result in drawn:
-        pair = result.pair
+    longest = max(result.pair.sparse["dense_tokens"][0] for result in drawn)
+    for pair in (result.pair for result in drawn if result.pair.sparse["dense_tokens"][0] == longest):
         for runs, look in ((pair.sparse, style.of_run(pair.sparsity)), (pair.partner, style.of_run(pair.sparsity, "partner"))):
             tokens, loss = _smooth(*tables.curve(runs["run_id"][0], "tokens", "loss_train"))
             if not len(loss):
