@@ -54,13 +54,16 @@ test-full: setup ## the tests with their long counts
 
 check: setup ## lint and types
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-format: setup ## sort imports and mend what the linter can
+format: setup ## sort imports, format, and mend what the linter can
 	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
 
-bench: setup ## tokens a second a lane and where a step's time goes
+bench: setup ## tokens a second a lane, where a step's time goes, what the orchestration adds
 	@$(PY) -m bench.laptop
+	@$(PY) -m bench.overhead
 
 clean: ## remove .venv and caches; data/ and results/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache

@@ -1,4 +1,4 @@
-"""python -m analysis report | figures | claims: what the tables of a sweep say."""
+"""python -m analysis report | figures | claims | lr: what the tables of a sweep say."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import sys
 import textwrap
 
-from analysis import claims, data, evidence, figures, report
+from analysis import claims, data, evidence, figures, learning_rates, report
 from analysis.claims import Verdict
 from analysis.compare import RESAMPLES
 from analysis.evidence import Evidence
+from repro import tables
 from repro.errors import UserError, guarded
 from repro.storage import Folder
 
@@ -20,6 +21,7 @@ examples:
   python -m analysis report results/laptop --out /tmp/page  the same, written elsewhere
   python -m analysis figures results/laptop                 each figure as .pdf, .png and .csv
   python -m analysis claims results/laptop --json           the verdicts and the numbers behind them
+  python -m analysis lr results/laptop-lr                   the best learning rate of each size, to write into a sweep file
 """
 
 
@@ -28,8 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     """The command. Returns its exit code."""
     arguments = _parser().parse_args(argv)
     results = Folder.open(arguments.results)
+    if arguments.verb == "lr":
+        return _learning_rates(results)
     if arguments.bootstrap < 100:
-        raise UserError("too few resamples for an interval", key="--bootstrap", found=arguments.bootstrap, expected="at least 100")
+        raise UserError(
+            "too few resamples for an interval", key="--bootstrap", found=arguments.bootstrap, expected="at least 100"
+        )
     found = evidence.gather(data.load(results), resamples=arguments.bootstrap)
     arguments.run(found, results, arguments)
     return 0
@@ -59,14 +65,23 @@ def _claims(found: Evidence, results: Folder, arguments: argparse.Namespace) -> 
         _print(verdicts)
 
 
+def _learning_rates(results: Folder) -> int:
+    for best in learning_rates.best(tables.read(results, "runs.parquet")):
+        note = "  # at the edge of the rates tried: the best may lie beyond" if best.at_edge else ""
+        print(f"{best.size} {best.budget}: lr {best.lr:.2g}, loss {best.loss:.4f}, {best.tried} rates{note}")
+    return 0
+
+
 def _print(verdicts: tuple[Verdict, ...]) -> None:
     print("\n".join(_summary(verdict) for verdict in verdicts))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis", description="What the tables of a sweep say: laws, verdicts, figures and one page.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m analysis",
+        description="What the tables of a sweep say: laws, verdicts, figures and one page.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     commands = {}
@@ -78,7 +93,13 @@ def _parser() -> argparse.ArgumentParser:
         command = commands[verb] = verbs.add_parser(verb, help=text, description=text)
         command.set_defaults(run=run)
         command.add_argument("results", metavar="RESULTS", help="a sweep's results folder, or its URI")
-        command.add_argument("--bootstrap", metavar="N", type=int, default=RESAMPLES, help="resamples behind each interval (%(default)s)")
+        command.add_argument(
+            "--bootstrap", metavar="N", type=int, default=RESAMPLES, help="resamples behind each interval (%(default)s)"
+        )
+    rates = verbs.add_parser(
+        "lr", help="best learning rates", description="The best learning rate of each size and budget of an lr study."
+    )
+    rates.add_argument("results", metavar="RESULTS", help="results folder of a sweep with an lr study, or its URI")
     for verb in ("report", "figures"):
         commands[verb].add_argument("--out", metavar="DIR", help="where to write (RESULTS)")
     commands["claims"].add_argument("--json", action="store_true", help="every number as JSON")
@@ -87,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _summary(verdict: Verdict) -> str:
     """A few lines in the terminal."""
-    interval = f" [{report.plain(verdict.interval[0])}, {report.plain(verdict.interval[1])}]" if verdict.interval else ""
+    interval = (
+        f" [{report.plain(verdict.interval[0])}, {report.plain(verdict.interval[1])}]" if verdict.interval else ""
+    )
     lines = [
         f"({verdict.claim}) {verdict.verdict.upper()}: {verdict.because}",
         f"measured: {report.plain(verdict.measured)}{interval}  {verdict.quantity}",

@@ -111,7 +111,12 @@ class Comparison:
     settings: dict[str, Setting]
 
 
-IN_SAMPLE, DENSE_TO_SPARSE, DENSE_TO_GRID, LAW_TO_GRID = "in sample", "dense to sparse", "dense to grid", "law set to grid"
+IN_SAMPLE, DENSE_TO_SPARSE, DENSE_TO_GRID, LAW_TO_GRID = (
+    "in sample",
+    "dense to sparse",
+    "dense to grid",
+    "law set to grid",
+)
 
 
 def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
@@ -127,8 +132,12 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     bootstrap = _Bootstrap(tables.runs, drawn)
     law_set, dense = tables.law_set, tables.dense
 
-    obstacles = {law.name: reason for law in LAWS.values() if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
-    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in LAWS.values() if law.name not in obstacles}
+    obstacles = {
+        law.name: reason for law in LAWS.values() if (reason := obstacle(law, law_set.columns, law_set["loss"]))
+    }
+    law_fits = {
+        law.name: fit(law, law_set.columns, law_set["loss"]) for law in LAWS.values() if law.name not in obstacles
+    }
     law_draws = {name: bootstrap.refit(law_set, result) for name, result in law_fits.items()}
 
     dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
@@ -150,13 +159,37 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     law_reason = obstacles.get(N_AVG.name)
     settings = [
         _setting(bootstrap, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
-        _setting(bootstrap, DENSE_TO_SPARSE, "fitted on dense runs, judged on sparse runs at 25/50/25", dense,
-                 tables.sparse_at_paper_schedule, on_dense, dense_reason),
-        _setting(bootstrap, DENSE_TO_GRID, "fitted on dense runs, judged on the whole schedule grid", dense, grid, on_dense, dense_reason),
-        _setting(bootstrap, LAW_TO_GRID, "fitted on the law set, judged on the rest of the schedule grid", law_set, fresh,
-                 on_law_set, law_reason),
+        _setting(
+            bootstrap,
+            DENSE_TO_SPARSE,
+            "fitted on dense runs, judged on sparse runs at 25/50/25",
+            dense,
+            tables.sparse_at_paper_schedule,
+            on_dense,
+            dense_reason,
+        ),
+        _setting(
+            bootstrap,
+            DENSE_TO_GRID,
+            "fitted on dense runs, judged on the whole schedule grid",
+            dense,
+            grid,
+            on_dense,
+            dense_reason,
+        ),
+        _setting(
+            bootstrap,
+            LAW_TO_GRID,
+            "fitted on the law set, judged on the rest of the schedule grid",
+            law_set,
+            fresh,
+            on_law_set,
+            law_reason,
+        ),
     ]
-    luck = {name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None}
+    luck = {
+        name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None
+    }
     return Comparison(law_fits, obstacles, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings})
 
 
@@ -190,8 +223,15 @@ class _Bootstrap:
         return Measure(float(errors.mean()), *(float(q) for q in np.quantile(errors, INTERVAL)))
 
 
-def _setting(bootstrap: _Bootstrap, name: str, title: str, fitted: Runs, judged: Runs,
-             parameters: dict[str, tuple[Array, Array | None]], reason: str | None) -> Setting:
+def _setting(
+    bootstrap: _Bootstrap,
+    name: str,
+    title: str,
+    fitted: Runs,
+    judged: Runs,
+    parameters: dict[str, tuple[Array, Array | None]],
+    reason: str | None,
+) -> Setting:
     if reason is None and not len(judged):
         reason = "no run to judge on"
     if reason is not None:

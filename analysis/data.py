@@ -24,9 +24,29 @@ PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as 
 
 # Two runs that agree in all of these are one configuration: they differ by their seed alone.
 CONFIGURATION = (
-    "size", "budget", "d_model", "layers", "heads", "mlp", "vocab", "sequence", "init", "precision", "corpus_hash",
-    "sparsity", "start", "end", "shape", "interval", "score", "distribution", "keep", "total_steps", "batch_tokens",
-    "lr", "weight_decay",
+    "size",
+    "budget",
+    "d_model",
+    "layers",
+    "heads",
+    "mlp",
+    "vocab",
+    "sequence",
+    "init",
+    "precision",
+    "corpus_hash",
+    "sparsity",
+    "start",
+    "end",
+    "shape",
+    "interval",
+    "score",
+    "distribution",
+    "keep",
+    "total_steps",
+    "batch_tokens",
+    "lr",
+    "weight_decay",
 )
 
 
@@ -158,7 +178,9 @@ def load(folder: Folder) -> Tables:
     """
     runs = Runs.from_arrow(tables.read(folder, "runs.parquet"))
     other = {
-        name: tables.read(folder, f"{name}.parquet") if folder.exists(f"{name}.parquet") else tables.SCHEMAS[name].empty_table()
+        name: tables.read(folder, f"{name}.parquet")
+        if folder.exists(f"{name}.parquet")
+        else tables.SCHEMAS[name].empty_table()
         for name in ("curves", "layers")
     }
     sweep = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}

@@ -97,7 +97,11 @@ def fit(law: Law, columns: Columns, loss: Array, *, delta: float = DELTA) -> Fit
     """
     reason = obstacle(law, columns, loss)
     if reason:
-        raise UserError(f"{law.name} can't be fitted", found=reason, expected="positive columns that vary, and more rows than parameters")
+        raise UserError(
+            f"{law.name} can't be fitted",
+            found=reason,
+            expected="positive columns that vary, and more rows than parameters",
+        )
     problem = _Problem(law, columns, loss[None], delta)
     theta, objective, converged = problem.descend(problem.starts())
     finite = np.isfinite(objective)
@@ -112,8 +116,17 @@ def fit(law: Law, columns: Columns, loss: Array, *, delta: float = DELTA) -> Fit
     elif not converged[best]:
         status = "max_iter"
     names = [p.name for p in law.parameters]
-    return FitResult(law.name, dict(zip(names, theta[best].tolist(), strict=True)), float(objective[best]), status, hit,
-                     len(objective), agreeing, len(loss), delta)
+    return FitResult(
+        law.name,
+        dict(zip(names, theta[best].tolist(), strict=True)),
+        float(objective[best]),
+        status,
+        hit,
+        len(objective),
+        agreeing,
+        len(loss),
+        delta,
+    )
 
 
 def refit(law: Law, columns: Columns, losses: Array, start: FitResult) -> Array:
@@ -132,7 +145,9 @@ class _Problem:
         self.log = np.array([p.log for p in law.parameters])
         self.low = np.array([p.low for p in law.parameters])
         ceiling = loss.min(axis=1, keepdims=True) * (1 - 1e-9)
-        self.high = np.concatenate([ceiling if p.high is None else np.full_like(ceiling, p.high) for p in law.parameters], axis=1)
+        self.high = np.concatenate(
+            [ceiling if p.high is None else np.full_like(ceiling, p.high) for p in law.parameters], axis=1
+        )
 
     def starts(self) -> Array:
         """Starts (S, P): a grid on the exponents, and least squares on relative residuals for the linear rest."""
@@ -150,7 +165,10 @@ class _Problem:
 
     def descend(self, theta: Array) -> tuple[Array, Array, Array]:
         """Minimises every member of the batch. Returns theta (R, P), objective (R,), converged (R,)."""
-        low, high = self._inner(np.broadcast_to(self.low, theta.shape)), self._inner(np.broadcast_to(self.high, theta.shape))
+        low, high = (
+            self._inner(np.broadcast_to(self.low, theta.shape)),
+            self._inner(np.broadcast_to(self.high, theta.shape)),
+        )
         target = np.broadcast_to(np.log(self.loss), (len(theta), self.loss.shape[1]))
         u = self._inner(theta)
         residual = np.log(self.law.predict(theta, self.columns)) - target
@@ -200,7 +218,9 @@ class _Problem:
         """Names of the parameters that ended at a bound."""
         u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high[0])
         near = 1e-9 * np.maximum(1.0, np.abs(u))
-        return tuple(p.name for p, hit in zip(self.law.parameters, (u <= low + near) | (u >= high - near), strict=True) if hit)
+        return tuple(
+            p.name for p, hit in zip(self.law.parameters, (u <= low + near) | (u >= high - near), strict=True) if hit
+        )
 
     def _inner(self, theta: Array) -> Array:
         """The law's parameters as the solver sees them: logarithms where the law says so."""

@@ -94,7 +94,10 @@ def find_pairs(tables: Tables) -> list[Pair]:
             continue
         equal = [d for d in dense if all(d[k] == row[k] for k in ("total_steps", "batch_tokens", "budget", "seed"))]
         unprunable = row["N_total"] - row["N_prunable"]
-        off = [(abs(d["N_prunable"] / row["N_avg"] - 1), abs(d["N_total"] / (row["N_avg"] + unprunable) - 1)) for d in equal]
+        off = [
+            (abs(d["N_prunable"] / row["N_avg"] - 1), abs(d["N_total"] / (row["N_avg"] + unprunable) - 1))
+            for d in equal
+        ]
         for i, match in enumerate(("prunable", "total")):
             closest = min(range(len(equal)), key=lambda j: off[j][i], default=None)
             if closest is not None and off[closest][i] < CLOSE and off[closest][i] == min(off[closest]):

@@ -17,7 +17,9 @@ from analysis.figures import Drawn
 PAPER_TOKENS_PER_PARAM = (206, 396)
 PAPER_SIZES = (58e6, 468e6)
 
-_PAGE = jinja2.Environment(loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_PAGE = jinja2.Environment(
+    loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
 _PAGE.filters["base64"] = lambda data: base64.b64encode(data).decode()
 
 
@@ -39,18 +41,36 @@ _PAGE.filters["plain"] = plain
 def render(tables: Tables, verdicts: tuple[Verdict, ...], figures: tuple[Drawn, ...]) -> str:
     """The page."""
     return _PAGE.get_template("report.html.j2").render(
-        name=tables.sweep.get("name") or tables.name, run_count=len(tables.all_runs), verdicts=verdicts, figures=figures,
-        run_rows=[_run_row(row) for row in tables.all_runs.rows()], flags=tables.flags, failed=tables.sweep.get("failed") or [],
-        made=list(_made(tables)), regime=list(_regime(tables)),
+        name=tables.sweep.get("name") or tables.name,
+        run_count=len(tables.all_runs),
+        verdicts=verdicts,
+        figures=figures,
+        run_rows=[_run_row(row) for row in tables.all_runs.rows()],
+        flags=tables.flags,
+        failed=tables.sweep.get("failed") or [],
+        made=list(_made(tables)),
+        regime=list(_regime(tables)),
     )
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "run": row["run_id"], "studies": ", ".join(row["studies"]), "size": row["size"], "budget": row["budget"], "seed": row["seed"],
-        "sparsity": row["sparsity"], "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
-        "N_prunable": row["N_prunable"], "N_avg": row["N_avg"], "N_final": row["N_final"], "tokens": row["D"],
-        "loss": row["loss"], "± over blocks": row["loss_se"], "lr": row["lr"], "batch, tokens": row["batch_tokens"], "seconds": row["seconds"],
+        "run": row["run_id"],
+        "studies": ", ".join(row["studies"]),
+        "size": row["size"],
+        "budget": row["budget"],
+        "seed": row["seed"],
+        "sparsity": row["sparsity"],
+        "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
+        "N_prunable": row["N_prunable"],
+        "N_avg": row["N_avg"],
+        "N_final": row["N_final"],
+        "tokens": row["D"],
+        "loss": row["loss"],
+        "± over blocks": row["loss_se"],
+        "lr": row["lr"],
+        "batch, tokens": row["batch_tokens"],
+        "seconds": row["seconds"],
     }
 
 
@@ -64,12 +84,18 @@ def _made(tables: Tables) -> Iterator[tuple[str, str]]:
     yield "training time, summed", f"{np.nansum(tables.all_runs['seconds']) / 60:.1f} minutes"
     hardware = {k: v for k, v in (sweep.get("hardware") or {}).items() if v}
     if hardware:
-        yield "hardware", ", ".join(f"{key.replace('memory_gib', 'memory, GiB')}: {plain(value)}" for key, value in hardware.items())
+        yield (
+            "hardware",
+            ", ".join(f"{key.replace('memory_gib', 'memory, GiB')}: {plain(value)}" for key, value in hardware.items()),
+        )
     versions = ({"python": sweep["python"]} if sweep.get("python") else {}) | (sweep.get("versions") or {})
     if versions:
         yield "versions", ", ".join(f"{package} {version}" for package, version in versions.items())
     yield "device", ", ".join(sorted({str(d) for d in tables.all_runs["device"] if d}))
-    yield "fits", "Huber loss (1e-3) of log residuals, summed, from a grid of starts; intervals by parametric bootstrap with the seeds' noise"
+    yield (
+        "fits",
+        "Huber loss (1e-3) of log residuals, summed, from a grid of starts; intervals by parametric bootstrap with the seeds' noise",
+    )
 
 
 def _regime(tables: Tables) -> Iterator[tuple[str, str]]:
@@ -83,15 +109,21 @@ def _regime(tables: Tables) -> Iterator[tuple[str, str]]:
     yield "sizes", "; ".join(_sizes(base))
     yield "tokens per prunable parameter", "; ".join(_budgets(base))
     ratio = base["dense_tokens"] / base["N_prunable"]
-    yield "the paper's", (
-        f"C4, {PAPER_SIZES[0] / 1e6:.0f}M to {PAPER_SIZES[1] / 1e6:.0f}M parameters at {PAPER_TOKENS_PER_PARAM[0]} to "
-        f"{PAPER_TOKENS_PER_PARAM[1]} tokens per prunable parameter (these two are derived, not stated by the paper)"
+    yield (
+        "the paper's",
+        (
+            f"C4, {PAPER_SIZES[0] / 1e6:.0f}M to {PAPER_SIZES[1] / 1e6:.0f}M parameters at {PAPER_TOKENS_PER_PARAM[0]} to "
+            f"{PAPER_TOKENS_PER_PARAM[1]} tokens per prunable parameter (these two are derived, not stated by the paper)"
+        ),
     )
     smaller = PAPER_SIZES[0] / base["N_total"].max(), PAPER_SIZES[1] / base["N_total"].min()
     fewer = PAPER_TOKENS_PER_PARAM[0] / ratio.max(), PAPER_TOKENS_PER_PARAM[1] / ratio.min()
-    yield "how far from it", (
-        f"models {_times(smaller[0])} to {_times(smaller[1])} smaller, trained on {_times(fewer[0])} to {_times(fewer[1])} fewer tokens "
-        "per parameter"
+    yield (
+        "how far from it",
+        (
+            f"models {_times(smaller[0])} to {_times(smaller[1])} smaller, trained on {_times(fewer[0])} to {_times(fewer[1])} fewer tokens "
+            "per parameter"
+        ),
     )
     if base.sparse.any():
         events = base["events"][base.sparse]

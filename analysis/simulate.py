@@ -96,7 +96,9 @@ def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]
     for (size, shape), budget, sparsity in itertools.product(SIZES.items(), TOKENS_PER_PARAM, (0.0, *SPARSITIES)):
         yield _plan(size, shape, budget, sparsity), "law"
     middle = SIZES[MIDDLE]
-    for budget, sparsity, (start, end), seed in itertools.product(TOKENS_PER_PARAM, SPARSITIES, WINDOWS, range(1 + fresh_grid_seeds)):
+    for budget, sparsity, (start, end), seed in itertools.product(
+        TOKENS_PER_PARAM, SPARSITIES, WINDOWS, range(1 + fresh_grid_seeds)
+    ):
         yield _plan(MIDDLE, middle, budget, sparsity, start, end, seed), "seeds" if seed else "schedules"
     for budget, (sparsity, start, end) in itertools.product(TOKENS_PER_PARAM, ISO_AVERAGE):
         yield _plan(MIDDLE, middle, budget, sparsity, start, end), "iso_average"
@@ -108,18 +110,42 @@ def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]
         sparse = _plan(MIDDLE, middle, "10t", sparsity, seed=seed)
         yield sparse, "pairs"
         average = sparse.schedule.n_avg(middle.prunable)
-        for letter, count, target in (("p", "prunable", average), ("t", "total", average + middle.total - middle.prunable)):
+        for letter, count, target in (
+            ("p", "prunable", average),
+            ("t", "total", average + middle.total - middle.prunable),
+        ):
             shape = ladder.partner(middle, target, count=count, mlp_multiple=1, tolerance=CLOSE)
             steps = sparse.schedule.total_steps
-            yield _Plan(f"{MIDDLE}-{letter}{100 * sparsity:.0f}", shape, "10t", steps, PruningSchedule.dense(steps), 0.25, 0.75, seed), "pairs"
+            yield (
+                _Plan(
+                    f"{MIDDLE}-{letter}{100 * sparsity:.0f}",
+                    shape,
+                    "10t",
+                    steps,
+                    PruningSchedule.dense(steps),
+                    0.25,
+                    0.75,
+                    seed,
+                ),
+                "pairs",
+            )
 
 
-def _plan(size: str, shape: ladder.Shape, budget: str, sparsity: float, start: float = 0.25, end: float = 0.75, seed: int = 0,
-          tokens_per_param: float | None = None) -> _Plan:
+def _plan(
+    size: str,
+    shape: ladder.Shape,
+    budget: str,
+    sparsity: float,
+    start: float = 0.25,
+    end: float = 0.75,
+    seed: int = 0,
+    tokens_per_param: float | None = None,
+) -> _Plan:
     ratio = TOKENS_PER_PARAM[budget] if tokens_per_param is None else tokens_per_param
     dense_steps = round(ratio * shape.prunable / BATCH_TOKENS)
-    schedule = PruningSchedule.resolve(sparsity=sparsity, dense_steps=dense_steps, start=start, end=end,
-                                       interval=interval_for(dense_steps, 0.25))
+    schedule = PruningSchedule.resolve(
+        sparsity=sparsity, dense_steps=dense_steps, start=start, end=end, interval=interval_for(dense_steps, 0.25)
+    )
     return _Plan(size, shape, budget, dense_steps, schedule, start, end, seed)
 
 
@@ -129,38 +155,98 @@ def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator
     tokens = BATCH_TOKENS * steps
     window = f"d{100 * plan.start:.0f}-p{100 * (plan.end - plan.start):.0f}"
     run_id = f"{plan.size}-{plan.budget}-s{100 * schedule.sparsity:.0f}-{window}-seed{plan.seed}"
-    counts = {"N_avg": schedule.n_avg(prunable), "N_final": schedule.n_final(prunable), "N_prunable": prunable, "D": tokens}
+    counts = {
+        "N_avg": schedule.n_avg(prunable),
+        "N_final": schedule.n_final(prunable),
+        "N_prunable": prunable,
+        "D": tokens,
+    }
     columns = {name: np.array([float(value)]) for name, value in counts.items()}
     mean = float(truth.law.predict(np.array(truth.theta), columns)[0])
     if schedule.sparsity:
         mean += truth.penalty(schedule.sparsity, plan.start, plan.end)
     loss = mean + truth.sigma * float(rng.standard_normal())
-    return dict.fromkeys(tables.RUNS.names) | counts | {
-        "run_id": run_id, "fingerprint": f"{zlib.crc32(run_id.encode()):016x}", "sweep": "simulated", "studies": studies,
-        "family": f"{plan.size}-{plan.budget}", "size": plan.size, "budget": plan.budget, "seed": plan.seed,
-        "d_model": shape.d_model, "layers": shape.layers, "heads": shape.heads, "mlp": shape.mlp, "vocab": shape.vocab,
-        "sequence": SEQUENCE, "init": "fan_in", "precision": "fp32", "corpus": "simulated", "corpus_hash": "none",
-        "N_total": shape.total, "density_avg": schedule.density_avg, "sparsity": schedule.sparsity,
-        "start": plan.start, "end": plan.end, "start_step": schedule.start_step, "end_step": schedule.end_step,
-        "total_steps": steps, "dense_steps": plan.dense_steps, "interval": schedule.interval, "events": schedule.events,
-        "shape": schedule.shape, "score": "magnitude", "distribution": "global", "keep": [], "epochs": 0.1,
-        "dense_tokens": BATCH_TOKENS * plan.dense_steps,
-        "effective_flops": ladder.effective_flops(schedule.weight_steps(prunable), BATCH_TOKENS),
-        "executed_flops": ladder.executed_flops(shape, tokens, SEQUENCE), "lr": 0.01, "batch_tokens": BATCH_TOKENS,
-        "weight_decay": 0.1, "lr_wd_sum": 0.0005 * steps, "loss": loss, "loss_se": truth.sigma, "loss_blocks": [loss] * BLOCKS,
-        "loss_train": loss, "seconds": 1.0, "seconds_setup": 0.1, "tokens_per_second": float(tokens), "workers": 1,
-        "zero_stage": 1, "device": "simulated",
-    }
+    return (
+        dict.fromkeys(tables.RUNS.names)
+        | counts
+        | {
+            "run_id": run_id,
+            "fingerprint": f"{zlib.crc32(run_id.encode()):016x}",
+            "sweep": "simulated",
+            "studies": studies,
+            "family": f"{plan.size}-{plan.budget}",
+            "size": plan.size,
+            "budget": plan.budget,
+            "seed": plan.seed,
+            "d_model": shape.d_model,
+            "layers": shape.layers,
+            "heads": shape.heads,
+            "mlp": shape.mlp,
+            "vocab": shape.vocab,
+            "sequence": SEQUENCE,
+            "init": "fan_in",
+            "precision": "fp32",
+            "corpus": "simulated",
+            "corpus_hash": "none",
+            "N_total": shape.total,
+            "density_avg": schedule.density_avg,
+            "sparsity": schedule.sparsity,
+            "start": plan.start,
+            "end": plan.end,
+            "start_step": schedule.start_step,
+            "end_step": schedule.end_step,
+            "total_steps": steps,
+            "dense_steps": plan.dense_steps,
+            "interval": schedule.interval,
+            "events": schedule.events,
+            "shape": schedule.shape,
+            "score": "magnitude",
+            "distribution": "global",
+            "keep": [],
+            "epochs": 0.1,
+            "dense_tokens": BATCH_TOKENS * plan.dense_steps,
+            "effective_flops": ladder.effective_flops(schedule.weight_steps(prunable), BATCH_TOKENS),
+            "executed_flops": ladder.executed_flops(shape, tokens, SEQUENCE),
+            "lr": 0.01,
+            "batch_tokens": BATCH_TOKENS,
+            "weight_decay": 0.1,
+            "lr_wd_sum": 0.0005 * steps,
+            "loss": loss,
+            "loss_se": truth.sigma,
+            "loss_blocks": [loss] * BLOCKS,
+            "loss_train": loss,
+            "seconds": 1.0,
+            "seconds_setup": 0.1,
+            "tokens_per_second": float(tokens),
+            "workers": 1,
+            "zero_stage": 1,
+            "device": "simulated",
+        }
+    )
 
 
 def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A curve that comes down to the run's loss as a power of the steps done."""
     steps = row["total_steps"]
-    schedule = PruningSchedule(sparsity=row["sparsity"], start_step=row["start_step"], end_step=row["end_step"],
-                               total_steps=steps, interval=row["interval"], shape=row["shape"])
+    schedule = PruningSchedule(
+        sparsity=row["sparsity"],
+        start_step=row["start_step"],
+        end_step=row["end_step"],
+        total_steps=steps,
+        interval=row["interval"],
+        shape=row["shape"],
+    )
     for step in sorted({1, steps, *range(10, steps, max(1, steps // 40))}):
         loss = row["loss"] + (np.log(row["vocab"]) - row["loss"]) * (step**-0.5 - steps**-0.5)
-        yield {"run_id": row["run_id"], "step": step, "tokens": step * row["batch_tokens"],
-               "effective_flops": row["effective_flops"] * schedule.compute_at(step) / schedule.compute,
-               "density": schedule.density(step - 1), "lr": row["lr"], "loss_train": loss, "grad_norm": 1.0,
-               "loss_eval": loss if step == steps else None, "ms": 1.0}
+        yield {
+            "run_id": row["run_id"],
+            "step": step,
+            "tokens": step * row["batch_tokens"],
+            "effective_flops": row["effective_flops"] * schedule.compute_at(step) / schedule.compute,
+            "density": schedule.density(step - 1),
+            "lr": row["lr"],
+            "loss_train": loss,
+            "grad_norm": 1.0,
+            "loss_eval": loss if step == steps else None,
+            "ms": 1.0,
+        }

@@ -1,7 +1,6 @@
 """Tokens a second a lane on this machine, and where a step's time goes.
 
-    python -m bench.laptop [SWEEP]          steps of the sweep's middle model, variants interleaved
-    python -m bench.laptop --overhead RESULTS   what the orchestration added to each run of a finished sweep
+python -m bench.laptop [SWEEP]      steps of the sweep's middle model, variants interleaved
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from typing import Any
 
 from repro.provenance import provenance
 from repro.spec import Resources, RunSpec
-from repro.storage import Folder
-from sweeps import grid, overhead
+from sweeps import grid
 from sweeps.tuner import WORKER_ENV
 
 ROUNDS, WARM = 120, 20
@@ -28,21 +26,17 @@ ROUNDS, WARM = 120, 20
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", nargs="?", default="sweeps/laptop.yaml")
-    parser.add_argument("--overhead", metavar="RESULTS", help="results folder of a finished sweep")
     parser.add_argument("--lane", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.overhead:
-        found = overhead.measure(Folder.open(given.overhead))
-        print(f"{found.runs} runs: (wall * lanes - training) / runs {found.per_run:.2f} s; between two runs of a process, median "
-              f"{found.between:.2f} s; until the first step of a process {found.first:.1f} s")
-        return 0
     if given.lane:
         print(json.dumps(_lane(_middle(given.sweep))))
         return 0
     made = provenance()
     print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
     spec = _middle(given.sweep)
-    print(f"{spec.run_id}: {spec.model.shape.prunable:,} prunable, {spec.tokens_per_step:,} tokens a step, median of {ROUNDS} steps, interleaved")
+    print(
+        f"{spec.run_id}: {spec.model.shape.prunable:,} prunable, {spec.tokens_per_step:,} tokens a step, median of {ROUNDS} steps, interleaved"
+    )
     alone = _lanes(given.sweep, 1, WORKER_ENV)[0]
     base = alone["plain PyTorch"]
     for name, ms in alone.items():
@@ -50,7 +44,9 @@ def main() -> int:
     bare = _lanes(given.sweep, 1, {"OMP_NUM_THREADS": "1"})[0]
     both = _lanes(given.sweep, 2, WORKER_ENV)
     ours = "ours, masked (stage 1)"
-    print(f"  without the malloc settings  x{bare[ours] / alone[ours]:.2f}; two lanes side by side x{statistics.mean(b[ours] for b in both) / alone[ours]:.2f}")
+    print(
+        f"  without the malloc settings  x{bare[ours] / alone[ours]:.2f}; two lanes side by side x{statistics.mean(b[ours] for b in both) / alone[ours]:.2f}"
+    )
     return 0
 
 
@@ -62,7 +58,10 @@ def _middle(sweep: str) -> RunSpec:
 def _lanes(sweep: str, count: int, env: dict[str, str]) -> list[dict[str, float]]:
     command = [sys.executable, "-m", "bench.laptop", sweep, "--lane"]
     kept = {k: v for k, v in os.environ.items() if k not in WORKER_ENV}
-    started = [subprocess.Popen(command, env=kept | env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(count)]
+    started = [
+        subprocess.Popen(command, env=kept | env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for _ in range(count)
+    ]
     return [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
 
 
@@ -74,7 +73,9 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     from repro.pruning.pruner import Pruner
 
     cpu, o = torch.device("cpu"), spec.optimizer
-    tokens = torch.randint(0, spec.model.vocab, (o.batch, spec.model.sequence + 1), generator=torch.Generator().manual_seed(0))
+    tokens = torch.randint(
+        0, spec.model.vocab, (o.batch, spec.model.sequence + 1), generator=torch.Generator().manual_seed(0)
+    )
     parts: dict[str, list[float]] = {"  forward": [], "  backward": [], "  update": []}
 
     def loss_of(network: Any) -> torch.Tensor:
@@ -113,8 +114,13 @@ def _lane(spec: RunSpec) -> dict[str, float]:
         return step
 
     with zero.process_group(cpu):
-        variants = {"plain PyTorch": plain(), "DeepSpeed stage 0, dense": ours(0, False), "DeepSpeed stage 1, dense": ours(1, False),
-                    "DeepSpeed stage 2, dense": ours(2, False), "ours, masked (stage 1)": ours(1, True, timed=True)}
+        variants = {
+            "plain PyTorch": plain(),
+            "DeepSpeed stage 0, dense": ours(0, False),
+            "DeepSpeed stage 1, dense": ours(1, False),
+            "DeepSpeed stage 2, dense": ours(2, False),
+            "ours, masked (stage 1)": ours(1, True, timed=True),
+        }
         times: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(ROUNDS + WARM):
             for name, step in variants.items():

@@ -17,8 +17,12 @@ EXAMPLES = """examples:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m repro", description="One run: its schedule, its text, its training.", epilog=EXAMPLES,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m repro",
+        description="One run: its schedule, its text, its training.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     schedule_cli.add_parser(verbs)
     train = verbs.add_parser("train", help="train one spec in this process, without Ray")
@@ -49,12 +53,18 @@ def _train(given: argparse.Namespace) -> int:
     if RunFolder(folder).is_done(spec):
         print(f"{spec.run_id} is done already in {folder}")
         return 0
-    resources = specs.Resources(device=given.device, zero_stage=given.zero_stage, micro_batch=given.micro_batch,
-                                checkpoint_every=given.checkpoint_every)
+    resources = specs.Resources(
+        device=given.device,
+        zero_stage=given.zero_stage,
+        micro_batch=given.micro_batch,
+        checkpoint_every=given.checkpoint_every,
+    )
     text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
     row = train(spec, folder, text, resources)
-    print(f"{spec.run_id}: held-out loss {row['loss']:.4f} ± {row['loss_se']:.4f} nats/token, N_avg {row['N_avg']:,.0f}, "
-          f"{row['tokens_per_second'] / 1e3:.0f}k tokens/s -> {folder}")
+    print(
+        f"{spec.run_id}: held-out loss {row['loss']:.4f} ± {row['loss_se']:.4f} nats/token, N_avg {row['N_avg']:,.0f}, "
+        f"{row['tokens_per_second'] / 1e3:.0f}k tokens/s -> {folder}"
+    )
     return 0
 
 
@@ -66,7 +76,13 @@ def _corpus(given: argparse.Namespace) -> int:
     declared = strict.read_yaml(given.file)
     spec = strict.build(CorpusSpec, declared.get("corpus", {}), file=given.file, key="corpus")
     model = declared.get("model", {})
-    text = build(spec, int(model["vocab"]), int(model["sequence"]), declared.get("storage", {}).get("corpus", "data"), progress=print)
+    text = build(
+        spec,
+        int(model["vocab"]),
+        int(model["sequence"]),
+        declared.get("storage", {}).get("corpus", "data"),
+        progress=print,
+    )
     print(describe(text))
     return 0
 

@@ -55,8 +55,16 @@ def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str,
         for file, data in (("masks.safetensors", save_tensors(_pack(pruner.masks))), ("rows.json", _json(rows))):
             place.write(file, data)
             files[file] = hashlib.sha256(data).hexdigest()
-        place.write_json("manifest.json", {"step": step, "fingerprint": fingerprint, "world": world,
-                                           "zero_stage": engine.zero_optimization_stage(), "files": files})
+        place.write_json(
+            "manifest.json",
+            {
+                "step": step,
+                "fingerprint": fingerprint,
+                "world": world,
+                "zero_stage": engine.zero_optimization_stage(),
+                "files": files,
+            },
+        )
         for old in folder.names():
             if old != name:
                 (folder / old).delete()
@@ -68,7 +76,11 @@ def restore(folder: Folder, engine: Any, pruner: Pruner, fingerprint: str) -> Re
     for name in reversed(folder.names()):
         place = folder / name
         manifest = _whole(place)
-        same = {"fingerprint": fingerprint, "world": dist.get_world_size(), "zero_stage": engine.zero_optimization_stage()}
+        same = {
+            "fingerprint": fingerprint,
+            "world": dist.get_world_size(),
+            "zero_stage": engine.zero_optimization_stage(),
+        }
         if manifest is None or any(manifest[key] != value for key, value in same.items()):
             continue
         saved = load_tensors(place.read(f"rank-{dist.get_rank()}.safetensors"))
@@ -99,7 +111,10 @@ def _refresh(engine: Any) -> None:
     """Casts the masters into the module's weights, as the end of an update does."""
     if engine.zero_optimization_stage() == 0:
         return  # the weights are the masters
-    full = {n: torch.zeros(getattr(p, "ds_numel", p.numel()), device=engine.device) for n, p in engine.module.named_parameters()}
+    full = {
+        n: torch.zeros(getattr(p, "ds_numel", p.numel()), device=engine.device)
+        for n, p in engine.module.named_parameters()
+    }
     for f in zero.fragments(engine):
         full[f.name].narrow(0, f.offset, f.master.numel()).copy_(f.master)
     parameters = dict(engine.module.named_parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Protocol
@@ -18,7 +19,15 @@ class UserError(Exception):
         expected: what should stand there.
     """
 
-    def __init__(self, message: str, *, file: object = None, key: str | None = None, found: object = None, expected: object = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: object = None,
+        key: str | None = None,
+        found: object = None,
+        expected: object = None,
+    ):
         self.file, self.key, self.found, self.expected = file, key, found, expected
         parts = [message]
         if file is not None:
@@ -55,5 +64,8 @@ def guarded(main: Main) -> Main:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except BrokenPipeError:  # the reader, `head` say, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     return wrapped

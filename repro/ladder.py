@@ -30,8 +30,12 @@ class Shape:
             if getattr(self, name) < 1:
                 raise UserError("dimension out of range", key=name, found=getattr(self, name), expected="at least 1")
         if self.d_model % (2 * self.heads):
-            raise UserError("width doesn't divide into heads", key="d_model", found=f"{self.d_model} with {self.heads} heads",
-                            expected="a multiple of 2 * heads (an even head_dim)")
+            raise UserError(
+                "width doesn't divide into heads",
+                key="d_model",
+                found=f"{self.d_model} with {self.heads} heads",
+                expected="a multiple of 2 * heads (an even head_dim)",
+            )
 
     @property
     def head_dim(self) -> int:
@@ -41,8 +45,16 @@ class Shape:
     def linears(self) -> dict[str, int]:
         """Weights of the linear layers, by name, over all blocks."""
         square, wide = self.layers * self.d_model * self.d_model, self.layers * self.d_model * self.mlp
-        return {"q_proj": square, "k_proj": square, "v_proj": square, "o_proj": square,
-                "gate_proj": wide, "up_proj": wide, "down_proj": wide, "lm_head": self.d_model * self.vocab}
+        return {
+            "q_proj": square,
+            "k_proj": square,
+            "v_proj": square,
+            "o_proj": square,
+            "gate_proj": wide,
+            "up_proj": wide,
+            "down_proj": wide,
+            "lm_head": self.d_model * self.vocab,
+        }
 
     @property
     def prunable(self) -> int:
@@ -65,7 +77,9 @@ def executed_flops(shape: Shape, tokens: int, sequence: int) -> float:
     return 6.0 * shape.prunable * tokens + 6.0 * shape.layers * shape.heads * shape.head_dim * sequence * tokens
 
 
-def partner(shape: Shape, target: float, *, count: str = "prunable", mlp_multiple: int = 8, tolerance: float = 1e-3) -> Shape:
+def partner(
+    shape: Shape, target: float, *, count: str = "prunable", mlp_multiple: int = 8, tolerance: float = 1e-3
+) -> Shape:
     """The dense model of about `target` parameters that a sparse run of `shape` is compared with.
 
     Same layers, heads and vocabulary. The width is the multiple of 2 * heads whose mlp/d is nearest that of
@@ -95,5 +109,9 @@ def partner(shape: Shape, target: float, *, count: str = "prunable", mlp_multipl
     if close:
         return min(close, key=lambda f: f[1])[2]
     best = min(found, default=None, key=lambda f: f[0])
-    raise UserError("no dense partner comes close enough", key="pairs", found=f"nearest is {best[0]:.2%} away" if best else "none in bounds",
-                    expected=f"{count} within {tolerance:.1%} of {target:,.0f}")
+    raise UserError(
+        "no dense partner comes close enough",
+        key="pairs",
+        found=f"nearest is {best[0]:.2%} away" if best else "none in bounds",
+        expected=f"{count} within {tolerance:.1%} of {target:,.0f}",
+    )

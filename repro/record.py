@@ -44,16 +44,29 @@ class Log:
         """Whether `step` is logged: about CURVE_POINTS a run, and the last."""
         return step % max(1, total // CURVE_POINTS) == 0 or step == total - 1
 
-    def add_step(self, spec: RunSpec, step: int, lr: float, loss: float, norm: float | None, heldout: float | None, ms: float) -> None:
-        self.curve.append({
-            "run_id": spec.run_id, "step": step + 1, "tokens": self.tokens,
-            "effective_flops": ladder.effective_flops(self.weight_steps, spec.tokens_per_step),
-            "density": spec.schedule.density(step), "lr": lr, "loss_train": loss, "grad_norm": norm, "loss_eval": heldout, "ms": ms,
-        })
+    def add_step(
+        self, spec: RunSpec, step: int, lr: float, loss: float, norm: float | None, heldout: float | None, ms: float
+    ) -> None:
+        self.curve.append(
+            {
+                "run_id": spec.run_id,
+                "step": step + 1,
+                "tokens": self.tokens,
+                "effective_flops": ladder.effective_flops(self.weight_steps, spec.tokens_per_step),
+                "density": spec.schedule.density(step),
+                "lr": lr,
+                "loss_train": loss,
+                "grad_norm": norm,
+                "loss_eval": heldout,
+                "ms": ms,
+            }
+        )
 
     def add_event(self, run_id: str, event: int, step: int, kept: dict[str, int], sizes: dict[str, int]) -> None:
-        self.layers += [{"run_id": run_id, "event": event, "step": step, "tensor": name, "size": sizes[name], "kept": count}
-                        for name, count in kept.items()]
+        self.layers += [
+            {"run_id": run_id, "event": event, "step": step, "tensor": name, "size": sizes[name], "kept": count}
+            for name, count in kept.items()
+        ]
 
     def to_rows(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -64,28 +77,78 @@ def token_weighted(losses: np.ndarray, counts: np.ndarray) -> float:
     return float((losses * counts).sum() / counts.sum())
 
 
-def run_row(spec: RunSpec, text: Corpus, resources: Resources, log: Log, losses: np.ndarray, counts: np.ndarray, *,
-            world: int, device: str, seconds_setup: float) -> dict[str, Any]:
+def run_row(
+    spec: RunSpec,
+    text: Corpus,
+    resources: Resources,
+    log: Log,
+    losses: np.ndarray,
+    counts: np.ndarray,
+    *,
+    world: int,
+    device: str,
+    seconds_setup: float,
+) -> dict[str, Any]:
     """The row of run.parquet. Sweep and studies are the sweep's to fill in (tables.collect)."""
     s, m, o, p, shape = spec.schedule, spec.model, spec.optimizer, spec.pruning, spec.model.shape
     return {
-        "run_id": spec.run_id, "fingerprint": spec.fingerprint, "sweep": "", "studies": [], "family": f"{spec.size}-{spec.budget}",
-        "size": spec.size, "budget": spec.budget, "seed": spec.seed,
-        "d_model": m.d_model, "layers": m.layers, "heads": m.heads, "mlp": m.mlp, "vocab": m.vocab, "sequence": m.sequence,
-        "init": m.init, "precision": spec.precision, "corpus": spec.corpus.name, "corpus_hash": text.hash,
-        "N_total": shape.total, "N_prunable": shape.prunable, "N_avg": log.weight_steps / s.total_steps,
-        "N_final": s.n_final(shape.prunable), "density_avg": log.weight_steps / s.total_steps / shape.prunable,
-        "sparsity": p.sparsity, "start": p.start, "end": p.end, "start_step": s.start_step, "end_step": s.end_step,
-        "total_steps": s.total_steps, "dense_steps": spec.dense_steps, "interval": p.interval, "events": s.events,
-        "shape": p.shape, "score": p.score, "distribution": p.distribution, "keep": list(p.keep),
-        "D": log.tokens, "epochs": log.tokens / text.unique_tokens, "dense_tokens": spec.dense_steps * spec.tokens_per_step,
+        "run_id": spec.run_id,
+        "fingerprint": spec.fingerprint,
+        "sweep": "",
+        "studies": [],
+        "family": f"{spec.size}-{spec.budget}",
+        "size": spec.size,
+        "budget": spec.budget,
+        "seed": spec.seed,
+        "d_model": m.d_model,
+        "layers": m.layers,
+        "heads": m.heads,
+        "mlp": m.mlp,
+        "vocab": m.vocab,
+        "sequence": m.sequence,
+        "init": m.init,
+        "precision": spec.precision,
+        "corpus": spec.corpus.name,
+        "corpus_hash": text.hash,
+        "N_total": shape.total,
+        "N_prunable": shape.prunable,
+        "N_avg": log.weight_steps / s.total_steps,
+        "N_final": s.n_final(shape.prunable),
+        "density_avg": log.weight_steps / s.total_steps / shape.prunable,
+        "sparsity": p.sparsity,
+        "start": p.start,
+        "end": p.end,
+        "start_step": s.start_step,
+        "end_step": s.end_step,
+        "total_steps": s.total_steps,
+        "dense_steps": spec.dense_steps,
+        "interval": p.interval,
+        "events": s.events,
+        "shape": p.shape,
+        "score": p.score,
+        "distribution": p.distribution,
+        "keep": list(p.keep),
+        "D": log.tokens,
+        "epochs": log.tokens / text.unique_tokens,
+        "dense_tokens": spec.dense_steps * spec.tokens_per_step,
         "effective_flops": ladder.effective_flops(log.weight_steps, spec.tokens_per_step),
         "executed_flops": ladder.executed_flops(shape, log.tokens, m.sequence),
-        "lr": o.lr, "batch_tokens": spec.tokens_per_step, "weight_decay": o.weight_decay, "lr_wd_sum": log.lr_wd_sum,
-        "loss": token_weighted(losses, counts), "loss_se": float(losses.std(ddof=1) / len(losses) ** 0.5),
-        "loss_blocks": losses.tolist(), "loss_train": float(np.mean(log.last_losses)),
-        "seconds": log.seconds, "seconds_setup": seconds_setup, "tokens_per_second": log.tokens / log.seconds,
-        "mfu": None, "peak_memory": _peak_memory(), "workers": world, "zero_stage": resources.zero_stage, "device": device,
+        "lr": o.lr,
+        "batch_tokens": spec.tokens_per_step,
+        "weight_decay": o.weight_decay,
+        "lr_wd_sum": log.lr_wd_sum,
+        "loss": token_weighted(losses, counts),
+        "loss_se": float(losses.std(ddof=1) / len(losses) ** 0.5),
+        "loss_blocks": losses.tolist(),
+        "loss_train": float(np.mean(log.last_losses)),
+        "seconds": log.seconds,
+        "seconds_setup": seconds_setup,
+        "tokens_per_second": log.tokens / log.seconds,
+        "mfu": None,
+        "peak_memory": _peak_memory(),
+        "workers": world,
+        "zero_stage": resources.zero_stage,
+        "device": device,
     }
 
 

@@ -43,8 +43,13 @@ class RunFolder:
             return False
         found = self.folder.read_json("spec.json").get("fingerprint")
         if found != spec.fingerprint:
-            raise UserError(f"two specs with one id: {spec.run_id}", file=f"{self.folder}/spec.json", key="fingerprint", found=found,
-                            expected=f"{spec.fingerprint}, of the run declared now; give one another id or another results folder")
+            raise UserError(
+                f"two specs with one id: {spec.run_id}",
+                file=f"{self.folder}/spec.json",
+                key="fingerprint",
+                found=found,
+                expected=f"{spec.fingerprint}, of the run declared now; give one another id or another results folder",
+            )
         return self.status()["state"] == "done"
 
     def begin(self, spec: RunSpec) -> None:
@@ -55,4 +60,6 @@ class RunFolder:
         """Writes the status: who is at work, since when, and the facts given."""
         owner = {"host": socket.gethostname(), "pid": os.getpid()}
         began = {"began": self.status().get("began")}
-        self.folder.write_json("status.json", {"state": state, **began, **facts, "owner": owner, "updated": time.time()})
+        self.folder.write_json(
+            "status.json", {"state": state, **began, **facts, "owner": owner, "updated": time.time()}
+        )

@@ -66,19 +66,35 @@ class PruningSchedule:
         if self.interval < 1:
             raise UserError("interval out of range", key="interval", found=self.interval, expected="at least 1 step")
         if (self.shape == "dense") != (self.sparsity == 0):
-            raise UserError("shape and sparsity disagree", key="shape", found=f"{self.shape} at sparsity {self.sparsity}",
-                            expected="dense exactly when sparsity is 0")
+            raise UserError(
+                "shape and sparsity disagree",
+                key="shape",
+                found=f"{self.shape} at sparsity {self.sparsity}",
+                expected="dense exactly when sparsity is 0",
+            )
         if self.shape in ("dense", "constant"):
             return
         if self.start_step < 0 or (self.end_step - self.start_step) % self.interval:
-            raise UserError("end - start is not a multiple of the interval", key="end_step",
-                            found=f"{self.start_step} to {self.end_step} every {self.interval}", expected="a whole number of intervals")
+            raise UserError(
+                "end - start is not a multiple of the interval",
+                key="end_step",
+                found=f"{self.start_step} to {self.end_step} every {self.interval}",
+                expected="a whole number of intervals",
+            )
         if self.end_step - self.start_step < self.interval:
-            raise UserError("a pruning window with fewer than two events", key="end_step",
-                            found=f"{self.start_step} to {self.end_step} every {self.interval} steps", expected="at least two events")
+            raise UserError(
+                "a pruning window with fewer than two events",
+                key="end_step",
+                found=f"{self.start_step} to {self.end_step} every {self.interval} steps",
+                expected="at least two events",
+            )
         if self.end_step > self.total_steps - self.interval:
-            raise UserError("no training after the last event", key="end_step", found=f"{self.end_step} of {self.total_steps}",
-                            expected=f"at most {self.total_steps - self.interval}")
+            raise UserError(
+                "no training after the last event",
+                key="end_step",
+                found=f"{self.end_step} of {self.total_steps}",
+                expected=f"at most {self.total_steps - self.interval}",
+            )
 
     # ---------------------------------------------------------------- making one
 
@@ -87,8 +103,9 @@ class PruningSchedule:
         return cls(sparsity=0.0, start_step=0, end_step=0, total_steps=steps, shape="dense")
 
     @classmethod
-    def resolve(cls, *, sparsity: float, dense_steps: int, start: float, end: float, interval: int,
-                shape: Shape = "geometric") -> PruningSchedule:
+    def resolve(
+        cls, *, sparsity: float, dense_steps: int, start: float, end: float, interval: int, shape: Shape = "geometric"
+    ) -> PruningSchedule:
         """From fractions of effective compute to steps.
 
         Args:
@@ -109,12 +126,22 @@ class PruningSchedule:
         if shape == "dense" or sparsity == 0:
             return cls.dense(dense_steps)
         if shape == "constant":
-            return cls(sparsity=sparsity, start_step=0, end_step=0, total_steps=round(dense_steps / (1 - sparsity)),
-                       interval=interval, shape="constant")
+            return cls(
+                sparsity=sparsity,
+                start_step=0,
+                end_step=0,
+                total_steps=round(dense_steps / (1 - sparsity)),
+                interval=interval,
+                shape="constant",
+            )
         if not 0 <= start < 1:
-            raise UserError("start out of range", key="start", found=start, expected="0 <= start < 1, a fraction of compute")
+            raise UserError(
+                "start out of range", key="start", found=start, expected="0 <= start < 1, a fraction of compute"
+            )
         if not start < end <= 1 + 1e-9:
-            raise UserError("end out of range", key="end", found=end, expected="start < end <= 1: start + span may not pass 1")
+            raise UserError(
+                "end out of range", key="end", found=end, expected="start < end <= 1: start + span may not pass 1"
+            )
         start_step = interval * round(start * dense_steps / interval)
 
         def compute_at_end(events: int) -> float:
@@ -129,12 +156,21 @@ class PruningSchedule:
             left = (dense_steps - compute_at_end(events)) / (1 - sparsity)
             total = end_step + round(left)
             if total - interval >= end_step:
-                return cls(sparsity=sparsity, start_step=start_step, end_step=end_step, total_steps=total,
-                           interval=interval, shape=shape)
+                return cls(
+                    sparsity=sparsity,
+                    start_step=start_step,
+                    end_step=end_step,
+                    total_steps=total,
+                    interval=interval,
+                    shape=shape,
+                )
             events -= 1
-        raise UserError("a pruning window with fewer than two events", key="interval",
-                        found=f"{start:.0%} to {end:.0%} of {dense_steps} dense steps, an event every {interval} steps",
-                        expected="at least two events: a wider window, more steps or a shorter interval")
+        raise UserError(
+            "a pruning window with fewer than two events",
+            key="interval",
+            found=f"{start:.0%} to {end:.0%} of {dense_steps} dense steps, an event every {interval} steps",
+            expected="at least two events: a wider window, more steps or a shorter interval",
+        )
 
     # ---------------------------------------------------------------- reading it
 
@@ -218,8 +254,10 @@ class PruningSchedule:
         """Sum over steps of N_t, the non-zero prunable weights in that step's forward pass. Exact."""
         spans = self._spans()
         ends = [s for s, _ in spans[1:]] + [self.total_steps]
-        return sum((end - first) * (self.kept(done - 1, prunable) if done else prunable)
-                   for (first, done), end in zip(spans, ends, strict=True))
+        return sum(
+            (end - first) * (self.kept(done - 1, prunable) if done else prunable)
+            for (first, done), end in zip(spans, ends, strict=True)
+        )
 
     def n_avg(self, prunable: int) -> float:
         """N_avg = (1/T) * sum of N_t."""

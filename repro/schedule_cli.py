@@ -17,9 +17,13 @@ HEIGHT = 10
 
 def add_parser(subparsers: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = subparsers.add_parser("schedule", help="resolve a pruning schedule and draw it", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                   description="From shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
-                                               "(--start-step --end-step --total-steps) back to shares of compute.")
+    parser = subparsers.add_parser(
+        "schedule",
+        help="resolve a pruning schedule and draw it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="From shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
+        "(--start-step --end-step --total-steps) back to shares of compute.",
+    )
     parser.add_argument("--sparsity", type=float, required=True, help="final sparsity of the prunable weights, 0 to 1")
     parser.add_argument("--interval", type=int, required=True, help="steps between two events")
     parser.add_argument("--shape", choices=SHAPES, default="geometric", help="how density falls (default: geometric)")
@@ -35,9 +39,16 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prints the schedule that parsed arguments name; returns the exit code."""
     schedule = from_arguments(args)
-    facts = {"start_step": schedule.start_step, "end_step": schedule.end_step, "total_steps": schedule.total_steps, "events": schedule.events,
-             "density_avg": schedule.density_avg, "compute_at_start": schedule.compute_at_start, "compute_at_end": schedule.compute_at_end,
-             "dense_steps": schedule.compute}
+    facts = {
+        "start_step": schedule.start_step,
+        "end_step": schedule.end_step,
+        "total_steps": schedule.total_steps,
+        "events": schedule.events,
+        "density_avg": schedule.density_avg,
+        "compute_at_start": schedule.compute_at_start,
+        "compute_at_end": schedule.compute_at_end,
+        "dense_steps": schedule.compute,
+    }
     if args.json:
         print(json.dumps(facts))
         return 0
@@ -52,12 +63,23 @@ def from_arguments(args: argparse.Namespace) -> PruningSchedule:
     """The schedule that the arguments name, in compute or in steps, never in both."""
     given = [name for name in IN_COMPUTE + IN_STEPS if getattr(args, name) is not None]
     if given == list(IN_STEPS):
-        return PruningSchedule(args.sparsity, args.start_step, args.end_step, args.total_steps, args.interval, args.shape)
+        return PruningSchedule(
+            args.sparsity, args.start_step, args.end_step, args.total_steps, args.interval, args.shape
+        )
     if given == list(IN_COMPUTE):
-        return PruningSchedule.resolve(sparsity=args.sparsity, dense_steps=args.dense_steps, start=args.start, end=args.end,
-                                       interval=args.interval, shape=args.shape)
-    raise UserError("a schedule is given in compute or in steps", found=_options(given) or "neither",
-                    expected=f"{_options(IN_COMPUTE)}, or {_options(IN_STEPS)}")
+        return PruningSchedule.resolve(
+            sparsity=args.sparsity,
+            dense_steps=args.dense_steps,
+            start=args.start,
+            end=args.end,
+            interval=args.interval,
+            shape=args.shape,
+        )
+    raise UserError(
+        "a schedule is given in compute or in steps",
+        found=_options(given) or "neither",
+        expected=f"{_options(IN_COMPUTE)}, or {_options(IN_STEPS)}",
+    )
 
 
 def _options(names: list[str] | tuple[str, ...]) -> str:
@@ -73,7 +95,10 @@ def drawing(schedule: PruningSchedule, width: int) -> list[str]:
     lines = ["density"]
     for row in reversed(range(HEIGHT)):
         label = f"{(row + 1) / HEIGHT:.1f}" if row % 2 else ""
-        lines.append(f"{label:>{margin - 2}} │" + "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, fill - 8 * row))] for fill in eighths).rstrip())
+        lines.append(
+            f"{label:>{margin - 2}} │"
+            + "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, fill - 8 * row))] for fill in eighths).rstrip()
+        )
     lines.append(" " * (margin - 1) + "└" + "─" * columns)
     marks = dict.fromkeys((0, total, schedule.start_step, schedule.end_step))
     lines.append(" " * margin + _axis(list(marks), total, columns))
@@ -87,6 +112,6 @@ def _axis(steps: list[int], total: int, columns: int) -> str:
     for step in steps:
         text = f"{step:,}"
         at = min(step * columns // total, columns - len(text))
-        if not line[max(0, at - 1):at + len(text) + 1].strip():
-            line = line[:at] + text + line[at + len(text):]
+        if not line[max(0, at - 1) : at + len(text) + 1].strip():
+            line = line[:at] + text + line[at + len(text) :]
     return line.rstrip()

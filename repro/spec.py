@@ -82,11 +82,18 @@ class CorpusSpec:
 
     def __post_init__(self) -> None:
         if not 0 < self.heldout_fraction < 0.5:
-            raise UserError("held-out share out of range", key="heldout_fraction", found=self.heldout_fraction, expected="0 < share < .5")
+            raise UserError(
+                "held-out share out of range",
+                key="heldout_fraction",
+                found=self.heldout_fraction,
+                expected="0 < share < .5",
+            )
         if self.source == "files" and not self.paths:
             raise UserError("no files named", key="paths", expected="a list of files or globs")
         if self.unique_tokens is not None and self.unique_tokens <= 0:
-            raise UserError("tokens out of range", key="unique_tokens", found=self.unique_tokens, expected="more than 0")
+            raise UserError(
+                "tokens out of range", key="unique_tokens", found=self.unique_tokens, expected="more than 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,12 @@ class EvalSpec:
 
     def __post_init__(self) -> None:
         if self.blocks < 2 or self.block_sequences < 1:
-            raise UserError("too few held-out blocks", key="blocks", found=f"{self.blocks} of {self.block_sequences}", expected="at least 2 of 1")
+            raise UserError(
+                "too few held-out blocks",
+                key="blocks",
+                found=f"{self.blocks} of {self.block_sequences}",
+                expected="at least 2 of 1",
+            )
 
 
 @dataclass(frozen=True)
@@ -195,8 +207,14 @@ class RunSpec:
     @cached_property
     def schedule(self) -> PruningSchedule:
         p = self.pruning
-        return PruningSchedule.resolve(sparsity=p.sparsity, dense_steps=self.dense_steps, start=p.start, end=p.end,
-                                       interval=p.interval, shape=p.shape)
+        return PruningSchedule.resolve(
+            sparsity=p.sparsity,
+            dense_steps=self.dense_steps,
+            start=p.start,
+            end=p.end,
+            interval=p.interval,
+            shape=p.shape,
+        )
 
     @property
     def tokens_per_step(self) -> int:
@@ -252,8 +270,11 @@ def canonical(spec: Any) -> str:
 
 def _literal(value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _literal(getattr(value, f.name), f"{name}.{f.name}")
-                for f in dataclasses.fields(value) if f.metadata.get("identity", True)}
+        return {
+            f.name: _literal(getattr(value, f.name), f"{name}.{f.name}")
+            for f in dataclasses.fields(value)
+            if f.metadata.get("identity", True)
+        }
     if isinstance(value, (list, tuple)):
         return [_literal(v, name) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -33,8 +33,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
-            raise UserError("a key is given twice", file=node.start_mark.name, key=str(key),
-                            found=f"again on line {key_node.start_mark.line + 1}", expected="each key once")
+            raise UserError(
+                "a key is given twice",
+                file=node.start_mark.name,
+                key=str(key),
+                found=f"again on line {key_node.start_mark.line + 1}",
+                expected="each key once",
+            )
         seen[key] = loader.construct_object(value_node, deep=True)
     return seen
 
@@ -79,13 +84,17 @@ def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
         UserError: unknown or missing key, wrong type, or a value the class itself refuses.
     """
     if not isinstance(data, dict):
-        raise UserError("not a mapping", file=file, key=key or None, found=repr(data), expected=f"the keys of {cls.__name__}")
+        raise UserError(
+            "not a mapping", file=file, key=key or None, found=repr(data), expected=f"the keys of {cls.__name__}"
+        )
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
-    at = (key + "." if key else "")
+    at = key + "." if key else ""
     for name in data:
         if name not in fields:
-            raise UserError("unknown key", file=file, key=f"{at}{name}", found=name, expected=f"one of: {', '.join(fields)}")
+            raise UserError(
+                "unknown key", file=file, key=f"{at}{name}", found=name, expected=f"one of: {', '.join(fields)}"
+            )
     values = {name: _convert(hints[name], value, file, f"{at}{name}") for name, value in data.items()}
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -94,8 +103,13 @@ def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
         return cls(**values)
     except UserError as error:
         if error.file is None and file is not None:
-            raise UserError(str(error).split("\n")[0], file=file, key=f"{at}{error.key}" if error.key else key or None,
-                            found=error.found, expected=error.expected) from error
+            raise UserError(
+                str(error).split("\n")[0],
+                file=file,
+                key=f"{at}{error.key}" if error.key else key or None,
+                found=error.found,
+                expected=error.expected,
+            ) from error
         raise
 
 
@@ -126,8 +140,12 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise wrong()
-        return {str(k) if args[0] is str else _convert(args[0], k, file, f"{key}.{k}"): _convert(args[1], v, file, f"{key}.{k}")
-                for k, v in value.items()}
+        return {
+            str(k) if args[0] is str else _convert(args[0], k, file, f"{key}.{k}"): _convert(
+                args[1], v, file, f"{key}.{k}"
+            )
+            for k, v in value.items()
+        }
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, file=file, key=key)
     if hint is bool:

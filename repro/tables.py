@@ -24,87 +24,93 @@ def _field(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
-RUNS = pa.schema([
-    _field("run_id", _S, "", "readable id"),
-    _field("fingerprint", _S, "", "hash of the spec's canonical form"),
-    _field("sweep", _S, "", "name of the sweep"),
-    _field("studies", pa.list_(_S), "", "studies this run serves"),
-    _field("family", _S, "", "runs that share size, budget and recipe: the unit of a cluster bootstrap"),
-    _field("size", _S, "", "label of the model size"),
-    _field("budget", _S, "", "label of the compute budget"),
-    _field("seed", _I, "", "seed of initialisation and data order"),
-    _field("d_model", _I, "", "width"),
-    _field("layers", _I, "", "blocks"),
-    _field("heads", _I, "", "attention heads"),
-    _field("mlp", _I, "", "inner width of the SwiGLU block"),
-    _field("vocab", _I, "tokens", "vocabulary"),
-    _field("sequence", _I, "tokens", "sequence length"),
-    _field("init", _S, "", "initialisation"),
-    _field("precision", _S, "", "fp32 or bf16"),
-    _field("corpus", _S, "", "name of the corpus"),
-    _field("corpus_hash", _S, "", "hash of the corpus' manifest"),
-    _field("N_total", _I, "parameters", "all parameters"),
-    _field("N_prunable", _I, "parameters", "weights of all linear layers, LM head included"),
-    _field("N_avg", _F, "parameters", "mean over steps of the non-zero prunable weights"),
-    _field("N_final", _I, "parameters", "non-zero prunable weights at the end"),
-    _field("density_avg", _F, "", "N_avg / N_prunable"),
-    _field("sparsity", _F, "", "final sparsity of the prunable weights"),
-    _field("start", _F, "share of compute", "first event, as declared"),
-    _field("end", _F, "share of compute", "last event, as declared"),
-    _field("start_step", _I, "steps", "first event"),
-    _field("end_step", _I, "steps", "last event"),
-    _field("total_steps", _I, "steps", "T"),
-    _field("dense_steps", _I, "steps", "steps of the dense run of equal compute"),
-    _field("interval", _I, "steps", "between two events"),
-    _field("events", _I, "", "number of pruning events"),
-    _field("shape", _S, "", "how density falls"),
-    _field("score", _S, "", "what weights are ranked by"),
-    _field("distribution", _S, "", "global threshold or uniform density"),
-    _field("keep", pa.list_(_S), "", "linear layers never pruned"),
-    _field("D", _I, "tokens", "tokens seen"),
-    _field("epochs", _F, "", "D over the unique tokens of the corpus"),
-    _field("dense_tokens", _I, "tokens", "tokens of the dense run of equal compute"),
-    _field("effective_flops", _F, "FLOP", "6 * tokens a step * sum of N_t"),
-    _field("executed_flops", _F, "FLOP", "6 N_prunable D plus causal attention scores"),
-    _field("lr", _F, "", "peak learning rate"),
-    _field("batch_tokens", _I, "tokens", "tokens a step"),
-    _field("weight_decay", _F, "", "AdamW weight decay"),
-    _field("lr_wd_sum", _F, "", "sum over steps of lr * weight decay"),
-    _field("loss", _F, "nats/token", "held-out loss, token-weighted"),
-    _field("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
-    _field("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
-    _field("loss_train", _F, "nats/token", "mean training loss of the last 1% of steps"),
-    _field("seconds", _F, "s", "wall time inside the loop, evaluation included"),
-    _field("seconds_setup", _F, "s", "wall time of the run outside the loop: model, engine, saving"),
-    _field("tokens_per_second", _F, "tokens/s", "D / seconds in training steps"),
-    _field("mfu", _F, "", "executed FLOPs over the device's peak; null where the peak is unknown"),
-    _field("peak_memory", _I, "bytes", "resident set (CPU) or allocator peak (GPU)"),
-    _field("workers", _I, "", "data-parallel processes"),
-    _field("zero_stage", _I, "", "DeepSpeed ZeRO stage"),
-    _field("device", _S, "", "device name"),
-])
+RUNS = pa.schema(
+    [
+        _field("run_id", _S, "", "readable id"),
+        _field("fingerprint", _S, "", "hash of the spec's canonical form"),
+        _field("sweep", _S, "", "name of the sweep"),
+        _field("studies", pa.list_(_S), "", "studies this run serves"),
+        _field("family", _S, "", "runs that share size, budget and recipe: the unit of a cluster bootstrap"),
+        _field("size", _S, "", "label of the model size"),
+        _field("budget", _S, "", "label of the compute budget"),
+        _field("seed", _I, "", "seed of initialisation and data order"),
+        _field("d_model", _I, "", "width"),
+        _field("layers", _I, "", "blocks"),
+        _field("heads", _I, "", "attention heads"),
+        _field("mlp", _I, "", "inner width of the SwiGLU block"),
+        _field("vocab", _I, "tokens", "vocabulary"),
+        _field("sequence", _I, "tokens", "sequence length"),
+        _field("init", _S, "", "initialisation"),
+        _field("precision", _S, "", "fp32 or bf16"),
+        _field("corpus", _S, "", "name of the corpus"),
+        _field("corpus_hash", _S, "", "hash of the corpus' manifest"),
+        _field("N_total", _I, "parameters", "all parameters"),
+        _field("N_prunable", _I, "parameters", "weights of all linear layers, LM head included"),
+        _field("N_avg", _F, "parameters", "mean over steps of the non-zero prunable weights"),
+        _field("N_final", _I, "parameters", "non-zero prunable weights at the end"),
+        _field("density_avg", _F, "", "N_avg / N_prunable"),
+        _field("sparsity", _F, "", "final sparsity of the prunable weights"),
+        _field("start", _F, "share of compute", "first event, as declared"),
+        _field("end", _F, "share of compute", "last event, as declared"),
+        _field("start_step", _I, "steps", "first event"),
+        _field("end_step", _I, "steps", "last event"),
+        _field("total_steps", _I, "steps", "T"),
+        _field("dense_steps", _I, "steps", "steps of the dense run of equal compute"),
+        _field("interval", _I, "steps", "between two events"),
+        _field("events", _I, "", "number of pruning events"),
+        _field("shape", _S, "", "how density falls"),
+        _field("score", _S, "", "what weights are ranked by"),
+        _field("distribution", _S, "", "global threshold or uniform density"),
+        _field("keep", pa.list_(_S), "", "linear layers never pruned"),
+        _field("D", _I, "tokens", "tokens seen"),
+        _field("epochs", _F, "", "D over the unique tokens of the corpus"),
+        _field("dense_tokens", _I, "tokens", "tokens of the dense run of equal compute"),
+        _field("effective_flops", _F, "FLOP", "6 * tokens a step * sum of N_t"),
+        _field("executed_flops", _F, "FLOP", "6 N_prunable D plus causal attention scores"),
+        _field("lr", _F, "", "peak learning rate"),
+        _field("batch_tokens", _I, "tokens", "tokens a step"),
+        _field("weight_decay", _F, "", "AdamW weight decay"),
+        _field("lr_wd_sum", _F, "", "sum over steps of lr * weight decay"),
+        _field("loss", _F, "nats/token", "held-out loss, token-weighted"),
+        _field("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
+        _field("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
+        _field("loss_train", _F, "nats/token", "mean training loss of the last 1% of steps"),
+        _field("seconds", _F, "s", "wall time inside the loop, evaluation included"),
+        _field("seconds_setup", _F, "s", "wall time of the run outside the loop: model, engine, saving"),
+        _field("tokens_per_second", _F, "tokens/s", "D / seconds in training steps"),
+        _field("mfu", _F, "", "executed FLOPs over the device's peak; null where the peak is unknown"),
+        _field("peak_memory", _I, "bytes", "resident set (CPU) or allocator peak (GPU)"),
+        _field("workers", _I, "", "data-parallel processes"),
+        _field("zero_stage", _I, "", "DeepSpeed ZeRO stage"),
+        _field("device", _S, "", "device name"),
+    ]
+)
 
-CURVES = pa.schema([
-    _field("run_id", _S, "", "readable id"),
-    _field("step", _I, "steps", "updates done"),
-    _field("tokens", _I, "tokens", "tokens seen"),
-    _field("effective_flops", _F, "FLOP", "effective compute so far"),
-    _field("density", _F, "", "density in this step's forward pass"),
-    _field("lr", _F, "", "learning rate of this update"),
-    _field("loss_train", _F, "nats/token", "training loss of this step"),
-    _field("grad_norm", _F, "", "gradient norm before clipping, masked entries zero"),
-    _field("loss_eval", _F, "nats/token", "held-out loss after this update, null where not taken"),
-    _field("ms", _F, "ms", "wall time of this step"),
-])
+CURVES = pa.schema(
+    [
+        _field("run_id", _S, "", "readable id"),
+        _field("step", _I, "steps", "updates done"),
+        _field("tokens", _I, "tokens", "tokens seen"),
+        _field("effective_flops", _F, "FLOP", "effective compute so far"),
+        _field("density", _F, "", "density in this step's forward pass"),
+        _field("lr", _F, "", "learning rate of this update"),
+        _field("loss_train", _F, "nats/token", "training loss of this step"),
+        _field("grad_norm", _F, "", "gradient norm before clipping, masked entries zero"),
+        _field("loss_eval", _F, "nats/token", "held-out loss after this update, null where not taken"),
+        _field("ms", _F, "ms", "wall time of this step"),
+    ]
+)
 
-LAYERS = pa.schema([
-    _field("run_id", _S, "", "readable id"),
-    _field("event", _I, "", "index of the pruning event"),
-    _field("step", _I, "steps", "step before whose forward pass it happens"),
-    _field("tensor", _S, "", "parameter name"),
-    _field("size", _I, "parameters", "weights in the tensor"),
-    _field("kept", _I, "parameters", "weights left after the event"),
-])
+LAYERS = pa.schema(
+    [
+        _field("run_id", _S, "", "readable id"),
+        _field("event", _I, "", "index of the pruning event"),
+        _field("step", _I, "steps", "step before whose forward pass it happens"),
+        _field("tensor", _S, "", "parameter name"),
+        _field("size", _I, "parameters", "weights in the tensor"),
+        _field("kept", _I, "parameters", "weights left after the event"),
+    ]
+)
 
 SCHEMAS: dict[str, pa.Schema] = {"runs": RUNS, "curves": CURVES, "layers": LAYERS}
 
@@ -141,7 +147,13 @@ def read(folder: Folder, name: str) -> pa.Table:
         raise UserError(f"not a readable Parquet file: {error}", file=path) from error
     found = (table.schema.metadata or {}).get(b"schema_version", b"none").decode()
     if found != str(SCHEMA_VERSION):
-        raise UserError("a table of another schema version", file=path, key="schema_version", found=found, expected=str(SCHEMA_VERSION))
+        raise UserError(
+            "a table of another schema version",
+            file=path,
+            key="schema_version",
+            found=found,
+            expected=str(SCHEMA_VERSION),
+        )
     return table
 
 

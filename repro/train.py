@@ -63,7 +63,9 @@ def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> 
 class _Trainer:
     """State of one run on one rank."""
 
-    def __init__(self, spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, device: torch.device, began: float):
+    def __init__(
+        self, spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, device: torch.device, began: float
+    ):
         self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.share, self.micro = _divide(spec.optimizer.batch, self.world, resources.micro_batch)
@@ -71,7 +73,9 @@ class _Trainer:
         network = model.build(spec.model, spec.seed)
         if resources.compile:
             network.compile()
-        self.engine = zero.engine(network, spec.optimizer, resources, spec.precision, self.micro, self.accumulation, device)
+        self.engine = zero.engine(
+            network, spec.optimizer, resources, spec.precision, self.micro, self.accumulation, device
+        )
         self.pruner = Pruner(self.engine, spec.schedule, spec.pruning, spec.seed)
         self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.log = record.Log()
@@ -91,15 +95,28 @@ class _Trainer:
             self.log.seconds = already + time.perf_counter() - entered
             if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
                 beat = self.log.seconds
-                self.run.progress("running", step=step + 1, total_steps=total,
-                                  tokens_per_second=(step + 1 - first) * spec.tokens_per_step / (self.log.seconds - already))
+                self.run.progress(
+                    "running",
+                    step=step + 1,
+                    total_steps=total,
+                    tokens_per_second=(step + 1 - first) * spec.tokens_per_step / (self.log.seconds - already),
+                )
         losses, counts = self._evaluate()
         self.log.seconds = already + time.perf_counter() - entered
         self._verify()
         self._save(total)
         device = torch.cuda.get_device_name() if self.engine.device.type == "cuda" else "cpu"
-        row = record.run_row(spec, self.text, self.resources, self.log, losses, counts, world=self.world, device=device,
-                             seconds_setup=setup + time.perf_counter() - entered - (self.log.seconds - already))
+        row = record.run_row(
+            spec,
+            self.text,
+            self.resources,
+            self.log,
+            losses,
+            counts,
+            world=self.world,
+            device=device,
+            seconds_setup=setup + time.perf_counter() - entered - (self.log.seconds - already),
+        )
         if self.rank == 0:
             record.write(self.run.folder, row, self.log)
             self.run.progress("done", step=total, total_steps=total)
@@ -127,7 +144,15 @@ class _Trainer:
             evaluate_now = spec.evaluation.every is not None and (step + 1) % spec.evaluation.every == 0
             heldout = record.token_weighted(*self._evaluate()) if evaluate_now else None
             norm = self.engine.get_global_grad_norm()
-            self.log.add_step(spec, step, lr, value, None if norm is None else float(norm), heldout, 1e3 * (time.perf_counter() - started))
+            self.log.add_step(
+                spec,
+                step,
+                lr,
+                value,
+                None if norm is None else float(norm),
+                heldout,
+                1e3 * (time.perf_counter() - started),
+            )
 
     def _update(self, step: int) -> torch.Tensor:
         """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""
@@ -162,13 +187,18 @@ class _Trainer:
         return evaluate.heldout(self.engine, self.text, self.blocks, at_once=max(self.micro, 16))
 
     def _save(self, step: int) -> None:
-        checkpoint.save(self.run.folder / "checkpoint", self.engine, self.pruner, step, self.log.to_rows(), self.spec.fingerprint)
+        checkpoint.save(
+            self.run.folder / "checkpoint", self.engine, self.pruner, step, self.log.to_rows(), self.spec.fingerprint
+        )
 
     def _verify(self) -> None:
         """Holds what was measured against what the schedule promised. Raises RunFailed."""
         schedule, total = self.spec.schedule, self.pruner.total
-        stray = sum(int((f.master != 0).sum() - ((f.master != 0) & self.pruner.mask_of(f)).sum())
-                    for f in zero.fragments(self.engine) if f.name in self.pruner.masks)
+        stray = sum(
+            int((f.master != 0).sum() - ((f.master != 0) & self.pruner.mask_of(f)).sum())
+            for f in zero.fragments(self.engine)
+            if f.name in self.pruner.masks
+        )
         for what, measured, promised in (
             ("weights left", self.pruner.nonzero, schedule.n_final(total)),
             ("sum over steps of N_t", self.log.weight_steps, schedule.weight_steps(total)),
@@ -182,10 +212,19 @@ class _Trainer:
 def _divide(batch: int, world: int, micro: int | None) -> tuple[int, int]:
     """(sequences a rank, sequences a micro-batch). Raises UserError when they don't divide."""
     if batch % world:
-        raise UserError("the batch doesn't divide over the workers", key="optimizer.batch", found=f"{batch} sequences on {world} workers",
-                        expected=f"a multiple of {world}")
+        raise UserError(
+            "the batch doesn't divide over the workers",
+            key="optimizer.batch",
+            found=f"{batch} sequences on {world} workers",
+            expected=f"a multiple of {world}",
+        )
     share = batch // world
     micro = min(micro or share, share)
     if share % micro:
-        raise UserError("the micro-batch doesn't divide a worker's share", key="resources.micro_batch", found=micro, expected=f"a divisor of {share}")
+        raise UserError(
+            "the micro-batch doesn't divide a worker's share",
+            key="resources.micro_batch",
+            found=micro,
+            expected=f"a divisor of {share}",
+        )
     return share, micro

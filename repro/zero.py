@@ -55,8 +55,15 @@ def process_group(device: torch.device) -> Iterator[None]:
         gc.collect()  # frees the threads and descriptors that the group's cycles hold
 
 
-def engine(model: nn.Module, optimizer: OptimizerSpec, resources: Resources, precision: str, micro_batch: int,
-           accumulation: int, device: torch.device) -> Any:
+def engine(
+    model: nn.Module,
+    optimizer: OptimizerSpec,
+    resources: Resources,
+    precision: str,
+    micro_batch: int,
+    accumulation: int,
+    device: torch.device,
+) -> Any:
     """A DeepSpeed engine around `model` with AdamW whose state exists from the start.
 
     The optimizer is a torch object: by name DeepSpeed would compile one of its own. It is fused, one call for
@@ -64,8 +71,14 @@ def engine(model: nn.Module, optimizer: OptimizerSpec, resources: Resources, pre
     """
     import deepspeed
 
-    adamw = torch.optim.AdamW(model.parameters(), lr=optimizer.lr, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps,
-                              weight_decay=optimizer.weight_decay, fused=True)
+    adamw = torch.optim.AdamW(
+        model.parameters(),
+        lr=optimizer.lr,
+        betas=(optimizer.beta1, optimizer.beta2),
+        eps=optimizer.eps,
+        weight_decay=optimizer.weight_decay,
+        fused=True,
+    )
     config = {
         "train_micro_batch_size_per_gpu": micro_batch,
         "gradient_accumulation_steps": accumulation,
@@ -170,7 +183,12 @@ def _flat_masters(made: Any) -> list[torch.Tensor]:
     stage = made.zero_optimization_stage()
     if stage == 0:
         if made.bfloat16_enabled():
-            raise UserError("bf16 needs partitioned masters", key="resources.zero_stage", found=0, expected="1, 2 or 3 with precision: bf16")
+            raise UserError(
+                "bf16 needs partitioned masters",
+                key="resources.zero_stage",
+                found=0,
+                expected="1, 2 or 3 with precision: bf16",
+            )
         return list(made.module.parameters())
     if stage == 3:
         return list(made.optimizer.fp32_partitioned_groups_flat)

@@ -19,10 +19,17 @@ EXAMPLES = """examples:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sweeps", description="Declare, price and run sweeps.", epilog=EXAMPLES,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeps",
+        description="Declare, price and run sweeps.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, text in (("expand", "list the runs that a sweep file declares"), ("plan", "price them: tokens, epochs, FLOPs, totals by study")):
+    for verb, text in (
+        ("expand", "list the runs that a sweep file declares"),
+        ("plan", "price them: tokens, epochs, FLOPs, totals by study"),
+    ):
         sub = verbs.add_parser(verb, help=text)
         sub.add_argument("file", help="sweep YAML")
         sub.add_argument("--json", action="store_true", help="for machines")
@@ -30,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     sub.add_argument("file", help="sweep YAML")
     sub.add_argument("--results", help="root of the results folders, instead of the sweep's")
     sub.add_argument("--lanes", type=int, help="runs at once, instead of the sweep's")
-    sub.add_argument("--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing")
+    sub.add_argument(
+        "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
+    )
     given = parser.parse_args(argv)
     if given.verb == "expand":
         plan.print_expand(given.file, as_json=given.json)

@@ -19,10 +19,16 @@ class Window:
 
     def __post_init__(self) -> None:
         if not 0 <= self.dense < 1:
-            raise UserError("start out of range", key="dense", found=self.dense, expected="0 <= dense < 1, a share of compute")
+            raise UserError(
+                "start out of range", key="dense", found=self.dense, expected="0 <= dense < 1, a share of compute"
+            )
         if not 0 < self.prune <= 1 - self.dense + 1e-9:
-            raise UserError("the window doesn't fit", key="prune", found=f"dense {self.dense:g} + prune {self.prune:g} = {self.dense + self.prune:g}",
-                            expected="prune above 0 and dense + prune at most 1")
+            raise UserError(
+                "the window doesn't fit",
+                key="prune",
+                found=f"dense {self.dense:g} + prune {self.prune:g} = {self.dense + self.prune:g}",
+                expected="prune above 0 and dense + prune at most 1",
+            )
 
     @property
     def end(self) -> float:
@@ -51,7 +57,12 @@ class Change:
 
     def __post_init__(self) -> None:
         if self.interval is not None and self.events is not None:
-            raise UserError("given twice over", key="events", found=f"interval {self.interval} and events {self.events}", expected="one of them")
+            raise UserError(
+                "given twice over",
+                key="events",
+                found=f"interval {self.interval} and events {self.events}",
+                expected="one of them",
+            )
         if self.events is not None and self.events < 2:
             raise UserError("too few events", key="events", found=self.events, expected="at least 2")
 

@@ -90,7 +90,12 @@ class Declaration:
     def __post_init__(self) -> None:
         for label, ratio in self.budgets.items():
             if ratio <= 0:
-                raise UserError("budget out of range", key=f"budgets.{label}", found=ratio, expected="more than 0 tokens per prunable parameter")
+                raise UserError(
+                    "budget out of range",
+                    key=f"budgets.{label}",
+                    found=ratio,
+                    expected="more than 0 tokens per prunable parameter",
+                )
 
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
         """The model and the optimizer of a size."""
@@ -99,8 +104,15 @@ class Declaration:
         _refuse_unknown(self.model, of_model, file, "model")
         _refuse_unknown(self.optimizer, of_optimizer, file, "optimizer")
         _refuse_unknown(own, of_model + of_optimizer, file, block)
-        return (strict.build(ModelSpec, self.model | {k: v for k, v in own.items() if k in of_model}, file=file, key=block),
-                strict.build(OptimizerSpec, self.optimizer | {k: v for k, v in own.items() if k in of_optimizer}, file=file, key=block))
+        return (
+            strict.build(ModelSpec, self.model | {k: v for k, v in own.items() if k in of_model}, file=file, key=block),
+            strict.build(
+                OptimizerSpec,
+                self.optimizer | {k: v for k, v in own.items() if k in of_optimizer},
+                file=file,
+                key=block,
+            ),
+        )
 
 
 def _names(cls: type[ModelSpec | OptimizerSpec]) -> list[str]:
@@ -110,7 +122,9 @@ def _names(cls: type[ModelSpec | OptimizerSpec]) -> list[str]:
 def _refuse_unknown(keys: dict[str, Any], names: list[str], file: object, block: str) -> None:
     for key in keys:
         if key not in names:
-            raise UserError("unknown key", file=file, key=f"{block}.{key}", found=key, expected=f"one of: {', '.join(names)}")
+            raise UserError(
+                "unknown key", file=file, key=f"{block}.{key}", found=key, expected=f"one of: {', '.join(names)}"
+            )
 
 
 def read(file: str | Path) -> Declaration:

@@ -8,9 +8,16 @@ from repro.spec import RunSpec
 from sweeps.change import Window
 
 _TAGS = (
-    ("optimizer", "lr", "lr"), ("optimizer", "batch", "b"), ("optimizer", "weight_decay", "wd"), ("optimizer", "warmup", "warmup"),
-    ("model", "init", ""), ("pruning", "shape", ""), ("pruning", "score", ""), ("pruning", "distribution", ""),
-    ("pruning", "keep", "keep_"), ("pruning", "interval", "i"),
+    ("optimizer", "lr", "lr"),
+    ("optimizer", "batch", "b"),
+    ("optimizer", "weight_decay", "wd"),
+    ("optimizer", "warmup", "warmup"),
+    ("model", "init", ""),
+    ("pruning", "shape", ""),
+    ("pruning", "score", ""),
+    ("pruning", "distribution", ""),
+    ("pruning", "keep", "keep_"),
+    ("pruning", "interval", "i"),
 )
 
 

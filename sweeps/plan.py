@@ -26,8 +26,13 @@ class Price:
     @classmethod
     def of(cls, specs: Sequence[RunSpec]) -> Price:
         seen = [share for share in map(epochs, specs) if share is not None]
-        return cls(len(specs), sum(spec.tokens for spec in specs), max(seen, default=None),
-                   sum(map(effective_flops, specs)), sum(map(executed_flops, specs)))
+        return cls(
+            len(specs),
+            sum(spec.tokens for spec in specs),
+            max(seen, default=None),
+            sum(map(effective_flops, specs)),
+            sum(map(executed_flops, specs)),
+        )
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,12 @@ class Plan:
 
 
 def plan(sweep: Sweep) -> Plan:
-    return Plan(sweep.name, Price.of([run.spec for run in sweep.runs]), {study: Price.of(sweep.of(study)) for study in sweep.studies},
-                {run.spec.run_id: Price.of([run.spec]) for run in sweep.runs})
+    return Plan(
+        sweep.name,
+        Price.of([run.spec for run in sweep.runs]),
+        {study: Price.of(sweep.of(study)) for study in sweep.studies},
+        {run.spec.run_id: Price.of([run.spec]) for run in sweep.runs},
+    )
 
 
 def epochs(spec: RunSpec) -> float | None:
@@ -63,19 +72,35 @@ def describe(run: PlannedRun) -> dict[str, Any]:
     spec, schedule, shape = run.spec, run.spec.schedule, run.spec.model.shape
     dense = schedule.shape == "dense"
     return {
-        "run_id": spec.run_id, "fingerprint": spec.fingerprint, "studies": list(run.studies),
-        "size": spec.size, "budget": spec.budget, "seed": spec.seed,
+        "run_id": spec.run_id,
+        "fingerprint": spec.fingerprint,
+        "studies": list(run.studies),
+        "size": spec.size,
+        "budget": spec.budget,
+        "seed": spec.seed,
         **asdict(shape),
-        "N_total": shape.total, "N_prunable": shape.prunable, "N_avg": schedule.n_avg(shape.prunable),
-        "N_final": schedule.n_final(shape.prunable), "density_avg": schedule.density_avg,
-        "sparsity": schedule.sparsity, "shape": schedule.shape,
-        "start": None if dense else spec.pruning.start, "end": None if dense else spec.pruning.end,
-        "start_step": None if dense else schedule.start_step, "end_step": None if dense else schedule.end_step,
-        "total_steps": schedule.total_steps, "dense_steps": spec.dense_steps,
-        "interval": None if dense else schedule.interval, "events": schedule.events,
-        "lr": spec.optimizer.lr, "batch_tokens": spec.tokens_per_step,
-        "tokens": spec.tokens, "epochs": epochs(spec), "repeat": spec.repeat,
-        "effective_flops": effective_flops(spec), "executed_flops": executed_flops(spec),
+        "N_total": shape.total,
+        "N_prunable": shape.prunable,
+        "N_avg": schedule.n_avg(shape.prunable),
+        "N_final": schedule.n_final(shape.prunable),
+        "density_avg": schedule.density_avg,
+        "sparsity": schedule.sparsity,
+        "shape": schedule.shape,
+        "start": None if dense else spec.pruning.start,
+        "end": None if dense else spec.pruning.end,
+        "start_step": None if dense else schedule.start_step,
+        "end_step": None if dense else schedule.end_step,
+        "total_steps": schedule.total_steps,
+        "dense_steps": spec.dense_steps,
+        "interval": None if dense else schedule.interval,
+        "events": schedule.events,
+        "lr": spec.optimizer.lr,
+        "batch_tokens": spec.tokens_per_step,
+        "tokens": spec.tokens,
+        "epochs": epochs(spec),
+        "repeat": spec.repeat,
+        "effective_flops": effective_flops(spec),
+        "executed_flops": executed_flops(spec),
     }
 
 
@@ -90,8 +115,18 @@ def print_expand(file: str | Path, as_json: bool) -> int:
     for run in runs:
         row = describe(run)
         window = "" if row["start_step"] is None else f"{row['events']} in {row['start_step']}-{row['end_step']}"
-        rows.append((row["run_id"], _amount(row["N_prunable"]), _amount(row["N_avg"]), f"{row['total_steps']:,}", window,
-                     _amount(row["tokens"]), f"{row['effective_flops']:.3g}", " ".join(row["studies"])))
+        rows.append(
+            (
+                row["run_id"],
+                _amount(row["N_prunable"]),
+                _amount(row["N_avg"]),
+                f"{row['total_steps']:,}",
+                window,
+                _amount(row["tokens"]),
+                f"{row['effective_flops']:.3g}",
+                " ".join(row["studies"]),
+            )
+        )
     print("\n".join(aligned(rows, left={0, 7})))
     print(f"{len(runs)} runs")
     return 0
@@ -105,8 +140,16 @@ def print_plan(file: str | Path, as_json: bool) -> int:
         return 0
     rows = [("study", "runs", "tokens", "most epochs", "effective FLOPs", "executed FLOPs")]
     for name, price in (*priced.studies.items(), ("all, shared runs once", priced.total)):
-        rows.append((name, str(price.runs), _amount(price.tokens), "" if price.epochs is None else f"{price.epochs:.2f}",
-                     f"{price.effective_flops:.3g}", f"{price.executed_flops:.3g}"))
+        rows.append(
+            (
+                name,
+                str(price.runs),
+                _amount(price.tokens),
+                "" if price.epochs is None else f"{price.epochs:.2f}",
+                f"{price.effective_flops:.3g}",
+                f"{price.executed_flops:.3g}",
+            )
+        )
     print("\n".join(aligned(rows, left={0})))
     longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
     print(f"longest run: {longest}, {_amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs")
@@ -117,8 +160,13 @@ def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
     """Lines of text whose columns line up, those in `left` to the left and the others to the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) if i in left else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-            for row in rows]
+    return [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _amount(count: float) -> str:

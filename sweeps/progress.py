@@ -79,14 +79,23 @@ class Progress:
         whole = sum(cost for _, _, cost in self.todo.values())
         left = elapsed * (whole - spent) / spent if spent else None
         failed = sum(s["state"] == "failed" for s in self.ended.values())
-        return {"done": self.before + len(self.ended) - failed, "failed": failed, "running": running,
-                "queued": len(self.todo) - len(self.ended) - len(running), "rate": tokens / elapsed, "left": left, "elapsed": elapsed}
+        return {
+            "done": self.before + len(self.ended) - failed,
+            "failed": failed,
+            "running": running,
+            "queued": len(self.todo) - len(self.ended) - len(running),
+            "rate": tokens / elapsed,
+            "left": left,
+            "elapsed": elapsed,
+        }
 
     def _line(self) -> str:
         seen = self._look()
         left = "?" if seen["left"] is None else _clock(seen["left"])
-        return (f"{self.name}: {seen['done']} done, {len(seen['running'])} running, {seen['failed']} failed, {seen['queued']} queued, "
-                f"{seen['rate'] / 1e3:.0f}k tokens/s, {_clock(seen['elapsed'])} elapsed, {left} left")
+        return (
+            f"{self.name}: {seen['done']} done, {len(seen['running'])} running, {seen['failed']} failed, {seen['queued']} queued, "
+            f"{seen['rate'] / 1e3:.0f}k tokens/s, {_clock(seen['elapsed'])} elapsed, {left} left"
+        )
 
     def _table(self) -> Table:
         seen = self._look()

@@ -23,7 +23,7 @@ OVERHEAD_PARAMETERS = 60_000  # a step costs about what this many more parameter
 
 
 def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -> int:
-    """Trains every run of the sweep that is not done; returns the exit code (1 when a run failed).
+    """Trains every run of the sweep that is not done; returns the exit code: 1 when a run failed, 130 when stopped.
 
     Args:
         sweep: the expanded file.
@@ -54,8 +54,19 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
 
         started = time.time()
         with Progress(place, sweep, todo):
-            held = tuner.execute(todo, folders, {i: str(t.folder) for i, t in texts.items()}, sweep.resources, lanes or sweep.resources.lanes)
-        record["training"] = {"began": started, "seconds": time.time() - started, "lanes": held, "runs": [s.run_id for s in todo]}
+            held = tuner.execute(
+                todo,
+                folders,
+                {i: str(t.folder) for i, t in texts.items()},
+                sweep.resources,
+                lanes or sweep.resources.lanes,
+            )
+        record["training"] = {
+            "began": started,
+            "seconds": time.time() - started,
+            "lanes": held,
+            "runs": [s.run_id for s in todo],
+        }
     return finish(place, sweep, trained=len(todo), began=began, record=previous | record, texts=texts)
 
 
@@ -96,8 +107,13 @@ def check_results(place: Folder, sweep: Sweep) -> None:
     if place.exists("sweep.json"):
         found = place.read_json("sweep.json").get("schema_version")
         if found != tables.SCHEMA_VERSION:
-            raise UserError("a results folder of another schema version", file=f"{place}/sweep.json", key="schema_version", found=found,
-                            expected=f"{tables.SCHEMA_VERSION}; move the folder away or name another")
+            raise UserError(
+                "a results folder of another schema version",
+                file=f"{place}/sweep.json",
+                key="schema_version",
+                found=found,
+                expected=f"{tables.SCHEMA_VERSION}; move the folder away or name another",
+            )
     for planned in sweep.runs:
         RunFolder(place / "runs" / planned.spec.run_id).is_done(planned.spec)
 
@@ -109,8 +125,13 @@ def check_corpora(place: Folder, sweep: Sweep, texts: dict[str, Corpus]) -> None
         text = texts[planned.spec.run_id]
         before = known.get(text.folder.name)
         if before is not None and before != text.hash:
-            raise UserError("the text has changed since these results were trained", file=f"{place}/sweep.json", key=f"corpora.{text.folder.name}",
-                            found=text.hash, expected=f"{before}; name another results folder")
+            raise UserError(
+                "the text has changed since these results were trained",
+                file=f"{place}/sweep.json",
+                key=f"corpora.{text.folder.name}",
+                found=text.hash,
+                expected=f"{before}; name another results folder",
+            )
 
 
 def wait_for_owners(place: Folder, runs: list[RunSpec]) -> None:
@@ -125,8 +146,13 @@ def wait_for_owners(place: Folder, runs: list[RunSpec]) -> None:
         if not alive:
             return
         if time.time() > deadline:
-            raise UserError("another driver is at work on this results folder", file=place, key="status", found=f"running: {', '.join(alive[:3])}",
-                            expected="no living owner; stop it, or wait")
+            raise UserError(
+                "another driver is at work on this results folder",
+                file=place,
+                key="status",
+                found=f"running: {', '.join(alive[:3])}",
+                expected="no living owner; stop it, or wait",
+            )
         time.sleep(0.5)
 
 
@@ -138,20 +164,40 @@ def _alive(status: dict[str, Any]) -> bool:
     return Path(f"/proc/{status['owner']['pid']}").exists()
 
 
-def finish(place: Folder, sweep: Sweep, *, trained: int, began: float, record: dict[str, Any], texts: dict[str, Corpus]) -> int:
+def finish(
+    place: Folder, sweep: Sweep, *, trained: int, began: float, record: dict[str, Any], texts: dict[str, Corpus]
+) -> int:
     """Joins the tables, writes sweep.json and prints what there is. Returns the exit code."""
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
     done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
-    failed = [{"run_id": i, "reason": s.get("reason", s["state"])} for i, s in states.items() if s["state"] != "done"]
+    failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
+    left = len(states) - len(done) - len(failed)
     tables.collect(place, sweep.name, done)
     seconds = time.time() - began
     made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
     text = next(iter(texts.values()))
-    place.write_json("sweep.json", record | made | {
-        "corpus": {"name": text.manifest.spec.name, "licence": text.manifest.licence, "folder": text.folder.name,
-                   "unique_tokens": text.unique_tokens, "overlap_13gram": text.manifest.overlap.share},
-        "corpora": {t.folder.name: t.hash for t in texts.values()}, "failed": failed})
-    print(f"{sweep.name}: {len(done)} of {len(sweep.runs)} runs done, {trained} trained now, {len(failed)} failed, {seconds:.0f} s -> {place}")
+    place.write_json(
+        "sweep.json",
+        record
+        | made
+        | {
+            "corpus": {
+                "name": text.manifest.spec.name,
+                "licence": text.manifest.licence,
+                "folder": text.folder.name,
+                "unique_tokens": text.unique_tokens,
+                "overlap_13gram": text.manifest.overlap.share,
+            },
+            "corpora": {t.folder.name: t.hash for t in texts.values()},
+            "failed": failed,
+        },
+    )
+    print(
+        f"{sweep.name}: {len(done)} of {len(sweep.runs)} runs done, {trained} trained now, {len(failed)} failed, {seconds:.0f} s -> {place}"
+    )
     for entry in failed:
         print(f"  failed: {entry['run_id']}: {entry['reason']}")
+    if left:
+        print(f"  stopped with {left} runs left; the same command goes on from here")
+        return 130
     return 1 if failed else 0

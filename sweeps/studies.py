@@ -1,7 +1,7 @@
 """The studies of a sweep: what each declares in YAML and which runs it asks for. No torch.
 
 A study is a frozen dataclass, its keys the keys in the sweep file, with one method, `runs`, which asks a
-`Builder` (sweeps/grid.py) for one run after another. Two studies may ask for the same run; it is trained once.
+`Builder` (sweeps/builder.py) for one run after another. Two studies may ask for the same run; it is trained once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from repro.spec import RunSpec
 from sweeps.change import Change, Variant, Window, check_sparsity
 
 if TYPE_CHECKING:
-    from sweeps.grid import Builder
+    from sweeps.builder import Builder
 
 Match = Literal["prunable", "total"]
-StudyName = Literal["schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"]
+StudyName = Literal[
+    "schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"
+]
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,12 @@ class Robustness(_Study):
         for multiple in self.batch_multiples:
             batch = centre.batch * multiple
             if batch < 1 or batch % 1:
-                raise UserError("not a whole batch", key="batch_multiples", found=f"{multiple:g} x {centre.batch} sequences",
-                                expected="a whole number of sequences")
+                raise UserError(
+                    "not a whole batch",
+                    key="batch_multiples",
+                    found=f"{multiple:g} x {centre.batch} sequences",
+                    expected="a whole number of sequences",
+                )
             changes.append(Change(batch=int(batch)))
         for sparsity, change in product(self.sparsities, changes):
             yield build.run(self.size, self.budget, sparsity, change=change)
@@ -194,7 +200,10 @@ class Controls(_Study):
     variants: tuple[Variant, ...]
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
-        asked = [(self.sparsities if variant.sparsities is None else variant.sparsities, variant) for variant in self.variants]
+        asked = [
+            (self.sparsities if variant.sparsities is None else variant.sparsities, variant)
+            for variant in self.variants
+        ]
         for sparsity in dict.fromkeys(chain(self.sparsities, *(sparsities for sparsities, _ in asked))):
             yield build.run(self.size, self.budget, sparsity)
         for sparsities, variant in asked:

@@ -90,7 +90,9 @@ def _loop(trial: dict[str, Any]) -> None:
     train_loop(trial)
 
 
-def execute(runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str], resources: Resources, lanes: int | None) -> int:
+def execute(
+    runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str], resources: Resources, lanes: int | None
+) -> int:
     """Trains `runs` in the given order, as many at once as there are lanes; returns when none is left.
 
     Args:
@@ -105,8 +107,15 @@ def execute(runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str
     """
     connect(lanes, resources)
     lanes = lanes or slots(resources)
-    trials = {s.run_id: {"spec": s.to_dict(), "folder": folders[s.run_id], "corpus": corpora[s.run_id], "resources": asdict(resources)}
-              for s in runs}
+    trials = {
+        s.run_id: {
+            "spec": s.to_dict(),
+            "folder": folders[s.run_id],
+            "corpus": corpora[s.run_id],
+            "resources": asdict(resources),
+        }
+        for s in runs
+    }
     own: dict[str, float] = {"cpu": 1} if resources.workers == 1 else {"cpu": 0.01}
     if resources.workers == 1 and resources.device != "cpu" and ray.cluster_resources().get("GPU"):
         own["gpu"] = 1
@@ -138,8 +147,14 @@ def connect(lanes: int | None, resources: Resources) -> None:
     os.environ.update({k: v for k, v in (WORKER_ENV | DRIVER_ENV).items() if k not in os.environ})
     # One core a lane: with fewer lanes than cores the rest must stay idle for the measured lane to be alone.
     if "RAY_ADDRESS" in os.environ:
-        ray.init(runtime_env={"working_dir": str(ROOT), "excludes": ["results", "data", ".venv", ".git"], "env_vars": WORKER_ENV},
-                 log_to_driver=False)
+        ray.init(
+            runtime_env={
+                "working_dir": str(ROOT),
+                "excludes": ["results", "data", ".venv", ".git"],
+                "env_vars": WORKER_ENV,
+            },
+            log_to_driver=False,
+        )
         return
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     cores = (lanes or os.cpu_count() or 1) * resources.workers + (1 if resources.workers > 1 else 0)

@@ -34,11 +34,31 @@ def text(text_root: Path) -> Corpus:
 def make_spec() -> Callable[..., RunSpec]:
     """A run of some 6 k prunable weights and a few dozen steps; keywords replace the defaults."""
 
-    def make(sparsity: float = 0.8, *, dense_steps: int = 40, interval: int = 4, seed: int = 0, batch: int = 4, lr: float = 5e-3,
-             run_id: str = "run", precision: str = "fp32", **pruning: object) -> RunSpec:
+    def make(
+        sparsity: float = 0.8,
+        *,
+        dense_steps: int = 40,
+        interval: int = 4,
+        seed: int = 0,
+        batch: int = 4,
+        lr: float = 5e-3,
+        run_id: str = "run",
+        precision: str = "fp32",
+        **pruning: object,
+    ) -> RunSpec:
         cut = {"shape": "geometric" if sparsity else "dense", "interval": interval, **pruning}
-        return RunSpec(run_id, "6k", "short", ModelSpec(8, 2, 1, 32, VOCAB, SEQUENCE), TEXT, OptimizerSpec(lr, batch),
-                       PruningSpec(sparsity, **cut), dense_steps, seed=seed, precision=precision,
-                       evaluation=EvalSpec(blocks=4, block_sequences=2))
+        return RunSpec(
+            run_id,
+            "6k",
+            "short",
+            ModelSpec(8, 2, 1, 32, VOCAB, SEQUENCE),
+            TEXT,
+            OptimizerSpec(lr, batch),
+            PruningSpec(sparsity, **cut),
+            dense_steps,
+            seed=seed,
+            precision=precision,
+            evaluation=EvalSpec(blocks=4, block_sequences=2),
+        )
 
     return make

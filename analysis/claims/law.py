@@ -54,35 +54,59 @@ def judge(evidence: Evidence) -> Verdict:
             interval = (error.low, error.high)
             outcome, because = _decide(error, comparison.luck[N_AVG.name], held_out, law_set)
     errors_by_setting = (_errors(setting, evidence) for setting in comparison.settings.values())
-    details = [d for d in (_laws(comparison), *errors_by_setting, _iso_average(evidence), _noise(evidence.noise)) if d.rows]
+    details = [
+        d for d in (_laws(comparison), *errors_by_setting, _iso_average(evidence), _noise(evidence.noise)) if d.rows
+    ]
     return Verdict(
-        claim="b", statement=STATEMENT, quantity="mean |predicted − actual| of the N_avg law on the law set, nats",
-        measured=measured, interval=interval, paper=PAPER, rule=RULE, verdict=outcome, because=because,
-        notes=tuple(_notes(evidence)), details=tuple(details),
+        claim="b",
+        statement=STATEMENT,
+        quantity="mean |predicted − actual| of the N_avg law on the law set, nats",
+        measured=measured,
+        interval=interval,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=tuple(_notes(evidence)),
+        details=tuple(details),
     )
 
 
 def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> tuple[Outcome, str]:
     if _over(error.low):
         if luck.high is not None and error.value > luck.high:
-            return "not reproduced", f"the error in sample is over {PAPER_ERROR}, and over what the seeds' noise explains"
+            return (
+                "not reproduced",
+                f"the error in sample is over {PAPER_ERROR}, and over what the seeds' noise explains",
+            )
         return "inconclusive", f"the error in sample is over {PAPER_ERROR}, but the seeds' noise alone explains it"
     if held_out.reason:
         return "inconclusive", f"dense runs can't be made to predict sparse ones: {held_out.reason}"
-    margins = {law.name: held_out.errors[law.name].worse_than(held_out.errors[N_AVG.name]) for law in (N_FINAL, N_DENSE)}
+    margins = {
+        law.name: held_out.errors[law.name].worse_than(held_out.errors[N_AVG.name]) for law in (N_FINAL, N_DENSE)
+    }
     beaten_by = [name for name, m in margins.items() if m.high is not None and m.high < 0]
     tied_with = [name for name, m in margins.items() if m.low is not None and m.low <= 0]
     if beaten_by:
-        return "not reproduced", f"fitted on dense runs, {' and '.join(beaten_by)} predicts sparse runs better than N_avg"
+        return (
+            "not reproduced",
+            f"fitted on dense runs, {' and '.join(beaten_by)} predicts sparse runs better than N_avg",
+        )
     if tied_with:
-        return "inconclusive", f"fitted on dense runs, N_avg is not shown to predict sparse runs better than {' and '.join(tied_with)}"
+        return (
+            "inconclusive",
+            f"fitted on dense runs, N_avg is not shown to predict sparse runs better than {' and '.join(tied_with)}",
+        )
     if _over(error.high):
         return "inconclusive", f"N_avg predicts sparse runs best, but the error in sample may be over {PAPER_ERROR}"
     sparsities = set(np.round(law_set["sparsity"], 6))
     sizes, budgets = len(set(law_set["N_prunable"])), len(set(law_set["budget"]))
     if not sparsities >= set(SPARSITIES) or sizes < 3 or budgets < 2:
         return "inconclusive", "both parts hold, but the sweep doesn't hold the paper's law set"
-    return "reproduced", f"the error in sample is at most {PAPER_ERROR}, and fitted on dense runs N_avg predicts sparse runs best"
+    return (
+        "reproduced",
+        f"the error in sample is at most {PAPER_ERROR}, and fitted on dense runs N_avg predicts sparse runs best",
+    )
 
 
 def _over(bound: float | None) -> bool:
@@ -93,22 +117,33 @@ def _notes(evidence: Evidence) -> list[str]:
     tables, comparison, noise = evidence.tables, evidence.comparison, evidence.noise
     law_set, notes = tables.law_set, []
     if noise.overall is not None:
-        notes.append(f"Seeds' σ is {noise.overall.sd:.4f} nats ({noise.overall.low:.4f} to {noise.overall.high:.4f}, "
-                     f"{noise.overall.dof} degrees of freedom, {noise.overall.groups} configurations).")
+        notes.append(
+            f"Seeds' σ is {noise.overall.sd:.4f} nats ({noise.overall.low:.4f} to {noise.overall.high:.4f}, "
+            f"{noise.overall.dof} degrees of freedom, {noise.overall.groups} configurations)."
+        )
     if len(law_set):
-        notes.append(f"Losses of the law set run from {law_set['loss'].min():.3f} to {law_set['loss'].max():.3f} nats over {len(law_set)} runs.")
+        notes.append(
+            f"Losses of the law set run from {law_set['loss'].min():.3f} to {law_set['loss'].max():.3f} nats over {len(law_set)} runs."
+        )
         span = law_set["N_prunable"].max() / law_set["N_prunable"].min()
         budget = law_set["dense_tokens"] / law_set["N_prunable"]
         if span < 10 or budget.max() / budget.min() < 2:
-            notes.append(f"Sizes span {span:.1f}x and tokens per parameter {budget.max() / budget.min():.1f}x; "
-                         "under 10x and 2x the parameters of a law are poorly identified.")
+            notes.append(
+                f"Sizes span {span:.1f}x and tokens per parameter {budget.max() / budget.min():.1f}x; "
+                "under 10x and 2x the parameters of a law are poorly identified."
+            )
     if luck := comparison.luck.get(N_AVG.name):
-        notes.append(f"If the N_avg law were the truth, the seeds' noise alone would give a mean |error| of {luck.value:.4f} nats in sample "
-                     f"({luck.low:.4f} to {luck.high:.4f}).")
+        notes.append(
+            f"If the N_avg law were the truth, the seeds' noise alone would give a mean |error| of {luck.value:.4f} nats in sample "
+            f"({luck.low:.4f} to {luck.high:.4f})."
+        )
     notes += [f"On the law set {name} can't be fitted: {reason}." for name, reason in comparison.obstacles.items()]
     for where, fits in (("the law set", list(comparison.law_fits.values())), ("dense runs", [comparison.dense_fit])):
-        notes += [f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not identified."
-                  for f in fits if f is not None and f.bounds_hit]
+        notes += [
+            f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not identified."
+            for f in fits
+            if f is not None and f.bounds_hit
+        ]
     return notes
 
 
@@ -116,9 +151,18 @@ def _laws(comparison: Comparison) -> Detail:
     fits = [("law set", f) for f in comparison.law_fits.values()]
     if comparison.dense_fit is not None:
         fits.append(("dense runs", comparison.dense_fit))
-    rows = [{"law": LAWS[f.law].label if where == "law set" else "any count", "fitted on": where, "runs": f.n_rows,
-             **{name: f.parameters.get(name) for name in ("E", "A", "alpha", "B", "beta", "w")}, "objective": f.objective,
-             "status": f.status, "starts agreeing": f"{f.starts_agreeing} of {f.starts}"} for where, f in fits]
+    rows = [
+        {
+            "law": LAWS[f.law].label if where == "law set" else "any count",
+            "fitted on": where,
+            "runs": f.n_rows,
+            **{name: f.parameters.get(name) for name in ("E", "A", "alpha", "B", "beta", "w")},
+            "objective": f.objective,
+            "status": f.status,
+            "starts agreeing": f"{f.starts_agreeing} of {f.starts}",
+        }
+        for where, f in fits
+    ]
     return Detail("Fitted laws (A and B for N and D in single parameters and tokens)", tuple(rows))
 
 
@@ -127,14 +171,22 @@ def _errors(setting: Setting, evidence: Evidence) -> Detail:
     rows, sigma = [], evidence.noise.overall
     for errors in setting.errors.values():
         overall, margin = errors.mean_abs(), errors.worse_than(setting.errors[N_AVG.name])
-        row: dict[str, Any] = {"law": LAWS[errors.law].label, "runs": len(errors.runs), "mean |error|": overall.value,
-                               "low": overall.low, "high": overall.high}
+        row: dict[str, Any] = {
+            "law": LAWS[errors.law].label,
+            "runs": len(errors.runs),
+            "mean |error|": overall.value,
+            "low": overall.low,
+            "high": overall.high,
+        }
         row |= {f"at {s:.0%}": value for s, value in by_sparsity(errors).items()}
         row |= {"more than N_avg": margin.value, "its low": margin.low, "its high": margin.high}
         if setting.name == IN_SAMPLE:
             luck = evidence.comparison.luck.get(errors.law)
             row |= {"by noise alone": luck.value if luck else None, "at most": luck.high if luck else None}
-        row |= {"seeds' σ": sigma.sd if sigma else None, "share of range": overall.value / float(np.ptp(errors.runs["loss"]))}
+        row |= {
+            "seeds' σ": sigma.sd if sigma else None,
+            "share of range": overall.value / float(np.ptp(errors.runs["loss"])),
+        }
         rows.append(row)
     return Detail(f"Mean |predicted − actual|, nats: {setting.title} ({setting.fitted_runs} runs fitted)", tuple(rows))
 
@@ -158,19 +210,39 @@ def _iso_average(evidence: Evidence) -> Detail:
         spread = float(np.ptp(family["loss"]))
         chance = None if sd is None else float(stats.studentized_range.sf(spread / sd.sd, len(family), sd.dof))
         for run in sorted(family.rows(), key=lambda r: r["sparsity"]):
-            rows.append({
-                "family": f"{run['size']} {run['budget']} seed {run['seed']:.0f}", "sparsity": run["sparsity"],
-                "schedule": schedule_name(run["start"], run["end"]),
-                "N_avg": run["N_avg"], "N_final": run["N_final"], "D": run["D"], "loss": run["loss"],
-                "above the least": run["loss"] - float(family["loss"].min()), "p of such a spread by luck": chance,
-            })
+            rows.append(
+                {
+                    "family": f"{run['size']} {run['budget']} seed {run['seed']:.0f}",
+                    "sparsity": run["sparsity"],
+                    "schedule": schedule_name(run["start"], run["end"]),
+                    "N_avg": run["N_avg"],
+                    "N_final": run["N_final"],
+                    "D": run["D"],
+                    "loss": run["loss"],
+                    "above the least": run["loss"] - float(family["loss"].min()),
+                    "p of such a spread by luck": chance,
+                }
+            )
     return Detail("Iso-average study: equal N_avg and D, different sparsity and timing; loss in nats", tuple(rows))
 
 
 def _noise(noise: Noise) -> Detail:
-    spreads: dict[str, Spread | None] = {"one loss": noise.overall} | {f"one loss at {s:.0%}": own for s, own in noise.by_sparsity.items()}
+    spreads: dict[str, Spread | None] = {"one loss": noise.overall} | {
+        f"one loss at {s:.0%}": own for s, own in noise.by_sparsity.items()
+    }
     spreads["difference of two losses at one seed"] = noise.paired
-    return Detail("Seeds' noise, nats: standard deviation pooled within configurations, 95% interval", tuple(
-        {"of": name, "sd": s.sd, "low": s.low, "high": s.high, "degrees of freedom": s.dof, "configurations": s.groups}
-        for name, s in spreads.items() if s is not None
-    ))
+    return Detail(
+        "Seeds' noise, nats: standard deviation pooled within configurations, 95% interval",
+        tuple(
+            {
+                "of": name,
+                "sd": s.sd,
+                "low": s.low,
+                "high": s.high,
+                "degrees of freedom": s.dof,
+                "configurations": s.groups,
+            }
+            for name, s in spreads.items()
+            if s is not None
+        ),
+    )

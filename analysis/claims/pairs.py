@@ -40,8 +40,16 @@ def judge(evidence: Evidence) -> Verdict:
     if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
     return Verdict(
-        claim="c", statement=STATEMENT, quantity="N_eff/N_avg, geometric mean over pairs", measured=measured, interval=interval,
-        paper=PAPER, rule=RULE, verdict=outcome, because=because, notes=tuple(notes),
+        claim="c",
+        statement=STATEMENT,
+        quantity="N_eff/N_avg, geometric mean over pairs",
+        measured=measured,
+        interval=interval,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=tuple(notes),
         details=(Detail("Pairs; losses in nats", tuple(_row(r) for r in evidence.pairs)),) if evidence.pairs else (),
     )
 
@@ -64,7 +72,11 @@ def _decide(results: list[PairResult], no_slope: str | None) -> tuple[Outcome, s
         return "inconclusive", "the sweep holds no sparse run with a dense partner of equal N_avg, tokens and seed"
     if no_slope:
         return "inconclusive", f"no dense law to turn nats into sizes: {no_slope}"
-    bounds = [(r.pair, r.ratio.low, r.ratio.high) for r in results if r.ratio and r.ratio.low is not None and r.ratio.high is not None]
+    bounds = [
+        (r.pair, r.ratio.low, r.ratio.high)
+        for r in results
+        if r.ratio and r.ratio.low is not None and r.ratio.high is not None
+    ]
     if not bounds:
         return "inconclusive", "no configuration was run with several seeds, so a ratio has no interval"
     outside = [pair.name for pair, low, high in bounds if high < LOW or low > HIGH]
@@ -72,18 +84,32 @@ def _decide(results: list[PairResult], no_slope: str | None) -> tuple[Outcome, s
     if outside:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}"
     if len(inside) < len(results):
-        return "inconclusive", f"pairs shown to lie inside [{LOW}, {HIGH}]: {len(inside)} of {len(results)}; wholly outside: none"
+        return (
+            "inconclusive",
+            f"pairs shown to lie inside [{LOW}, {HIGH}]: {len(inside)} of {len(results)}; wholly outside: none",
+        )
     if not {round(r.pair.sparsity, 6) for r in results} >= set(SPARSITIES):
-        return "inconclusive", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}], but not all four sparsities are there"
+        return (
+            "inconclusive",
+            f"all {len(results)} pairs lie inside [{LOW}, {HIGH}], but not all four sparsities are there",
+        )
     return "reproduced", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}]"
 
 
 def _row(result: PairResult) -> dict[str, Any]:
     pair, ratio = result.pair, result.ratio
     return {
-        "pair": pair.name, "matched on": "prunable N_avg" if pair.match == "prunable" else "all parameters", "seeds": pair.seeds,
-        "N_avg": pair.n_avg, "N of partner": pair.n_partner, "loss sparse": float(pair.sparse["loss"].mean()),
-        "loss dense": float(pair.partner["loss"].mean()), "difference": result.difference.value, "low": result.difference.low,
-        "high": result.difference.high, "N_eff/N_avg": ratio.value if ratio else None, "its low": ratio.low if ratio else None,
+        "pair": pair.name,
+        "matched on": "prunable N_avg" if pair.match == "prunable" else "all parameters",
+        "seeds": pair.seeds,
+        "N_avg": pair.n_avg,
+        "N of partner": pair.n_partner,
+        "loss sparse": float(pair.sparse["loss"].mean()),
+        "loss dense": float(pair.partner["loss"].mean()),
+        "difference": result.difference.value,
+        "low": result.difference.low,
+        "high": result.difference.high,
+        "N_eff/N_avg": ratio.value if ratio else None,
+        "its low": ratio.low if ratio else None,
         "its high": ratio.high if ratio else None,
     }

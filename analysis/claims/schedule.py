@@ -66,10 +66,19 @@ class Cell:
 
     def row(self) -> dict[str, Any]:
         return {
-            "size": self.size, "budget": self.budget, "sparsity": self.sparsity, "schedules": self.schedules,
-            "best at seed 0": self.best, "regret": self.regret, "low": self.low, "high": self.high,
-            "share of range": self.regret / self.reach if self.reach > 0 else None, "range": self.reach,
-            "measured on": self.source, "rivals with fresh seeds": f"{self.fresh} of {self.rivals}", "verdict": self.outcome,
+            "size": self.size,
+            "budget": self.budget,
+            "sparsity": self.sparsity,
+            "schedules": self.schedules,
+            "best at seed 0": self.best,
+            "regret": self.regret,
+            "low": self.low,
+            "high": self.high,
+            "share of range": self.regret / self.reach if self.reach > 0 else None,
+            "range": self.reach,
+            "measured on": self.source,
+            "rivals with fresh seeds": f"{self.fresh} of {self.rivals}",
+            "verdict": self.outcome,
         }
 
 
@@ -90,7 +99,10 @@ def judge(evidence: Evidence) -> Verdict:
     if interval is None:
         because = "no configuration was run with several seeds, so a regret has no interval"
     elif refuting:
-        outcome, because = "not reproduced", f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}"
+        outcome, because = (
+            "not reproduced",
+            f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}",
+        )
     elif len(within) < len(cells):
         because = f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none"
     elif not whole:
@@ -101,7 +113,9 @@ def judge(evidence: Evidence) -> Verdict:
     notes.append(f"Cells measured on fresh seeds: {fresh} of {len(cells)}; the others at seed 0.")
     if evidence.noise.paired is not None:
         sd = evidence.noise.paired
-        notes.append(f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom).")
+        notes.append(
+            f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom)."
+        )
     return _verdict(regret, interval, outcome, because, notes, cells)
 
 
@@ -129,25 +143,39 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
     top = [i for i in order[:TOP] if i != home]
     by_seed = _losses_by_seed(evidence.tables.runs)
     configurations = cell.configurations
-    fresh = {i: d for i in top if len(d := _fresh_differences(by_seed[configurations[home]], by_seed[configurations[i]]))}
+    fresh = {
+        i: d for i in top if len(d := _fresh_differences(by_seed[configurations[home]], by_seed[configurations[i]]))
+    }
     at_zero = cell["loss"][home] - cell["loss"]
     if fresh:
         means, counts = np.array([d.mean() for d in fresh.values()]), np.array([len(d) for d in fresh.values()])
         stale = [at_zero[i] for i in top if i not in fresh]
-        low, high = _bounds(means, counts, np.append(means, stale), np.append(counts, np.ones(len(stale))), spread, cells)
+        low, high = _bounds(
+            means, counts, np.append(means, stale), np.append(counts, np.ones(len(stale))), spread, cells
+        )
     else:
         means, once = at_zero[others], np.ones(len(others))
         low, high = _bounds(means, once, means, once, spread, cells)
     best = cell.where(np.array([order[0]]))
     return Cell(
-        size=str(cell["size"][0]), budget=str(cell["budget"][0]), sparsity=float(cell["sparsity"][0]), schedules=len(cell),
-        best=schedule_name(float(best["start"][0]), float(best["end"][0])), regret=max(0.0, float(means.max())), low=low, high=high,
-        reach=float(np.ptp(cell["loss"])), fresh=len(fresh), rivals=len(top), source="fresh seeds" if fresh else "seed 0",
+        size=str(cell["size"][0]),
+        budget=str(cell["budget"][0]),
+        sparsity=float(cell["sparsity"][0]),
+        schedules=len(cell),
+        best=schedule_name(float(best["start"][0]), float(best["end"][0])),
+        regret=max(0.0, float(means.max())),
+        low=low,
+        high=high,
+        reach=float(np.ptp(cell["loss"])),
+        fresh=len(fresh),
+        rivals=len(top),
+        source="fresh seeds" if fresh else "seed 0",
     )
 
 
-def _bounds(lower: Array, lower_seeds: Array, upper: Array, upper_seeds: Array, spread: Spread | None,
-            cells: int) -> tuple[float | None, float | None]:
+def _bounds(
+    lower: Array, lower_seeds: Array, upper: Array, upper_seeds: Array, spread: Spread | None, cells: int
+) -> tuple[float | None, float | None]:
     """One-sided bounds of a cell's regret from mean differences and the number of seeds behind each."""
     if spread is None:
         return None, None
@@ -174,10 +202,24 @@ def schedule_name(start: float, end: float) -> str:
     return f"{start:.0%}/{end - start:.0%}/{1 - end:.0%}".replace("%", "")
 
 
-def _verdict(regret: float | None, interval: tuple[float, float] | None, outcome: Outcome, because: str, notes: list[str],
-             cells: list[Cell]) -> Verdict:
+def _verdict(
+    regret: float | None,
+    interval: tuple[float, float] | None,
+    outcome: Outcome,
+    because: str,
+    notes: list[str],
+    cells: list[Cell],
+) -> Verdict:
     return Verdict(
-        claim="a", statement=STATEMENT, quantity="largest regret of 25/50/25 over the cells, nats", measured=regret,
-        interval=interval, paper=PAPER, rule=RULE, verdict=outcome, because=because, notes=tuple(notes),
+        claim="a",
+        statement=STATEMENT,
+        quantity="largest regret of 25/50/25 over the cells, nats",
+        measured=regret,
+        interval=interval,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=tuple(notes),
         details=(Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),) if cells else (),
     )

@@ -27,12 +27,23 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     for setting in evidence.comparison.settings.values():
         for errors in setting.errors.values():
             sparsity = np.round(errors.runs["sparsity"], 6)
-            groups = {"all": np.ones(len(sparsity), dtype=bool)} | {f"{s:g}": sparsity == s for s in np.unique(sparsity)}
+            groups = {"all": np.ones(len(sparsity), dtype=bool)} | {
+                f"{s:g}": sparsity == s for s in np.unique(sparsity)
+            }
             for name, chosen in groups.items():
                 measure = errors.mean_abs(chosen)
-                found.append({"law": errors.law, "setting": setting.name, "sparsity": name, "runs": int(chosen.sum()),
-                              "mean_abs_error": measure.value, "low": measure.low, "high": measure.high,
-                              "mean_error": float(errors.residual[chosen].mean())})
+                found.append(
+                    {
+                        "law": errors.law,
+                        "setting": setting.name,
+                        "sparsity": name,
+                        "runs": int(chosen.sum()),
+                        "mean_abs_error": measure.value,
+                        "low": measure.low,
+                        "high": measure.high,
+                        "mean_error": float(errors.residual[chosen].mean()),
+                    }
+                )
     return found
 
 
@@ -60,7 +71,13 @@ def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
             y = -i + 0.2 * (1.5 - j)
             if measure.low is not None and measure.high is not None:
                 axes.plot([max(measure.low, leftmost), measure.high], [y, y], color=look.colour, linewidth=1)
-            axes.plot([measure.value], [y], linestyle="none", label=None if errors.law in labelled else look.label, **look.point)
+            axes.plot(
+                [measure.value],
+                [y],
+                linestyle="none",
+                label=None if errors.law in labelled else look.label,
+                **look.point,
+            )
             labelled.add(errors.law)
     if sigma is not None:
         axes.axvline(sigma, color=style.FAINT, linestyle="--", linewidth=0.9)

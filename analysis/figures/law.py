@@ -30,9 +30,19 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         return []
     rest = _less_data_term(evidence.comparison.law_fits[N_AVG.name], errors.runs["loss"], errors.runs["D"])
     return [
-        {"run_id": run["run_id"], "size": run["size"], "budget": run["budget"], "sparsity": run["sparsity"],
-         "N_avg": run["N_avg"], "D": run["D"], "actual": run["loss"], "predicted": predicted,
-         "error": predicted - run["loss"], "relative_error": predicted / run["loss"] - 1, "less_data_term": left}
+        {
+            "run_id": run["run_id"],
+            "size": run["size"],
+            "budget": run["budget"],
+            "sparsity": run["sparsity"],
+            "N_avg": run["N_avg"],
+            "D": run["D"],
+            "actual": run["loss"],
+            "predicted": predicted,
+            "error": predicted - run["loss"],
+            "relative_error": predicted / run["loss"] - 1,
+            "less_data_term": left,
+        }
         for run, predicted, left in zip(errors.runs.rows(), errors.predicted, rest, strict=True)
     ]
 
@@ -51,7 +61,9 @@ def draw(evidence: Evidence) -> Figure:
 
 
 def _agreement(axes: Axes, points: list[dict[str, Any]]) -> None:
-    ends = np.array([min(min(p["actual"], p["predicted"]) for p in points), max(max(p["actual"], p["predicted"]) for p in points)])
+    ends = np.array(
+        [min(min(p["actual"], p["predicted"]) for p in points), max(max(p["actual"], p["predicted"]) for p in points)]
+    )
     ends += np.array([-0.04, 0.04]) * np.ptp(ends)
     axes.plot(ends, ends, color=style.FAINT, linewidth=0.8)
     _scatter(axes, points, "actual", "predicted")

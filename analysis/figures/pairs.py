@@ -29,13 +29,24 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     found = []
     for result in _drawn(evidence):
         pair, full = result.pair, _full_dense(evidence.tables, result.pair)
-        found.append({
-            "size": pair.sparse["size"][0], "budget": pair.sparse["budget"][0], "sparsity": pair.sparsity, "seeds": pair.seeds,
-            "N_avg": pair.n_avg, "N_partner": pair.n_partner, "D": pair.sparse["D"][0], "loss_sparse": pair.sparse["loss"].mean(),
-            "loss_partner": pair.partner["loss"].mean(), "difference": result.difference.value, "difference_low": result.difference.low,
-            "difference_high": result.difference.high, "N_full": full["N_prunable"].mean() if len(full) else None,
-            "loss_full_dense": full["loss"].mean() if len(full) else None,
-        })
+        found.append(
+            {
+                "size": pair.sparse["size"][0],
+                "budget": pair.sparse["budget"][0],
+                "sparsity": pair.sparsity,
+                "seeds": pair.seeds,
+                "N_avg": pair.n_avg,
+                "N_partner": pair.n_partner,
+                "D": pair.sparse["D"][0],
+                "loss_sparse": pair.sparse["loss"].mean(),
+                "loss_partner": pair.partner["loss"].mean(),
+                "difference": result.difference.value,
+                "difference_low": result.difference.low,
+                "difference_high": result.difference.high,
+                "N_full": full["N_prunable"].mean() if len(full) else None,
+                "loss_full_dense": full["loss"].mean() if len(full) else None,
+            }
+        )
     return found
 
 
@@ -58,14 +69,24 @@ def _full_dense(tables: Tables, pair: Pair) -> Runs:
     """Dense runs of the sparse run's own shape and compute."""
     one = next(pair.sparse.rows())
     equal = ("size", "budget", "N_prunable", "dense_tokens", "batch_tokens")
-    return tables.selected(lambda r: ~r.sparse & r.serves("law", "pairs", "seeds") & np.logical_and.reduce([r[k] == one[k] for k in equal]))
+    return tables.selected(
+        lambda r: ~r.sparse & r.serves("law", "pairs", "seeds") & np.logical_and.reduce([r[k] == one[k] for k in equal])
+    )
 
 
 def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
     labelled: set[str] = set()
 
     def point(look: style.Look, x: float, y: float, error: Array | None = None) -> None:
-        axes.errorbar([x], [y], yerr=error, linestyle="none", capsize=2, label=None if look.label in labelled else look.label, **look.point)
+        axes.errorbar(
+            [x],
+            [y],
+            yerr=error,
+            linestyle="none",
+            capsize=2,
+            label=None if look.label in labelled else look.label,
+            **look.point,
+        )
         labelled.add(look.label)
 
     for result in drawn:
@@ -74,7 +95,9 @@ def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
         axes.plot([pair.n_avg, pair.n_partner], [sparse, partner], color=style.FAINT, linewidth=0.7, zorder=0)
         bars = None
         if result.difference.low is not None and result.difference.high is not None:
-            bars = np.array([[result.difference.value - result.difference.low], [result.difference.high - result.difference.value]])
+            bars = np.array(
+                [[result.difference.value - result.difference.low], [result.difference.high - result.difference.value]]
+            )
         point(style.of_run(pair.sparsity), pair.n_avg, sparse, bars)
         point(style.of_run(pair.sparsity, "partner"), pair.n_partner, partner)
         full = _full_dense(tables, pair)
@@ -89,7 +112,10 @@ def _ways(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
     lowest, highest = np.inf, -np.inf
     longest = max(result.pair.sparse["dense_tokens"][0] for result in drawn)
     for pair in (result.pair for result in drawn if result.pair.sparse["dense_tokens"][0] == longest):
-        for runs, look in ((pair.sparse, style.of_run(pair.sparsity)), (pair.partner, style.of_run(pair.sparsity, "partner"))):
+        for runs, look in (
+            (pair.sparse, style.of_run(pair.sparsity)),
+            (pair.partner, style.of_run(pair.sparsity, "partner")),
+        ):
             tokens, loss = _smooth(*tables.curve(runs["run_id"][0], "tokens", "loss_train"))
             if not len(loss):
                 continue
@@ -106,4 +132,6 @@ def _smooth(tokens: Array, loss: Array) -> tuple[Array, Array]:
     tokens, loss = tokens[known], loss[known]
     window = max(1, len(loss) // 25)
     kernel = np.ones(window) / window
-    return np.convolve(tokens, kernel, "valid") if len(loss) else tokens, np.convolve(loss, kernel, "valid") if len(loss) else loss
+    return np.convolve(tokens, kernel, "valid") if len(loss) else tokens, np.convolve(loss, kernel, "valid") if len(
+        loss
+    ) else loss

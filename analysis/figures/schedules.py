@@ -29,10 +29,21 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     for run in grid.rows():
         panels[_panel(run)].append(run)
     return [
-        {"run_id": run["run_id"], "size": run["size"], "budget": run["budget"], "dense_tokens": run["dense_tokens"],
-         "sparsity": run["sparsity"], "dense_share": run["start"], "pruning_share": round(run["end"] - run["start"], 6),
-         "N_avg": run["N_avg"], "D": run["D"], "loss": run["loss"], "over_best": run["loss"] - min(r["loss"] for r in members)}
-        for _, members in sorted(panels.items()) for run in members
+        {
+            "run_id": run["run_id"],
+            "size": run["size"],
+            "budget": run["budget"],
+            "dense_tokens": run["dense_tokens"],
+            "sparsity": run["sparsity"],
+            "dense_share": run["start"],
+            "pruning_share": round(run["end"] - run["start"], 6),
+            "N_avg": run["N_avg"],
+            "D": run["D"],
+            "loss": run["loss"],
+            "over_best": run["loss"] - min(r["loss"] for r in members),
+        }
+        for _, members in sorted(panels.items())
+        for run in members
     ]
 
 
@@ -66,7 +77,9 @@ def _heat(axes: Axes, cells: list[dict[str, Any]], dense: list[float], pruning: 
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = "★" if value == 0 else f"{1000 * value:.0f}"
-            axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if value > 0.5 * ceiling else style.INK)
+            axes.text(
+                j, i, text, ha="center", va="center", fontsize=7, color="white" if value > 0.5 * ceiling else style.INK
+            )
         if np.isclose([dense[i], pruning[j]], [PAPER_START, PAPER_END - PAPER_START]).all():
             axes.add_patch(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, fill=False, edgecolor="#d55e00", linewidth=1.4))
     axes.set_xticks(range(len(pruning)), [f"{100 * p:.0f}" for p in pruning])

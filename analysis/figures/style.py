@@ -20,10 +20,26 @@ FULL_WIDTH = 6.75  # inches: two columns of a paper
 INK, FAINT = "#1b1b1b", "#8a8a8a"
 
 SETTINGS: dict[Any, Any] = {
-    "pdf.fonttype": 42, "ps.fonttype": 42, "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8,
-    "legend.fontsize": 7, "legend.frameon": False, "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.linewidth": 0.7, "lines.linewidth": 1.2, "lines.markersize": 5, "text.color": INK,
-    "axes.edgecolor": INK, "figure.constrained_layout.use": True, "savefig.dpi": 180, "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 180,
+    "svg.fonttype": "none",
 }
 
 
@@ -49,7 +65,13 @@ class Look:
 
 
 # Okabe and Ito's palette, which readers with any colour blindness can tell apart; cool to warm as sparsity grows.
-_BY_SPARSITY = {0.0: (INK, "o"), 0.2: ("#56b4e9", "s"), 0.4: ("#009e73", "D"), 0.6: ("#e69f00", "^"), 0.8: ("#d55e00", "v")}
+_BY_SPARSITY = {
+    0.0: (INK, "o"),
+    0.2: ("#56b4e9", "s"),
+    0.4: ("#009e73", "D"),
+    0.6: ("#e69f00", "^"),
+    0.8: ("#d55e00", "v"),
+}
 _BY_LAW = {
     N_AVG.name: Look("N_avg", "#0072b2", "o"),
     N_FINAL.name: Look("final N", "#d55e00", "s"),

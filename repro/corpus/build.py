@@ -21,8 +21,14 @@ from repro.spec import CorpusSpec, canonical
 from repro.storage import Folder
 
 
-def build(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str],
-          progress: Callable[[str], object] | None = None, shard_rows: int | None = None) -> Corpus:
+def build(
+    spec: CorpusSpec,
+    vocab: int,
+    sequence: int,
+    root: Folder | str | os.PathLike[str],
+    progress: Callable[[str], object] | None = None,
+    shard_rows: int | None = None,
+) -> Corpus:
     """The corpus that `spec` names, built under `root` unless a whole one is there.
 
     Args:
@@ -61,8 +67,12 @@ def build(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.P
 def _local(root: Folder | str | os.PathLike[str]) -> Path:
     folder = root if isinstance(root, Folder) else Folder.open(root)
     if not folder.is_local:
-        raise UserError("token shards must lie on a local disk", key="storage.corpus", found=str(root),
-                        expected="a local folder, from which shards can be memory-mapped")
+        raise UserError(
+            "token shards must lie on a local disk",
+            key="storage.corpus",
+            found=str(root),
+            expected="a local folder, from which shards can be memory-mapped",
+        )
     return Path(folder.path)
 
 
@@ -75,5 +85,10 @@ def _folder_name(spec: CorpusSpec, vocab: int, sequence: int, content: str) -> s
 
 def _check_text(spec: CorpusSpec, found: str) -> None:
     if spec.text_sha256 is not None and spec.text_sha256 != found:
-        raise UserError("the text is not the one that was declared", file=f"{spec.source} {spec.name}",
-                        key="corpus.text_sha256", found=found, expected=spec.text_sha256)
+        raise UserError(
+            "the text is not the one that was declared",
+            file=f"{spec.source} {spec.name}",
+            key="corpus.text_sha256",
+            found=found,
+            expected=spec.text_sha256,
+        )

@@ -43,9 +43,13 @@ class Corpus:
     def check(self, tokens: int, repeat: bool, run_id: str) -> None:
         """Refuses a run that needs more text than there is. Raises UserError."""
         if tokens > self.unique_tokens and not repeat:
-            raise UserError(f"{run_id} needs more text than the corpus has", file=self.folder, key="repeat",
-                            found=f"{self.unique_tokens:,} unique tokens",
-                            expected=f"{tokens:,} of them, or `repeat: true`")
+            raise UserError(
+                f"{run_id} needs more text than the corpus has",
+                file=self.folder,
+                key="repeat",
+                found=f"{self.unique_tokens:,} unique tokens",
+                expected=f"{tokens:,} of them, or `repeat: true`",
+            )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -74,9 +78,13 @@ class Corpus:
         """
         wanted, rows = blocks * block_sequences, len(self.heldout)
         if wanted > rows:
-            raise UserError("too little held-out text", file=self.folder, key="evaluation.blocks",
-                            found=f"{blocks} blocks of {block_sequences} sequences",
-                            expected=f"at most {rows} sequences")
+            raise UserError(
+                "too little held-out text",
+                file=self.folder,
+                key="evaluation.blocks",
+                found=f"{blocks} blocks of {block_sequences} sequences",
+                expected=f"at most {rows} sequences",
+            )
         sample = self.heldout.take(np.arange(wanted) * rows // wanted)
         return sample.reshape(blocks, block_sequences, -1)
 
@@ -103,15 +111,19 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
         f"unique      {corpus.unique_tokens:,} training tokens before any text repeats",
     ]
     for name, split in (("train", manifest.train), ("held out", manifest.heldout)):
-        lines.append(f"{name:<12}{split.groups:,} groups, {split.documents:,} documents, "
-                     f"{split.characters:,} characters, {split.tokens:,} tokens, {split.rows:,} rows, "
-                     f"{len(split.shards)} shard(s)")
+        lines.append(
+            f"{name:<12}{split.groups:,} groups, {split.documents:,} documents, "
+            f"{split.characters:,} characters, {split.tokens:,} tokens, {split.rows:,} rows, "
+            f"{len(split.shards)} shard(s)"
+        )
     if manifest.heldout_groups is not None:
         shown = manifest.heldout_groups[:12]
         more = ", ..." if len(shown) < len(manifest.heldout_groups) else ""
         lines.append(f"{'':<12}{', '.join(shown)}{more}")
-    lines.append(f"overlap     {overlap.share:.1%} of {overlap.heldout:,} held-out {overlap.words}-grams "
-                 "occur in the training text")
+    lines.append(
+        f"overlap     {overlap.share:.1%} of {overlap.heldout:,} held-out {overlap.words}-grams "
+        "occur in the training text"
+    )
     for name, rows in (("train", corpus.train), ("held out", corpus.heldout)):
         for row in rows.views[0][:samples]:
             text = corpus.tokenizer.decode(row[row != padding(row.dtype)].tolist())

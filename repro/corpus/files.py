@@ -47,13 +47,19 @@ class FilesSource:
             matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
             files = [Path(match).resolve() for match in matches if os.path.isfile(match)]
             if not files:
-                raise UserError("no such files", file=pattern, key="corpus.paths", found="no file",
-                                expected="at least one file")
+                raise UserError(
+                    "no such files", file=pattern, key="corpus.paths", found="no file", expected="at least one file"
+                )
             found += files
         for file in found:
             if not file.name.endswith(SUFFIXES):
-                raise UserError("a file of an unknown kind", file=file, key="corpus.paths", found=file.name,
-                                expected=f"a name that ends in one of: {', '.join(SUFFIXES)}")
+                raise UserError(
+                    "a file of an unknown kind",
+                    file=file,
+                    key="corpus.paths",
+                    found=file.name,
+                    expected=f"a name that ends in one of: {', '.join(SUFFIXES)}",
+                )
         return tuple(found)
 
     def content(self, cache: Path) -> str:
@@ -88,8 +94,9 @@ class FilesSource:
         except UnicodeDecodeError as error:
             raise UserError("not text in UTF-8", file=file, found=str(error), expected="UTF-8") from error
         except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UserError("a broken file", file=file, found=str(error),
-                            expected=f"a whole {file.suffix} file") from error
+            raise UserError(
+                "a broken file", file=file, found=str(error), expected=f"a whole {file.suffix} file"
+            ) from error
 
     def _json_lines(self, file: Path) -> Iterator[str]:
         with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as stream:
@@ -99,22 +106,40 @@ class FilesSource:
                 try:
                     record = json.loads(line)
                 except json.JSONDecodeError as error:
-                    raise UserError("not valid JSON", file=f"{file}, line {number}",
-                                    found=f"{line.strip()[:80]!r} ({error})",
-                                    expected="one JSON object a line") from error
+                    raise UserError(
+                        "not valid JSON",
+                        file=f"{file}, line {number}",
+                        found=f"{line.strip()[:80]!r} ({error})",
+                        expected="one JSON object a line",
+                    ) from error
                 if not isinstance(record, dict) or not isinstance(record.get(self.text_field), str):
-                    raise UserError("a record without text", file=f"{file}, line {number}", key="corpus.text_field",
-                                    found=f"{line.strip()[:80]!r}", expected=f'text in "{self.text_field}"')
+                    raise UserError(
+                        "a record without text",
+                        file=f"{file}, line {number}",
+                        key="corpus.text_field",
+                        found=f"{line.strip()[:80]!r}",
+                        expected=f'text in "{self.text_field}"',
+                    )
                 yield record[self.text_field]
 
     def _parquet(self, file: Path) -> Iterator[str]:
         with pq.ParquetFile(file) as table:
             if self.text_field not in table.schema_arrow.names:
-                raise UserError("a table without the text column", file=file, key="corpus.text_field",
-                                found=", ".join(table.schema_arrow.names), expected=f'a column "{self.text_field}"')
+                raise UserError(
+                    "a table without the text column",
+                    file=file,
+                    key="corpus.text_field",
+                    found=", ".join(table.schema_arrow.names),
+                    expected=f'a column "{self.text_field}"',
+                )
             for batch in table.iter_batches(batch_size=1024, columns=[self.text_field]):
                 for text in batch.column(0).to_pylist():
                     if not isinstance(text, str):
-                        raise UserError("a row without text", file=file, key="corpus.text_field",
-                                        found=repr(text)[:80], expected=f'text in "{self.text_field}"')
+                        raise UserError(
+                            "a row without text",
+                            file=file,
+                            key="corpus.text_field",
+                            found=repr(text)[:80],
+                            expected=f'text in "{self.text_field}"',
+                        )
                     yield text

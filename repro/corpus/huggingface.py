@@ -39,18 +39,27 @@ class HuggingFaceSource:
 
         where = f"dataset {self.name}, split {self.split}"
         try:
-            stream = datasets.load_dataset(self.name, self.subset, split=self.split, revision=self.revision,
-                                           streaming=True)
+            stream = datasets.load_dataset(
+                self.name, self.subset, split=self.split, revision=self.revision, streaming=True
+            )
             for record in stream:
                 text = record.get(self.text_field)
                 if not isinstance(text, str):
-                    raise UserError("a record without text", file=where, key="corpus.text_field",
-                                    found=f"{text!r}, fields {', '.join(record)}",
-                                    expected=f'text in "{self.text_field}"')
+                    raise UserError(
+                        "a record without text",
+                        file=where,
+                        key="corpus.text_field",
+                        found=f"{text!r}, fields {', '.join(record)}",
+                        expected=f'text in "{self.text_field}"',
+                    )
                 yield Document(content_group(text), text)
         except UserError:
             raise
         except Exception as error:  # the hub's client, its transport and every file format raise their own kinds
-            raise UserError("the dataset could not be read", file=where, key="corpus.name",
-                            found=f"{type(error).__name__}: {str(error)[:300]}",
-                            expected="a dataset, configuration and split that can be reached from here") from error
+            raise UserError(
+                "the dataset could not be read",
+                file=where,
+                key="corpus.name",
+                found=f"{type(error).__name__}: {str(error)[:300]}",
+                expected="a dataset, configuration and split that can be reached from here",
+            ) from error

@@ -68,8 +68,15 @@ class Manifest:
     @property
     def hash(self) -> str:
         """12 hex digits of what a model gets to see: equal for equal rows that are read alike."""
-        seen = [self.vocab, self.sequence, self.spec.packing, self.bos, self.eos,
-                self.train.sha256, self.heldout.sha256]
+        seen = [
+            self.vocab,
+            self.sequence,
+            self.spec.packing,
+            self.bos,
+            self.eos,
+            self.train.sha256,
+            self.heldout.sha256,
+        ]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:12]
 
     def write(self, folder: Folder) -> None:
@@ -84,6 +91,11 @@ class Manifest:
         data = folder.read_json(FILE)
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
-            raise UserError("a corpus of another schema version", file=path, key="schema_version", found=version,
-                            expected=f"{SCHEMA_VERSION}; delete the folder to build it anew")
+            raise UserError(
+                "a corpus of another schema version",
+                file=path,
+                key="schema_version",
+                found=version,
+                expected=f"{SCHEMA_VERSION}; delete the folder to build it anew",
+            )
         return strict.build(cls, data, file=path)

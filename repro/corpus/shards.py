@@ -19,8 +19,9 @@ from repro.errors import UserError
 SHARD_BYTES = 128 << 20
 
 
-def write_shards(blocks: Iterable[np.ndarray], folder: Path, split: str, width: int, dtype: np.dtype,
-                 shard_rows: int) -> tuple[Shard, ...]:
+def write_shards(
+    blocks: Iterable[np.ndarray], folder: Path, split: str, width: int, dtype: np.dtype, shard_rows: int
+) -> tuple[Shard, ...]:
     """Writes SPLIT-00000.arrow and so on, each of `shard_rows` rows but the last.
 
     Args:
@@ -46,8 +47,8 @@ def _regrouped(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     count = 0
     for block in blocks:
         while count + len(block) >= size:
-            yield np.concatenate([*held, block[:size - count]])
-            block, held, count = block[size - count:], [], 0
+            yield np.concatenate([*held, block[: size - count]])
+            block, held, count = block[size - count :], [], 0
         held.append(block)
         count += len(block)
     if count:
@@ -108,5 +109,10 @@ class TokenRows:
             raise self._damaged(shard, str(error), f"{shard.rows} rows of {width} tokens") from error
 
     def _damaged(self, shard: Shard, found: str, expected: str) -> UserError:
-        return UserError("a damaged token shard; delete its folder to build it anew", file=self.folder / shard.file,
-                         key="shards", found=found, expected=expected)
+        return UserError(
+            "a damaged token shard; delete its folder to build it anew",
+            file=self.folder / shard.file,
+            key="shards",
+            found=found,
+            expected=expected,
+        )

@@ -21,8 +21,12 @@ def open_source(spec: CorpusSpec) -> Source:
     if spec.source == "huggingface":
         return HuggingFaceSource(spec.name, spec.subset, spec.split, spec.revision, spec.text_field)
     if spec.heldout_split is not None:
-        raise UserError("this source has no splits", key="corpus.heldout_split", found=spec.heldout_split,
-                        expected="null: whole groups are held out until heldout_fraction is reached")
+        raise UserError(
+            "this source has no splits",
+            key="corpus.heldout_split",
+            found=spec.heldout_split,
+            expected="null: whole groups are held out until heldout_fraction is reached",
+        )
     if spec.source == "package":
         return PackageSource(spec.name)
     return FilesSource(spec.paths, spec.text_field)

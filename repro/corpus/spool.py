@@ -62,26 +62,42 @@ def ingest(spec: CorpusSpec, path: Path) -> Spool:
     """
     digest = hashlib.sha256()
     size = np.zeros(PLACES + 1, np.int64)  # (places + 1,) bytes of the text of the groups at each place
-    with pa.OSFile(str(path), "wb") as file, \
-            pa.ipc.new_stream(file, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_stream(file, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream,
+    ):
         for batch in _batches(_placed(spec)):
             for at, _, data in batch:
                 digest.update(data + b"\0")
                 size[at] += len(data)
             places, groups, texts = zip(*batch, strict=True)
-            stream.write_batch(pa.record_batch([pa.array(places, pa.uint32()), pa.array(groups, pa.large_string()),
-                                                pa.array(texts, pa.large_string())], schema=_SCHEMA))
+            stream.write_batch(
+                pa.record_batch(
+                    [
+                        pa.array(places, pa.uint32()),
+                        pa.array(groups, pa.large_string()),
+                        pa.array(texts, pa.large_string()),
+                    ],
+                    schema=_SCHEMA,
+                )
+            )
     total = int(size.sum())
     where = ", ".join(spec.paths) or f"{spec.source} {spec.name}"
     if not total:
-        raise UserError("an empty corpus", file=where, key="corpus.name", found="no text",
-                        expected="at least one document")
+        raise UserError(
+            "an empty corpus", file=where, key="corpus.name", found="no text", expected="at least one document"
+        )
     # A declared split is held out as it is: its documents stand at place 0 and nothing else does.
     target = total * spec.heldout_fraction if spec.heldout_split is None else size[0]
     cutoff = 1 + int(np.searchsorted(np.cumsum(size), target))
     if not 0 < size[:cutoff].sum() < total:
-        raise UserError("a corpus that cannot be split by whole groups", file=where, key="corpus.heldout_fraction",
-                        found="all text on one side", expected="two or more groups of which one can be held out")
+        raise UserError(
+            "a corpus that cannot be split by whole groups",
+            file=where,
+            key="corpus.heldout_fraction",
+            found="all text on one side",
+            expected="two or more groups of which one can be held out",
+        )
     return Spool(path, digest.hexdigest(), cutoff)
 
 

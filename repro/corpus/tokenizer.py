@@ -69,16 +69,28 @@ def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
 
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if vocab < len(alphabet) + 2:
-        raise UserError("vocabulary too small for a byte-level BPE", key="model.vocab", found=vocab,
-                        expected=f"at least {len(alphabet) + 2}: 256 bytes, {BOS} and {EOS}")
+        raise UserError(
+            "vocabulary too small for a byte-level BPE",
+            key="model.vocab",
+            found=vocab,
+            expected=f"at least {len(alphabet) + 2}: 256 bytes, {BOS} and {EOS}",
+        )
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    backend.train_from_iterator(_first(texts, TRAINING_CHARACTERS), trainers.BpeTrainer(
-        vocab_size=vocab, special_tokens=[BOS, EOS], initial_alphabet=alphabet, show_progress=False))
+    backend.train_from_iterator(
+        _first(texts, TRAINING_CHARACTERS),
+        trainers.BpeTrainer(
+            vocab_size=vocab, special_tokens=[BOS, EOS], initial_alphabet=alphabet, show_progress=False
+        ),
+    )
     if backend.get_vocab_size() != vocab:
-        raise UserError("too little text for this vocabulary", key="model.vocab", found=vocab,
-                        expected=f"at most {backend.get_vocab_size()}, which is all that this text can be merged into")
+        raise UserError(
+            "too little text for this vocabulary",
+            key="model.vocab",
+            found=vocab,
+            expected=f"at most {backend.get_vocab_size()}, which is all that this text can be merged into",
+        )
     ids = backend.get_vocab()
     return Tokenizer(backend, ids[BOS], ids[EOS])
 
@@ -91,17 +103,25 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
         pretrained = AutoTokenizer.from_pretrained(name, use_fast=True)
         backend = pretrained.backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
-        raise UserError("the tokenizer could not be loaded", key="corpus.tokenizer",
-                        found=f"{name}: {str(error)[:300]}",
-                        expected='"bpe", or a Hugging Face id or folder with a tokenizer.json') from error
+        raise UserError(
+            "the tokenizer could not be loaded",
+            key="corpus.tokenizer",
+            found=f"{name}: {str(error)[:300]}",
+            expected='"bpe", or a Hugging Face id or folder with a tokenizer.json',
+        ) from error
     marks = [i for i in (pretrained.bos_token_id, pretrained.eos_token_id) if i is not None]
     if not marks:
-        raise UserError("a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name,
-                        expected="at least one of the two")
+        raise UserError(
+            "a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name, expected="at least one of the two"
+        )
     tokenizer = Tokenizer(backend, marks[0], marks[-1])
     if tokenizer.vocab_size > vocab:
-        raise UserError("the tokenizer has more tokens than the model", key="model.vocab", found=vocab,
-                        expected=f"at least {tokenizer.vocab_size}, the vocabulary of {name}")
+        raise UserError(
+            "the tokenizer has more tokens than the model",
+            key="model.vocab",
+            found=vocab,
+            expected=f"at least {tokenizer.vocab_size}, the vocabulary of {name}",
+        )
     backend.no_truncation()
     backend.no_padding()
     return tokenizer

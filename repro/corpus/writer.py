@@ -52,11 +52,21 @@ class CorpusWriter:
         self.say(f"corpus {name}: measuring the overlap of held-out and training text")
         shared = overlap.measure(self.spool.texts(heldout=True), self.spool.texts(heldout=False))
         Manifest(
-            schema_version=SCHEMA_VERSION, spec=self.spec, licence=source.licence,
+            schema_version=SCHEMA_VERSION,
+            spec=self.spec,
+            licence=source.licence,
             versions={**source.versions, "tokenizers": importlib.metadata.version("tokenizers")},
-            text_sha256=self.spool.sha256, vocab=self.vocab, sequence=self.sequence,
-            bos=tokenizer.bos, eos=tokenizer.eos, tokenizer_sha256=hashlib.sha256(tokenizer_json).hexdigest(),
-            shard_rows=shard_rows, train=train, heldout=heldout, heldout_groups=heldout_groups, overlap=shared,
+            text_sha256=self.spool.sha256,
+            vocab=self.vocab,
+            sequence=self.sequence,
+            bos=tokenizer.bos,
+            eos=tokenizer.eos,
+            tokenizer_sha256=hashlib.sha256(tokenizer_json).hexdigest(),
+            shard_rows=shard_rows,
+            train=train,
+            heldout=heldout,
+            heldout_groups=heldout_groups,
+            overlap=shared,
         ).write(Folder.open(self.folder))
 
     def _tokenizer(self) -> Tokenizer:
@@ -64,19 +74,25 @@ class CorpusWriter:
             return train_bpe(self.spool.texts(heldout=False), self.vocab)  # never on what is held out
         return load_pretrained(self.spec.tokenizer, self.vocab)
 
-    def _split(self, name: str, tokenizer: Tokenizer, dtype: np.dtype,
-               shard_rows: int) -> tuple[Split, tuple[str, ...] | None]:
+    def _split(
+        self, name: str, tokenizer: Tokenizer, dtype: np.dtype, shard_rows: int
+    ) -> tuple[Split, tuple[str, ...] | None]:
         """Writes the shards of "train" or "heldout"; the groups' names are None when there are too many."""
         tally = _Tally()
         documents = tally.encoded(self.spool.read(heldout=name == "heldout"), tokenizer)
         blocks = tally.packed(pack(documents, self.spec.packing, self.sequence, dtype))
         shards = write_shards(blocks, self.folder, name, self.sequence + 1, dtype, shard_rows)
         if not shards:
-            raise UserError(f"too little text for one row of the {name} split",
-                            file=f"{self.spec.source} {self.spec.name}", key="model.sequence",
-                            found=f"{tally.characters} characters", expected=f"at least {self.sequence + 1} tokens")
-        split = Split(tally.documents, tally.groups, tally.characters, tally.tokens, tally.rows,
-                      tally.digest.hexdigest(), shards)
+            raise UserError(
+                f"too little text for one row of the {name} split",
+                file=f"{self.spec.source} {self.spec.name}",
+                key="model.sequence",
+                found=f"{tally.characters} characters",
+                expected=f"at least {self.sequence + 1} tokens",
+            )
+        split = Split(
+            tally.documents, tally.groups, tally.characters, tally.tokens, tally.rows, tally.digest.hexdigest(), shards
+        )
         return split, tuple(tally.names) if tally.groups <= LISTED_GROUPS else None
 
 
@@ -92,8 +108,9 @@ class _Tally:
     names: list[str] = field(default_factory=list)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
-    def encoded(self, batches: Iterator[tuple[list[str], list[str]]],
-                tokenizer: Tokenizer) -> Iterator[list[np.ndarray]]:
+    def encoded(
+        self, batches: Iterator[tuple[list[str], list[str]]], tokenizer: Tokenizer
+    ) -> Iterator[list[np.ndarray]]:
         last = None
         for groups, texts in batches:
             self.documents += len(texts)

@@ -43,8 +43,12 @@ class Pruner:
         self.scope = [n for n in self.sizes if not set(spec.keep) & set(n.split("."))]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
         if schedule.n_final(self.total) < self.kept_always:
-            raise UserError("what is never pruned is more than may stay", key="pruning.keep", found=f"{self.kept_always:,} weights in {spec.keep}",
-                            expected=f"at most {schedule.n_final(self.total):,}, which is left at sparsity {spec.sparsity}")
+            raise UserError(
+                "what is never pruned is more than may stay",
+                key="pruning.keep",
+                found=f"{self.kept_always:,} weights in {spec.keep}",
+                expected=f"at most {schedule.n_final(self.total):,}, which is left at sparsity {spec.sparsity}",
+            )
         device = next(iter(self.parameters.values())).device
         self.masks = {name: torch.ones(shape, dtype=torch.bool, device=device) for name, shape in self.shapes.items()}
         self.nonzero = self.total  # prunable weights that the masks leave
@@ -95,7 +99,10 @@ class Pruner:
             positions[name] = total
             total += self.sizes[name]
         chosen = [f for f in self._fragments() if f.name in names]
-        shards = [select.Shard(positions[f.name] + f.offset, self._scores(f, positions[f.name]), self.mask_of(f)) for f in chosen]
+        shards = [
+            select.Shard(positions[f.name] + f.offset, self._scores(f, positions[f.name]), self.mask_of(f))
+            for f in chosen
+        ]
         shared = not zero.replicated(self.engine) and dist.get_world_size() > 1
 
         def reduce(counts: torch.Tensor) -> torch.Tensor:

@@ -68,7 +68,7 @@ def keep_largest(shards: list[Shard], keep: int, reduce: Reduce) -> list[torch.T
         stays = s.alive & (s.scores > prefix)
         ties = s.alive & (s.scores == prefix)
         if last >= s.position:
-            ties[max(0, last - s.position + 1):] = False
+            ties[max(0, last - s.position + 1) :] = False
             stays |= ties
         kept.append(stays)
     return kept

@@ -41,6 +41,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of a few runs of one size and seed, without noise estimates."""
     path = tmp_path_factory.mktemp("sweep") / "few"
     rows = simulate.simulate(Truth())
-    few = [r for r in rows if r["size"] == "25k" and r["budget"] == "10t" and r["sparsity"] in (0, 0.8) and r["seed"] == 0]
+    few = [
+        r for r in rows if r["size"] == "25k" and r["budget"] == "10t" and r["sparsity"] in (0, 0.8) and r["seed"] == 0
+    ]
     simulate.write(Folder.open(path), few)
     return path

@@ -26,7 +26,12 @@ def columns() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(3)
     dense = np.exp(rng.uniform(np.log(5e3), np.log(2e5), 40))
     density = rng.choice([1.0, 0.8, 0.6, 0.4, 0.2], 40)
-    return {"N_prunable": dense, "N_final": dense * density, "N_avg": dense * density**0.6, "D": dense * rng.uniform(5, 40, 40)}
+    return {
+        "N_prunable": dense,
+        "N_final": dense * density,
+        "N_avg": dense * density**0.6,
+        "D": dense * rng.uniform(5, 40, 40),
+    }
 
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
@@ -42,9 +47,16 @@ def test_no_other_solver_improves_on_a_noisy_fit(law: Law, columns: dict[str, np
     result = fit(law, columns, loss)
 
     def objective(relative: np.ndarray) -> float:
-        return float(huber(np.log(law.predict(relative * result.theta, columns)) - np.log(loss)).sum() / result.objective)
+        return float(
+            huber(np.log(law.predict(relative * result.theta, columns)) - np.log(loss)).sum() / result.objective
+        )
 
-    rival = optimize.minimize(objective, np.ones(len(result.theta)), method="Nelder-Mead", options={"maxiter": 2000, "xatol": 1e-9, "fatol": 1e-13})
+    rival = optimize.minimize(
+        objective,
+        np.ones(len(result.theta)),
+        method="Nelder-Mead",
+        options={"maxiter": 2000, "xatol": 1e-9, "fatol": 1e-13},
+    )
     assert rival.fun > 1 - 1e-9
     assert result.starts_agreeing > result.starts / 2
 
@@ -86,7 +98,9 @@ def test_the_irreducible_loss_stays_under_the_least_loss(columns: dict[str, np.n
 def test_resamples_equal_to_the_data_end_where_the_fit_did(columns: dict[str, np.ndarray]) -> None:
     loss = N_AVG.predict(truth_of(N_AVG), columns) * np.exp(np.random.default_rng(0).normal(0, 0.01, 40))
     result = fit(N_AVG, columns, loss)
-    np.testing.assert_allclose(refit(N_AVG, columns, np.repeat(loss[None], 3, axis=0), result), [result.theta] * 3, rtol=1e-6)
+    np.testing.assert_allclose(
+        refit(N_AVG, columns, np.repeat(loss[None], 3, axis=0), result), [result.theta] * 3, rtol=1e-6
+    )
 
 
 def test_a_warm_resample_ends_where_many_starts_would(columns: dict[str, np.ndarray]) -> None:
@@ -111,7 +125,9 @@ def test_a_warm_resample_ends_where_many_starts_would(columns: dict[str, np.ndar
         (lambda c, y: (c, np.append(y[:-1], -1.0)), "a loss that is not a positive number"),
     ],
 )
-def test_rows_that_cant_identify_a_law_are_refused_with_the_reason(spoil, reason: str, columns: dict[str, np.ndarray]) -> None:
+def test_rows_that_cant_identify_a_law_are_refused_with_the_reason(
+    spoil, reason: str, columns: dict[str, np.ndarray]
+) -> None:
     spoiled, loss = spoil(columns, N_AVG.predict(truth_of(N_AVG), columns))
     assert obstacle(N_AVG, spoiled, loss) == reason
     with pytest.raises(UserError, match=reason):

@@ -41,7 +41,9 @@ def test_a_batch_of_parameters_predicts_what_each_predicts_alone(law: Law) -> No
 @pytest.mark.parametrize(("share", "same_as"), [(0.0, N_DENSE), (1.0, N_FINAL)])
 def test_the_effective_count_runs_from_the_dense_to_the_final_one(share: float, same_as: Law) -> None:
     theta = theta_of(same_as)
-    np.testing.assert_allclose(N_EFFECTIVE.predict(np.append(theta, share), COLUMNS), same_as.predict(theta, COLUMNS), rtol=1e-13)
+    np.testing.assert_allclose(
+        N_EFFECTIVE.predict(np.append(theta, share), COLUMNS), same_as.predict(theta, COLUMNS), rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)

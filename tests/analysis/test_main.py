@@ -26,7 +26,9 @@ def test_a_report_needs_neither_torch_nor_ray(results: Path, tmp_path: Path) -> 
     assert (tmp_path / "report.html").is_file()
 
 
-def test_a_report_writes_page_verdicts_and_figures_and_prints_each_claim(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_writes_page_verdicts_and_figures_and_prints_each_claim(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", str(results), "--out", str(tmp_path), "--bootstrap", "100"]) == 0
     printed = capsys.readouterr().out
     for claim in ("(a) ", "(b) REPRODUCED", "(c) REPRODUCED"):
@@ -49,7 +51,9 @@ def test_figures_alone_leave_no_page(results: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["figures"]
 
 
-def test_few_runs_are_inconclusive_and_not_a_crash(quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_runs_are_inconclusive_and_not_a_crash(
+    quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", str(quick), "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("INCONCLUSIVE") == 3
 
@@ -58,8 +62,13 @@ def test_few_runs_are_inconclusive_and_not_a_crash(quick: Path, tmp_path: Path, 
     ("arguments", "message"),
     [(["report", "nowhere"], "runs.parquet"), (["claims", "nowhere", "--bootstrap", "5"], "--bootstrap")],
 )
-def test_what_a_user_gets_wrong_is_said_with_exit_code_2(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                         capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_user_gets_wrong_is_said_with_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     assert message in capsys.readouterr().err

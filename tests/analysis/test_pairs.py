@@ -11,7 +11,9 @@ from analysis.simulate import Truth
 
 def test_each_sparse_run_finds_both_its_partners_at_every_seed(swept) -> None:
     pairs = find_pairs(swept())
-    assert [(p.match, p.sparsity, p.seeds) for p in pairs] == [(m, s, 3) for m in ("prunable", "total") for s in (0.2, 0.4, 0.6, 0.8)]
+    assert [(p.match, p.sparsity, p.seeds) for p in pairs] == [
+        (m, s, 3) for m in ("prunable", "total") for s in (0.2, 0.4, 0.6, 0.8)
+    ]
     for pair in pairs:
         assert list(pair.sparse["seed"]) == list(pair.partner["seed"])
         assert list(pair.sparse["D"]) == list(pair.partner["D"])
@@ -35,8 +37,10 @@ def test_a_dense_run_that_differs_in_data_is_no_partner(column: str, swept) -> N
 
 
 def test_a_dense_run_of_another_size_is_no_partner(swept) -> None:
-    rows = [r | {"N_prunable": 3 * r["N_prunable"], "N_total": 3 * r["N_total"]} if r["sparsity"] == 0 else r
-            for r in simulate.simulate(Truth())]
+    rows = [
+        r | {"N_prunable": 3 * r["N_prunable"], "N_total": 3 * r["N_total"]} if r["sparsity"] == 0 else r
+        for r in simulate.simulate(Truth())
+    ]
     assert find_pairs(swept(rows)) == []
 
 

@@ -69,13 +69,30 @@ def test_every_run_has_a_row(page: str, results: Path) -> None:
 def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
     simulate.write(folder, simulate.simulate(Truth())[:40])
-    folder.write_json("sweep.json", {
-        "name": "<script>alert(1)</script>", "file": "sweeps/tiny.yaml", "commit": "abc123", "versions": {"numpy": "2.0"}, "seconds": 90,
-        "hardware": {"cpu": "two cores", "cores": 2, "gpu": None}, "failed": [{"run_id": "lost", "reason": "out of memory"}],
-        "corpus": {"name": "botocore", "licence": "Apache-2.0", "unique_tokens": 1000, "overlap_13gram": 0.05},
-    })
+    folder.write_json(
+        "sweep.json",
+        {
+            "name": "<script>alert(1)</script>",
+            "file": "sweeps/tiny.yaml",
+            "commit": "abc123",
+            "versions": {"numpy": "2.0"},
+            "seconds": 90,
+            "hardware": {"cpu": "two cores", "cores": 2, "gpu": None},
+            "failed": [{"run_id": "lost", "reason": "out of memory"}],
+            "corpus": {"name": "botocore", "licence": "Apache-2.0", "unique_tokens": 1000, "overlap_13gram": 0.05},
+        },
+    )
     page = page_of(folder, tmp_path / "figures")
-    for text in ("sweeps/tiny.yaml", "abc123", "numpy 2.0", "1.5 minutes", "two cores", "out of memory", "Apache-2.0", "5.0%"):
+    for text in (
+        "sweeps/tiny.yaml",
+        "abc123",
+        "numpy 2.0",
+        "1.5 minutes",
+        "two cores",
+        "out of memory",
+        "Apache-2.0",
+        "5.0%",
+    ):
         assert text in page
     assert "<script>alert" not in page
 
@@ -97,7 +114,16 @@ def test_a_sweep_without_runs_still_has_a_page(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "–"), (float("nan"), "–"), (float("inf"), "–"), (3, "3"), (0.0123456, "0.01235"), (25_408.0, "25,408"), ("25k", "25k"), (0.0, "0")],
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (float("inf"), "–"),
+        (3, "3"),
+        (0.0123456, "0.01235"),
+        (25_408.0, "25,408"),
+        ("25k", "25k"),
+        (0.0, "0"),
+    ],
 )
 def test_a_cell_is_shown_in_four_digits(value: object, shown: str) -> None:
     assert report.plain(value) == shown

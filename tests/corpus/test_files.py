@@ -82,11 +82,14 @@ def test_a_parquet_file_without_the_text_column_names_the_columns_it_has(tmp_pat
     assert '"body"' in message
 
 
-@pytest.mark.parametrize(("name", "damage"), [
-    ("a.json.gz", lambda data: data[:-9]),
-    ("a.json.gz", lambda data: b"plain text"),
-    ("a.parquet", lambda data: data[:-9]),
-])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("a.json.gz", lambda data: data[:-9]),
+        ("a.json.gz", lambda data: b"plain text"),
+        ("a.parquet", lambda data: data[:-9]),
+    ],
+)
 def test_a_damaged_file_is_named(tmp_path, name, damage):
     write_gzip(tmp_path)
     write_parquet(tmp_path)

@@ -15,7 +15,7 @@ def test_an_epoch_visits_every_row_once(rows):
 def test_batches_run_through_epoch_after_epoch(rows, batch):
     steps = 3 * rows
     seen = np.concatenate([rows_at(step, batch, rows, seed=3) for step in range(steps)])
-    for epoch in seen[:len(seen) // rows * rows].reshape(-1, rows):
+    for epoch in seen[: len(seen) // rows * rows].reshape(-1, rows):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(rows))
 
 

@@ -13,7 +13,7 @@ def words(seed, count):
 def ngrams(texts, n):
     """The plain definition: tuples of consecutive words of one document."""
     documents = [text.split() for text in texts]
-    return [tuple(words[i:i + n]) for words in documents for i in range(len(words) - n + 1)]
+    return [tuple(words[i : i + n]) for words in documents for i in range(len(words) - n + 1)]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 13])

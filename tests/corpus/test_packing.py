@@ -33,12 +33,15 @@ def test_concatenated_rows_are_the_stream_of_all_documents_with_the_tail_dropped
 def test_whole_documents_are_packed_in_order_cut_at_a_row_and_never_cross():
     docs = documents([3, 4, 12, 5, 2, 8])
     rows = packed(docs, "documents", 7)
-    np.testing.assert_array_equal(rows, [
-        [0, 10, 1, 0, 110, 111, 1, PAD],
-        [0, *range(210, 217)],
-        [0, 310, 311, 312, 1, 0, 1, PAD],
-        [0, *range(510, 516), 1],
-    ])
+    np.testing.assert_array_equal(
+        rows,
+        [
+            [0, 10, 1, 0, 110, 111, 1, PAD],
+            [0, *range(210, 217)],
+            [0, 310, 311, 312, 1, 0, 1, PAD],
+            [0, *range(510, 516), 1],
+        ],
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -16,7 +16,10 @@ def written(tmp_path):
 def test_shards_hold_at_most_the_stated_rows_and_together_all_of_them(written):
     folder, shards = written
     assert [(shard.file, shard.rows) for shard in shards] == [
-        ("train-00000.arrow", 10), ("train-00001.arrow", 10), ("train-00002.arrow", 3)]
+        ("train-00000.arrow", 10),
+        ("train-00001.arrow", 10),
+        ("train-00002.arrow", 3),
+    ]
     assert sorted(path.name for path in folder.iterdir()) == [shard.file for shard in shards]
     rows = TokenRows(folder, shards, 5)
     assert len(rows) == 23

@@ -16,8 +16,10 @@ def spool_of(tmp_path, texts, **fields):
 
 def sides(spool):
     """(group, text) of what is held out and of what is not."""
-    return [[document for batch in spool.read(heldout=heldout) for document in zip(*batch, strict=True)]
-            for heldout in (True, False)]
+    return [
+        [document for batch in spool.read(heldout=heldout) for document in zip(*batch, strict=True)]
+        for heldout in (True, False)
+    ]
 
 
 def test_every_document_is_on_one_side_and_no_group_on_both(tmp_path):

@@ -29,7 +29,9 @@ def test_masks_rest_at_one_bit_a_weight(finished: tuple[RunSpec, Path, dict]) ->
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "missing", "no manifest"])
-def test_a_damaged_checkpoint_is_passed_over_and_the_run_trains_again(damage: str, finished: tuple[RunSpec, Path, dict], text: Corpus) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_the_run_trains_again(
+    damage: str, finished: tuple[RunSpec, Path, dict], text: Corpus
+) -> None:
     spec, place, row = finished
     file = place / "rank-0.safetensors"
     if damage == "truncated":
@@ -46,8 +48,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_trains_again(damage: st
     assert again["loss"] == row["loss"]
 
 
-def test_a_whole_checkpoint_of_the_last_step_is_all_that_is_needed(finished: tuple[RunSpec, Path, dict], text: Corpus,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_checkpoint_of_the_last_step_is_all_that_is_needed(
+    finished: tuple[RunSpec, Path, dict], text: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec, place, row = finished
     monkeypatch.setattr(train._Trainer, "_step", lambda *_: pytest.fail("a step was trained again"))
     assert train.train(spec, Folder.open(place.parent.parent), text, Resources())["loss_blocks"] == row["loss_blocks"]

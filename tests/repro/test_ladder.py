@@ -59,7 +59,10 @@ def test_a_count_that_no_width_reaches_is_refused_with_the_nearest():
     assert "%" in str(error.value.found) or "none" in str(error.value.found)
 
 
-@pytest.mark.parametrize(("dimensions", "key"), [((9, 2, 1, 32, 64), "d_model"), ((8, 0, 1, 32, 64), "layers"), ((8, 2, 3, 32, 64), "d_model")])
+@pytest.mark.parametrize(
+    ("dimensions", "key"),
+    [((9, 2, 1, 32, 64), "d_model"), ((8, 0, 1, 32, 64), "layers"), ((8, 2, 3, 32, 64), "d_model")],
+)
 def test_impossible_dimensions_are_refused_by_name(dimensions, key):
     with pytest.raises(UserError) as error:
         Shape(*dimensions)

@@ -13,7 +13,9 @@ from repro.schedule import PruningSchedule, exact_floor, interval_for
 
 
 def resolve(sparsity=0.8, dense_steps=10_000, start=0.25, end=0.75, interval=25, shape="geometric"):
-    return PruningSchedule.resolve(sparsity=sparsity, dense_steps=dense_steps, start=start, end=end, interval=interval, shape=shape)
+    return PruningSchedule.resolve(
+        sparsity=sparsity, dense_steps=dense_steps, start=start, end=end, interval=interval, shape=shape
+    )
 
 
 # (sparsity, total, start, end, compute at start, compute at end, mean density) of the authors' 70m and 1b files
@@ -21,7 +23,9 @@ FILES = [(0.6, 26_800, 4_100, 16_600, 0.2506, 0.7506, 0.6105), (0.5, 72_200, 12_
 
 
 @pytest.mark.parametrize(("sparsity", "total", "start", "end", "at_start", "at_end", "density"), FILES)
-def test_steps_of_the_authors_files_give_their_compute_and_density(sparsity, total, start, end, at_start, at_end, density):
+def test_steps_of_the_authors_files_give_their_compute_and_density(
+    sparsity, total, start, end, at_start, at_end, density
+):
     schedule = PruningSchedule(sparsity, start, end, total, interval=100)
     assert schedule.compute_at_start == pytest.approx(at_start, abs=1e-4)
     assert schedule.compute_at_end == pytest.approx(at_end, abs=1e-4)
@@ -38,8 +42,15 @@ def test_compute_resolves_to_the_steps_of_the_authors_files(sparsity, total, sta
     assert schedule.compute_at_end == pytest.approx(at_end, abs=1e-3)
 
 
-@pytest.mark.parametrize(("sparsity", "total", "end", "density"), [
-    (0.2, 11_200, 8_100, 0.8919), (0.4, 13_050, 8_875, 0.7651), (0.6, 16_375, 10_100, None), (0.8, 25_050, 12_600, 0.3984)])
+@pytest.mark.parametrize(
+    ("sparsity", "total", "end", "density"),
+    [
+        (0.2, 11_200, 8_100, 0.8919),
+        (0.4, 13_050, 8_875, 0.7651),
+        (0.6, 16_375, 10_100, None),
+        (0.8, 25_050, 12_600, 0.3984),
+    ],
+)
 def test_ten_thousand_dense_steps_give_the_released_models(sparsity, total, end, density):
     schedule = resolve(sparsity, 10_000, 0.25, 0.75, interval=25)
     assert schedule.start_step == 2_500
@@ -71,8 +82,15 @@ def test_the_floor_takes_a_round_decimal_as_it_is_written():
     assert [exact_floor(total, 1 - 0.8) for total in (4, 5, 9, 10)] == [0, 1, 1, 2]
 
 
-GRID = list(itertools.product([0.2, 0.5, 0.8, 0.95], [37, 254, 508], [(0, 0.25), (0.25, 0.75), (0.5, 1), (0, 1)], [1, 4, 7],
-                              ["geometric", "linear", "cubic", "constant"]))
+GRID = list(
+    itertools.product(
+        [0.2, 0.5, 0.8, 0.95],
+        [37, 254, 508],
+        [(0, 0.25), (0.25, 0.75), (0.5, 1), (0, 1)],
+        [1, 4, 7],
+        ["geometric", "linear", "cubic", "constant"],
+    )
+)
 
 
 @pytest.mark.parametrize("prunable", [7_200, 26_003])
@@ -134,9 +152,19 @@ def test_static_sparsity_prunes_once_before_the_first_step():
     assert schedule.total_steps == 50_000
 
 
-@pytest.mark.parametrize(("change", "key"), [
-    ({"sparsity": 1.2}, "sparsity"), ({"sparsity": -0.1}, "sparsity"), ({"start": 0.5, "end": 1.25}, "end"), ({"start": -0.1}, "start"),
-    ({"start": 0.8}, "end"), ({"dense_steps": 0}, "dense_steps"), ({"interval": 0}, "interval"), ({"dense_steps": 20, "interval": 100}, "interval")])
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"sparsity": 1.2}, "sparsity"),
+        ({"sparsity": -0.1}, "sparsity"),
+        ({"start": 0.5, "end": 1.25}, "end"),
+        ({"start": -0.1}, "start"),
+        ({"start": 0.8}, "end"),
+        ({"dense_steps": 0}, "dense_steps"),
+        ({"interval": 0}, "interval"),
+        ({"dense_steps": 20, "interval": 100}, "interval"),
+    ],
+)
 def test_an_impossible_schedule_is_refused_by_name(change, key):
     with pytest.raises(UserError) as error:
         resolve(**change)
@@ -176,13 +204,29 @@ def test_the_command_prints_the_resolved_schedule_as_json(capsys):
     found = json.loads(command(capsys, *FORWARD, "--json"))
     schedule = resolve()
     assert {name: found[name] for name in ("start_step", "end_step", "total_steps", "events")} == {
-        "start_step": 2_500, "end_step": schedule.end_step, "total_steps": schedule.total_steps, "events": schedule.events}
+        "start_step": 2_500,
+        "end_step": schedule.end_step,
+        "total_steps": schedule.total_steps,
+        "events": schedule.events,
+    }
     assert found["density_avg"] == schedule.density_avg
     assert (found["compute_at_start"], found["compute_at_end"]) == (schedule.compute_at_start, schedule.compute_at_end)
 
 
 def test_the_command_goes_from_steps_to_compute(capsys):
-    words = ("--sparsity", ".6", "--start-step", "4100", "--end-step", "16600", "--total-steps", "26800", "--interval", "100", "--json")
+    words = (
+        "--sparsity",
+        ".6",
+        "--start-step",
+        "4100",
+        "--end-step",
+        "16600",
+        "--total-steps",
+        "26800",
+        "--interval",
+        "100",
+        "--json",
+    )
     found = json.loads(command(capsys, *words))
     assert found["events"] == 126
     assert (round(found["compute_at_start"], 4), round(found["compute_at_end"], 4)) == (0.2506, 0.7506)

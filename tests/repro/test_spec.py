@@ -11,9 +11,15 @@ from repro.errors import UserError
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 
 RUN = RunSpec(
-    run_id="a", size="s", budget="b", model=ModelSpec(8, 2, 1, 32, vocab=288, sequence=64),
-    corpus=CorpusSpec("package", "botocore", unique_tokens=1e6), optimizer=OptimizerSpec(lr=1e-2, batch=8),
-    pruning=PruningSpec(0.8, 0.25, 0.75, 4, "geometric"), dense_steps=100)
+    run_id="a",
+    size="s",
+    budget="b",
+    model=ModelSpec(8, 2, 1, 32, vocab=288, sequence=64),
+    corpus=CorpusSpec("package", "botocore", unique_tokens=1e6),
+    optimizer=OptimizerSpec(lr=1e-2, batch=8),
+    pruning=PruningSpec(0.8, 0.25, 0.75, 4, "geometric"),
+    dense_steps=100,
+)
 
 
 def test_labels_and_declared_counts_bear_no_identity():
@@ -21,12 +27,22 @@ def test_labels_and_declared_counts_bear_no_identity():
     assert other.fingerprint == RUN.fingerprint
 
 
-@pytest.mark.parametrize("other", [
-    replace(RUN, seed=1), replace(RUN, precision="bf16"), replace(RUN, repeat=True), replace(RUN, dense_steps=101),
-    replace(RUN, model=replace(RUN.model, init="transformers")), replace(RUN, optimizer=replace(RUN.optimizer, lr=1.1e-2)),
-    replace(RUN, optimizer=replace(RUN.optimizer, weight_decay=0.0)), replace(RUN, corpus=replace(RUN.corpus, packing="documents")),
-    replace(RUN, pruning=replace(RUN.pruning, shape="linear")), replace(RUN, pruning=replace(RUN.pruning, keep=("lm_head",))),
-], ids=range(10))
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RUN, seed=1),
+        replace(RUN, precision="bf16"),
+        replace(RUN, repeat=True),
+        replace(RUN, dense_steps=101),
+        replace(RUN, model=replace(RUN.model, init="transformers")),
+        replace(RUN, optimizer=replace(RUN.optimizer, lr=1.1e-2)),
+        replace(RUN, optimizer=replace(RUN.optimizer, weight_decay=0.0)),
+        replace(RUN, corpus=replace(RUN.corpus, packing="documents")),
+        replace(RUN, pruning=replace(RUN.pruning, shape="linear")),
+        replace(RUN, pruning=replace(RUN.pruning, keep=("lm_head",))),
+    ],
+    ids=range(10),
+)
 def test_everything_that_bears_on_the_numbers_changes_the_fingerprint(other):
     assert other.fingerprint != RUN.fingerprint
 
@@ -60,12 +76,19 @@ def test_the_learning_rate_warms_up_from_zero_and_ends_at_its_final_share():
     assert optimizer.lr_at(1_000, 1_000) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("make", "key"), [
-    (lambda: OptimizerSpec(lr=0, batch=8), "lr"), (lambda: OptimizerSpec(lr=1, batch=0), "batch"),
-    (lambda: CorpusSpec("files", "mine"), "paths"), (lambda: replace(RUN.corpus, heldout_fraction=0.7), "heldout_fraction"),
-    (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=1), "sequence"), (lambda: specs.EvalSpec(blocks=1), "blocks"),
-    (lambda: specs.Resources(workers=0), "workers"), (lambda: replace(RUN, pruning=replace(RUN.pruning, sparsity=1.2)), "sparsity"),
-])
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: OptimizerSpec(lr=0, batch=8), "lr"),
+        (lambda: OptimizerSpec(lr=1, batch=0), "batch"),
+        (lambda: CorpusSpec("files", "mine"), "paths"),
+        (lambda: replace(RUN.corpus, heldout_fraction=0.7), "heldout_fraction"),
+        (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=1), "sequence"),
+        (lambda: specs.EvalSpec(blocks=1), "blocks"),
+        (lambda: specs.Resources(workers=0), "workers"),
+        (lambda: replace(RUN, pruning=replace(RUN.pruning, sparsity=1.2)), "sparsity"),
+    ],
+)
 def test_a_value_out_of_range_is_refused_by_name(make, key):
     with pytest.raises(UserError) as error:
         make()

@@ -32,24 +32,36 @@ class Outer:
 
 
 def test_nested_blocks_lists_and_mappings_are_built():
-    built = strict.build(Outer, {"count": 2, "items": [{"share": 1, "kind": "b"}], "named": {"x": 1e3}, "by_number": {0.8: "high"}, "either": ["y"]})
+    built = strict.build(
+        Outer,
+        {
+            "count": 2,
+            "items": [{"share": 1, "kind": "b"}],
+            "named": {"x": 1e3},
+            "by_number": {0.8: "high"},
+            "either": ["y"],
+        },
+    )
     assert built == Outer(2, items=(Inner(1.0, "b"),), named={"x": 1000}, by_number={0.8: "high"}, either=("y",))
 
 
-@pytest.mark.parametrize(("data", "key", "found"), [
-    ({"count": 1, "cuont": 2}, "cuont", "cuont"),
-    ({"count": 1, "inner": {"share": 0.1, "knid": "a"}}, "inner.knid", "knid"),
-    ({"count": 1, "items": [{"share": 0.1}, {"share": 2}]}, "items[1].share", "2.0"),
-    ({"count": 1, "inner": {"share": 0.1, "kind": "c"}}, "inner.kind", "'c'"),
-    ({"count": "1"}, "count", "'1'"),
-    ({"count": True}, "count", "True"),
-    ({"count": 1.5}, "count", "1.5"),
-    ({"count": 1, "flag": 1}, "flag", "1"),
-    ({"count": 1, "items": {"share": 1}}, "items", "{'share': 1}"),
-    ({"count": 1, "named": {"x": "many"}}, "named.x", "'many'"),
-    ({"count": 1, "by_number": {"low": "x"}}, "by_number.low", "'low'"),
-    ({"count": 1, "inner": None}, "inner", "None"),
-])
+@pytest.mark.parametrize(
+    ("data", "key", "found"),
+    [
+        ({"count": 1, "cuont": 2}, "cuont", "cuont"),
+        ({"count": 1, "inner": {"share": 0.1, "knid": "a"}}, "inner.knid", "knid"),
+        ({"count": 1, "items": [{"share": 0.1}, {"share": 2}]}, "items[1].share", "2.0"),
+        ({"count": 1, "inner": {"share": 0.1, "kind": "c"}}, "inner.kind", "'c'"),
+        ({"count": "1"}, "count", "'1'"),
+        ({"count": True}, "count", "True"),
+        ({"count": 1.5}, "count", "1.5"),
+        ({"count": 1, "flag": 1}, "flag", "1"),
+        ({"count": 1, "items": {"share": 1}}, "items", "{'share': 1}"),
+        ({"count": 1, "named": {"x": "many"}}, "named.x", "'many'"),
+        ({"count": 1, "by_number": {"low": "x"}}, "by_number.low", "'low'"),
+        ({"count": 1, "inner": None}, "inner", "None"),
+    ],
+)
 def test_a_wrong_key_or_value_is_named_with_its_file_place_and_what_was_expected(data, key, found):
     with pytest.raises(UserError) as error:
         strict.build(Outer, data, file="a.yaml")
@@ -71,7 +83,12 @@ def write(folder, name, text):
 
 def test_numbers_are_read_as_yaml_1_2_does(tmp_path):
     assert strict.read_yaml(write(tmp_path, "a.yaml", "a: 1e-3\nb: 12e6\nc: .5\nd: 32_000\ne: 10x\n")) == {
-        "a": 1e-3, "b": 12e6, "c": 0.5, "d": 32_000, "e": "10x"}
+        "a": 1e-3,
+        "b": 12e6,
+        "c": 0.5,
+        "d": 32_000,
+        "e": "10x",
+    }
 
 
 def test_a_key_given_twice_is_refused(tmp_path):
@@ -81,7 +98,9 @@ def test_a_key_given_twice_is_refused(tmp_path):
     assert "line 4" in str(error.value.found)
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [1", "not valid YAML"), ("- 1", "not a mapping"), ("", "not a mapping")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1", "not valid YAML"), ("- 1", "not a mapping"), ("", "not a mapping")]
+)
 def test_a_broken_file_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         strict.read_yaml(write(tmp_path, "a.yaml", text))

@@ -48,7 +48,9 @@ def test_a_run_leaves_what_its_schedule_promised(text: Corpus, make_spec: Make, 
     assert RunFolder(folder).is_done(spec)
 
 
-def test_stopping_at_any_step_and_going_on_changes_no_bit(text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_at_any_step_and_going_on_changes_no_bit(
+    text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = make_spec()
     whole, total = Folder.open(tmp_path / "whole"), spec.schedule.total_steps
     train.train(spec, whole, text, Resources())
@@ -76,8 +78,12 @@ def test_stopping_at_any_step_and_going_on_changes_no_bit(text: Corpus, make_spe
 
 def test_micro_batches_and_stages_give_the_same_loss(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
     spec = make_spec()
-    losses = [train.train(spec, Folder.open(tmp_path / str(i)), text, resources)["loss"]
-              for i, resources in enumerate([Resources(), Resources(micro_batch=1), Resources(zero_stage=0), Resources(zero_stage=3)])]
+    losses = [
+        train.train(spec, Folder.open(tmp_path / str(i)), text, resources)["loss"]
+        for i, resources in enumerate(
+            [Resources(), Resources(micro_batch=1), Resources(zero_stage=0), Resources(zero_stage=3)]
+        )
+    ]
     assert losses == pytest.approx([losses[0]] * 4, abs=2e-4)
 
 
@@ -114,7 +120,9 @@ def test_twenty_runs_in_one_process_leak_nothing(text: Corpus, make_spec: Make, 
     assert len(set(seen[2:])) == 1, seen
 
 
-def test_the_command_trains_a_spec_without_ray(text_root: Path, make_spec: Make, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_command_trains_a_spec_without_ray(
+    text_root: Path, make_spec: Make, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     spec = make_spec()
     (tmp_path / "spec.json").write_text(json.dumps({**spec.to_dict(), "fingerprint": spec.fingerprint}))
     words = ["train", str(tmp_path / "spec.json"), "--out", str(tmp_path / "run"), "--corpus", str(text_root)]

@@ -32,7 +32,13 @@ studies:
 resources: {{device: cpu, workers: {workers}, checkpoint_every: 20}}
 storage: {{corpus: {root}/data, results: {root}/results}}
 """
-IDS = ["4k-short-s00-seed0", "4k-short-s60-d25-p50-seed0", "4k-short-s60-d50-p50-seed0", "4k-short-s80-d25-p50-seed0", "4k-short-s80-d50-p50-seed0"]
+IDS = [
+    "4k-short-s00-seed0",
+    "4k-short-s60-d25-p50-seed0",
+    "4k-short-s60-d50-p50-seed0",
+    "4k-short-s80-d25-p50-seed0",
+    "4k-short-s80-d50-p50-seed0",
+]
 
 
 def declare(root: Path, *, ratio: float = 2, workers: int = 1) -> Path:
@@ -43,7 +49,13 @@ def declare(root: Path, *, ratio: float = 2, workers: int = 1) -> Path:
 
 
 def start(file: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "sweeps", "run", str(file)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps", "run", str(file)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def run(file: Path) -> tuple[int, str]:
@@ -201,7 +213,13 @@ def test_a_corpus_shorter_than_a_run_is_refused(finished: Path, tmp_path: Path) 
 
 def test_a_dry_run_writes_nothing(finished: Path, tmp_path: Path) -> None:
     file = declare(tmp_path)
-    done = subprocess.run([sys.executable, "-m", "sweeps", "run", str(file), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeps", "run", str(file), "--dry-run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     assert "5 of 5 runs to train" in done.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]

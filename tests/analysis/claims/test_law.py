@@ -58,7 +58,9 @@ def test_every_law_and_setting_stands_in_the_details_beside_the_seeds_noise(swep
     assert len(settings) == 4
     for detail in settings:
         assert len(detail.rows) == 4
-        assert all(row["seeds' σ"] is not None and row["low"] <= row["mean |error|"] <= row["high"] for row in detail.rows)
+        assert all(
+            row["seeds' σ"] is not None and row["low"] <= row["mean |error|"] <= row["high"] for row in detail.rows
+        )
     assert len(iso.rows) == 6
     assert noise.rows[0]["of"] == "one loss"
 
@@ -66,4 +68,6 @@ def test_every_law_and_setting_stands_in_the_details_beside_the_seeds_noise(swep
 def test_runs_of_equal_average_count_end_at_one_loss_if_the_law_holds(swept: Make) -> None:
     iso = verdict(swept()).details[-2]
     assert all(row["p of such a spread by luck"] > 0.001 for row in iso.rows)
-    assert all(row["p of such a spread by luck"] < 1e-6 for row in verdict(swept(truth=Truth(law=N_FINAL))).details[-2].rows)
+    assert all(
+        row["p of such a spread by luck"] < 1e-6 for row in verdict(swept(truth=Truth(law=N_FINAL))).details[-2].rows
+    )

@@ -34,7 +34,9 @@ def test_sparse_runs_worse_or_better_than_their_partners_refute_it(law: Law, sid
 
 
 def test_gains_at_one_sparsity_dont_cancel_losses_at_another(swept: Make) -> None:
-    found = verdict(swept(truth=Truth(sigma=0.001, penalty=lambda sparsity, start, end: 0.15 if sparsity == 0.8 else -0.05)))
+    found = verdict(
+        swept(truth=Truth(sigma=0.001, penalty=lambda sparsity, start, end: 0.15 if sparsity == 0.8 else -0.05))
+    )
     assert found.verdict == "not reproduced"
 
 
@@ -62,7 +64,11 @@ def test_no_pair_is_a_reason_and_not_a_crash(swept: Make) -> None:
 
 
 def test_without_a_dense_law_the_difference_in_nats_remains(swept: Make) -> None:
-    rows = [r for r in simulate.simulate(Truth()) if r["size"] in ("25k", "25k-p80") and (r["sparsity"] == 0.8 or "-" in r["size"])]
+    rows = [
+        r
+        for r in simulate.simulate(Truth())
+        if r["size"] in ("25k", "25k-p80") and (r["sparsity"] == 0.8 or "-" in r["size"])
+    ]
     found = verdict(swept(rows))
     assert (found.verdict, found.measured) == ("inconclusive", None)
     assert found.details[0].rows[0]["difference"] is not None

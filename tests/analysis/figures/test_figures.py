@@ -51,7 +51,9 @@ def test_the_same_tables_give_the_same_files(results: Path, written: Path, tmp_p
 def test_few_runs_or_none_still_make_figures(quick: Path, tmp_path: Path) -> None:
     simulate.write(Folder.open(tmp_path / "none"), [])
     for source in (quick, tmp_path / "none"):
-        drawn = figures.write_all(gather(data.load(Folder.open(source)), resamples=100), Folder.open(tmp_path / f"{source.name}-figures"))
+        drawn = figures.write_all(
+            gather(data.load(Folder.open(source)), resamples=100), Folder.open(tmp_path / f"{source.name}-figures")
+        )
         assert [d.name for d in drawn] == [m.NAME for m in figures.FIGURES]
 
 

@@ -25,7 +25,9 @@ Make = Callable[..., RunSpec]
 def opened(spec: RunSpec, stage: int = 1) -> Iterator[tuple[Any, Pruner]]:
     with zero.process_group(CPU):
         network = model.build(spec.model, spec.seed)
-        engine = zero.engine(network, spec.optimizer, Resources(zero_stage=stage), spec.precision, spec.optimizer.batch, 1, CPU)
+        engine = zero.engine(
+            network, spec.optimizer, Resources(zero_stage=stage), spec.precision, spec.optimizer.batch, 1, CPU
+        )
         yield engine, Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         zero.close(engine)
 
@@ -40,8 +42,12 @@ def update(engine: Any, text: Corpus, spec: RunSpec, step: int) -> float:
     return float(loss.detach())
 
 
-@pytest.mark.parametrize(("stage", "precision"), [(0, "fp32"), (1, "fp32"), (2, "fp32"), (3, "fp32"), (1, "bf16"), (3, "bf16")])
-def test_counts_are_exact_and_removed_weights_stay_zero(stage: int, precision: str, text: Corpus, make_spec: Make) -> None:
+@pytest.mark.parametrize(
+    ("stage", "precision"), [(0, "fp32"), (1, "fp32"), (2, "fp32"), (3, "fp32"), (1, "bf16"), (3, "bf16")]
+)
+def test_counts_are_exact_and_removed_weights_stay_zero(
+    stage: int, precision: str, text: Corpus, make_spec: Make
+) -> None:
     spec = make_spec(precision=precision)
     with opened(spec, stage) as (engine, pruner):
         for step in range(spec.schedule.total_steps):
@@ -64,7 +70,7 @@ def test_every_stage_prunes_the_same_weights(text: Corpus, make_spec: Make) -> N
     spec = make_spec()
     masks = []
     for stage in (0, 1, 2, 3):
-        with opened(spec, stage) as (engine, pruner):
+        with opened(spec, stage) as (_engine, pruner):
             pruner.event(spec.schedule.events - 1)
             masks.append({name: mask.clone() for name, mask in pruner.masks.items()})
     assert all(torch.equal(other[name], masks[0][name]) for other in masks[1:] for name in masks[0])
@@ -85,7 +91,9 @@ def test_it_follows_a_plain_reference_step_by_step(text: Corpus, make_spec: Make
     network = model.build(spec.model, spec.seed)
     weights = model.prunable(network)
     alive = {name: torch.ones_like(p, dtype=torch.bool) for name, p in weights.items()}
-    adamw = torch.optim.AdamW(network.parameters(), lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps, weight_decay=o.weight_decay)
+    adamw = torch.optim.AdamW(
+        network.parameters(), lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps, weight_decay=o.weight_decay
+    )
     theirs = []
     for step in range(spec.schedule.total_steps):
         if (event := spec.schedule.event_at(step)) is not None:
@@ -103,7 +111,9 @@ def test_it_follows_a_plain_reference_step_by_step(text: Corpus, make_spec: Make
         rows = torch.from_numpy(text.batch(step, o.batch, spec.seed).astype("int64"))
         for group in adamw.param_groups:
             group["lr"] = o.lr_at(step, spec.schedule.total_steps)
-        loss = F.cross_entropy(network(input_ids=rows[:, :-1], use_cache=False).logits.flatten(0, 1), rows[:, 1:].flatten())
+        loss = F.cross_entropy(
+            network(input_ids=rows[:, :-1], use_cache=False).logits.flatten(0, 1), rows[:, 1:].flatten()
+        )
         adamw.zero_grad()
         loss.backward()
         for name, p in weights.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -26,7 +28,13 @@ def kinds() -> dict[str, torch.Tensor]:
     plain = torch.randn(5000, generator=generator)
     ties = torch.where(torch.rand(5000, generator=generator) < 0.3, torch.tensor(0.25), plain)
     zeros = torch.where(torch.rand(5000, generator=generator) < 0.5, torch.tensor(0.0), torch.tensor(-0.0))
-    return {"plain": plain, "30% ties": ties, "denormal": plain * 1e-41, "signed zeros": zeros, "all equal": torch.ones(5000)}
+    return {
+        "plain": plain,
+        "30% ties": ties,
+        "denormal": plain * 1e-41,
+        "signed zeros": zeros,
+        "all equal": torch.ones(5000),
+    }
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -41,10 +49,16 @@ def test_it_keeps_what_a_stable_sort_keeps(kind: str, keep: int) -> None:
 def test_any_cut_into_shards_keeps_the_same_weights(cuts: list[int]) -> None:
     weights, alive = kinds()["30% ties"], torch.ones(5000, dtype=torch.bool)
     edges = [0, *cuts, 5000]
-    shards = [select.Shard(a, select.magnitude(weights[a:b]), alive[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    shards = [select.Shard(a, select.magnitude(weights[a:b]), alive[a:b]) for a, b in itertools.pairwise(edges)]
     for order in (shards, shards[::-1]):
-        masks = dict(zip([s.position if s.scores.numel() else -1 for s in order], select.keep_largest(order, 2000, alone), strict=True))
-        whole = torch.cat([masks[a] for a, b in zip(edges, edges[1:], strict=False) if b > a])
+        masks = dict(
+            zip(
+                [s.position if s.scores.numel() else -1 for s in order],
+                select.keep_largest(order, 2000, alone),
+                strict=True,
+            )
+        )
+        whole = torch.cat([masks[a] for a, b in itertools.pairwise(edges) if b > a])
         assert torch.equal(whole, by_sorting(weights, alive, 2000))
 
 

@@ -1,0 +1,147 @@
+"""What the orchestration adds to a run.
+
+    python -m bench.overhead --runs 12            three ways to launch the same tiny runs, one after the other
+    python -m bench.overhead --results RESULTS    in a sweep that was trained in one go, from its files
+
+A worker group a run is what Ray Train does by default; a fresh actor a run is Tune without reuse; ours reuses
+the actor and runs the loop inside it. Overhead a run is (wall * lanes - seconds inside the loops) / runs, with
+Ray already started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.tune
+from ray.train.torch import TorchTrainer
+
+from repro import tables
+from repro.corpus import build
+from repro.provenance import provenance
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, Resources, RunSpec
+from repro.storage import Folder
+from sweeps import tuner
+
+LANES = 2
+MODEL, TEXT = ModelSpec(8, 1, 1, 32, 300, 32), CorpusSpec("package", "pydoc", heldout_fraction=0.1)
+Launch = Callable[[list[dict[str, Any]]], object]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=12, help="tiny runs a way (default: 12)")
+    parser.add_argument("--results", help="results folder of a finished sweep; nothing is trained then")
+    given = parser.parse_args()
+    if given.results:
+        print(_of_sweep(Folder.open(given.results)))
+        return 0
+    count = given.runs
+    made = provenance()
+    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    with tempfile.TemporaryDirectory() as scratch:
+        text = build(TEXT, MODEL.vocab, MODEL.sequence, scratch)
+        tuner.connect(LANES, Resources())
+        for name, launch, runs in (
+            ("a Train worker group a run", _worker_groups, min(count, 4)),
+            ("a fresh actor a run", _fresh_actors, count),
+            ("ours: reused actors, local mode", _reused_actors, count),
+        ):
+            trials = [_trial(i, Path(scratch) / name, str(text.folder)) for i in range(runs)]
+            began = time.time()
+            launch(trials)
+            wall = time.time() - began
+            rows = [tables.read(Folder.open(t["folder"]), "run.parquet").to_pylist()[0] for t in trials]
+            inside = sum(row["seconds"] for row in rows)
+            print(
+                f"  {name:<34} {runs} runs on {LANES} lanes: wall {wall:6.1f} s, in loops {inside:5.1f} s, overhead {(wall * LANES - inside) / runs:5.2f} s a run"
+            )
+    return 0
+
+
+def _of_sweep(results: Folder) -> str:
+    """One line: overhead a run, the gap between two runs of a process, and what a process takes to its first step."""
+    record = results.read_json("sweep.json")["training"]
+    by_process: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
+    inside = 0.0
+    for run_id in record["runs"]:
+        [row] = tables.read(results / "runs" / run_id, "run.parquet").to_pylist()
+        status = (results / "runs" / run_id).read_json("status.json")
+        inside += row["seconds"]
+        by_process.setdefault(tuple(status["owner"].values()), []).append((status["began"], status["updated"]))
+    spans = [sorted(s) for s in by_process.values()]
+    between = [later[0] - sooner[1] for s in spans for sooner, later in pairwise(s)]
+    count, whole = len(record["runs"]), record["seconds"] * record["lanes"]
+    return (
+        f"{count} runs: (wall * lanes - seconds inside the loops) / runs = {(whole - inside) / count:.2f} s; between two runs of a "
+        f"process, median {statistics.median(between):.2f} s; until a process begins its first run "
+        f"{statistics.median(s[0][0] - record['began'] for s in spans):.1f} s"
+    )
+
+
+def _trial(seed: int, root: Path, corpus: str) -> dict[str, Any]:
+    spec = RunSpec(
+        f"tiny-seed{seed}",
+        "4k",
+        "short",
+        MODEL,
+        TEXT,
+        OptimizerSpec(1e-2, 4),
+        PruningSpec(0.8, interval=4, shape="geometric"),
+        100,
+        seed=seed,
+        evaluation=EvalSpec(4, 2),
+    )
+    return {"spec": spec.to_dict(), "folder": str(root / spec.run_id), "corpus": corpus, "resources": {"device": "cpu"}}
+
+
+def _worker_groups(trials: list[dict[str, Any]]) -> None:
+    @ray.remote(num_cpus=0)
+    def one(trial: dict[str, Any]) -> None:
+        scaling = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1})
+        TorchTrainer(
+            tuner._loop,
+            train_loop_config=trial,
+            scaling_config=scaling,
+            run_config=ray.train.RunConfig(name=trial["spec"]["run_id"], storage_path=tempfile.gettempdir()),
+        ).fit()
+
+    waiting = list(trials)
+    running = [one.remote(waiting.pop()) for _ in range(min(LANES, len(waiting)))]
+    while running:
+        done, running = ray.wait(running)
+        ray.get(done)
+        if waiting:
+            running.append(one.remote(waiting.pop()))
+
+
+def _fresh_actors(trials: list[dict[str, Any]]) -> None:
+    _tune(trials, reuse=False)
+
+
+def _reused_actors(trials: list[dict[str, Any]]) -> None:
+    _tune(trials, reuse=True)
+
+
+def _tune(trials: list[dict[str, Any]], *, reuse: bool) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        ray.tune.Tuner(
+            ray.tune.with_resources(tuner.Trial, {"cpu": 1}),
+            param_space={"trial": ray.tune.grid_search(trials)},
+            tune_config=ray.tune.TuneConfig(reuse_actors=reuse, max_concurrent_trials=LANES),
+            run_config=ray.tune.RunConfig(name="tune", storage_path=scratch, verbose=0),
+        ).fit()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
