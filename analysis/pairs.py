@@ -21,7 +21,8 @@ from analysis.noise import Noise, Spread
 Match = Literal["prunable", "total"]
 PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
 FAR = 1e6  # a ratio of sizes past which nothing more is said
-CLOSE = 0.02  # a partner's count is within this share of the wanted one; a sweep aims for .001
+MATCHED = 0.002  # a sweep closes a partner's count to half this share of the wanted one; one run may match in both counts
+CLOSE = 0.02  # a partner of another making is taken for the count in which it is nearer, when within this share
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ def find_pairs(tables: Tables) -> list[Pair]:
         ]
         for i, match in enumerate(("prunable", "total")):
             closest = min(range(len(equal)), key=lambda j: off[j][i], default=None)
-            if closest is not None and off[closest][i] < CLOSE and off[closest][i] == min(off[closest]):
+            if closest is None:
+                continue
+            nearer = off[closest][i] == min(off[closest])
+            if off[closest][i] < MATCHED or (off[closest][i] < CLOSE and nearer):
                 found[match, configuration].append((row["run_id"], equal[closest]["run_id"]))
     position = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
 

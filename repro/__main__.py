@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from repro import schedule_cli
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _train(given: argparse.Namespace) -> int:
+    # As in a sweep's lanes, so that the numbers are the same to the bit; torch reads it when it is first imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from repro import spec as specs
     from repro.corpus import build
     from repro.run_folder import RunFolder

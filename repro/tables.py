@@ -77,7 +77,7 @@ RUNS = pa.schema(
         _field("loss_train", _F, "nats/token", "mean training loss of the last 1% of steps"),
         _field("seconds", _F, "s", "wall time inside the loop, evaluation included"),
         _field("seconds_setup", _F, "s", "wall time of the run outside the loop: model, engine, saving"),
-        _field("tokens_per_second", _F, "tokens/s", "D / seconds in training steps"),
+        _field("tokens_per_second", _F, "tokens/s", "D / seconds"),
         _field("mfu", _F, "", "executed FLOPs over the device's peak; null where the peak is unknown"),
         _field("peak_memory", _I, "bytes", "resident set (CPU) or allocator peak (GPU)"),
         _field("workers", _I, "", "data-parallel processes"),

@@ -52,12 +52,15 @@ def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> 
         if dist.get_rank() == 0:
             run.begin(spec)
         try:
-            row = _Trainer(spec, run, text, resources, device, began).fit()
+            trainer = _Trainer(spec, run, text, resources, device, began)
+            try:
+                return trainer.fit()
+            finally:
+                zero.close(trainer.engine)
         except (RunFailed, FloatingPointError, UserError) as error:
             if dist.get_rank() == 0:
                 run.progress("failed", reason=str(error))
             raise
-    return row
 
 
 class _Trainer:
@@ -121,7 +124,6 @@ class _Trainer:
             record.write(self.run.folder, row, self.log)
             self.run.progress("done", step=total, total_steps=total)
         dist.barrier()
-        zero.close(self.engine)
         return row
 
     def _step(self, step: int, total: int) -> None:
@@ -134,25 +136,22 @@ class _Trainer:
         zero.set_lr(self.engine, lr)
         loss = self._update(step)
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
-        last_percent = step >= total - max(1, total // 100)
-        if last_percent or self.log.due(step, total):
-            value = self._mean(loss)
-            if not math.isfinite(value):
-                raise RunFailed(f"loss is {value} at step {step}")
-            if last_percent:
-                self.log.last_losses.append(value)
-            evaluate_now = spec.evaluation.every is not None and (step + 1) % spec.evaluation.every == 0
-            heldout = record.token_weighted(*self._evaluate()) if evaluate_now else None
-            norm = self.engine.get_global_grad_norm()
-            self.log.add_step(
-                spec,
-                step,
-                lr,
-                value,
-                None if norm is None else float(norm),
-                heldout,
-                1e3 * (time.perf_counter() - started),
-            )
+        self._record(step, total, lr, loss, started)
+
+    def _record(self, step: int, total: int, lr: float, loss: torch.Tensor, started: float) -> None:
+        """Logs a step that is due: one of the curve's, of the last 1%, or one after which the model is evaluated."""
+        every = self.spec.evaluation.every
+        last_percent, evaluated = step >= total - max(1, total // 100), every is not None and (step + 1) % every == 0
+        if not (last_percent or evaluated or self.log.due(step, total)):
+            return
+        value, norm = self._mean(loss), self.engine.get_global_grad_norm()
+        if not math.isfinite(value):
+            raise RunFailed(f"loss is {value} at step {step}")
+        if last_percent:
+            self.log.last_losses.append(value)
+        ms = 1e3 * (time.perf_counter() - started)
+        heldout = record.token_weighted(*self._evaluate()) if evaluated else None
+        self.log.add_step(self.spec, step, lr, value, None if norm is None else float(norm), heldout, ms)
 
     def _update(self, step: int) -> torch.Tensor:
         """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class Trial(ray.tune.Trainable):
 
 def train_one(trial: dict[str, Any]) -> None:
     """Trains one run through Ray Train. A run that can't end well is in its status; a dead worker raises."""
-    run = RunFolder(Folder.open(trial["folder"]))
+    run, began = RunFolder(Folder.open(trial["folder"])), time.time()
     workers = trial["resources"]["workers"]
     gpu = bool(ray.available_resources().get("GPU")) if workers > 1 and trial["resources"]["device"] != "cpu" else False
     trainer = TorchTrainer(
@@ -80,7 +81,8 @@ def train_one(trial: dict[str, Any]) -> None:
     try:
         trainer.fit()
     except Exception:
-        if run.status()["state"] != "failed":
+        status = run.status()
+        if status["state"] != "failed" or status["updated"] < began:
             raise
 
 
@@ -146,7 +148,7 @@ def connect(lanes: int | None, resources: Resources) -> None:
         return
     os.environ.update({k: v for k, v in (WORKER_ENV | DRIVER_ENV).items() if k not in os.environ})
     # One core a lane: with fewer lanes than cores the rest must stay idle for the measured lane to be alone.
-    if "RAY_ADDRESS" in os.environ:
+    if os.environ.get("RAY_ADDRESS"):
         ray.init(
             runtime_env={
                 "working_dir": str(ROOT),

@@ -27,6 +27,16 @@ def test_partners_are_found_by_columns_not_by_labels(swept) -> None:
     assert len(find_pairs(swept(rows))) == 8
 
 
+def test_one_dense_run_may_match_in_both_counts(swept) -> None:
+    rows = [row for row in simulate.simulate(Truth()) if row["size"] != "25k-t20"]
+    [sparse] = [r for r in rows if r["sparsity"] == 0.2 and "pairs" in r["studies"] and r["seed"] == 0]
+    for row in rows:
+        if row["size"] == "25k-p20":
+            row["N_prunable"] = round(sparse["N_avg"])
+            row["N_total"] = row["N_prunable"] + sparse["N_total"] - sparse["N_prunable"]
+    assert [p.match for p in find_pairs(swept(rows)) if p.sparsity == 0.2] == ["prunable", "total"]
+
+
 @pytest.mark.parametrize("column", ["total_steps", "batch_tokens", "budget", "seed"])
 def test_a_dense_run_that_differs_in_data_is_no_partner(column: str, swept) -> None:
     rows = simulate.simulate(Truth())

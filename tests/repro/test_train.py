@@ -76,6 +76,18 @@ def test_stopping_at_any_step_and_going_on_changes_no_bit(
             assert (folder / last).read(file) == (whole / last).read(file), f"{file} after a stop at step {stop}"
 
 
+def test_it_is_evaluated_every_so_many_steps_and_that_changes_nothing(
+    text: Corpus, make_spec: Make, tmp_path: Path
+) -> None:
+    plain = make_spec()
+    spec = replace(plain, evaluation=replace(plain.evaluation, every=7))
+    often = train.train(spec, Folder.open(tmp_path / "often"), text, Resources())
+    once = train.train(plain, Folder.open(tmp_path / "once"), text, Resources())
+    taken = {r["step"]: r["loss_eval"] for r in rows(Folder.open(tmp_path / "often"), "curve.parquet") if r["loss_eval"]}
+    assert sorted(taken) == list(range(7, spec.schedule.total_steps + 1, 7))
+    assert often["loss_blocks"] == once["loss_blocks"]
+
+
 def test_micro_batches_and_stages_give_the_same_loss(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
     spec = make_spec()
     losses = [

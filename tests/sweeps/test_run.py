@@ -113,6 +113,16 @@ def test_a_deleted_folder_is_trained_again_to_the_bit_and_no_other(finished: Pat
     assert losses(tmp_path) == losses(finished)
 
 
+def test_without_ray_the_same_spec_gives_the_same_loss_to_the_bit(finished: Path, tmp_path: Path) -> None:
+    spec = finished / "results" / "tiny" / "runs" / IDS[3]
+    again = tmp_path / "again"
+    command = ["train", str(spec), "--out", str(again), "--corpus", str(finished / "data"), "--checkpoint-every", "20"]
+    done = subprocess.run([sys.executable, "-m", "repro", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [row] = pq.read_table(again / "run.parquet").to_pylist()
+    assert row["loss_blocks"] == losses(finished)[IDS[3]]
+
+
 def test_killing_the_driver_loses_nothing(finished: Path, tmp_path: Path) -> None:
     file = declare(tmp_path)
     process = start(file)

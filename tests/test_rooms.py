@@ -1,0 +1,56 @@
+"""The house keeps its plan: imports run one way, and the roof says what is under it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "ray", "deepspeed", "transformers"}
+LIGHT_MODULES = ["repro/spec.py", "repro/schedule.py", "repro/ladder.py", "repro/tables.py", "repro/storage.py"]
+LIGHT_MODULES += ["sweeps/grid.py", "sweeps/plan.py", "sweeps/builder.py", "sweeps/studies.py", "sweeps/declare.py"]
+OF_REPRO_IN_ANALYSIS = {"repro.tables", "repro.schedule", "repro.ladder", "repro.errors", "repro.storage"}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Dotted names that a file imports; `from a import b` gives a.b when b is a module of ours, else a."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = ROOT / node.module.replace(".", "/") / f"{alias.name}.py"
+                yield f"{node.module}.{alias.name}" if inner.exists() else node.module
+
+
+def of(room: str) -> Iterator[tuple[str, str]]:
+    for file in (ROOT / room).rglob("*.py"):
+        yield from ((str(file.relative_to(ROOT)), name) for name in imports(file))
+
+
+@pytest.mark.parametrize(("room", "forbidden"), [("repro", {"sweeps", "analysis"}), ("sweeps", {"analysis"})])
+def test_imports_run_one_way(room: str, forbidden: set[str]) -> None:
+    assert [(file, name) for file, name in of(room) if name.split(".")[0] in forbidden] == []
+
+
+def test_the_analysis_reads_tables_only() -> None:
+    ours = [(file, name) for file, name in of("analysis") if name.split(".")[0] in {"repro", "sweeps"}]
+    assert [(file, name) for file, name in ours if name not in OF_REPRO_IN_ANALYSIS | {"repro"}] == []
+    assert [(file, name) for file, name in of("analysis") if name.split(".")[0] in HEAVY] == []
+
+
+@pytest.mark.parametrize("module", LIGHT_MODULES)
+def test_a_plan_needs_no_training_stack(module: str) -> None:
+    assert not HEAVY & {name.split(".")[0] for name in imports(ROOT / module)}
+
+
+def test_help_lists_every_target() -> None:
+    declared = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert declared
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [t for t in declared[1].split() if not re.search(rf"make {t}\b", shown)] == []
