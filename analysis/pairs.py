@@ -21,7 +21,9 @@ from analysis.noise import Noise, Spread
 Match = Literal["prunable", "total"]
 PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
 FAR = 1e6  # a ratio of sizes past which nothing more is said
-MATCHED = 0.002  # a sweep closes a partner's count to half this share of the wanted one; one run may match in both counts
+MATCHED = (
+    0.002  # a sweep closes a partner's count to half this share of the wanted one; one run may match in both counts
+)
 CLOSE = 0.02  # a partner of another making is taken for the count in which it is nearer, when within this share
 
 

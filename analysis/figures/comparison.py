@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Errors, Setting
 from analysis.evidence import Evidence
@@ -84,6 +85,9 @@ def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
         axes.text(sigma, 0.52, " seeds' σ", color=style.FAINT, fontsize=7, va="bottom")
     axes.set_yticks([-i for i in range(len(settings))], [s.name.replace(" to ", " →\n") for s in settings])
     axes.set(xscale="log", xlabel="mean |predicted − actual|, nats/token", ylim=(-len(settings) + 0.4, 0.75))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(left=leftmost)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 

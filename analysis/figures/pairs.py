@@ -54,7 +54,7 @@ def draw(evidence: Evidence) -> Figure:
     drawn = _drawn(evidence)
     if not drawn:
         return style.nothing("the sweep holds no sparse run with a dense partner")
-    figure = style.figure(3.0)
+    figure = style.figure(3.5)
     ends, ways = figure.subplots(1, 2, width_ratios=(1, 1.15))
     _ends(ends, drawn, evidence.tables)
     _ways(ways, drawn, evidence.tables)
@@ -105,7 +105,11 @@ def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
             point(style.of_run(0.0), float(full["N_prunable"][0]), float(full["loss"].mean()))
     axes.set(xlabel="average parameters, N_avg", ylabel="held-out loss, nats/token", title="at the end")
     axes.xaxis.set_major_formatter(style.thousands)
-    axes.legend(fontsize=6)
+    entries = sorted(
+        zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] != style.of_run(0.0).label
+    )
+    handles, labels = zip(*entries, strict=True)
+    axes.legend(handles, labels, fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 
 
 def _ways(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
