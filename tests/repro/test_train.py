@@ -83,7 +83,9 @@ def test_it_is_evaluated_every_so_many_steps_and_that_changes_nothing(
     spec = replace(plain, evaluation=replace(plain.evaluation, every=7))
     often = train.train(spec, Folder.open(tmp_path / "often"), text, Resources())
     once = train.train(plain, Folder.open(tmp_path / "once"), text, Resources())
-    taken = {r["step"]: r["loss_eval"] for r in rows(Folder.open(tmp_path / "often"), "curve.parquet") if r["loss_eval"]}
+    taken = {
+        r["step"]: r["loss_eval"] for r in rows(Folder.open(tmp_path / "often"), "curve.parquet") if r["loss_eval"]
+    }
     assert sorted(taken) == list(range(7, spec.schedule.total_steps + 1, 7))
     assert often["loss_blocks"] == once["loss_blocks"]
 

@@ -48,9 +48,9 @@ def declare(root: Path, *, ratio: float = 2, workers: int = 1) -> Path:
     return file
 
 
-def start(file: Path) -> subprocess.Popen:
+def start(file: Path, *words: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "sweeps", "run", str(file)],
+        [sys.executable, "-m", "sweeps", "run", str(file), *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -233,3 +233,32 @@ def test_a_dry_run_writes_nothing(finished: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "5 of 5 runs to train" in done.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_twenty_runs_share_one_actor_that_leaks_nothing(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "data", tmp_path / "data")
+    file = declare(tmp_path, ratio=4)
+    text = file.read_text()
+    seeds = "  seeds: {seeds: [%s], configurations: [{size: 4k, budget: short, sparsity: 0.8}]}\n"
+    seeds = seeds % ", ".join(map(str, range(20)))
+    start_, end_ = text.index("studies:\n") + len("studies:\n"), text.index("resources:")
+    file.write_text(text[:start_] + seeds + text[end_:])
+    process = start(file, "--lanes", "1")
+    seen: dict[str, tuple[int, int]] = {}
+    while process.poll() is None:
+        for status in (tmp_path / "results" / "tiny" / "runs").glob("*/status.json"):
+            found = json.loads(status.read_text())
+            proc = Path("/proc") / str(found["owner"]["pid"])
+            if found["state"] == "running" and proc.exists():
+                now = len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
+                fewest = seen.get(status.parent.name, now)
+                seen[status.parent.name] = min(now[0], fewest[0]), min(now[1], fewest[1])
+        time.sleep(0.02)
+    assert process.returncode == 0, process.stdout.read() if process.stdout else ""
+    owners = {json.loads(p.read_text())["owner"]["pid"] for p in tmp_path.glob("results/tiny/runs/*/status.json")}
+    assert len(owners) == 1
+    assert len(seen) == 20
+    # The first runs load what all the others use. A sample may fall on an open file, so stretches of five are compared.
+    settled = list(seen.values())[2:]
+    for counts in zip(*settled, strict=True):
+        assert min(counts[-5:]) == min(counts[:5]), seen
