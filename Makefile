@@ -25,7 +25,7 @@ setup: .venv/.done ## make .venv from requirements.lock (the other targets do it
 reproduce: sweep report ## train the sweep, fit the laws, draw the figures, write the report
 	@echo "report: $(RESULTS)/report.html"
 
-quick: ## the same with a dozen tiny runs, in about a minute
+quick: ## the same with 20 tiny runs, in about a minute
 	@$(MAKE) --no-print-directory reproduce SWEEP=sweeps/quick.yaml
 
 plan: setup ## price the sweep: tokens and FLOPs by study
