@@ -6,6 +6,7 @@ RESULTS ?= results/$(NAME)
 PY      := .venv/bin/python
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup reproduce quick plan expand sweep report figures claims test test-full check format bench clean
 
 help: ## list the targets

@@ -11,6 +11,7 @@ Ray already started.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import sys
@@ -102,7 +103,13 @@ def _trial(seed: int, root: Path, corpus: str) -> dict[str, Any]:
         seed=seed,
         evaluation=EvalSpec(4, 2),
     )
-    return {"spec": spec.to_dict(), "folder": str(root / spec.run_id), "corpus": corpus, "resources": {"device": "cpu"}}
+    return {
+        "spec": spec.to_dict(),
+        "folder": str(root / spec.run_id),
+        "corpus": corpus,
+        "resources": dataclasses.asdict(Resources(device="cpu")),
+        "gpu": False,
+    }
 
 
 def _worker_groups(trials: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 
 from repro import schedule_cli
-from repro.errors import guarded
+from repro.errors import UserError, guarded
 
 EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _train(given: argparse.Namespace) -> int:
     # As in a sweep's lanes, so that the numbers are the same to the bit; torch reads it when it is first imported.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["OMP_NUM_THREADS"] = "1"
     from repro import spec as specs
     from repro.corpus import build
     from repro.run_folder import RunFolder
@@ -77,15 +77,14 @@ def _corpus(given: argparse.Namespace) -> int:
     from repro.spec import CorpusSpec
 
     declared = strict.read_yaml(given.file)
-    spec = strict.build(CorpusSpec, declared.get("corpus", {}), file=given.file, key="corpus")
-    model = declared.get("model", {})
-    text = build(
-        spec,
-        int(model["vocab"]),
-        int(model["sequence"]),
-        declared.get("storage", {}).get("corpus", "data"),
-        progress=print,
-    )
+    spec = strict.build(CorpusSpec, declared.get("corpus"), file=given.file, key="corpus")
+    model, storage = declared.get("model") or {}, declared.get("storage") or {}
+    for key in ("vocab", "sequence"):
+        if not isinstance(model.get(key), int):
+            raise UserError(
+                "missing key", file=given.file, key=f"model.{key}", found=model.get(key), expected="a whole number"
+            )
+    text = build(spec, model["vocab"], model["sequence"], storage.get("corpus", "data"), progress=print)
     print(describe(text))
     return 0
 

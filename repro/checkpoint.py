@@ -18,6 +18,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from repro import zero
+from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.storage import Folder
 
@@ -30,7 +31,7 @@ class Restored:
     rows: dict[str, Any]
 
 
-def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], fingerprint: str) -> None:
+def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str) -> None:
     """Saves the state before the forward pass of `step`, then removes older checkpoints. Collective.
 
     Args:
@@ -38,7 +39,7 @@ def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str,
         engine, pruner: what is saved.
         step: updates done so far.
         rows: JSON-able records to restore with it (curve and layer rows, sums).
-        fingerprint: of the spec, checked at restoring.
+        identity: of the spec and its corpus, checked at restoring.
     """
     rank, world = dist.get_rank(), dist.get_world_size()
     name = f"step-{step:08d}"
@@ -59,7 +60,7 @@ def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str,
             "manifest.json",
             {
                 "step": step,
-                "fingerprint": fingerprint,
+                "identity": identity,
                 "world": world,
                 "zero_stage": engine.zero_optimization_stage(),
                 "files": files,
@@ -71,17 +72,17 @@ def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str,
     dist.barrier()
 
 
-def restore(folder: Folder, engine: Any, pruner: Pruner, fingerprint: str) -> Restored | None:
+def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Restored | None:
     """Loads the newest whole checkpoint that fits this run, or returns None when there is none. Collective."""
     for name in reversed(folder.names()):
         place = folder / name
         manifest = _whole(place)
         same = {
-            "fingerprint": fingerprint,
+            "identity": identity,
             "world": dist.get_world_size(),
             "zero_stage": engine.zero_optimization_stage(),
         }
-        if manifest is None or any(manifest[key] != value for key, value in same.items()):
+        if manifest is None or any(manifest.get(key) != value for key, value in same.items()):
             continue
         saved = load_tensors(place.read(f"rank-{dist.get_rank()}.safetensors"))
         for key, view in _views(engine).items():
@@ -140,7 +141,10 @@ def _whole(place: Folder) -> dict[str, Any] | None:
     """The manifest, when every file is there and has its hash."""
     if not place.exists("manifest.json"):
         return None
-    manifest = place.read_json("manifest.json")
+    try:
+        manifest = place.read_json("manifest.json")
+    except UserError:
+        return None
     for file, expected in manifest["files"].items():
         if not place.exists(file) or hashlib.sha256(place.read(file)).hexdigest() != expected:
             return None

@@ -29,16 +29,16 @@ def heldout(engine: Any, text: Corpus, blocks: np.ndarray, at_once: int) -> tupl
     sums = torch.zeros(2, count, dtype=torch.float64, device=engine.device)
     rank, world = dist.get_rank(), dist.get_world_size()
     # Stage 3 gathers weights in every forward pass, so all ranks make equally many.
-    owned = [b if b < count else None for b in range(rank, count + (-count % world), world)]
+    owned = range(rank, count + (-count % world), world)
+    rows = np.concatenate([blocks[b % count] for b in owned])
+    by_row = []
     with torch.no_grad():
-        for first in range(0, len(owned), max(1, at_once // width)):
-            group = owned[first : first + max(1, at_once // width)]
-            rows = np.concatenate([blocks[b if b is not None else 0] for b in group])
-            losses, labels = token_losses(engine, text, rows)
-            for b, loss, label in zip(group, losses.split(width), labels.split(width), strict=True):
-                if b is not None:
-                    sums[0, b] = loss.sum(dtype=torch.float64)
-                    sums[1, b] = (label != IGNORED).sum()
+        for first in range(0, len(rows), at_once):
+            losses, labels = token_losses(engine, text, rows[first : first + at_once])
+            by_row.append(torch.stack([losses.sum(1, dtype=torch.float64), (labels != IGNORED).sum(1)]))
+    for b, of_block in zip(owned, torch.cat(by_row, dim=1).split(width, dim=1), strict=True):
+        if b < count:
+            sums[:, b] = of_block.sum(1)
     if world > 1:
         dist.all_reduce(sums)
     return (sums[0] / sums[1]).cpu().numpy(), sums[1].cpu().numpy()

@@ -145,7 +145,7 @@ def run_row(
         "seconds_setup": seconds_setup,
         "tokens_per_second": log.tokens / log.seconds,
         "mfu": None,
-        "peak_memory": _peak_memory(),
+        "peak_memory": _peak_memory(device),
         "workers": world,
         "zero_stage": resources.zero_stage,
         "device": device,
@@ -160,8 +160,8 @@ def write(folder: Folder, row: dict[str, Any], log: Log) -> None:
     folder.write_json("provenance.json", provenance())
 
 
-def _peak_memory() -> int:
-    """Bytes: the allocator's peak on a GPU, the process' peak resident set on a CPU."""
-    if torch.cuda.is_available():
+def _peak_memory(device: str) -> int:
+    """Bytes, of the process so far: the allocator's peak on a GPU, the resident set's on a CPU."""
+    if device != "cpu":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

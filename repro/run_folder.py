@@ -33,15 +33,16 @@ class RunFolder:
         """At least `state`; with `reason` when failed, `step`, `total_steps`, `tokens_per_second` while running."""
         return self.folder.read_json("status.json") if self.folder.exists("status.json") else {"state": "queued"}
 
-    def is_done(self, spec: RunSpec) -> bool:
-        """Whether this very spec has been trained here.
+    def is_done(self, spec: RunSpec, corpus_hash: str | None = None) -> bool:
+        """Whether this very spec has been trained here; on this very text, when its hash is given.
 
         Raises:
-            UserError: the folder holds another spec under the same id.
+            UserError: the folder holds another spec under the same id, or was begun on other text.
         """
         if not self.folder.exists("spec.json"):
             return False
-        found = self.folder.read_json("spec.json").get("fingerprint")
+        kept = self.folder.read_json("spec.json")
+        found = kept.get("fingerprint")
         if found != spec.fingerprint:
             raise UserError(
                 f"two specs with one id: {spec.run_id}",
@@ -50,10 +51,20 @@ class RunFolder:
                 found=found,
                 expected=f"{spec.fingerprint}, of the run declared now; give one another id or another results folder",
             )
+        if corpus_hash is not None and kept.get("corpus_hash") != corpus_hash:
+            raise UserError(
+                f"the text has changed since {spec.run_id} was trained",
+                file=f"{self.folder}/spec.json",
+                key="corpus_hash",
+                found=kept.get("corpus_hash"),
+                expected=f"{corpus_hash}, of the text there is now; name another results folder",
+            )
         return self.status()["state"] == "done"
 
-    def begin(self, spec: RunSpec) -> None:
-        self.folder.write_json("spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint})
+    def begin(self, spec: RunSpec, corpus_hash: str) -> None:
+        self.folder.write_json(
+            "spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint, "corpus_hash": corpus_hash}
+        )
         self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time())
 
     def progress(self, state: State, **facts: Any) -> None:

@@ -123,8 +123,15 @@ class PruningSchedule:
             raise UserError("no steps", key="dense_steps", found=dense_steps, expected="at least 1")
         if interval < 1:
             raise UserError("interval out of range", key="interval", found=interval, expected="at least 1 step")
-        if shape == "dense" or sparsity == 0:
+        if sparsity == 0:
             return cls.dense(dense_steps)
+        if shape == "dense":
+            raise UserError(
+                "shape and sparsity disagree",
+                key="shape",
+                found=f"dense at sparsity {sparsity}",
+                expected="geometric, linear, cubic or constant with a sparsity above 0",
+            )
         if shape == "constant":
             return cls(
                 sparsity=sparsity,

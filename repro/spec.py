@@ -120,6 +120,7 @@ class OptimizerSpec:
             ("batch", self.batch >= 1, "at least 1 sequence"),
             ("beta1", 0 <= self.beta1 < 1, "0 <= beta1 < 1"),
             ("beta2", 0 <= self.beta2 < 1, "0 <= beta2 < 1"),
+            ("eps", self.eps > 0, "more than 0"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("clip", self.clip > 0, "more than 0"),
             ("warmup", 0 <= self.warmup < 1, "0 <= share < 1"),
@@ -171,6 +172,8 @@ class EvalSpec:
     every: int | None = None
 
     def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise UserError("value out of range", key="every", found=self.every, expected="at least 1 step, or null")
         if self.blocks < 2 or self.block_sequences < 1:
             raise UserError(
                 "too few held-out blocks",
@@ -254,9 +257,37 @@ class Resources:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("workers", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise UserError("value out of range", key=name, found=getattr(self, name), expected="at least 1")
+        for name, least in (("workers", 1), ("checkpoint_every", 1), ("micro_batch", 1), ("lanes", 1), ("retries", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError("value out of range", key=name, found=value, expected=f"at least {least}")
+
+    def share(self, spec: RunSpec) -> tuple[int, int]:
+        """Sequences of a batch that a worker takes, and how many of them at once.
+
+        Raises:
+            UserError: the batch or the precision of `spec` doesn't go with these resources.
+        """
+        batch = spec.optimizer.batch
+        if batch % self.workers:
+            raise UserError(
+                f"the batch of {spec.run_id} doesn't divide over the workers",
+                key="workers",
+                found=f"{batch} sequences on {self.workers} workers",
+                expected=f"a divisor of {batch}",
+            )
+        share = batch // self.workers
+        micro = min(self.micro_batch or share, share)
+        if share % micro:
+            raise UserError(
+                f"the micro-batch doesn't divide a worker's share of {spec.run_id}",
+                key="micro_batch",
+                found=micro,
+                expected=f"a divisor of {share}",
+            )
+        if spec.precision == "bf16" and self.zero_stage == 0:
+            raise UserError("bf16 needs partitioned masters", key="zero_stage", found=0, expected="1, 2 or 3")
+        return share, micro
 
 
 def canonical(spec: Any) -> str:
@@ -288,5 +319,6 @@ def load(path: str | Path) -> RunSpec:
     if path.is_dir():
         path = path / "spec.json"
     data = strict.read_yaml(path)
-    data.pop("fingerprint", None)  # a run's folder keeps it beside the spec; it is computed anew
+    for computed in ("fingerprint", "corpus_hash"):  # a run's folder keeps them beside the spec
+        data.pop(computed, None)
     return strict.build(RunSpec, data, file=path)

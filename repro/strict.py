@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -65,8 +66,10 @@ def _read(path: Path) -> dict[str, Any]:
     with path.open(encoding="utf-8") as stream:
         try:
             data = yaml.load(stream, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise UserError(f"not valid YAML: {error}", file=path) from error
+        except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+            raise UserError(
+                f"not valid YAML: {error}", file=path, expected="UTF-8 text, keys that are words"
+            ) from error
     if not isinstance(data, dict):
         raise UserError("not a mapping", file=path, found=type(data).__name__, expected="`key: value` lines")
     return data
@@ -130,7 +133,7 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
                 continue
         return _convert(options[-1], value, file, key)
     if origin is typing.Literal:
-        if value not in args:
+        if value not in args or isinstance(value, bool) not in {isinstance(arg, bool) for arg in args}:
             raise UserError("value not allowed", file=file, key=key, found=repr(value), expected=_describe(hint))
         return value
     if origin is tuple:
@@ -157,7 +160,7 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
             raise wrong()
         return int(value)
     if hint is float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise wrong()
         return float(value)
     if hint is str:

@@ -79,7 +79,7 @@ RUNS = pa.schema(
         _field("seconds_setup", _F, "s", "wall time of the run outside the loop: model, engine, saving"),
         _field("tokens_per_second", _F, "tokens/s", "D / seconds"),
         _field("mfu", _F, "", "executed FLOPs over the device's peak; null where the peak is unknown"),
-        _field("peak_memory", _I, "bytes", "resident set (CPU) or allocator peak (GPU)"),
+        _field("peak_memory", _I, "bytes", "peak of the process so far: resident set (CPU) or allocator (GPU)"),
         _field("workers", _I, "", "data-parallel processes"),
         _field("zero_stage", _I, "", "DeepSpeed ZeRO stage"),
         _field("device", _S, "", "device name"),

@@ -46,46 +46,51 @@ def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> 
     """
     run = RunFolder(folder)
     text.check(spec.tokens, spec.repeat, spec.run_id)
+    _, micro = resources.share(spec)
     device = zero.device_of(resources)
     with zero.process_group(device):
         began = time.perf_counter()
         if dist.get_rank() == 0:
-            run.begin(spec)
+            run.begin(spec, text.hash)
         try:
-            trainer = _Trainer(spec, run, text, resources, device, began)
+            engine = _engine(spec, resources, device)
             try:
-                return trainer.fit()
+                return _Trainer(spec, run, text, resources, engine, micro, began).fit()
             finally:
-                zero.close(trainer.engine)
+                zero.close(engine)
         except (RunFailed, FloatingPointError, UserError) as error:
             if dist.get_rank() == 0:
                 run.progress("failed", reason=str(error))
             raise
 
 
+def _engine(spec: RunSpec, resources: Resources, device: torch.device) -> Any:
+    network = model.build(spec.model, spec.seed)
+    if resources.compile:
+        network.compile()
+    share, micro = resources.share(spec)
+    return zero.engine(network, spec.optimizer, resources, spec.precision, micro, share // micro, device)
+
+
 class _Trainer:
     """State of one run on one rank."""
 
     def __init__(
-        self, spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, device: torch.device, began: float
+        self, spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, engine: Any, micro: int, began: float
     ):
         self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        self.share, self.micro = _divide(spec.optimizer.batch, self.world, resources.micro_batch)
-        self.accumulation = self.share // self.micro
-        network = model.build(spec.model, spec.seed)
-        if resources.compile:
-            network.compile()
-        self.engine = zero.engine(
-            network, spec.optimizer, resources, spec.precision, self.micro, self.accumulation, device
-        )
-        self.pruner = Pruner(self.engine, spec.schedule, spec.pruning, spec.seed)
+        self.engine, self.micro = engine, micro
+        self.share = spec.optimizer.batch // self.world
+        self.accumulation = self.share // micro
+        self.identity = f"{spec.fingerprint} on {text.hash}"
+        self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.log = record.Log()
 
     def fit(self) -> dict[str, Any]:
         spec, total = self.spec, self.spec.schedule.total_steps
-        found = checkpoint.restore(self.run.folder / "checkpoint", self.engine, self.pruner, spec.fingerprint)
+        found = checkpoint.restore(self.run.folder / "checkpoint", self.engine, self.pruner, self.identity)
         first = 0
         if found is not None:
             first, self.log = found.step, record.Log(**found.rows)
@@ -105,6 +110,8 @@ class _Trainer:
                     tokens_per_second=(step + 1 - first) * spec.tokens_per_step / (self.log.seconds - already),
                 )
         losses, counts = self._evaluate()
+        if not np.isfinite(losses).all():
+            raise RunFailed(f"the held-out loss is not finite after {total} steps")
         self.log.seconds = already + time.perf_counter() - entered
         self._verify()
         self._save(total)
@@ -145,8 +152,8 @@ class _Trainer:
         if not (last_percent or evaluated or self.log.due(step, total)):
             return
         value, norm = self._mean(loss), self.engine.get_global_grad_norm()
-        if not math.isfinite(value):
-            raise RunFailed(f"loss is {value} at step {step}")
+        if not math.isfinite(value) or (norm is not None and not math.isfinite(norm)):
+            raise RunFailed(f"loss {value} or gradient norm {norm} is not finite at step {step}")
         if last_percent:
             self.log.last_losses.append(value)
         ms = 1e3 * (time.perf_counter() - started)
@@ -183,47 +190,27 @@ class _Trainer:
         return float(loss)
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
-        return evaluate.heldout(self.engine, self.text, self.blocks, at_once=max(self.micro, 16))
+        # On a CPU a few more rows at once are faster; on a GPU the micro-batch is what fits.
+        at_once = self.micro if self.engine.device.type == "cuda" else max(self.micro, 16)
+        return evaluate.heldout(self.engine, self.text, self.blocks, at_once=at_once)
 
     def _save(self, step: int) -> None:
         checkpoint.save(
-            self.run.folder / "checkpoint", self.engine, self.pruner, step, self.log.to_rows(), self.spec.fingerprint
+            self.run.folder / "checkpoint", self.engine, self.pruner, step, self.log.to_rows(), self.identity
         )
 
     def _verify(self) -> None:
         """Holds what was measured against what the schedule promised. Raises RunFailed."""
         schedule, total = self.spec.schedule, self.pruner.total
-        stray = sum(
-            int((f.master != 0).sum() - ((f.master != 0) & self.pruner.mask_of(f)).sum())
-            for f in zero.fragments(self.engine)
-            if f.name in self.pruner.masks
-        )
+        prunable = [f for f in zero.fragments(self.engine) if f.name in self.pruner.masks]
+        moved = [((f.master != 0) & ~self.pruner.mask_of(f)).sum() for f in prunable]
+        stray = torch.stack([*moved, torch.zeros((), dtype=torch.int64, device=self.engine.device)]).sum()
+        dist.all_reduce(stray)
         for what, measured, promised in (
             ("weights left", self.pruner.nonzero, schedule.n_final(total)),
             ("sum over steps of N_t", self.log.weight_steps, schedule.weight_steps(total)),
             ("tokens seen", self.log.tokens, self.spec.tokens),
-            ("removed weights that moved", stray, 0),
+            ("removed weights that moved", int(stray), 0),
         ):
             if measured != promised:
                 raise RunFailed(f"{what}: measured {measured:,}, the schedule promised {promised:,}")
-
-
-def _divide(batch: int, world: int, micro: int | None) -> tuple[int, int]:
-    """(sequences a rank, sequences a micro-batch). Raises UserError when they don't divide."""
-    if batch % world:
-        raise UserError(
-            "the batch doesn't divide over the workers",
-            key="optimizer.batch",
-            found=f"{batch} sequences on {world} workers",
-            expected=f"a multiple of {world}",
-        )
-    share = batch // world
-    micro = min(micro or share, share)
-    if share % micro:
-        raise UserError(
-            "the micro-batch doesn't divide a worker's share",
-            key="resources.micro_batch",
-            found=micro,
-            expected=f"a divisor of {share}",
-        )
-    return share, micro

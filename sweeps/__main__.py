@@ -17,6 +17,12 @@ EXAMPLES = """examples:
 """
 
 
+def _lanes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
@@ -36,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     sub = verbs.add_parser("run", help="train the runs that are not done")
     sub.add_argument("file", help="sweep YAML")
     sub.add_argument("--results", help="root of the results folders, instead of the sweep's")
-    sub.add_argument("--lanes", type=int, help="runs at once, instead of the sweep's")
+    sub.add_argument("--lanes", type=_lanes, help="runs at once, instead of the sweep's")
     sub.add_argument(
         "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
     )

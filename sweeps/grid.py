@@ -66,6 +66,9 @@ def expand(file: str | Path) -> Sweep:
         )
     _refuse_shared_ids(runs, file)
     _refuse_repeated_text(runs, file)
+    with located(file, "resources"):
+        for run in runs:
+            declared.resources.share(run.spec)
     return Sweep(file, declared.name, runs, declared.resources, declared.storage)
 
 

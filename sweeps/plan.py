@@ -83,7 +83,7 @@ def describe(run: PlannedRun) -> dict[str, Any]:
         "N_prunable": shape.prunable,
         "N_avg": schedule.n_avg(shape.prunable),
         "N_final": schedule.n_final(shape.prunable),
-        "density_avg": schedule.density_avg,
+        "density_avg": schedule.n_avg(shape.prunable) / shape.prunable,
         "sparsity": schedule.sparsity,
         "shape": schedule.shape,
         "start": None if dense else spec.pruning.start,

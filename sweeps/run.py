@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import time
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from repro import tables
 from repro.corpus import Corpus, build
@@ -41,9 +42,12 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     for planned in sweep.runs:
         spec = planned.spec
         texts[spec.run_id].check(spec.tokens, spec.repeat, spec.run_id)
-    check_corpora(place, sweep, texts)
     folders = {p.spec.run_id: f"{uri if '://' in uri else place.path}/runs/{p.spec.run_id}" for p in sweep.runs}
-    todo = [p.spec for p in sweep.runs if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec)]
+    todo = [
+        p.spec
+        for p in sweep.runs
+        if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec, texts[p.spec.run_id].hash)
+    ]
     todo.sort(key=cost, reverse=True)
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
@@ -67,7 +71,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
             "lanes": held,
             "runs": [s.run_id for s in todo],
         }
-    return finish(place, sweep, trained=len(todo), began=began, record=previous | record, texts=texts)
+    return finish(place, sweep, asked=todo, began=began, record=previous | record, texts=texts)
 
 
 def dry_run(sweep: Sweep, *, results: str | None = None) -> int:
@@ -118,22 +122,6 @@ def check_results(place: Folder, sweep: Sweep) -> None:
         RunFolder(place / "runs" / planned.spec.run_id).is_done(planned.spec)
 
 
-def check_corpora(place: Folder, sweep: Sweep, texts: dict[str, Corpus]) -> None:
-    """Refuses to add to results that were trained on other tokens under the same name."""
-    known = place.read_json("sweep.json").get("corpora", {}) if place.exists("sweep.json") else {}
-    for planned in sweep.runs:
-        text = texts[planned.spec.run_id]
-        before = known.get(text.folder.name)
-        if before is not None and before != text.hash:
-            raise UserError(
-                "the text has changed since these results were trained",
-                file=f"{place}/sweep.json",
-                key=f"corpora.{text.folder.name}",
-                found=text.hash,
-                expected=f"{before}; name another results folder",
-            )
-
-
 def wait_for_owners(place: Folder, runs: list[RunSpec]) -> None:
     """Waits until no living process of this machine trains one of `runs`: a killed driver's workers take a moment.
 
@@ -157,24 +145,36 @@ def wait_for_owners(place: Folder, runs: list[RunSpec]) -> None:
 
 
 def _alive(status: dict[str, Any]) -> bool:
-    if status["state"] != "running" or time.time() - status["updated"] > STALE:
+    """Whether the owner of a running run is at work: on this host by its process, on another by its last word."""
+    if status["state"] != "running":
         return False
-    if status["owner"]["host"] != os.uname().nodename:
-        return True
-    return Path(f"/proc/{status['owner']['pid']}").exists()
+    if status["owner"]["host"] != socket.gethostname():
+        return time.time() - status["updated"] < STALE
+    try:
+        # A process that began after the last word was written has only inherited the number.
+        return psutil.Process(status["owner"]["pid"]).create_time() <= status["updated"]
+    except psutil.NoSuchProcess:
+        return False
 
 
 def finish(
-    place: Folder, sweep: Sweep, *, trained: int, began: float, record: dict[str, Any], texts: dict[str, Corpus]
+    place: Folder,
+    sweep: Sweep,
+    *,
+    asked: list[RunSpec],
+    began: float,
+    record: dict[str, Any],
+    texts: dict[str, Corpus],
 ) -> int:
     """Joins the tables, writes sweep.json and prints what there is. Returns the exit code."""
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
     done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
     failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
+    trained = sum(spec.run_id in done for spec in asked)
     left = len(states) - len(done) - len(failed)
     tables.collect(place, sweep.name, done)
     seconds = time.time() - began
-    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
+    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if asked else {}
     text = next(iter(texts.values()))
     place.write_json(
         "sweep.json",
@@ -188,7 +188,6 @@ def finish(
                 "unique_tokens": text.unique_tokens,
                 "overlap_13gram": text.manifest.overlap.share,
             },
-            "corpora": {t.folder.name: t.hash for t in texts.values()},
             "failed": failed,
         },
     )

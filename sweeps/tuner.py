@@ -18,6 +18,7 @@ import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
 
+from repro.errors import UserError
 from repro.run_folder import RunFolder
 from repro.spec import Resources, RunSpec
 from repro.storage import Folder
@@ -71,11 +72,10 @@ def train_one(trial: dict[str, Any]) -> None:
     """Trains one run through Ray Train. A run that can't end well is in its status; a dead worker raises."""
     run, began = RunFolder(Folder.open(trial["folder"])), time.time()
     workers = trial["resources"]["workers"]
-    gpu = bool(ray.available_resources().get("GPU")) if workers > 1 and trial["resources"]["device"] != "cpu" else False
     trainer = TorchTrainer(
         _loop,
         train_loop_config=trial,
-        scaling_config=ray.train.ScalingConfig(num_workers=0 if workers == 1 else workers, use_gpu=gpu),
+        scaling_config=ray.train.ScalingConfig(num_workers=0 if workers == 1 else workers, use_gpu=trial["gpu"]),
         run_config=ray.train.RunConfig(name=trial["spec"]["run_id"], storage_path=tempfile.gettempdir()),
     )
     try:
@@ -108,18 +108,22 @@ def execute(
         How many runs were trained at once.
     """
     connect(lanes, resources)
-    lanes = lanes or slots(resources)
+    gpu = resources.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
+    if resources.device == "cuda" and not gpu:
+        raise UserError("no GPU in this cluster", key="resources.device", found="cuda", expected="cpu or auto")
+    lanes = lanes or slots(resources, gpu)
     trials = {
         s.run_id: {
             "spec": s.to_dict(),
             "folder": folders[s.run_id],
             "corpus": corpora[s.run_id],
             "resources": asdict(resources),
+            "gpu": gpu,
         }
         for s in runs
     }
     own: dict[str, float] = {"cpu": 1} if resources.workers == 1 else {"cpu": 0.01}
-    if resources.workers == 1 and resources.device != "cpu" and ray.cluster_resources().get("GPU"):
+    if resources.workers == 1 and gpu:
         own["gpu"] = 1
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         tuner = ray.tune.Tuner(
@@ -146,8 +150,7 @@ def connect(lanes: int | None, resources: Resources) -> None:
     """Joins the cluster of RAY_ADDRESS, or starts one of this machine's cores that ends with this process."""
     if ray.is_initialized():
         return
-    os.environ.update({k: v for k, v in (WORKER_ENV | DRIVER_ENV).items() if k not in os.environ})
-    # One core a lane: with fewer lanes than cores the rest must stay idle for the measured lane to be alone.
+    os.environ.update(WORKER_ENV | DRIVER_ENV)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(
             runtime_env={
@@ -159,12 +162,11 @@ def connect(lanes: int | None, resources: Resources) -> None:
         )
         return
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    cores = (lanes or os.cpu_count() or 1) * resources.workers + (1 if resources.workers > 1 else 0)
+    lanes = lanes or max(1, (os.cpu_count() or 1) // resources.workers)
+    cores = lanes * resources.workers + (1 if resources.workers > 1 else 0)
     ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
-def slots(resources: Resources) -> int:
+def slots(resources: Resources, gpu: bool) -> int:
     """How many runs the cluster holds at once."""
-    held = ray.cluster_resources()
-    unit = held.get("GPU", 0) if resources.device != "cpu" and held.get("GPU") else held.get("CPU", 1)
-    return max(1, int(unit // resources.workers))
+    return max(1, int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1) // resources.workers))

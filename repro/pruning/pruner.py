@@ -110,7 +110,7 @@ class Pruner:
                 dist.all_reduce(counts)
             return counts
 
-        kept = select.keep_largest(shards, keep, reduce)
+        kept = select.keep_largest(shards, keep, reduce, self.engine.device)
         for name in names:
             mask = torch.zeros(self.sizes[name], dtype=torch.uint8, device=self.masks[name].device)
             for fragment, stays in zip(chosen, kept, strict=True):

@@ -14,6 +14,7 @@ import torch
 
 # Scores are non-negative int32: 11 + 10 + 10 bits.
 _PASSES = ((20, 11), (10, 10), (0, 10))
+CPU = torch.device("cpu")
 Reduce = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -32,13 +33,14 @@ class Shard:
     alive: torch.Tensor
 
 
-def keep_largest(shards: list[Shard], keep: int, reduce: Reduce) -> list[torch.Tensor]:
+def keep_largest(shards: list[Shard], keep: int, reduce: Reduce, device: torch.device = CPU) -> list[torch.Tensor]:
     """Masks of the `keep` alive weights with the largest scores over all ranks.
 
     Args:
         shards: this rank's shards, possibly none.
         keep: how many weights stay, over all ranks.
         reduce: sums an int64 tensor over ranks.
+        device: where the counts are made; a rank that holds no shard sums with the others all the same.
 
     Returns:
         (n,) bool for each shard: a subset of its `alive`.
@@ -46,7 +48,6 @@ def keep_largest(shards: list[Shard], keep: int, reduce: Reduce) -> list[torch.T
     Raises:
         ValueError: fewer than `keep` weights are alive.
     """
-    device = shards[0].scores.device if shards else torch.device("cpu")
     alive = [s.scores[s.alive] for s in shards]
     prefix, needed = 0, keep
     for shift, bits in _PASSES:

@@ -58,7 +58,7 @@ def test_a_value_without_a_literal_form_is_refused_and_not_guessed():
     with pytest.raises(TypeError, match=r"RunSpec\.corpus"):
         specs.canonical(replace(RUN, corpus={"name": "botocore"}))
     with pytest.raises(ValueError, match="JSON compliant"):
-        specs.canonical(replace(RUN, optimizer=replace(RUN.optimizer, eps=float("nan"))))
+        specs.canonical(replace(RUN, model=replace(RUN.model, rope_base=float("nan"))))
 
 
 def test_resources_are_no_part_of_a_run():
