@@ -263,3 +263,18 @@ def test_twenty_runs_share_one_actor_that_leaks_nothing(finished: Path, tmp_path
     # What a run holds most of its time; the first ones load what all the others use.
     settled = [statistics.mode(samples) for samples in list(seen.values())[2:]]
     assert len(set(settled)) == 1, settled
+
+
+def test_other_text_under_the_same_results_is_refused(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    spec = tmp_path / "results" / "tiny" / "runs" / IDS[0] / "spec.json"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), "corpus_hash": "0123456789ab"}))
+    out = refused(file)
+    assert "the text has changed" in out
+    assert "0123456789ab" in out
+
+
+def test_resources_that_do_not_fit_the_runs_are_refused(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    file.write_text(file.read_text().replace("workers: 1", "workers: 3"))
+    assert "resources.workers" in refused(file)
