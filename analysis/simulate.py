@@ -202,7 +202,8 @@ def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator
             "shape": schedule.shape,
             "score": "magnitude",
             "distribution": "global",
-            "keep": [],
+            "structure": "unstructured",
+            "do_not_prune": [],
             "epochs": 0.1,
             "dense_tokens": BATCH_TOKENS * plan.dense_steps,
             "effective_flops": ladder.effective_flops(schedule.weight_steps(prunable), BATCH_TOKENS),
@@ -220,6 +221,7 @@ def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator
             "tokens_per_second": float(tokens),
             "workers": 1,
             "zero_stage": 1,
+            "micro_batch": 1,
             "device": "simulated",
         }
     )

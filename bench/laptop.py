@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from repro.provenance import provenance
-from repro.spec import Resources, RunSpec
+from repro.resources import Resources
+from repro.spec import RunSpec
 from sweeps import grid
 from sweeps.tuner import WORKER_ENV
 

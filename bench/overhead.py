@@ -30,7 +30,8 @@ from ray.train.torch import TorchTrainer
 from repro import tables
 from repro.corpus import build
 from repro.provenance import provenance
-from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, Resources, RunSpec
+from repro.resources import Resources
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.storage import Folder
 from sweeps import tuner
 

@@ -12,6 +12,7 @@ from repro.errors import UserError, guarded
 EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
   python -m repro train results/quick/runs/RUN_ID --out /tmp/again     one run again, with no Ray
+  python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
   python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
 """
 
@@ -34,6 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), default=1)
     train.add_argument("--micro-batch", type=int, help="sequences at once (default: the whole batch)")
     train.add_argument("--checkpoint-every", type=int, default=1000, help="steps (default: 1000)")
+    train.add_argument("--keep-checkpoints", type=int, default=2, help="how many stay while it trains (default: 2)")
+    train.add_argument(
+        "--fork", metavar="RUN", help="folder of another run, from a checkpoint of which this one starts"
+    )
+    train.add_argument("--at", type=int, metavar="STEP", help="which checkpoint of it (default: the newest)")
     text = verbs.add_parser("corpus", help="build the text of a sweep, if need be, and describe it")
     text.add_argument("file", help="sweep YAML")
     given = parser.parse_args(argv)
@@ -47,23 +53,32 @@ def _train(given: argparse.Namespace) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     from repro import spec as specs
     from repro.corpus import build
-    from repro.run_folder import RunFolder
+    from repro.fork import fork
+    from repro.resources import Resources
+    from repro.run_folder import RunFailed, RunFolder
     from repro.storage import Folder
     from repro.train import train
 
     spec = specs.load(given.spec)
     folder = Folder.open(given.out)
-    if RunFolder(folder).is_done(spec):
-        print(f"{spec.run_id} is done already in {folder}")
-        return 0
-    resources = specs.Resources(
+    resources = Resources(
         device=given.device,
         zero_stage=given.zero_stage,
         micro_batch=given.micro_batch,
         checkpoint_every=given.checkpoint_every,
+        keep_checkpoints=given.keep_checkpoints,
     )
     text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
-    row = train(spec, folder, text, resources)
+    if RunFolder(folder).is_done(spec, text.hash):
+        print(f"{spec.run_id} is done already in {folder}")
+        return 0
+    if given.fork and not (folder / "checkpoint").names():
+        print(f"going on from step {fork(Folder.open(given.fork), folder, spec, given.at):,} of {given.fork}")
+    try:
+        row = train(spec, folder, text, resources)
+    except RunFailed as error:
+        print(f"failed: {spec.run_id}: {error}", file=sys.stderr)
+        return 1
     print(
         f"{spec.run_id}: held-out loss {row['loss']:.4f} ± {row['loss_se']:.4f} nats/token, N_avg {row['N_avg']:,.0f}, "
         f"{row['tokens_per_second'] / 1e3:.0f}k tokens/s -> {folder}"

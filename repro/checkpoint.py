@@ -1,17 +1,23 @@
 """Checkpoints: masters, moments and packed masks as safetensors, a manifest of hashes last, nothing pickled.
 
-A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank,
-`masks.safetensors` and the rows logged so far from rank 0, then `manifest.json`. A folder without a manifest,
-or with a file that doesn't match it, does not count: the one before it is taken.
+A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank (at stage 0 from
+the first alone), `masks.safetensors` and the rows logged so far from rank 0, then `manifest.json`, which says
+what each file holds of which tensor. So a run goes on at another stage and worker count: ranks read what is
+theirs now. A folder without a manifest, or with a file that doesn't match it, does not count: the one before it
+is taken. There is no other state: dropout is off, and the batch of a step follows from the step and the seed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import load as load_tensors
@@ -22,6 +28,10 @@ from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.storage import Folder
 
+FORMAT = 2
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -31,8 +41,10 @@ class Restored:
     rows: dict[str, Any]
 
 
-def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str) -> None:
-    """Saves the state before the forward pass of `step`, then removes older checkpoints. Collective.
+def save(
+    folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int
+) -> None:
+    """Saves the state before the forward pass of `step`, then removes all but the last `keep`. Collective.
 
     Args:
         folder: the run's checkpoint folder.
@@ -40,118 +52,170 @@ def save(folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str,
         step: updates done so far.
         rows: JSON-able records to restore with it (curve and layer rows, sums).
         identity: of the spec and its corpus, checked at restoring.
+        keep: how many checkpoints stay, this one included.
+
+    Raises:
+        OSError: a file could not be written, on any rank; the checkpoints before this one are as they were.
     """
-    rank, world = dist.get_rank(), dist.get_world_size()
-    name = f"step-{step:08d}"
-    place = folder / name
-    if rank == 0:
-        place.delete()
-    dist.barrier()
-    place.write(f"rank-{rank}.safetensors", save_tensors(_state(engine)))
-    hashes = [""] * world
-    own = hashlib.sha256(place.read(f"rank-{rank}.safetensors")).hexdigest()
-    dist.all_gather_object(hashes, own)
-    if rank == 0:
-        files = {f"rank-{r}.safetensors": h for r, h in enumerate(hashes)}
-        for file, data in (("masks.safetensors", save_tensors(_pack(pruner.masks))), ("rows.json", _json(rows))):
+    rank, place = dist.get_rank(), folder / name_of(step)
+    first = rank == 0
+
+    def shard() -> tuple[str, str, dict[str, Any]] | None:
+        if not first and zero.replicated(engine):
+            return None
+        file, data = f"rank-{rank}.safetensors", save_tensors(_state(engine))
+        place.write(file, data)
+        layout = {f.name: [f.offset, f.master.numel()] for f in zero.fragments(engine)}
+        return file, hashlib.sha256(data).hexdigest(), layout
+
+    def rest() -> None:
+        if not first:
+            return
+        files = {file: digest for file, digest, _ in written}
+        masks = {name: pruner.masks.bits(name).cpu() for name in pruner.masks.sizes}
+        for file, data in (("masks.safetensors", save_tensors(masks)), ("rows.json", dumped(rows))):
             place.write(file, data)
             files[file] = hashlib.sha256(data).hexdigest()
-        place.write_json(
-            "manifest.json",
-            {
-                "step": step,
-                "identity": identity,
-                "world": world,
-                "zero_stage": engine.zero_optimization_stage(),
-                "files": files,
-            },
-        )
-        for old in folder.names():
-            if old != name:
-                (folder / old).delete()
-    dist.barrier()
+        manifest = {
+            "format": FORMAT,
+            "step": step,
+            "identity": identity,
+            "updates": zero.updates(engine),
+            "world": dist.get_world_size(),
+            "zero_stage": engine.zero_optimization_stage(),
+            "layout": {file: layout for file, _, layout in written},
+            "files": files,
+        }
+        place.write_json("manifest.json", manifest)
+        keep_last(folder, keep, newest=step)
+
+    try:
+        _together(lambda: _remove(place) if first else None)
+        written = [found for found in _together(shard) if found is not None]
+        _together(rest)
+    except OSError:
+        if first and not place.exists("manifest.json"):
+            with contextlib.suppress(OSError):
+                place.delete()  # gives back what half of it took
+        raise
 
 
 def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Restored | None:
-    """Loads the newest whole checkpoint that fits this run, or returns None when there is none. Collective."""
+    """Loads the newest whole checkpoint of this run, or returns None when there is none. Collective."""
     for name in reversed(folder.names()):
         place = folder / name
-        manifest = _whole(place)
-        same = {
-            "identity": identity,
-            "world": dist.get_world_size(),
-            "zero_stage": engine.zero_optimization_stage(),
-        }
-        if manifest is None or any(manifest.get(key) != value for key, value in same.items()):
+        manifest, fault = examine(place, share=(dist.get_rank(), dist.get_world_size()))
+        faults = _together(partial(str, fault or ""))
+        if fault := next(filter(None, faults), None):
+            if dist.get_rank() == 0:
+                log.warning("%s is damaged (%s); the one before it is taken", place, fault)
             continue
-        saved = load_tensors(place.read(f"rank-{dist.get_rank()}.safetensors"))
-        for key, view in _views(engine).items():
-            view.copy_(saved[key])
-        masks = load_tensors(place.read("masks.safetensors"))
-        for key, mask in pruner.masks.items():
-            mask.copy_(_unpack(masks[key], mask))
-        _refresh(engine)
-        pruner.apply()
+        if manifest["identity"] != identity:
+            continue
+        load(place, manifest, engine, pruner)
         return Restored(manifest["step"], place.read_json("rows.json"))
     return None
 
 
-def _views(engine: Any) -> dict[str, torch.Tensor]:
-    views = {f"updates/{i}": counter for i, counter in enumerate(zero.updates(engine))}
-    for f in zero.fragments(engine):
-        views[f"master/{f.name}"] = f.master
-        views.update({f"{moment}/{f.name}": tensor for moment, tensor in f.moments.items()})
-    return views
+def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -> None:
+    """Copies the masters, moments and masks of a checkpoint into an engine of any stage and world. Collective.
+
+    Raises:
+        UserError: it doesn't hold every weight of this model.
+    """
+    fragments = {f.name: f for f in zero.fragments(engine)}
+    left = {name: f.master.numel() for name, f in fragments.items()}
+    for file, layout in manifest["layout"].items():
+        shared = {n: s for n in fragments if n in layout and (s := _overlap(fragments[n], *layout[n]))}
+        if not shared:
+            continue
+        saved = load_tensors(place.read(file))
+        for name, (mine, theirs, count) in shared.items():
+            f = fragments[name]
+            for key, tensor in (("master", f.master), *f.moments.items()):
+                tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
+            left[name] -= count
+    if missing := [name for name, count in left.items() if count]:
+        raise UserError("a checkpoint of another model", file=place, key="layout", found=f"no {missing[0]}")
+    for name, bits in load_tensors(place.read("masks.safetensors")).items():
+        pruner.masks.bits(name).copy_(bits)
+    zero.set_updates(engine, manifest["updates"])
+    zero.cast_masters(engine)
+    pruner.apply()
 
 
-def _state(engine: Any) -> dict[str, torch.Tensor]:
-    return {key: view.detach().cpu().contiguous().clone() for key, view in _views(engine).items()}
+def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, Any], str | None]:
+    """The manifest of a checkpoint, and what is wrong with it: None when every file is there and has its hash.
 
-
-def _refresh(engine: Any) -> None:
-    """Casts the masters into the module's weights, as the end of an update does."""
-    if engine.zero_optimization_stage() == 0:
-        return  # the weights are the masters
-    full = {
-        n: torch.zeros(getattr(p, "ds_numel", p.numel()), device=engine.device)
-        for n, p in engine.module.named_parameters()
-    }
-    for f in zero.fragments(engine):
-        full[f.name].narrow(0, f.offset, f.master.numel()).copy_(f.master)
-    parameters = dict(engine.module.named_parameters())
-    with torch.no_grad():
-        for name, values in full.items():
-            if dist.get_world_size() > 1:
-                dist.all_reduce(values)
-            with zero.gathered(engine, [parameters[name]]):
-                parameters[name].data.copy_(values.view(parameters[name].shape))
-
-
-def _pack(masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """One bit a weight."""
-    return {name: torch.from_numpy(np.packbits(mask.cpu().numpy().reshape(-1))) for name, mask in masks.items()}
-
-
-def _unpack(packed: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    bits = np.unpackbits(packed.numpy(), count=like.numel()).astype(bool)
-    return torch.from_numpy(bits).view(like.shape)
-
-
-def _whole(place: Folder) -> dict[str, Any] | None:
-    """The manifest, when every file is there and has its hash."""
+    Args:
+        share: (i, n): only every n-th file from the i-th is held against its hash.
+    """
     if not place.exists("manifest.json"):
-        return None
+        return {}, "no manifest"
     try:
         manifest = place.read_json("manifest.json")
     except UserError:
-        return None
-    for file, expected in manifest["files"].items():
-        if not place.exists(file) or hashlib.sha256(place.read(file)).hexdigest() != expected:
-            return None
-    return manifest
+        return {}, "its manifest is not JSON"
+    if manifest.get("format") != FORMAT:
+        return {}, f"format {manifest.get('format')}, not {FORMAT}"
+    for file in sorted(manifest["files"])[share[0] :: share[1]]:
+        if not place.exists(file):
+            return manifest, f"no {file}"
+        if hashlib.sha256(place.read(file)).hexdigest() != manifest["files"][file]:
+            return manifest, f"{file} doesn't have its hash"
+    return manifest, None
 
 
-def _json(rows: dict[str, Any]) -> bytes:
-    import json
+def keep_last(folder: Folder, keep: int, newest: int) -> None:
+    """Removes all checkpoints but the last `keep` up to step `newest`, and what a stopped saving has left."""
+    whole = [n for n in folder.names() if n <= name_of(newest) and (folder / n).exists("manifest.json")]
+    for name in folder.names():
+        if name not in whole[-keep:]:
+            _remove(folder / name)
 
+
+def name_of(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def dumped(rows: dict[str, Any]) -> bytes:
     return json.dumps(rows, allow_nan=False).encode()
+
+
+# -------------------------------------------------------------------------------------------------- inside
+
+
+def _state(engine: Any) -> dict[str, torch.Tensor]:
+    state = {}
+    for f in zero.fragments(engine):
+        for key, tensor in (("master", f.master), *f.moments.items()):
+            state[f"{key}/{f.name}"] = tensor.detach().cpu().contiguous().clone()
+    return state
+
+
+def _overlap(f: zero.Fragment, offset: int, count: int) -> tuple[int, int, int] | None:
+    """Where a fragment and a saved stretch of its tensor meet: (index in ours, index in theirs, weights)."""
+    first, last = max(f.offset, offset), min(f.offset + f.master.numel(), offset + count)
+    return (first - f.offset, first - offset, last - first) if first < last else None
+
+
+def _remove(place: Folder) -> None:
+    """Its manifest first: a folder that is only half removed doesn't count."""
+    place.delete("manifest.json")
+    place.delete()
+
+
+def _together(work: Callable[[], T]) -> list[T]:
+    """What `work` returns on each rank; an OSError of any rank is raised on all, so that none waits for another."""
+    mine: Any = None
+    error: tuple[int | None, str] | None = None
+    try:
+        mine = work()
+    except OSError as caught:
+        error = (caught.errno, str(caught))
+    outcomes: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(outcomes, (mine, error))
+    for _, failure in outcomes:
+        if failure is not None:
+            raise OSError(*failure)
+    return [result for result, _ in outcomes]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from typing import Protocol
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):
@@ -67,5 +70,13 @@ def guarded(main: Main) -> Main:
         except BrokenPipeError:  # the reader, `head` say, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            print(
+                f"error: the disk is full: {error}\n  what was written before is whole; free space and say it again",
+                file=sys.stderr,
+            )
+            return 1
 
     return wrapped

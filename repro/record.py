@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro import ladder, tables
+from repro import hardware, ladder, tables
 from repro.corpus import Corpus
 from repro.provenance import provenance
-from repro.spec import Resources, RunSpec
+from repro.resources import Resources
+from repro.spec import RunSpec
 from repro.storage import Folder
 
 CURVE_POINTS = 200
@@ -24,6 +25,8 @@ class Log:
     """Rows and sums gathered so far; JSON-able, so that a checkpoint restores them.
 
     weight_steps: sum over steps of N_t as measured. tokens: tokens fed. lr_wd_sum: sum of lr * weight decay.
+    recent_losses, lowest_loss: what watch.Watch goes by. forked_from, forked_step: the run whose checkpoint this
+    one started from, and of which step.
     """
 
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -33,6 +36,10 @@ class Log:
     tokens: int = 0
     lr_wd_sum: float = 0.0
     seconds: float = 0.0
+    recent_losses: list[float] = field(default_factory=list)
+    lowest_loss: float | None = None
+    forked_from: str | None = None
+    forked_step: int | None = None
 
     def count(self, nonzero: int, tokens: int, lr_wd: float) -> None:
         self.weight_steps += nonzero
@@ -86,11 +93,13 @@ def run_row(
     counts: np.ndarray,
     *,
     world: int,
+    micro_batch: int,
     device: str,
     seconds_setup: float,
 ) -> dict[str, Any]:
     """The row of run.parquet. Sweep and studies are the sweep's to fill in (tables.collect)."""
     s, m, o, p, shape = spec.schedule, spec.model, spec.optimizer, spec.pruning, spec.model.shape
+    executed = ladder.executed_flops(shape, log.tokens, m.sequence)
     return {
         "run_id": spec.run_id,
         "fingerprint": spec.fingerprint,
@@ -127,12 +136,13 @@ def run_row(
         "shape": p.shape,
         "score": p.score,
         "distribution": p.distribution,
-        "keep": list(p.keep),
+        "structure": p.structure,
+        "do_not_prune": list(p.do_not_prune),
         "D": log.tokens,
         "epochs": log.tokens / text.unique_tokens,
         "dense_tokens": spec.dense_steps * spec.tokens_per_step,
         "effective_flops": ladder.effective_flops(log.weight_steps, spec.tokens_per_step),
-        "executed_flops": ladder.executed_flops(shape, log.tokens, m.sequence),
+        "executed_flops": executed,
         "lr": o.lr,
         "batch_tokens": spec.tokens_per_step,
         "weight_decay": o.weight_decay,
@@ -144,10 +154,13 @@ def run_row(
         "seconds": log.seconds,
         "seconds_setup": seconds_setup,
         "tokens_per_second": log.tokens / log.seconds,
-        "mfu": None,
+        "mfu": hardware.mfu(executed, log.seconds, world, device, spec.precision),
         "peak_memory": _peak_memory(device),
         "workers": world,
         "zero_stage": resources.zero_stage,
+        "micro_batch": micro_batch,
+        "forked_from": log.forked_from,
+        "forked_step": log.forked_step,
         "device": device,
     }
 

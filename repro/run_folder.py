@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from repro import spec as specs
 from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.storage import Folder
@@ -32,6 +33,17 @@ class RunFolder:
     def status(self) -> dict[str, Any]:
         """At least `state`; with `reason` when failed, `step`, `total_steps`, `tokens_per_second` while running."""
         return self.folder.read_json("status.json") if self.folder.exists("status.json") else {"state": "queued"}
+
+    def spec(self) -> tuple[RunSpec, str]:
+        """The spec that is trained here, and the hash of its corpus.
+
+        Raises:
+            UserError: no run has begun here.
+        """
+        if not self.folder.exists("spec.json"):
+            raise UserError("no run has begun here", file=f"{self.folder}/spec.json", expected="a run's folder")
+        kept = self.folder.read_json("spec.json")
+        return specs.from_kept(kept, file=f"{self.folder}/spec.json"), kept["corpus_hash"]
 
     def is_done(self, spec: RunSpec, corpus_hash: str | None = None) -> bool:
         """Whether this very spec has been trained here; on this very text, when its hash is given.

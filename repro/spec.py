@@ -2,7 +2,7 @@
 
 A spec is frozen and strict. Its canonical form (sorted JSON of literals) has a fingerprint; labels and
 paths are left out of it, so the same spec on a laptop and on a cluster is one run. Where and how a run is
-executed (devices, workers, ZeRO stage, micro-batch) is `Resources`, which bears no identity.
+executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, which bears no identity.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from repro.errors import UserError
 from repro.schedule import PruningSchedule, Shape
 
 LABEL: dict[str, bool] = {"identity": False}
+Score = Literal["magnitude", "random", "magnitude_gradient"]
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,11 @@ class PruningSpec:
     """What is pruned, when (fractions of effective compute) and by which score.
 
     sparsity: final share of the prunable weights removed. start, end: first and last event. interval: steps
-    between events. shape: see PruningSchedule. score: "magnitude" (the paper) or "random". distribution:
-    "global" (one threshold, the paper) or "uniform" (the same density in every tensor). keep: names of
-    linear layers that are never pruned ("lm_head"); the others then lose so much more that N_t is the same.
+    between events. shape: see PruningSchedule. score: "magnitude" (the paper), "random" or
+    "magnitude_gradient" (pruning/scores.py). distribution: "global" (one threshold, the paper) or "uniform" (the
+    same density in every tensor). structure: "unstructured" (the paper), or "2:4" and the like: of every 4
+    neighbours in a row, 2 are left at the end. do_not_prune: names of linear layers that are left alone
+    ("lm_head"); the others then lose so much more that N_t is the same.
     """
 
     sparsity: float = 0.0
@@ -155,9 +159,26 @@ class PruningSpec:
     end: float = 0.75
     interval: int = 1
     shape: Shape = "dense"
-    score: Literal["magnitude", "random"] = "magnitude"
+    score: Score = "magnitude"
     distribution: Literal["global", "uniform"] = "global"
-    keep: tuple[str, ...] = ()
+    structure: str = "unstructured"
+    do_not_prune: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n, m = self.n_of_m or (1, 2)
+        if self.structure != "unstructured" and (self.n_of_m is None or not 1 <= n < m <= 64):
+            raise UserError(
+                "no such structure",
+                key="structure",
+                found=self.structure,
+                expected='"unstructured", or "N:M" with 1 <= N < M <= 64, for example "2:4"',
+            )
+
+    @property
+    def n_of_m(self) -> tuple[int, int] | None:
+        """(N, M) of an N:M structure."""
+        found = re.fullmatch(r"(\d+):(\d+)", self.structure)
+        return (int(found[1]), int(found[2])) if found else None
 
 
 @dataclass(frozen=True)
@@ -206,6 +227,52 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         _ = self.schedule  # refuses impossible windows
+        self._check_pruning()
+
+    def _check_pruning(self) -> None:
+        """Refuses pruning that this model and this schedule can't have."""
+        pruning, shape = self.pruning, self.model.shape
+        if unknown := set(pruning.do_not_prune) - set(shape.linears):
+            raise UserError(
+                "no such linear layer",
+                key="do_not_prune",
+                found=", ".join(sorted(unknown)),
+                expected=f"some of: {', '.join(shape.linears)}",
+            )
+        left_alone = sum(shape.linears[name] for name in pruning.do_not_prune)
+        final = self.schedule.n_final(shape.prunable)
+        if left_alone and left_alone >= final:
+            raise UserError(
+                f"the layers that are left alone leave no weight for the others, in {self.size} at sparsity {pruning.sparsity:g}",
+                key="do_not_prune",
+                found=f"{', '.join(pruning.do_not_prune)}: {left_alone:,} weights of {final:,} left",
+                expected="a lower sparsity, or fewer layers",
+            )
+        if pruning.score == "magnitude_gradient" and self.schedule.events and self.schedule.start_step == 0:
+            raise UserError(
+                "no gradient before the first update",
+                key="score",
+                found="magnitude_gradient, first event at step 0",
+                expected="a later start, or another score",
+            )
+        if pruning.n_of_m is not None and self.schedule.events:
+            n, m = pruning.n_of_m
+            for name, width in (("d_model", shape.d_model), ("mlp", shape.mlp)):
+                if width % m:
+                    raise UserError(
+                        "rows don't divide into groups",
+                        key="structure",
+                        found=f"{pruning.structure} with {name} {width}",
+                        expected=f"{name} a multiple of {m}",
+                    )
+            exact = left_alone + (shape.prunable - left_alone) // m * n
+            if final != exact:
+                raise UserError(
+                    "structure and sparsity disagree",
+                    key="sparsity",
+                    found=f"{pruning.sparsity} leaves {final:,} weights",
+                    expected=f"{1 - exact / shape.prunable!r}, at which {pruning.structure} leaves {exact:,}",
+                )
 
     @cached_property
     def schedule(self) -> PruningSchedule:
@@ -233,61 +300,12 @@ class RunSpec:
         """16 hex digits of the SHA-256 of the canonical form."""
         return hashlib.sha256(canonical(self).encode()).hexdigest()[:16]
 
+    def identity(self, corpus_hash: str) -> str:
+        """What a checkpoint belongs to: this spec on this very text."""
+        return f"{self.fingerprint} on {corpus_hash}"
+
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(dataclasses.asdict(self)))
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Where a run is executed. Bears no identity.
-
-    device: "auto" is cuda where there is one. workers: data-parallel processes. micro_batch: sequences a
-    worker takes at once; null takes its whole share. compile: torch.compile, which needs a C++ compiler.
-    lanes: runs at once on this machine; null is one a core (CPU) or one a GPU. checkpoint_every: steps.
-    retries: how often a run whose worker died is tried again.
-    """
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = 1
-    zero_stage: Literal[0, 1, 2, 3] = 1
-    micro_batch: int | None = None
-    compile: bool = False
-    lanes: int | None = None
-    checkpoint_every: int = 1000
-    retries: int = 3
-
-    def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("checkpoint_every", 1), ("micro_batch", 1), ("lanes", 1), ("retries", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError("value out of range", key=name, found=value, expected=f"at least {least}")
-
-    def share(self, spec: RunSpec) -> tuple[int, int]:
-        """Sequences of a batch that a worker takes, and how many of them at once.
-
-        Raises:
-            UserError: the batch or the precision of `spec` doesn't go with these resources.
-        """
-        batch = spec.optimizer.batch
-        if batch % self.workers:
-            raise UserError(
-                f"the batch of {spec.run_id} doesn't divide over the workers",
-                key="workers",
-                found=f"{batch} sequences on {self.workers} workers",
-                expected=f"a divisor of {batch}",
-            )
-        share = batch // self.workers
-        micro = min(self.micro_batch or share, share)
-        if share % micro:
-            raise UserError(
-                f"the micro-batch doesn't divide a worker's share of {spec.run_id}",
-                key="micro_batch",
-                found=micro,
-                expected=f"a divisor of {share}",
-            )
-        if spec.precision == "bf16" and self.zero_stage == 0:
-            raise UserError("bf16 needs partitioned masters", key="zero_stage", found=0, expected="1, 2 or 3")
-        return share, micro
 
 
 def canonical(spec: Any) -> str:
@@ -318,7 +336,9 @@ def load(path: str | Path) -> RunSpec:
     path = Path(path)
     if path.is_dir():
         path = path / "spec.json"
-    data = strict.read_yaml(path)
-    for computed in ("fingerprint", "corpus_hash"):  # a run's folder keeps them beside the spec
-        data.pop(computed, None)
-    return strict.build(RunSpec, data, file=path)
+    return from_kept(strict.read_yaml(path), file=path)
+
+
+def from_kept(data: dict[str, Any], file: object = None) -> RunSpec:
+    """A RunSpec from the mapping in a run's spec.json, which has what was computed beside it."""
+    return strict.build(RunSpec, {k: v for k, v in data.items() if k not in ("fingerprint", "corpus_hash")}, file=file)

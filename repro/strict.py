@@ -7,6 +7,7 @@ import math
 import re
 import types
 import typing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads `1e-3` as a number (YAML 1.2) and refuses a key given twice."""
+    """SafeLoader of YAML 1.2's numbers (`1e-3` is one, `2:4` isn't) that refuses a key given twice."""
 
 
 _Loader.add_implicit_resolver(
@@ -26,6 +27,17 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+
+
+_SIXTIES = re.compile(r"^[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?$")  # YAML 1.1 counts 2:4 as 124
+
+
+def _scalar(loader: _Loader, node: yaml.ScalarNode, construct: Any) -> Any:
+    return node.value if _SIXTIES.match(node.value) else construct(loader, node)
+
+
+for _kind, _construct in (("int", yaml.SafeLoader.construct_yaml_int), ("float", yaml.SafeLoader.construct_yaml_float)):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", partial(_scalar, construct=_construct))
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from repro.errors import UserError
 from repro.storage import Folder
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Table = Literal["runs", "curves", "layers"]
 
 
@@ -61,7 +61,8 @@ RUNS = pa.schema(
         _field("shape", _S, "", "how density falls"),
         _field("score", _S, "", "what weights are ranked by"),
         _field("distribution", _S, "", "global threshold or uniform density"),
-        _field("keep", pa.list_(_S), "", "linear layers never pruned"),
+        _field("structure", _S, "", "unstructured, or N:M"),
+        _field("do_not_prune", pa.list_(_S), "", "linear layers never pruned"),
         _field("D", _I, "tokens", "tokens seen"),
         _field("epochs", _F, "", "D over the unique tokens of the corpus"),
         _field("dense_tokens", _I, "tokens", "tokens of the dense run of equal compute"),
@@ -82,6 +83,9 @@ RUNS = pa.schema(
         _field("peak_memory", _I, "bytes", "peak of the process so far: resident set (CPU) or allocator (GPU)"),
         _field("workers", _I, "", "data-parallel processes"),
         _field("zero_stage", _I, "", "DeepSpeed ZeRO stage"),
+        _field("micro_batch", _I, "sequences", "what a worker takes at once"),
+        _field("forked_from", _S, "", "run whose checkpoint this one started from; null if none"),
+        _field("forked_step", _I, "steps", "updates that it took over"),
         _field("device", _S, "", "device name"),
     ]
 )
@@ -97,7 +101,7 @@ CURVES = pa.schema(
         _field("loss_train", _F, "nats/token", "training loss of this step"),
         _field("grad_norm", _F, "", "gradient norm before clipping, masked entries zero"),
         _field("loss_eval", _F, "nats/token", "held-out loss after this update, null where not taken"),
-        _field("ms", _F, "ms", "wall time of this step"),
+        _field("ms", _F, "ms", "wall time of a step, mean since the losses were last looked at"),
     ]
 )
 

@@ -14,7 +14,8 @@ import torch.distributed as dist
 from torch import nn
 
 from repro.errors import UserError
-from repro.spec import OptimizerSpec, Resources
+from repro.resources import Resources
+from repro.spec import OptimizerSpec
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -85,6 +86,8 @@ def engine(
         "gradient_clipping": optimizer.clip,
         "zero_optimization": {"stage": resources.zero_stage},
         "bf16": {"enabled": precision == "bf16"},
+        # Stages 2 and 3 can sum micro-batches in fp32 below bf16; 0 and 1 (as DeepSpeed has them) sum in bf16.
+        "data_types": {"grad_accum_dtype": "fp32" if resources.zero_stage > 1 else None},
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**9,
     }
@@ -92,7 +95,7 @@ def engine(
     for flat in _flat_masters(made):
         # As AdamW itself does at the first update; so that a pruning event and a resume find the moments.
         state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
-        state.update({name: torch.zeros_like(flat) for name in MOMENTS})
+        state.update({name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS})
         _base(made).state[flat] = state
     return made
 
@@ -124,10 +127,11 @@ class Fragment:
 def fragments(made: Any) -> list[Fragment]:
     """This rank's fragments, in the order of the model's parameters. Every rank holds all of them at stage 0."""
     stage, state = made.zero_optimization_stage(), _base(made).state
+    copies = {id(p): m for p, m in _copies(made)} if stage == 0 else {}
     result = []
     for name, parameter in made.module.named_parameters():
         if stage == 0:
-            flat, start, count, offset = parameter, 0, parameter.numel(), 0
+            flat, start, count, offset = copies[id(parameter)], 0, parameter.numel(), 0
         elif stage == 3:
             zero = parameter._z3_optimizer
             group, start, width = zero.grad_position[zero.get_param_id(parameter)]
@@ -152,9 +156,14 @@ def set_lr(made: Any, lr: float) -> None:
         group["lr"] = lr
 
 
-def updates(made: Any) -> list[torch.Tensor]:
-    """AdamW's own step counters, one a flat master."""
-    return [_base(made).state[flat]["step"] for flat in _flat_masters(made)]
+def updates(made: Any) -> int:
+    """Updates that AdamW has made: its own count, for the correction of its bias."""
+    return int(_base(made).state[_flat_masters(made)[0]]["step"])
+
+
+def set_updates(made: Any, count: int) -> None:
+    for flat in _flat_masters(made):
+        _base(made).state[flat]["step"].fill_(count)
 
 
 def replicated(made: Any) -> bool:
@@ -163,15 +172,32 @@ def replicated(made: Any) -> bool:
 
 
 @contextlib.contextmanager
-def gathered(made: Any, parameters: list[nn.Parameter]) -> Iterator[None]:
-    """Full weights of `parameters` for reading and writing; at stages 0 to 2 they are there anyway."""
+def gathered(made: Any, parameter: nn.Parameter) -> Iterator[None]:
+    """The whole of a parameter for reading and writing; at stages 0 to 2 it is there anyway. Collective."""
     if made.zero_optimization_stage() < 3:
         yield
         return
     import deepspeed
 
-    with deepspeed.zero.GatheredParameters(parameters, modifier_rank=0):
+    with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
         yield
+
+
+def cast_masters(made: Any) -> None:
+    """Casts the masters into the module's weights, as the end of an update does. Collective."""
+    own: dict[str, list[Fragment]] = {}
+    for f in fragments(made):
+        own.setdefault(f.name, []).append(f)
+    with torch.no_grad():
+        for name, parameter in made.module.named_parameters():
+            size = getattr(parameter, "ds_numel", parameter.numel())
+            full = torch.zeros(size, dtype=torch.float32, device=made.device)
+            for f in own.get(name, []):
+                full.narrow(0, f.offset, f.master.numel()).copy_(f.master)
+            if dist.get_world_size() > 1 and not replicated(made):
+                dist.all_reduce(full)
+            with gathered(made, parameter):
+                parameter.data.copy_(full.view(parameter.shape))
 
 
 def _base(made: Any) -> torch.optim.Optimizer:
@@ -179,17 +205,18 @@ def _base(made: Any) -> torch.optim.Optimizer:
     return getattr(made.optimizer, "optimizer", made.optimizer)
 
 
+def _copies(made: Any) -> list[tuple[nn.Parameter, torch.Tensor]]:
+    """At stage 0, each parameter and its fp32 master: itself in fp32, a copy in bf16."""
+    if not made.bfloat16_enabled():
+        return [(p, p) for p in made.module.parameters()]
+    groups = zip(made.optimizer.fp16_groups, made.optimizer.fp32_groups, strict=True)
+    return [pair for weights, masters in groups for pair in zip(weights, masters, strict=True)]
+
+
 def _flat_masters(made: Any) -> list[torch.Tensor]:
     stage = made.zero_optimization_stage()
     if stage == 0:
-        if made.bfloat16_enabled():
-            raise UserError(
-                "bf16 needs partitioned masters",
-                key="resources.zero_stage",
-                found=0,
-                expected="1, 2 or 3 with precision: bf16",
-            )
-        return list(made.module.parameters())
+        return [master for _, master in _copies(made)]
     if stage == 3:
         return list(made.optimizer.fp32_partitioned_groups_flat)
     return list(made.optimizer.single_partition_of_fp32_groups)

@@ -76,7 +76,6 @@ class Builder:
                 evaluation=self.declared.evaluation,
             )
             spec = _changed(plain, change, ratio) if change != Change() else plain
-        _refuse_full_layers(spec)
         timing = window_text(window) if sparsity and spec.pruning.shape != "constant" else ""
         return replace(
             spec, run_id=f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(spec, plain)}"
@@ -130,7 +129,8 @@ class Builder:
                 shape=usual.shape,
                 score=usual.score,
                 distribution=usual.distribution,
-                keep=usual.keep,
+                structure=usual.structure,
+                do_not_prune=usual.do_not_prune,
             )
         )
 
@@ -203,21 +203,6 @@ def _resolved(pruning: PruningSpec, dense_steps: int) -> PruningSchedule:
 
 def _steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:
     return round(tokens_per_param * model.shape.prunable / (optimizer.batch * model.sequence))
-
-
-def _refuse_full_layers(spec: RunSpec) -> None:
-    """Refuses to keep layers whole that hold all the weights that are to be left."""
-    pruning, shape = spec.pruning, spec.model.shape
-    for name in pruning.keep:
-        _chosen(shape.linears, name, "keep")
-    kept, final = sum(shape.linears[name] for name in pruning.keep), spec.schedule.n_final(shape.prunable)
-    if kept >= final:
-        raise UserError(
-            f"the layers to keep leave no weight for the others, in {spec.size} at sparsity {pruning.sparsity:g}",
-            key="keep",
-            found=f"{', '.join(pruning.keep)}: {kept:,} weights of {final:,} left",
-            expected="a lower sparsity, or fewer layers",
-        )
 
 
 def _chosen(options: dict[str, Any], name: str, block: str) -> Any:

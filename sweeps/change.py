@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from repro.errors import UserError
+from repro.spec import Score
 
 Falling = Literal["geometric", "linear", "cubic", "constant"]  # how density falls; a dense run is one of sparsity 0
 
@@ -49,9 +50,10 @@ class Change:
     warmup: float | None = None
     init: Literal["fan_in", "transformers"] | None = None
     shape: Falling | None = None
-    score: Literal["magnitude", "random"] | None = None
+    score: Score | None = None
     distribution: Literal["global", "uniform"] | None = None
-    keep: tuple[str, ...] | None = None
+    structure: str | None = None
+    do_not_prune: tuple[str, ...] | None = None
     interval: int | None = None
     events: int | None = None
 

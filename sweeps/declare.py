@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from repro import strict
 from repro.errors import UserError
-from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Resources
+from repro.resources import Resources
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Score
 from sweeps.change import Falling, Window
 from sweeps.studies import SingleRun, Studies
 
@@ -26,9 +27,10 @@ class PruningDefaults:
     interval: int | None = None
     narrowest: float = 0.25
     shape: Falling = "geometric"
-    score: Literal["magnitude", "random"] = "magnitude"
+    score: Score = "magnitude"
     distribution: Literal["global", "uniform"] = "global"
-    keep: tuple[str, ...] = ()
+    structure: str = "unstructured"
+    do_not_prune: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.narrowest <= 1:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import get_args
 
 from repro.errors import UserError
-from repro.spec import Resources, RunSpec
+from repro.resources import Resources
+from repro.spec import RunSpec
 from sweeps import declare
 from sweeps.builder import Builder, located
 from sweeps.declare import Declaration, Storage

@@ -16,7 +16,8 @@ _TAGS = (
     ("pruning", "shape", ""),
     ("pruning", "score", ""),
     ("pruning", "distribution", ""),
-    ("pruning", "keep", "keep_"),
+    ("pruning", "structure", ""),
+    ("pruning", "do_not_prune", "keep_"),
     ("pruning", "interval", "i"),
 )
 
@@ -37,7 +38,7 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         mantissa, exponent = f"{value:.5e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}" if 0 < value < 0.1 else f"{value:g}"
-    return "static" if value == "constant" else str(value)
+    return "static" if value == "constant" else str(value).replace(":", "of")
 
 
 def window_text(window: Window) -> str:

@@ -19,8 +19,9 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 
 from repro.errors import UserError
+from repro.resources import Resources
 from repro.run_folder import RunFolder
-from repro.spec import Resources, RunSpec
+from repro.spec import RunSpec
 from repro.storage import Folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,21 +71,28 @@ class Trial(ray.tune.Trainable):
 
 def train_one(trial: dict[str, Any]) -> None:
     """Trains one run through Ray Train. A run that can't end well is in its status; a dead worker raises."""
-    run, began = RunFolder(Folder.open(trial["folder"])), time.time()
-    workers = trial["resources"]["workers"]
-    trainer = TorchTrainer(
-        _loop,
-        train_loop_config=trial,
-        scaling_config=ray.train.ScalingConfig(num_workers=0 if workers == 1 else workers, use_gpu=trial["gpu"]),
-        run_config=ray.train.RunConfig(name=trial["spec"]["run_id"], storage_path=tempfile.gettempdir()),
-    )
-    try:
-        trainer.fit()
-    except Exception:
-        # Ray Train wraps what the loop raised: whether the run failed for good or its worker did is in the run's status.
-        status = run.status()
-        if status["state"] != "failed" or status["updated"] < began:
-            raise
+    run, resources = RunFolder(Folder.open(trial["folder"])), dict(trial["resources"])
+    workers = resources["workers"]
+    while True:
+        began = time.time()
+        trainer = TorchTrainer(
+            _loop,
+            train_loop_config=trial | {"resources": resources},
+            scaling_config=ray.train.ScalingConfig(num_workers=0 if workers == 1 else workers, use_gpu=trial["gpu"]),
+            run_config=ray.train.RunConfig(name=trial["spec"]["run_id"], storage_path=tempfile.gettempdir()),
+        )
+        try:
+            trainer.fit()
+            return
+        except Exception:
+            # Ray Train wraps what the loop raised: whether the run failed for good or its worker did is in its status.
+            status = run.status()
+            if status["state"] != "failed" or status["updated"] < began:
+                raise
+        smaller = status.get("try_micro_batch")  # out of memory; one worker alone has tried all of them itself
+        if smaller is None or workers == 1 or resources["out_of_memory"] == "fail":
+            return
+        resources["micro_batch"] = smaller
 
 
 def _loop(trial: dict[str, Any]) -> None:

@@ -4,19 +4,23 @@ At an event the weights that go are set to zero in the fp32 master, in both mome
 weights. Between events each prunable gradient is multiplied by its mask before DeepSpeed sees it: so the
 clipped norm has zeros there, and AdamW moves a removed weight by nothing (its gradient, moments and decay
 are all zero). No weight is touched again until the next event.
+
+Every rank keeps the masks of all weights, at one bit each: it sees whole gradients at every ZeRO stage.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from repro import zero
-from repro.errors import UserError
 from repro.model import prunable
-from repro.pruning import select
+from repro.pruning import select, structure
+from repro.pruning.masks import Masks, packed, unpacked
+from repro.pruning.scores import SCORES, Stretch
 from repro.schedule import PruningSchedule
 from repro.spec import PruningSpec
 
@@ -27,35 +31,33 @@ class Pruner:
     Args:
         engine: a DeepSpeed engine from `zero.engine`.
         schedule: when, and how much stays.
-        spec: score, distribution and what is kept.
+        spec: score, distribution, structure and what is left alone; RunSpec has checked that they go together.
         seed: of random scores.
 
-    Raises:
-        UserError: what is never pruned is already more than may stay.
+    Attributes:
+        parameters: the prunable ones, by name.
+        masks: one bit for each of their weights.
+        total: how many weights that is.
+        nonzero: how many of them the masks leave.
     """
 
     def __init__(self, engine: Any, schedule: PruningSchedule, spec: PruningSpec, seed: int):
         self.engine, self.schedule, self.spec, self.seed = engine, schedule, spec, seed
         self.parameters = prunable(engine.module)
-        self.sizes = {name: getattr(p, "ds_numel", p.numel()) for name, p in self.parameters.items()}
-        self.shapes = {name: getattr(p, "ds_shape", p.shape) for name, p in self.parameters.items()}
-        self.total = sum(self.sizes.values())
-        self.scope = [n for n in self.sizes if not set(spec.keep) & set(n.split("."))]
+        shapes = {name: getattr(p, "ds_shape", p.shape) for name, p in self.parameters.items()}
+        self.masks = Masks.all_kept(shapes, engine.device)
+        self.sizes = self.masks.sizes
+        self.total = self.nonzero = sum(self.sizes.values())
+        self.scope = [n for n in self.sizes if not set(spec.do_not_prune) & set(n.split("."))]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
-        if schedule.n_final(self.total) < self.kept_always:
-            raise UserError(
-                "what is never pruned is more than may stay",
-                key="pruning.keep",
-                found=f"{self.kept_always:,} weights in {spec.keep}",
-                expected=f"at most {schedule.n_final(self.total):,}, which is left at sparsity {spec.sparsity}",
-            )
-        device = next(iter(self.parameters.values())).device
-        self.masks = {name: torch.ones(shape, dtype=torch.bool, device=device) for name, shape in self.shapes.items()}
-        self.nonzero = self.total  # prunable weights that the masks leave
         self._hooked = False
 
     def event(self, index: int) -> dict[str, int]:
-        """Applies event `index`. Returns the weights left in each prunable tensor."""
+        """Applies event `index`. Returns the weights left in each prunable tensor. Collective.
+
+        Raises:
+            FloatingPointError: a weight is NaN or infinite; the tensors are named, on every rank.
+        """
         target = self.schedule.kept(index, self.total) - self.kept_always
         if self.spec.distribution == "uniform":
             for name, keep in _shares({n: self.sizes[n] for n in self.scope}, target).items():
@@ -63,77 +65,111 @@ class Pruner:
         else:
             self._select(self.scope, target)
         self.apply()
-        return self.counts()
+        return self.masks.counts()
 
     def apply(self) -> None:
-        """Zeroes what the masks removed, in masters, moments and the module's weights."""
-        for fragment in self._fragments():
-            mask = self.mask_of(fragment)
-            fragment.master.mul_(mask)
-            for moment in fragment.moments.values():
-                moment.mul_(mask)
-        with torch.no_grad(), zero.gathered(self.engine, list(self.parameters.values())):
+        """Zeroes what the masks removed, in masters, moments and the module's weights. Collective."""
+        for f in self._fragments():
+            mask = self.masks.flat(f.name, f.offset, f.master.numel(), f.master.dtype)
+            for tensor in (f.master, *f.moments.values()):
+                tensor.mul_(mask)
+        with torch.no_grad():
             for name, parameter in self.parameters.items():
-                if parameter.numel():
-                    parameter.data.mul_(self.masks[name])
-        self.nonzero = sum(self.counts().values())
-        self._hook()
+                with zero.gathered(self.engine, parameter):
+                    if parameter.numel():
+                        parameter.data.mul_(self.masks.full(name, parameter.dtype))
+        self.nonzero = sum(self.masks.counts().values())
+        if not self._hooked:
+            masks = self.masks  # events write into its very buffer
+            for name, parameter in self.parameters.items():
+                parameter.register_hook(lambda gradient, name=name: gradient * masks.full(name, gradient.dtype))
+            self._hooked = True
 
-    def counts(self) -> dict[str, int]:
-        """Weights left in each prunable tensor."""
-        return {name: int(mask.sum()) for name, mask in self.masks.items()}
+    def strays(self) -> int:
+        """Removed weights that are not zero in this rank's masters; always 0 unless something moves them."""
+        moved = [((f.master != 0) & ~self.mask_of(f)).sum() for f in self._fragments()]
+        return int(torch.stack(moved).sum()) if moved else 0
 
-    def mask_of(self, fragment: zero.Fragment) -> torch.Tensor:
+    def mask_of(self, f: zero.Fragment) -> torch.Tensor:
         """(n,) bool, the part of the mask that belongs to a fragment's master."""
-        return self.masks[fragment.name].view(-1).narrow(0, fragment.offset, fragment.master.numel())
+        return self.masks.flat(f.name, f.offset, f.master.numel())
 
     # ---------------------------------------------------------------- inside
 
     def _fragments(self) -> list[zero.Fragment]:
-        return [f for f in zero.fragments(self.engine) if f.name in self.parameters]
+        return [f for f in zero.fragments(self.engine) if f.name in self.sizes]
+
+    @property
+    def _shared(self) -> bool:
+        """Whether the ranks hold different weights."""
+        return not zero.replicated(self.engine) and dist.get_world_size() > 1
+
+    def _reduce(self, counts: torch.Tensor) -> torch.Tensor:
+        if self._shared:
+            dist.all_reduce(counts)
+        return counts
 
     def _select(self, names: list[str], keep: int) -> None:
         """Keeps the `keep` best weights of `names` together."""
-        positions, total = {}, 0
+        fragments = [f for f in self._fragments() if f.name in names]
+        shards = [self._shard(f) for f in fragments]
+        try:
+            kept = self._kept(shards, keep)
+        except select.NotFiniteError as error:
+            raise FloatingPointError(f"{self._not_finite(names)}: {error}") from None
+        found = Masks(self.masks.shapes, self.engine.device)
         for name in self.sizes:
-            positions[name] = total
-            total += self.sizes[name]
-        chosen = [f for f in self._fragments() if f.name in names]
-        shards = [
-            select.Shard(positions[f.name] + f.offset, self._scores(f, positions[f.name]), self.mask_of(f))
-            for f in chosen
-        ]
-        shared = not zero.replicated(self.engine) and dist.get_world_size() > 1
+            if name not in names and self._first:
+                found.bits(name).copy_(self.masks.bits(name))
+        for f, bits in zip(fragments, kept, strict=True):
+            if self._first or self._shared:
+                found.write(f.name, f.offset, unpacked(bits, 0, f.master.numel()))
+        # Every weight is set by one rank alone, so the sum of the bytes is the union of their bits.
+        self._reduce(found.buffer)
+        self.masks.buffer.copy_(found.buffer)
 
-        def reduce(counts: torch.Tensor) -> torch.Tensor:
-            if shared:
-                dist.all_reduce(counts)
-            return counts
+    @property
+    def _first(self) -> bool:
+        """Whether this rank speaks for what all ranks know alike."""
+        return not self._shared or dist.get_rank() == 0
 
-        kept = select.keep_largest(shards, keep, reduce, self.engine.device)
-        for name in names:
-            mask = torch.zeros(self.sizes[name], dtype=torch.uint8, device=self.masks[name].device)
-            for fragment, stays in zip(chosen, kept, strict=True):
-                if fragment.name == name:
-                    mask.narrow(0, fragment.offset, stays.numel()).copy_(stays)
-            if shared:
-                dist.all_reduce(mask)
-            self.masks[name].copy_(mask.view(self.shapes[name]))
+    def _shard(self, f: zero.Fragment) -> select.Shard:
+        position, names = f.offset, list(self.sizes)
+        position += sum(self.sizes[n] for n in names[: names.index(f.name)])
 
-    def _scores(self, fragment: zero.Fragment, position: int) -> torch.Tensor:
-        if self.spec.score == "random":
-            return select.random(position + fragment.offset, fragment.master.numel(), self.seed, fragment.master.device)
-        if not torch.isfinite(fragment.master).all():
-            raise FloatingPointError(f"{fragment.name}: a weight is not finite, so weights can't be ranked")
-        return select.magnitude(fragment.master)
+        def keys(a: int, b: int) -> torch.Tensor:
+            stretch = Stretch(position + a, f.master[a:b], f.moments["exp_avg"][a:b], self.seed)
+            return SCORES[self.spec.score](stretch)
 
-    def _hook(self) -> None:
-        if self._hooked:
-            return
-        for name, parameter in self.parameters.items():
-            mask = self.masks[name]  # events write into this very tensor
-            parameter.register_hook(lambda gradient, mask=mask: gradient * mask)
-        self._hooked = True
+        return select.Shard(position, f.master.numel(), keys, self.masks.bits(f.name), f.offset)
+
+    def _kept(self, shards: list[select.Shard], keep: int) -> list[torch.Tensor]:
+        """Packed bits of the weights of each shard that stay."""
+        device = self.engine.device
+        if self.spec.n_of_m is None:
+            return select.keep_largest(shards, keep, self._reduce, device)
+        safe = structure.best_of_groups(shards, *self.spec.n_of_m, self._exchange)
+        alive = [unpacked(s.alive, s.offset, s.count) for s in shards]
+        rest = [replace(s, alive=packed(a & ~flags), offset=0) for s, a, flags in zip(shards, alive, safe, strict=True)]
+        held = self._reduce(torch.tensor([sum(int(flags.sum()) for flags in safe)], device=device))
+        others = select.keep_largest(rest, keep - int(held), self._reduce, device)
+        return [bits | packed(flags) for bits, flags in zip(others, safe, strict=True)]
+
+    def _exchange(self, edges: list[structure.Edge]) -> list[structure.Edge]:
+        if not self._shared:
+            return edges
+        lists: list[list[structure.Edge]] = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(lists, edges)
+        return [edge for edges in lists for edge in edges]
+
+    def _not_finite(self, names: list[str]) -> str:
+        """The tensors with a weight that is not finite, on any rank. Collective."""
+        counts = torch.zeros(len(names), dtype=torch.int64, device=self.engine.device)
+        for f in self._fragments():
+            if f.name in names:
+                counts[names.index(f.name)] += (~(f.master.isfinite() & f.moments["exp_avg"].isfinite())).sum()
+        counts = self._reduce(counts)
+        return ", ".join(name for name, count in zip(names, counts.tolist(), strict=True) if count)
 
 
 def _shares(sizes: dict[str, int], keep: int) -> dict[str, int]:

@@ -1,40 +1,71 @@
 """Exactly which weights stay: radix selection on the bits of the scores, over shards on any ranks.
 
 No gather and no sort of the whole: each pass counts the scores by their next bits, the counts are summed over
-ranks, and the bin that holds the K-th largest is opened in the next pass. Ties at the threshold are broken
-by global position, so every layout of the same weights keeps the same ones.
+ranks, and the bin that holds the K-th largest is opened in the next pass. Ties at the threshold are broken by
+global position, in the same way: position is the last digits of the number that is looked for. So every layout
+of the same weights keeps the same ones. Weights are visited in stretches, so that what is held beside them
+doesn't grow with their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 import torch
 
-# Scores are non-negative int32: 11 + 10 + 10 bits.
-_PASSES = ((20, 11), (10, 10), (0, 10))
+from repro.pruning.masks import packed, unpacked
+
 CPU = torch.device("cpu")
+DIGIT = 11  # bits of a pass: 16 KiB of counts
+NOT_FINITE = {torch.int32: 0x7F800000, torch.int64: 0x7FF0000000000000}
 Reduce = Callable[[torch.Tensor], torch.Tensor]
+
+
+class NotFiniteError(FloatingPointError):
+    """A score is NaN or infinite, on some rank; raised on all of them."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Scores of one stretch of weights held here.
+    """One stretch of weights held here.
 
     Attributes:
         position: global position of the first weight; shards never overlap.
-        scores: (n,) int32, non-negative; larger stays longer.
-        alive: (n,) bool, weights not removed so far.
+        count: weights.
+        keys: of weights [a, b): (b - a,) non-negative int32 (or int64), a larger one stays longer.
+        alive: packed bits of the tensor that the stretch is a part of.
+        offset: index of the first weight in `alive`.
     """
 
     position: int
-    scores: torch.Tensor
+    count: int
+    keys: Callable[[int, int], torch.Tensor]
     alive: torch.Tensor
+    offset: int = 0
+
+    def alive_keys(self, a: int, b: int) -> torch.Tensor:
+        """Keys of weights [a, b); -1 stands for one that is removed already."""
+        keys = self.keys(a, b)
+        # Or-ing with all ones gives -1; a where() on the CPU takes ten times as long.
+        return keys | unpacked(self.alive, self.offset + a, b - a, table=_gone(keys.dtype, keys.device))
+
+    def stretches(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """(index of the first weight, keys) of one stretch after the other."""
+        step = stretch_length(self.alive.device)
+        for a in range(0, self.count, step):
+            yield a, self.alive_keys(a, min(self.count, a + step))
+
+
+def stretch_length(device: torch.device) -> int:
+    """Weights that are looked at together: what stays in a cache, what fills a GPU. A multiple of 8."""
+    return 1 << 18 if device.type == "cpu" else 1 << 26
 
 
 def keep_largest(shards: list[Shard], keep: int, reduce: Reduce, device: torch.device = CPU) -> list[torch.Tensor]:
-    """Masks of the `keep` alive weights with the largest scores over all ranks.
+    """Which weights are the `keep` alive ones with the largest keys over all ranks.
 
     Args:
         shards: this rank's shards, possibly none.
@@ -43,71 +74,102 @@ def keep_largest(shards: list[Shard], keep: int, reduce: Reduce, device: torch.d
         device: where the counts are made; a rank that holds no shard sums with the others all the same.
 
     Returns:
-        (n,) bool for each shard: a subset of its `alive`.
+        Packed bits for each shard, of its own `count` weights: a subset of those alive.
 
     Raises:
         ValueError: fewer than `keep` weights are alive.
+        NotFiniteError: a score is not finite.
     """
-    alive = [s.scores[s.alive] for s in shards]
-    prefix, needed = 0, keep
-    for shift, bits in _PASSES:
-        counts = torch.zeros(1 << bits, dtype=torch.int64, device=device)
-        for scores in alive:
-            inside = scores[(scores >> (shift + bits)) == prefix]
-            counts += torch.bincount((inside >> shift) & ((1 << bits) - 1), minlength=1 << bits)
+    if keep == 0:
+        return [torch.zeros((s.count + 7) // 8, dtype=torch.uint8, device=s.alive.device) for s in shards]
+    bits = int(reduce(torch.tensor([_bits(shards)], device=device)).item() > 0) * 32 + 31
+    threshold, needed, ties = 0, keep, 0
+    for shift, width in _digits(bits):
+        counts = torch.zeros(1 << width, dtype=torch.int64, device=device)
+        for shard in shards:
+            for _, keys in shard.stretches():
+                if shift + width == bits:
+                    counts += torch.bincount((keys >> shift) + 1, minlength=(1 << width) + 1)[1:]  # a removed one: 0
+                else:
+                    inside = keys[(keys >> (shift + width)) == threshold]
+                    counts += torch.bincount((inside >> shift) & ((1 << width) - 1), minlength=1 << width)
         counts = reduce(counts)
-        from_top = counts.flip(0).cumsum(0)
-        if needed > int(from_top[-1]):
-            raise ValueError(f"{keep} weights are to stay, but fewer are alive")
-        bin_from_top = int((from_top >= max(needed, 1)).nonzero()[0])
-        needed -= int(from_top[bin_from_top] - counts.flip(0)[bin_from_top])
-        prefix = (prefix << bits) | ((1 << bits) - 1 - bin_from_top)
-    # `prefix` is now the threshold itself and `needed` the number of its ties that stay, lowest positions first.
-    last = _last_tie(shards, prefix, needed, reduce, device)
-    kept = []
-    for s in shards:
-        stays = s.alive & (s.scores > prefix)
-        ties = s.alive & (s.scores == prefix)
-        if last >= s.position:
-            ties[max(0, last - s.position + 1) :] = False
-            stays |= ties
-        kept.append(stays)
-    return kept
+        if shift + width == bits:
+            _check(counts, keep, bits, shift)
+        at, above = _nth(counts.flip(0), needed)
+        needed -= above
+        ties = int(counts.flip(0)[at])
+        threshold = (threshold << width) | ((1 << width) - 1 - at)
+    last = _last_tie(shards, threshold, needed, reduce, device) if needed < ties else None
+    return [_kept(shard, threshold, last) for shard in shards]
+
+
+# -------------------------------------------------------------------------------------------------- inside
+
+
+@cache
+def _gone(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(256, 8): 0 where a bit is set, -1 where it isn't."""
+    return unpacked(torch.arange(256, dtype=torch.uint8, device=device), 0, 2048, dtype).view(256, 8) - 1
+
+
+def _bits(shards: list[Shard]) -> int:
+    """1 when the keys are 64 bits wide: masters in float64."""
+    return int(any(s.count and s.keys(0, 1).dtype == torch.int64 for s in shards))
+
+
+def _digits(bits: int) -> list[tuple[int, int]]:
+    """(shift, width) of each pass over a number of `bits` bits, from the top."""
+    edges = [*range(bits, 0, -DIGIT), 0]
+    return [(low, high - low) for high, low in pairwise(edges)]
+
+
+def _nth(counts: torch.Tensor, needed: int) -> tuple[int, int]:
+    """The bin in which the running sum reaches `needed`, and the sum before it."""
+    sums = counts.cumsum(0)
+    at = int((sums >= needed).nonzero()[0])
+    return at, int(sums[at] - counts[at])
+
+
+def _check(counts: torch.Tensor, keep: int, bits: int, shift: int) -> None:
+    """Refuses keys of NaN and inf, which lie in the topmost bins of the first pass, and too few weights."""
+    limit = NOT_FINITE[torch.int32 if bits == 31 else torch.int64]
+    if int(counts[limit >> shift :].sum()):
+        raise NotFiniteError("a weight is not finite, so weights can't be ranked")
+    if keep > int(counts.sum()):
+        raise ValueError(f"{keep} weights are to stay, but only {int(counts.sum())} are alive")
 
 
 def _last_tie(shards: list[Shard], threshold: int, needed: int, reduce: Reduce, device: torch.device) -> int:
-    """Global position of the `needed`-th tie (1-based), or -1 when no tie stays.
+    """Global position of the `needed`-th tie (1-based): radix selection once more, on positions."""
+    end = max((s.position + s.count for s in shards), default=0)
+    # All ranks must make the same passes: as many as the farthest position of any needs.
+    one_hot = torch.zeros(64, dtype=torch.int64, device=device)
+    one_hot[end.bit_length()] = 1
+    bits = int(reduce(one_hot).nonzero().max())
+    last = 0
+    for shift, width in _digits(bits):
+        counts = torch.zeros(1 << width, dtype=torch.int64, device=device)
+        for shard in shards:
+            for a, keys in shard.stretches():
+                at = (keys == threshold).nonzero().flatten() + (shard.position + a)
+                at = at[(at >> (shift + width)) == last]
+                counts += torch.bincount((at >> shift) & ((1 << width) - 1), minlength=1 << width)
+        digit, before = _nth(reduce(counts), needed)
+        needed -= before
+        last = (last << width) | digit
+    return last
 
-    Found bit by bit: how many ties lie below a candidate position is one number to sum over ranks.
-    """
-    if needed <= 0:
-        return -1
-    ties = [s.position + (s.alive & (s.scores == threshold)).nonzero().flatten() for s in shards]
-    mine = torch.cat(ties) if ties else torch.empty(0, dtype=torch.int64, device=device)
-    if int(reduce(torch.tensor([mine.numel()], device=device))) == needed:
-        return (1 << 62) - 1
-    low, high = 0, 1 << 48
-    while low < high:
-        middle = (low + high) // 2
-        if int(reduce((mine <= middle).sum().view(1))) >= needed:
-            high = middle
+
+def _kept(shard: Shard, threshold: int, last: int | None) -> torch.Tensor:
+    """Packed bits of a shard's weights above the threshold, and of its ties up to position `last`, all if None."""
+    parts = [torch.empty(0, dtype=torch.uint8, device=shard.alive.device)]
+    for a, keys in shard.stretches():
+        if last is None or shard.position + a + len(keys) - 1 <= last:
+            stays = keys >= threshold
         else:
-            low = middle + 1
-    return low
-
-
-def magnitude(weights: torch.Tensor) -> torch.Tensor:
-    """|w| as ordered int32: the bits of a non-negative float sort as integers. (n,) fp32 -> (n,) int32."""
-    return weights.abs().view(torch.int32)
-
-
-def random(position: int, count: int, seed: int, device: torch.device) -> torch.Tensor:
-    """A fixed random score for each global position, the same in every layout. (n,) int32, 31 bits.
-
-    The finaliser of MurmurHash3 on 64 bits, in wrapping integer arithmetic.
-    """
-    salt = (seed + 1) * 0x632BE59BD9B4E019 & (2**63 - 1)
-    x = torch.arange(position, position + count, dtype=torch.int64, device=device) * 0x9E3779B1 + salt
-    for multiplier in (-0xAE502812AA7333, -0x3B314601E57A13AD):
-        x = (x ^ ((x >> 33) & 0x7FFFFFFF)) * multiplier
-    return ((x ^ ((x >> 33) & 0x7FFFFFFF)) & 0x7FFFFFFF).to(torch.int32)
+            stays = keys > threshold
+            before = max(0, last + 1 - shard.position - a)
+            stays[:before] |= keys[:before] == threshold
+        parts.append(packed(stays))
+    return torch.cat(parts)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from repro import train
+from repro import train, trainer
 from repro.corpus import Corpus
-from repro.spec import Resources, RunSpec
+from repro.resources import Resources
+from repro.spec import RunSpec
 from repro.storage import Folder
 
 
@@ -52,5 +53,5 @@ def test_a_whole_checkpoint_of_the_last_step_is_all_that_is_needed(
     finished: tuple[RunSpec, Path, dict], text: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, place, row = finished
-    monkeypatch.setattr(train._Trainer, "_step", lambda *_: pytest.fail("a step was trained again"))
+    monkeypatch.setattr(trainer.Trainer, "_step", lambda *_: pytest.fail("a step was trained again"))
     assert train.train(spec, Folder.open(place.parent.parent), text, Resources())["loss_blocks"] == row["loss_blocks"]

@@ -12,7 +12,8 @@ from repro import spec as specs
 from repro import strict
 from repro.__main__ import main
 from repro.errors import UserError
-from repro.spec import Resources, RunSpec
+from repro.resources import Resources
+from repro.spec import RunSpec
 
 Make = Callable[..., RunSpec]
 
@@ -41,7 +42,6 @@ def test_a_value_out_of_range_names_its_key(given: dict, key: str) -> None:
     [
         (Resources(workers=3), "fp32", "workers"),
         (Resources(workers=2, micro_batch=3), "fp32", "micro_batch"),
-        (Resources(zero_stage=0), "bf16", "zero_stage"),
     ],
 )
 def test_resources_that_do_not_go_with_a_run_name_the_key(

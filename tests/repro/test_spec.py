@@ -8,6 +8,7 @@ import pytest
 
 from repro import spec as specs
 from repro.errors import UserError
+from repro.resources import Resources
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 
 RUN = RunSpec(
@@ -39,7 +40,7 @@ def test_labels_and_declared_counts_bear_no_identity():
         replace(RUN, optimizer=replace(RUN.optimizer, weight_decay=0.0)),
         replace(RUN, corpus=replace(RUN.corpus, packing="documents")),
         replace(RUN, pruning=replace(RUN.pruning, shape="linear")),
-        replace(RUN, pruning=replace(RUN.pruning, keep=("lm_head",))),
+        replace(RUN, pruning=replace(RUN.pruning, do_not_prune=("k_proj",))),
     ],
     ids=range(10),
 )
@@ -62,7 +63,7 @@ def test_a_value_without_a_literal_form_is_refused_and_not_guessed():
 
 
 def test_resources_are_no_part_of_a_run():
-    assert not {f.name for f in dataclasses.fields(specs.Resources)} & {f.name for f in dataclasses.fields(RunSpec)}
+    assert not {f.name for f in dataclasses.fields(Resources)} & {f.name for f in dataclasses.fields(RunSpec)}
 
 
 def test_tokens_are_steps_times_batch_times_sequence():
@@ -85,7 +86,7 @@ def test_the_learning_rate_warms_up_from_zero_and_ends_at_its_final_share():
         (lambda: replace(RUN.corpus, heldout_fraction=0.7), "heldout_fraction"),
         (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=1), "sequence"),
         (lambda: specs.EvalSpec(blocks=1), "blocks"),
-        (lambda: specs.Resources(workers=0), "workers"),
+        (lambda: Resources(workers=0), "workers"),
         (lambda: replace(RUN, pruning=replace(RUN.pruning, sparsity=1.2)), "sparsity"),
     ],
 )

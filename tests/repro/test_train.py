@@ -12,12 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from repro import tables, train
+from repro import tables, train, trainer
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.errors import UserError
+from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder
-from repro.spec import Resources, RunSpec
+from repro.spec import RunSpec
 from repro.storage import Folder
 
 Make = Callable[..., RunSpec]
@@ -57,17 +58,17 @@ def test_stopping_at_any_step_and_going_on_changes_no_bit(
     window = spec.schedule
     for stop in (1, window.start_step, window.start_step + 2, window.end_step, total - 1):
         folder = Folder.open(tmp_path / f"stopped-{stop}")
-        update = train._Trainer._step
+        update = trainer.Trainer._step
 
         def stopped(self, step, total, stop=stop, update=update):
             if step == stop:
                 raise KeyboardInterrupt
             update(self, step, total)
 
-        monkeypatch.setattr(train._Trainer, "_step", stopped)
+        monkeypatch.setattr(trainer.Trainer, "_step", stopped)
         with pytest.raises(KeyboardInterrupt):
             train.train(spec, folder, text, Resources(checkpoint_every=1))
-        monkeypatch.setattr(train._Trainer, "_step", update)
+        monkeypatch.setattr(trainer.Trainer, "_step", update)
         train.train(spec, folder, text, Resources(checkpoint_every=1))
         for name in ("run.parquet", "curve.parquet", "layers.parquet"):
             assert rows(folder, name) == rows(whole, name), f"{name} after a stop at step {stop}"

@@ -235,7 +235,7 @@ def test_what_differs_from_the_default_is_appended_to_the_id(sweep_file):
         studies="""
         controls: {size: 4k, budget: 10tpp, sparsities: [0.8], variants: [
           {lr: 0.0004}, {lr: 0.01}, {batch: 16}, {weight_decay: 0}, {warmup: 0.05}, {init: transformers}, {shape: linear}, {shape: constant},
-          {score: random}, {distribution: uniform}, {interval: 8}, {events: 5}, {keep: [lm_head], sparsities: [0.3]},
+          {score: random}, {distribution: uniform}, {interval: 8}, {events: 5}, {do_not_prune: [lm_head], sparsities: [0.3]},
           {lr: 0.02, weight_decay: 0.01}]}"""
     )
     assert run_ids(file) == [
@@ -334,12 +334,14 @@ def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
             "an event every 500 steps",
         ),
         (
-            {"studies": "{controls: {size: 4k, budget: 10tpp, sparsities: [0.8], variants: [{keep: [lm_head]}]}}"},
-            "studies.controls.keep",
+            {
+                "studies": "{controls: {size: 4k, budget: 10tpp, sparsities: [0.8], variants: [{do_not_prune: [lm_head]}]}}"
+            },
+            "studies.controls.do_not_prune",
             "lm_head",
         ),
         (
-            {"studies": "{controls: {size: 4k, budget: 10tpp, sparsities: [0.2], variants: [{keep: [head]}]}}"},
+            {"studies": "{controls: {size: 4k, budget: 10tpp, sparsities: [0.2], variants: [{do_not_prune: [head]}]}}"},
             "studies.controls",
             "head",
         ),

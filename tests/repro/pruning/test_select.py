@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from repro.pruning import select
+from repro.pruning.scores import ordered
 
 
 def alone(counts: torch.Tensor) -> torch.Tensor:
@@ -41,7 +42,7 @@ def kinds() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("keep", [0, 1, 2, 1234, 4999, 5000])
 def test_it_keeps_what_a_stable_sort_keeps(kind: str, keep: int) -> None:
     weights, alive = kinds()[kind], torch.ones(5000, dtype=torch.bool)
-    [mask] = select.keep_largest([select.Shard(0, select.magnitude(weights), alive)], keep, alone)
+    [mask] = select.keep_largest([select.Shard(0, ordered(weights), alive)], keep, alone)
     assert torch.equal(mask, by_sorting(weights, alive, keep))
 
 
@@ -49,7 +50,7 @@ def test_it_keeps_what_a_stable_sort_keeps(kind: str, keep: int) -> None:
 def test_any_cut_into_shards_keeps_the_same_weights(cuts: list[int]) -> None:
     weights, alive = kinds()["30% ties"], torch.ones(5000, dtype=torch.bool)
     edges = [0, *cuts, 5000]
-    shards = [select.Shard(a, select.magnitude(weights[a:b]), alive[a:b]) for a, b in itertools.pairwise(edges)]
+    shards = [select.Shard(a, ordered(weights[a:b]), alive[a:b]) for a, b in itertools.pairwise(edges)]
     for order in (shards, shards[::-1]):
         masks = dict(
             zip(
@@ -65,7 +66,7 @@ def test_any_cut_into_shards_keeps_the_same_weights(cuts: list[int]) -> None:
 def test_a_removed_weight_never_comes_back() -> None:
     weights = kinds()["plain"]
     alive = torch.rand(5000, generator=torch.Generator().manual_seed(1)) < 0.5
-    [mask] = select.keep_largest([select.Shard(0, select.magnitude(weights), alive)], 1000, alone)
+    [mask] = select.keep_largest([select.Shard(0, ordered(weights), alive)], 1000, alone)
     assert torch.equal(mask, by_sorting(weights, alive, 1000))
     assert not (mask & ~alive).any()
 
@@ -73,7 +74,7 @@ def test_a_removed_weight_never_comes_back() -> None:
 def test_asking_for_more_than_is_alive_is_an_error() -> None:
     alive = torch.zeros(10, dtype=torch.bool)
     with pytest.raises(ValueError, match="fewer are alive"):
-        select.keep_largest([select.Shard(0, select.magnitude(torch.ones(10)), alive)], 1, alone)
+        select.keep_largest([select.Shard(0, ordered(torch.ones(10)), alive)], 1, alone)
 
 
 def test_random_scores_belong_to_positions_not_to_layouts() -> None:

@@ -1,0 +1,102 @@
+"""A second run that starts from a checkpoint of a first: what was trained once is not trained again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from repro import checkpoint
+from repro.errors import UserError
+from repro.run_folder import RunFolder
+from repro.spec import RunSpec
+from repro.storage import Folder
+
+
+def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None) -> int:
+    """Gives `child` a copy of a checkpoint of `parent`, from which training `spec` in it goes on.
+
+    Model, text, batch and what was pruned so far must be the same; the rest (the schedule from here on, learning
+    rate, seed, steps) may differ. The child's tables say whose child it is.
+
+    Args:
+        parent, child: run folders.
+        spec: of the child.
+        step: of the checkpoint; None takes the newest whole one.
+
+    Returns:
+        The step from which the child goes on.
+
+    Raises:
+        UserError: there is no such checkpoint, or the child could not have come this way.
+    """
+    trained, corpus_hash = RunFolder(parent).spec()
+    place, manifest = _checkpoint(parent / "checkpoint", step)
+    at = manifest["step"]
+    _refuse_strangers(trained, spec, at, parent)
+    if (child / "checkpoint").names():
+        raise UserError(
+            "the new run has begun already",
+            file=child,
+            found=", ".join((child / "checkpoint").names()),
+            expected="a folder without checkpoints",
+        )
+    rows = place.read_json("rows.json")
+    for row in (*rows["curve"], *rows["layers"]):
+        row["run_id"] = spec.run_id
+    rows |= {"forked_from": trained.run_id, "forked_step": at, "last_losses": []}
+    copy = child / "checkpoint" / place.name
+    data = checkpoint.dumped(rows)
+    for file in manifest["files"]:
+        copy.write(file, data if file == "rows.json" else place.read(file))
+    files = manifest["files"] | {"rows.json": hashlib.sha256(data).hexdigest()}
+    RunFolder(child).begin(spec, corpus_hash)
+    copy.write_json("manifest.json", manifest | {"files": files, "identity": spec.identity(corpus_hash)})
+    return at
+
+
+def _checkpoint(folder: Folder, step: int | None) -> tuple[Folder, dict[str, Any]]:
+    faults = {}
+    for name in reversed(folder.names()):
+        if step is None or name == checkpoint.name_of(step):
+            manifest, fault = checkpoint.examine(folder / name)
+            if fault is None:
+                return folder / name, manifest
+            faults[name] = fault
+    raise UserError(
+        "no such checkpoint",
+        file=folder,
+        key="step",
+        found=", ".join(f"{n}: {f}" for n, f in faults.items()) or ", ".join(folder.names()) or "none",
+        expected="a whole one" if step is None else f"a whole {checkpoint.name_of(step)}",
+    )
+
+
+def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -> None:
+    def differ(key: str, found: object, expected: object) -> UserError:
+        return UserError(
+            f"{spec.run_id} can't go on from {trained.run_id}", file=parent, key=key, found=found, expected=expected
+        )
+
+    for key in ("model", "corpus"):
+        mine, theirs = getattr(spec, key), getattr(trained, key)
+        for field in dataclasses.fields(mine):
+            a, b = getattr(mine, field.name), getattr(theirs, field.name)
+            if a != b and field.metadata.get("identity", True):
+                raise differ(f"{key}.{field.name}", a, b)
+    if spec.optimizer.batch != trained.optimizer.batch:
+        raise differ("optimizer.batch", spec.optimizer.batch, trained.optimizer.batch)
+    if at > spec.schedule.total_steps:
+        raise differ("dense_steps", f"{spec.schedule.total_steps} steps", f"at least {at}")
+    size = spec.model.shape.prunable
+    mine, theirs = (
+        [(s, run.schedule.kept(event, size)) for s in range(at) if (event := run.schedule.event_at(s)) is not None]
+        for run in (spec, trained)
+    )
+    if mine != theirs:
+        raise differ(
+            "pruning", f"{len(mine)} events before step {at}", f"the {len(theirs)} that there were, with their counts"
+        )
+    for key in ("score", "distribution", "structure", "do_not_prune"):
+        if theirs and getattr(spec.pruning, key) != getattr(trained.pruning, key):
+            raise differ(f"pruning.{key}", getattr(spec.pruning, key), getattr(trained.pruning, key))

@@ -1,0 +1,107 @@
+"""Masks at one bit a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import torch
+
+# Eight bools are eight bytes of 0 or 1; seen as one int64, this product moves bit 0 of byte i to bit 56 + i.
+_GATHER_BITS = 0x0102040810204080
+
+
+@cache
+def _table(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(256, 8): the bits of each byte, least significant first, as numbers of `dtype`."""
+    bits = (torch.arange(256).unsqueeze(1) >> torch.arange(8)) & 1
+    return bits.to(dtype).to(device)
+
+
+@cache
+def _ones(device: torch.device) -> torch.Tensor:
+    """(256,) int64: how many bits of each byte are set."""
+    return _table(torch.int64, device).sum(1)
+
+
+def packed(mask: torch.Tensor) -> torch.Tensor:
+    """(n,) bool -> (ceil(n / 8),) uint8, the first weight in the least significant bit."""
+    whole = mask.numel() // 8 * 8
+    words = mask[:whole].view(torch.uint8).view(torch.int64) if whole else mask.new_zeros(0, dtype=torch.int64)
+    bytes_ = ((words * _GATHER_BITS) >> 56).to(torch.uint8)
+    if whole == mask.numel():
+        return bytes_
+    rest = torch.zeros(8, dtype=torch.uint8, device=mask.device)
+    rest[: mask.numel() - whole] = mask[whole:].view(torch.uint8)
+    return torch.cat([bytes_, ((rest.view(torch.int64) * _GATHER_BITS) >> 56).to(torch.uint8)])
+
+
+def unpacked(
+    bits: torch.Tensor, start: int, count: int, dtype: torch.dtype = torch.bool, table: torch.Tensor | None = None
+) -> torch.Tensor:
+    """(count,) of `dtype`, 1 where the weight stays: entries [start, start + count) of packed `bits`.
+
+    Args:
+        table: what the eight bits of each byte become, (256, 8), instead of zeros and ones of `dtype`.
+    """
+    first, last = start // 8, (start + count + 7) // 8
+    table = _table(dtype, bits.device) if table is None else table
+    return table.index_select(0, bits[first:last].int()).view(-1).narrow(0, start - 8 * first, count)
+
+
+class Masks:
+    """One bit for each weight of some tensors, by name; each tensor begins on a byte of one common buffer.
+
+    Args:
+        shapes: shape of each tensor, in order.
+        device: where the bits lie.
+
+    Attributes:
+        sizes: weights of each tensor.
+        buffer: (bytes,) uint8, all tensors one after the other; the bits past a tensor's last weight are 0.
+    """
+
+    def __init__(self, shapes: Mapping[str, torch.Size], device: torch.device):
+        self.shapes = dict(shapes)
+        self.sizes = {name: shape.numel() for name, shape in self.shapes.items()}
+        self._at: dict[str, tuple[int, int]] = {}
+        total = 0
+        for name, size in self.sizes.items():
+            self._at[name] = (total, (size + 7) // 8)
+            total += (size + 7) // 8
+        self.buffer = torch.zeros(total, dtype=torch.uint8, device=device)
+
+    @classmethod
+    def all_kept(cls, shapes: Mapping[str, torch.Size], device: torch.device) -> Masks:
+        made = cls(shapes, device)
+        made.buffer.fill_(255)
+        for name, size in made.sizes.items():
+            if size % 8:
+                made.bits(name)[-1] = (1 << size % 8) - 1
+        return made
+
+    def bits(self, name: str) -> torch.Tensor:
+        """(ceil(n / 8),) uint8, a view."""
+        return self.buffer.narrow(0, *self._at[name])
+
+    def flat(self, name: str, start: int, count: int, dtype: torch.dtype = torch.bool) -> torch.Tensor:
+        """(count,) of `dtype`, a stretch of the flattened mask."""
+        return unpacked(self.bits(name), start, count, dtype)
+
+    def full(self, name: str, dtype: torch.dtype = torch.bool) -> torch.Tensor:
+        """The mask in its tensor's shape: True or 1 where the weight stays."""
+        return unpacked(self.bits(name), 0, self.sizes[name], dtype).view(self.shapes[name])
+
+    def write(self, name: str, start: int, mask: torch.Tensor) -> None:
+        """Sets entries [start, start + n) from (n,) bool, which may begin and end inside a byte."""
+        bits, end = self.bits(name), start + mask.numel()
+        first, last = start // 8, (end + 7) // 8
+        around = unpacked(bits, 8 * first, 8 * (last - first)).clone()
+        around[start - 8 * first : end - 8 * first] = mask
+        bits[first:last] = packed(around)
+
+    def counts(self) -> dict[str, int]:
+        """Weights left in each tensor."""
+        ones = _ones(self.buffer.device)
+        sums = [ones.index_select(0, self.bits(name).int()).sum() for name in self.sizes]
+        return dict(zip(self.sizes, torch.stack(sums).tolist(), strict=True))

@@ -1,0 +1,60 @@
+"""What weights are ranked by. A score is one function here and one name in `PruningSpec.score`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring weights that are to be ranked.
+
+    Attributes:
+        position: global position of the first one, the same in every layout.
+        weights: (n,) fp32 masters.
+        first_moment: (n,) fp32, AdamW's running mean of the gradient.
+        seed: of the run.
+    """
+
+    position: int
+    weights: torch.Tensor
+    first_moment: torch.Tensor
+    seed: int
+
+
+def magnitude(s: Stretch) -> torch.Tensor:
+    """|w| (paper, section 2)."""
+    return ordered(s.weights)
+
+
+def magnitude_gradient(s: Stretch) -> torch.Tensor:
+    """|w g|, the first-order change of the loss, with AdamW's running mean of the gradient for g.
+
+    The running mean is there already, lies in every checkpoint and is noisy over a dozen steps instead of one.
+    """
+    return ordered(s.weights * s.first_moment)
+
+
+def random(s: Stretch) -> torch.Tensor:
+    """A fixed random number of each global position: the finaliser of MurmurHash3 in wrapping 64-bit arithmetic."""
+    salt = (s.seed + 1) * 0x632BE59BD9B4E019 & (2**63 - 1)
+    positions = torch.arange(s.position, s.position + len(s.weights), dtype=torch.int64, device=s.weights.device)
+    x = positions * 0x9E3779B1 + salt
+    for multiplier in (-0xAE502812AA7333, -0x3B314601E57A13AD):
+        x = (x ^ ((x >> 33) & 0x7FFFFFFF)) * multiplier
+    return ((x ^ ((x >> 33) & 0x7FFFFFFF)) & 0x3FFFFFFF).to(torch.int32)
+
+
+def ordered(values: torch.Tensor) -> torch.Tensor:
+    """|v| as integers of the same order: the bits of a non-negative float sort as integers. (n,) fp32 -> (n,) int32."""
+    return values.abs().view(torch.int64 if values.dtype == torch.float64 else torch.int32)
+
+
+SCORES: dict[str, Callable[[Stretch], torch.Tensor]] = {
+    "magnitude": magnitude,
+    "random": random,
+    "magnitude_gradient": magnitude_gradient,
+}

@@ -1,0 +1,189 @@
+"""Trainer: the loop of one run on one rank."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from repro import checkpoint, evaluate, record, zero
+from repro.corpus import Corpus
+from repro.corpus.packing import IGNORED
+from repro.pruning.pruner import Pruner
+from repro.resources import Resources
+from repro.run_folder import RunFailed, RunFolder
+from repro.spec import RunSpec
+from repro.watch import WINDOW, Watch
+
+HEARTBEAT = 2.0  # seconds between two writings of status.json
+
+
+class Trainer:
+    """State of one run on one rank.
+
+    Args:
+        spec, run, text, resources: what is trained, where to, on what, how.
+        engine: from `zero.engine`.
+        micro: sequences at once.
+        began: `time.perf_counter()` at which the run began.
+    """
+
+    def __init__(
+        self, spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, engine: Any, micro: int, began: float
+    ):
+        self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        self.engine, self.micro = engine, micro
+        self.share = spec.optimizer.batch // self.world
+        self.accumulation = self.share // micro
+        self.identity = spec.identity(text.hash)
+        self.checkpoints = run.folder / "checkpoint"
+        self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
+        self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
+        self.log = record.Log()
+
+    def fit(self) -> dict[str, Any]:
+        """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective."""
+        total = self.spec.schedule.total_steps
+        found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.identity)
+        first = 0
+        if found is not None:
+            first, self.log = found.step, record.Log(**found.rows)
+        self.watch = Watch(self.resources.spike, self.log.recent_losses, self.log.lowest_loss)
+        self.entered, self.already, self.looked = time.perf_counter(), self.log.seconds, time.perf_counter()
+        setup, beat = self.entered - self.began, 0.0
+        for step in range(first, total):
+            if step > first and step % self.resources.checkpoint_every == 0:
+                self._save(step)
+            self._step(step, total)
+            self._clock()
+            if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
+                beat = self.log.seconds
+                speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
+                self.run.progress("running", step=step + 1, total_steps=total, tokens_per_second=speed)
+        self.watch.look()
+        losses, counts = self._evaluate()
+        if not np.isfinite(losses).all():
+            raise RunFailed(f"the held-out loss is not finite after {total} steps")
+        self._clock()
+        self._verify()
+        if first < total:
+            self._save(total)
+        outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
+        row = record.run_row(
+            self.spec,
+            self.text,
+            self.resources,
+            self.log,
+            losses,
+            counts,
+            world=self.world,
+            micro_batch=self.micro,
+            device=torch.cuda.get_device_name() if self.engine.device.type == "cuda" else "cpu",
+            seconds_setup=setup + outside,
+        )
+        if self.rank == 0:
+            record.write(self.run.folder, row, self.log)
+            checkpoint.keep_last(self.checkpoints, 1, newest=total)
+            self.run.progress("done", step=total, total_steps=total)
+        dist.barrier()
+        return row
+
+    def _step(self, step: int, total: int) -> None:
+        """One event if it is due, then one update."""
+        spec = self.spec
+        event = spec.schedule.event_at(step)
+        if event is not None:
+            self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
+        lr = spec.optimizer.lr_at(step, total)
+        zero.set_lr(self.engine, lr)
+        self.watch.add(step, self._update(step))
+        self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
+        self._record(step, total, lr)
+
+    def _update(self, step: int) -> torch.Tensor:
+        """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""
+        batch = self.spec.optimizer.batch
+        rows = self.text.batch(step, batch, self.spec.seed, first=self.rank * self.share, count=self.share)
+        tokens = self._batch_tokens(step, batch)
+        total = torch.zeros((), device=self.engine.device)
+        for first in range(0, self.share, self.micro):
+            losses, _ = evaluate.token_losses(self.engine, self.text, rows[first : first + self.micro])
+            # Every token of the global batch weighs the same; DeepSpeed averages over ranks and accumulation.
+            loss = losses.sum() * (self.world * self.accumulation / tokens)
+            self.engine.backward(loss)
+            self.engine.step()
+            total += loss.detach() / (self.world * self.accumulation)
+        if self.engine.skipped_steps:  # DeepSpeed leaves such an update out and goes on
+            raise RunFailed(f"a gradient is not finite at step {step}")
+        return total
+
+    def _batch_tokens(self, step: int, batch: int) -> int:
+        """Tokens of the whole batch that bear loss; every rank finds the same number."""
+        if self.spec.corpus.packing == "concatenate":
+            return batch * self.spec.model.sequence
+        labels = self.text.targets(self.text.batch(step, batch, self.spec.seed)).labels
+        bearing = int((labels != IGNORED).sum())
+        if not bearing:
+            raise RunFailed(f"the loss is not finite: no token of the batch of step {step} bears one, all is padding")
+        return bearing
+
+    def _record(self, step: int, total: int, lr: float) -> None:
+        """Looks at the losses when it is time; logs a step of the curve, of the last 1%, or one that is evaluated."""
+        every = self.spec.evaluation.every
+        last_percent, evaluated = step >= total - max(1, total // 100), every is not None and (step + 1) % every == 0
+        logged = last_percent or evaluated or self.log.due(step, total)
+        if not logged and self.watch.waiting < WINDOW:
+            return
+        values = self.watch.look()
+        ms = 1e3 * (time.perf_counter() - self.looked) / len(values)
+        if logged:
+            norm = self.engine.get_global_grad_norm()
+            if norm is not None and not math.isfinite(norm):
+                raise RunFailed(f"the gradient's norm is {norm}, not finite, at step {step}")
+            if last_percent:
+                self.log.last_losses.append(values[-1])
+            heldout = record.token_weighted(*self._evaluate()) if evaluated else None
+            self.log.add_step(self.spec, step, lr, values[-1], None if norm is None else float(norm), heldout, ms)
+        self.looked = time.perf_counter()
+
+    def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
+        # On a CPU a few more rows at once are faster; on a GPU the micro-batch is what fits.
+        at_once = self.micro if self.engine.device.type == "cuda" else max(self.micro, 16)
+        return evaluate.heldout(self.engine, self.text, self.blocks, at_once=at_once)
+
+    def _save(self, step: int) -> None:
+        """Saves what the losses up to here have shown to be good."""
+        self.watch.look()
+        self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
+        checkpoint.save(
+            self.checkpoints,
+            self.engine,
+            self.pruner,
+            step,
+            self.log.to_rows(),
+            self.identity,
+            self.resources.keep_checkpoints,
+        )
+        self.looked = time.perf_counter()
+
+    def _clock(self) -> None:
+        self.log.seconds = self.already + time.perf_counter() - self.entered
+
+    def _verify(self) -> None:
+        """Holds what was measured against what the schedule promised. Raises RunFailed."""
+        schedule, total = self.spec.schedule, self.pruner.total
+        strays = torch.tensor([self.pruner.strays()], device=self.engine.device)
+        dist.all_reduce(strays)
+        for what, measured, promised in (
+            ("weights left", self.pruner.nonzero, schedule.n_final(total)),
+            ("sum over steps of N_t", self.log.weight_steps, schedule.weight_steps(total)),
+            ("tokens seen", self.log.tokens, self.spec.tokens),
+            ("removed weights that moved", int(strays), 0),
+        ):
+            if measured != promised:
+                raise RunFailed(f"{what}: measured {measured:,}, the schedule promised {promised:,}")

@@ -1,0 +1,42 @@
+"""Several gloo workers on this machine, for tests: one fresh process a rank."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def run(world: int, work: Callable[..., Any], *args: Any) -> list[Any]:
+    """What `work(*args)` returns on each of `world` ranks, inside a gloo group that it may find initialised.
+
+    `work` is importable and returns what torch.load reads with weights_only: numbers, text, lists, dicts, tensors.
+
+    Raises:
+        AssertionError: a rank raised; its traceback is the message.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        context = mp.spawn(_rank, (world, scratch, work, args), nprocs=world, join=False)
+        while not context.join():
+            pass
+        errors = [path.read_text() for path in sorted(Path(scratch).glob("error-*"))]
+        assert not errors, errors[0]
+        return [torch.load(Path(scratch) / f"result-{rank}", weights_only=True) for rank in range(world)]
+
+
+def _rank(rank: int, world: int, scratch: str, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    try:
+        dist.init_process_group("gloo", init_method=f"file://{scratch}/store", rank=rank, world_size=world)
+        torch.save(work(*args), Path(scratch) / f"result-{rank}")
+    except BaseException:
+        (Path(scratch) / f"error-{rank}").write_text(traceback.format_exc())
+        os._exit(0)  # the others may wait for this rank; they are told by their peer's end
