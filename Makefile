@@ -7,7 +7,7 @@ PY      := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep report figures claims test test-full check format bench clean
+.PHONY: help setup reproduce quick plan expand sweep report figures claims test test-full test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,10 +48,13 @@ claims: setup ## judge the paper's claims from the tables in RESULTS alone
 	@$(PY) -m analysis claims $(RESULTS)
 
 test: setup ## the tests, with real Ray and real DeepSpeed inside
-	@$(PY) -m pytest -m "not full"
+	@$(PY) -m pytest -m "not full and not big"
 
 test-full: setup ## the tests with their long counts
-	@$(PY) -m pytest
+	@$(PY) -m pytest -m "not big"
+
+test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
+	@$(PY) -m pytest -m big
 
 check: setup ## lint and types
 	@$(PY) -m ruff check .
@@ -62,7 +65,9 @@ format: setup ## sort imports, format, and mend what the linter can
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: setup ## tokens a second a lane, where a step's time goes, what the orchestration adds
+bench: setup ## what masking, selection, a lane and the orchestration cost, side by side with others
+	@$(PY) -m bench.train
+	@$(PY) -m bench.prune
 	@$(PY) -m bench.laptop
 	@$(PY) -m bench.overhead
 

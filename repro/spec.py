@@ -267,11 +267,13 @@ class RunSpec:
                     )
             exact = left_alone + (shape.prunable - left_alone) // m * n
             if final != exact:
+                # Rounded down at the twelve digits that a schedule reads, so that it leaves these weights and no fewer.
+                fits = (shape.prunable - exact) * 10**12 // shape.prunable / 10**12
                 raise UserError(
                     "structure and sparsity disagree",
                     key="sparsity",
                     found=f"{pruning.sparsity} leaves {final:,} weights",
-                    expected=f"{1 - exact / shape.prunable!r}, at which {pruning.structure} leaves {exact:,}",
+                    expected=f"{fits!r}, at which {pruning.structure} leaves {exact:,}",
                 )
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,7 @@ class Trainer:
 
     def fit(self) -> dict[str, Any]:
         """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective."""
-        total = self.spec.schedule.total_steps
-        found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.identity)
-        first = 0
-        if found is not None:
-            first, self.log = found.step, record.Log(**found.rows)
-        self.watch = Watch(self.resources.spike, self.log.recent_losses, self.log.lowest_loss)
-        self.entered, self.already, self.looked = time.perf_counter(), self.log.seconds, time.perf_counter()
+        total, first = self.spec.schedule.total_steps, self.resume()
         setup, beat = self.entered - self.began, 0.0
         for step in range(first, total):
             if step > first and step % self.resources.checkpoint_every == 0:
@@ -92,6 +87,16 @@ class Trainer:
             self.run.progress("done", step=total, total_steps=total)
         dist.barrier()
         return row
+
+    def resume(self) -> int:
+        """Restores the newest whole checkpoint and starts the clocks. Returns the first step to train. Collective."""
+        found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.identity)
+        if found is not None:
+            self.log = record.Log(**found.rows)
+        self.watch = Watch(self.resources.spike, self.log.recent_losses, self.log.lowest_loss)
+        self.entered = self.looked = time.perf_counter()
+        self.already = self.log.seconds
+        return found.step if found is not None else 0
 
     def _step(self, step: int, total: int) -> None:
         """One event if it is due, then one update."""
@@ -157,8 +162,12 @@ class Trainer:
         return evaluate.heldout(self.engine, self.text, self.blocks, at_once=at_once)
 
     def _save(self, step: int) -> None:
-        """Saves what the losses up to here have shown to be good."""
+        """Saves what is good: no loss so far was out of bounds, and every master and moment is finite."""
         self.watch.look()
+        broken = torch.tensor([sum(not t.isfinite().all() for t in self._state())], device=self.engine.device)
+        dist.all_reduce(broken)
+        if broken:
+            raise RunFailed(f"weights or moments are not finite before step {step}")
         self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
         checkpoint.save(
             self.checkpoints,
@@ -170,6 +179,10 @@ class Trainer:
             self.resources.keep_checkpoints,
         )
         self.looked = time.perf_counter()
+
+    def _state(self) -> Iterator[torch.Tensor]:
+        for f in zero.fragments(self.engine):
+            yield from (f.master, *f.moments.values())
 
     def _clock(self) -> None:
         self.log.seconds = self.already + time.perf_counter() - self.entered

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+PATIENCE = timedelta(minutes=3)  # a rank that waits longer for its peers fails, so that no test hangs
+_stores = itertools.count()
 
 
 def run(world: int, work: Callable[..., Any], *args: Any) -> list[Any]:
@@ -26,16 +31,30 @@ def run(world: int, work: Callable[..., Any], *args: Any) -> list[Any]:
         context = mp.spawn(_rank, (world, scratch, work, args), nprocs=world, join=False)
         while not context.join():
             pass
-        errors = [path.read_text() for path in sorted(Path(scratch).glob("error-*"))]
-        assert not errors, errors[0]
+        errors = sorted(Path(scratch).glob("error-*"), key=lambda path: path.stat().st_mtime_ns)
+        assert not errors, errors[0].read_text()  # the first: the others' peers are gone because of it
         return [torch.load(Path(scratch) / f"result-{rank}", weights_only=True) for rank in range(world)]
+
+
+def join() -> None:
+    """Makes a group of all ranks where there is none, since what `work` ran has destroyed the last. Collective."""
+    if dist.is_initialized():
+        return
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{os.environ['WORKERS_SCRATCH']}/store-{next(_stores)}",
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=PATIENCE,
+    )
 
 
 def _rank(rank: int, world: int, scratch: str, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+    os.environ["WORKERS_SCRATCH"] = scratch
     torch.set_num_threads(1)
     try:
-        dist.init_process_group("gloo", init_method=f"file://{scratch}/store", rank=rank, world_size=world)
+        join()
         torch.save(work(*args), Path(scratch) / f"result-{rank}")
     except BaseException:
         (Path(scratch) / f"error-{rank}").write_text(traceback.format_exc())

@@ -26,6 +26,8 @@ def _ones(device: torch.device) -> torch.Tensor:
 
 def packed(mask: torch.Tensor) -> torch.Tensor:
     """(n,) bool -> (ceil(n / 8),) uint8, the first weight in the least significant bit."""
+    if mask.storage_offset() % 8 or not mask.is_contiguous():
+        mask = mask.clone(memory_format=torch.contiguous_format)  # words of eight bytes need their alignment
     whole = mask.numel() // 8 * 8
     words = mask[:whole].view(torch.uint8).view(torch.int64) if whole else mask.new_zeros(0, dtype=torch.int64)
     bytes_ = ((words * _GATHER_BITS) >> 56).to(torch.uint8)

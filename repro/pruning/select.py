@@ -163,7 +163,8 @@ def _last_tie(shards: list[Shard], threshold: int, needed: int, reduce: Reduce, 
 
 def _kept(shard: Shard, threshold: int, last: int | None) -> torch.Tensor:
     """Packed bits of a shard's weights above the threshold, and of its ties up to position `last`, all if None."""
-    parts = [torch.empty(0, dtype=torch.uint8, device=shard.alive.device)]
+    # One buffer from the start: small results kept between large temporaries would leave holes in the heap.
+    kept = torch.empty((shard.count + 7) // 8, dtype=torch.uint8, device=shard.alive.device)
     for a, keys in shard.stretches():
         if last is None or shard.position + a + len(keys) - 1 <= last:
             stays = keys >= threshold
@@ -171,5 +172,5 @@ def _kept(shard: Shard, threshold: int, last: int | None) -> torch.Tensor:
             stays = keys > threshold
             before = max(0, last + 1 - shard.position - a)
             stays[:before] |= keys[:before] == threshold
-        parts.append(packed(stays))
-    return torch.cat(parts)
+        kept[a // 8 : (a + len(keys) + 7) // 8] = packed(stays)
+    return kept

@@ -1,4 +1,4 @@
-"""One run, really trained: its tables keep the schedule's promise, and stopping changes nothing."""
+"""One run, really trained: its tables keep the schedule's promise."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from repro import tables, train, trainer
+from repro import train
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.errors import UserError
@@ -20,15 +19,9 @@ from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
+from tests.repro.test_resume import rows
 
 Make = Callable[..., RunSpec]
-TIMED = ("ms", "seconds", "seconds_setup", "tokens_per_second", "peak_memory")
-
-
-def rows(folder: Folder, name: str) -> list[dict]:
-    """A table without its clock readings."""
-    table: pa.Table = tables.read(folder, name)
-    return table.drop_columns([c for c in TIMED if c in table.column_names]).to_pylist()
 
 
 def test_a_run_leaves_what_its_schedule_promised(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
@@ -47,34 +40,6 @@ def test_a_run_leaves_what_its_schedule_promised(text: Corpus, make_spec: Make, 
     assert curve[-1]["step"] == spec.schedule.total_steps
     assert curve[-1]["loss_train"] < curve[0]["loss_train"]
     assert RunFolder(folder).is_done(spec)
-
-
-def test_stopping_at_any_step_and_going_on_changes_no_bit(
-    text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = make_spec()
-    whole, total = Folder.open(tmp_path / "whole"), spec.schedule.total_steps
-    train.train(spec, whole, text, Resources())
-    window = spec.schedule
-    for stop in (1, window.start_step, window.start_step + 2, window.end_step, total - 1):
-        folder = Folder.open(tmp_path / f"stopped-{stop}")
-        update = trainer.Trainer._step
-
-        def stopped(self, step, total, stop=stop, update=update):
-            if step == stop:
-                raise KeyboardInterrupt
-            update(self, step, total)
-
-        monkeypatch.setattr(trainer.Trainer, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            train.train(spec, folder, text, Resources(checkpoint_every=1))
-        monkeypatch.setattr(trainer.Trainer, "_step", update)
-        train.train(spec, folder, text, Resources(checkpoint_every=1))
-        for name in ("run.parquet", "curve.parquet", "layers.parquet"):
-            assert rows(folder, name) == rows(whole, name), f"{name} after a stop at step {stop}"
-        last = f"checkpoint/step-{total:08d}"
-        for file in ("rank-0.safetensors", "masks.safetensors"):
-            assert (folder / last).read(file) == (whole / last).read(file), f"{file} after a stop at step {stop}"
 
 
 def test_it_is_evaluated_every_so_many_steps_and_that_changes_nothing(

@@ -342,7 +342,7 @@ def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
         ),
         (
             {"studies": "{controls: {size: 4k, budget: 10tpp, sparsities: [0.2], variants: [{do_not_prune: [head]}]}}"},
-            "studies.controls",
+            "studies.controls.do_not_prune",
             "head",
         ),
         ({"studies": "{pairs: {size: 4k, budgets: [10tpp], sparsities: [0]}}"}, "studies.pairs.sparsities", "0"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch.nn import functional as F
 
 from repro import model, zero
@@ -23,24 +24,53 @@ Make = Callable[..., RunSpec]
 
 
 @contextmanager
-def opened(spec: RunSpec, stage: int = 1) -> Iterator[tuple[Any, Pruner]]:
+def opened(
+    spec: RunSpec, stage: int = 1, accumulation: int = 1, dtype: torch.dtype = torch.float32
+) -> Iterator[tuple[Any, Pruner]]:
+    """A real engine and its pruner, alone or in the group that there is."""
     with zero.process_group(CPU):
-        network = model.build(spec.model, spec.seed)
-        engine = zero.engine(
-            network, spec.optimizer, Resources(zero_stage=stage), spec.precision, spec.optimizer.batch, 1, CPU
-        )
+        network = model.build(spec.model, spec.seed).to(dtype)
+        micro = spec.optimizer.batch // dist.get_world_size() // accumulation
+        resources = Resources(zero_stage=stage)
+        engine = zero.engine(network, spec.optimizer, resources, spec.precision, micro, accumulation, CPU)
         yield engine, Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         zero.close(engine)
 
 
 def update(engine: Any, text: Corpus, spec: RunSpec, step: int) -> float:
-    rows = torch.from_numpy(text.batch(step, spec.optimizer.batch, spec.seed).astype("int64"))
+    """One update on this rank's share of the batch. Returns this rank's mean loss."""
+    share = spec.optimizer.batch // dist.get_world_size()
+    rows = text.batch(step, spec.optimizer.batch, spec.seed, first=dist.get_rank() * share, count=share)
     zero.set_lr(engine, spec.optimizer.lr_at(step, spec.schedule.total_steps))
-    logits = engine(input_ids=rows[:, :-1], use_cache=False).logits
-    loss = F.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
-    engine.backward(loss)
-    engine.step()
-    return float(loss.detach())
+    parts = torch.from_numpy(rows.astype("int64")).chunk(engine.gradient_accumulation_steps())
+    losses = []
+    for part in parts:
+        loss = cross_entropy(engine, part)
+        engine.backward(loss)
+        engine.step()
+        losses.append(float(loss.detach()))
+    return sum(losses) / len(losses)
+
+
+def cross_entropy(network: Any, rows: torch.Tensor) -> torch.Tensor:
+    logits = network(input_ids=rows[:, :-1], use_cache=False).logits
+    return F.cross_entropy(
+        logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32)), rows[:, 1:].flatten()
+    )
+
+
+def is_clean(engine: Any, pruner: Pruner) -> bool:
+    """Whether all that was removed is exactly zero: masters and moments held here, and the module's weights."""
+    held = [
+        tensor[~pruner.mask_of(f)]
+        for f in zero.fragments(engine)
+        if f.name in pruner.sizes
+        for tensor in (f.master, *f.moments.values())
+    ]
+    for name, parameter in pruner.parameters.items():
+        with zero.gathered(engine, parameter):
+            held.append(parameter.data[~pruner.masks.full(name)])
+    return not any(removed.any() for removed in held)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +87,7 @@ def test_counts_are_exact_and_removed_weights_stay_zero(
                 kept = pruner.event(event)
                 assert sum(kept.values()) == pruner.nonzero == spec.schedule.kept(event, spec.model.shape.prunable)
             update(engine, text, spec, step)
-            for fragment in zero.fragments(engine):
-                if fragment.name in pruner.sizes:
-                    gone = ~pruner.mask_of(fragment)
-                    assert not fragment.master[gone].any()
-                    assert not any(moment[gone].any() for moment in fragment.moments.values())
-        for name, parameter in pruner.parameters.items():
-            with zero.gathered(engine, parameter):
-                assert not parameter.data[~pruner.masks.full(name)].any()
+            assert is_clean(engine, pruner), f"after the update of step {step}"
 
 
 def test_every_stage_prunes_the_same_weights(text: Corpus, make_spec: Make) -> None:
@@ -77,54 +100,124 @@ def test_every_stage_prunes_the_same_weights(text: Corpus, make_spec: Make) -> N
     assert all(torch.equal(other, masks[0]) for other in masks[1:])
 
 
-def test_it_follows_a_plain_reference_step_by_step(text: Corpus, make_spec: Make) -> None:
-    """The paper's rule written out in plain PyTorch: weights times mask forward, masked gradients, a global sort."""
-    spec = make_spec(dense_steps=60)
-    with opened(spec) as (engine, pruner):
-        ours = []
-        for step in range(spec.schedule.total_steps):
-            if (event := spec.schedule.event_at(step)) is not None:
-                pruner.event(event)
-            ours.append(update(engine, text, spec, step))
-        masks = {name: pruner.masks.full(name) for name in pruner.sizes}
+def trained_to(event: int, engine: Any, pruner: Pruner, text: Corpus, spec: RunSpec) -> int:
+    """Trains up to an event and not into it; the earlier events happen. Returns its step."""
+    due = spec.schedule.start_step + event * spec.schedule.interval
+    for step in range(due):
+        if (earlier := spec.schedule.event_at(step)) is not None:
+            pruner.event(earlier)
+        update(engine, text, spec, step)
+    return due
 
-    o = spec.optimizer
-    network = model.build(spec.model, spec.seed)
-    weights = model.prunable(network)
-    alive = {name: torch.ones_like(p, dtype=torch.bool) for name, p in weights.items()}
-    adamw = torch.optim.AdamW(
-        network.parameters(), lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps, weight_decay=o.weight_decay
-    )
-    theirs = []
-    for step in range(spec.schedule.total_steps):
-        if (event := spec.schedule.event_at(step)) is not None:
-            flat = torch.cat([(p.detach().abs() * alive[n]).flatten() for n, p in weights.items()])
-            order = torch.sort(flat, descending=True, stable=True).indices
-            keep = torch.zeros_like(flat, dtype=torch.bool)
-            keep[order[: spec.schedule.kept(event, len(flat))]] = True
-            for (name, p), part in zip(weights.items(), keep.split([p.numel() for p in weights.values()]), strict=True):
-                alive[name] &= part.view(p.shape)
-                with torch.no_grad():
-                    p.mul_(alive[name])
-                for moment in ("exp_avg", "exp_avg_sq"):
-                    if p in adamw.state:
-                        adamw.state[p][moment].mul_(alive[name])
-        rows = torch.from_numpy(text.batch(step, o.batch, spec.seed).astype("int64"))
-        for group in adamw.param_groups:
-            group["lr"] = o.lr_at(step, spec.schedule.total_steps)
-        loss = F.cross_entropy(
-            network(input_ids=rows[:, :-1], use_cache=False).logits.flatten(0, 1), rows[:, 1:].flatten()
-        )
-        adamw.zero_grad()
-        loss.backward()
-        for name, p in weights.items():
-            p.grad.mul_(alive[name])
-        torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
-        adamw.step()
-        theirs.append(float(loss.detach()))
-    assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < 1e-5
-    differing = sum(int((masks[n] != alive[n]).sum()) for n in masks)
-    assert differing <= 1e-5 * spec.model.shape.prunable + 1
+
+def held(engine: Any, pruner: Pruner) -> dict[str, tuple[torch.Tensor, ...]]:
+    """Copies of master, first and second moment of every prunable tensor; one worker holds all of each."""
+    return {
+        f.name: (f.master.clone(), *(moment.clone() for moment in f.moments.values()))
+        for f in zero.fragments(engine)
+        if f.name in pruner.sizes
+    }
+
+
+def test_magnitude_gradient_removes_what_a_sort_by_weight_times_mean_gradient_puts_last(
+    text: Corpus, make_spec: Make
+) -> None:
+    spec = make_spec(score="magnitude_gradient")
+    with opened(spec) as (engine, pruner):
+        trained_to(1, engine, pruner, text, spec)
+        alive = torch.cat([pruner.masks.full(name).flatten() for name in pruner.sizes])
+        state = held(engine, pruner)
+        weights, gradients = (torch.cat([state[name][i] for name in pruner.sizes]) for i in (0, 1))
+        scores = (weights * gradients).abs().masked_fill(~alive, -1)
+        pruner.event(1)
+        mask = torch.cat([pruner.masks.full(name).flatten() for name in pruner.sizes])
+    expected, by_magnitude = torch.zeros_like(alive), torch.zeros_like(alive)
+    keep = spec.schedule.kept(1, len(alive))
+    expected[scores.sort(descending=True, stable=True).indices[:keep]] = True
+    by_magnitude[weights.abs().sort(descending=True, stable=True).indices[:keep]] = True
+    assert 0 < keep < int(alive.sum()) < len(alive)
+    assert torch.equal(mask, expected)
+    assert not torch.equal(mask, by_magnitude)
+
+
+@pytest.mark.parametrize("pruning", [{"start": 0.0}, {"shape": "constant"}])
+def test_magnitude_gradient_is_refused_before_the_first_update(make_spec: Make, pruning: dict[str, Any]) -> None:
+    make_spec(**pruning)
+    with pytest.raises(UserError, match="no gradient before the first update"):
+        make_spec(score="magnitude_gradient", **pruning)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_an_event_leaves_the_survivors_moments_to_the_bit_and_zeroes_the_others(
+    stage: int, text: Corpus, make_spec: Make
+) -> None:
+    spec = make_spec()
+    with opened(spec, stage) as (engine, pruner):
+        trained_to(0, engine, pruner, text, spec)
+        before = held(engine, pruner)
+        pruner.event(0)
+        after = held(engine, pruner)
+        masks = {name: pruner.masks.full(name).flatten() for name in pruner.sizes}
+    assert list(before) == list(masks)
+    for name, mask in masks.items():
+        for old, new in zip(before[name], after[name], strict=True):
+            assert torch.equal(new[mask].view(torch.int32), old[mask].view(torch.int32))
+            assert not new[~mask].any()
+    assert all(sum(int(old[i][~masks[n]].count_nonzero()) for n, old in before.items()) > 100 for i in range(3))
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_the_clipped_norm_is_over_all_parameters_with_removed_entries_zero(
+    stage: int, text: Corpus, make_spec: Make
+) -> None:
+    spec = make_spec()
+    clip = 0.05  # far below the norm, so that every gradient is scaled
+    spec = replace(spec, optimizer=replace(spec.optimizer, clip=clip))
+    with opened(spec, stage) as (engine, pruner):
+        step = trained_to(4, engine, pruner, text, spec)
+        pruner.event(4)
+        plain = model.build(spec.model, spec.seed)
+        for name, parameter in engine.module.named_parameters():
+            with zero.gathered(engine, parameter), torch.no_grad():
+                plain.get_parameter(name).copy_(parameter)
+        cross_entropy(
+            plain, torch.from_numpy(text.batch(step, spec.optimizer.batch, spec.seed).astype("int64"))
+        ).backward()
+        gradients = {name: parameter.grad for name, parameter in plain.named_parameters()}
+        masked = {n: g * pruner.masks.full(n, g.dtype) if n in pruner.sizes else g for n, g in gradients.items()}
+        norm, prunable = norm_of(masked), norm_of({n: masked[n] for n in pruner.sizes})
+        assert norm > 2 * clip
+        assert norm_of(gradients) > 1.01 * norm
+        assert norm > 1.01 * prunable
+        before = {f.name: f.moments["exp_avg"].clone() for f in zero.fragments(engine)}
+        update(engine, text, spec, step)
+        if stage > 0:  # a torch optimizer that DeepSpeed doesn't wrap reports no norm
+            assert float(engine.get_global_grad_norm()) == pytest.approx(norm, rel=1e-5)
+        for f in zero.fragments(engine):
+            clipped = masked[f.name].flatten() * (clip / norm)
+            expected = spec.optimizer.beta1 * before[f.name] + (1 - spec.optimizer.beta1) * clipped
+            torch.testing.assert_close(f.moments["exp_avg"], expected, rtol=1e-3, atol=1e-7)
+
+
+def norm_of(gradients: dict[str, torch.Tensor]) -> float:
+    return float(torch.cat([g.flatten() for g in gradients.values()]).double().norm())
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_accumulating_gradients_keeps_removed_weights_at_zero(
+    stage: int, precision: str, text: Corpus, make_spec: Make
+) -> None:
+    spec = make_spec(precision=precision)
+    with opened(spec, stage, accumulation=2) as (engine, pruner):
+        step = trained_to(4, engine, pruner, text, spec)
+        pruner.event(4)
+        made = zero.updates(engine)
+        for later in range(step, step + 6):
+            update(engine, text, spec, later)
+            assert is_clean(engine, pruner)
+        assert made == step
+        assert zero.updates(engine) == step + 6
 
 
 def test_uniform_leaves_the_same_density_in_every_tensor(make_spec: Make) -> None:
