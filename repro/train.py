@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -66,6 +67,12 @@ def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> 
             if error.micro_batch is None or resources.out_of_memory == "fail" or resources.workers > 1:
                 raise
             resources = replace(resources, micro_batch=error.micro_batch)
+        _give_back()
+
+
+def _give_back() -> None:
+    """Frees what a failed attempt held; its engine takes a second pass, as autograd's side of it hides from the first."""
+    for _ in range(2):
         gc.collect()
 
 
@@ -114,9 +121,10 @@ def _failures(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        # The caller's `with` still holds the traceback: what its frames hold is needed now.
+        traceback.clear_frames(error.__traceback__)
         failure = _out_of_memory(spec, resources, text, device, str(error).splitlines()[0])
         facts["try_micro_batch"] = failure.micro_batch
-    # Out here the traceback is gone, and with it what it held in memory.
     with suppress(OSError):  # a full disk may not take this word either; the error itself still goes up
         run.progress("failed", reason=str(failure), **facts)
     raise failure
@@ -137,7 +145,7 @@ def _out_of_memory(spec: RunSpec, resources: Resources, text: Corpus, device: to
 def _fits(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device) -> bool:
     """Whether a forward and backward pass of one micro-batch has memory enough, found by making them."""
     _, micro = resources.share(spec)
-    gc.collect()
+    _give_back()
     try:
         with _engine(spec, resources, device) as engine:
             losses, _ = evaluate.token_losses(engine, text, text.batch(0, spec.optimizer.batch, spec.seed, count=micro))

@@ -17,6 +17,7 @@ from repro.errors import UserError
 from repro.resources import Resources
 from repro.spec import OptimizerSpec
 
+BUCKET = 500_000_000  # gradients reduced at once, at most
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -80,11 +81,13 @@ def engine(
         weight_decay=optimizer.weight_decay,
         fused=True,
     )
+    weights = sum(p.numel() for p in model.parameters())
     config = {
         "train_micro_batch_size_per_gpu": micro_batch,
         "gradient_accumulation_steps": accumulation,
         "gradient_clipping": optimizer.clip,
-        "zero_optimization": {"stage": resources.zero_stage},
+        # DeepSpeed allocates the whole bucket in every backward pass: 2 GB by default, for any model.
+        "zero_optimization": {"stage": resources.zero_stage, "reduce_bucket_size": min(weights, BUCKET)},
         "bf16": {"enabled": precision == "bf16"},
         # Stages 2 and 3 can sum micro-batches in fp32 below bf16; 0 and 1 (as DeepSpeed has them) sum in bf16.
         "data_types": {"grad_accum_dtype": "fp32" if resources.zero_stage > 1 else None},
@@ -103,6 +106,15 @@ def engine(
 def close(made: Any) -> None:
     """Releases an engine so that the same process can make the next."""
     made.destroy()
+    if made.zero_optimization_stage() == 3:
+        # What DeepSpeed keeps for good: the last module of a forward pass and a cache over (coordinator, module).
+        from deepspeed.runtime.zero import parameter_offload
+        from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator as Coordinator
+
+        parameter_offload.FWD_MODULE_STACK.clear()
+        for member in vars(Coordinator).values():
+            for cell in getattr(member, "__closure__", None) or ():
+                getattr(cell.cell_contents, "cache_clear", lambda: None)()
 
 
 @dataclass(frozen=True)

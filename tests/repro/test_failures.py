@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
@@ -38,6 +37,11 @@ from tests.repro.test_resume import assert_same, life, rows
 
 Make = Callable[..., RunSpec]
 Reasons = list[tuple[str, str]]
+
+
+def only_in_full(value: object) -> Any:
+    """A parameter that only `make test-full` takes."""
+    return pytest.param(value, marks=pytest.mark.full)
 
 
 def failed(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> str:
@@ -173,7 +177,7 @@ def broken_at(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return of
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(2), only_in_full(3)])
 @pytest.mark.parametrize("lr", [100.0, 1e30])
 def test_a_learning_rate_that_is_too_large_fails_the_run_at_the_step_that_broke_it(
     lr: float, stage: int, text: Corpus, make_spec: Make, tmp_path: Path, broken_at: Callable[[RunSpec], int]
@@ -191,7 +195,7 @@ def test_a_learning_rate_that_is_too_large_fails_the_run_at_the_step_that_broke_
 
 def climbing(make_spec: Make, lr: float = 10.0) -> RunSpec:
     """A run that learns until its warm-up takes it past the learning rate that it bears."""
-    spec = make_spec(0.0, lr=lr)
+    spec = make_spec(lr=lr, dense_steps=24)
     return replace(spec, optimizer=replace(spec.optimizer, warmup=0.5))
 
 
@@ -215,7 +219,7 @@ def test_a_spike_fails_the_run_with_both_numbers_and_without_a_bound_it_goes_on_
     assert f"{lowest[first - 10]:.3f}" in reason
     assert f"at step {first}:" in reason
     assert found.steps[-1] == first
-    saved = [step for step in range(8, first + 1, 8)][-2:]
+    saved = list(range(8, first + 1, 8))[-2:]
     assert_good(folder, saved)
 
     with life() as again:
@@ -240,9 +244,9 @@ def test_the_default_bound_lets_a_sound_run_pass_and_a_narrow_one_does_not(
 BATCH, SMALL, SPARE = 2048, 32, 160 << 20
 
 
-def greedy(make_spec: Make, batch: int = BATCH) -> RunSpec:
-    """A run of few steps whose logits are most of what it needs."""
-    return replace(make_spec(0.0, dense_steps=3, batch=batch), repeat=True)
+def greedy(make_spec: Make) -> RunSpec:
+    """A run of two steps whose logits are most of what it needs."""
+    return replace(make_spec(0.0, dense_steps=2, batch=BATCH), repeat=True)
 
 
 def virtual(what: str) -> int:
@@ -293,19 +297,20 @@ def advised(spec: RunSpec, corpus: Path, root: Path, stage: int) -> list[dict[st
 
 
 def short_in_the_middle(spec: RunSpec, corpus: Path, root: Path) -> dict[str, Any]:
-    """Memory is short from step 2 on, where a checkpoint has just been saved."""
-    text, resources = Corpus(corpus), Resources(checkpoint_every=2)
+    """Memory is short from the second step on, where a checkpoint has just been saved."""
+    text, resources = Corpus(corpus), Resources(checkpoint_every=1)
     settle(spec, text, root, resources)
-    with before_step(2, lambda _: limit_memory(virtual("VmSize") + 2 * SPARE)):
+    limit = virtual("VmPeak") + SPARE
+    with before_step(1, lambda _: limit_memory(limit)):
         return outcome(spec, Folder.open(root / "run"), text, resources)
 
 
 def hopeless(spec: RunSpec, corpus: Path, root: Path) -> dict[str, Any]:
-    """There is not even memory for the model."""
+    """There is not even memory for the model: 34 M weights, of which each needs 20 bytes."""
     text = Corpus(corpus)
     settle(spec, text, root, Resources())
-    limit_memory(virtual("VmSize") + (16 << 20))
-    wide = replace(spec, model=replace(spec.model, d_model=512, mlp=2048), optimizer=replace(spec.optimizer, batch=4))
+    limit_memory(virtual("VmPeak") + SPARE)
+    wide = replace(spec, model=replace(spec.model, d_model=1024, mlp=4096), optimizer=replace(spec.optimizer, batch=4))
     return outcome(wide, Folder.open(root / "run"), text, Resources(out_of_memory="fail"))
 
 
@@ -325,7 +330,7 @@ def unlimited(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 Unlimited = Callable[[RunSpec], dict[str, Any]]
 
 
-@pytest.mark.parametrize("stage", [0, 1, 3])
+@pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(3)])
 def test_out_of_memory_a_run_goes_on_with_smaller_micro_batches_to_the_same_loss(
     stage: int, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
 ) -> None:
@@ -340,7 +345,7 @@ def test_out_of_memory_a_run_goes_on_with_smaller_micro_batches_to_the_same_loss
     assert row["loss"] == pytest.approx(unlimited(spec)["loss"], abs=1e-3)
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [only_in_full(0), 1])
 def test_out_of_memory_a_run_that_may_not_retry_fails_and_names_a_micro_batch_that_fits(
     stage: int, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
 ) -> None:
@@ -359,18 +364,20 @@ def test_out_of_memory_a_run_that_may_not_retry_fails_and_names_a_micro_batch_th
     assert second["loss"] == pytest.approx(unlimited(spec)["loss"], abs=1e-3)
 
 
+@pytest.mark.full
 def test_out_of_memory_in_the_middle_a_run_goes_on_from_its_checkpoint(
     text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
 ) -> None:
-    spec = greedy(make_spec, 2 * BATCH)
+    spec = greedy(make_spec)
     [found] = workers.run(1, short_in_the_middle, spec, text.folder, tmp_path)
     assert found["state"] == "done", found
-    assert found["steps"][:3] == [0, 1, 2]
-    assert set(found["steps"][3:]) == {2}, "it began anew, or memory was not refused"
-    assert found["micro_batch"] < 2 * BATCH
+    assert found["steps"][:2] == [0, 1]
+    assert set(found["steps"][2:]) == {1}, "it began anew, or memory was not refused"
+    assert found["micro_batch"] < BATCH
     assert found["loss"] == pytest.approx(unlimited(spec)["loss"], abs=1e-3)
 
 
+@pytest.mark.full
 def test_out_of_memory_for_the_model_itself_is_said_to_be_past_mending(
     text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
@@ -382,7 +389,7 @@ def test_out_of_memory_for_the_model_itself_is_said_to_be_past_mending(
     assert found["steps"] == []
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(2), only_in_full(3)])
 def test_a_run_gives_back_its_engine_whether_it_ends_well_or_not(
     stage: int, text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
@@ -403,17 +410,24 @@ FULL_AT = 12  # the step before which the disk fills up; the checkpoints are of 
 BALLAST = "ballast"
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB of its own."""
-    place = tmp_path / "disk"
+@contextmanager
+def tmpfs(place: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system of its own, of this size."""
     place.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    words = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(place)]
     mounted = subprocess.run(words, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"no tmpfs may be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with tmpfs(tmp_path / "disk", 8) as place:
+        yield place
 
 
 def fill(disk: Path, left: int) -> None:
@@ -538,6 +552,7 @@ def on_a_disk_for_one(spec: RunSpec, corpus: Path, disk: Path, whole: Path) -> R
     ]
 
 
+@pytest.mark.full
 def test_a_disk_that_is_full_for_one_worker_ends_all_and_with_room_they_go_on_to_the_same_bits(
     disk: Path, text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
@@ -582,19 +597,19 @@ def with_little_memory_on_one(spec: RunSpec, corpus: Path, root: Path) -> tuple[
     text = Corpus(corpus)
     settle(spec, text, root, TWO)
     if int(os.environ["RANK"]) == 1:
-        limit_memory(virtual("VmPeak") + SPARE)
+        limit_memory(virtual("VmPeak") + SPARE // 4)
     return how_it_ends(spec, root / "run", text)
 
 
+@pytest.mark.full
 def test_memory_that_is_short_on_one_worker_ends_all_and_says_what_to_try(
     text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
-    (_, other), (kind, reason) = workers.run(
-        2, with_little_memory_on_one, greedy(make_spec, 2 * BATCH), text.folder, tmp_path
-    )
+    found = workers.run(2, with_little_memory_on_one, greedy(make_spec), text.folder, tmp_path)
+    (_, other), (kind, reason) = found
     assert kind == "OutOfMemory"
-    assert f"try resources.micro_batch = {BATCH // 2}" in reason
+    assert f"try resources.micro_batch = {BATCH // 4}" in reason
     assert other, "the first worker ended as if all were well"
     status = RunFolder(Folder.open(tmp_path / "run")).status()
     assert (status["state"], status["reason"]) == ("failed", reason)
-    assert status["try_micro_batch"] == BATCH // 2
+    assert status["try_micro_batch"] == BATCH // 4

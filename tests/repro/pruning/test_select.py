@@ -15,6 +15,7 @@ from repro.pruning.scores import Stretch, ordered, random
 from tests import workers
 
 SIZE = 5000
+IN_TIES = 1700  # with so many kept of half of them, the threshold lies in the ties of KINDS
 DTYPES = (torch.float32, torch.float64)
 KINDS = ("plain", "30% ties", "neighbours", "denormal", "signed zeros", "all equal")
 
@@ -45,6 +46,13 @@ def by_sorting(weights: torch.Tensor, alive: torch.Tensor, keep: int) -> torch.T
     mask = torch.zeros_like(alive)
     mask[order] = True
     return mask
+
+
+def test_the_threshold_of_the_cases_below_lies_in_ties() -> None:
+    for kind in ("30% ties", "signed zeros", "all equal"):
+        weights, alive = weights_of(kind).abs(), half_alive()
+        kept = by_sorting(weights, alive, IN_TIES)
+        assert weights[kept].min() == weights[alive & ~kept].max()
 
 
 def alone(counts: torch.Tensor) -> torch.Tensor:
@@ -82,7 +90,7 @@ def test_it_keeps_what_a_stable_sort_keeps(kind: str, dtype: torch.dtype) -> Non
     weights = weights_of(kind, dtype)
     for alive in (torch.ones(SIZE, dtype=torch.bool), half_alive()):
         left = int(alive.sum())
-        for keep in (0, 1, 2, 1234, left - 1, left):
+        for keep in (0, 1, 2, left // 4, left * IN_TIES // 2500, left - 1, left):
             mask = joined(kept_of(cut(weights, alive, [0, SIZE]), keep))
             assert torch.equal(mask, by_sorting(weights, alive, keep)), keep
 
@@ -97,7 +105,7 @@ def test_any_cut_into_shards_and_stretches_keeps_the_same_weights(
     shards = cut(weights, alive, [0, *cuts, SIZE])
     assert sum(len(list(s.stretches())) for s in shards) == sum(-(-s.count // length) for s in shards)
     for order in (shards, shards[::-1]):
-        assert torch.equal(joined(kept_of(order, 1000)), by_sorting(weights, alive, 1000))
+        assert torch.equal(joined(kept_of(order, IN_TIES)), by_sorting(weights, alive, IN_TIES))
 
 
 @pytest.mark.parametrize("position", [3, 2**31 - 2500, 2**40])
@@ -120,13 +128,16 @@ def test_asking_for_more_than_is_alive_is_an_error() -> None:
         select.keep_largest(cut(torch.ones(10), alive, [0, 10]), 4, alone)
 
 
-def kept_on_this_rank(cases: list[tuple[str, int, int]]) -> list[list[tuple]]:
+Case = tuple[str, torch.dtype, int, int]  # kind, dtype, weights to keep, rank that holds none
+
+
+def kept_on_this_rank(cases: list[Case]) -> list[list[tuple]]:
     """Deals odd shards to all ranks in turn but to the one that holds none (-1: to all)."""
     rank, world = dist.get_rank(), dist.get_world_size()
     found = []
-    for kind, keep, without in cases:
+    for kind, dtype, keep, without in cases:
         holders = [r for r in range(world) if r != without]
-        shards = cut(weights_of(kind), half_alive(), [0, 701, 702, 1999, 3005, 4321, SIZE])
+        shards = cut(weights_of(kind, dtype), half_alive(), [0, 701, 702, 1999, 3005, 4321, SIZE])
         mine = [s for i, s in enumerate(shards) if holders[i % len(holders)] == rank]
         found.append(kept_of(mine, keep, summed))
     return found
@@ -134,12 +145,17 @@ def kept_on_this_rank(cases: list[tuple[str, int, int]]) -> list[list[tuple]]:
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_real_ranks_keep_the_same_weights_though_one_holds_none_and_ties_cross_them(world: int) -> None:
-    cases = [(kind, keep, without) for kind in KINDS for keep in (1, 1234) for without in (-1, 0, world - 1)]
+    cases = [
+        (kind, dtype, IN_TIES, without)
+        for kind in KINDS
+        for dtype in DTYPES
+        for without in ((-1, 0, world - 1) if dtype == torch.float32 else (0,))
+    ]
     by_rank = workers.run(world, kept_on_this_rank, cases)
-    for (kind, keep, without), *parts in zip(cases, *by_rank, strict=True):
+    for (kind, dtype, keep, without), *parts in zip(cases, *by_rank, strict=True):
         assert without < 0 or not parts[without]
         mask = joined([shard for part in parts for shard in part])
-        assert torch.equal(mask, by_sorting(weights_of(kind), half_alive(), keep)), (kind, keep, without)
+        assert torch.equal(mask, by_sorting(weights_of(kind, dtype), half_alive(), keep)), (kind, dtype, without)
 
 
 def refused_on_this_rank(bad: list[float]) -> list[str]:
