@@ -122,8 +122,7 @@ class Pruner:
             if name not in names and self._first:
                 found.bits(name).copy_(self.masks.bits(name))
         for f, bits in zip(fragments, kept, strict=True):
-            if self._first or self._shared:
-                found.write(f.name, f.offset, unpacked(bits, 0, f.master.numel()))
+            found.write(f.name, f.offset, unpacked(bits, 0, f.master.numel()))
         # Every weight is set by one rank alone, so the sum of the bytes is the union of their bits.
         self._reduce(found.buffer)
         self.masks.buffer.copy_(found.buffer)
@@ -148,6 +147,9 @@ class Pruner:
         device = self.engine.device
         if self.spec.n_of_m is None:
             return select.keep_largest(shards, keep, self._reduce, device)
+        bad = sum(int((keys >= select.NOT_FINITE[keys.dtype]).sum()) for s in shards for _, keys in s.stretches())
+        if int(self._reduce(torch.tensor([bad], device=device))):
+            raise select.NotFiniteError("a weight is not finite, so weights can't be ranked")
         safe = structure.best_of_groups(shards, *self.spec.n_of_m, self._exchange)
         alive = [unpacked(s.alive, s.offset, s.count) for s in shards]
         rest = [replace(s, alive=packed(a & ~flags), offset=0) for s, a, flags in zip(shards, alive, safe, strict=True)]

@@ -40,10 +40,12 @@ def best_of_groups(shards: list[Shard], n: int, m: int, exchange: Exchange) -> l
     keys = dict(exchange(cut))
     for shard, flag in zip(shards, flags, strict=True):
         head, tail = _ends(shard, m)
+        best: dict[int, torch.Tensor] = {}
         for i in [*range(head), *range(shard.count - tail, shard.count)]:
             first = (shard.position + i) // m * m
-            group = torch.tensor([[keys[p] for p in range(first, first + m)]])
-            flag[i] = _best(group, n)[0, shard.position + i - first]
+            if first not in best:
+                best[first] = _best(torch.tensor([[keys[p] for p in range(first, first + m)]]), n)[0]
+            flag[i] = best[first][shard.position + i - first]
     return flags
 
 

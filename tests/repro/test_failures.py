@@ -421,7 +421,7 @@ def tmpfs(place: Path, mebibytes: int) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)  # Ray may take a moment longer
 
 
 @pytest.fixture

@@ -74,7 +74,6 @@ def test_a_layer_left_alone_keeps_all_and_the_others_end_with_two_of_four(make_s
         assert all((left == 2).all() for left in counts.values())
 
 
-@pytest.mark.xfail(strict=True, reason="the best of each group are not among the keys that the selection checks")
 @pytest.mark.parametrize("event", [0, -1])
 def test_a_weight_that_is_not_finite_is_named_here_as_well(event: int, make_spec: Make) -> None:
     with opened(make_spec(0.5, structure="2:4")) as (engine, pruner):
