@@ -53,7 +53,7 @@ def _train(given: argparse.Namespace) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     from repro import spec as specs
     from repro.corpus import build
-    from repro.fork import fork
+    from repro.fork import begun, fork
     from repro.resources import Resources
     from repro.run_folder import RunFailed, RunFolder
     from repro.storage import Folder
@@ -72,8 +72,9 @@ def _train(given: argparse.Namespace) -> int:
     if RunFolder(folder).is_done(spec, text.hash):
         print(f"{spec.run_id} is done already in {folder}")
         return 0
-    if given.fork and not (folder / "checkpoint").names():
-        print(f"going on from step {fork(Folder.open(given.fork), folder, spec, given.at):,} of {given.fork}")
+    if given.fork and not begun(folder):
+        step = fork(Folder.open(given.fork), folder, spec, given.at, text.hash)
+        print(f"going on from step {step:,} of {given.fork}")
     try:
         row = train(spec, folder, text, resources)
     except RunFailed as error:

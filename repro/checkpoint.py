@@ -86,7 +86,7 @@ def save(
             "layout": {file: layout for file, _, layout in written},
             "files": files,
         }
-        place.write_json("manifest.json", manifest)
+        place.write_json("manifest.json", sealed(manifest))
         keep_last(folder, keep, newest=step)
 
     try:
@@ -151,19 +151,27 @@ def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, A
         share: (i, n): only every n-th file from the i-th is held against its hash.
     """
     if not place.exists("manifest.json"):
-        return {}, "no manifest"
+        return {}, "no manifest.json"
     try:
         manifest = place.read_json("manifest.json")
     except UserError:
-        return {}, "its manifest is not JSON"
-    if manifest.get("format") != FORMAT:
-        return {}, f"format {manifest.get('format')}, not {FORMAT}"
+        return {}, "manifest.json is not JSON"
+    if not isinstance(manifest, dict) or "seal" not in manifest or sealed(manifest) != manifest:
+        return {}, "manifest.json doesn't have its hash"
+    if manifest["format"] != FORMAT:
+        return {}, f"manifest.json is of format {manifest['format']}, not {FORMAT}"
     for file in sorted(manifest["files"])[share[0] :: share[1]]:
         if not place.exists(file):
             return manifest, f"no {file}"
         if hashlib.sha256(place.read(file)).hexdigest() != manifest["files"][file]:
             return manifest, f"{file} doesn't have its hash"
     return manifest, None
+
+
+def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with the hash of all else that it says, by which damage to it shows."""
+    said = {key: value for key, value in manifest.items() if key != "seal"}
+    return said | {"seal": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
 
 
 def keep_last(folder: Folder, keep: int, newest: int) -> None:

@@ -13,7 +13,7 @@ from repro.spec import RunSpec
 from repro.storage import Folder
 
 
-def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None) -> int:
+def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
     """Gives `child` a copy of a checkpoint of `parent`, from which training `spec` in it goes on.
 
     Model, text, batch and what was pruned so far must be the same; the rest (the schedule from here on, learning
@@ -23,6 +23,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None) 
         parent, child: run folders.
         spec: of the child.
         step: of the checkpoint; None takes the newest whole one.
+        corpus_hash: of the text that the child will see, if it is known; it must be the parent's.
 
     Returns:
         The step from which the child goes on.
@@ -30,11 +31,19 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None) 
     Raises:
         UserError: there is no such checkpoint, or the child could not have come this way.
     """
-    trained, corpus_hash = RunFolder(parent).spec()
+    trained, trained_on = RunFolder(parent).spec()
+    if corpus_hash not in (None, trained_on):
+        raise UserError(
+            f"the text has changed since {trained.run_id} was trained",
+            file=f"{parent}/spec.json",
+            key="corpus_hash",
+            found=trained_on,
+            expected=f"{corpus_hash}, of the text there is now",
+        )
     place, manifest = _checkpoint(parent / "checkpoint", step)
     at = manifest["step"]
     _refuse_strangers(trained, spec, at, parent)
-    if (child / "checkpoint").names():
+    if begun(child):
         raise UserError(
             "the new run has begun already",
             file=child,
@@ -50,9 +59,16 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None) 
     for file in manifest["files"]:
         copy.write(file, data if file == "rows.json" else place.read(file))
     files = manifest["files"] | {"rows.json": hashlib.sha256(data).hexdigest()}
-    RunFolder(child).begin(spec, corpus_hash)
-    copy.write_json("manifest.json", manifest | {"files": files, "identity": spec.identity(corpus_hash)})
+    RunFolder(child).begin(spec, trained_on)
+    mine = manifest | {"files": files, "identity": spec.identity(trained_on)}
+    copy.write_json("manifest.json", checkpoint.sealed(mine))
     return at
+
+
+def begun(child: Folder) -> bool:
+    """Whether a run has a checkpoint of its own; what a fork that was stopped halfway has left is none."""
+    folder = child / "checkpoint"
+    return any((folder / name).exists("manifest.json") for name in folder.names())
 
 
 def _checkpoint(folder: Folder, step: int | None) -> tuple[Folder, dict[str, Any]]:
@@ -86,8 +102,9 @@ def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) 
                 raise differ(f"{key}.{field.name}", a, b)
     if spec.optimizer.batch != trained.optimizer.batch:
         raise differ("optimizer.batch", spec.optimizer.batch, trained.optimizer.batch)
-    if at > spec.schedule.total_steps:
-        raise differ("dense_steps", f"{spec.schedule.total_steps} steps", f"at least {at}")
+    total = spec.schedule.total_steps
+    if at > total - max(1, total // 100):  # the training loss is the mean over the last 1% of steps
+        raise differ("dense_steps", f"{total} steps", f"{at} and the last 1% of them")
     size = spec.model.shape.prunable
     mine, theirs = (
         [(s, run.schedule.kept(event, size)) for s in range(at) if (event := run.schedule.event_at(s)) is not None]

@@ -81,7 +81,7 @@ class Folder:
     def read_json(self, name: str) -> Any:
         try:
             return json.loads(self.read(name))
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # of JSON, or of the text that it should be
             raise UserError(f"not valid JSON: {error}", file=self._at(name)) from error
 
     def write_json(self, name: str, data: Any) -> None:

@@ -165,14 +165,16 @@ def test_a_held_out_block_of_nothing_but_padding_fails_the_run_at_its_end(
 def broken_at(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunSpec], int]:
     """The update that breaks the weights of a run, found by stage 0: the step before its first loss that isn't finite."""
 
+    known: dict[RunSpec, int] = {}
+
     def of(spec: RunSpec) -> int:
-        folder = Folder.open(tmp_path_factory.mktemp("broken"))
-        with life() as found:
-            reason = failed(spec, folder, text, Resources(zero_stage=0, spike=None))
-        assert "the loss is" in reason
-        assert "not finite" in reason
-        assert step_in(reason) == found.steps[-1]
-        return found.steps[-1] - 1
+        if spec not in known:
+            folder = Folder.open(tmp_path_factory.mktemp("broken"))
+            with life() as found:
+                reason = failed(spec, folder, text, Resources(zero_stage=0, spike=None))
+            assert re.fullmatch(rf"the loss is .*, not finite, at step {found.steps[-1]}", reason)
+            known[spec] = found.steps[-1] - 1
+        return known[spec]
 
     return of
 

@@ -90,7 +90,7 @@ def test_a_run_that_diverges_fails_alone(declare: Declare, tmp_path: Path) -> No
 
 @pytest.fixture
 def limited_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """4 GiB for a worker of Ray: twice what a small run takes, and less than a batch of 16,384 sequences."""
+    """4 GiB for a worker of Ray: a small run takes 2.3 GiB, one of a batch of 16,384 sequences would take 7."""
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(LIMIT.format(limit=4 << 30))
