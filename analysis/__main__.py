@@ -1,4 +1,4 @@
-"""python -m analysis report | figures | claims | lr: what the tables of a sweep say."""
+"""python -m analysis report | figures | claims | lr | fit | compare | predict: what tables say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 
-from analysis import claims, data, evidence, figures, learning_rates, report
+from analysis import any_table, claims, data, evidence, figures, learning_rates, report
 from analysis.claims import Verdict
 from analysis.compare import RESAMPLES
 from analysis.evidence import Evidence
@@ -21,6 +21,7 @@ examples:
   python -m analysis report results/laptop --out /tmp/page  the same, written elsewhere
   python -m analysis figures results/laptop                 each figure as .pdf, .png and .csv
   python -m analysis claims results/laptop --json           the verdicts and the numbers behind them
+  python -m analysis fit --help                             laws on any table; so compare and predict
   python -m analysis lr results/laptop-lr                   the best learning rate of each size, to write into a sweep file
 """
 
@@ -29,6 +30,8 @@ examples:
 def main(argv: list[str] | None = None) -> int:
     """The command. Returns its exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.verb in ("fit", "compare", "predict"):
+        return any_table.main(arguments)
     results = Folder.open(arguments.results)
     if arguments.verb == "lr":
         return _learning_rates(results)
@@ -96,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--bootstrap", metavar="N", type=int, default=RESAMPLES, help="resamples behind each interval (%(default)s)"
         )
+    any_table.add_parsers(verbs)
     rates = verbs.add_parser(
         "lr", help="best learning rates", description="The best learning rate of each size and budget of an lr study."
     )

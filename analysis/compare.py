@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.data import Mask, Runs, Tables
 from analysis.fit import FitResult, fit, obstacle, refit
-from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, Array, Columns
+from analysis.laws import COUNTS, LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, Array, Columns
 from analysis.noise import Spread
 
 RESAMPLES = 1000
@@ -132,12 +132,8 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     bootstrap = _Bootstrap(tables.runs, drawn)
     law_set, dense = tables.law_set, tables.dense
 
-    obstacles = {
-        law.name: reason for law in LAWS.values() if (reason := obstacle(law, law_set.columns, law_set["loss"]))
-    }
-    law_fits = {
-        law.name: fit(law, law_set.columns, law_set["loss"]) for law in LAWS.values() if law.name not in obstacles
-    }
+    obstacles = {law.name: reason for law in COUNTS if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
+    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in COUNTS if law.name not in obstacles}
     law_draws = {name: bootstrap.refit(law_set, result) for name, result in law_fits.items()}
 
     dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
@@ -246,4 +242,4 @@ def _setting(
 
 
 def _columns(runs: Runs) -> Columns:
-    return {name: runs[name] for law in LAWS.values() for name in law.columns}
+    return {name: runs[name] for law in COUNTS for name in law.columns}

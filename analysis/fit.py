@@ -1,6 +1,6 @@
-"""The solver: Huber loss on log residuals, summed, minimised from many starts to first-order optimality.
+"""The solver: the global minimum of a law's objective, from many starts, to first-order optimality.
 
-Starts come from a grid on the exponents; the parameters in which a law is linear follow by weighted least squares
+Starts come from a grid on the exponents; the scales, in which a law is linear, follow by weighted least squares
 (variable projection). All starts, or all resamples of a bootstrap, then descend together as one batch of damped
 Newton steps. A row inside the Huber threshold weighs 1; a row outside it weighs `damping` * delta / |residual|: at
 damping 1 that is iteratively reweighted least squares, which never goes up, and as damping falls it becomes Newton.
@@ -11,21 +11,58 @@ early, which is what happened to the published Chinchilla fit (Besiroglu et al. 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 from analysis.laws import LAWS, Array, Columns, Law
 from repro.errors import UserError
 
 Status = Literal["converged", "max_iter", "abnormal", "bound_hit"]
+Kind = Literal["huber_log", "huber", "lad", "wls"]
 
-DELTA = 1e-3
 ITERATIONS = 400
 TOLERANCE = 1e-10  # predicted relative decrease of the objective at which a descent has converged
 EXACT = 1e-18  # objective a row under which residuals are rounding: 1e-9 of the loss
 AGREEMENT = 1e-6  # relative excess over the best objective up to which another start agrees
+FLAT = 1e-7  # share of the largest singular value of the scaled Jacobian under which a direction is not identified
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is summed over rows and minimised.
+
+    Attributes:
+        kind: huber_log, Huber of log predicted - log loss (Hoffmann et al. 2022); huber, of predicted - loss; lad,
+            absolute log residuals (Besiroglu et al. 2024); wls, half squares of predicted - loss.
+        delta: Huber threshold, in nats of log loss or in nats.
+    """
+
+    kind: Kind = "huber_log"
+    delta: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not self.delta > 0:
+            raise UserError("threshold out of range", key="delta", found=self.delta, expected="more than 0")
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.kind in ("huber_log", "lad")
+
+    @property
+    def threshold(self) -> float:
+        """Size of a residual up to which it counts squared."""
+        return {"huber_log": self.delta, "huber": self.delta, "lad": 0.0, "wls": np.inf}[self.kind]
+
+    def rows(self, residual: Array) -> Array:
+        """What each residual adds."""
+        if self.kind == "lad":
+            return np.abs(residual)
+        return huber(residual, self.threshold)
 
 
 @dataclass(frozen=True)
@@ -35,12 +72,14 @@ class FitResult:
     Attributes:
         law: its name in the registry.
         parameters: by name, in the law's units.
-        objective: sum over rows of the Huber loss of log residuals.
+        objective: the sum over rows that was minimised.
         status: `bound_hit` when a parameter ended at one of its bounds, which means the data don't identify it.
         bounds_hit: names of those parameters.
+        unidentified: parameters that move along a direction in which predictions don't change, or sit at a bound.
+        condition: largest over smallest singular value of the scaled Jacobian at the minimum.
         starts: starts tried. starts_agreeing: those within 1e-6 relative of the best objective.
         n_rows: rows fitted.
-        delta: the Huber threshold, in nats of log loss.
+        kind: of objective, with its threshold.
     """
 
     law: str
@@ -48,10 +87,12 @@ class FitResult:
     objective: float
     status: Status
     bounds_hit: tuple[str, ...]
+    unidentified: tuple[str, ...]
+    condition: float
     starts: int
     starts_agreeing: int
     n_rows: int
-    delta: float
+    kind: Objective
 
     @property
     def theta(self) -> Array:
@@ -63,10 +104,10 @@ class FitResult:
         return LAWS[self.law].predict(self.theta, columns)
 
 
-def huber(residual: Array, delta: float = DELTA) -> Array:
+def huber(residual: Array, delta: float) -> Array:
     """r^2 / 2 up to |r| = delta, linear beyond."""
     size = np.abs(residual)
-    return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta))
+    return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta) if np.isfinite(delta) else 0.0)
 
 
 def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
@@ -76,21 +117,36 @@ def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
     if not np.all(np.isfinite(loss)) or np.any(loss <= 0):
         return "a loss that is not a positive number"
     for name in law.columns:
-        if not np.all(np.isfinite(columns[name])) or np.any(columns[name] <= 0):
+        values = columns[name]
+        if not np.all(np.isfinite(values)):
+            return f"{name} holds a value that is not a finite number"
+        if name == "S":
+            if np.any((values < 0) | (values >= 1)):
+                return "S holds a value outside [0, 1)"
+            values = 1 - values
+        elif np.any(values <= 0):
             return f"{name} holds a value that is not a positive number"
-        if len(np.unique(np.round(np.log(columns[name]), 3))) < 3:
-            return f"{name} takes fewer than three values"
+        least = 2 if name in law.coarse else 3
+        if (found := len(np.unique(np.round(np.log(values), 3)))) < least:
+            return f"{name} takes fewer than {_word(least)} values" if found > 1 else f"{name} doesn't vary"
     return None
 
 
-def fit(law: Law, columns: Columns, loss: Array, *, delta: float = DELTA) -> FitResult:
-    """The global minimum of sum Huber(log predicted - log loss).
+def _word(count: int) -> str:
+    return {2: "two", 3: "three"}[count]
+
+
+def fit(
+    law: Law, columns: Columns, loss: Array, objective: Objective = Objective(), *, weights: Array | None = None
+) -> FitResult:
+    """The global minimum of the objective.
 
     Args:
         law: what to fit.
         columns: the law's columns, each (n,).
         loss: nats a token, (n,).
-        delta: Huber threshold on log residuals.
+        objective: what is minimised.
+        weights: of the rows, (n,); all 1 when None.
 
     Raises:
         UserError: rows that can't identify the law; the message says which column doesn't vary.
@@ -102,12 +158,18 @@ def fit(law: Law, columns: Columns, loss: Array, *, delta: float = DELTA) -> Fit
             found=reason,
             expected="positive columns that vary, and more rows than parameters",
         )
-    problem = _Problem(law, columns, loss[None], delta)
-    theta, objective, converged = problem.descend(problem.starts())
-    finite = np.isfinite(objective)
-    best = int(np.argmin(np.where(finite, objective, np.inf)))
-    agreeing = int(np.sum(objective[finite] <= objective[best] * (1 + AGREEMENT) + EXACT * len(loss)))
+    weight = None if weights is None else np.asarray(weights, dtype=float)[None]
+    first = Objective("huber_log", 1e-3) if objective.kind == "lad" else objective
+    problem = Problem(law, columns, loss[None], first, weight)
+    theta, values, converged = problem.descend(problem.starts())
+    if objective.kind == "lad":
+        problem = Problem(law, columns, loss[None], objective, weight)
+        theta, values, converged = problem.least_absolute(theta)
+    finite = np.isfinite(values)
+    best = int(np.argmin(np.where(finite, values, np.inf)))
+    agreeing = int(np.sum(values[finite] <= values[best] * (1 + AGREEMENT) + EXACT * len(loss)))
     hit = problem.at_bound(theta[best])
+    condition, flat = problem.identified(theta[best])
     status: Status = "converged"
     if not finite[best]:
         status = "abnormal"
@@ -115,112 +177,237 @@ def fit(law: Law, columns: Columns, loss: Array, *, delta: float = DELTA) -> Fit
         status = "bound_hit"
     elif not converged[best]:
         status = "max_iter"
-    names = [p.name for p in law.parameters]
     return FitResult(
-        law.name,
-        dict(zip(names, theta[best].tolist(), strict=True)),
-        float(objective[best]),
-        status,
-        hit,
-        len(objective),
-        agreeing,
-        len(loss),
-        delta,
+        law=law.name,
+        parameters=dict(zip(law.names, theta[best].tolist(), strict=True)),
+        objective=float(values[best]),
+        status=status,
+        bounds_hit=hit,
+        unidentified=tuple(name for name in law.names if name in hit or name in flat),
+        condition=condition,
+        starts=len(values),
+        starts_agreeing=agreeing,
+        n_rows=len(loss),
+        kind=objective,
     )
 
 
-def refit(law: Law, columns: Columns, losses: Array, start: FitResult) -> Array:
-    """Parameters (R, P) of `law` on R resamples of the loss (R, n), all descending together from `start`."""
-    problem = _Problem(law, columns, losses, start.delta)
-    theta, _, _ = problem.descend(np.repeat(start.theta[None], len(losses), axis=0))
-    return theta
+def refit(
+    law: Law,
+    columns: Columns,
+    losses: Array,
+    start: FitResult,
+    *,
+    weights: Array | None = None,
+    others: Array | None = None,
+) -> Array:
+    """Parameters (R, P) of `law` on R resamples, all descending together from `start`.
+
+    Args:
+        losses: (R, n), or (1, n) when only the weights differ.
+        weights: (R, n), how often a row was drawn.
+        others: further starts (K, P); of all, the best is kept for each resample.
+    """
+    # Absolute deviations have no Newton step; resamples take a Huber threshold under which few residuals lie.
+    objective = Objective("huber_log", 1e-5) if start.kind.kind == "lad" else start.kind
+    count = len(losses) if weights is None else len(weights)
+    problem = Problem(law, columns, losses, objective, weights)
+    best, least = None, None
+    for origin in [start.theta, *([] if others is None else others)]:
+        theta, values, _ = problem.descend(np.repeat(origin[None], count, axis=0))
+        values = np.where(np.isfinite(values), values, np.inf)
+        if best is None or least is None:
+            best, least = theta, values
+        else:
+            better = values < least
+            best, least = np.where(better[:, None], theta, best), np.where(better, values, least)
+    assert best is not None
+    return best
 
 
-class _Problem:
-    """One law on fixed columns; the loss is one row (1, n) for all members of a batch, or a row for each (R, n)."""
+class Problem:
+    """One law on fixed columns; the loss is one row (1, n) for all members of a batch, or a row for each (R, n).
 
-    def __init__(self, law: Law, columns: Columns, loss: Array, delta: float):
-        self.law, self.loss, self.delta = law, loss, delta
+    Args:
+        law, columns, loss, objective: see `fit`.
+        weight: (1, n) or (R, n); None is 1.
+        held: parameters that stay where a start puts them.
+    """
+
+    def __init__(
+        self,
+        law: Law,
+        columns: Columns,
+        loss: Array,
+        objective: Objective,
+        weight: Array | None = None,
+        held: Sequence[str] = (),
+    ):
+        self.law, self.loss, self.objective = law, loss, objective
+        self.weight = np.ones((1, loss.shape[1])) if weight is None else weight
         self.columns = {name: np.asarray(columns[name], dtype=float) for name in law.columns}
         self.log = np.array([p.log for p in law.parameters])
+        self.free = np.array([p.name not in held for p in law.parameters])
         self.low = np.array([p.low for p in law.parameters])
         ceiling = loss.min(axis=1, keepdims=True) * (1 - 1e-9)
         self.high = np.concatenate(
             [ceiling if p.high is None else np.full_like(ceiling, p.high) for p in law.parameters], axis=1
         )
+        self.target = np.log(loss) if objective.logarithmic else loss
 
     def starts(self) -> Array:
-        """Starts (S, P): a grid on the exponents, and least squares on relative residuals for the linear rest."""
+        """Starts (S, P): a grid on the exponents, and least squares on relative residuals for the scales."""
         parameters = self.law.parameters
         grid = np.array(list(itertools.product(*(p.starts for p in parameters if p.starts))))
         linear = [i for i, p in enumerate(parameters) if not p.starts]
         theta = np.ones((len(grid), len(parameters)))
         theta[:, [i for i, p in enumerate(parameters) if p.starts]] = grid
+        offset = np.broadcast_to(self.law.offset(self.columns), self.loss[0].shape)
         basis = self.law.gradient(theta, self.columns)[:, :, linear] / self.loss[0][None, :, None]
         scale = np.linalg.norm(basis, axis=1, keepdims=True)
-        solution = np.linalg.pinv(basis / scale, rcond=1e-9).sum(axis=2) / scale[:, 0, :]
+        wanted = 1 - offset / self.loss[0]
+        solution = (np.linalg.pinv(basis / scale, rcond=1e-9) @ wanted) / scale[:, 0, :]
         least = 0.02 / np.abs(basis).max(axis=1)  # a term that least squares makes negative starts at 2% of the loss
         theta[:, linear] = np.maximum(solution, least)
         return np.clip(theta, self.low, self.high)
 
+    def values(self, theta: Array) -> Array:
+        """The objective (R,) of each member."""
+        return self._sum(self._residual(theta, slice(None)), slice(None))
+
     def descend(self, theta: Array) -> tuple[Array, Array, Array]:
         """Minimises every member of the batch. Returns theta (R, P), objective (R,), converged (R,)."""
-        low, high = (
-            self._inner(np.broadcast_to(self.low, theta.shape)),
-            self._inner(np.broadcast_to(self.high, theta.shape)),
-        )
-        target = np.broadcast_to(np.log(self.loss), (len(theta), self.loss.shape[1]))
+        low, high = (self._inner(np.broadcast_to(bound, theta.shape)) for bound in (self.low, self.high))
         u = self._inner(theta)
-        residual = np.log(self.law.predict(theta, self.columns)) - target
-        objective = huber(residual, self.delta).sum(axis=1)
+        residual = self._residual(theta, slice(None))
+        value = self._sum(residual, slice(None))
         damping = np.ones(len(u))
         converged = np.zeros(len(u), dtype=bool)
         live = np.arange(len(u))
         for _ in range(ITERATIONS):
-            step, decrease = self._step(u[live], residual[live], damping[live], low[live], high[live])
+            step, decrease = self._step(u[live], residual[live], damping[live], low[live], high[live], live)
             trial = np.clip(u[live] + step, low[live], high[live])
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                trial_residual = np.log(self.law.predict(self._outer(trial), self.columns)) - target[live]
-                trial_objective = huber(trial_residual, self.delta).sum(axis=1)
-            better = trial_objective <= objective[live]
-            done = (decrease <= TOLERANCE * (objective[live] + EXACT * target.shape[1])) & (damping[live] <= 1)
+                trial_residual = self._residual(self._outer(trial), live)
+                trial_value = self._sum(trial_residual, live)
+            better = trial_value <= value[live]
+            done = (decrease <= TOLERANCE * (value[live] + EXACT * self.loss.shape[1])) & (damping[live] <= 1)
             moved = live[better]
-            u[moved], residual[moved], objective[moved] = trial[better], trial_residual[better], trial_objective[better]
+            u[moved], residual[moved], value[moved] = trial[better], trial_residual[better], trial_value[better]
             damping[live] = np.where(better, np.maximum(damping[live] / 4, 1e-6), damping[live] * 8)
             converged[live[done]] = True
             live = live[~done & (damping[live] < 1e12)]
             if not len(live):
                 break
-        return self._outer(u), objective, converged
+        return self._outer(u), value, converged
 
-    def _step(self, u: Array, residual: Array, damping: Array, low: Array, high: Array) -> tuple[Array, Array]:
-        """Damped Newton step (R, P) on the free parameters, and the decrease (R,) that its model promises."""
-        theta = self._outer(u)
-        jacobian = self.law.gradient(theta, self.columns) / self.law.predict(theta, self.columns)[..., None]
-        jacobian = jacobian * np.where(self.log, theta, 1.0)[:, None, :]
-        size = np.abs(residual)
-        inside = size <= self.delta
-        outer_weight = self.delta / np.maximum(size, self.delta)
-        gradient = np.einsum("rnp,rn->rp", jacobian, residual * outer_weight)
-        fixed = ((u <= low) & (gradient > 0)) | ((u >= high) & (gradient < 0))
-        jacobian = np.where(fixed[:, None, :], 0.0, jacobian)
-        gradient = np.where(fixed, 0.0, gradient)
-        scale = np.sqrt(np.einsum("rnp,rnp,rn->rp", jacobian, jacobian, outer_weight))
-        scale = np.where(scale > 0, scale, 1.0)
-        weight = np.where(inside, 1.0, damping[:, None] * outer_weight)
-        scaled = jacobian / scale[:, None, :]
-        hessian = np.einsum("rnp,rnq,rn->rpq", scaled, scaled, weight)
-        hessian += (1e-4 * damping[:, None, None] + 1e-13) * np.eye(u.shape[1])
-        move = -np.linalg.solve(hessian, (gradient / scale)[..., None])[..., 0]
-        return move / scale, -0.5 * np.einsum("rp,rp->r", move, gradient / scale)
+    def least_absolute(self, theta: Array, tries: int = 3) -> tuple[Array, Array, Array]:
+        """From fits with a Huber threshold: the best few through falling thresholds, then linear programs.
+
+        At a minimum of absolute deviations about as many residuals are zero as there are parameters; a linear
+        program on the linearised law inside a trust region finds which.
+        """
+        order = np.argsort(self.values(theta))[:tries]
+        theta = theta[order]
+        for delta in (1e-4, 1e-5, 1e-6):
+            smooth = Problem(self.law, self.columns, self.loss, Objective("huber_log", delta), self.weight)
+            theta, _, _ = smooth.descend(theta)
+        polished = [self._linear_programs(one) for one in theta]
+        found, values = np.array([p[0] for p in polished]), np.array([p[1] for p in polished])
+        return found, values, np.array([p[2] for p in polished])
+
+    def _linear_programs(self, theta: Array) -> tuple[Array, float, bool]:
+        u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high[0])
+        value, radius = float(self.values(theta[None])[0]), 0.1
+        rows, weight = self.loss.shape[1], np.broadcast_to(self.weight[0], self.loss[0].shape)
+        for _ in range(200):
+            theta = self._outer(u)
+            jacobian, residual = self._jacobian(theta[None])[0], self._residual(theta[None], slice(None))[0]
+            norm = np.linalg.norm(jacobian, axis=0)
+            norm = np.where(norm > 0, norm, 1.0) / np.sqrt(rows)
+            moves = jacobian / norm
+            # min sum w t with -t <= residual + moves d <= t, |d| <= radius, and u within its bounds.
+            identity = np.eye(rows)
+            inside = np.stack([np.maximum(-radius, (low - u) * norm), np.minimum(radius, (high - u) * norm)], axis=1)
+            solved = linprog(
+                np.concatenate([np.zeros(len(u)), weight]),
+                A_ub=np.block([[moves, -identity], [-moves, -identity]]),
+                b_ub=np.concatenate([-residual, residual]),
+                bounds=[*map(tuple, inside), *[(0, None)] * rows],
+            )
+            if solved.x is None:
+                break
+            trial = np.clip(u + solved.x[: len(u)] / norm, low, high)
+            at = float(self.values(self._outer(trial)[None])[0])
+            if value - at > 1e-13 * value:
+                u, value, radius = trial, at, radius * 2
+            else:
+                radius /= 4
+            if value - solved.fun <= 1e-11 * value or radius < 1e-12:
+                return self._outer(u), value, True
+        return self._outer(u), value, False
+
+    def identified(self, theta: Array) -> tuple[float, tuple[str, ...]]:
+        """Condition of the scaled Jacobian (n, P) at `theta` and the parameters along its flat directions."""
+        jacobian = (
+            self._jacobian(theta[None])[0] * np.sqrt(np.broadcast_to(self.weight[0], self.loss[0].shape))[:, None]
+        )
+        norm = np.linalg.norm(jacobian, axis=0)
+        _, sizes, directions = np.linalg.svd(jacobian / np.where(norm > 0, norm, 1.0), full_matrices=False)
+        flat = directions[sizes <= FLAT * sizes[0]]
+        moved = (np.abs(flat) > 0.1).any(axis=0) | (norm == 0)
+        names = tuple(name for name, along in zip(self.law.names, moved, strict=True) if along)
+        return float(sizes[0] / sizes[-1]) if sizes[-1] > 0 else np.inf, names
 
     def at_bound(self, theta: Array) -> tuple[str, ...]:
         """Names of the parameters that ended at a bound."""
         u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high[0])
         near = 1e-9 * np.maximum(1.0, np.abs(u))
-        return tuple(
-            p.name for p, hit in zip(self.law.parameters, (u <= low + near) | (u >= high - near), strict=True) if hit
-        )
+        return tuple(n for n, hit in zip(self.law.names, (u <= low + near) | (u >= high - near), strict=True) if hit)
+
+    # ---------------------------------------------------------------- inside
+
+    def _rows(self, table: Array, members: slice | NDArray[np.intp]) -> Array:
+        return table if len(table) == 1 else table[members]
+
+    def _residual(self, theta: Array, members: slice | NDArray[np.intp]) -> Array:
+        predicted = self.law.predict(theta, self.columns)
+        return (np.log(predicted) if self.objective.logarithmic else predicted) - self._rows(self.target, members)
+
+    def _sum(self, residual: Array, members: slice | NDArray[np.intp]) -> Array:
+        return (self.objective.rows(residual) * self._rows(self.weight, members)).sum(axis=1)
+
+    def _jacobian(self, theta: Array) -> Array:
+        """d residual / d u, (R, n, P)."""
+        jacobian = self.law.gradient(theta, self.columns)
+        if self.objective.logarithmic:
+            jacobian /= self.law.predict(theta, self.columns)[..., None]
+        jacobian *= np.where(self.log, theta, 1.0)[:, None, :]
+        return np.where(self.free, jacobian, 0.0) if not self.free.all() else jacobian
+
+    def _step(
+        self, u: Array, residual: Array, damping: Array, low: Array, high: Array, members: NDArray[np.intp]
+    ) -> tuple[Array, Array]:
+        """Damped Newton step (R, P) on the free parameters, and the decrease (R,) that its model promises."""
+        jacobian = self._jacobian(self._outer(u))
+        threshold, rows = self.objective.threshold, self._rows(self.weight, members)
+        size = np.abs(residual)
+        outer_weight = (
+            threshold / np.maximum(size, threshold) if np.isfinite(threshold) else np.ones_like(size)
+        ) * rows
+        gradient = (jacobian.swapaxes(1, 2) @ (residual * outer_weight)[..., None])[..., 0]
+        fixed = ((u <= low) & (gradient > 0)) | ((u >= high) & (gradient < 0))
+        if fixed.any():
+            jacobian = np.where(fixed[:, None, :], 0.0, jacobian)
+            gradient = np.where(fixed, 0.0, gradient)
+        scale = np.sqrt(np.einsum("rnp,rnp,rn->rp", jacobian, jacobian, outer_weight))
+        scale = np.where(scale > 0, scale, 1.0)
+        weight = np.where(size <= threshold, rows, damping[:, None] * outer_weight)
+        jacobian /= scale[:, None, :]
+        hessian = (jacobian * weight[..., None]).swapaxes(1, 2) @ jacobian
+        hessian += (1e-4 * damping[:, None, None] + 1e-13) * np.eye(u.shape[1])
+        move = -np.linalg.solve(hessian, (gradient / scale)[..., None])[..., 0]
+        return move / scale, -0.5 * np.einsum("rp,rp->r", move, gradient / scale)
 
     def _inner(self, theta: Array) -> Array:
         """The law's parameters as the solver sees them: logarithms where the law says so."""
@@ -228,3 +415,8 @@ class _Problem:
 
     def _outer(self, u: Array) -> Array:
         return np.where(self.log, np.exp(np.where(self.log, u, 0.0)), u)
+
+
+def with_start(result: FitResult, theta: Array) -> FitResult:
+    """`result` at other parameters, to start from."""
+    return replace(result, parameters=dict(zip(result.parameters, theta.tolist(), strict=True)))

@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import optimize
 
 from analysis.data import Tables
 from analysis.fit import fit, huber, obstacle, refit
-from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, Law
+from analysis.laws import COUNTS, N_AVG, N_EFFECTIVE, Law
 from analysis.simulate import Truth
 from repro.errors import UserError
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 THETA = {"E": 1.5, "A": 40.0, "alpha": 0.35, "B": 250.0, "beta": 0.4, "w": 0.6}
 
 
@@ -34,21 +30,21 @@ def columns() -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("law", COUNTS, ids=[law.name for law in COUNTS])
 def test_every_start_finds_the_parameters_that_made_the_losses(law: Law, columns: dict[str, np.ndarray]) -> None:
     result = fit(law, columns, law.predict(truth_of(law), columns))
     np.testing.assert_allclose(result.theta, truth_of(law), rtol=1e-4)
     assert (result.status, result.starts_agreeing) == ("converged", result.starts)
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("law", COUNTS, ids=[law.name for law in COUNTS])
 def test_no_other_solver_improves_on_a_noisy_fit(law: Law, columns: dict[str, np.ndarray]) -> None:
     loss = law.predict(truth_of(law), columns) * np.exp(np.random.default_rng(0).normal(0, 0.01, 40))
     result = fit(law, columns, loss)
 
     def objective(relative: np.ndarray) -> float:
         return float(
-            huber(np.log(law.predict(relative * result.theta, columns)) - np.log(loss)).sum() / result.objective
+            huber(np.log(law.predict(relative * result.theta, columns)) - np.log(loss), 1e-3).sum() / result.objective
         )
 
     rival = optimize.minimize(
@@ -59,25 +55,6 @@ def test_no_other_solver_improves_on_a_noisy_fit(law: Law, columns: dict[str, np
     )
     assert rival.fun > 1 - 1e-9
     assert result.starts_agreeing > result.starts / 2
-
-
-def test_epochs_chinchilla_points_give_the_published_minimum() -> None:
-    if not SHARED.is_dir():
-        pytest.skip("needs ../shared/data beside the project: Epoch's reconstruction of the Chinchilla points")
-    with (SHARED / "epoch_chinchilla" / "svg_extracted_data.csv").open() as stream:
-        rows = [(float(r["Model Size"]), float(r["Training FLOP"]), float(r["loss"])) for r in csv.DictReader(stream)]
-    count, flops, loss = np.array(rows).T
-    kept = loss < np.sort(loss)[-5]
-    count, tokens, loss = count[kept], (flops / (6 * count))[kept], loss[kept]
-    result = fit(N_DENSE, {"N_prunable": count, "D": tokens}, loss)
-    assert result.n_rows == 240
-    assert result.objective <= 0.00101827403 * (1 + 1e-6)
-    assert result.parameters["E"] == pytest.approx(1.81724, abs=3e-5)
-    assert result.parameters["alpha"] == pytest.approx(0.34731, abs=5e-6)
-    assert result.parameters["beta"] == pytest.approx(0.36718, abs=1e-5)
-    assert result.parameters["A"] == pytest.approx(477.84, rel=1e-4)
-    assert result.parameters["B"] == pytest.approx(2143.9, rel=5e-4)
-    assert (result.status, result.starts_agreeing) == ("converged", result.starts)
 
 
 def test_an_irreducible_loss_at_its_bound_is_reported_as_not_identified(columns: dict[str, np.ndarray]) -> None:
@@ -110,7 +87,7 @@ def test_a_warm_resample_ends_where_many_starts_would(columns: dict[str, np.ndar
     warm = refit(N_AVG, columns, noisy, fit(N_AVG, columns, loss))
     for theta, sample in zip(warm, noisy, strict=True):
         cold = fit(N_AVG, columns, sample)
-        reached = huber(np.log(N_AVG.predict(theta, columns)) - np.log(sample)).sum()
+        reached = huber(np.log(N_AVG.predict(theta, columns)) - np.log(sample), 1e-3).sum()
         assert reached <= cold.objective * (1 + 1e-6)
 
 
@@ -118,9 +95,9 @@ def test_a_warm_resample_ends_where_many_starts_would(columns: dict[str, np.ndar
     ("spoil", "reason"),
     [
         (lambda c, y: ({n: v[:4] for n, v in c.items()}, y[:4]), "4 runs for 5 parameters"),
-        (lambda c, y: (c | {"N_avg": np.full(40, 1e4)}, y), "N_avg takes fewer than three values"),
+        (lambda c, y: (c | {"N_avg": np.full(40, 1e4)}, y), "N_avg doesn't vary"),
         (lambda c, y: (c | {"D": np.where(np.arange(40) < 9, 1e5, 2e5)}, y), "D takes fewer than three values"),
-        (lambda c, y: (c | {"D": np.append(c["D"][:-1], np.inf)}, y), "D holds a value that is not a positive number"),
+        (lambda c, y: (c | {"D": np.append(c["D"][:-1], np.inf)}, y), "D holds a value that is not a finite number"),
         (lambda c, y: (c, np.append(y[:-1], np.nan)), "a loss that is not a positive number"),
         (lambda c, y: (c, np.append(y[:-1], -1.0)), "a loss that is not a positive number"),
     ],

@@ -97,6 +97,7 @@ def limited_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("limited_workers")
 def test_a_run_that_memory_does_not_suffice_for_fails_alone(declare: Declare, tmp_path: Path) -> None:
     greedy = "size: 4k, budget: long, batch: 16384"
@@ -113,6 +114,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@pytest.mark.full
 def test_a_run_that_the_disk_has_no_room_for_fails_alone_and_with_room_it_is_trained(
     declare: Declare, small_disk: Path
 ) -> None:

@@ -1,0 +1,126 @@
+"""Tables of any origin: what can be used, and what is said of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import table
+from analysis.__main__ import main
+from analysis.fit import fit
+from analysis.laws import CHINCHILLA, LAWS
+from repro.errors import UserError
+
+SIZES, TOKENS = (1e6, 3e6, 1e7, 3e7), (1e8, 1e9, 1e10)
+ROWS = [{"N": n, "D": d, "loss": 1.5 + 400 / n**0.34 + 400 / d**0.28} for n in SIZES for d in TOKENS]
+
+
+def csv(tmp_path: Path, rows: list[dict], name: str = "runs.csv") -> str:
+    file = tmp_path / name
+    heads = list(rows[0]) if rows else []
+    file.write_text("\n".join([",".join(heads), *(",".join(str(r[h]) for h in heads) for r in rows)]) + "\n")
+    return str(file)
+
+
+def test_one_table_reads_alike_from_each_kind_of_file(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "runs.parquet")
+    (tmp_path / "runs.jsonl").write_text("\n".join(str(r).replace("'", '"') for r in ROWS))
+    found = [table.read(f, [CHINCHILLA]) for f in (csv(tmp_path, ROWS), str(tmp_path / "runs.jsonl"))]
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "runs.parquet").rename(tmp_path / "alone" / "points.parquet")
+    found.append(table.read(str(tmp_path / "alone" / "points.parquet"), [CHINCHILLA]))
+    for one in found:
+        np.testing.assert_array_equal(one.loss, [r["loss"] for r in ROWS])
+        np.testing.assert_array_equal(one.columns["D"], [r["D"] for r in ROWS])
+        assert not one.flags
+
+
+def test_tokens_follow_from_the_training_flop(tmp_path: Path) -> None:
+    rows = [{"params": r["N"], "flop": 6 * r["N"] * r["D"], "loss": r["loss"]} for r in ROWS]
+    found = table.read(csv(tmp_path, rows), [CHINCHILLA], columns={"N": "params", "C": "flop"})
+    np.testing.assert_allclose(found.columns["D"], [r["D"] for r in ROWS])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason", "left_out"),
+    [
+        ({"loss": "nan"}, "loss is nan", True),
+        ({"loss": -1.0}, "loss is -1", True),
+        ({"D": "inf"}, "D is inf", True),
+        ({"N": 0}, "N is 0", True),
+        (ROWS[0], "a copy of row 1", False),
+    ],
+)
+def test_an_odd_row_is_flagged_with_its_number(spoil: dict, reason: str, left_out: bool, tmp_path: Path) -> None:
+    found = table.read(csv(tmp_path, [*ROWS, ROWS[-1] | spoil]), [CHINCHILLA])
+    [flag] = found.flags
+    assert (flag.row, flag.excluded) == (13, left_out)
+    assert reason in flag.reason
+    assert len(found) == (12 if left_out else 13)
+
+
+@pytest.mark.parametrize(
+    ("condition", "left"),
+    [("loss>=4", sum(r["loss"] < 4 for r in ROWS)), ("row=1,12", 10), ("N=1e6", 9), ("N!=1e6", 3), ("D<1e9", 8)],
+)
+def test_excluded_rows_are_said_and_gone(condition: str, left: int, tmp_path: Path) -> None:
+    found = table.read(csv(tmp_path, ROWS), [CHINCHILLA], exclude=[condition])
+    assert len(found) == left
+    assert all(condition in flag.reason for flag in found.flags)
+    assert len(found.flags) == 12 - left
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "message"),
+    [
+        ([], {}, "empty table"),
+        ([ROWS[0] | {"loss": "text"}, *ROWS], {}, "'text' in row 1"),
+        ([{"N": 1, "loss": 2}], {}, "no such column"),
+        (ROWS, {"columns": {"N": "params"}}, "no such column"),
+        (ROWS, {"exclude": ["loss>0"]}, "no row is left"),
+        (ROWS, {"exclude": ["loss"]}, "not a condition"),
+        (ROWS, {"exclude": ["speed>1"]}, "no such column"),
+        (ROWS, {"clusters": "family"}, "no such column"),
+    ],
+)
+def test_a_table_that_cant_be_read_says_why(rows: list[dict], given: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        table.read(csv(tmp_path, rows), [CHINCHILLA], **given)
+
+
+@pytest.mark.parametrize(
+    ("keep", "reason"),
+    [
+        (lambda r: r["N"] == 1e6, "N doesn't vary"),
+        (lambda r: r["D"] == 1e8, "D doesn't vary"),
+        (lambda r: r["N"] == 1e6 and r["D"] < 1e12, "3 runs for 5 parameters"),
+    ],
+)
+def test_rows_that_cant_identify_a_law_name_the_column(keep, reason: str, tmp_path: Path) -> None:
+    rows = [r for r in ROWS if keep(r)]
+    many = rows if "runs" in reason else [r | {"loss": r["loss"] + i} for i in range(3) for r in rows]
+    found = table.read(csv(tmp_path, many), [CHINCHILLA])
+    with pytest.raises(UserError, match=reason):
+        fit(CHINCHILLA, found.columns, found.loss)
+
+
+def test_one_sparsity_cant_identify_a_law_of_sparsity(tmp_path: Path) -> None:
+    found = table.read(csv(tmp_path, [r | {"S": 0.5} for r in ROWS]), [LAWS["sparse"]])
+    with pytest.raises(UserError, match="S doesn't vary"):
+        fit(LAWS["sparse"], found.columns, found.loss)
+
+
+def test_an_empty_file_and_an_unknown_kind_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "table.xlsx").touch()
+    for name, message in (
+        ("empty.csv", "an empty table"),
+        ("table.xlsx", "unknown kind"),
+        ("none.csv", "no such table"),
+    ):
+        assert main(["fit", str(tmp_path / name), "--law", "chinchilla"]) == 2
+        assert message in capsys.readouterr().err
