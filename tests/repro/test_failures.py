@@ -580,6 +580,7 @@ def with_a_broken_master(spec: RunSpec, corpus: Path, folder: Path) -> tuple[str
         return how_it_ends(spec, folder, Corpus(corpus))
 
 
+@pytest.mark.full
 def test_a_weight_that_breaks_on_one_worker_ends_all_with_one_reason(
     text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:

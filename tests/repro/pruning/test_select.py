@@ -143,7 +143,7 @@ def kept_on_this_rank(cases: list[Case]) -> list[list[tuple]]:
     return found
 
 
-@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.full)])
 def test_real_ranks_keep_the_same_weights_though_one_holds_none_and_ties_cross_them(world: int) -> None:
     cases = [
         (kind, dtype, IN_TIES, without)
