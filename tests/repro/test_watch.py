@@ -143,6 +143,7 @@ def verdicts_on_this_rank(cases: list[list[list[float]]]) -> list[str | None]:
         return [verdict(Watch(2.0, [], None), parts[dist.get_rank()]) for parts in cases]
 
 
+@pytest.mark.full
 def test_what_one_worker_finds_all_say_alike() -> None:
     first, second = workers.run(2, verdicts_on_this_rank, [[[1.5] * 12, theirs] for theirs, _ in BESIDE])
     assert first == second

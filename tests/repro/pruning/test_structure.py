@@ -100,7 +100,8 @@ def masks_of_all(layouts: list[tuple[RunSpec, int]]) -> list[list[Any]]:
     return found
 
 
-@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("world", [2, 3])
 def test_every_stage_and_worker_count_keeps_the_same_groups(world: int, make_spec: Make) -> None:
     specs = [replace(make_spec(0.5, structure=shape, batch=6), run_id=shape) for shape in ("2:4", "4:8")]
     stages = {"2:4": (0, 1, 2, 3), "4:8": (1,) if world == 2 else (0, 1, 2, 3)}
