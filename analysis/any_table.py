@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis import holdout, optimal, table
+from analysis.claims import plain_json
 from analysis.fit import FitResult, Objective, fit
 from analysis.laws import LAWS
 from analysis.uncertainty import bootstrap, information, profile
@@ -115,7 +115,7 @@ def _fit(given: argparse.Namespace) -> int:
         judged = holdout.compare([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
         shown["held_out"] = {"rule": given.holdout, "mean_abs_error": judged.held_out}
     if given.json:
-        print(json.dumps(_plain(shown), indent=1))
+        print(json.dumps(plain_json(shown), indent=1))
     else:
         _show_fit(shown)
     return 0
@@ -168,7 +168,7 @@ def _compare(given: argparse.Namespace) -> int:
     )  # fmt: skip
     shown = [dataclasses.asdict(j) | {"fit": _as_json(j.fit), "residuals": j.residuals.tolist()} for j in found.judged]
     if given.json:
-        print(json.dumps(_plain({"holdout": rule, "rows": found.rows.tolist(), "laws": shown}), indent=1))
+        print(json.dumps(plain_json({"holdout": rule, "rows": found.rows.tolist(), "laws": shown}), indent=1))
         return 0
     print(
         f"held out: {', '.join(s.name for s in found.splits)} ({len(found.rows)} of {len(rows)} rows); errors in nats"
@@ -215,7 +215,7 @@ def _predict(given: argparse.Namespace) -> int:
         answers = [_loss_at(result, wanted, saved.get("draws"))]
     shown = [a if isinstance(a, dict) else dataclasses.asdict(a) for a in answers]
     if given.json:
-        print(json.dumps(_plain(shown[0] | ({"dense": shown[1]} if len(shown) > 1 else {})), indent=1))
+        print(json.dumps(plain_json(shown[0] | ({"dense": shown[1]} if len(shown) > 1 else {})), indent=1))
         return 0
     for title, answer in zip(("", "beside it, the dense run:"), shown, strict=False):
         print(title, end="\n" if title else "")
@@ -260,14 +260,3 @@ def _numbers(pairs: list[str]) -> dict[str, float]:
         except ValueError:
             raise UserError("not a number", key=name, found=text or "nothing", expected="NAME=NUMBER") from None
     return found
-
-
-def _plain(value: Any) -> Any:
-    """JSON has neither infinity nor nan: both become null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

@@ -220,7 +220,7 @@ def _together(work: Callable[[], T]) -> list[T]:
     try:
         mine = work()
     except OSError as caught:
-        error = (caught.errno, str(caught))
+        error = (caught.errno, caught.strerror or str(caught))
     outcomes: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(outcomes, (mine, error))
     for _, failure in outcomes:

@@ -9,7 +9,7 @@ from analysis.claims import law, pairs, schedule
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
 
-__all__ = ["Detail", "Outcome", "Verdict", "as_json", "judge"]
+__all__ = ["Detail", "Outcome", "Verdict", "as_json", "judge", "plain_json"]
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
@@ -19,14 +19,15 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
 
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
     """Verdicts as plain JSON: what isn't a finite number is null."""
-    return [_plain(dataclasses.asdict(verdict)) for verdict in verdicts]
+    return [plain_json(dataclasses.asdict(verdict)) for verdict in verdicts]
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """JSON has neither infinity nor nan: both become null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     return value
