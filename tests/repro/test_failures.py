@@ -347,7 +347,7 @@ def test_out_of_memory_a_run_goes_on_with_smaller_micro_batches_to_the_same_loss
     assert row["loss"] == pytest.approx(unlimited(spec)["loss"], abs=1e-3)
 
 
-@pytest.mark.parametrize("stage", [only_in_full(0), 1])
+@pytest.mark.parametrize("stage", [only_in_full(0), only_in_full(1)])
 def test_out_of_memory_a_run_that_may_not_retry_fails_and_names_a_micro_batch_that_fits(
     stage: int, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
 ) -> None:

@@ -28,7 +28,7 @@ TIMED = ("ms", "seconds", "seconds_setup", "tokens_per_second", "peak_memory")
 TABLES = ("run.parquet", "curve.parquet", "layers.parquet")
 
 # The steps of `warmed` below, and how its 50 random stops are spread over them and over the ZeRO stages.
-TOTAL, STAGES, POINTS, SAMPLE = 60, (0, 1, 2, 3), 50, 4
+TOTAL, STAGES, POINTS, SAMPLE = 60, (0, 1, 2, 3), 50, 2
 STOPS = random.Random(20).sample(range(1, TOTAL + 1), POINTS)
 IN_BF16 = (1, 2, 17, 31)
 
