@@ -4,10 +4,11 @@ SWEEP   ?= sweeps/laptop.yaml
 NAME     = $(basename $(notdir $(SWEEP)))
 RESULTS ?= results/$(NAME)
 PY      := .venv/bin/python
+CORES   := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep report figures claims test test-full test-big check format bench clean
+.PHONY: help setup reproduce quick plan expand sweep report figures claims test test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,10 +49,16 @@ claims: setup ## judge the paper's claims from the tables in RESULTS alone
 	@$(PY) -m analysis claims $(RESULTS)
 
 test: setup ## the tests, with real Ray and real DeepSpeed inside
-	@$(PY) -m pytest -m "not full and not big"
+	@$(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not full and not big and not system"
+	@$(PY) -m pytest tests/sweeps -m "not full and not big and not system"
 
 test-full: setup ## the tests with their long counts
-	@$(PY) -m pytest -m "not big"
+	@$(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not big and not system"
+	@$(PY) -m pytest tests/sweeps -m "not big and not system"
+
+test-system: setup ## the tests of what needs Debian packages, which it installs: the report in Chromium
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	@$(PY) -m pytest tests/analysis/test_page.py
 
 test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
 	@$(PY) -m pytest -m big
