@@ -1,4 +1,4 @@
-"""python -m analysis report | figures | claims | lr | fit | compare | predict: what tables say."""
+"""python -m analysis report | figures | claims | lr | fit | compare | predict | simulate: what tables say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 
-from analysis import any_table, claims, data, evidence, figures, learning_rates, report
+from analysis import any_table, claims, data, draw, evidence, figures, learning_rates, report
 from analysis.claims import Verdict
 from analysis.compare import RESAMPLES
 from analysis.evidence import Evidence
@@ -22,6 +22,7 @@ examples:
   python -m analysis figures results/laptop                 each figure as .pdf, .png and .csv
   python -m analysis claims results/laptop --json           the verdicts and the numbers behind them
   python -m analysis fit --help                             laws on any table; so compare and predict
+  python -m analysis simulate --help                        tables from a known law, to try all of this on
   python -m analysis lr results/laptop-lr                   the best learning rate of each size, to write into a sweep file
 """
 
@@ -32,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.verb in ("fit", "compare", "predict"):
         return any_table.main(arguments)
+    if arguments.verb == "simulate":
+        return draw.main(arguments)
     results = Folder.open(arguments.results)
     if arguments.verb == "lr":
         return _learning_rates(results)
@@ -49,7 +52,7 @@ def _report(found: Evidence, results: Folder, arguments: argparse.Namespace) -> 
     verdicts = claims.judge(found)
     drawn = figures.write_all(found, out / "figures")
     out.write_json("claims.json", claims.as_json(verdicts))
-    out.write("report.html", report.render(found.tables, verdicts, drawn).encode())
+    out.write("report.html", report.render(found, verdicts, drawn).encode())
     _print(verdicts)
     print(f"report: {out}/report.html")
 
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
             "--bootstrap", metavar="N", type=int, default=RESAMPLES, help="resamples behind each interval (%(default)s)"
         )
     any_table.add_parsers(verbs)
+    draw.add_parser(verbs)
     rates = verbs.add_parser(
         "lr", help="best learning rates", description="The best learning rate of each size and budget of an lr study."
     )

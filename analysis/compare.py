@@ -8,14 +8,15 @@ of the resampled errors around their own mean, laid around the measured error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from analysis.data import Mask, Runs, Tables
 from analysis.fit import FitResult, fit, obstacle, refit
-from analysis.laws import COUNTS, LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, Array, Columns
+from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS, Array, Columns
 from analysis.noise import Spread
 
 RESAMPLES = 1000
@@ -74,6 +75,17 @@ class Errors:
             return Measure(value)
         return Measure.around(value, np.abs(self.draws).mean(axis=1) - np.abs(other.draws).mean(axis=1))
 
+    def mean(self, where: Mask) -> Measure:
+        """Mean predicted - actual in nats over the runs of a mask."""
+        draws = None if self.draws is None else self.draws[:, where].mean(axis=1)
+        return Measure.around(float(self.residual[where].mean()), draws)
+
+    def drift(self, along: Array) -> Measure:
+        """Slope of the residual along a number of each run (n,), by least squares: nats per unit of it."""
+        centred = along - along.mean()
+        weights = centred / max(float(np.sum(centred**2)), np.finfo(float).tiny)
+        return Measure.around(float(self.residual @ weights), None if self.draws is None else self.draws @ weights)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -81,6 +93,8 @@ class Setting:
 
     Attributes:
         name: key. title: for readers. errors: by law, empty when `reason` says why it can't be done.
+        fitted_runs: how many the fit saw (on average, where several parts are held out in turn).
+        left_out: laws that what is left can't identify, with the reason.
     """
 
     name: str
@@ -88,6 +102,7 @@ class Setting:
     fitted_runs: int
     errors: dict[str, Errors]
     reason: str | None
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,12 +113,14 @@ class Comparison:
         law_fits: by law, fitted on the law set. obstacles: by law, why the others can't be.
         dense_fit: the power law on dense runs, where all counts are one; None with `dense_reason`.
         dense_draws: its resampled parameters (R, 5).
+        law_draws: their resampled parameters (R, P), by law; empty where the seeds' noise is unknown.
         luck: by law, the mean |error| in nats that the law would have on the law set if it were the truth and only the
             seeds' noise stood between the two; empty where that noise is unknown.
     """
 
     law_fits: dict[str, FitResult]
     obstacles: dict[str, str]
+    law_draws: dict[str, Array]
     dense_fit: FitResult | None
     dense_reason: str | None
     dense_draws: Array | None
@@ -117,6 +134,7 @@ IN_SAMPLE, DENSE_TO_SPARSE, DENSE_TO_GRID, LAW_TO_GRID = (
     "dense to grid",
     "law set to grid",
 )
+LARGEST, LONGEST, SPARSEST, FAMILIES = ("largest size", "longest budget", "highest sparsity", "each family")
 
 
 def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
@@ -132,8 +150,8 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     bootstrap = _Bootstrap(tables.runs, drawn)
     law_set, dense = tables.law_set, tables.dense
 
-    obstacles = {law.name: reason for law in COUNTS if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
-    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in COUNTS if law.name not in obstacles}
+    obstacles = {law.name: reason for law in RIVALS if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
+    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in RIVALS if law.name not in obstacles}
     law_draws = {name: bootstrap.refit(law_set, result) for name, result in law_fits.items()}
 
     dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
@@ -182,11 +200,55 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
             on_law_set,
             law_reason,
         ),
+        *_held_out(bootstrap, law_set),
     ]
     luck = {
         name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None
     }
-    return Comparison(law_fits, obstacles, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings})
+    known = {name: draws for name, draws in law_draws.items() if draws is not None}
+    return Comparison(
+        law_fits, obstacles, known, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings}
+    )
+
+
+def _held_out(bootstrap: _Bootstrap, law_set: Runs) -> Iterator[Setting]:
+    """The law set without its extremes, or without each family in turn, judged on what was left out."""
+    if not len(law_set):
+        return
+    ratio = np.round(law_set["dense_tokens"] / law_set["N_prunable"], 1)
+    families = [law_set["family"] == name for name in dict.fromkeys(law_set["family"])]
+    for name, title, parts in (
+        (LARGEST, "the largest size", [law_set["N_prunable"] == law_set["N_prunable"].max()]),
+        (LONGEST, "the most tokens per parameter", [ratio > 0.7 * ratio.max()]),
+        (SPARSEST, "the highest sparsity", [law_set["sparsity"] == law_set["sparsity"].max()]),
+        (FAMILIES, "each family (size and budget) in turn", families),
+    ):
+        yield _without(bootstrap, name, f"law set without {title}, judged on it", law_set, parts)
+
+
+def _without(bootstrap: _Bootstrap, name: str, title: str, runs: Runs, parts: list[Mask]) -> Setting:
+    judged = runs.where(np.concatenate([np.flatnonzero(part) for part in parts]))
+    fitted = round(float(np.mean([len(runs) - part.sum() for part in parts])))
+    errors, left_out = {}, {}
+    for law in RIVALS:
+        predicted, drawn = [], []
+        for part in parts:
+            train, test = runs.where(~part), runs.where(part)
+            if reason := obstacle(law, train.columns, train["loss"]):
+                left_out[law.name] = reason
+                break
+            result = fit(law, train.columns, train["loss"])
+            draws, losses = bootstrap.refit(train, result), bootstrap.losses(test)
+            predicted.append(result.predict(test.columns))
+            drawn.append(None if draws is None or losses is None else law.predict(draws, _columns(test)) - losses)
+        else:
+            known = [d for d in drawn if d is not None]
+            errors[law.name] = Errors(
+                law.name, judged, np.concatenate(predicted), np.hstack(known) if len(known) == len(parts) else None
+            )
+    if N_AVG.name not in errors:
+        return Setting(name, title, fitted, {}, left_out.get(N_AVG.name))
+    return Setting(name, title, fitted, errors, None, left_out)
 
 
 class _Bootstrap:
@@ -242,4 +304,4 @@ def _setting(
 
 
 def _columns(runs: Runs) -> Columns:
-    return {name: runs[name] for law in COUNTS for name in law.columns}
+    return {name: runs[name] for law in RIVALS for name in law.columns}

@@ -53,7 +53,10 @@ CONFIGURATION = (
 
 @dataclass(frozen=True)
 class Runs:
-    """Rows of the runs table, by column: numbers as float arrays (null is nan), the rest as object arrays."""
+    """Rows of the runs table, by column: numbers as float arrays (null is nan), the rest as object arrays.
+
+    Beside the table's own: N and S, what the sparse law calls the final count and the sparsity.
+    """
 
     columns: Mapping[str, NDArray[Any]]
 
@@ -68,7 +71,7 @@ class Runs:
                 column = np.empty(len(values), dtype=object)
                 column[:] = [tuple(v) if isinstance(v, list) else v for v in values]
                 columns[field.name] = column
-        return cls(columns)
+        return cls(columns | {"N": columns["N_final"], "S": columns["sparsity"]})
 
     def __len__(self) -> int:
         return len(self.columns["run_id"])

@@ -354,6 +354,7 @@ N_AVG = PowerLaw("N_avg", "N_avg", "Jin et al. 2025, arXiv 2501.12486")
 N_FINAL = PowerLaw("N_final", "N_final", "the count of a pruned model that is deployed")
 N_DENSE = PowerLaw("N_dense", "N_prunable", "Hoffmann et al. 2022, arXiv 2203.15556")
 N_EFFECTIVE = EffectiveCountLaw()
+SPARSE = SparseLaw()
 
 LAWS: dict[str, Law] = {
     law.name: law
@@ -363,11 +364,12 @@ LAWS: dict[str, Law] = {
         N_FINAL,
         N_DENSE,
         N_EFFECTIVE,
-        SparseLaw(),
+        SPARSE,
         OverTrainingLaw(),
         PrecisionLaw(),
         PostTrainingPrecisionLaw(),
         PostTrainingPruningLaw(),
     )
 }
-COUNTS: tuple[Law, ...] = (N_AVG, N_FINAL, N_DENSE, N_EFFECTIVE)  # what claim (b) holds against each other
+COUNTS: tuple[Law, ...] = (N_AVG, N_FINAL, N_DENSE, N_EFFECTIVE)  # one form, of one count or another
+RIVALS: tuple[Law, ...] = (*COUNTS, SPARSE)  # what claim (b) holds against each other

@@ -107,3 +107,22 @@ def _paired(runs: Runs) -> Spread | None:
 def _dummies(labels: list) -> Array:
     levels = list(dict.fromkeys(labels))
     return np.array([[float(label == level) for level in levels] for label in labels])
+
+
+def regret_bounds(
+    lower: Array, lower_seeds: Array, upper: Array, upper_seeds: Array, spread: Spread | None, level: float
+) -> tuple[float | None, float | None]:
+    """One-sided bounds of how much worse one run is than the best of its rivals, nats.
+
+    Args:
+        lower, upper: mean differences, own loss less a rival's, that enter the lower and the upper bound.
+        lower_seeds, upper_seeds: seeds behind each.
+        spread: of one difference; None leaves both bounds out.
+        level: probability outside each bound. The lower one is also corrected for the number of rivals, while the
+            upper one, a maximum over rivals, needs no correction for them.
+    """
+    if spread is None:
+        return None, None
+    low = np.max(lower - spread.quantile(level / len(lower)) * spread.sd / np.sqrt(lower_seeds))
+    high = np.max(upper + spread.quantile(level) * spread.sd / np.sqrt(upper_seeds))
+    return max(0.0, float(low)), max(0.0, float(high))

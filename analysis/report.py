@@ -9,13 +9,25 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from analysis.claims import Verdict
+from analysis import confounds
+from analysis.claims import Detail, Verdict
 from analysis.claims.schedule import schedule_name
 from analysis.data import Runs, Tables
-from analysis.figures import Drawn
+from analysis.evidence import Evidence
+from analysis.figures import Drawn, interactive
+from analysis.theory import Theory
 
 PAPER_TOKENS_PER_PARAM = (206, 396)
 PAPER_SIZES = (58e6, 468e6)
+SECTIONS = (
+    ("verdicts", "Verdicts"),
+    ("figures", "Figures"),
+    ("confounds", "Controls and confounds"),
+    ("theory-numbers", "Theory"),
+    ("runs-section", "Runs"),
+    ("made", "How it was made"),
+    ("regime", "The regime"),
+)
 
 _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -38,19 +50,52 @@ def plain(value: Any) -> str:
 _PAGE.filters["plain"] = plain
 
 
-def render(tables: Tables, verdicts: tuple[Verdict, ...], figures: tuple[Drawn, ...]) -> str:
-    """The page."""
+def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Drawn, ...]) -> str:
+    """The page, with every script and picture inside."""
+    tables = evidence.tables
+    embedded = interactive.embed({f.name: f.panels for f in figures if f.panels})
     return _PAGE.get_template("report.html.j2").render(
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
         verdicts=verdicts,
         figures=figures,
+        panels=embedded.divs,
+        library=embedded.library,
+        script=embedded.script,
+        confounds=confounds.examine(evidence),
+        theory=_theory(evidence.theory),
+        sections=SECTIONS,
         run_rows=[_run_row(row) for row in tables.all_runs.rows()],
         flags=tables.flags,
         failed=tables.sweep.get("failed") or [],
         made=list(_made(tables)),
         regime=list(_regime(tables)),
     )
+
+
+def _theory(theory: Theory) -> tuple[Detail, ...]:
+    regimes = [
+        {
+            "dense run": run_id,
+            "α before": r.before,
+            "α after": r.after,
+            "break, FLOP": r.break_flops,
+            "break, share of the run": r.break_flops / r.last,
+            "C^(−α−1) at 25% over that at 100%": float(
+                r.slope(np.array([r.last / 4]))[0] / r.slope(np.array([r.last]))[0]
+            ),
+            "rms of log residuals": r.error,
+        }
+        for run_id, r in theory.regimes.items()
+    ]
+    found = (
+        Detail(
+            "Two regimes of the dense curves (the paper's 410M: α .203 in the first 2.6% of steps, .041 after)",
+            tuple(regimes),
+        ),
+        Detail("Predicted less dense loss against measured less dense loss, nats", tuple(theory.agreement())),
+    )
+    return tuple(detail for detail in found if detail.rows)
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -28,10 +28,17 @@ TOKENS_PER_PARAM = {"10t": 10.0, "20t": 20.0}
 SPARSITIES = (0.2, 0.4, 0.6, 0.8)
 WINDOWS = tuple((d / 100, (d + p) / 100) for d in (0, 25, 50, 75) for p in (25, 50, 75, 100) if d + p <= 100)
 ISO_AVERAGE = ((0.4, 0.5, 0.75), (0.6, 0.5, 1.0), (0.8, 0.75, 1.0))
-BATCH_TOKENS, SEQUENCE, BLOCKS = 512, 64, 64
+MULTIPLES = (0.25, 1.0, 4.0)
+BATCH_TOKENS, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 512, 64, 64, 0.01, 0.1
+TENSORS = {"model.layers.0.self_attn.q_proj.weight": 0.4, "lm_head.weight": 0.6}  # and their shares of the weights
 CLOSE = 0.005  # a partner's count; the tiniest models can't come closer
 
 Penalty = Callable[[float, float, float], float]
+
+
+def tuned(sparsity: float, lr: float, batch: float) -> float:
+    """Nats added by a learning rate and a batch, as multiples of the tuned ones."""
+    return 0.03 * float(np.log2(lr)) ** 2 + 0.02 * float(np.log2(batch)) ** 2
 
 
 def no_penalty(sparsity: float, start: float, end: float) -> float:
@@ -46,12 +53,14 @@ class Truth:
         law: the law. theta: its parameters, in its order.
         sigma: sd of a run's loss over seeds, nats.
         penalty: nats added by a schedule, from (sparsity, start, end).
+        recipe: nats added by a learning rate and a batch, from (sparsity, their multiples of the tuned ones).
     """
 
     law: Law = N_AVG
     theta: tuple[float, ...] = (1.5, 40.0, 0.35, 250.0, 0.4)
     sigma: float = 0.004
     penalty: Penalty = field(default=no_penalty)
+    recipe: Penalty = field(default=tuned)
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,13 @@ class _Plan:
     start: float
     end: float
     seed: int
+    lr: float = LR
+    batch: int = BATCH_TOKENS
+    weight_decay: float = WEIGHT_DECAY
 
 
 def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: int = 0) -> list[dict[str, Any]]:
-    """Rows of the runs table of a sweep: schedules, law set, pairs, dense ratios, iso-average and seeds.
+    """Rows of the runs table of a sweep: schedules, law set, pairs, dense ratios, robustness, iso-average, a control and seeds.
 
     Args:
         truth: law, noise and what schedules cost.
@@ -88,7 +100,7 @@ def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
     """Leaves a results folder of these runs behind, as a sweep does, with a curve of each."""
     tables.write(folder, "runs.parquet", "runs", rows)
     tables.write(folder, "curves.parquet", "curves", [point for row in rows for point in _curve(row)])
-    tables.write(folder, "layers.parquet", "layers", [])
+    tables.write(folder, "layers.parquet", "layers", [held for row in rows for held in _layers(row)])
     folder.write_json("sweep.json", {"name": "simulated", "corpus": "simulated", "failed": []})
 
 
@@ -104,6 +116,11 @@ def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]
         yield _plan(MIDDLE, middle, budget, sparsity, start, end), "iso_average"
     for size, ratio in itertools.product(SIZES, (5.0, 40.0)):
         yield _plan(size, SIZES[size], f"{ratio:.0f}t", 0.0, tokens_per_param=ratio), "dense"
+    for sparsity, multiple in itertools.product((0.0, 0.8), MULTIPLES):
+        yield _plan(MIDDLE, middle, "10t", sparsity, lr=LR * multiple), "robustness"
+        yield _plan(MIDDLE, middle, "10t", sparsity, batch=int(BATCH_TOKENS * multiple)), "robustness"
+    for sparsity, weight_decay in itertools.product((0.0, 0.8), (WEIGHT_DECAY, 0.0)):
+        yield _plan(MIDDLE, middle, "10t", sparsity, weight_decay=weight_decay), "controls"
     for seed in range(1, seeds):
         yield _plan(MIDDLE, middle, "10t", 0.0, seed=seed), "seeds"
     for sparsity, seed in itertools.product(SPARSITIES, range(seeds)):
@@ -140,31 +157,42 @@ def _plan(
     end: float = 0.75,
     seed: int = 0,
     tokens_per_param: float | None = None,
+    lr: float = LR,
+    batch: int = BATCH_TOKENS,
+    weight_decay: float = WEIGHT_DECAY,
 ) -> _Plan:
     ratio = TOKENS_PER_PARAM[budget] if tokens_per_param is None else tokens_per_param
-    dense_steps = round(ratio * shape.prunable / BATCH_TOKENS)
+    dense_steps = round(ratio * shape.prunable / batch)
     schedule = PruningSchedule.resolve(
         sparsity=sparsity, dense_steps=dense_steps, start=start, end=end, interval=interval_for(dense_steps, 0.25)
     )
-    return _Plan(size, shape, budget, dense_steps, schedule, start, end, seed)
+    return _Plan(size, shape, budget, dense_steps, schedule, start, end, seed, lr, batch, weight_decay)
 
 
 def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
     shape, schedule = plan.shape, plan.schedule
     prunable, steps = shape.prunable, schedule.total_steps
-    tokens = BATCH_TOKENS * steps
+    tokens = plan.batch * steps
     window = f"d{100 * plan.start:.0f}-p{100 * (plan.end - plan.start):.0f}"
     run_id = f"{plan.size}-{plan.budget}-s{100 * schedule.sparsity:.0f}-{window}-seed{plan.seed}"
-    counts = {
+    for name, value, usual in (
+        ("lr", plan.lr, LR),
+        ("b", plan.batch, BATCH_TOKENS),
+        ("wd", plan.weight_decay, WEIGHT_DECAY),
+    ):
+        run_id += f"-{name}{value:g}" if value != usual else ""
+    counts: dict[str, float] = {
         "N_avg": schedule.n_avg(prunable),
         "N_final": schedule.n_final(prunable),
         "N_prunable": prunable,
         "D": tokens,
     }
-    columns = {name: np.array([float(value)]) for name, value in counts.items()}
+    known = counts | {"N": counts["N_final"], "S": schedule.sparsity}
+    columns = {name: np.array([float(value)]) for name, value in known.items()}
     mean = float(truth.law.predict(np.array(truth.theta), columns)[0])
     if schedule.sparsity:
         mean += truth.penalty(schedule.sparsity, plan.start, plan.end)
+    mean += truth.recipe(schedule.sparsity, plan.lr / LR, plan.batch / BATCH_TOKENS)
     loss = mean + truth.sigma * float(rng.standard_normal())
     return (
         dict.fromkeys(tables.RUNS.names)
@@ -205,13 +233,13 @@ def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator
             "structure": "unstructured",
             "do_not_prune": [],
             "epochs": 0.1,
-            "dense_tokens": BATCH_TOKENS * plan.dense_steps,
-            "effective_flops": ladder.effective_flops(schedule.weight_steps(prunable), BATCH_TOKENS),
+            "dense_tokens": plan.batch * plan.dense_steps,
+            "effective_flops": ladder.effective_flops(schedule.weight_steps(prunable), plan.batch),
             "executed_flops": ladder.executed_flops(shape, tokens, SEQUENCE),
-            "lr": 0.01,
-            "batch_tokens": BATCH_TOKENS,
-            "weight_decay": 0.1,
-            "lr_wd_sum": 0.0005 * steps,
+            "lr": plan.lr,
+            "batch_tokens": plan.batch,
+            "weight_decay": plan.weight_decay,
+            "lr_wd_sum": 0.5 * plan.lr * plan.weight_decay * steps,
             "loss": loss,
             "loss_se": truth.sigma,
             "loss_blocks": [loss] * BLOCKS,
@@ -229,15 +257,7 @@ def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator
 
 def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A curve that comes down to the run's loss as a power of the steps done."""
-    steps = row["total_steps"]
-    schedule = PruningSchedule(
-        sparsity=row["sparsity"],
-        start_step=row["start_step"],
-        end_step=row["end_step"],
-        total_steps=steps,
-        interval=row["interval"],
-        shape=row["shape"],
-    )
+    steps, schedule = row["total_steps"], _schedule(row)
     for step in sorted({1, steps, *range(10, steps, max(1, steps // 40))}):
         loss = row["loss"] + (np.log(row["vocab"]) - row["loss"]) * (step**-0.5 - steps**-0.5)
         yield {
@@ -252,3 +272,27 @@ def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "loss_eval": loss if step == steps else None,
             "ms": 1.0,
         }
+
+
+def _layers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every tensor at the density of the whole, at every event of the law set's runs."""
+    if not row["sparsity"] or "law" not in row["studies"]:
+        return
+    schedule = _schedule(row)
+    for event, density in enumerate(schedule.event_densities):
+        for tensor, share in TENSORS.items():
+            size = round(share * row["N_prunable"])
+            step = schedule.start_step + event * schedule.interval
+            yield {
+                "run_id": row["run_id"],
+                "event": event,
+                "step": step,
+                "tensor": tensor,
+                "size": size,
+                "kept": round(size * density),
+            }
+
+
+def _schedule(row: dict[str, Any]) -> PruningSchedule:
+    names = ("sparsity", "start_step", "end_step", "total_steps", "interval", "shape")
+    return PruningSchedule(**{name: row[name] for name in names})

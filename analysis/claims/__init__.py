@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from analysis.claims import law, pairs, schedule
+from analysis.claims import failure_modes, final_size, grid, law, pairs, robustness, schedule
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
 
-__all__ = ["Detail", "Outcome", "Verdict", "as_json", "judge", "plain_json"]
+CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)
+
+__all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge", "plain_json"]
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
-    """Every claim that this version judges: (a), (b) and (c)."""
-    return tuple(judged.judge(evidence) for judged in (schedule, law, pairs))
+    """The paper's claims (a) to (f), and (g), which is ours."""
+    return tuple(claim.judge(evidence) for claim in CLAIMS)
 
 
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:

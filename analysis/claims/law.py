@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from analysis.claims.schedule import SPARSITIES, schedule_name
+from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Comparison, Errors, Measure, Setting
+from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Errors, Measure, Setting
 from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL
 from analysis.noise import Noise, Spread
+from analysis.uncertainty import information
 
+_SHARED = ("E", "A", "alpha", "B", "beta", "w")  # parameters that have a column of their own
 PAPER_ERROR = 0.016  # nats, mean over the paper's 30 runs
-SAME_COUNT = 0.05  # spread of log N_avg up to which runs of the iso-average study count as equal
 
 STATEMENT = "L = E + A/N_avg^α + B/D^β fits sparse and dense runs together."
 PAPER = "mean |predicted − actual| .016 nats over 30 runs; .007 at 0%, .03 at 60% sparsity"
@@ -54,9 +54,7 @@ def judge(evidence: Evidence) -> Verdict:
             interval = (error.low, error.high)
             outcome, because = _decide(error, comparison.luck[N_AVG.name], held_out, law_set)
     errors_by_setting = (_errors(setting, evidence) for setting in comparison.settings.values())
-    details = [
-        d for d in (_laws(comparison), *errors_by_setting, _iso_average(evidence), _noise(evidence.noise)) if d.rows
-    ]
+    details = [d for d in (_laws(evidence), *errors_by_setting, _noise(evidence.noise)) if d.rows]
     return Verdict(
         claim="b",
         statement=STATEMENT,
@@ -147,21 +145,25 @@ def _notes(evidence: Evidence) -> list[str]:
     return notes
 
 
-def _laws(comparison: Comparison) -> Detail:
-    fits = [("law set", f) for f in comparison.law_fits.values()]
+def _laws(evidence: Evidence) -> Detail:
+    comparison, law_set, dense = evidence.comparison, evidence.tables.law_set, evidence.tables.dense
+    fits = [("law set", f, law_set) for f in comparison.law_fits.values()]
     if comparison.dense_fit is not None:
-        fits.append(("dense runs", comparison.dense_fit))
+        fits.append(("dense runs", comparison.dense_fit, dense))
     rows = [
         {
             "law": LAWS[f.law].label if where == "law set" else "any count",
             "fitted on": where,
             "runs": f.n_rows,
-            **{name: f.parameters.get(name) for name in ("E", "A", "alpha", "B", "beta", "w")},
+            **{name: f.parameters.get(name) for name in _SHARED},
+            "others": ", ".join(f"{n} {v:.3g}" for n, v in f.parameters.items() if n not in _SHARED),
             "objective": f.objective,
             "status": f.status,
+            "AICc": (criteria := information(f, runs.columns, runs["loss"])).aicc,
+            "BIC": criteria.bic,
             "starts agreeing": f"{f.starts_agreeing} of {f.starts}",
         }
-        for where, f in fits
+        for where, f, runs in fits
     ]
     return Detail("Fitted laws (A and B for N and D in single parameters and tokens)", tuple(rows))
 
@@ -188,42 +190,16 @@ def _errors(setting: Setting, evidence: Evidence) -> Detail:
             "share of range": overall.value / float(np.ptp(errors.runs["loss"])),
         }
         rows.append(row)
-    return Detail(f"Mean |predicted − actual|, nats: {setting.title} ({setting.fitted_runs} runs fitted)", tuple(rows))
+    lost = "".join(f"; {name} can't be fitted: {reason}" for name, reason in setting.left_out.items())
+    return Detail(
+        f"Mean |predicted − actual|, nats: {setting.title} ({setting.fitted_runs} runs fitted){lost}", tuple(rows)
+    )
 
 
 def by_sparsity(errors: Errors) -> dict[float, float]:
     """Mean |error| in nats of the runs of each sparsity."""
     sparsity = np.round(errors.runs["sparsity"], 6)
     return {float(s): errors.mean_abs(sparsity == s).value for s in np.unique(sparsity)}
-
-
-def _iso_average(evidence: Evidence) -> Detail:
-    """Runs of equal N_avg and D, of which any law in N_avg says that they end at one loss."""
-    runs = evidence.tables.selected(lambda r: r.serves("iso_average") & r.sparse)
-    sd = evidence.noise.overall
-    rows = []
-    for key in sorted({(r["dense_tokens"], r["size"], r["budget"], r["seed"]) for r in runs.rows()}):
-        own = np.array([(r["dense_tokens"], r["size"], r["budget"], r["seed"]) == key for r in runs.rows()])
-        family = runs.where(own)
-        if len(family) < 2 or np.ptp(np.log(family["N_avg"])) > SAME_COUNT:
-            continue
-        spread = float(np.ptp(family["loss"]))
-        chance = None if sd is None else float(stats.studentized_range.sf(spread / sd.sd, len(family), sd.dof))
-        for run in sorted(family.rows(), key=lambda r: r["sparsity"]):
-            rows.append(
-                {
-                    "family": f"{run['size']} {run['budget']} seed {run['seed']:.0f}",
-                    "sparsity": run["sparsity"],
-                    "schedule": schedule_name(run["start"], run["end"]),
-                    "N_avg": run["N_avg"],
-                    "N_final": run["N_final"],
-                    "D": run["D"],
-                    "loss": run["loss"],
-                    "above the least": run["loss"] - float(family["loss"].min()),
-                    "p of such a spread by luck": chance,
-                }
-            )
-    return Detail("Iso-average study: equal N_avg and D, different sparsity and timing; loss in nats", tuple(rows))
 
 
 def _noise(noise: Noise) -> Detail:

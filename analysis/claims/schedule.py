@@ -12,7 +12,7 @@ from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.laws import Array
-from analysis.noise import Spread
+from analysis.noise import regret_bounds
 
 MARGIN = 0.01  # nats
 TOP = 3
@@ -136,7 +136,7 @@ def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
 
 
 def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
-    spread = evidence.noise.paired
+    spread, level = evidence.noise.paired, ERROR_RATE / cells
     home = int(np.flatnonzero(cell.at_paper_schedule)[0])
     order = [int(i) for i in np.argsort(cell["loss"])]
     others = [i for i in order if i != home]
@@ -150,12 +150,12 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
     if fresh:
         means, counts = np.array([d.mean() for d in fresh.values()]), np.array([len(d) for d in fresh.values()])
         stale = [at_zero[i] for i in top if i not in fresh]
-        low, high = _bounds(
-            means, counts, np.append(means, stale), np.append(counts, np.ones(len(stale))), spread, cells
+        low, high = regret_bounds(
+            means, counts, np.append(means, stale), np.append(counts, np.ones(len(stale))), spread, level
         )
     else:
         means, once = at_zero[others], np.ones(len(others))
-        low, high = _bounds(means, once, means, once, spread, cells)
+        low, high = regret_bounds(means, once, means, once, spread, level)
     best = cell.where(np.array([order[0]]))
     return Cell(
         size=str(cell["size"][0]),
@@ -171,18 +171,6 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
         rivals=len(top),
         source="fresh seeds" if fresh else "seed 0",
     )
-
-
-def _bounds(
-    lower: Array, lower_seeds: Array, upper: Array, upper_seeds: Array, spread: Spread | None, cells: int
-) -> tuple[float | None, float | None]:
-    """One-sided bounds of a cell's regret from mean differences and the number of seeds behind each."""
-    if spread is None:
-        return None, None
-    level = ERROR_RATE / cells
-    low = np.max(lower - spread.quantile(level / len(lower)) * spread.sd / np.sqrt(lower_seeds))
-    high = np.max(upper + spread.quantile(level) * spread.sd / np.sqrt(upper_seeds))
-    return max(0.0, float(low)), max(0.0, float(high))
 
 
 def _losses_by_seed(runs: Runs) -> dict[tuple[Any, ...], dict[int, float]]:

@@ -1,4 +1,9 @@
-"""Figures from tables: one module a figure, each with NAME, TITLE, CAPTION, rows(evidence) and draw(evidence)."""
+"""Figures from tables: one module a figure, each with NAME, TITLE, CAPTION, NOTHING and rows(evidence), its CSV.
+
+Points and curves are said once, as panels(evidence), and drawn on paper and on the page; what isn't made of them
+(the heat map of the grid, the bars of the laws) has draw(evidence) and is an image on both. NOTHING says why there may
+be nothing to draw.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,52 @@ import csv
 import io
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from analysis.evidence import Evidence
-from analysis.figures import comparison, law, pairs, schedules, style
+from analysis.figures import (
+    comparison,
+    compute,
+    density,
+    failure_modes,
+    law,
+    pairs,
+    panel,
+    residuals,
+    robustness,
+    schedules,
+    style,
+    theory,
+)
+from analysis.figures.panel import Panel
 from repro.storage import Folder
 
-FIGURES: tuple[ModuleType, ...] = (pairs, law, schedules, comparison)
+FIGURES: tuple[ModuleType, ...] = (
+    pairs,
+    compute,
+    law,
+    schedules,
+    robustness,
+    failure_modes,
+    comparison,
+    residuals,
+    theory,
+    density,
+)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that was written: its names and texts, and its PNG for a page."""
+    """A figure that was written: its names and texts, its panels or, where it has none, its PNG, and its numbers."""
 
     name: str
     title: str
     caption: str
     png: bytes
+    panels: tuple[Panel, ...]
+    rows: list[dict[str, Any]]
 
 
 def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
@@ -31,12 +64,17 @@ def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
     drawn = []
     with style.applied():
         for module in FIGURES:
-            figure = module.draw(evidence)
+            rows, panels = module.rows(evidence), ()
+            if hasattr(module, "panels"):
+                panels = tuple(p for p in module.panels(evidence) if not p.empty)
+                figure = panel.figure(panels) if panels else style.nothing(module.NOTHING)
+            else:
+                figure = module.draw(evidence)
             png = _rendered(figure, "png")
             folder.write(f"{module.NAME}.png", png)
             folder.write(f"{module.NAME}.pdf", _rendered(figure, "pdf"))
-            folder.write(f"{module.NAME}.csv", _as_csv(module.rows(evidence)))
-            drawn.append(Drawn(module.NAME, module.TITLE, module.CAPTION, png))
+            folder.write(f"{module.NAME}.csv", _as_csv(rows))
+            drawn.append(Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows))
     return tuple(drawn)
 
 

@@ -52,7 +52,7 @@ def draw(evidence: Evidence) -> Figure:
     done = [s for s in evidence.comparison.settings.values() if s.errors]
     if not done:
         return style.nothing("no law could be fitted")
-    figure = style.figure(3.4)
+    figure = style.figure(1.4 + 0.42 * max(5, len(done)))
     grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
     sigma = evidence.noise.overall.sd if evidence.noise.overall else None
     _overall(figure.add_subplot(grid[:, 0]), done, sigma)
@@ -69,7 +69,7 @@ def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
     for i, setting in enumerate(settings):
         for j, errors in enumerate(setting.errors.values()):
             measure, look = errors.mean_abs(), style.of_law(errors.law)
-            y = -i + 0.2 * (1.5 - j)
+            y = -i + 0.17 * (2 - j)
             if measure.low is not None and measure.high is not None:
                 axes.plot([max(measure.low, leftmost), measure.high], [y, y], color=look.colour, linewidth=1)
             axes.plot(

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.claims.law import PAPER_ERROR
-from analysis.compare import IN_SAMPLE
+from analysis.compare import IN_SAMPLE, INTERVAL
 from analysis.evidence import Evidence
 from analysis.figures import style
+from analysis.figures.panel import Panel, Points
 from analysis.fit import FitResult
 from analysis.laws import N_AVG, Array
 
 NAME = "fig3_law"
+NOTHING = "no fit on the law set"
 TITLE = "One law for sparse and dense runs"
 CAPTION = (
-    "The law E + A/N_avg^α + B/D^β fitted on the law set. Left: predicted against actual held-out loss, and predicted less actual; the "
-    "band is the paper's mean error of .016 nats. Right: the loss less its fitted data term, against N_avg; the line is E + A/N_avg^α."
+    "The law E + A/N_avg^α + B/D^β fitted on the law set: predicted against actual held-out loss with the fit's 95% band of the seeds' "
+    "noise; predicted less actual, with the paper's mean error of .016 nats as a band; and the loss less its fitted data term, against "
+    "N_avg, on the line E + A/N_avg^α."
 )
 
 
@@ -29,6 +30,9 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     if errors is None:
         return []
     rest = _less_data_term(evidence.comparison.law_fits[N_AVG.name], errors.runs["loss"], errors.runs["D"])
+    drawn = evidence.comparison.law_draws.get(N_AVG.name)
+    predicted_again = None if drawn is None else N_AVG.predict(drawn, {n: errors.runs[n] for n in N_AVG.columns})
+    band = [[None] * len(rest)] * 2 if predicted_again is None else np.quantile(predicted_again, INTERVAL, axis=0)
     return [
         {
             "run_id": run["run_id"],
@@ -40,58 +44,52 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
             "actual": run["loss"],
             "predicted": predicted,
             "error": predicted - run["loss"],
+            "low": low,
+            "high": high,
             "relative_error": predicted / run["loss"] - 1,
             "less_data_term": left,
         }
-        for run, predicted, left in zip(errors.runs.rows(), errors.predicted, rest, strict=True)
+        for run, predicted, left, low, high in zip(errors.runs.rows(), errors.predicted, rest, *band, strict=True)
     ]
 
 
-def draw(evidence: Evidence) -> Figure:
-    setting = evidence.comparison.settings[IN_SAMPLE]
-    if setting.reason:
-        return style.nothing(f"no fit on the law set, {setting.reason}")
-    points = rows(evidence)
-    figure = style.figure(3.3)
-    grid = figure.add_gridspec(2, 2, height_ratios=(2.6, 1))
-    _agreement(figure.add_subplot(grid[0, 0]), points)
-    _errors(figure.add_subplot(grid[1, 0]), points)
-    _size_term(figure.add_subplot(grid[:, 1]), points, evidence.comparison.law_fits[N_AVG.name])
-    return figure
-
-
-def _agreement(axes: Axes, points: list[dict[str, Any]]) -> None:
+def panels(evidence: Evidence) -> list[Panel]:
+    """Predicted against actual, the errors, and what is left to the size."""
+    found = rows(evidence)
+    if not found:
+        return []
     ends = np.array(
-        [min(min(p["actual"], p["predicted"]) for p in points), max(max(p["actual"], p["predicted"]) for p in points)]
+        [min(min(p["actual"], p["predicted"]) for p in found), max(max(p["actual"], p["predicted"]) for p in found)]
     )
-    ends += np.array([-0.04, 0.04]) * np.ptp(ends)
-    axes.plot(ends, ends, color=style.FAINT, linewidth=0.8)
-    _scatter(axes, points, "actual", "predicted")
-    axes.set(ylabel="predicted, nats/token", title="predicted against actual", xlim=ends, ylim=ends)
-    axes.legend()
-
-
-def _errors(axes: Axes, points: list[dict[str, Any]]) -> None:
-    axes.axhspan(-PAPER_ERROR, PAPER_ERROR, color=style.FAINT, alpha=0.2, linewidth=0)
-    axes.axhline(0, color=style.FAINT, linewidth=0.8)
-    _scatter(axes, points, "actual", "error")
-    axes.set(xlabel="actual held-out loss, nats/token", ylabel="error, nats")
-
-
-def _size_term(axes: Axes, points: list[dict[str, Any]], fitted: FitResult) -> None:
-    counts = np.array([p["N_avg"] for p in points])
+    counts = np.array([p["N_avg"] for p in found])
     grid = np.geomspace(counts.min() * 0.9, counts.max() * 1.1, 200)
-    p = fitted.parameters
-    axes.plot(grid, p["E"] + p["A"] * grid ** -p["alpha"], color=style.FAINT, linewidth=0.8)
-    _scatter(axes, points, "N_avg", "less_data_term")
-    style.log_counts(axes)
-    axes.set(xlabel="average parameters, N_avg", ylabel="loss − B/D^β, nats/token", title="what is left to the size")
+    fitted = evidence.comparison.law_fits[N_AVG.name].parameters
+    size_term = fitted["E"] + fitted["A"] * grid ** -fitted["alpha"]
+    actual, count = "actual held-out loss, nats/token", "average parameters, N_avg"
+    return [
+        Panel(
+            "predicted against actual", actual, "predicted, nats/token",
+            _points(found, "actual", "predicted", "low", "high"), guides=((ends, ends),),
+        ),
+        Panel(
+            "what is left to the size", count, "loss − B/D^β, nats/token", _points(found, "N_avg", "less_data_term"),
+            guides=((grid, size_term),), log_x=True, counts=True,
+        ),
+        Panel("errors", actual, "predicted − actual, nats", _points(found, "actual", "error"), bands=((-PAPER_ERROR, PAPER_ERROR),)),
+        Panel("errors by size", count, "predicted − actual, nats", _points(found, "N_avg", "error"), bands=((-PAPER_ERROR, PAPER_ERROR),), log_x=True, counts=True),
+    ]  # fmt: skip
 
 
-def _scatter(axes: Axes, points: list[dict[str, Any]], x: str, y: str) -> None:
-    for sparsity in sorted({p["sparsity"] for p in points}):
-        look, own = style.of_run(sparsity), [p for p in points if p["sparsity"] == sparsity]
-        axes.plot([p[x] for p in own], [p[y] for p in own], linestyle="none", alpha=0.9, label=look.label, **look.point)
+def _points(
+    found: list[dict[str, Any]], x: str, y: str, low: str | None = None, high: str | None = None
+) -> tuple[Points, ...]:
+    drawn = []
+    for sparsity in sorted({p["sparsity"] for p in found}):
+        own = [p for p in found if p["sparsity"] == sparsity]
+        at = {name: np.array([float(p[name]) for p in own]) for name in (x, y)}
+        ends = (np.array([p[name] for p in own]) if name and own[0][name] is not None else None for name in (low, high))
+        drawn.append(Points(style.of_run(sparsity), at[x], at[y], [p["run_id"] for p in own], next(ends), next(ends)))
+    return tuple(drawn)
 
 
 def _less_data_term(fitted: FitResult, loss: Array, tokens: Array) -> Array:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
 from analysis.figures import style
-from analysis.laws import Array
+from analysis.figures.curves import smooth, thin
+from analysis.figures.panel import Curve, Panel, Points
 from analysis.pairs import Pair, PairResult
 
 NAME = "fig1_pairs"
+NOTHING = "the sweep holds no sparse run with a dense partner"
 TITLE = "Sparse runs and dense runs of the same average count"
 CAPTION = (
     "Held-out loss at the end (left; bars are 95% intervals of the seeds' noise, simultaneous over pairs, laid on the sparse run) "
@@ -50,15 +50,10 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     return found
 
 
-def draw(evidence: Evidence) -> Figure:
+def panels(evidence: Evidence) -> list[Panel]:
+    """At the end, and on the way."""
     drawn = _drawn(evidence)
-    if not drawn:
-        return style.nothing("the sweep holds no sparse run with a dense partner")
-    figure = style.figure(3.5)
-    ends, ways = figure.subplots(1, 2, width_ratios=(1, 1.15))
-    _ends(ends, drawn, evidence.tables)
-    _ways(ways, drawn, evidence.tables)
-    return figure
+    return [_ends(drawn, evidence.tables), _ways(drawn, evidence.tables)] if drawn else []
 
 
 def _drawn(evidence: Evidence) -> list[PairResult]:
@@ -74,45 +69,38 @@ def _full_dense(tables: Tables, pair: Pair) -> Runs:
     )
 
 
-def _ends(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
-    labelled: set[str] = set()
-
-    def point(look: style.Look, x: float, y: float, error: Array | None = None) -> None:
-        axes.errorbar(
-            [x],
-            [y],
-            yerr=error,
-            linestyle="none",
-            capsize=2,
-            label=None if look.label in labelled else look.label,
-            **look.point,
-        )
-        labelled.add(look.label)
-
-    for result in drawn:
-        pair = result.pair
+def _ends(drawn: list[PairResult], tables: Tables) -> Panel:
+    points, guides = [], []
+    full: dict[str, tuple[float, float]] = {}
+    for result in sorted(drawn, key=lambda r: r.pair.sparsity):
+        pair, difference = result.pair, result.difference
         sparse, partner = float(pair.sparse["loss"].mean()), float(pair.partner["loss"].mean())
-        axes.plot([pair.n_avg, pair.n_partner], [sparse, partner], color=style.FAINT, linewidth=0.7, zorder=0)
-        bars = None
-        if result.difference.low is not None and result.difference.high is not None:
-            bars = np.array(
-                [[result.difference.value - result.difference.low], [result.difference.high - result.difference.value]]
-            )
-        point(style.of_run(pair.sparsity), pair.n_avg, sparse, bars)
-        point(style.of_run(pair.sparsity, "partner"), pair.n_partner, partner)
-        full = _full_dense(tables, pair)
-        if len(full):
-            point(style.of_run(0.0), float(full["N_prunable"][0]), float(full["loss"].mean()))
-    axes.set(xlabel="average parameters, N_avg", ylabel="held-out loss, nats/token", title="at the end")
-    axes.xaxis.set_major_formatter(style.thousands)
-    entries = sorted(
-        zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] != style.of_run(0.0).label
-    )
-    handles, labels = zip(*entries, strict=True)
-    axes.legend(handles, labels, fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+        ends = {}
+        if difference.low is not None and difference.high is not None:
+            ends = {"low": np.array([partner + difference.low]), "high": np.array([partner + difference.high])}
+        guides.append((np.array([pair.n_avg, pair.n_partner]), np.array([sparse, partner])))
+        points += [
+            _point(style.of_run(pair.sparsity), pair.n_avg, sparse, pair.sparse, **ends),
+            _point(style.of_run(pair.sparsity, "partner"), pair.n_partner, partner, pair.partner),
+        ]
+        if len(dense := _full_dense(tables, pair)):
+            full[dense["run_id"][0]] = float(dense["N_prunable"][0]), float(dense["loss"].mean())
+    if full:
+        x, y = (np.array(values) for values in zip(*full.values(), strict=True))
+        points.insert(0, Points(style.of_run(0.0), x, y, list(full)))
+    return Panel(
+        "at the end", "average parameters, N_avg", "held-out loss, nats/token", tuple(points), guides=tuple(guides),
+        counts=True,
+    )  # fmt: skip
 
 
-def _ways(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
+def _point(look: style.Look, x: float, y: float, runs: Runs, **ends: Any) -> Points:
+    name = runs["run_id"][0] + (f" and {len(runs) - 1} more seeds" if len(runs) > 1 else "")
+    return Points(look, np.array([x]), np.array([y]), [name], **ends)
+
+
+def _ways(drawn: list[PairResult], tables: Tables) -> Panel:
+    curves = []
     lowest, highest = np.inf, -np.inf
     longest = max(result.pair.sparse["dense_tokens"][0] for result in drawn)
     for pair in (result.pair for result in drawn if result.pair.sparse["dense_tokens"][0] == longest):
@@ -120,22 +108,10 @@ def _ways(axes: Axes, drawn: list[PairResult], tables: Tables) -> None:
             (pair.sparse, style.of_run(pair.sparsity)),
             (pair.partner, style.of_run(pair.sparsity, "partner")),
         ):
-            tokens, loss = _smooth(*tables.curve(runs["run_id"][0], "tokens", "loss_train"))
-            if not len(loss):
-                continue
-            axes.plot(tokens / 1e6, loss, **look.line)
-            lowest, highest = min(lowest, loss.min()), max(highest, loss[tokens >= 0.15 * tokens.max()].max())
-    if np.isfinite(lowest):
-        axes.set_ylim(lowest - 0.05 * (highest - lowest), highest)
-    axes.set(xlabel="tokens, millions", ylabel="training loss, nats/token", title="on the way")
-
-
-def _smooth(tokens: Array, loss: Array) -> tuple[Array, Array]:
-    """Running mean over 1/25 of the logged steps."""
-    known = np.isfinite(loss)
-    tokens, loss = tokens[known], loss[known]
-    window = max(1, len(loss) // 25)
-    kernel = np.ones(window) / window
-    return np.convolve(tokens, kernel, "valid") if len(loss) else tokens, np.convolve(loss, kernel, "valid") if len(
-        loss
-    ) else loss
+            run_id = runs["run_id"][0]
+            tokens, loss = thin(*smooth(*tables.curve(run_id, "tokens", "loss_train")))
+            if len(loss):
+                curves.append(Curve(look, tokens, loss, run_id))
+                lowest, highest = min(lowest, loss.min()), max(highest, loss[tokens >= 0.15 * tokens.max()].max())
+    limits = (lowest - 0.05 * (highest - lowest), highest) if curves else None
+    return Panel("on the way", "tokens", "training loss, nats/token", curves=tuple(curves), counts=True, limits=limits)

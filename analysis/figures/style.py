@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
+from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 
 Role = Literal["run", "partner"]
 
@@ -45,7 +45,7 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """Label, colour and marker; `filled` markers are runs of their own, hollow ones dense partners."""
+    """Label, colour and marker ("" for lines alone); `filled` markers are runs of their own, hollow ones dense partners."""
 
     label: str
     colour: str
@@ -72,11 +72,13 @@ _BY_SPARSITY = {
     0.6: ("#e69f00", "^"),
     0.8: ("#d55e00", "v"),
 }
+_PALETTE = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", INK)
 _BY_LAW = {
     N_AVG.name: Look("N_avg", "#0072b2", "o"),
     N_FINAL.name: Look("final N", "#d55e00", "s"),
     N_DENSE.name: Look("dense N", INK, "^"),
     N_EFFECTIVE.name: Look("N_final^w · N_dense^(1−w)", "#cc79a7", "D"),
+    SPARSE.name: Look("sparse (Frantar)", "#009e73", "v"),
 }
 
 
@@ -90,6 +92,11 @@ def of_run(sparsity: float, role: Role = "run") -> Look:
 
 def of_law(name: str) -> Look:
     return _BY_LAW[name]
+
+
+def of_kind(tensor: str, position: int) -> Look:
+    """The look of a kind of tensor: position in the model's order drives its colour."""
+    return Look(tensor, _PALETTE[position % len(_PALETTE)], "", filled=position < len(_PALETTE))
 
 
 @contextmanager

@@ -1,0 +1,131 @@
+"""Claim (e): starting late hurts high sparsity most, and pruning too long hurts at 80%."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Runs
+from analysis.evidence import Evidence
+from analysis.noise import Spread
+
+HIGH, LOWER = 0.8, (0.2, 0.4)
+BEST, LATE, LONG = (0.25, 0.75), (0.5, 1.0), (0.25, 1.0)  # start and end of pruning, shares of compute
+LEVEL = 0.95
+
+STATEMENT = "Starting to prune late hurts high sparsity most, and pruning for too long hurts at 80%."
+PAPER = "both are read off its figure 6; no number is printed"
+RULE = f"""
+Two contrasts of shares of compute spent dense / pruning. Late start: L(50/50) − L(25/50) at {HIGH:.0%}, less the mean of the same
+difference at {LOWER[0]:.0%} and {LOWER[1]:.0%}. Too long: L(25/75) − L(25/50) at {HIGH:.0%}. Each difference is taken at equal
+seeds and averaged over them; contrasts are averaged over sizes and budgets. Intervals come from the seeds' paired noise (Student's
+t), simultaneous at {LEVEL:.0%} over the two contrasts (Bonferroni). Reproduced: both intervals lie over 0. Not reproduced: either lies
+under 0. Otherwise inconclusive.
+""".strip().replace("\n", " ")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of paired differences. `value`, nats; `variance`: of it, in units of one difference's variance."""
+
+    name: str
+    family: str
+    value: float
+    variance: float
+
+    def interval(self, spread: Spread | None) -> tuple[float, float] | None:
+        if spread is None:
+            return None
+        half = spread.quantile((1 - LEVEL) / 2 / 2) * spread.sd * float(np.sqrt(self.variance))
+        return self.value - half, self.value + half
+
+    def row(self, spread: Spread | None) -> dict[str, Any]:
+        low, high = self.interval(spread) or (None, None)
+        return {"contrast": self.name, "family": self.family, "nats": self.value, "low": low, "high": high}
+
+
+LATE_START, TOO_LONG = "late start at high sparsity", "pruning too long at 80%"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (e)."""
+    spread = evidence.noise.paired
+    found = contrasts(evidence)
+    pooled = [p for name in (LATE_START, TOO_LONG) if (p := _pooled(name, found)) is not None]
+    outcome, because = _decide(pooled, spread)
+    late = next((p for p in pooled if p.name == LATE_START), None)
+    return Verdict(
+        claim="e",
+        statement=STATEMENT,
+        quantity="late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats",
+        measured=late.value if late else None,
+        interval=late.interval(spread) if late else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        details=(Detail("Contrasts, nats", tuple(c.row(spread) for c in (*pooled, *found))),) if found else (),
+    )
+
+
+def _decide(pooled: list[Contrast], spread: Spread | None) -> tuple[Outcome, str]:
+    if len(pooled) < 2:
+        return "inconclusive", "the sweep doesn't hold 50/50, 25/75 and 25/50/25 at 20, 40 and 80%"
+    if spread is None:
+        return "inconclusive", "no configuration was run with several seeds, so a contrast has no interval"
+    bounds = {c.name: c.interval(spread) or (-np.inf, np.inf) for c in pooled}
+    under = [name for name, (_, high) in bounds.items() if high < 0]
+    over = [name for name, (low, _) in bounds.items() if low > 0]
+    if under:
+        return "not reproduced", f"it helps rather than hurts: {', '.join(under)}"
+    if len(over) == len(bounds):
+        return "reproduced", "both contrasts are shown to be over 0"
+    return "inconclusive", f"contrasts shown to be over 0: {', '.join(over) or 'none'}"
+
+
+def contrasts(evidence: Evidence) -> list[Contrast]:
+    """Both contrasts of every size and budget that has the runs."""
+    runs = evidence.tables.selected(lambda r: r.serves("schedules", "law", "seeds", "pairs") & r.sparse)
+    found = []
+    for key in sorted({(r["dense_tokens"], r["size"], r["budget"]) for r in runs.rows()}):
+        own = runs.where(np.array([(r["dense_tokens"], r["size"], r["budget"]) == key for r in runs.rows()]))
+        losses = _by_window(own)
+        name = f"{key[1]} {key[2]}"
+        late = {s: _difference(losses, s, LATE) for s in (HIGH, *LOWER)}
+        if all(d is not None for d in late.values()):
+            (top, top_seeds), *rest = ((d.mean(), len(d)) for d in late.values() if d is not None)
+            value = top - np.mean([m for m, _ in rest])
+            variance = 1 / top_seeds + sum(1 / n for _, n in rest) / len(rest) ** 2
+            found.append(Contrast(LATE_START, name, float(value), float(variance)))
+        if (long := _difference(losses, HIGH, LONG)) is not None:
+            found.append(Contrast(TOO_LONG, name, float(long.mean()), 1 / len(long)))
+    return found
+
+
+def _pooled(name: str, found: list[Contrast]) -> Contrast | None:
+    own = [c for c in found if c.name == name]
+    if not own:
+        return None
+    variance = sum(c.variance for c in own) / len(own) ** 2
+    return Contrast(name, "all", float(np.mean([c.value for c in own])), float(variance))
+
+
+def _by_window(runs: Runs) -> dict[tuple[float, float, float], dict[int, float]]:
+    losses: dict[tuple[float, float, float], dict[int, float]] = defaultdict(dict)
+    for run in runs.rows():
+        key = tuple(round(float(run[name]), 6) for name in ("sparsity", "start", "end"))
+        losses[key][int(run["seed"])] = float(run["loss"])  # type: ignore[index]
+    return losses
+
+
+def _difference(
+    losses: dict[tuple[float, float, float], dict[int, float]], sparsity: float, window: tuple[float, float]
+) -> np.ndarray | None:
+    """Loss of a window less that of 25/50/25, at each seed that both have."""
+    own, best = losses.get((sparsity, *window), {}), losses.get((sparsity, *BEST), {})
+    seeds = sorted(own.keys() & best.keys())
+    return np.array([own[s] - best[s] for s in seeds]) if seeds else None

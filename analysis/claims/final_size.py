@@ -1,0 +1,95 @@
+"""Claim (f): at 80% the model that is left is half the size of the dense model of equal loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.compare import INTERVAL
+from analysis.evidence import Evidence
+from analysis.laws import Array
+from analysis.pairs import PairResult
+
+SPARSITY = 0.8
+WANTED = 2.0
+LEAST = 0.9 * WANTED  # the margin of claim (c)
+
+STATEMENT = "At 80% sparsity the final model is half the size of the dense model of equal loss."
+PAPER = "half the size at equal training compute and tokens (N_avg ≈ .40 N, N_final = .20 N)"
+RULE = f"""
+N_eff, the dense size of equal loss at the sparse run's tokens, is found as in claim (c), from the pairs at {SPARSITY:.0%} with a
+partner matched on prunable N_avg. The ratio N_eff / N_final is averaged over those pairs (geometric mean), with a 95% interval from
+the seeds' noise of a pair's difference and that of the dense law. Reproduced: the lower bound is at least {LEAST:g}, ten percent under
+{WANTED:g}. Not reproduced: the upper bound is under {LEAST:g}. Otherwise inconclusive.
+""".strip().replace("\n", " ")
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (f)."""
+    results = [
+        r for r in evidence.pairs if r.pair.match == "prunable" and np.isclose(r.pair.sparsity, SPARSITY) and r.ratio
+    ]
+    measured, interval = _pooled(results)
+    outcome, because = _decide(measured, interval, evidence.comparison.dense_reason)
+    return Verdict(
+        claim="f",
+        statement=STATEMENT,
+        quantity="N_eff/N_final at 80%, geometric mean over pairs",
+        measured=measured,
+        interval=interval,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        details=(Detail("Pairs at 80%", tuple(_row(r) for r in results)),) if results else (),
+    )
+
+
+def _decide(measured: float | None, interval: tuple[float, float] | None, no_slope: str | None) -> tuple[Outcome, str]:
+    if measured is None:
+        return "inconclusive", no_slope or "the sweep holds no run at 80% with a dense partner of equal N_avg"
+    if interval is None:
+        return "inconclusive", "no configuration was run with several seeds, so a ratio has no interval"
+    if interval[0] >= LEAST:
+        return "reproduced", f"the model that is left is worth a dense one at least {LEAST:g} times its size"
+    if interval[1] < LEAST:
+        return "not reproduced", f"the model that is left is worth a dense one of under {LEAST:g} times its size"
+    return "inconclusive", f"the interval holds {LEAST:g}"
+
+
+def _to_final(result: PairResult) -> float:
+    return result.pair.n_avg / float(result.pair.sparse["N_final"][0])
+
+
+def _pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float] | None]:
+    if not results:
+        return None, None
+    values = [np.log(r.ratio.value * _to_final(r)) for r in results if r.ratio]
+    draws: list[Array] = [np.log(r.ratio_draws * _to_final(r)) for r in results if r.ratio_draws is not None]
+    value = float(np.exp(np.mean(values)))
+    if len(draws) < len(values):
+        return value, None
+    low, high = np.quantile(np.exp(np.mean(draws, axis=0)), INTERVAL)
+    return value, (float(low), float(high))
+
+
+def _row(result: PairResult) -> dict[str, Any]:
+    pair, share = result.pair, _to_final(result)
+    low, high = (None, None)
+    if result.ratio_draws is not None:
+        low, high = (float(q) * share for q in np.quantile(result.ratio_draws, INTERVAL))
+    return {
+        "pair": pair.name,
+        "seeds": pair.seeds,
+        "N_final": float(pair.sparse["N_final"][0]),
+        "N_avg": pair.n_avg,
+        "N_eff": result.ratio.value * pair.n_avg if result.ratio else None,
+        "N_eff/N_final": result.ratio.value * share if result.ratio else None,
+        "low": low,
+        "high": high,
+        "D": float(pair.sparse["D"][0]),
+        "effective FLOPs, sparse": float(pair.sparse["effective_flops"][0]),
+        "effective FLOPs, dense": float(pair.partner["effective_flops"][0]),
+    }

@@ -1,0 +1,191 @@
+"""Claim (d): the dense run's best learning rate and batch are the sparse run's best, or near it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Runs, Tables
+from analysis.evidence import Evidence
+from analysis.laws import Array
+from analysis.noise import Spread, regret_bounds
+
+MARGIN = 0.01  # nats
+ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
+
+STATEMENT = "The dense run's best learning rate and batch are the sparse run's best, or within .01 of it."
+PAPER = (
+    "lr 1.6e-3 and .5 M tokens are best or within .01 for dense and sparse runs of 162M (lr × 1/4, 4; batch × 1/4, 4)"
+)
+RULE = f"""
+One factor is changed at a time around the tuned values. Of each factor (learning rate, batch) and each sparsity, the regret is the
+sparse run's loss at the setting that is best for the dense run, less its loss at its own best. Bounds come from the seeds' paired
+noise (Student's t), one-sided at {ERROR_RATE:.0%} over all comparisons (Bonferroni), the lower one also over the rival settings.
+A factor whose best lies at the edge of what was tried, for the dense or for the sparse run, is inconclusive: the best isn't known.
+Reproduced: both factors were varied, no best lies at an edge, and every upper bound is under {MARGIN} nats. Not reproduced: some
+comparison without a best at an edge has a lower bound over {MARGIN}. Otherwise inconclusive. The dense run's best is taken as
+measured, with one seed a setting; its luck is not in the interval.
+""".strip().replace("\n", " ")
+
+Factor = Literal["lr", "batch_tokens"]
+NAMES: dict[Factor, str] = {"lr": "learning rate", "batch_tokens": "batch"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One factor varied around the centre at one sparsity: settings (n,) rising, with the runs in that order."""
+
+    factor: Factor
+    sparsity: float
+    runs: Runs
+
+    @property
+    def settings(self) -> Array:
+        return self.runs[self.factor]
+
+    @property
+    def best(self) -> int:
+        return int(np.argmin(self.runs["loss"]))
+
+    @property
+    def at_edge(self) -> bool:
+        return self.best in (0, len(self.runs) - 1)
+
+
+@dataclass(frozen=True)
+class Regret:
+    """A sparse line against the dense one. `value`, `low`, `high`: nats; the bounds None where noise is unknown."""
+
+    dense: Line
+    sparse: Line
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def at_edge(self) -> bool:
+        return self.dense.at_edge or self.sparse.at_edge
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.at_edge or self.low is None or self.high is None:
+            return "inconclusive"
+        return "reproduced" if self.high < MARGIN else "not reproduced" if self.low > MARGIN else "inconclusive"
+
+    def row(self) -> dict[str, Any]:
+        def said(line: Line) -> str:
+            return f"{line.settings[line.best]:.3g}{' (at the edge)' if line.at_edge else ''}"
+
+        return {
+            "factor": NAMES[self.sparse.factor],
+            "sparsity": self.sparse.sparsity,
+            "settings": ", ".join(f"{s:.3g}" for s in self.sparse.settings),
+            "dense best": said(self.dense),
+            "sparse best": said(self.sparse),
+            "regret": self.value,
+            "low": self.low,
+            "high": self.high,
+            "verdict": self.outcome,
+        }
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (d)."""
+    found = list(regrets(evidence.tables, evidence.noise.paired))
+    outcome, because = _decide(found)
+    lows, highs = [r.low for r in found if r.low is not None], [r.high for r in found if r.high is not None]
+    return Verdict(
+        claim="d",
+        statement=STATEMENT,
+        quantity="largest regret of the dense run's best setting, nats",
+        measured=max((r.value for r in found), default=None),
+        interval=(max(lows), max(highs)) if lows and highs else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=("Each setting was run with one seed; the noise is that of the base recipe.",) if found else (),
+        details=(
+            Detail("Regret of the dense run's best setting, nats", tuple(r.row() for r in found)),
+            Detail("Losses, nats", tuple(_losses(evidence.tables))),
+        )
+        if found
+        else (),
+    )
+
+
+def _decide(found: list[Regret]) -> tuple[Outcome, str]:
+    if not found:
+        return "inconclusive", "the sweep varies neither learning rate nor batch of both a dense and a sparse run"
+    if all(r.low is None for r in found):
+        return "inconclusive", "no configuration was run with several seeds, so a regret has no interval"
+    refuting = [r for r in found if r.outcome == "not reproduced"]
+    edges = sorted({NAMES[r.sparse.factor] for r in found if r.at_edge})
+    if refuting:
+        return "not reproduced", "; ".join(
+            f"at {r.sparse.sparsity:.0%} another {NAMES[r.sparse.factor]} is shown to be better by over {MARGIN}"
+            for r in refuting
+        )
+    if edges:
+        return "inconclusive", f"the best {' and '.join(edges)} lies at the edge of what was tried"
+    within = [r for r in found if r.outcome == "reproduced"]
+    if len(within) < len(found):
+        return "inconclusive", f"regrets shown to be under {MARGIN}: {len(within)} of {len(found)}; over it: none"
+    if {r.sparse.factor for r in found} != set(NAMES):
+        return "inconclusive", "under the margin, but only one of learning rate and batch was varied"
+    return "reproduced", f"all {len(found)} regrets are under {MARGIN}"
+
+
+def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
+    """Every sparse line beside the dense line of its factor."""
+    found = list(lines(tables))
+    dense = {line.factor: line for line in found if line.sparsity == 0}
+    sparse = [line for line in found if line.sparsity and line.factor in dense and _alike(line, dense[line.factor])]
+    for line in sparse:
+        base = dense[line.factor]
+        losses = line.runs["loss"]
+        more = losses[base.best] - np.delete(losses, base.best)
+        once = np.ones(len(more))
+        low, high = regret_bounds(more, once, more, once, spread, ERROR_RATE / len(sparse))
+        yield Regret(base, line, max(0.0, float(more.max())), low, high)
+
+
+def lines(tables: Tables) -> Iterator[Line]:
+    """The robustness study, cut into lines of at least three settings."""
+    runs = tables.selected(lambda r: r.serves("robustness") & r.first_seed)
+    for sparsity in sorted(set(runs["sparsity"])):
+        own = runs.where(runs["sparsity"] == sparsity)
+        # The centre is in both lines, every other setting in one: so it has the value that occurs most.
+        centre = {factor: _most(own[factor]) for factor in NAMES}
+        for factor in NAMES:
+            (other,) = NAMES.keys() - {factor}
+            line = own.where(np.isclose(own[other], centre[other]))
+            if len(line) >= 3:
+                yield Line(factor, float(sparsity), line.where(np.argsort(line[factor])))
+
+
+def _most(values: Array) -> float:
+    levels, counts = np.unique(values, return_counts=True)
+    return float(levels[np.argmax(counts)])
+
+
+def _alike(line: Line, dense: Line) -> bool:
+    return len(line.runs) == len(dense.runs) and bool(np.allclose(line.settings, dense.settings))
+
+
+def _losses(tables: Tables) -> Iterator[dict[str, Any]]:
+    for line in lines(tables):
+        for run in line.runs.rows():
+            yield {
+                "factor": NAMES[line.factor],
+                "sparsity": line.sparsity,
+                "lr": run["lr"],
+                "batch, tokens": run["batch_tokens"],
+                "loss": run["loss"],
+                "over the line's best": run["loss"] - float(line.runs["loss"].min()),
+                "run": run["run_id"],
+            }

@@ -1,0 +1,116 @@
+"""What else could explain a result: one thing changed at a time, and what sparse runs have more of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.verdict import Detail
+from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE
+from analysis.data import CONFIGURATION, Runs
+from analysis.evidence import Evidence
+from analysis.laws import N_AVG
+from analysis.noise import CONFIDENCE
+
+# What a control may change. total_steps follows from the others.
+CHANGEABLE = tuple(name for name in CONFIGURATION if name not in ("size", "budget", "sparsity", "total_steps"))
+NAMES = {"weight_decay": "weight decay", "do_not_prune": "never pruned", "init": "initialisation", "interval": "events"}
+
+
+def examine(evidence: Evidence) -> tuple[Detail, ...]:
+    """Tables for the page: controls, decay, and the law's residual against total decay. Empty ones are left out."""
+    found = (
+        Detail("Controls: loss less that of the unchanged run of the same seed, nats", tuple(controls(evidence))),
+        Detail("Σ lr·wd over a run, relative to the dense run of its family", tuple(decay(evidence))),
+        Detail(
+            "The N_avg law's residual along the log of Σ lr·wd, nats by a doubling",
+            tuple(residual_along_decay(evidence)),
+        ),
+    )
+    return tuple(detail for detail in found if detail.rows)
+
+
+def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    """Each run of the controls study beside the run of the base recipe that it changes."""
+    tables, spread = evidence.tables, evidence.noise.paired
+    runs = tables.selected(lambda r: r.serves("controls") & r.first_seed)
+    base = runs.where(runs.serves("law", "schedules"))
+    changed = runs.where(~runs.serves("law", "schedules"))
+    half = None
+    if spread is not None and len(changed):
+        half = spread.quantile((1 - CONFIDENCE) / 2 / len(changed)) * spread.sd
+    for run in sorted(changed.rows(), key=lambda r: (r["sparsity"], r["run_id"])):
+        beside = next((b for b in base.rows() if _same(b, run)), None)
+        if beside is None:
+            continue
+        difference = float(run["loss"] - beside["loss"])
+        yield {
+            "changed": _said(run, beside),
+            "sparsity": run["sparsity"],
+            "loss": run["loss"],
+            "unchanged": beside["loss"],
+            "difference": difference,
+            "low": None if half is None else difference - half,
+            "high": None if half is None else difference + half,
+            "N_avg": run["N_avg"],
+            "its N_avg": beside["N_avg"],
+            "run": run["run_id"],
+        }
+
+
+def _same(base: dict[str, Any], run: dict[str, Any]) -> bool:
+    return all(base[name] == run[name] for name in ("size", "budget", "sparsity"))
+
+
+def _said(run: dict[str, Any], base: dict[str, Any]) -> str:
+    """What differs, in words."""
+    differing = [name for name in CHANGEABLE if run[name] != base[name]]
+    if run["shape"] == "constant":
+        return "static sparsity from step 0"
+    if run["sparsity"] == 0:
+        differing = [name for name in differing if name not in ("start", "end", "interval", "shape")]
+    if "interval" in differing:
+        return f"{run['events']:.0f} events instead of {base['events']:.0f}"
+    return ", ".join(
+        f"{NAMES.get(name, name)} {_value(run[name])} instead of {_value(base[name])}" for name in differing
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def decay(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    """A sparse run takes more steps, and so more weight decay: how much more, by sparsity and family."""
+    runs = evidence.tables.law_set
+    for family in dict.fromkeys(runs["family"]):
+        own = runs.where(runs["family"] == family)
+        dense = own.where(~own.sparse)
+        if len(dense) and own.sparse.any():
+            base = float(dense["lr_wd_sum"][0])
+            sparse = sorted(own.where(own.sparse).rows(), key=lambda r: r["sparsity"])
+            shares = {f"at {r['sparsity']:.0%}": r["lr_wd_sum"] / base for r in sparse} if base > 0 else {}
+            yield {"family": f"{dense['size'][0]} {dense['budget'][0]}", "Σ lr·wd, dense": base, **shares}
+
+
+def residual_along_decay(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    """Whether what the law leaves over follows total decay once sparsity is taken out."""
+    for name in (IN_SAMPLE, DENSE_TO_SPARSE):
+        errors = evidence.comparison.settings[name].errors.get(N_AVG.name)
+        if errors is None or not np.all(errors.runs["lr_wd_sum"] > 0):
+            continue
+        along = np.log2(errors.runs["lr_wd_sum"])
+        within = along - _means(errors.runs, along)
+        for label, direction in (("over all runs", along), ("among runs of one sparsity", within)):
+            if np.ptp(direction) > 1e-9:
+                slope = errors.drift(direction)
+                yield {"setting": name, "taken": label, "slope": slope.value, "low": slope.low, "high": slope.high}
+
+
+def _means(runs: Runs, values: np.ndarray) -> np.ndarray:
+    """Of each run, the mean of its sparsity's runs."""
+    return np.array([values[runs["sparsity"] == s].mean() for s in runs["sparsity"]])

@@ -1,0 +1,158 @@
+"""python -m analysis simulate: a table drawn from a known law, so that fits, intervals and verdicts meet the truth."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from analysis import simulate
+from analysis.laws import LAWS, RIVALS, Array, Columns, Law
+from analysis.simulate import Truth
+from repro.errors import UserError
+from repro.storage import Folder
+
+EXAMPLES = """\
+examples:
+  python -m analysis simulate --law chinchilla --noise 0.005 drawn.csv        a design of sizes and tokens, from published constants
+  python -m analysis simulate --law sparse --parameters b_S=0.5 --rows 60 drawn.parquet
+  python -m analysis simulate --law N_final --noise 0.01 results/drawn        a whole sweep's results folder; then
+  python -m analysis report results/drawn                                     what do the verdicts say of a world like that?
+"""
+MULTIPLES = (8.0, 20.0, 60.0, 150.0)  # tokens a parameter of a design
+
+# Truths to draw from where nothing published stands in parameters and tokens; they suit tiny models too.
+_COUNT = {"E": 1.5, "A": 40.0, "alpha": 0.35, "B": 250.0, "beta": 0.4}
+TRUTHS: Mapping[str, Mapping[str, float]] = MappingProxyType({
+    "N_avg": _COUNT,
+    "N_final": _COUNT,
+    "N_dense": _COUNT,
+    "N_effective": _COUNT | {"w": 0.6},
+    "sparse": {"c": 1.5, "a_S": 8.0, "b_S": 0.7, "c_S": 20.0, "b_N": 0.3, "a_D": 250.0, "b_D": 0.4},
+    "post_training_pruning": {"E": 2.0, "N_C": 60.0, "D_C": 300.0, "gamma": -1.0, "delta": 0.1, "alpha": 0.25, "beta": 0.3},
+})  # fmt: skip
+_RANGES: Mapping[str, tuple[float, ...]] = MappingProxyType({
+    "size": tuple(np.geomspace(3e7, 3e9, 4)),
+    "S": (0.0, 0.3, 0.55, 0.8),
+    "rho": (0.15, 0.3, 0.5),
+    "P_w": (3.0, 5.0, 12.0),
+    "P_a": (3.0, 5.0, 12.0),
+    "P_kv": (2.0, 3.0, 8.0),
+    "P_post": (3.0, 4.0, 6.0),
+})  # fmt: skip
+
+
+def truth(law: Law, **changed: float) -> Array:
+    """Parameters (P,) to draw from: the law's own published ones or TRUTHS, with those in `changed`.
+
+    Raises:
+        UserError: a parameter that the law hasn't got.
+    """
+    known = TRUTHS.get(law.name) or next(iter(law.published.values()))
+    for name in changed:
+        if name not in law.names:
+            raise UserError("no such parameter", key=f"parameters.{name}", found=name, expected=", ".join(law.names))
+    return np.array([{**known, **changed}[name] for name in law.names], dtype=float)
+
+
+def design(law: Law) -> dict[str, Array]:
+    """Columns (n,) of every size with every other value: a table that identifies each parameter of the law."""
+    size = next(c for c in law.columns if c in ("N", "N0", "N_avg", "N_final", "N_prunable"))
+    others = [c for c in law.columns if c in _RANGES]
+    axes: list[tuple[float, ...]] = [_RANGES["size"], MULTIPLES, *(_RANGES[c] for c in others)]
+    if law.name == "N_effective":
+        axes.append((1.0, 0.6, 0.3))
+    rows = np.array(list(itertools.product(*axes)))
+    columns = {size: rows[:, 0], "D": rows[:, 0] * rows[:, 1]}
+    columns |= {c: rows[:, 2 + i] for i, c in enumerate(others)}
+    if law.name == "N_effective":
+        columns["N_prunable"] = columns[size] / rows[:, -1]
+    if "L0" in law.columns:
+        columns["L0"] = 1.7 + 400 * columns[size] ** -0.34
+    return {name: columns[name] for name in law.columns}
+
+
+def losses(law: Law, theta: Array, columns: Columns, noise: float, rng: np.random.Generator, tables: int = 1) -> Array:
+    """Losses (tables, n): what the law says, and noise of standard deviation `noise` in nats."""
+    centre = law.predict(theta, columns)
+    return centre * np.exp(rng.standard_normal((tables, len(centre))) * noise / centre)
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb simulate."""
+    command = verbs.add_parser(
+        "simulate",
+        help="draw a table from a known law",
+        description="Draw a table, or a sweep's results folder, from a known law.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("out", metavar="OUT", help=".csv or .parquet for a table, any other name for a results folder")
+    command.add_argument("--law", required=True, choices=LAWS)
+    command.add_argument("--parameters", default="", metavar="E=…,A=…", help="others than the usual ones")
+    command.add_argument(
+        "--noise", type=float, default=0.004, metavar="NATS", help="sd of a loss over seeds (%(default)s)"
+    )
+    command.add_argument("--rows", type=int, metavar="N", help="a random N of the design's rows")
+    command.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Draws and writes. Returns the exit code."""
+    law = LAWS[given.law]
+    if not given.noise >= 0:
+        raise UserError("noise out of range", key="--noise", found=given.noise, expected="0 or more nats")
+    theta = truth(law, **_numbers(given.parameters))
+    path = Path(given.out)
+    writers: dict[str, Callable[[pa.Table, str], None]] = {
+        ".csv": pa.csv.write_csv,
+        ".parquet": pa.parquet.write_table,
+    }
+    if path.suffix in writers:
+        columns, rng = design(law), np.random.default_rng(given.seed)
+        count = len(next(iter(columns.values())))
+        chosen = np.arange(count)
+        if given.rows is not None:
+            if not len(theta) < given.rows <= count:
+                raise UserError(
+                    "rows out of range", key="--rows", found=given.rows, expected=f"{len(theta) + 1} to {count}"
+                )
+            chosen = np.sort(rng.choice(count, given.rows, replace=False))
+        columns = {name: values[chosen] for name, values in columns.items()}
+        drawn = losses(law, theta, columns, given.noise, rng)[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writers[path.suffix](pa.table({**columns, "loss": drawn}), str(path))
+        print(f"{given.out}: {len(drawn)} rows, losses {drawn.min():.4f} to {drawn.max():.4f}")
+    else:
+        if law not in RIVALS:
+            raise UserError(
+                "a sweep can't be drawn from this law", key="--law", found=law.name,
+                expected=", ".join(rival.name for rival in RIVALS) + "; or OUT ending in .csv or .parquet",
+            )  # fmt: skip
+        rows = simulate.simulate(Truth(law, tuple(theta), given.noise), seed=given.seed)
+        simulate.write(Folder.open(given.out), rows)
+        print(f"{given.out}: {len(rows)} runs; python -m analysis report {given.out} judges them")
+    said = ", ".join(f"{name} {value:g}" for name, value in zip(law.names, theta, strict=True))
+    print(f"truth: {law.name} with {said}; noise {given.noise:g} nats, seed {given.seed}")
+    return 0
+
+
+def _numbers(text: str) -> dict[str, float]:
+    found = {}
+    for pair in filter(None, text.split(",")):
+        name, _, value = pair.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise UserError(
+                "not a number", key=f"--parameters {name}", found=value or "nothing", expected="NAME=NUMBER"
+            ) from None
+    return found

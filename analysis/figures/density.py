@@ -1,0 +1,90 @@
+"""Where one threshold over all weights takes them: density by tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from analysis.data import Runs
+from analysis.evidence import Evidence
+from analysis.figures import style
+from analysis.figures.panel import Curve, Panel, Points
+
+NAME = "density"
+TITLE = "Density by tensor"
+NOTHING = "the sweep's tables hold no density by tensor"
+CAPTION = (
+    "What one global threshold leaves of each kind of tensor, averaged over blocks, at 25/50/25 of the largest size at the largest budget: "
+    "after the last event, and on the way at the highest sparsity. All tensors together are the thin line."
+)
+LAST = "all tensors"
+
+
+def rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row a run, event and kind of tensor."""
+    layers, found = evidence.tables.layers, []
+    for run in sorted(_runs(evidence).rows(), key=lambda r: r["sparsity"]):
+        own = layers.filter(pc.equal(layers["run_id"], run["run_id"])).to_pylist()
+        sums: dict[tuple[int, int, str], list[int]] = {}
+        for row in own:
+            for kind in (_kind(row["tensor"]), LAST):
+                held = sums.setdefault((row["event"], row["step"], kind), [0, 0])
+                held[0] += row["kept"]
+                held[1] += row["size"]
+        found += [
+            {"run_id": run["run_id"], "sparsity": run["sparsity"], "event": event, "step": step, "tensor": kind,
+             "kept": kept, "size": size, "density": kept / size}
+            for (event, step, kind), (kept, size) in sorted(sums.items())
+        ]  # fmt: skip
+    return found
+
+
+def _runs(evidence: Evidence) -> Runs:
+    runs = evidence.tables.law_set
+    runs = runs.where(runs.sparse)
+    if not len(runs):
+        return runs
+    runs = runs.where(runs["N_prunable"] == runs["N_prunable"].max())
+    return runs.where(runs["dense_tokens"] == runs["dense_tokens"].max())
+
+
+def _kind(tensor: str) -> str:
+    """The linear layer's own name: q_proj of model.layers.0.self_attn.q_proj.weight."""
+    parts = tensor.removesuffix(".weight").split(".")
+    return parts[-1]
+
+
+def panels(evidence: Evidence) -> list[Panel]:
+    """After the last event at every sparsity; over the events at the highest."""
+    found = rows(evidence)
+    if not found:
+        return []
+    kinds = [k for k in dict.fromkeys(r["tensor"] for r in found) if k != LAST]
+    points = []
+    for sparsity in sorted({r["sparsity"] for r in found}):
+        own = [r for r in found if r["sparsity"] == sparsity]
+        last = {r["tensor"]: r for r in own if r["event"] == max(o["event"] for o in own)}
+        points.append(
+            Points(
+                style.of_run(sparsity), np.arange(len(kinds), dtype=float), np.array([last[k]["density"] for k in kinds]),
+                [last[k]["run_id"] for k in kinds], joined=True,
+            )
+        )  # fmt: skip
+    sparsest = [r for r in found if r["sparsity"] == max(o["sparsity"] for o in found)]
+    curves, guides = [], []
+    for i, kind in enumerate((*kinds, LAST)):
+        own = [r for r in sparsest if r["tensor"] == kind]
+        x, y = np.array([float(r["step"]) for r in own]), np.array([r["density"] for r in own])
+        if kind == LAST:
+            guides.append((x, y))
+        else:
+            curves.append(Curve(style.of_kind(kind, i), x, y, own[0]["run_id"]))
+    return [
+        Panel("after the last event", "tensor", "density", tuple(points), ticks=tuple(kinds), limits=(0.0, 1.0)),
+        Panel(
+            f"on the way, {sparsest[0]['sparsity']:.0%}", "step", "density", curves=tuple(curves), guides=tuple(guides),
+            limits=(0.0, 1.02),
+        ),
+    ]  # fmt: skip

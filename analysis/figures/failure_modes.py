@@ -1,0 +1,80 @@
+"""Figure 6: starting too late, and pruning for too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.evidence import Evidence
+from analysis.figures import style
+from analysis.figures.panel import Panel, Points
+
+NAME = "fig6_failure_modes"
+TITLE = "Two ways to fail"
+NOTHING = "the sweep's grid holds no 25/50/25"
+CAPTION = (
+    "Cut from the schedule grid, seed 0: held-out loss less that of 25/50/25 of the same sparsity. Left of each pair the pruning share is "
+    "fixed at 50% and the dense share grows, so that recovery shrinks; right the dense share is fixed at 25% and pruning takes longer. "
+    "Bars are twice the noise of a difference of two runs on each side."
+)
+CUTS = {
+    "pruning for 50%: starting later": ("share of compute spent dense, %", ((0.0, 0.5), (0.25, 0.75), (0.5, 1.0)), 0),
+    "dense for 25%: pruning longer": ("share of compute spent pruning, %", ((0.25, 0.5), (0.25, 0.75), (0.25, 1.0)), 1),
+}
+HOME = (0.25, 0.75)
+
+
+def rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row a run of a cut."""
+    found = []
+    grid = evidence.tables.grid
+    by_key = {
+        (r["dense_tokens"], r["size"], r["budget"], r["sparsity"], round(r["start"], 6), round(r["end"], 6)): r
+        for r in grid.rows()
+    }
+    for family in sorted({key[:4] for key in by_key}):
+        home = by_key.get((*family, *HOME))
+        if home is None:
+            continue
+        for cut, (_, windows, varied) in CUTS.items():
+            for start, end in windows:
+                if run := by_key.get((*family, start, end)):
+                    found.append(
+                        {
+                            "cut": cut,
+                            "size": family[1],
+                            "budget": family[2],
+                            "sparsity": family[3],
+                            "share": (start, end - start)[varied],
+                            "run_id": run["run_id"],
+                            "loss": run["loss"],
+                            "over_25_50_25": run["loss"] - home["loss"],
+                        }
+                    )
+    return found
+
+
+def panels(evidence: Evidence) -> list[Panel]:
+    """Two panels a size and budget."""
+    found = rows(evidence)
+    noise = evidence.noise.paired.sd if evidence.noise.paired else None
+    drawn = []
+    for family in dict.fromkeys((r["size"], r["budget"]) for r in found):
+        for cut, (label, _, _) in CUTS.items():
+            own = [r for r in found if (r["size"], r["budget"]) == family and r["cut"] == cut]
+            title = f"{family[0]} {family[1]}, {cut}"
+            drawn.append(Panel(title, label, "over 25/50/25, nats", tuple(_points(own, noise))))
+    return drawn
+
+
+def _points(found: list[dict[str, Any]], noise: float | None) -> list[Points]:
+    lines = []
+    for i, sparsity in enumerate(sorted({r["sparsity"] for r in found})):
+        own = [r for r in found if r["sparsity"] == sparsity]
+        x = np.array([100 * r["share"] + 0.6 * (i - 1.5) for r in own])  # side by side, so that bars can be told apart
+        y = np.array([r["over_25_50_25"] for r in own])
+        half = None if noise is None else np.where(y == 0, 0.0, 2 * noise)
+        ends = {} if half is None else {"low": y - half, "high": y + half}
+        lines.append(Points(style.of_run(sparsity), x, y, [r["run_id"] for r in own], **ends, joined=True))
+    return lines

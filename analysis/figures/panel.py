@@ -1,0 +1,155 @@
+"""A panel of points and curves, said once and drawn twice: on paper by matplotlib here, on the page by `interactive`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+
+from analysis.figures import style
+from analysis.figures.style import Look
+from analysis.laws import Array
+
+FEW = 6
+
+
+@dataclass(frozen=True)
+class Points:
+    """Markers of one look, each a run.
+
+    Attributes:
+        x, y: (n,). runs: the run id behind each, (n,).
+        low, high: ends of an interval of y, (n,); None where there is none.
+        joined: a line through them, in the order given.
+    """
+
+    look: Look
+    x: Array
+    y: Array
+    runs: Sequence[str]
+    low: Array | None = None
+    high: Array | None = None
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line of one look: one run's way, or what a law says. `run`: whose it is."""
+
+    look: Look
+    x: Array
+    y: Array
+    run: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes.
+
+    Attributes:
+        title, x, y: texts.
+        points, curves: what is shown, in the order of the legend.
+        guides: faint lines (x, y) behind it. bands: faint ranges of y behind it. level: a faint dashed y, with its text.
+        log_x, log_y: logarithmic axes. counts: x counts parameters or tokens.
+        ticks: texts at x = 0, 1, 2 ...; empty for a numeric axis.
+        limits: of y; None lets the data decide.
+    """
+
+    title: str
+    x: str
+    y: str
+    points: tuple[Points, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    guides: tuple[tuple[Array, Array], ...] = ()
+    bands: tuple[tuple[float, float], ...] = ()
+    log_x: bool = False
+    log_y: bool = False
+    counts: bool = False
+    ticks: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not (self.points or self.curves)
+
+    @property
+    def few_x(self) -> Array | None:
+        """The places of all marks, where they are few enough to be the axis' own ticks."""
+        places = np.unique(np.concatenate([*(p.x for p in self.points), *(c.x for c in self.curves)]))
+        return places if len(places) <= FEW else None
+
+
+def figure(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.4) -> Figure:
+    """Panels side by side, `columns` a line, each line `height` inches, over one legend."""
+    lines = -(-len(panels) // columns)
+    looks = legend(panels)
+    rows_of_legend = -(-len(looks) // 4)
+    drawn = style.figure(height * lines + 0.18 * rows_of_legend)
+    grid = drawn.subplots(lines, columns, squeeze=False).ravel()
+    for axes, panel in zip(grid, panels, strict=False):
+        paint(axes, panel)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    handles = [_handle(look, with_line) for look, with_line in looks]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    return drawn
+
+
+def legend(panels: Sequence[Panel]) -> list[tuple[Look, bool]]:
+    """Each look once, in order of appearance, and whether it is a curve's."""
+    found: dict[Look, bool] = {}
+    for panel in panels:
+        for points in panel.points:
+            found[points.look] = points.joined
+        for curve in panel.curves:
+            found.setdefault(curve.look, True)
+    return list(found.items())
+
+
+def paint(axes: Axes, panel: Panel) -> None:
+    """Draws one panel."""
+    for low, high in panel.bands:
+        axes.axhspan(low, high, color=style.FAINT, alpha=0.2, linewidth=0)
+    for x, y in panel.guides:
+        axes.plot(x, y, color=style.FAINT, linewidth=0.8, zorder=0)
+    for curve in panel.curves:
+        axes.plot(curve.x, curve.y, **curve.look.line)
+    for points in panel.points:
+        if points.low is not None and points.high is not None:
+            axes.vlines(points.x, points.low, points.high, color=points.look.colour, linewidth=0.8)
+        axes.plot(
+            points.x,
+            points.y,
+            alpha=0.9,
+            **points.look.point,
+            linestyle=points.look.line["linestyle"] if points.joined else "none",
+            linewidth=0.9,
+        )
+    axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
+    if panel.limits:
+        axes.set_ylim(panel.limits)
+    if panel.log_y:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if panel.ticks:
+        axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=40, ha="right")
+    elif panel.log_x:
+        axes.set_xscale("log")
+        few = panel.few_x
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if few is None else FixedLocator(few.tolist()))
+        axes.xaxis.set_major_formatter(style.thousands if panel.counts else "{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif panel.counts:
+        axes.xaxis.set_major_formatter(style.thousands)
+
+
+def _handle(look: Look, line: bool) -> Line2D:
+    shape = look.line if line else {"linestyle": "none"}
+    return Line2D([], [], label=look.label, **{**look.point, **shape})

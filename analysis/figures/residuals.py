@@ -1,0 +1,74 @@
+"""Where the law's residual leaves the noise: over the schedule grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.grid import MARGIN
+from analysis.compare import LAW_TO_GRID
+from analysis.evidence import Evidence
+from analysis.figures import style
+from analysis.figures.panel import Panel, Points
+from analysis.laws import N_AVG
+
+NAME = "grid_residuals"
+TITLE = "The law's residual over the schedule grid"
+NOTHING = "no fit on the law set, or no schedule grid beside it"
+CAPTION = (
+    "Predicted − actual loss of each run of the grid by the law in N_avg fitted at 25/50/25, against the share of compute left after "
+    "pruning and against N_avg. The band is twice the seeds' σ; a run under it ends worse than the law says."
+)
+
+
+def rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row a run of the grid that the fit hasn't seen."""
+    errors = evidence.comparison.settings[LAW_TO_GRID].errors.get(N_AVG.name)
+    if errors is None:
+        return []
+    return [
+        {
+            "run_id": run["run_id"],
+            "size": run["size"],
+            "budget": run["budget"],
+            "sparsity": run["sparsity"],
+            "dense_share": run["start"],
+            "pruning_share": round(run["end"] - run["start"], 6),
+            "recovery_share": round(1 - run["end"], 6),
+            "N_avg": run["N_avg"],
+            "D": run["D"],
+            "loss": run["loss"],
+            "residual": float(residual),
+        }
+        for run, residual in zip(errors.runs.rows(), errors.residual, strict=True)
+    ]
+
+
+def panels(evidence: Evidence) -> list[Panel]:
+    """Against the recovery that is left, and against the average count."""
+    found = rows(evidence)
+    if not found:
+        return []
+    sigma = evidence.noise.overall.sd if evidence.noise.overall else MARGIN / 2
+    label = "predicted − actual, nats"
+    bands = ((-2 * sigma, 2 * sigma),)
+    return [
+        Panel("by recovery", "compute left after pruning, %", label, _points(found, "recovery_share"), bands=bands),
+        Panel(
+            "by average count", "average parameters, N_avg", label, _points(found, "N_avg"), bands=bands, counts=True
+        ),
+    ]
+
+
+def _points(found: list[dict[str, Any]], column: str) -> tuple[Points, ...]:
+    drawn = []
+    for i, sparsity in enumerate(sorted({r["sparsity"] for r in found})):
+        own = [r for r in found if r["sparsity"] == sparsity]
+        x = np.array([float(r[column]) for r in own])
+        if column != "N_avg":
+            x = 100 * x + 1.2 * (i - 1.5)  # side by side
+        drawn.append(
+            Points(style.of_run(sparsity), x, np.array([r["residual"] for r in own]), [r["run_id"] for r in own])
+        )
+    return tuple(drawn)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import draw, table
+from analysis.__main__ import main
+from analysis.fit import fit
+from analysis.laws import LAWS
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_what_was_drawn_without_noise_is_found_again(name: str) -> None:
+    law = LAWS[name]
+    theta, columns = draw.truth(law), draw.design(law)
+    loss = draw.losses(law, theta, columns, 0.0, np.random.default_rng(0))[0]
+    result = fit(law, columns, loss)
+    np.testing.assert_allclose(law.predict(result.theta, columns), loss, rtol=1e-6)
+    assert result.unidentified == ()
+    np.testing.assert_allclose(result.theta, theta, rtol=2e-2)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_drawn_table_is_one_that_fit_reads(ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "deep" / f"drawn{ending}"
+    assert main(["simulate", "--law", "sparse", "--parameters", "b_S=0.5", "--rows", "40", str(file)]) == 0
+    assert "b_S 0.5" in capsys.readouterr().out
+    assert len(table.read(str(file), [LAWS["sparse"]])) == 40
+    assert main(["fit", str(file), "--law", "sparse"]) == 0
+
+
+def test_a_drawn_sweep_is_one_that_claims_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--law", "N_final", "--noise", "0.002", str(tmp_path / "world")]) == 0
+    assert main(["claims", str(tmp_path / "world"), "--bootstrap", "100"]) == 0
+    printed = capsys.readouterr().out
+    assert "(b) NOT REPRODUCED" in printed
+    assert "(f) NOT REPRODUCED" in printed
+
+
+def test_the_seed_makes_the_noise(tmp_path: Path) -> None:
+    drawn = []
+    for seed in (0, 0, 1):
+        assert main(["simulate", "--law", "chinchilla", "--seed", str(seed), str(tmp_path / "t.csv")]) == 0
+        drawn.append((tmp_path / "t.csv").read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--law", "precision", "OUT"], "can't be drawn"),
+        (["--law", "N_avg", "--parameters", "gamma=1", "OUT.csv"], "parameters.gamma"),
+        (["--law", "N_avg", "--parameters", "E=low", "OUT.csv"], "--parameters E"),
+        (["--law", "N_avg", "--noise", "-1", "OUT.csv"], "--noise"),
+        (["--law", "N_avg", "--rows", "3", "OUT.csv"], "--rows"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_said_with_exit_code_2_and_nothing_is_written(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
