@@ -19,8 +19,8 @@ CAPTION = (
     "Bars are twice the noise of a difference of two runs on each side."
 )
 CUTS = {
-    "pruning for 50%: starting later": ("share of compute spent dense, %", ((0.0, 0.5), (0.25, 0.75), (0.5, 1.0)), 0),
-    "dense for 25%: pruning longer": ("share of compute spent pruning, %", ((0.25, 0.5), (0.25, 0.75), (0.25, 1.0)), 1),
+    "starting later": ("share of compute spent dense, %", ((0.0, 0.5), (0.25, 0.75), (0.5, 1.0)), 0),
+    "pruning longer": ("share of compute spent pruning, %", ((0.25, 0.5), (0.25, 0.75), (0.25, 1.0)), 1),
 }
 HOME = (0.25, 0.75)
 

@@ -86,17 +86,18 @@ class Panel:
 
 def figure(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.4) -> Figure:
     """Panels side by side, `columns` a line, each line `height` inches, over one legend."""
+    columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
     looks = legend(panels)
-    rows_of_legend = -(-len(looks) // 4)
-    drawn = style.figure(height * lines + 0.18 * rows_of_legend)
+    across = 4 if all(len(look.label) < 16 for look, _ in looks) else 3
+    drawn = style.figure(height * lines + 0.18 * -(-len(looks) // across))
     grid = drawn.subplots(lines, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         paint(axes, panel)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     handles = [_handle(look, with_line) for look, with_line in looks]
-    drawn.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    drawn.legend(handles=handles, loc="outside lower center", ncols=min(across, len(handles)))
     return drawn
 
 

@@ -43,7 +43,7 @@ def panels(evidence: Evidence) -> list[Panel]:
         Panel(
             NAMES[factor],
             {"lr": "peak learning rate", "batch_tokens": "tokens a step"}[factor],
-            "held-out loss over the line's best, nats",
+            "over the line's best, nats",
             tuple(_points(line, sigma) for line in found if line.factor == factor),
             log_x=True,
             counts=factor == "batch_tokens",

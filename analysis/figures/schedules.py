@@ -61,11 +61,11 @@ def draw(evidence: Evidence) -> Figure:
         for sparsity, axes in zip(sparsities, line, strict=True):
             own = [c for c in cells if (c["size"], c["budget"], c["sparsity"]) == (size, budget, sparsity)]
             _heat(axes, own, dense, pruning, ceiling)
-            axes.set_title(f"{size} {budget}, {sparsity:.0%} sparse", fontsize=7.5)
+            axes.set_title(f"{size} {budget}, {sparsity:.0%}", fontsize=7)
     bar = figure.colorbar(panels[0, 0].images[0], ax=panels, shrink=0.8, pad=0.01, extend="max")
     bar.set_label("over the best, nats")
-    figure.supxlabel("share of compute spent pruning, %", fontsize=8)
-    figure.supylabel("share spent dense before, %", fontsize=8)
+    figure.supxlabel("share of compute spent pruning, %", fontsize=7.5)
+    figure.supylabel("share spent dense before, %", fontsize=7.5)
     return figure
 
 
@@ -78,7 +78,13 @@ def _heat(axes: Axes, cells: list[dict[str, Any]], dense: list[float], pruning: 
         if np.isfinite(value):
             text = "★" if value == 0 else f"{1000 * value:.0f}"
             axes.text(
-                j, i, text, ha="center", va="center", fontsize=7, color="white" if value > 0.5 * ceiling else style.INK
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color="white" if value > 0.5 * ceiling else style.INK,
             )
         if np.isclose([dense[i], pruning[j]], [PAPER_START, PAPER_END - PAPER_START]).all():
             axes.add_patch(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, fill=False, edgecolor="#d55e00", linewidth=1.4))

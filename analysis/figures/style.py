@@ -16,25 +16,25 @@ from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 
 Role = Literal["run", "partner"]
 
-FULL_WIDTH = 6.75  # inches: two columns of a paper
+FULL_WIDTH = 5.5  # inches: the text column of a paper at ICLR
 INK, FAINT = "#1b1b1b", "#8a8a8a"
 
 SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7,
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "legend.fontsize": 6.5,
     "legend.frameon": False,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
     "lines.linewidth": 1.2,
-    "lines.markersize": 5,
+    "lines.markersize": 4,
     "text.color": INK,
     "axes.edgecolor": INK,
     "figure.constrained_layout.use": True,
