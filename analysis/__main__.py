@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 
-from analysis import any_table, claims, data, draw, evidence, figures, learning_rates, report
+from analysis import any_table, claims, data, draw, figures, learning_rates, report
 from analysis.claims import Verdict
 from analysis.compare import RESAMPLES
 from analysis.evidence import Evidence
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(
             "too few resamples for an interval", key="--bootstrap", found=arguments.bootstrap, expected="at least 100"
         )
-    found = evidence.gather(data.load(results), resamples=arguments.bootstrap)
+    found = Evidence(data.load(results), arguments.bootstrap)
     arguments.run(found, results, arguments)
     return 0
 

@@ -146,8 +146,7 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
         resamples: of the bootstrap.
         seed: of the bootstrap's generator.
     """
-    drawn = None if noise is None else noise.draws((resamples, len(tables.runs)), np.random.default_rng(seed))
-    bootstrap = _Bootstrap(tables.runs, drawn)
+    bootstrap = _Bootstrap.of(tables, noise, resamples, seed)
     law_set, dense = tables.law_set, tables.dense
 
     obstacles = {law.name: reason for law in RIVALS if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
@@ -200,7 +199,6 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
             on_law_set,
             law_reason,
         ),
-        *_held_out(bootstrap, law_set),
     ]
     luck = {
         name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None
@@ -211,10 +209,15 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     )
 
 
-def _held_out(bootstrap: _Bootstrap, law_set: Runs) -> Iterator[Setting]:
-    """The law set without its extremes, or without each family in turn, judged on what was left out."""
+def hold_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Setting]:
+    """The law set without its extremes, or without each family in turn, judged on what was left out.
+
+    Args: see `compare`; the noise drawn is the same.
+    """
+    law_set = tables.law_set
     if not len(law_set):
         return
+    bootstrap = _Bootstrap.of(tables, noise, resamples, seed)
     ratio = np.round(law_set["dense_tokens"] / law_set["N_prunable"], 1)
     families = [law_set["family"] == name for name in dict.fromkeys(law_set["family"])]
     for name, title, parts in (
@@ -257,6 +260,11 @@ class _Bootstrap:
     def __init__(self, runs: Runs, drawn: Array | None):
         self._drawn = drawn
         self._row = {run_id: i for i, run_id in enumerate(runs["run_id"])}
+
+    @classmethod
+    def of(cls, tables: Tables, noise: Spread | None, resamples: int, seed: int) -> _Bootstrap:
+        drawn = None if noise is None else noise.draws((resamples, len(tables.runs)), np.random.default_rng(seed))
+        return cls(tables.runs, drawn)
 
     def losses(self, runs: Runs, around: Array | None = None) -> Array | None:
         """Measured losses, or those given as `around` (n,), with noise: (R, n), or None where it is unknown."""

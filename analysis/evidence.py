@@ -1,10 +1,11 @@
-"""What claims and figures both read, computed once from the tables."""
+"""What claims and figures both read: each part computed from the tables when it is first asked for, and once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from analysis.compare import RESAMPLES, Comparison, compare
+from analysis.compare import RESAMPLES, Comparison, Setting, compare, hold_out
 from analysis.data import Tables
 from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
@@ -13,22 +14,42 @@ from analysis.theory import Theory, explain
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables, the seeds' noise, the laws held against the runs, pairs with simultaneous 95% intervals, the theory."""
+    """A sweep's tables and what follows from them.
+
+    Attributes:
+        tables: the sweep. resamples, seed: of the bootstrap.
+    """
 
     tables: Tables
-    noise: Noise
-    comparison: Comparison
-    pairs: tuple[PairResult, ...]
-    theory: Theory
+    resamples: int = RESAMPLES
+    seed: int = 0
 
+    @cached_property
+    def noise(self) -> Noise:
+        """The seeds' noise of the base recipe; other learning rates and kinds of pruning may well be noisier."""
+        base = ("schedules", "law", "pairs", "iso_average", "dense", "seeds")
+        return measure(self.tables.selected(lambda r: r.serves(*base)))
 
-def gather(tables: Tables, *, resamples: int = RESAMPLES, seed: int = 0) -> Evidence:
-    """Everything that is computed from the tables. `resamples` and `seed` are the bootstrap's."""
-    # Other learning rates and other kinds of pruning may well be noisier; the claims are about the base recipe.
-    noise = measure(tables.selected(lambda r: r.serves("schedules", "law", "pairs", "iso_average", "dense", "seeds")))
-    comparison = compare(tables, noise.overall, resamples=resamples, seed=seed)
-    pairs = find_pairs(tables)
-    spread = pair_noise(pairs, noise)
-    tail = (1 - CONFIDENCE) / 2 / max(1, sum(p.match == "prunable" for p in pairs))
-    results = (weigh(p, spread, comparison, tail=tail, seed=seed + i) for i, p in enumerate(pairs, 1))
-    return Evidence(tables, noise, comparison, tuple(results), explain(tables))
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The laws held against the runs."""
+        return compare(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
+
+    @cached_property
+    def settings(self) -> dict[str, Setting]:
+        """Every way the laws are held against runs: the comparison's, and the law set without its extremes."""
+        held_out = hold_out(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
+        return self.comparison.settings | {setting.name: setting for setting in held_out}
+
+    @cached_property
+    def pairs(self) -> tuple[PairResult, ...]:
+        """Sparse runs beside dense partners, with intervals that are simultaneous at 95%."""
+        pairs = find_pairs(self.tables)
+        spread = pair_noise(pairs, self.noise)
+        tail = (1 - CONFIDENCE) / 2 / max(1, sum(p.match == "prunable" for p in pairs))
+        return tuple(weigh(p, spread, self.comparison, tail=tail, seed=self.seed + i) for i, p in enumerate(pairs, 1))
+
+    @cached_property
+    def theory(self) -> Theory:
+        """The Taylor argument beside the runs."""
+        return explain(self.tables)

@@ -15,7 +15,7 @@ from analysis.claims.schedule import schedule_name
 from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
 from analysis.figures import Drawn, interactive
-from analysis.theory import Theory
+from analysis.theory import Theory, TwoRegimes
 
 PAPER_TOKENS_PER_PARAM = (206, 396)
 PAPER_SIZES = (58e6, 468e6)
@@ -28,6 +28,7 @@ SECTIONS = (
     ("made", "How it was made"),
     ("regime", "The regime"),
 )
+NEED_RUNS = ("confounds", "theory-numbers", "runs-section")
 
 _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -64,7 +65,7 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         script=embedded.script,
         confounds=confounds.examine(evidence),
         theory=_theory(evidence.theory),
-        sections=SECTIONS,
+        sections=SECTIONS if len(tables.all_runs) else [s for s in SECTIONS if s[0] not in NEED_RUNS],
         run_rows=[_run_row(row) for row in tables.all_runs.rows()],
         flags=tables.flags,
         failed=tables.sweep.get("failed") or [],
@@ -81,9 +82,7 @@ def _theory(theory: Theory) -> tuple[Detail, ...]:
             "α after": r.after,
             "break, FLOP": r.break_flops,
             "break, share of the run": r.break_flops / r.last,
-            "C^(−α−1) at 25% over that at 100%": float(
-                r.slope(np.array([r.last / 4]))[0] / r.slope(np.array([r.last]))[0]
-            ),
+            "C^(−α−1) at 25% over that at 100%": _early_weight(r),
             "rms of log residuals": r.error,
         }
         for run_id, r in theory.regimes.items()
@@ -96,6 +95,11 @@ def _theory(theory: Theory) -> tuple[Detail, ...]:
         Detail("Predicted less dense loss against measured less dense loss, nats", tuple(theory.agreement())),
     )
     return tuple(detail for detail in found if detail.rows)
+
+
+def _early_weight(regimes: TwoRegimes) -> float:
+    early, late = regimes.gain(np.array([0.25, 1.0]) * regimes.last)
+    return float(early / late)
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:

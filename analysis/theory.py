@@ -53,10 +53,10 @@ class TwoRegimes:
         far = np.log(flops / self.break_flops)
         return self.break_loss * np.exp(-np.where(far < 0, self.before, self.after) * far)
 
-    def slope(self, flops: Array) -> Array:
-        """dL / dC = -alpha A^alpha C^(-alpha - 1), (n,)."""
+    def gain(self, flops: Array) -> Array:
+        """-dL / dC = alpha A^alpha C^(-alpha - 1), nats a FLOP, (n,)."""
         alpha = np.where(flops < self.break_flops, self.before, self.after)
-        return -alpha * self.loss(flops) / flops
+        return alpha * self.loss(flops) / flops
 
 
 @dataclass(frozen=True)
@@ -141,19 +141,15 @@ def _windows(x: Array, y: Array) -> tuple[Array, Array]:
 def sums(regimes: TwoRegimes, schedule: PruningSchedule, prunable: int, batch_tokens: int) -> tuple[float, float]:
     """The two predictions of the loss at the end of a schedule, nats a token: C_k its own, C_k the dense run's.
 
-    The sum starts where the curve was fitted from; a step is halved into midpoints, so that a coarse grid of steps
-    gives the integral.
+    The sum starts at the compute that the curve was fitted from. A step's change is the curve's own difference over
+    the step, of which dL_k is the first term, so that few large steps give what many small ones do.
     """
     density = np.array([schedule.density(t) for t in range(schedule.total_steps)])
-    gained = 6 * batch_tokens * prunable * density
-    own_end = np.cumsum(gained)
-    dense_end = 6 * batch_tokens * prunable * np.arange(1, schedule.total_steps + 1, dtype=float)
-    ends = []
-    for end, step in ((own_end, gained), (dense_end, np.full_like(gained, 6.0 * batch_tokens * prunable))):
-        middle = end - step / 2
-        inside = middle >= regimes.first
-        ends.append(float(regimes.loss(np.array([regimes.first]))[0] + (regimes.slope(middle) * gained)[inside].sum()))
-    return ends[0], ends[1]
+    step = 6.0 * batch_tokens * prunable
+    own = regimes.loss(np.array([max(step * float(density.sum()), regimes.first)]))
+    ends = np.maximum(step * np.arange(schedule.total_steps + 1), regimes.first)
+    alike = regimes.loss(ends[:1]) + density @ np.diff(regimes.loss(ends))
+    return float(own[0]), float(alike[0])
 
 
 def explain(tables: Tables) -> Theory:

@@ -132,7 +132,7 @@ def cells(evidence: Evidence) -> list[Cell]:
 def drifts(evidence: Evidence) -> Iterator[Detail]:
     """Whether a law that fits on average drifts along sparsity, size or tokens."""
     rows = []
-    for setting in evidence.comparison.settings.values():
+    for setting in evidence.settings.values():
         for errors in setting.errors.values():
             row: dict[str, Any] = {"law": LAWS[errors.law].label, "setting": setting.name}
             for name, along in _directions(errors).items():
@@ -146,7 +146,7 @@ def drifts(evidence: Evidence) -> Iterator[Detail]:
         "Drift of the residual, nats: by ten points of sparsity, by a doubling of size or of tokens", tuple(rows)
     )
     levels = []
-    for setting in evidence.comparison.settings.values():
+    for setting in evidence.settings.values():
         if (own := setting.errors.get(N_AVG.name)) is None:
             continue
         for column in ("sparsity", "size", "budget"):

@@ -53,7 +53,7 @@ def judge(evidence: Evidence) -> Verdict:
         else:
             interval = (error.low, error.high)
             outcome, because = _decide(error, comparison.luck[N_AVG.name], held_out, law_set)
-    errors_by_setting = (_errors(setting, evidence) for setting in comparison.settings.values())
+    errors_by_setting = (_errors(setting, evidence) for setting in evidence.settings.values())
     details = [d for d in (_laws(evidence), *errors_by_setting, _noise(evidence.noise)) if d.rows]
     return Verdict(
         claim="b",

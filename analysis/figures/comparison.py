@@ -25,7 +25,7 @@ CAPTION = (
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
     """One row a law, setting and sparsity ("all" among them)."""
     found = []
-    for setting in evidence.comparison.settings.values():
+    for setting in evidence.settings.values():
         for errors in setting.errors.values():
             sparsity = np.round(errors.runs["sparsity"], 6)
             groups = {"all": np.ones(len(sparsity), dtype=bool)} | {
@@ -49,7 +49,7 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def draw(evidence: Evidence) -> Figure:
-    done = [s for s in evidence.comparison.settings.values() if s.errors]
+    done = [s for s in evidence.settings.values() if s.errors]
     if not done:
         return style.nothing("no law could be fitted")
     figure = style.figure(1.4 + 0.42 * max(5, len(done)))

@@ -6,7 +6,7 @@ import pytest
 from analysis import simulate
 from analysis.compare import DENSE_TO_GRID, DENSE_TO_SPARSE, IN_SAMPLE, LAW_TO_GRID, Comparison, compare
 from analysis.data import Tables
-from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, Law
+from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE, Law
 from analysis.noise import measure
 from analysis.simulate import Truth
 
@@ -60,7 +60,7 @@ def test_without_seeds_there_are_errors_but_no_intervals(swept) -> None:
 
 def test_a_law_that_cant_be_fitted_is_named_and_the_others_go_on(swept) -> None:
     comparison = held_against(swept([r for r in simulate.simulate(Truth()) if r["size"] != "8k"]))
-    assert set(comparison.law_fits) == {N_AVG.name, N_FINAL.name}
+    assert set(comparison.law_fits) == {N_AVG.name, N_FINAL.name, SPARSE.name}
     assert comparison.obstacles[N_DENSE.name] == "N_prunable takes fewer than three values"
     assert N_EFFECTIVE.name not in comparison.settings[DENSE_TO_SPARSE].errors
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from analysis import confounds, simulate
-from analysis.evidence import gather
+from analysis.evidence import Evidence
 from analysis.simulate import Truth
 
 
 def details(tables) -> dict[str, tuple[dict, ...]]:
-    return {d.title.split(":")[0].split(" over")[0]: d.rows for d in confounds.examine(gather(tables, resamples=100))}
+    return {d.title.split(":")[0].split(" over")[0]: d.rows for d in confounds.examine(Evidence(tables, resamples=100))}
 
 
 def test_a_control_stands_beside_the_run_that_it_changes(swept) -> None:
@@ -25,7 +25,7 @@ def test_what_was_changed_is_said_in_words(swept) -> None:
         "score random instead of magnitude": {"score": "random"},
         "never pruned lm_head instead of none": {"do_not_prune": ["lm_head"]},
         "static sparsity from step 0": {"shape": "constant", "start": 0.0, "interval": 1},
-        "8 events instead of": {"interval": 1000, "events": 8},
+        "2 events instead of": {"interval": 590, "events": 2},
     }
     for i, change in enumerate(changes.values()):
         rows.append({**base, **change, "run_id": f"control-{i}", "studies": ["controls"]})

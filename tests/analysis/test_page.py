@@ -14,7 +14,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; make test-system installs it")
 
-PANELS = 20  # of eight figures; the heat map and the bars are images
+PANELS = 19  # of eight figures; the heat map and the bars are images
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis import simulate
-from analysis.evidence import gather
+from analysis.evidence import Evidence
 from analysis.pairs import find_pairs
 from analysis.simulate import Truth
 
@@ -62,7 +62,7 @@ def test_the_dense_size_of_equal_loss_comes_back(share: float, swept) -> None:
         if row["sparsity"]:  # a sparse run that is as good as a dense one of `share` times its N_avg
             columns = {"N_avg": np.array([share * row["N_avg"]]), "D": np.array([float(row["D"])])}
             row["loss"] = float(truth.law.predict(np.array(truth.theta), columns)[0])
-    results = [r for r in gather(swept(rows), resamples=100).pairs if r.pair.match == "prunable"]
+    results = [r for r in Evidence(swept(rows), resamples=100).pairs if r.pair.match == "prunable"]
     assert len(results) == 4
     for result in results:
         assert result.ratio is not None
@@ -70,5 +70,5 @@ def test_the_dense_size_of_equal_loss_comes_back(share: float, swept) -> None:
 
 
 def test_a_partner_matched_on_all_parameters_is_compared_in_nats_alone(swept) -> None:
-    results = [r for r in gather(swept(), resamples=100).pairs if r.pair.match == "total"]
+    results = [r for r in Evidence(swept(), resamples=100).pairs if r.pair.match == "total"]
     assert all(r.ratio is None and r.difference.low is not None for r in results)

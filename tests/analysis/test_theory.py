@@ -48,7 +48,7 @@ def test_a_dense_run_gains_what_its_curve_says_in_both_readings() -> None:
     found, steps = regimes(), 3000
     own, alike = sums(found, PruningSchedule.dense(steps), PRUNABLE, BATCH)
     end = float(found.loss(np.array([STEP * steps]))[0])
-    assert own == alike == pytest.approx(end, abs=2e-3)
+    assert own == alike == pytest.approx(end, abs=1e-9)
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.8])
@@ -63,20 +63,27 @@ def test_with_its_own_compute_every_schedule_of_one_budget_ends_alike(sparsity: 
         assert sums(found, schedule, PRUNABLE, BATCH)[0] == pytest.approx(dense[0], abs=3e-3)
 
 
-def test_at_the_dense_runs_compute_a_weight_that_goes_early_costs_more() -> None:
-    """By hand: the gain of step k is the dense run's, times the density then."""
+def test_at_the_dense_runs_compute_a_step_gains_its_density_of_what_the_dense_step_gains() -> None:
     found = regimes()
-    ends = []
-    for start in (0.0, 0.5):
-        schedule = PruningSchedule.resolve(sparsity=0.8, dense_steps=3000, start=start, end=start + 0.25, interval=10)
-        steps = np.arange(schedule.total_steps)
-        kept = (steps + 0.5) * STEP >= found.first
-        gain = found.loss((steps[1:]) * STEP) - found.loss((steps[1:] + 1) * STEP)
-        density = np.array([schedule.density(t) for t in steps])
-        by_hand = found.loss(np.array([found.first]))[0] - float((gain * density[1:])[kept[1:]].sum())
-        ends.append(sums(found, schedule, PRUNABLE, BATCH)[1])
-        assert ends[-1] == pytest.approx(by_hand, abs=5e-3)
-    assert ends[0] > ends[1]
+    halved = PruningSchedule.resolve(sparsity=0.5, dense_steps=1500, start=0.0, end=0.0, interval=1, shape="constant")
+    assert halved.total_steps == 3000
+    first, end = (float(found.loss(np.array([at]))[0]) for at in (found.first, 3000 * STEP))
+    assert sums(found, halved, PRUNABLE, BATCH)[1] == pytest.approx((first + end) / 2, abs=1e-9)
+
+
+def test_at_the_dense_runs_compute_a_weight_that_goes_early_costs_more() -> None:
+    early, late = (
+        PruningSchedule.resolve(sparsity=0.8, dense_steps=3000, start=start, end=start + 0.25, interval=10)
+        for start in (0.0, 0.5)
+    )
+    assert sums(regimes(), early, PRUNABLE, BATCH)[1] > sums(regimes(), late, PRUNABLE, BATCH)[1] + 0.05
+
+
+def test_the_gain_is_the_slope_of_the_loss() -> None:
+    found = regimes()
+    flops = np.array([0.02, 0.5]) * found.last
+    slope = (found.loss(flops * 1.0001) - found.loss(flops * 0.9999)) / (flops * 2e-4)
+    np.testing.assert_allclose(found.gain(flops), -slope, rtol=1e-6)
 
 
 def test_a_sweeps_runs_are_predicted_beside_their_dense_run(swept) -> None:

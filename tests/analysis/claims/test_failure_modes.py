@@ -7,14 +7,14 @@ import pytest
 from analysis import simulate
 from analysis.claims import Verdict, failure_modes
 from analysis.data import Tables
-from analysis.evidence import gather
+from analysis.evidence import Evidence
 from analysis.simulate import Truth
 
 Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return failure_modes.judge(gather(tables, resamples=100))
+    return failure_modes.judge(Evidence(tables, resamples=100))
 
 
 def late_hurts(sparsity: float, start: float, end: float) -> float:

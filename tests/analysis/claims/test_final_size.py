@@ -7,7 +7,7 @@ import pytest
 from analysis import simulate
 from analysis.claims import Verdict, final_size
 from analysis.data import Tables
-from analysis.evidence import gather
+from analysis.evidence import Evidence
 from analysis.laws import N_FINAL
 from analysis.simulate import Truth
 
@@ -15,7 +15,7 @@ Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return final_size.judge(gather(tables, resamples=300))
+    return final_size.judge(Evidence(tables, resamples=300))
 
 
 def test_the_average_law_makes_the_final_model_half_the_size(swept: Make) -> None:

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from analysis import simulate
 from analysis.claims import Verdict, grid
 from analysis.data import Tables
-from analysis.evidence import gather
+from analysis.evidence import Evidence
+from analysis.laws import N_FINAL
 from analysis.simulate import Truth
 
 Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return grid.judge(gather(tables, resamples=200))
+    return grid.judge(Evidence(tables, resamples=200))
 
 
 def late_hurts(sparsity: float, start: float, end: float) -> float:
@@ -44,9 +45,16 @@ def test_drift_along_sparsity_is_seen_where_the_wrong_count_is_fitted(swept: Mak
     )  # read with the final count, dense runs predict too high a loss for sparse ones
 
 
-def test_iso_average_runs_stand_beside_each_other(swept: Make) -> None:
-    iso = next(d for d in verdict(swept()).details if d.title.startswith("Iso-average"))
-    assert {r["schedule"] for r in iso.rows} == {"50/25/25", "50/50/0", "75/25/0"}
+def iso(tables: Tables) -> list[dict]:
+    return list(grid.iso_average(Evidence(tables)))
+
+
+def test_runs_of_equal_average_count_end_at_one_loss_if_the_law_holds(swept: Make) -> None:
+    rows = iso(swept())
+    assert {r["schedule"] for r in rows} == {"50/25/25", "50/50/0", "75/25/0"}
+    assert len(rows) == 6
+    assert all(r["p of such a spread by luck"] > 0.001 for r in rows)
+    assert all(r["p of such a spread by luck"] < 1e-6 for r in iso(swept(truth=Truth(law=N_FINAL))))
 
 
 def test_without_a_grid_or_seeds_there_is_a_reason(swept: Make) -> None:

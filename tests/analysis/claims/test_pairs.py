@@ -7,7 +7,7 @@ import pytest
 from analysis import simulate
 from analysis.claims import Verdict, pairs
 from analysis.data import Tables
-from analysis.evidence import gather
+from analysis.evidence import Evidence
 from analysis.laws import N_DENSE, N_FINAL, Law
 from analysis.simulate import Truth
 
@@ -15,7 +15,7 @@ Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return pairs.judge(gather(tables, resamples=300))
+    return pairs.judge(Evidence(tables, resamples=300))
 
 
 def test_runs_that_obey_the_average_law_reproduce_the_claim(swept: Make) -> None:

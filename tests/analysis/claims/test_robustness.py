@@ -7,14 +7,14 @@ import pytest
 from analysis import simulate
 from analysis.claims import Verdict, robustness
 from analysis.data import Tables
-from analysis.evidence import gather
+from analysis.evidence import Evidence
 from analysis.simulate import Truth
 
 Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return robustness.judge(gather(tables, resamples=100))
+    return robustness.judge(Evidence(tables, resamples=100))
 
 
 def shifted(sparsity: float, lr: float, batch: float) -> float:

@@ -8,10 +8,8 @@ import pytest
 
 from analysis import simulate
 from analysis.claims import Verdict, schedule
-from analysis.compare import Comparison
 from analysis.data import Tables
 from analysis.evidence import Evidence
-from analysis.noise import measure
 from analysis.simulate import Truth
 
 # A law that no count and no number of tokens moves: what remains is the noise and what a schedule costs.
@@ -23,13 +21,8 @@ def worst_at_80(sparsity: float, start: float, end: float) -> float:
     return 0.05 if (sparsity, start, end) == (0.8, 0.25, 0.75) else 0.0
 
 
-def evidence(tables: Tables) -> Evidence:
-    """What the claim reads: runs and noise, no laws."""
-    return Evidence(tables, measure(tables.runs), Comparison({}, {}, None, "not fitted here", None, {}, {}), ())
-
-
 def verdict(tables: Tables) -> Verdict:
-    return schedule.judge(evidence(tables))
+    return schedule.judge(Evidence(tables))
 
 
 @pytest.mark.parametrize("fresh_seeds", [0, 2])
@@ -60,7 +53,7 @@ def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
     for row in rows:
         if (row["seed"], row["start"], row["end"], row["sparsity"]) == (0, 0.5, 0.75, 0.8):
             row["loss"] -= 0.05
-    cells = {(c.sparsity, c.source): c for c in schedule.judge_cells(evidence(swept(rows)))[0]}
+    cells = {(c.sparsity, c.source): c for c in schedule.judge_cells(Evidence(swept(rows)))[0]}
     lucky = cells[0.8, "fresh seeds"]
     assert lucky.best == "50/25/25"
     assert lucky.regret < 0.002
@@ -68,10 +61,10 @@ def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
 
 def test_rivals_without_fresh_seeds_widen_the_upper_bound_and_are_counted(swept: Make) -> None:
     rows = simulate.simulate(TIED, fresh_grid_seeds=2)
-    everywhere = schedule.judge_cells(evidence(swept(rows)))[0]
+    everywhere = schedule.judge_cells(Evidence(swept(rows)))[0]
     confirmed = {(0.25, 0.75), (0.0, 0.25), (0.5, 0.75), (0.75, 1.0)}
     some = [r for r in rows if r["seed"] == 0 or not r["sparsity"] or (r["start"], r["end"]) in confirmed]
-    partly = schedule.judge_cells(evidence(swept(some)))[0]
+    partly = schedule.judge_cells(Evidence(swept(some)))[0]
     assert all(c.fresh == c.rivals for c in everywhere)
     assert any(0 < c.fresh < c.rivals for c in partly)
 

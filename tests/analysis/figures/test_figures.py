@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from analysis import data, figures, simulate
-from analysis.evidence import gather
-from analysis.figures import comparison, law, pairs, schedules, style
+from analysis.evidence import Evidence
+from analysis.figures import comparison, law, pairs, residuals, robustness, schedules, style, theory
 from repro.storage import Folder
 
 
 @pytest.fixture(scope="session")
 def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("figures")
-    figures.write_all(gather(data.load(Folder.open(results)), resamples=100), Folder.open(path))
+    figures.write_all(Evidence(data.load(Folder.open(results)), resamples=100), Folder.open(path))
     return path
 
 
@@ -32,7 +32,10 @@ def test_each_figure_leaves_a_picture_a_vector_file_with_embedded_fonts_and_its_
     assert rows_of(written / f"{module.NAME}.csv")
 
 
-@pytest.mark.parametrize(("module", "count"), [(pairs, 4), (law, 30), (schedules, 80), (comparison, 84)])
+@pytest.mark.parametrize(
+    ("module", "count"),
+    [(pairs, 4), (law, 30), (schedules, 80), (comparison, 183), (residuals, 72), (robustness, 12), (theory, 96)],
+)
 def test_the_numbers_beside_a_figure_are_those_it_draws(module, count: int, written: Path) -> None:
     rows = rows_of(written / f"{module.NAME}.csv")
     assert len(rows) == count
@@ -43,7 +46,7 @@ def test_the_numbers_beside_a_figure_are_those_it_draws(module, count: int, writ
 
 
 def test_the_same_tables_give_the_same_files(results: Path, written: Path, tmp_path: Path) -> None:
-    figures.write_all(gather(data.load(Folder.open(results)), resamples=100), Folder.open(tmp_path))
+    figures.write_all(Evidence(data.load(Folder.open(results)), resamples=100), Folder.open(tmp_path))
     for path in written.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
@@ -52,7 +55,7 @@ def test_few_runs_or_none_still_make_figures(quick: Path, tmp_path: Path) -> Non
     simulate.write(Folder.open(tmp_path / "none"), [])
     for source in (quick, tmp_path / "none"):
         drawn = figures.write_all(
-            gather(data.load(Folder.open(source)), resamples=100), Folder.open(tmp_path / f"{source.name}-figures")
+            Evidence(data.load(Folder.open(source)), resamples=100), Folder.open(tmp_path / f"{source.name}-figures")
         )
         assert [d.name for d in drawn] == [m.NAME for m in figures.FIGURES]
 
