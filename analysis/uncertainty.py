@@ -41,14 +41,14 @@ class Draws:
     clusters: int
 
     def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
-        """Percentile interval of each parameter, by name."""
-        low, high = np.quantile(self.theta, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        """Percentile interval of each parameter, by name: the k-th of R draws stands for k / (R + 1)."""
+        low, high = np.quantile(self.theta, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
         return {n: (float(a), float(b)) for n, a, b in zip(LAWS[self.law].names, low, high, strict=True)}
 
     def band(self, columns: Columns, level: float = LEVEL) -> tuple[Array, Array]:
         """Percentile interval of the predicted loss, (n,) and (n,)."""
         predicted = LAWS[self.law].predict(self.theta, columns)
-        low, high = np.quantile(predicted, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = np.quantile(predicted, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
         return low, high
 
 
