@@ -72,7 +72,9 @@ format: setup ## sort imports, format, and mend what the linter can
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: setup ## what masking, selection, a lane and the orchestration cost, side by side with others
+bench: setup ## what the fit, masking, selection, a lane and the orchestration cost, side by side with others
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@$(PY) -m bench.fit
 	@$(PY) -m bench.train
 	@$(PY) -m bench.prune
 	@$(PY) -m bench.laptop
