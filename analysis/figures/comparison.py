@@ -1,4 +1,4 @@
-"""The four laws side by side: how far off they are in sample and held out, and where."""
+"""The laws side by side: how far off they are in sample and held out, and where."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from analysis.figures import style
 NAME = "laws"
 TITLE = "The laws side by side"
 CAPTION = (
-    "Left: mean |predicted − actual| of each law, by what it was fitted on → judged on, with 95% intervals from the seeds' noise; the "
-    "dashed line is the seeds' σ. Right: the mean error by sparsity; over 0 the law predicts too high a loss. On dense runs all counts "
-    "are one, so all laws are one fit there, which is then read with each count; only w comes from the law set."
+    "Left: mean |predicted − actual| of each law, by what it was fitted on → judged on, or by what of the law set was held out and judged "
+    "on, with 95% intervals from the seeds' noise; the dashed line is the seeds' σ. Right: the mean error by sparsity; over 0 the law "
+    "predicts too high a loss. On dense runs all counts are one, so all laws in one count are one fit there, which is then read with each "
+    "count; only w comes from the law set, and Frantar's sparse law can't be fitted."
 )
 
 
