@@ -1,4 +1,4 @@
-"""`python -m sweeps expand | plan | run FILE`."""
+"""`python -m sweeps expand | plan | run FILE`, `python -m sweeps status RESULTS`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from repro.errors import guarded
-from sweeps import grid, plan
+from sweeps import grid, plan, status
 
 EXAMPLES = """examples:
   python -m sweeps expand sweeps/paper.yaml            the runs, a line each
@@ -14,6 +14,8 @@ EXAMPLES = """examples:
   python -m sweeps plan sweeps/laptop.yaml             tokens and FLOPs by study
   python -m sweeps run sweeps/quick.yaml               train what is not done
   python -m sweeps run sweeps/quick.yaml --dry-run     say what would be trained
+  python -m sweeps status results/quick                where it stands, from another terminal or machine
+  python -m sweeps status results/quick --json         the same once, for machines
 """
 
 
@@ -46,7 +48,17 @@ def main(argv: list[str] | None = None) -> int:
     sub.add_argument(
         "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
     )
+    sub = verbs.add_parser("status", help="where a sweep stands, read from its files alone")
+    sub.add_argument("results", help="a sweep's results folder, or its URI")
+    sub.add_argument("--once", action="store_true", help="look once instead of again and again")
+    sub.add_argument("--price", type=float, help="of an hour of all the machines at work: says what is left to pay")
+    sub.add_argument("--json", action="store_true", help="once, for machines")
     given = parser.parse_args(argv)
+    if given.verb == "status":
+        try:
+            return status.show(given.results, as_json=given.json, once=given.once, price=given.price)
+        except KeyboardInterrupt:
+            return 0
     if given.verb == "expand":
         plan.print_expand(given.file, as_json=given.json)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import asdict
 from typing import Any
 
 import psutil
@@ -18,6 +19,7 @@ from repro.spec import RunSpec
 from repro.storage import Folder
 from sweeps.grid import Sweep
 from sweeps.progress import Progress
+from sweeps.status import Planned, Watcher
 
 STALE = 30.0  # seconds without a sign of life after which a running owner counts as dead
 OVERHEAD_PARAMETERS = 60_000  # a step costs about what this many more parameters would, in calls and copies
@@ -51,13 +53,18 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     todo.sort(key=cost, reverse=True)
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
+    every = [Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs]
+    record["planned"] = [asdict(run) for run in every]
+    asked = [spec.run_id for spec in todo]
     place.write_json("sweep.json", previous | record)
     if todo:
         wait_for_owners(place, todo)
         from sweeps import tuner  # Ray is imported only when something is to be trained
 
         started = time.time()
-        with Progress(place, sweep, todo):
+        # What `sweeps status` reads while the runs are trained.
+        place.write_json("sweep.json", previous | record | {"training": {"began": started, "runs": asked}})
+        with Progress(Watcher(place, sweep.name, every, asked, started)):
             held = tuner.execute(
                 todo,
                 folders,
@@ -69,7 +76,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
             "began": started,
             "seconds": time.time() - started,
             "lanes": held,
-            "runs": [s.run_id for s in todo],
+            "runs": asked,
         }
     return finish(place, sweep, asked=todo, began=began, record=previous | record, texts=texts)
 

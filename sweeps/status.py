@@ -1,0 +1,201 @@
+"""Where a sweep stands, read from its files alone: from any terminal or machine, whoever trains it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from repro.errors import UserError
+from repro.run_folder import RunFolder
+from repro.storage import Folder
+
+REFRESH = 1.0  # seconds between two looks at the files
+SILENT = 60.0  # seconds without a word after which a running run is marked
+BARS = 20
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of the sweep: tokens it will see, and its cost in arbitrary units."""
+
+    run_id: str
+    tokens: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run at work.
+
+    Attributes:
+        share: of its steps that are done. tokens_per_second: as it last said; None before it has.
+        left: seconds to its end at that speed. silent: seconds since its last word.
+    """
+
+    run_id: str
+    share: float
+    tokens_per_second: float | None
+    left: float | None
+    silent: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A sweep at one moment.
+
+    Attributes:
+        done, queued: counts. running: the runs at work, the one that ends last first. failed: run ids with reasons.
+        rate: tokens a second since training began. elapsed, left: seconds; `left` is None until something is done.
+        price_left: what `left` costs; None where no price was given.
+    """
+
+    name: str
+    done: int
+    queued: int
+    running: tuple[Running, ...]
+    failed: tuple[tuple[str, str], ...]
+    rate: float
+    elapsed: float
+    left: float | None
+    price_left: float | None = None
+
+    @property
+    def line(self) -> str:
+        left = "?" if self.left is None else clock(self.left)
+        price = "" if self.price_left is None else f", {self.price_left:,.2f} to pay"
+        return (
+            f"{self.name}: {self.done} done, {len(self.running)} running, {len(self.failed)} failed, {self.queued} queued, "
+            f"{self.rate / 1e3:.0f}k tokens/s, {clock(self.elapsed)} elapsed, {left} left{price}"
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A bar for each run at work, the one that ends last first, then the failed ones."""
+        rows: list[tuple[str, ...]] = []
+        for run in self.running:
+            bar = "#" * round(BARS * run.share)
+            speed = "" if run.tokens_per_second is None else f"{run.tokens_per_second / 1e3:.0f}k tokens/s"
+            left = "" if run.left is None else f"{clock(run.left)} left"
+            silent = f"no word for {clock(run.silent)}" if run.silent > SILENT else ""
+            rows.append((run.run_id, bar.ljust(BARS, "."), f"{run.share:.0%}", speed, left, silent))
+        return rows + [(run_id, "failed", "", "", "", reason) for run_id, reason in self.failed]
+
+    def table(self) -> Table:
+        """The line and the rows, to be drawn again and again."""
+        table = Table(title=self.line, title_justify="left", box=None, show_header=False)
+        for row in self.rows():
+            table.add_row(*row)
+        return table
+
+
+class Watcher:
+    """Looks at a sweep's files again and again; a run that has ended is not read twice.
+
+    Args:
+        place: the results folder.
+        name: of the sweep.
+        planned: all its runs.
+        asked: ids of those that were to be trained when training began; what ended before is only counted.
+        began: when that was, seconds since the epoch.
+        price: of an hour of all the machines at work.
+    """
+
+    def __init__(
+        self,
+        place: Folder,
+        name: str,
+        planned: Iterable[Planned],
+        asked: Iterable[str],
+        began: float,
+        price: float | None = None,
+    ):
+        self.place, self.name, self.began, self.price = place, name, began, price
+        wanted = set(asked)
+        everything = list(planned)
+        self.todo = [run for run in everything if run.run_id in wanted]
+        self.before = len(everything) - len(self.todo)
+        self._ended: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def of(cls, place: Folder, price: float | None = None) -> Watcher:
+        """From what a driver left in `sweep.json`.
+
+        Raises:
+            UserError: no sweep has begun in this folder.
+        """
+        kept = place.read_json("sweep.json") if place.exists("sweep.json") else {}
+        if "planned" not in kept or "training" not in kept:
+            raise UserError(
+                "no sweep has begun here", file=f"{place}/sweep.json", expected="a folder that `sweeps run` writes into"
+            )
+        planned = (Planned(**run) for run in kept["planned"])
+        return cls(place, kept["name"], planned, kept["training"]["runs"], kept["training"]["began"], price)
+
+    def look(self) -> Snapshot:
+        """Reads the status of every run that hasn't ended yet."""
+        now = time.time()
+        running, failed, tokens, spent, last = [], [], 0.0, 0.0, self.began
+        for run in self.todo:
+            status = self._ended.get(run.run_id) or RunFolder(self.place / "runs" / run.run_id).status()
+            share = 0.0
+            fresh = status.get("updated", 0.0) >= self.began
+            if status["state"] in ("done", "failed") and fresh:
+                self._ended[run.run_id] = status
+                last = max(last, status["updated"])
+                share = 1.0
+                if status["state"] == "failed":
+                    failed.append((run.run_id, status["reason"]))
+            elif status["state"] == "running" and fresh:
+                share = status["step"] / status["total_steps"]
+                speed = status.get("tokens_per_second")
+                left = (1 - share) * run.tokens / speed if speed else None
+                running.append(Running(run.run_id, share, speed, left, now - status["updated"]))
+            tokens += share * run.tokens
+            spent += share * run.cost
+        queued = len(self.todo) - len(self._ended) - len(running)
+        elapsed = (now if queued or running else last) - self.began
+        whole = sum(run.cost for run in self.todo)
+        left = 0.0 if not (queued or running) else elapsed * (whole - spent) / spent if spent else None
+        return Snapshot(
+            name=self.name,
+            done=self.before + len(self._ended) - len(failed),
+            queued=queued,
+            running=tuple(sorted(running, key=lambda r: -(r.left or 0.0))),
+            failed=tuple(failed),
+            rate=tokens / elapsed if elapsed > 0 else 0.0,
+            elapsed=elapsed,
+            left=left,
+            price_left=None if self.price is None or left is None else self.price * left / 3600,
+        )
+
+
+def show(results: str, *, as_json: bool = False, once: bool = False, price: float | None = None) -> int:
+    """Prints where the sweep of a results folder stands, again and again in a terminal; returns the exit code."""
+    watcher, console = Watcher.of(Folder.open(results), price), Console()
+    if as_json:
+        seen = watcher.look()
+        print(json.dumps(asdict(seen) | {"failed": [{"run_id": i, "reason": why} for i, why in seen.failed]}))
+    elif once or not console.is_terminal:
+        seen = watcher.look()
+        print("\n".join([seen.line, *("  " + "  ".join(filter(None, row)) for row in seen.rows())]))
+    else:
+        with Live(watcher.look().table(), console=console, refresh_per_second=2) as live:
+            while (seen := watcher.look()).queued or seen.running:
+                live.update(seen.table())
+                time.sleep(REFRESH)
+            live.update(seen.table())
+    sys.stdout.flush()
+    return 0
+
+
+def clock(seconds: float) -> str:
+    """1:02:03, or 2:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
