@@ -49,11 +49,11 @@ claims: setup ## judge the paper's claims from the tables in RESULTS alone
 	@$(PY) -m analysis claims $(RESULTS)
 
 test: setup ## the tests, with real Ray and real DeepSpeed inside
-	@$(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not full and not big and not system"
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not full and not big and not system"
 	@$(PY) -m pytest tests/sweeps -m "not full and not big and not system"
 
 test-full: setup ## the tests with their long counts
-	@$(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not big and not system"
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not big and not system"
 	@$(PY) -m pytest tests/sweeps -m "not big and not system"
 
 test-system: setup ## the tests of what needs Debian packages, which it installs: the report in Chromium

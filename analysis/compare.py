@@ -3,7 +3,7 @@
 The bootstrap is parametric, since a sweep has fewer than 12 clusters of runs: each resample adds noise of the seeds'
 standard deviation to every loss, refits, and predicts again. A run has the same noise in every law and setting, so
 that differences between laws are paired. Added noise makes errors larger on average, so an interval is the spread
-of the resampled errors around their own mean, laid around the measured error.
+of the resampled errors around their own median, laid around the measured error.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Measure:
 
     @classmethod
     def around(cls, value: float, draws: Array | None, *, least: float = -np.inf) -> Measure:
-        """The spread of `draws` around their mean, laid around `value` and cut at `least`."""
+        """The spread of `draws` around their median, laid around `value` and cut at `least`."""
         if draws is None:
             return cls(value)
-        low, high = value + np.quantile(draws, INTERVAL) - draws.mean()
+        low, high = value + np.quantile(draws, INTERVAL) - np.median(draws)
         return cls(value, float(max(least, low)), float(max(least, high)))
 
 
@@ -279,14 +279,14 @@ class _Bootstrap:
         return None if losses is None else refit(LAWS[result.law], runs.columns, losses, result)
 
     def luck(self, runs: Runs, result: FitResult) -> Measure | None:
-        """Mean |error| in sample that noise alone gives when the fitted law is the truth."""
+        """Mean |error| in sample that noise alone gives when the fitted law is the truth: median and 95% interval."""
         law = LAWS[result.law]
         losses = self.losses(runs, result.predict(runs.columns))
         if losses is None:
             return None
         predicted = law.predict(refit(law, runs.columns, losses, result), runs.columns)
         errors = np.abs(predicted - losses).mean(axis=1)
-        return Measure(float(errors.mean()), *(float(q) for q in np.quantile(errors, INTERVAL)))
+        return Measure(float(np.median(errors)), *(float(q) for q in np.quantile(errors, INTERVAL)))
 
 
 def _setting(

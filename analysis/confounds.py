@@ -15,6 +15,18 @@ from analysis.laws import N_AVG
 from analysis.noise import CONFIDENCE
 
 # What a control may change. total_steps follows from the others.
+# What the unchanged run has in common with most others; its shape and window are the paper's.
+RECIPE = (
+    "init",
+    "precision",
+    "score",
+    "distribution",
+    "structure",
+    "do_not_prune",
+    "batch_tokens",
+    "lr",
+    "weight_decay",
+)
 CHANGEABLE = tuple(name for name in CONFIGURATION if name not in ("size", "budget", "sparsity", "total_steps"))
 NAMES = {"weight_decay": "weight decay", "do_not_prune": "never pruned", "init": "initialisation", "interval": "events"}
 
@@ -36,8 +48,13 @@ def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Each run of the controls study beside the run of the base recipe that it changes."""
     tables, spread = evidence.tables, evidence.noise.paired
     runs = tables.selected(lambda r: r.serves("controls") & r.first_seed)
-    base = runs.where(runs.serves("law", "schedules"))
-    changed = runs.where(~runs.serves("law", "schedules"))
+    if not len(runs):
+        return
+    usual = {name: _commonest(runs[name]) for name in RECIPE}
+    is_base = np.array([all(run[name] == usual[name] for name in RECIPE) for run in runs.rows()], dtype=bool)
+    is_base &= ~runs.sparse | runs.at_paper_schedule
+    is_base &= _as_many_events(runs, is_base)
+    base, changed = runs.where(is_base), runs.where(~is_base)
     half = None
     if spread is not None and len(changed):
         half = spread.quantile((1 - CONFIDENCE) / 2 / len(changed)) * spread.sd
@@ -58,6 +75,21 @@ def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
             "its N_avg": beside["N_avg"],
             "run": run["run_id"],
         }
+
+
+def _commonest(values: np.ndarray) -> Any:
+    return max(values, key=list(values).count)
+
+
+def _as_many_events(runs: Runs, candidates: np.ndarray) -> np.ndarray:
+    """Of several that differ in their events alone, the unchanged one is also a run of another study, else the first."""
+    kept = np.zeros(len(runs), dtype=bool)
+    for sparsity in set(runs["sparsity"]):
+        own = np.flatnonzero(candidates & (runs["sparsity"] == sparsity))
+        if len(own):
+            elsewhere = own[runs.serves("law", "schedules", "pairs")[own]]
+            kept[elsewhere[0] if len(elsewhere) else own[0]] = True
+    return kept
 
 
 def _same(base: dict[str, Any], run: dict[str, Any]) -> bool:
@@ -98,19 +130,20 @@ def decay(evidence: Evidence) -> Iterator[dict[str, Any]]:
 
 
 def residual_along_decay(evidence: Evidence) -> Iterator[dict[str, Any]]:
-    """Whether what the law leaves over follows total decay once sparsity is taken out."""
+    """Whether what the law leaves over follows total decay."""
     for name in (IN_SAMPLE, DENSE_TO_SPARSE):
         errors = evidence.comparison.settings[name].errors.get(N_AVG.name)
         if errors is None or not np.all(errors.runs["lr_wd_sum"] > 0):
             continue
         along = np.log2(errors.runs["lr_wd_sum"])
-        within = along - _means(errors.runs, along)
-        for label, direction in (("over all runs", along), ("among runs of one sparsity", within)):
+        # Between families Σ lr·wd goes with size and budget; within one it goes with the steps that sparsity adds.
+        within = along - _family_means(errors.runs, along)
+        for label, direction in (("over all runs", along), ("among runs of one family", within)):
             if np.ptp(direction) > 1e-9:
                 slope = errors.drift(direction)
                 yield {"setting": name, "taken": label, "slope": slope.value, "low": slope.low, "high": slope.high}
 
 
-def _means(runs: Runs, values: np.ndarray) -> np.ndarray:
-    """Of each run, the mean of its sparsity's runs."""
-    return np.array([values[runs["sparsity"] == s].mean() for s in runs["sparsity"]])
+def _family_means(runs: Runs, values: np.ndarray) -> np.ndarray:
+    """Of each run, the mean over its family."""
+    return np.array([values[runs["family"] == family].mean() for family in runs["family"]])

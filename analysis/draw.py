@@ -137,8 +137,15 @@ def main(given: argparse.Namespace) -> int:
                 "a sweep can't be drawn from this law", key="--law", found=law.name,
                 expected=", ".join(rival.name for rival in RIVALS) + "; or OUT ending in .csv or .parquet",
             )  # fmt: skip
+        folder = Folder.open(given.out)
+        kept = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
+        if (kept or folder.exists("runs.parquet")) and kept.get("corpus") != simulate.CORPUS:
+            raise UserError(
+                "a real sweep lies here", file=given.out, found=f"the results of {kept.get('name', 'a sweep')}",
+                expected="a new folder, or one that was drawn before",
+            )  # fmt: skip
         rows = simulate.simulate(Truth(law, tuple(theta), given.noise), seed=given.seed)
-        simulate.write(Folder.open(given.out), rows)
+        simulate.write(folder, rows)
         print(f"{given.out}: {len(rows)} runs; python -m analysis report {given.out} judges them")
     said = ", ".join(f"{name} {value:g}" for name, value in zip(law.names, theta, strict=True))
     print(f"truth: {law.name} with {said}; noise {given.noise:g} nats, seed {given.seed}")

@@ -12,6 +12,7 @@ from analysis.data import Runs
 from analysis.laws import Array
 
 CONFIDENCE = 0.95
+LEAST_DOF = 2  # of one, two runs of one configuration, a standard deviation is anybody's guess
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Noise:
-    """The seeds' noise. A part is None where no two runs measure it.
+    """The seeds' noise. A part is None where fewer than LEAST_DOF degrees of freedom measure it.
 
     Attributes:
         overall: sd of the held-out loss within a configuration, pooled over all.
@@ -71,12 +72,17 @@ def measure(runs: Runs) -> Noise:
     repeated = {key: losses for key, losses in groups.items() if len(losses) > 1}
     sparsities = sorted({sparsity for sparsity, _ in repeated})
     by_sparsity = {s: _within([losses for (own, _), losses in repeated.items() if own == s]) for s in sparsities}
-    return Noise(_within(list(repeated.values())) if repeated else None, by_sparsity, _paired(runs))
+    known = {s: spread for s, spread in by_sparsity.items() if spread is not None}
+    return Noise(_within(list(repeated.values())), known, _paired(runs))
 
 
-def _within(groups: list[list[float]]) -> Spread:
+def _within(groups: list[list[float]]) -> Spread | None:
     squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
-    return Spread.from_squares(squares, sum(len(g) - 1 for g in groups), len(groups))
+    return _known(squares, sum(len(g) - 1 for g in groups), len(groups))
+
+
+def _known(squares: float, dof: int, groups: int) -> Spread | None:
+    return Spread.from_squares(squares, dof, groups) if dof >= LEAST_DOF else None
 
 
 def _paired(runs: Runs) -> Spread | None:
@@ -101,7 +107,7 @@ def _paired(runs: Runs) -> Spread | None:
         squares += float(np.sum((loss - design @ solution) ** 2))
         dof += len(chosen) - int(rank)
         groups += len({configurations[i] for i in chosen})
-    return Spread.from_squares(2 * squares, dof, groups) if dof else None
+    return _known(2 * squares, dof, groups)
 
 
 def _dummies(labels: list) -> Array:

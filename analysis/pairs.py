@@ -53,6 +53,11 @@ class Pair:
         return len(self.sparse)
 
     @property
+    def runs(self) -> tuple[str, ...]:
+        """The ids of both sides."""
+        return (*self.sparse["run_id"], *self.partner["run_id"])
+
+    @property
     def differences(self) -> Array:
         """Sparse minus dense loss in nats, a seed each."""
         return self.sparse["loss"] - self.partner["loss"]
@@ -119,7 +124,8 @@ def find_pairs(tables: Tables) -> list[Pair]:
 
 def pair_noise(pairs: list[Pair], noise: Noise) -> Spread | None:
     """sd of a pair's difference over seeds; where no pair has two seeds, that of two independent runs."""
-    repeated = [p.differences for p in pairs if p.seeds > 1]
+    # A partner that matches in both counts makes one difference, not two.
+    repeated = [p.differences for p in {p.runs: p for p in pairs}.values() if p.seeds > 1]
     if repeated:
         squares = sum(float(np.sum((d - d.mean()) ** 2)) for d in repeated)
         return Spread.from_squares(squares, sum(len(d) - 1 for d in repeated), len(repeated))

@@ -25,10 +25,11 @@ SECTIONS = (
     ("confounds", "Controls and confounds"),
     ("theory-numbers", "Theory"),
     ("runs-section", "Runs"),
+    ("odd", "Flagged and failed"),
     ("made", "How it was made"),
     ("regime", "The regime"),
 )
-NEED_RUNS = ("confounds", "theory-numbers", "runs-section")
+NEED_RUNS = ("confounds", "theory-numbers", "runs-section")  # sections that a sweep without runs hasn't got
 
 _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -49,6 +50,7 @@ def plain(value: Any) -> str:
 
 
 _PAGE.filters["plain"] = plain
+_PAGE.filters["keys"] = lambda rows: list(dict.fromkeys(key for row in rows for key in row))
 
 
 def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Drawn, ...]) -> str:
@@ -65,13 +67,20 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         script=embedded.script,
         confounds=confounds.examine(evidence),
         theory=_theory(evidence.theory),
-        sections=SECTIONS if len(tables.all_runs) else [s for s in SECTIONS if s[0] not in NEED_RUNS],
+        sections=list(_sections(tables)),
         run_rows=[_run_row(row) for row in tables.all_runs.rows()],
         flags=tables.flags,
         failed=tables.sweep.get("failed") or [],
         made=list(_made(tables)),
         regime=list(_regime(tables)),
     )
+
+
+def _sections(tables: Tables) -> Iterator[tuple[str, str]]:
+    odd = bool(tables.flags or tables.sweep.get("failed"))
+    for key, title in SECTIONS:
+        if (key not in NEED_RUNS or len(tables.all_runs)) and (key != "odd" or odd):
+            yield key, title
 
 
 def _theory(theory: Theory) -> tuple[Detail, ...]:
@@ -82,7 +91,7 @@ def _theory(theory: Theory) -> tuple[Detail, ...]:
             "α after": r.after,
             "break, FLOP": r.break_flops,
             "break, share of the run": r.break_flops / r.last,
-            "C^(−α−1) at 25% over that at 100%": _early_weight(r),
+            "−dL/dC at 25% over that at 100%": _early_weight(r),
             "rms of log residuals": r.error,
         }
         for run_id, r in theory.regimes.items()

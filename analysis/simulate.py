@@ -31,6 +31,7 @@ ISO_AVERAGE = ((0.4, 0.5, 0.75), (0.6, 0.5, 1.0), (0.8, 0.75, 1.0))
 MULTIPLES = (0.25, 1.0, 4.0)
 BATCH_TOKENS, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 512, 64, 64, 0.01, 0.1
 TENSORS = {"model.layers.0.self_attn.q_proj.weight": 0.4, "lm_head.weight": 0.6}  # and their shares of the weights
+CORPUS = "simulated"
 CLOSE = 0.005  # a partner's count; the tiniest models can't come closer
 
 Penalty = Callable[[float, float, float], float]
@@ -101,7 +102,7 @@ def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
     tables.write(folder, "runs.parquet", "runs", rows)
     tables.write(folder, "curves.parquet", "curves", [point for row in rows for point in _curve(row)])
     tables.write(folder, "layers.parquet", "layers", [held for row in rows for held in _layers(row)])
-    folder.write_json("sweep.json", {"name": "simulated", "corpus": "simulated", "failed": []})
+    folder.write_json("sweep.json", {"name": "simulated", "corpus": CORPUS, "failed": []})
 
 
 def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]:
@@ -214,7 +215,7 @@ def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator
             "sequence": SEQUENCE,
             "init": "fan_in",
             "precision": "fp32",
-            "corpus": "simulated",
+            "corpus": CORPUS,
             "corpus_hash": "none",
             "N_total": shape.total,
             "density_avg": schedule.density_avg,

@@ -27,7 +27,7 @@ which is the unification itself: fitted on dense runs alone, where all counts ar
 |error| on the sparse runs at 25/50/25 is less than that of the same fit read with final N, and than with dense N (paired by
 run and by resample). Intervals are 95%, by parametric bootstrap with the seeds' noise. Reproduced: the sweep holds the four
 sparsities, at least three sizes and two budgets, the upper bound of the first is at most {PAPER_ERROR} and the lower bounds
-of both differences of the second are over 0. Not reproduced: the lower bound of the first is over {PAPER_ERROR} while the
+of both differences of the second are over 0. Not reproduced: the law set holds dense and sparse runs, and the lower bound of the first is over {PAPER_ERROR} while the
 measured error is also over the 97.5th percentile of what the seeds' noise alone would give if the law were the truth (a
 noisy sweep refutes nothing), or either difference is under 0 with its upper bound. Otherwise inconclusive. The law in
 effective N has a parameter more, w, which dense runs can't identify and which is therefore taken from the law set: it is
@@ -71,6 +71,8 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> tuple[Outcome, str]:
+    if law_set.sparse.all() or not law_set.sparse.any():
+        return "inconclusive", "the law set doesn't hold both dense and sparse runs"
     if _over(error.low):
         if luck.high is not None and error.value > luck.high:
             return (

@@ -10,7 +10,7 @@ from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.compare import INTERVAL
 from analysis.evidence import Evidence
-from analysis.pairs import PairResult
+from analysis.pairs import PairResult, pair_noise
 
 LOW, HIGH = 0.9, 1.1
 
@@ -37,6 +37,13 @@ def judge(evidence: Evidence) -> Verdict:
         closest = max(abs(r.pair.n_partner / r.pair.n_avg - 1) for r in results)
         notes.append(f"Partners' prunable counts are within {closest:.2%} of the sparse runs' N_avg.")
         notes.append("Seeds of each pair: " + ", ".join(f"{r.pair.name} {r.pair.seeds}" for r in results) + ".")
+    spread, overall = pair_noise([r.pair for r in evidence.pairs], evidence.noise), evidence.noise.overall
+    if spread is not None and overall is not None and any(r.pair.seeds > 1 for r in results):
+        notes.append(
+            f"By luck the difference of a pair has a standard deviation of {spread.sd:.4f} nats, from the pairs with several seeds "
+            f"({spread.dof} degrees of freedom); two independent runs of any configuration would differ by {2**0.5 * overall.sd:.4f} "
+            f"({overall.dof}). A pair with one seed takes the former."
+        )
     if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
     return Verdict(

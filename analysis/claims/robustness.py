@@ -103,12 +103,13 @@ def judge(evidence: Evidence) -> Verdict:
         statement=STATEMENT,
         quantity="largest regret of the dense run's best setting, nats",
         measured=max((r.value for r in found), default=None),
-        interval=(max(lows), max(highs)) if lows and highs else None,
+        # A line with its best at an edge bounds nothing from above.
+        interval=(max(lows), max(highs)) if lows and highs and not any(r.at_edge for r in found) else None,
         paper=PAPER,
         rule=RULE,
         verdict=outcome,
         because=because,
-        notes=("Each setting was run with one seed; the noise is that of the base recipe.",) if found else (),
+        notes=tuple(_notes(found)),
         details=(
             Detail("Regret of the dense run's best setting, nats", tuple(r.row() for r in found)),
             Detail("Losses, nats", tuple(_losses(evidence.tables))),
@@ -120,7 +121,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 def _decide(found: list[Regret]) -> tuple[Outcome, str]:
     if not found:
-        return "inconclusive", "the sweep varies neither learning rate nor batch of both a dense and a sparse run"
+        return "inconclusive", "the sweep has no three learning rates or batches of both a dense and a sparse run"
     if all(r.low is None for r in found):
         return "inconclusive", "no configuration was run with several seeds, so a regret has no interval"
     refuting = [r for r in found if r.outcome == "not reproduced"]
@@ -177,6 +178,19 @@ def _alike(line: Line, dense: Line) -> bool:
     return len(line.runs) == len(dense.runs) and bool(np.allclose(line.settings, dense.settings))
 
 
+def _notes(found: list[Regret]) -> Iterator[str]:
+    if found:
+        yield "Each setting was run with one seed; the noise is that of the base recipe."
+    for regret in found:
+        events = regret.sparse.runs["events"]
+        if np.ptp(events) > 0:
+            yield (
+                f"At {regret.sparse.sparsity:.0%} the number of events isn't quite the same over {NAMES[regret.sparse.factor]}: "
+                + ", ".join(f"{count:.0f}" for count in events)
+                + "."
+            )
+
+
 def _losses(tables: Tables) -> Iterator[dict[str, Any]]:
     for line in lines(tables):
         for run in line.runs.rows():
@@ -185,6 +199,7 @@ def _losses(tables: Tables) -> Iterator[dict[str, Any]]:
                 "sparsity": line.sparsity,
                 "lr": run["lr"],
                 "batch, tokens": run["batch_tokens"],
+                "events": run["events"],
                 "loss": run["loss"],
                 "over the line's best": run["loss"] - float(line.runs["loss"].min()),
                 "run": run["run_id"],

@@ -72,9 +72,11 @@ def _points(found: list[dict[str, Any]], noise: float | None) -> list[Points]:
     lines = []
     for i, sparsity in enumerate(sorted({r["sparsity"] for r in found})):
         own = [r for r in found if r["sparsity"] == sparsity]
-        x = np.array([100 * r["share"] + 0.6 * (i - 1.5) for r in own])  # side by side, so that bars can be told apart
+        x = np.array([100 * r["share"] for r in own])
         y = np.array([r["over_25_50_25"] for r in own])
         half = None if noise is None else np.where(y == 0, 0.0, 2 * noise)
         ends = {} if half is None else {"low": y - half, "high": y + half}
-        lines.append(Points(style.of_run(sparsity), x, y, [r["run_id"] for r in own], **ends, joined=True))
+        lines.append(
+            Points(style.of_run(sparsity), x, y, [r["run_id"] for r in own], **ends, joined=True, shift=0.6 * (i - 1.5))
+        )
     return lines

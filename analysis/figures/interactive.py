@@ -17,7 +17,17 @@ from analysis.figures import style
 from analysis.figures.panel import Panel, legend
 
 HEIGHT, LEGEND_ROW = 330, 20  # CSS pixels, of a panel and of each line of its legend
-MARKERS = {"o": "circle", "s": "square", "D": "diamond", "^": "triangle", "v": "inverted_triangle", "": "dot"}
+MARKERS = {
+    "*": "star",
+    "h": "hex",
+    "P": "plus",
+    "o": "circle",
+    "s": "square",
+    "D": "diamond",
+    "^": "triangle",
+    "v": "inverted_triangle",
+    "": "dot",
+}
 DASHES = {"-": "solid", "--": "dashed", ":": "dotted"}
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 
@@ -77,20 +87,24 @@ def _plot(panel: Panel) -> bokeh.plotting.figure:
         hovered.append(line)
     for points in panel.points:
         look = points.look
-        rows = {"x": _along(panel, points.x), "y": points.y, "run": list(points.runs)}
+        rows = {
+            "x": _along(panel, points.x),
+            "at": _along(panel, points.x + points.shift),
+            "y": points.y,
+            "run": list(points.runs),
+        }
         drawn: list[Any] = []
         if points.low is not None and points.high is not None:
             ends = ColumnDataSource(rows | {"low": points.low, "high": points.high})
-            drawn.append(plot.segment("x", "low", "x", "high", source=ends, line_color=look.colour, line_width=1.2))
+            drawn.append(plot.segment("at", "low", "at", "high", source=ends, line_color=look.colour, line_width=1.2))
         if points.joined:
             dash = DASHES[look.line["linestyle"]]
             drawn.append(
                 plot.line(
-                    "x", "y", source=ColumnDataSource(rows), line_color=look.colour, line_width=1.2, line_dash=dash
+                    "at", "y", source=ColumnDataSource(rows), line_color=look.colour, line_width=1.2, line_dash=dash
                 )
             )
-        dots = plot.scatter(
-            "x", "y", source=ColumnDataSource(rows), marker=MARKERS[look.marker], size=8, line_color=look.colour,
+        dots = plot.scatter("at", "y", source=ColumnDataSource(rows), marker=MARKERS[look.marker], size=8, line_color=look.colour,
             fill_color=look.colour if look.filled else "white", fill_alpha=0.9,
         )  # fmt: skip
         entries.setdefault(look.label, []).extend([*drawn, dots])

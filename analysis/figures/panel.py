@@ -26,6 +26,7 @@ class Points:
         x, y: (n,). runs: the run id behind each, (n,).
         low, high: ends of an interval of y, (n,); None where there is none.
         joined: a line through them, in the order given.
+        shift: added to x when drawn, so that marks of one place stand side by side; a reader is told x.
     """
 
     look: Look
@@ -35,6 +36,7 @@ class Points:
     low: Array | None = None
     high: Array | None = None
     joined: bool = False
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,9 @@ def paint(axes: Axes, panel: Panel) -> None:
         axes.plot(curve.x, curve.y, **curve.look.line)
     for points in panel.points:
         if points.low is not None and points.high is not None:
-            axes.vlines(points.x, points.low, points.high, color=points.look.colour, linewidth=0.8)
+            axes.vlines(points.x + points.shift, points.low, points.high, color=points.look.colour, linewidth=0.8)
         axes.plot(
-            points.x,
+            points.x + points.shift,
             points.y,
             alpha=0.9,
             **points.look.point,

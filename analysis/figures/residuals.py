@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.grid import MARGIN
 from analysis.compare import LAW_TO_GRID
 from analysis.evidence import Evidence
 from analysis.figures import style
@@ -18,7 +17,7 @@ TITLE = "The law's residual over the schedule grid"
 NOTHING = "no fit on the law set, or no schedule grid beside it"
 CAPTION = (
     "Predicted − actual loss of each run of the grid by the law in N_avg fitted at 25/50/25, against the share of compute left after "
-    "pruning and against N_avg. The band is twice the seeds' σ; a run under it ends worse than the law says."
+    "pruning and against N_avg. The band, where several seeds were run, is twice their σ; a run under it ends worse than the law says."
 )
 
 
@@ -50,9 +49,9 @@ def panels(evidence: Evidence) -> list[Panel]:
     found = rows(evidence)
     if not found:
         return []
-    sigma = evidence.noise.overall.sd if evidence.noise.overall else MARGIN / 2
+    noise = evidence.noise.overall
     label = "predicted − actual, nats"
-    bands = ((-2 * sigma, 2 * sigma),)
+    bands = () if noise is None else ((-2 * noise.sd, 2 * noise.sd),)
     return [
         Panel("by recovery", "compute left after pruning, %", label, _points(found, "recovery_share"), bands=bands),
         Panel(
@@ -66,9 +65,15 @@ def _points(found: list[dict[str, Any]], column: str) -> tuple[Points, ...]:
     for i, sparsity in enumerate(sorted({r["sparsity"] for r in found})):
         own = [r for r in found if r["sparsity"] == sparsity]
         x = np.array([float(r[column]) for r in own])
-        if column != "N_avg":
-            x = 100 * x + 1.2 * (i - 1.5)  # side by side
+        shift = 0.0 if column == "N_avg" else 1.2 * (i - 1.5)
+        x = x if column == "N_avg" else 100 * x
         drawn.append(
-            Points(style.of_run(sparsity), x, np.array([r["residual"] for r in own]), [r["run_id"] for r in own])
+            Points(
+                style.of_run(sparsity),
+                x,
+                np.array([r["residual"] for r in own]),
+                [r["run_id"] for r in own],
+                shift=shift,
+            )
         )
     return tuple(drawn)

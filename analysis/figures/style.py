@@ -72,6 +72,8 @@ _BY_SPARSITY = {
     0.6: ("#e69f00", "^"),
     0.8: ("#d55e00", "v"),
 }
+# Sparsities that the paper doesn't have: looks that no other run has, the same in every figure.
+_OTHERS = [(colour, marker) for marker in "*hP" for colour in ("#cc79a7", "#0072b2", "#999933")]
 _PALETTE = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", INK)
 _BY_LAW = {
     N_AVG.name: Look("N_avg", "#0072b2", "o"),
@@ -84,8 +86,7 @@ _BY_LAW = {
 
 def of_run(sparsity: float, role: Role = "run") -> Look:
     """The look of a run of this final sparsity, or of the dense partner of one."""
-    nearest = min(_BY_SPARSITY, key=lambda s: abs(s - sparsity))
-    colour, marker = _BY_SPARSITY[nearest]
+    colour, marker = _BY_SPARSITY.get(round(sparsity, 6)) or _OTHERS[round(100 * sparsity) % len(_OTHERS)]
     name = "dense" if sparsity == 0 else f"{sparsity:.0%} sparse"
     return Look(name if role == "run" else f"dense partner of {sparsity:.0%}", colour, marker, filled=role == "run")
 

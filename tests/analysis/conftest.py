@@ -10,6 +10,7 @@ import pytest
 
 from analysis import data, simulate
 from analysis.data import Tables
+from analysis.evidence import Evidence
 from analysis.simulate import Truth
 from repro.storage import Folder
 
@@ -34,6 +35,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sweep") / "simulated"
     simulate.write(Folder.open(path), simulate.simulate(Truth()))
     return path
+
+
+@pytest.fixture(scope="session")
+def evidence(results: Path) -> Evidence:
+    """What follows from it, computed once for all who only read."""
+    return Evidence(data.load(Folder.open(results)), resamples=100)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,17 @@ def test_intervals_lie_around_what_was_measured(swept) -> None:
             assert measured.high is not None
             assert measured.low < measured.value < measured.high
             assert np.isclose(measured.value, np.abs(errors.residual).mean())
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_few_degrees_of_freedom_widen_an_interval_and_never_move_it_off_its_value(seeds: int, swept) -> None:
+    rows = [r for r in simulate.simulate(Truth(), seeds=seeds) if not r["sparsity"] or r["seed"] == 0]
+    tables = swept(rows)
+    noise = measure(tables.runs)
+    assert noise.overall is not None
+    found = compare(tables, replace(noise.overall, dof=2), resamples=500)
+    for setting in found.settings.values():
+        for errors in setting.errors.values():
+            error = errors.mean_abs()
+            assert error.low <= error.value <= error.high < 10
+    assert found.luck[N_AVG.name].value < 1

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import draw, table
+from analysis import draw, simulate, table
 from analysis.__main__ import main
 from analysis.fit import fit
 from analysis.laws import LAWS
+from repro.storage import Folder
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -64,3 +65,14 @@ def test_what_a_user_gets_wrong_is_said_with_exit_code_2_and_nothing_is_written(
     assert main(["simulate", *words]) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_sweep_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulate.write(Folder.open(tmp_path), simulate.simulate(simulate.Truth())[:3])
+    words = ["simulate", "--law", "N_avg", str(tmp_path)]
+    assert main(words) == 0  # it was drawn itself
+    Folder.open(tmp_path).write_json("sweep.json", {"name": "laptop", "corpus": {"name": "botocore"}})
+    before = (tmp_path / "runs.parquet").read_bytes()
+    assert main(words) == 2
+    assert "a real sweep lies here" in capsys.readouterr().err
+    assert (tmp_path / "runs.parquet").read_bytes() == before

@@ -14,6 +14,7 @@ from analysis.optimal import mean_density
 from analysis.table import Table
 
 NOISE = 0.004
+CHINCHILLA = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2000.0, "beta": 0.37}  # sizes and text both weigh
 SIZES, RATIOS, SPARSITIES = np.geomspace(1e7, 1e9, 4), (10.0, 20.0, 60.0), (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
@@ -32,7 +33,8 @@ def runs() -> dict[str, Array]:
 
 def table(law: Law, seed: int) -> Table:
     columns = runs()
-    loss = draw.losses(law, draw.truth(law), columns, NOISE, np.random.default_rng(seed))[0]
+    theta = draw.truth(law, **CHINCHILLA)
+    loss = draw.losses(law, theta, columns, NOISE, np.random.default_rng(seed))[0]
     return Table("drawn", columns, loss, np.arange(len(loss)) + 1.0, None, ())
 
 

@@ -43,3 +43,12 @@ def test_draws_of_a_spread_with_few_degrees_of_freedom_have_students_tails() -> 
     assert spread.sd == 1.0
     draws = spread.draws((200_000, 1), np.random.default_rng(0))
     assert np.mean(draws > spread.quantile(0.01)) == pytest.approx(0.01, rel=0.1)
+
+
+def test_two_runs_are_too_few_for_a_standard_deviation(swept) -> None:
+    rows = [r for r in simulate.simulate(Truth()) if r["seed"] == 0]
+    again = next(r for r in rows if "law" in r["studies"])
+    one_more = {**again, "seed": 1, "run_id": "again", "loss": again["loss"] + 0.01}
+    found = measure(swept([*rows, one_more]).runs)
+    assert found.overall is None
+    assert found.paired is None

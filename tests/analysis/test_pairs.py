@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analysis import simulate
 from analysis.evidence import Evidence
-from analysis.pairs import find_pairs
+from analysis.pairs import find_pairs, pair_noise
 from analysis.simulate import Truth
 
 
@@ -72,3 +74,11 @@ def test_the_dense_size_of_equal_loss_comes_back(share: float, swept) -> None:
 def test_a_partner_matched_on_all_parameters_is_compared_in_nats_alone(swept) -> None:
     results = [r for r in Evidence(swept(), resamples=100).pairs if r.pair.match == "total"]
     assert all(r.ratio is None and r.difference.low is not None for r in results)
+
+
+def test_a_partner_that_matches_in_both_counts_is_one_difference(swept) -> None:
+    found = Evidence(swept(), resamples=100)
+    pairs = [r.pair for r in found.pairs]
+    once = [p for p in pairs if p.match == "prunable"]
+    twice = [*once, *(replace(p, match="total") for p in once)]
+    assert pair_noise(twice, found.noise) == pair_noise(once, found.noise)

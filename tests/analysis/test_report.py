@@ -14,13 +14,16 @@ from repro.storage import Folder
 
 
 def page_of(folder: Folder, out: Path) -> str:
-    found = Evidence(data.load(folder), resamples=100)
+    return rendered(Evidence(data.load(folder), resamples=100), out)
+
+
+def rendered(found: Evidence, out: Path) -> str:
     return report.render(found, claims.judge(found), figures.write_all(found, Folder.open(out)))
 
 
 @pytest.fixture(scope="session")
-def page(results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return page_of(Folder.open(results), tmp_path_factory.mktemp("page"))
+def page(evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return rendered(evidence, tmp_path_factory.mktemp("page"))
 
 
 class Tags(html.parser.HTMLParser):
@@ -46,6 +49,7 @@ def test_verdicts_come_first_then_figures_runs_making_and_regime(page: str) -> N
         "Controls and confounds",
         "The theory in numbers",
         "Runs",
+        "Flagged and failed",
         "How it was made",
         "The regime it was made in",
     ]
@@ -122,7 +126,11 @@ def test_a_flagged_run_is_listed_with_its_reason(tmp_path: Path) -> None:
 def test_a_sweep_without_runs_still_has_a_page(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
     simulate.write(folder, [])
-    assert page_of(folder, tmp_path / "figures").count("inconclusive") >= 3
+    folder.write_json("sweep.json", {"name": "lost", "failed": [{"run_id": "lost-1", "reason": "out of memory"}]})
+    page = page_of(folder, tmp_path / "figures")
+    assert page.count("inconclusive") >= 7
+    assert "lost-1" in page
+    assert "out of memory" in page
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,13 @@ def test_every_law_and_setting_stands_in_the_details_beside_the_seeds_noise(swep
             row["seeds' σ"] is not None and row["low"] <= row["mean |error|"] <= row["high"] for row in detail.rows
         )
     assert noise.rows[0]["of"] == "one loss"
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_sparse_or_dense_runs_alone_say_nothing_of_one_law_for_both(sparse: bool, swept: Make) -> None:
+    rows = [
+        r for r in simulate.simulate(Truth(law=N_DENSE)) if "law" not in r["studies"] or bool(r["sparsity"]) == sparse
+    ]
+    found = verdict(swept(rows))
+    assert found.verdict == "inconclusive"
+    assert "both dense and sparse" in found.because or "no fit" in found.because

@@ -13,9 +13,9 @@ from repro.storage import Folder
 
 
 @pytest.fixture(scope="session")
-def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("figures")
-    figures.write_all(Evidence(data.load(Folder.open(results)), resamples=100), Folder.open(path))
+    figures.write_all(evidence, Folder.open(path))
     return path
 
 
