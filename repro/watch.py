@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 
 import torch
@@ -72,6 +73,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory didn't suffice, on a GPU or on a CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 

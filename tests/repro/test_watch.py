@@ -168,6 +168,7 @@ REFUSED: dict[str, Callable[[int], object]] = {
     "numpy": lambda size: np.empty(size, np.uint8),
     "arrow": lambda size: pa.allocate_buffer(64 * size),  # its pool has some in reserve
     "python": lambda size: bytearray(size),
+    "the system": lambda size: mmap.mmap(-1, size),
 }
 
 
