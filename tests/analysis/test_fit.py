@@ -72,6 +72,15 @@ def test_the_irreducible_loss_stays_under_the_least_loss(columns: dict[str, np.n
     assert 0 <= result.parameters["E"] < loss.min()
 
 
+def test_a_loss_under_the_floor_of_all_others_stops_the_floor_at_its_bound(columns: dict[str, np.ndarray]) -> None:
+    wide = {name: values * 1e6 for name, values in columns.items()}  # where little but the floor is left of the loss
+    loss = N_AVG.predict(truth_of(N_AVG), wide)
+    loss[7] = 0.9 * THETA["E"]
+    result = fit(N_AVG, wide, loss)
+    assert result.parameters["E"] == pytest.approx(loss[7])
+    assert (result.status, result.bounds_hit) == ("bound_hit", ("E",))
+
+
 def test_resamples_equal_to_the_data_end_where_the_fit_did(columns: dict[str, np.ndarray]) -> None:
     loss = N_AVG.predict(truth_of(N_AVG), columns) * np.exp(np.random.default_rng(0).normal(0, 0.01, 40))
     result = fit(N_AVG, columns, loss)
