@@ -13,17 +13,16 @@ from analysis.simulate import Truth
 from repro.storage import Folder
 
 
-def page_of(folder: Folder, out: Path) -> str:
-    return rendered(Evidence(data.load(folder), resamples=100), out)
-
-
-def rendered(found: Evidence, out: Path) -> str:
-    return report.render(found, claims.judge(found), figures.write_all(found, Folder.open(out)))
+def page_of(folder: Folder) -> str:
+    """The page without figures, which other tests draw."""
+    found = Evidence(data.load(folder), resamples=100)
+    return report.render(found, claims.judge(found), ())
 
 
 @pytest.fixture(scope="session")
 def page(evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return rendered(evidence, tmp_path_factory.mktemp("page"))
+    drawn = figures.write_all(evidence, Folder.open(tmp_path_factory.mktemp("page")))
+    return report.render(evidence, claims.judge(evidence), drawn)
 
 
 class Tags(html.parser.HTMLParser):
@@ -99,7 +98,7 @@ def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: P
             "corpus": {"name": "botocore", "licence": "Apache-2.0", "unique_tokens": 1000, "overlap_13gram": 0.05},
         },
     )
-    page = page_of(folder, tmp_path / "figures")
+    page = page_of(folder)
     for text in (
         "sweeps/tiny.yaml",
         "abc123",
@@ -119,7 +118,7 @@ def test_a_flagged_run_is_listed_with_its_reason(tmp_path: Path) -> None:
     rows[0]["loss"] = float("nan")
     folder = Folder.open(tmp_path / "results")
     simulate.write(folder, rows)
-    page = page_of(folder, tmp_path / "figures")
+    page = page_of(folder)
     assert f"<code>{rows[0]['run_id']}</code>: its held-out loss is nan; left out" in page
 
 
@@ -127,7 +126,7 @@ def test_a_sweep_without_runs_still_has_a_page(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
     simulate.write(folder, [])
     folder.write_json("sweep.json", {"name": "lost", "failed": [{"run_id": "lost-1", "reason": "out of memory"}]})
-    page = page_of(folder, tmp_path / "figures")
+    page = page_of(folder)
     assert page.count("inconclusive") >= 7
     assert "lost-1" in page
     assert "out of memory" in page

@@ -92,10 +92,10 @@ def test_too_little_text_is_refused_before_anything_is_written(text: Corpus, mak
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(20, marks=pytest.mark.full)])
-def test_runs_in_one_process_leak_nothing(count: int, text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+@pytest.mark.full
+def test_twenty_runs_in_one_process_leak_nothing(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
     spec, seen = make_spec(dense_steps=30), []
-    for i in range(count):
+    for i in range(20):
         train.train(spec, Folder.open(tmp_path / str(i)), text, Resources())
         seen.append((len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))))
     assert len(set(seen[2:])) == 1, seen

@@ -16,7 +16,7 @@ Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return law.judge(Evidence(tables, resamples=300))
+    return law.judge(Evidence(tables, resamples=120))
 
 
 def test_runs_that_obey_the_average_law_reproduce_the_claim(swept: Make) -> None:
