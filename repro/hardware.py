@@ -1,4 +1,4 @@
-"""Peak FLOP rates of known GPUs, for MFU: dense matrix products, from the makers' data sheets."""
+"""Known GPUs, from the makers' data sheets: peak FLOP rates (dense matrix products, for MFU), memory and links."""
 
 from __future__ import annotations
 
@@ -13,6 +13,32 @@ PEAKS = {
     "A10": (125e12, 31.2e12),
     "V100": (0.0, 15.7e12),
     "4090": (165e12, 82.6e12),
+}
+
+# The same names -> memory in bytes. Where a card comes in two sizes, the larger: an A100 of 40 GB says so itself.
+MEMORY = {
+    "H200": 141e9,
+    "H100 PCIe": 80e9,
+    "H100": 80e9,
+    "A100": 80e9,
+    "L40S": 48e9,
+    "L4": 24e9,
+    "A10": 24e9,
+    "V100": 32e9,
+    "4090": 24e9,
+}
+
+# The same names -> bytes/s that a GPU sends to others of its node: half of what NVLink or PCIe do both ways together.
+LINKS = {
+    "H200": 450e9,
+    "H100 PCIe": 64e9,
+    "H100": 450e9,
+    "A100": 300e9,
+    "L40S": 32e9,
+    "L4": 32e9,
+    "A10": 32e9,
+    "V100": 150e9,
+    "4090": 32e9,
 }
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from repro.errors import guarded
+from repro.errors import UserError, guarded
 from sweeps import grid, plan, status
 
 EXAMPLES = """examples:
   python -m sweeps expand sweeps/paper.yaml            the runs, a line each
   python -m sweeps expand sweeps/paper.yaml --json     the same, a JSON object a line
   python -m sweeps plan sweeps/laptop.yaml             tokens and FLOPs by study
+  python -m sweeps plan sweeps/paper.yaml --cluster gpus=64,type=h100,per_node=8 --price 2.5
+                                                       hours, money, memory, workers and order on a cluster
   python -m sweeps run sweeps/quick.yaml               train what is not done
   python -m sweeps run sweeps/quick.yaml --dry-run     say what would be trained
   python -m sweeps status results/quick                where it stands, from another terminal or machine
@@ -23,6 +25,27 @@ def _lanes(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a price of a GPU-hour")
+    return price
+
+
+def _plan(given: argparse.Namespace) -> int:
+    if given.cluster is None:
+        for option in ("price", "measured"):
+            if getattr(given, option) is not None:
+                raise UserError(f"--{option} without a cluster", expected="--cluster gpus=64,type=h100,per_node=8")
+        return plan.print_plan(given.file, as_json=given.json)
+    from sweeps import quote
+
+    return quote.print_quote(given.file, given.cluster, price=given.price, measured=given.measured, as_json=given.json)
 
 
 @guarded
@@ -41,6 +64,18 @@ def main(argv: list[str] | None = None) -> int:
         sub = verbs.add_parser(verb, help=text)
         sub.add_argument("file", help="sweep YAML")
         sub.add_argument("--json", action="store_true", help="for machines")
+        if verb == "plan":
+            sub.add_argument(
+                "--cluster",
+                metavar="gpus=N,type=T",
+                help="plan it on a cluster; more keys: per_node (8), max_workers of a run (a node), memory (GB a GPU)",
+            )
+            sub.add_argument("--price", type=_price, help="of a GPU-hour")
+            sub.add_argument(
+                "--measured",
+                metavar="FILE",
+                help='measured throughput, JSON: {"tokens_per_second": {DEVICE: {SIZE: of one worker}}}',
+            )
     sub = verbs.add_parser("run", help="train the runs that are not done")
     sub.add_argument("file", help="sweep YAML")
     sub.add_argument("--results", help="root of the results folders, instead of the sweep's")
@@ -63,8 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         plan.print_expand(given.file, as_json=given.json)
         return 0
     if given.verb == "plan":
-        plan.print_plan(given.file, as_json=given.json)
-        return 0
+        return _plan(given)
     from sweeps import run
 
     sweep = grid.expand(given.file)

@@ -24,14 +24,17 @@ class Price:
     executed_flops: float
 
     @classmethod
-    def of(cls, specs: Sequence[RunSpec]) -> Price:
-        seen = [share for share in map(epochs, specs) if share is not None]
+    def of(cls, spec: RunSpec) -> Price:
+        return cls(1, spec.tokens, epochs(spec), effective_flops(spec), executed_flops(spec))
+
+    @classmethod
+    def sum(cls, prices: Sequence[Price]) -> Price:
         return cls(
-            len(specs),
-            sum(spec.tokens for spec in specs),
-            max(seen, default=None),
-            sum(map(effective_flops, specs)),
-            sum(map(executed_flops, specs)),
+            sum(price.runs for price in prices),
+            sum(price.tokens for price in prices),
+            max((price.epochs for price in prices if price.epochs is not None), default=None),
+            sum(price.effective_flops for price in prices),
+            sum(price.executed_flops for price in prices),
         )
 
 
@@ -46,11 +49,12 @@ class Plan:
 
 
 def plan(sweep: Sweep) -> Plan:
+    runs = {run.spec.run_id: Price.of(run.spec) for run in sweep.runs}
     return Plan(
         sweep.name,
-        Price.of([run.spec for run in sweep.runs]),
-        {study: Price.of(sweep.of(study)) for study in sweep.studies},
-        {run.spec.run_id: Price.of([run.spec]) for run in sweep.runs},
+        Price.sum([*runs.values()]),
+        {study: Price.sum([runs[spec.run_id] for spec in sweep.of(study)]) for study in sweep.studies},
+        runs,
     )
 
 
@@ -118,11 +122,11 @@ def print_expand(file: str | Path, as_json: bool) -> int:
         rows.append(
             (
                 row["run_id"],
-                _amount(row["N_prunable"]),
-                _amount(row["N_avg"]),
+                amount(row["N_prunable"]),
+                amount(row["N_avg"]),
                 f"{row['total_steps']:,}",
                 window,
-                _amount(row["tokens"]),
+                amount(row["tokens"]),
                 f"{row['effective_flops']:.3g}",
                 " ".join(row["studies"]),
             )
@@ -135,25 +139,29 @@ def print_expand(file: str | Path, as_json: bool) -> int:
 def print_plan(file: str | Path, as_json: bool) -> int:
     """Prints what a sweep file costs, one JSON object or a table by study; returns the exit code."""
     priced = plan(expand(file))
-    if as_json:
-        print(json.dumps(asdict(priced), indent=1))
-        return 0
+    print(json.dumps(asdict(priced), indent=1) if as_json else "\n".join(by_study(priced)))
+    return 0
+
+
+def by_study(priced: Plan) -> list[str]:
+    """Lines: a table of what each study costs, and the longest run."""
     rows = [("study", "runs", "tokens", "most epochs", "effective FLOPs", "executed FLOPs")]
     for name, price in (*priced.studies.items(), ("all, shared runs once", priced.total)):
         rows.append(
             (
                 name,
                 str(price.runs),
-                _amount(price.tokens),
+                amount(price.tokens),
                 "" if price.epochs is None else f"{price.epochs:.2f}",
                 f"{price.effective_flops:.3g}",
                 f"{price.executed_flops:.3g}",
             )
         )
-    print("\n".join(aligned(rows, left={0})))
     longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
-    print(f"longest run: {longest}, {_amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs")
-    return 0
+    return [
+        *aligned(rows, left={0}),
+        f"longest run: {longest}, {amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs",
+    ]
 
 
 def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
@@ -169,7 +177,7 @@ def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
     ]
 
 
-def _amount(count: float) -> str:
+def amount(count: float) -> str:
     """A count with four digits and its unit: 12.34 M."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:

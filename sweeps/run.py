@@ -12,17 +12,16 @@ import psutil
 from repro import tables
 from repro.corpus import Corpus, build
 from repro.errors import UserError
-from repro.ladder import executed_flops
 from repro.provenance import provenance
 from repro.run_folder import RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
 from sweeps.grid import Sweep
+from sweeps.packing import cost, longest_first
 from sweeps.progress import Progress
 from sweeps.status import Planned, Watcher
 
 STALE = 30.0  # seconds without a sign of life after which a running owner counts as dead
-OVERHEAD_PARAMETERS = 60_000  # a step costs about what this many more parameters would, in calls and copies
 
 
 def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -> int:
@@ -45,12 +44,11 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         spec = planned.spec
         texts[spec.run_id].check(spec.tokens, spec.repeat, spec.run_id)
     folders = {p.spec.run_id: f"{uri if '://' in uri else place.path}/runs/{p.spec.run_id}" for p in sweep.runs}
-    todo = [
+    todo = longest_first(
         p.spec
         for p in sweep.runs
         if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec, texts[p.spec.run_id].hash)
-    ]
-    todo.sort(key=cost, reverse=True)
+    )
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
     every = [Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs]
@@ -85,18 +83,12 @@ def dry_run(sweep: Sweep, *, results: str | None = None) -> int:
     """Says what `run` would train, trains and writes nothing."""
     place = Folder.open(f"{results or sweep.storage.results}/{sweep.name}")
     check_results(place, sweep)
-    todo = [p.spec for p in sweep.runs if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec)]
+    todo = longest_first(p.spec for p in sweep.runs if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec))
     tokens = sum(s.tokens for s in todo)
     print(f"{sweep.name}: {len(todo)} of {len(sweep.runs)} runs to train, {tokens / 1e6:,.1f} M tokens -> {place}")
-    for spec in sorted(todo, key=cost, reverse=True):
+    for spec in todo:
         print(f"  {spec.run_id:<40} {spec.tokens / 1e6:>12,.2f} M tokens")
     return 0
-
-
-def cost(spec: RunSpec) -> float:
-    """What a run takes, in arbitrary units: executed FLOPs and what a step costs however small the model is."""
-    flops = executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
-    return flops + 6.0 * OVERHEAD_PARAMETERS * spec.tokens
 
 
 def build_corpora(sweep: Sweep) -> dict[str, Corpus]:

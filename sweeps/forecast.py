@@ -1,0 +1,242 @@
+"""A sweep on a cluster before it starts: GPU-hours, memory, workers, order, makespan, storage, warnings. No torch, no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro import hardware
+from repro.spec import RunSpec
+from sweeps import packing, scaling
+from sweeps.devices import Cluster, Measured, Source, Throughput
+from sweeps.grid import Sweep
+from sweeps.memory import USABLE, Memory, checkpoint_bytes, fits, fitting_micro_batch, per_worker
+from sweeps.packing import Job, Placed
+from sweeps.plan import Plan, epochs, plan
+from sweeps.scaling import Size
+
+HOUR = 3600.0
+TAIL = 0.05  # share of the makespan with most of the cluster idle at its end that is worth a warning
+
+
+@dataclass(frozen=True)
+class RunForecast:
+    """What one run takes on the cluster.
+
+    tokens_per_second: of all its workers together. mfu: of its workers, null without a known peak. efficiency: of its
+    workers against one. memory: of a worker at this stage and micro-batch, in bytes. fits: null where the device's
+    memory isn't known. start_hours: since the sweep's start. checkpoint_bytes: of the one that stays.
+    """
+
+    run_id: str
+    workers: int
+    micro_batch: int
+    efficiency: float
+    source: Source
+    tokens_per_second: float
+    mfu: float | None
+    gpu_hours: float
+    hours: float
+    start_hours: float
+    memory: Memory
+    fits: bool | None
+    checkpoint_bytes: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a sweep takes on a cluster; `runs` are in the order in which they start.
+
+    lower_bound_hours: no packing is shorter (packing.lower_bound). naive_makespan_hours: in the file's order, each run
+    on `naive_workers`. checkpoint_bytes: of the runs' last checkpoints; peak_checkpoint_bytes: at most at any time. measured: size labels.
+    """
+
+    cluster: Cluster
+    plan: Plan
+    runs: tuple[RunForecast, ...]
+    gpu_hours: float
+    makespan_hours: float
+    lower_bound_hours: float
+    naive_makespan_hours: float
+    naive_workers: int
+    checkpoint_bytes: float
+    peak_checkpoint_bytes: float
+    measured: frozenset[str]
+    warnings: tuple[str, ...]
+
+    @property
+    def busy(self) -> float:
+        """Share of the cluster's GPU-hours that runs use."""
+        return self.gpu_hours / (self.makespan_hours * self.cluster.gpus)
+
+
+def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None) -> Forecast:
+    """Sizes, orders and places every run of a sweep.
+
+    Args:
+        sweep: the expanded file.
+        cluster: to run it on.
+        measured: a measured-throughput file; without it the MFU is assumed (devices.ASSUMED_MFU).
+
+    Raises:
+        UserError: the device is unknown, can't do the sweep's precision, or isn't in the measured file.
+    """
+    specs = packing.longest_first(run.spec for run in sweep.runs)
+    if measured is None:
+        speed = Throughput.assumed(cluster, specs[0].precision)
+    else:
+        speed = Throughput.of(Measured.read(measured), cluster, specs, measured)
+    options = {spec.run_id: scaling.sizes(spec, cluster, speed, sweep.resources) for spec in specs}
+    unfit = {i for i, found in options.items() if not found}
+    for spec in specs:
+        if spec.run_id in unfit:  # counted as though one sequence fitted, so that the totals hold all runs
+            most = max(w for w in cluster.sizes if spec.optimizer.batch % w == 0)
+            options[spec.run_id] = (scaling.size(spec, most, 1, cluster, speed, sweep.resources),)
+    jobs = [_job(spec, options[spec.run_id]) for spec in specs]
+    placed = packing.pack(jobs, cluster.gpus, cluster.node)
+    fixed, naive = _naive(sweep, cluster, speed)
+    by_id = {spec.run_id: spec for spec in specs}
+    runs = tuple(_run(by_id[p.run_id], p, options[p.run_id], speed, sweep, cluster) for p in placed)
+    kept = [r.checkpoint_bytes for r in runs]
+    return Forecast(
+        cluster=cluster,
+        plan=plan(sweep),
+        runs=runs,
+        gpu_hours=packing.gpu_seconds(placed) / HOUR,
+        makespan_hours=packing.makespan(placed) / HOUR,
+        lower_bound_hours=packing.lower_bound(jobs, cluster.gpus) / HOUR,
+        naive_makespan_hours=packing.makespan(naive) / HOUR,
+        naive_workers=fixed,
+        checkpoint_bytes=sum(kept),
+        peak_checkpoint_bytes=_peak_checkpoints(runs, sweep.resources.keep_checkpoints),
+        measured=speed.measured,
+        warnings=tuple(_warnings(sweep, cluster, by_id, jobs, placed, unfit, speed)),
+    )
+
+
+def model_sizes(sweep: Sweep) -> dict[str, RunSpec]:
+    """One run of each size label, largest model first: memory doesn't depend on anything else of a run but its batch."""
+    found: dict[str, RunSpec] = {}
+    for run in sweep.runs:
+        found.setdefault(run.spec.size, run.spec)
+    return dict(sorted(found.items(), key=lambda item: item[1].model.shape.total, reverse=True))
+
+
+def _job(spec: RunSpec, options: Sequence[Size]) -> Job:
+    return Job(spec.run_id, {one.workers: one.seconds for one in options})
+
+
+def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tuple[Placed, ...]]:
+    """In the file's order, each run on the declared workers, or as many of them as this cluster and the batches allow."""
+    specs = [run.spec for run in sweep.runs]
+    allowed = [w for w in cluster.sizes if w <= sweep.resources.workers]
+    fixed = max(w for w in allowed if all(spec.optimizer.batch % w == 0 for spec in specs))
+    jobs = []
+    for spec in specs:
+        micro = fitting_micro_batch(spec, sweep.resources, fixed, cluster.memory_bytes) or 1
+        jobs.append(_job(spec, [scaling.size(spec, fixed, micro, cluster, speed, sweep.resources)]))
+    return fixed, packing.simulate(jobs, lambda *_: fixed, cluster.gpus, cluster.node)
+
+
+def _run(
+    spec: RunSpec, placed: Placed, options: Sequence[Size], speed: Throughput, sweep: Sweep, cluster: Cluster
+) -> RunForecast:
+    size = next(one for one in options if one.workers == placed.workers)
+    memory = per_worker(spec, workers=size.workers, zero_stage=sweep.resources.zero_stage, micro_batch=size.micro_batch)
+    peak = hardware.peak_flops(cluster.known, spec.precision) if cluster.known else None
+    return RunForecast(
+        run_id=spec.run_id,
+        workers=size.workers,
+        micro_batch=size.micro_batch,
+        efficiency=size.efficiency,
+        source=speed.source(spec),
+        tokens_per_second=spec.tokens / size.seconds,
+        mfu=speed.rate(spec) * size.efficiency / peak if peak else None,
+        gpu_hours=size.workers * size.seconds / HOUR,
+        hours=size.seconds / HOUR,
+        start_hours=placed.start / HOUR,
+        memory=memory,
+        fits=fits(memory, cluster.memory_bytes),
+        checkpoint_bytes=checkpoint_bytes(spec),
+    )
+
+
+def _peak_checkpoints(runs: Sequence[RunForecast], keep: int) -> float:
+    """Most bytes at any time: of an ended run one checkpoint, of a running one `keep` and one being written."""
+    peak = 0.0
+    for moment in {r.start_hours + r.hours for r in runs}:
+        held = 0.0
+        for r in runs:
+            if r.start_hours < moment:
+                held += r.checkpoint_bytes * (1 if r.start_hours + r.hours < moment else keep + 1)
+        peak = max(peak, held)
+    return peak
+
+
+def _warnings(
+    sweep: Sweep,
+    cluster: Cluster,
+    specs: Mapping[str, RunSpec],
+    jobs: Sequence[Job],
+    placed: Sequence[Placed],
+    unfit: set[str],
+    speed: Throughput,
+) -> Iterator[str]:
+    yield from _text_warnings(specs)
+    if sweep.resources.device == "cpu" and cluster.known:
+        yield f"resources.device is cpu: the driver would leave every {cluster.known} idle"
+    if sweep.resources.workers > cluster.gpus:
+        yield f"resources.workers is {sweep.resources.workers}, more than this cluster's {cluster.gpus} GPUs: the driver would wait for ever"
+    yield from _memory_warnings(sweep, cluster, specs, unfit)
+    idle, last = packing.tail(placed, cluster.gpus)
+    total = packing.makespan(placed)
+    if idle > TAIL * total:
+        text = f"a straggler: less than half of the cluster is busy in the last {hours(idle / HOUR)} of {hours(total / HOUR)} h, behind {_some(last)}"
+        if cluster.gpus % (2 * cluster.node) == 0:
+            fewer = packing.pack(jobs, cluster.gpus // 2, cluster.node)
+            text += f"; {cluster.gpus // 2} GPUs would take {hours(packing.makespan(fewer) / HOUR)} h"
+        yield text
+    least = min(speed.points)
+    below = sorted({spec.size for spec in specs.values() if spec.model.shape.prunable < least / 2})
+    if below:
+        yield f"no throughput is known of models as small as {_some(below)}: they are priced as one of {least:.3g} weights, and are slower; measure one and name the file (--measured)"
+
+
+def _text_warnings(specs: Mapping[str, RunSpec]) -> Iterator[str]:
+    """Runs that see text more than once, and those of which nobody can say. One that may not is refused by grid.expand."""
+    seen = {run_id: epochs(spec) for run_id, spec in specs.items()}
+    again = {run_id: times for run_id, times in seen.items() if times is not None and times > 1}
+    if again:
+        named = ", ".join(f"{run_id} ({times:.2f} times)" for run_id, times in again.items())
+        yield f"{len(again)} run{'s' if len(again) > 1 else ''} repeat{'' if len(again) > 1 else 's'} text: {named}"
+    unsaid = sorted({specs[i].corpus.name for i, times in seen.items() if times is None and not specs[i].repeat})
+    if unsaid:
+        yield f"corpus.unique_tokens isn't declared for {', '.join(unsaid)}: whether its text suffices is known only when it is built"
+
+
+def _memory_warnings(sweep: Sweep, cluster: Cluster, specs: Mapping[str, RunSpec], unfit: set[str]) -> Iterator[str]:
+    resources, device = sweep.resources, cluster.memory_bytes
+    if device is None:
+        yield f"the memory of a {cluster.type} isn't known, nothing was held against it; memory=GB in --cluster"
+        return
+    room = f"{USABLE * device / 1e9:.3g} GB"
+    if unfit:
+        yield f"can't fit, not even one sequence at a time at ZeRO stage {resources.zero_stage} in {room}: {', '.join(sorted(unfit))}; larger devices, a higher stage or more workers; priced as though one fitted"
+    smaller: dict[tuple[int, int], list[str]] = {}
+    for run_id, spec in specs.items():
+        _, declared = resources.share(spec)
+        found = fitting_micro_batch(spec, resources, resources.workers, device)
+        if run_id not in unfit and found is not None and found < declared:
+            smaller.setdefault((declared, found), []).append(run_id)
+    for (declared, found), ids in smaller.items():
+        yield f"micro-batches of {declared} sequences don't fit in {room} on {resources.workers} workers for {_some(ids)}: {found} would"
+
+
+def hours(count: float) -> str:
+    """Hours, or money, with one decimal, or three digits where there are few."""
+    return f"{count:,.1f}" if count >= 10 else f"{count:.3g}"
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

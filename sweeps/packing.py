@@ -1,0 +1,160 @@
+"""Which run gets how many workers and starts when: sizing, list scheduling, its simulation and its lower bound.
+
+Longest first: runs take their turn by what they cost, so that the last to end are short. More workers for the longest:
+for a target length of the whole sweep, a run whose turn comes gets the fewest workers that end it by then, so the long
+ones get many, those that start early few, and efficiency is spent only where it shortens the sweep. Targets from the
+lower bound upwards are tried; of the packings within SLACK of the shortest the one of the fewest GPU-seconds is taken.
+A driver needs the order and the sizes alone: what is reported is the simulation of just these. No torch, no Ray.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from repro.ladder import executed_flops
+from repro.spec import RunSpec
+
+OVERHEAD_PARAMETERS = 60_000  # a step costs about what this many more parameters would, in calls and copies
+TARGETS = (0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.09, 0.13, 0.2, 0.35, 0.6, 1, math.inf)  # over the bound
+SLACK = 0.002
+
+
+def cost(spec: RunSpec) -> float:
+    """What a run takes, in arbitrary units: executed FLOPs and what a step costs however small the model is."""
+    flops = executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
+    return flops + 6.0 * OVERHEAD_PARAMETERS * spec.tokens
+
+
+def longest_first(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """The order in which runs start: of the driver, and of the plan."""
+    return sorted(specs, key=cost, reverse=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to place. seconds: how long it takes, by worker count."""
+
+    run_id: str
+    seconds: Mapping[int, float]
+
+    @property
+    def fastest(self) -> int:
+        """The worker count that ends it soonest; of equals the fewest."""
+        return min(self.seconds, key=lambda workers: (self.seconds[workers], workers))
+
+    def within(self, deadline: float) -> int:
+        """The fewest workers that end it within `deadline`, in seconds; where none do, the fastest."""
+        return min((w for w, s in self.seconds.items() if s <= deadline), default=self.fastest)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A run in the simulated schedule: seconds from the sweep's start, and the nodes that it is on."""
+
+    run_id: str
+    workers: int
+    start: float
+    end: float
+    nodes: tuple[int, ...]
+
+
+def lower_bound(jobs: Sequence[Job], gpus: int) -> float:
+    """Seconds that no schedule beats: all work at its most efficient size over all GPUs, or the longest run at its best."""
+    work = sum(min(workers * seconds for workers, seconds in job.seconds.items()) for job in jobs)
+    return max(work / gpus, max(min(job.seconds.values()) for job in jobs))
+
+
+def makespan(placed: Sequence[Placed]) -> float:
+    """Seconds until the last run ends."""
+    return max(p.end for p in placed)
+
+
+def gpu_seconds(placed: Iterable[Placed]) -> float:
+    return sum(p.workers * (p.end - p.start) for p in placed)
+
+
+def pack(jobs: Sequence[Job], gpus: int, node: int) -> tuple[Placed, ...]:
+    """Sizes and places `jobs`, in their order of turn; see the module.
+
+    Args:
+        jobs: the longest first.
+        gpus: of the cluster.
+        node: GPUs of a node.
+    """
+    bound = lower_bound(jobs, gpus)
+    tried: dict[tuple[int, ...], tuple[Placed, ...]] = {}
+    for over in TARGETS:
+        sized = {p.run_id: p.workers for p in simulate(jobs, partial(_by, bound * (1 + over)), gpus, node)}
+        workers = tuple(sized[job.run_id] for job in jobs)
+        if workers not in tried:
+            tried[workers] = simulate(jobs, partial(_given, sized), gpus, node)
+    shortest = min(map(makespan, tried.values()))
+    return min((p for p in tried.values() if makespan(p) <= (1 + SLACK) * shortest), key=gpu_seconds)
+
+
+def simulate(jobs: Sequence[Job], workers: Callable[[Job, float], int], gpus: int, node: int) -> tuple[Placed, ...]:
+    """List scheduling: whenever GPUs are free, the first of the waiting runs that has room starts.
+
+    A run of at most a node lies within one node, the fullest that holds it; a larger one takes whole nodes.
+
+    Args:
+        workers: how many a run would get, were it to start so many seconds after the sweep's start.
+    """
+    free, waiting, now = [node] * (gpus // node), list(jobs), 0.0
+    running: list[tuple[float, int, tuple[int, ...]]] = []
+    placed: list[Placed] = []
+    while waiting or running:
+        full: set[int] = set()  # worker counts without room at this moment
+        for job in waiting if any(free) else ():
+            count = workers(job, now)
+            if count in full:
+                continue
+            nodes = _room(free, count, node)
+            if nodes is not None:
+                break
+            full.add(count)
+        else:
+            if not running:
+                raise ValueError(f"no room for {waiting[0].run_id} on {gpus} GPUs, {node} a node")
+            now, count, nodes = heapq.heappop(running)
+            for n in nodes:
+                free[n] += min(count, node)
+            continue
+        for n in nodes:
+            free[n] -= min(count, node)
+        end = now + job.seconds[count]
+        heapq.heappush(running, (end, count, nodes))
+        placed.append(Placed(job.run_id, count, now, end, nodes))
+        waiting.remove(job)
+    return tuple(placed)
+
+
+def _by(target: float, job: Job, now: float) -> int:
+    return job.within(target - now)
+
+
+def _given(workers: Mapping[str, int], job: Job, now: float) -> int:
+    return workers[job.run_id]
+
+
+def _room(free: Sequence[int], workers: int, node: int) -> tuple[int, ...] | None:
+    """Nodes for a run of `workers`, or None; `free` are the free GPUs of each node."""
+    if workers <= node:
+        enough = [n for n, left in enumerate(free) if left >= workers]
+        return (min(enough, key=lambda n: free[n]),) if enough else None
+    whole = [n for n, left in enumerate(free) if left == node]
+    return tuple(whole[: workers // node]) if workers % node == 0 and workers // node <= len(whole) else None
+
+
+def tail(placed: Sequence[Placed], gpus: int) -> tuple[float, tuple[str, ...]]:
+    """Seconds at the end during which less than half of the GPUs are busy, and the runs that go on in them, the last to end first."""
+    ends = sorted(placed, key=lambda p: p.end, reverse=True)
+    for moment in sorted({p.end for p in placed}, reverse=True):
+        busy = sum(p.workers for p in placed if p.start < moment <= p.end)
+        if 2 * busy >= gpus:
+            return makespan(placed) - moment, tuple(p.run_id for p in ends if p.end > moment)
+    return makespan(placed), tuple(p.run_id for p in ends)

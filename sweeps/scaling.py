@@ -1,0 +1,79 @@
+"""How long a run takes on more workers: the one place where scaling is modelled. No torch, no Ray.
+
+With t_1 the seconds of a step on one worker (executed FLOPs over the device's rate), on W workers
+
+    t_W = t_1 / W + (W - 1) / W * (bytes / (LINK_SHARE * bandwidth) + UPDATE)
+
+* bytes: what ZeRO sends a step, for P parameters (all of them) of 2 bytes in bf16 and 4 in fp32, and `a` micro-batches:
+  2 P at stages 0 and 1 (gradients once a step, weights once), (a + 1) P at stage 2 (gradients each micro-batch),
+  3 a P at stage 3 (weights forward and backward, and gradients). A ring of W sends (W - 1) / W of it. Nothing is
+  overlapped with computing, which is pessimistic.
+* bandwidth: the slowest link of the ring, in bytes/s: NVLink or PCIe within a node (repro/hardware.py), the network
+  between nodes (devices.NETWORK).
+* UPDATE: what more workers don't shorten of a step: the norm, AdamW's and the masks' launches, latencies.
+
+A run also takes START seconds until its first step. A held-out token costs a third of a trained one: no backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from repro.resources import Resources
+from repro.spec import RunSpec
+from sweeps.devices import Cluster, Throughput, flops_per_token
+from sweeps.memory import fitting_micro_batch
+
+LINK_SHARE = 0.7  # of a link's peak that a ring of large messages gets, assumed
+UPDATE = 5e-3  # seconds a step, assumed
+START_ALONE, START_GROUP = 0.7, 22.5  # seconds: one worker in a reused process, a worker group (bench/RESULTS.md)
+GOOD = 0.8  # efficiency below which more workers aren't worth it
+
+
+@dataclass(frozen=True)
+class Size:
+    """A run on so many workers.
+
+    seconds: from start to end. efficiency: t_1 / (W * t_W). micro_batch: sequences at once, which fit.
+    """
+
+    workers: int
+    micro_batch: int
+    seconds: float
+    efficiency: float
+
+
+def sizes(spec: RunSpec, cluster: Cluster, throughput: Throughput, resources: Resources) -> tuple[Size, ...]:
+    """The worker counts that a run may get, fewest first: its batch divides, it fits, and it scales well enough.
+
+    Where it fits on none that scale well, the fewest on which it fits; empty where it fits on none.
+    """
+    fitting = []
+    for workers in cluster.sizes:
+        if spec.optimizer.batch % workers == 0:
+            micro = fitting_micro_batch(spec, resources, workers, cluster.memory_bytes)
+            if micro is not None:
+                fitting.append(size(spec, workers, micro, cluster, throughput, resources))
+    return tuple(one for one in fitting if one.efficiency >= GOOD) or tuple(fitting[:1])
+
+
+def size(
+    spec: RunSpec, workers: int, micro_batch: int, cluster: Cluster, throughput: Throughput, resources: Resources
+) -> Size:
+    """A run on `workers`, whether or not it fits or is worth it."""
+    steps = spec.schedule.total_steps
+    alone = (spec.tokens + heldout_tokens(spec) / 3) * flops_per_token(spec.model) / throughput.rate(spec)
+    passes = spec.optimizer.batch // workers // micro_batch
+    volume = {0: 2, 1: 2, 2: passes + 1, 3: 3 * passes}[resources.zero_stage]
+    sent = volume * spec.model.shape.total * (2 if spec.precision == "bf16" else 4)
+    lost = (workers - 1) / workers * (sent / (LINK_SHARE * cluster.bandwidth(workers)) + UPDATE)
+    training = alone / workers + steps * lost
+    start = START_ALONE if workers == 1 else START_GROUP
+    return Size(workers, micro_batch, start + training, alone / (workers * training))
+
+
+def heldout_tokens(spec: RunSpec) -> int:
+    """Tokens that a run's evaluations read: every so many steps, and at the end."""
+    evaluation, steps = spec.evaluation, spec.schedule.total_steps
+    times = 1 + (steps // evaluation.every if evaluation.every else 0)
+    return times * evaluation.blocks * evaluation.block_sequences * spec.model.sequence
