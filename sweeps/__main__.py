@@ -45,7 +45,8 @@ def _plan(given: argparse.Namespace) -> int:
         return plan.print_plan(given.file, as_json=given.json)
     from sweeps import quote
 
-    return quote.print_quote(given.file, given.cluster, price=given.price, measured=given.measured, as_json=given.json)
+    made = quote.Quote.of(given.file, given.cluster, given.price, given.measured)
+    return quote.print_quote(made, as_json=given.json)
 
 
 @guarded

@@ -13,7 +13,7 @@ from sweeps.devices import Cluster, Measured, Source, Throughput
 from sweeps.grid import Sweep
 from sweeps.memory import USABLE, Memory, checkpoint_bytes, fits, fitting_micro_batch, per_worker
 from sweeps.packing import Job, Placed
-from sweeps.plan import Plan, epochs, plan
+from sweeps.plan import epochs
 from sweeps.scaling import Size
 
 HOUR = 3600.0
@@ -53,7 +53,6 @@ class Forecast:
     """
 
     cluster: Cluster
-    plan: Plan
     runs: tuple[RunForecast, ...]
     gpu_hours: float
     makespan_hours: float
@@ -101,7 +100,6 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
     kept = [r.checkpoint_bytes for r in runs]
     return Forecast(
         cluster=cluster,
-        plan=plan(sweep),
         runs=runs,
         gpu_hours=packing.gpu_seconds(placed) / HOUR,
         makespan_hours=packing.makespan(placed) / HOUR,

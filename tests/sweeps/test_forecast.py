@@ -1,0 +1,274 @@
+"""A sweep planned on a cluster: by hand, against its bound, with its warnings, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro.hardware import LINKS, MEMORY, PEAKS
+from sweeps.__main__ import main
+from sweeps.devices import Cluster
+from sweeps.forecast import Forecast, forecast
+from sweeps.grid import Sweep, expand
+from sweeps.memory import per_worker
+from sweeps.plan import Price
+
+ROOT = Path(__file__).parents[2]
+PAPER, QUICK = ROOT / "sweeps" / "paper.yaml", ROOT / "sweeps" / "quick.yaml"
+H100 = "gpus=64,type=h100,per_node=8"
+BATCH = 256 * 2048  # tokens a step
+
+
+@pytest.fixture(scope="module")
+def paper() -> Sweep:
+    return expand(PAPER)
+
+
+@pytest.fixture(scope="module")
+def made(paper: Sweep) -> dict[int, Forecast]:
+    return {gpus: forecast(paper, Cluster.parse(f"gpus={gpus},type=h100,per_node=8")) for gpus in (8, 64, 256)}
+
+
+def by_hand(
+    width: int, layers: int, mlp: int, ratio: int, sparsity: float, start: float, end: float
+) -> dict[str, float]:
+    """Tokens and FLOPs from the paper's definitions, one step after the other, with nothing of ours."""
+    prunable = layers * (4 * width * width + 3 * width * mlp) + width * 32_000
+    dense = round(ratio * prunable / BATCH)
+    if not sparsity:
+        nonzero = [prunable] * dense
+    else:
+        first = 100 * round(start * dense / 100)
+        spent = {n: first + 100 * sum((1 - sparsity) ** ((k + 1) / n) for k in range(n - 1)) for n in range(2, 3000)}
+        n = min(spent, key=lambda n: abs(spent[n] - end * dense))
+        nonzero = [prunable] * first
+        for k in range(n):
+            nonzero += [math.floor(prunable * (1 - sparsity) ** ((k + 1) / n) + 1e-6)] * 100
+        left = round((dense - spent[n]) / (1 - sparsity))  # steps from the last event on
+        nonzero += [nonzero[-1]] * (left - 100)
+    tokens = BATCH * len(nonzero)
+    return {
+        "tokens": tokens,
+        "effective_flops": 6 * BATCH * sum(nonzero),
+        "executed_flops": 6 * prunable * tokens + 6 * layers * width * 2048 * tokens,
+    }
+
+
+@pytest.mark.parametrize(
+    ("run_id", "what"),
+    [
+        ("58m-10x-s00-seed0", (512, 6, 2048, 206, 0, 0, 0)),
+        ("162m-20x-s80-d25-p50-seed0", (768, 12, 3072, 396, 0.8, 0.25, 0.75)),
+        ("468m-10x-s40-d25-p50-seed0", (1024, 24, 4096, 206, 0.4, 0.25, 0.75)),
+    ],
+)
+def test_three_runs_cost_what_the_paper_s_definitions_add_up_to(paper: Sweep, run_id: str, what: tuple) -> None:
+    price, hand = Price.of(next(run.spec for run in paper.runs if run.spec.run_id == run_id)), by_hand(*what)
+    assert price.tokens == hand["tokens"]
+    assert price.effective_flops == pytest.approx(hand["effective_flops"], rel=1e-7)
+    assert price.executed_flops == pytest.approx(hand["executed_flops"], rel=1e-12)
+
+
+def test_a_gpu_hour_by_hand(made: dict[int, Forecast]) -> None:
+    """58 M alone at 33% of 989 TFLOP/s: its tokens, and a third of what 17 evaluations read."""
+    run = next(run for run in made[64].runs if run.run_id == "58m-10x-s00-seed0")
+    assert run.workers == 1
+    hand = by_hand(512, 6, 2048, 206, 0, 0, 0)
+    steps = hand["tokens"] // BATCH
+    heldout = (1 + steps // 1000) * 64 * 64 * 2048
+    flops = hand["executed_flops"] * (1 + heldout / 3 / hand["tokens"])
+    assert run.gpu_hours == pytest.approx((0.7 + flops / (0.33 * 989e12)) / 3600)
+    assert run.mfu == pytest.approx(0.33)
+
+
+@pytest.mark.parametrize("gpus", [8, 64, 256])
+def test_the_paper_s_sweep_is_packed_within_5_per_cent_of_the_bound(
+    made: dict[int, Forecast], paper: Sweep, gpus: int
+) -> None:
+    found = made[gpus]
+    assert 1 <= found.makespan_hours / found.lower_bound_hours <= 1.05
+    assert found.naive_makespan_hours > found.makespan_hours
+    assert found.gpu_hours <= gpus * found.makespan_hours
+    assert found.gpu_hours == pytest.approx(sum(run.gpu_hours for run in found.runs))
+    assert sorted(run.run_id for run in found.runs) == sorted(run.spec.run_id for run in paper.runs)
+
+
+def test_workers_are_powers_of_two_within_a_node_that_divide_the_batch(made: dict[int, Forecast], paper: Sweep) -> None:
+    batches = {run.spec.run_id: run.spec.optimizer.batch for run in paper.runs}
+    for found in made.values():
+        for run in found.runs:
+            assert run.workers in (1, 2, 4, 8)
+            assert batches[run.run_id] % (run.workers * run.micro_batch) == 0
+            assert run.efficiency >= 0.8
+    assert {run.workers for run in made[64].runs} == {1, 2, 4, 8}
+    assert next(run.workers for run in made[64].runs if run.run_id == "468m-20x-s80-d25-p50-seed0") == 8
+
+
+def test_memory_falls_with_the_stage_and_grows_with_the_micro_batch(paper: Sweep) -> None:
+    spec = next(run.spec for run in paper.runs if run.spec.size == "468m")
+    at = {s: per_worker(spec, workers=8, zero_stage=s, micro_batch=1) for s in range(4)}
+    assert at[0].states > at[1].states > at[2].states
+    # ZeRO 2 in bf16 by hand: 2 bytes of weights, 2 of bucket, 4/8 of gradients, 12/8 of masters and moments; masks.
+    assert at[2].states == pytest.approx(468.24e6 * (2 + 2 + 0.5 + 1.5) + 435.42e6 / 8, rel=1e-4)
+    wide = per_worker(spec, workers=8, zero_stage=2, micro_batch=16)
+    assert wide.activations == 16 * at[2].activations
+    assert wide.states == at[2].states
+
+
+def test_the_runs_that_repeat_text_are_named(made: dict[int, Forecast], paper: Sweep) -> None:
+    again = [run.spec.run_id for run in paper.runs if run.spec.tokens > 197.71e9]
+    [said] = [text for text in made[64].warnings if "repeat" in text]
+    assert len(again) == 5
+    assert said.startswith("5 runs repeat text: ")
+    assert {part.split(" (")[0] for part in said.split(": ")[1].split(", ")} == set(again)
+
+
+def test_a_straggler_that_leaves_the_cluster_idle_is_warned_of(made: dict[int, Forecast]) -> None:
+    said = [text for text in made[256].warnings if text.startswith("a straggler")]
+    assert "behind 468m-20x-s80-d25-p50-seed0" in said[0]
+    assert f"128 GPUs would take {made[256].makespan_hours:.1f} h" in said[0]
+    assert not [text for found in (made[8], made[64]) for text in found.warnings if "straggler" in text]
+
+
+def test_runs_that_do_not_fit_are_warned_of(paper: Sweep) -> None:
+    narrow = forecast(paper, Cluster.parse("gpus=64,type=h100,memory=40")).warnings
+    [said] = [text for text in narrow if "don't fit" in text]
+    assert "468m-20x-s80-d25-p50-seed0" in said
+    assert "8 would" in said
+    [said] = [
+        text for text in forecast(paper, Cluster.parse("gpus=64,type=h100,memory=5")).warnings if "can't fit" in text
+    ]
+    named = said.split(": ")[1].split(";")[0].split(", ")
+    assert sorted(named) == sorted(run.spec.run_id for run in paper.runs if run.spec.size == "468m")
+
+
+def test_a_corpus_too_small_for_a_run_that_may_not_repeat_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "once.yaml"
+    file.write_text(f"extends: {QUICK}\ncorpus: {{source: package, name: botocore, unique_tokens: 200e3}}\n")
+    assert main(["plan", str(file), "--cluster", H100]) == 2
+    error = capsys.readouterr().err
+    assert "more text than the corpus has" in error
+    assert "13k-20tpp-s80-d25-p50-seed0" in error
+
+
+def test_a_corpus_of_unknown_size_and_models_far_below_the_figures_are_warned_of() -> None:
+    said = " ".join(forecast(expand(QUICK), Cluster.parse("gpus=8,type=a100")).warnings)
+    assert "corpus.unique_tokens isn't declared for botocore" in said
+    assert "no throughput is known of models as small as 13k" in said
+    assert "resources.device is cpu" in said
+
+
+def test_measured_throughput_decides_the_hours(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "measured.json"
+    file.write_text(json.dumps({"tokens_per_second": {"cpu": {"4k": 1000.0, "13k": 500.0}}}))
+    command = ["plan", str(QUICK), "--cluster", "gpus=2,type=cpu", "--measured", str(file), "--price", "3", "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    for run_id, rate in (("4k-10tpp-s00-seed0", 1000), ("13k-20tpp-s00-seed0", 500)):
+        run = found["runs"][run_id]
+        assert run["source"] == "measured"
+        assert run["hours"] * 3600 == pytest.approx(0.7 + (run["tokens"] + 64 * 4 * 64 / 3) / rate)
+    assert {run["workers"] for run in found["runs"].values()} == {1}
+    assert found["cost"] == pytest.approx(3 * found["gpu_hours"])
+    assert found["cost_held"] == pytest.approx(3 * 2 * found["makespan_hours"])
+    assert any("the memory of a cpu isn't known" in text for text in found["warnings"])
+
+
+def test_the_object_has_what_was_promised_and_the_text_says_its_assumptions(capsys: pytest.CaptureFixture) -> None:
+    assert main(["plan", str(QUICK), "--cluster", H100, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    hours = {"gpu_hours", "makespan_hours", "lower_bound_hours", "naive_makespan_hours"}
+    assert found.keys() >= hours | {"runs", "executed_flops", "effective_flops", "warnings", "memory"}
+    assert "cost" not in found
+    assert found["executed_flops"] == pytest.approx(sum(run["executed_flops"] for run in found["runs"].values()))
+    assert main(["plan", str(QUICK), "--cluster", H100, "--price", "2.5"]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "MFU 33% at 42 M, 40% at 138 M, 45% at 435 M",
+        "ZeRO 3",
+        "over the lower bound of",
+        "at 2.5 a GPU-hour",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--cluster", "gpus=64"], ["missing key", "type"]),
+        (["--cluster", "gpus=64,type=h100,nodes=8"], ["unknown key", "nodes", "per_node"]),
+        (["--cluster", "gpus=64,gpus=8,type=h100"], ["given twice", "gpus"]),
+        (["--cluster", "64"], ["not key=value", "gpus=64,type=h100"]),
+        (["--cluster", "gpus=many,type=h100"], ["wrong type", "'many'", "a whole number"]),
+        (["--cluster", "gpus=0,type=h100"], ["no GPUs", "at least 1"]),
+        (["--cluster", "gpus=12,type=h100,per_node=8"], ["whole nodes", "per_node", "a divisor"]),
+        (["--cluster", "gpus=8,type=h100,per_node=0"], ["per_node", "at least 1"]),
+        (["--cluster", "gpus=8,type=h100,max_workers=16"], ["max_workers", "1 to 8"]),
+        (["--cluster", "gpus=8,type=h101"], ["no such device", "h101", "h100-pcie"]),
+        (["--cluster", "gpus=8,type=h100", "--measured", "absent.json"], ["no such file", "absent.json"]),
+        (["--price", "2.5"], ["--price without a cluster"]),
+    ],
+)
+def test_bad_input_is_named_with_what_was_expected(
+    words: list[str], says: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["plan", str(QUICK), *words]) == 2
+    error = capsys.readouterr().err
+    assert all(part in error for part in says), error
+
+
+@pytest.mark.parametrize("price", ["free", "-1", "inf", "nan"])
+def test_a_price_is_a_number(price: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan", str(QUICK), "--cluster", H100, "--price", price])
+    assert stopped.value.code == 2
+    assert "is not a price" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("measured", "says"),
+    [
+        ({"tokens_per_second": {"a100": {"4k": 1.0}}}, ["of this device", "found:    a100", "expected: h100"]),
+        ({"tokens_per_second": {"h100": {"7b": 1.0}}}, ["of a size of this sweep", "7b", "4k"]),
+        ({"tokens_per_second": {"h100": {"4k": 0}}}, ["out of range", "tokens_per_second.h100.4k"]),
+        ({"tokens_per_second": {"h100": {"4k": "fast"}}}, ["wrong type", "'fast'"]),
+        ({"tokens": 1}, ["unknown key", "tokens_per_second"]),
+    ],
+)
+def test_a_measured_file_that_does_not_serve_is_refused(
+    measured: dict, says: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "measured.json"
+    file.write_text(json.dumps(measured))
+    assert main(["plan", str(QUICK), "--cluster", "gpus=8,type=h100", "--measured", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert str(file) in error
+    assert all(part in error for part in says), error
+
+
+def test_a_precision_that_the_device_has_not_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "half.yaml"
+    file.write_text(f"extends: {QUICK}\nprecision: bf16\n")
+    assert main(["plan", str(file), "--cluster", "gpus=8,type=v100"]) == 2
+    assert "a V100 has no bf16" in capsys.readouterr().err
+
+
+def test_the_tables_of_devices_name_the_same_ones() -> None:
+    assert PEAKS.keys() == MEMORY.keys() == LINKS.keys()
+
+
+def test_a_plan_loads_neither_torch_nor_ray() -> None:
+    program = (
+        "import sys; from sweeps.__main__ import main; "
+        f"main(['plan', {str(QUICK)!r}, '--cluster', {H100!r}]); "
+        "print('loaded:', *{'torch', 'ray', 'deepspeed', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
