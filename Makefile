@@ -30,8 +30,8 @@ reproduce: sweep report ## train the sweep, fit the laws, draw the figures, writ
 quick: ## the same with 20 tiny runs, in about a minute
 	@$(MAKE) --no-print-directory reproduce SWEEP=sweeps/quick.yaml
 
-plan: setup ## price the sweep: tokens and FLOPs by study
-	@$(PY) -m sweeps plan $(SWEEP)
+plan: setup ## price the sweep: tokens and FLOPs by study; with CLUSTER=gpus=64,type=h100 hours, memory and order on it
+	@$(PY) -m sweeps plan $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 expand: setup ## list the sweep's runs
 	@$(PY) -m sweeps expand $(SWEEP)

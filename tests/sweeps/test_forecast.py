@@ -6,13 +6,15 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.hardware import LINKS, MEMORY, PEAKS
+from sweeps import scaling
 from sweeps.__main__ import main
-from sweeps.devices import Cluster
+from sweeps.devices import Cluster, Throughput
 from sweeps.forecast import Forecast, forecast
 from sweeps.grid import Sweep, expand
 from sweeps.memory import per_worker
@@ -107,6 +109,31 @@ def test_workers_are_powers_of_two_within_a_node_that_divide_the_batch(made: dic
             assert run.efficiency >= 0.8
     assert {run.workers for run in made[64].runs} == {1, 2, 4, 8}
     assert next(run.workers for run in made[64].runs if run.run_id == "468m-20x-s80-d25-p50-seed0") == 8
+
+
+def test_eight_workers_by_hand(paper: Sweep) -> None:
+    """ZeRO 2 in bf16, two micro-batches: gradients twice and weights once, 2 bytes each, 7/8 of it, at .7 of 450 GB/s."""
+    spec = next(run.spec for run in paper.runs if run.spec.run_id == "468m-20x-s00-seed0")
+    cluster = Cluster.parse(H100)
+    *_, eight = scaling.sizes(spec, cluster, Throughput.assumed(cluster, "bf16"), paper.resources)
+    steps = spec.schedule.total_steps
+    tokens = spec.tokens + (1 + steps // 1000) * 64 * 64 * 2048 / 3
+    alone = tokens * (6 * 435.42e6 + 6 * 24 * 1024 * 2048) / (0.45 * 989e12)
+    lost = steps * 7 / 8 * (3 * 2 * 468.24e6 / (0.7 * 450e9) + 5e-3)
+    assert (eight.workers, eight.micro_batch) == (8, 16)
+    assert eight.seconds == pytest.approx(22.5 + alone / 8 + lost, rel=1e-4)
+    assert eight.efficiency == pytest.approx(alone / (alone + 8 * lost), rel=1e-4)
+
+
+def test_worker_counts_divide_the_batch_and_stop_where_scaling_does(paper: Sweep) -> None:
+    spec = next(run.spec for run in paper.runs if run.spec.size == "58m")
+    cluster = Cluster.parse("gpus=64,type=h100,max_workers=64")
+    speed = Throughput.assumed(cluster, "bf16")
+    found = scaling.sizes(spec, cluster, speed, paper.resources)
+    assert [one.workers for one in found] == [1, 2, 4, 8]  # over the network 16 keep less than 80%
+    assert scaling.size(spec, 16, 16, cluster, speed, paper.resources).efficiency < scaling.GOOD
+    odd = replace(spec, optimizer=replace(spec.optimizer, batch=260))
+    assert [one.workers for one in scaling.sizes(odd, cluster, speed, paper.resources)] == [1, 2, 4]
 
 
 def test_memory_falls_with_the_stage_and_grows_with_the_micro_batch(paper: Sweep) -> None:

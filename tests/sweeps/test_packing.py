@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import packing
+from sweeps import packing, run
 from sweeps.grid import expand
 from sweeps.packing import Job, Placed, lower_bound, makespan, pack, simulate
 
@@ -111,3 +111,10 @@ def test_runs_start_longest_first_and_none_is_lost() -> None:
     assert all(packing.cost(a) >= packing.cost(b) for a, b in pairwise(ordered))
     assert {spec.fingerprint for spec in ordered} == {spec.fingerprint for spec in specs}
     assert [spec.run_id for spec in ordered] != [spec.run_id for spec in specs]
+
+
+def test_the_driver_says_and_starts_runs_longest_first(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sweep = expand(SWEEPS / "quick.yaml")
+    assert run.dry_run(sweep, results=str(tmp_path)) == 0
+    said = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert said == [spec.run_id for spec in packing.longest_first(planned.spec for planned in sweep.runs)]
