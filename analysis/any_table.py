@@ -13,8 +13,9 @@ import numpy as np
 
 from analysis import holdout, optimal, table
 from analysis.claims import plain_json
-from analysis.fit import FitResult, Objective, fit
+from analysis.fit import FitResult, fit
 from analysis.laws import LAWS
+from analysis.problem import Objective
 from analysis.uncertainty import bootstrap, information, profile
 from repro.errors import UserError
 

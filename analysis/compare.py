@@ -16,7 +16,8 @@ import numpy as np
 
 from analysis.data import Mask, Runs, Tables
 from analysis.fit import FitResult, fit, obstacle, refit
-from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS, Array, Columns
+from analysis.law import Array, Columns
+from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS
 from analysis.noise import Spread
 
 RESAMPLES = 1000

@@ -15,7 +15,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from analysis import simulate
-from analysis.laws import LAWS, RIVALS, Array, Columns, Law
+from analysis.law import Array, Columns, Law
+from analysis.laws import LAWS, RIVALS
 from analysis.simulate import Truth
 from repro.errors import UserError
 from repro.storage import Folder

@@ -14,8 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.fit import FitResult, Objective, fit, obstacle, refit
-from analysis.laws import LAWS, Array, Law
+from analysis.fit import FitResult, fit, obstacle, refit
+from analysis.law import Array, Law
+from analysis.laws import LAWS
+from analysis.problem import Objective
 from analysis.table import Table
 from analysis.uncertainty import BATCH, CLUSTERS, LEVEL, Information, information
 from repro.errors import UserError

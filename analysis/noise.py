@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.data import Runs
-from analysis.laws import Array
+from analysis.law import Array
 
 CONFIDENCE = 0.95
 LEAST_DOF = 2  # of one, two runs of one configuration, a standard deviation is anybody's guess

@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.compare import Comparison, Measure
 from analysis.data import Runs, Tables
-from analysis.laws import Array
+from analysis.law import Array
 from analysis.noise import Noise, Spread
 
 Match = Literal["prunable", "total"]

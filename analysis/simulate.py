@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws import N_AVG, Law
+from analysis.law import Law
+from analysis.laws import N_AVG
 from repro import ladder, tables
 from repro.schedule import PruningSchedule, interval_for
 from repro.storage import Folder

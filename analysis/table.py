@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from analysis.laws import Array, Law
+from analysis.law import Array, Law
 from repro import tables
 from repro.errors import UserError
 from repro.storage import Folder

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.data import Runs, Tables
-from analysis.laws import Array
+from analysis.law import Array
 from repro.schedule import PruningSchedule
 
 POINTS = 200  # a curve is averaged in this many windows of equal log compute, so that every regime has its say

@@ -14,8 +14,10 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from analysis.fit import FitResult, Objective, Problem, refit
-from analysis.laws import LAWS, Array, Columns
+from analysis.fit import FitResult, refit
+from analysis.law import Array, Columns
+from analysis.laws import LAWS
+from analysis.problem import Objective, Problem
 from repro.errors import UserError
 
 CLUSTERS = 12

@@ -28,8 +28,10 @@ import numpy as np
 from scipy import optimize, special
 
 from analysis import draw, table
-from analysis.fit import FitResult, fit, huber
-from analysis.laws import CHINCHILLA, Array
+from analysis.fit import FitResult, fit
+from analysis.law import Array
+from analysis.laws import CHINCHILLA
+from analysis.problem import huber
 from analysis.uncertainty import bootstrap
 from repro.provenance import provenance
 

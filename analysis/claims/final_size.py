@@ -9,7 +9,7 @@ import numpy as np
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.compare import INTERVAL
 from analysis.evidence import Evidence
-from analysis.laws import Array
+from analysis.law import Array
 from analysis.pairs import PairResult
 
 SPARSITY = 0.8

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.data import Runs
 from analysis.evidence import Evidence
-from analysis.laws import Array
+from analysis.law import Array
 from analysis.noise import regret_bounds
 
 MARGIN = 0.01  # nats

@@ -12,7 +12,8 @@ from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
 from analysis.fit import FitResult
-from analysis.laws import N_AVG, Array
+from analysis.law import Array
+from analysis.laws import N_AVG
 
 NAME = "fig3_law"
 NOTHING = "no fit on the law set"

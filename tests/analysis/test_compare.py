@@ -8,7 +8,8 @@ import pytest
 from analysis import simulate
 from analysis.compare import DENSE_TO_GRID, DENSE_TO_SPARSE, IN_SAMPLE, LAW_TO_GRID, Comparison, compare
 from analysis.data import Tables
-from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE, Law
+from analysis.law import Law
+from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 from analysis.noise import measure
 from analysis.simulate import Truth
 

@@ -5,8 +5,10 @@ import pytest
 from scipy import optimize
 
 from analysis.data import Tables
-from analysis.fit import fit, huber, obstacle, refit
-from analysis.laws import COUNTS, N_AVG, N_EFFECTIVE, Law
+from analysis.fit import fit, obstacle, refit
+from analysis.law import Law
+from analysis.laws import COUNTS, N_AVG, N_EFFECTIVE
+from analysis.problem import huber
 from analysis.simulate import Truth
 from repro.errors import UserError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from analysis import draw, holdout
-from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, Array, Law
+from analysis.law import Array, Law
+from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
 from analysis.optimal import mean_density
 from analysis.table import Table
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.laws import LAWS, N_DENSE, N_EFFECTIVE, N_FINAL, Law
+from analysis.law import Law
+from analysis.laws import LAWS, N_DENSE, N_EFFECTIVE, N_FINAL
 
 COLUMNS = {
     "N_avg": np.array([2e4, 3.1e5, 4e6]),

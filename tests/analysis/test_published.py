@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from analysis import table
-from analysis.fit import FitResult, Objective, fit
-from analysis.laws import CHINCHILLA, LAWS, N_AVG, N_DENSE, N_FINAL, Law
+from analysis.fit import FitResult, fit
+from analysis.law import Law
+from analysis.laws import CHINCHILLA, LAWS, N_AVG, N_DENSE, N_FINAL
+from analysis.problem import Objective
 from analysis.uncertainty import bootstrap
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

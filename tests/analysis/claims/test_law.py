@@ -9,7 +9,8 @@ from analysis import simulate
 from analysis.claims import Verdict, law
 from analysis.data import Tables
 from analysis.evidence import Evidence
-from analysis.laws import N_DENSE, N_FINAL, Law
+from analysis.law import Law
+from analysis.laws import N_DENSE, N_FINAL
 from analysis.simulate import Truth
 
 Make = Callable[..., Tables]
