@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from scipy import stats
 
 from analysis import simulate
 from analysis.claims import Verdict, pairs
@@ -73,3 +74,15 @@ def test_without_a_dense_law_the_difference_in_nats_remains(swept: Make) -> None
     found = verdict(swept(rows))
     assert (found.verdict, found.measured) == ("inconclusive", None)
     assert found.details[0].rows[0]["difference"] is not None
+
+
+@pytest.mark.full
+def test_the_pooled_ratios_interval_holds_the_truth_in_95_percent_of_drawn_sweeps(swept: Make) -> None:
+    """In a world of the average law a sparse run is worth exactly its N_avg."""
+    sweeps, held = 200, 0
+    for seed in range(sweeps):
+        found = verdict(swept(simulate.simulate(Truth(), seed=seed)))
+        assert found.interval is not None
+        held += found.interval[0] <= 1 <= found.interval[1]
+    low, high = stats.binom.interval(0.99, sweeps, 0.95)
+    assert low <= held <= high, held / sweeps
