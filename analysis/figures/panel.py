@@ -56,7 +56,7 @@ class Panel:
     Attributes:
         title, x, y: texts.
         points, curves: what is shown, in the order of the legend.
-        guides: faint lines (x, y) behind it. bands: faint ranges of y behind it. level: a faint dashed y, with its text.
+        guides: faint lines (x, y) behind it. bands: faint ranges of y behind it.
         log_x, log_y: logarithmic axes. counts: x counts parameters or tokens.
         ticks: texts at x = 0, 1, 2 ...; empty for a numeric axis.
         limits: of y; None lets the data decide.

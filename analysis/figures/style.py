@@ -72,8 +72,9 @@ _BY_SPARSITY = {
     0.6: ("#e69f00", "^"),
     0.8: ("#d55e00", "v"),
 }
-# Sparsities that the paper doesn't have: looks that no other run has, the same in every figure.
+# Sparsities that the paper doesn't have: looks that none of its runs has; those that people use have one each.
 _OTHERS = [(colour, marker) for marker in "*hP" for colour in ("#cc79a7", "#0072b2", "#999933")]
+_BY_SPARSITY |= dict(zip((0.05, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 0.9, 0.95), _OTHERS, strict=True))
 _PALETTE = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", INK)
 _BY_LAW = {
     N_AVG.name: Look("N_avg", "#0072b2", "o"),

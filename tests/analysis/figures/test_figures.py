@@ -4,11 +4,13 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis import data, figures, simulate
 from analysis.evidence import Evidence
-from analysis.figures import comparison, law, pairs, residuals, robustness, schedules, style, theory
+from analysis.figures import comparison, interactive, law, pairs, residuals, robustness, schedules, style, theory
+from analysis.figures.panel import Panel, Points
 from repro.storage import Folder
 
 
@@ -65,3 +67,25 @@ def test_a_run_and_its_partner_share_colour_and_marker_and_no_two_sparsities_do(
     assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == 5
     partner = style.of_run(0.4, "partner")
     assert (partner.colour, partner.marker, partner.filled) == (looks[2].colour, looks[2].marker, False)
+
+
+def test_a_run_id_cant_end_the_script_that_draws_it() -> None:
+    bad = "</script><script>alert(1)</script>"
+    points = Points(style.of_run(0.8), np.array([1.0]), np.array([2.0]), [bad])
+    embedded = interactive.embed({"one": [Panel(bad, "x", "y", (points,))]})
+    assert "alert(1)" in embedded.script
+    assert "</script" not in embedded.script
+    assert "</script" not in embedded.library
+
+
+def test_marks_side_by_side_are_told_where_they_belong() -> None:
+    points = Points(style.of_run(0.8), np.array([50.0]), np.array([2.0]), ["a"], shift=0.6)
+    [plot] = [interactive._plot(Panel("", "x", "y", (points,)))]
+    [dots] = [r for r in plot.renderers if r.glyph.__class__.__name__ == "Scatter"]
+    assert (dots.data_source.data["x"][0], dots.data_source.data["at"][0]) == (50.0, 50.6)
+    assert dots.glyph.x == "at"
+
+
+def test_sparsities_that_the_paper_hasnt_got_look_like_no_other() -> None:
+    looks = [style.of_run(s / 100) for s in (0, 5, 10, 20, 40, 50, 60, 75, 80, 90)]
+    assert len({(look.colour, look.marker) for look in looks}) == len(looks)
