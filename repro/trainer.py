@@ -54,7 +54,7 @@ class Trainer:
         for step in range(first, total):
             if step > first and step % self.resources.checkpoint_every == 0:
                 self._save(step)
-            self._step(step, total)
+            self.step(step, total)
             self._clock()
             if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
                 beat = self.log.seconds
@@ -98,7 +98,7 @@ class Trainer:
         self.already = self.log.seconds
         return found.step if found is not None else 0
 
-    def _step(self, step: int, total: int) -> None:
+    def step(self, step: int, total: int) -> None:
         """One event if it is due, then one update."""
         spec = self.spec
         event = spec.schedule.event_at(step)

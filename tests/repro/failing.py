@@ -63,7 +63,7 @@ def assert_good(folder: Folder, steps: list[int]) -> None:
 @contextmanager
 def before_step(step: int, act: Callable[[Trainer], object]) -> Iterator[None]:
     """Lets something happen before a step is trained, once."""
-    update, done = Trainer._step, False
+    update, done = Trainer.step, False
 
     def patched(trainer: Trainer, at: int, total: int) -> None:
         nonlocal done
@@ -73,7 +73,7 @@ def before_step(step: int, act: Callable[[Trainer], object]) -> Iterator[None]:
         update(trainer, at, total)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_step", patched)
+        patch.setattr(Trainer, "step", patched)
         yield
 
 

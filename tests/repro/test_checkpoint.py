@@ -199,13 +199,13 @@ def test_the_last_few_stay_while_a_run_trains_and_one_when_it_is_done(
     keep: int, make_spec: Make, text: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, folder, seen = make_spec(dense_steps=24), Folder.open(tmp_path / "run"), {}
-    update, total = Trainer._step, spec.schedule.total_steps
+    update, total = Trainer.step, spec.schedule.total_steps
 
     def step(trainer: Trainer, at: int, steps: int) -> None:
         seen[at] = (folder / "checkpoint").names()
         update(trainer, at, steps)
 
-    monkeypatch.setattr(Trainer, "_step", step)
+    monkeypatch.setattr(Trainer, "step", step)
     train.train(spec, folder, text, Resources(checkpoint_every=8, keep_checkpoints=keep))
     saved = {at: [name_of(s) for s in range(8, at + 1, 8)] for at in range(total)}
     assert seen == {at: names[-keep:] for at, names in saved.items()}

@@ -47,7 +47,7 @@ class Life:
 @contextmanager
 def life(stop: int | None = None) -> Iterator[Life]:
     """Notes the steps that are trained inside, and stops the loop before step `stop`, or after the last saving."""
-    update, row, found = Trainer._step, record.run_row, Life([])
+    update, row, found = Trainer.step, record.run_row, Life([])
 
     def step(trainer: Trainer, at: int, total: int) -> None:
         if at == stop:
@@ -61,7 +61,7 @@ def life(stop: int | None = None) -> Iterator[Life]:
         return row(spec, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_step", step)
+        patch.setattr(Trainer, "step", step)
         patch.setattr(record, "run_row", last)
         yield found
 
