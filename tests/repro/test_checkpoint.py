@@ -21,7 +21,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder
 from repro.trainer import Trainer
-from tests.repro.test_resume import assert_same, life, rows, stopped
+from tests.repro.lives import assert_same, life, rows, stopped
 
 Make = Callable[..., RunSpec]
 Spoil = Callable[[Path], None]

@@ -23,7 +23,7 @@ from repro.run_folder import RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
 from tests.repro.failing import Make, assert_good, failed, only_in_full, step_in
-from tests.repro.test_resume import assert_same, life, rows
+from tests.repro.lives import assert_same, life, rows
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from repro.run_folder import RunFolder
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.storage import Folder
 from repro.train import train
-from tests.repro.test_resume import TABLES, assert_same, life, rows, stopped
+from tests.repro.lives import TABLES, assert_same, life, rows, stopped
 
 Make = Callable[..., RunSpec]
 FLAT = OptimizerSpec(5e-3, 4, warmup=0.0, final_lr=1.0)  # the same rate at a step, however many steps there are

@@ -24,7 +24,7 @@ from tests.repro.failing import (
     of_a_shard,
     tmpfs,
 )
-from tests.repro.test_resume import assert_same, life
+from tests.repro.lives import assert_same, life
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder
-from tests.repro.test_resume import assert_same
+from tests.repro.lives import assert_same
 
 Make = Callable[..., RunSpec]
 ROOT = Path(__file__).parents[2]

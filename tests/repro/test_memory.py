@@ -29,7 +29,7 @@ from tests.repro.failing import (
     settle,
     virtual,
 )
-from tests.repro.test_resume import life, rows
+from tests.repro.lives import life, rows
 
 
 def outcome(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from tests.repro.failing import (
     tmpfs,
     virtual,
 )
-from tests.repro.test_resume import assert_same
+from tests.repro.lives import assert_same
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder
 from tests import workers
-from tests.repro.test_resume import life, stopped
+from tests.repro.lives import life, stopped
 
 Make = Callable[..., RunSpec]
 State = dict[str, torch.Tensor]

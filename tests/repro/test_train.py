@@ -19,7 +19,7 @@ from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
-from tests.repro.test_resume import rows
+from tests.repro.lives import rows
 
 Make = Callable[..., RunSpec]
 

@@ -18,7 +18,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder
 from tests import workers
-from tests.repro.pruning.test_pruner import is_clean, opened, update
+from tests.repro.pruning.engines import is_clean, opened, update
 
 STEPS, UPDATES = 24, 20
 Make = Callable[..., RunSpec]

@@ -19,7 +19,7 @@ from repro.resources import Resources
 from repro.spec import CorpusSpec, ModelSpec, RunSpec
 from repro.storage import Folder
 from tests import reference
-from tests.repro.pruning.test_pruner import opened, update
+from tests.repro.pruning.engines import opened, update
 
 Make = Callable[..., RunSpec]
 VOCAB, SEQUENCE = 300, 32

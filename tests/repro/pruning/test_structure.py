@@ -21,7 +21,7 @@ from repro.pruning.scores import ordered
 from repro.pruning.select import Shard
 from repro.spec import ModelSpec, PruningSpec, RunSpec
 from tests import workers
-from tests.repro.pruning.test_pruner import is_clean, opened, update
+from tests.repro.pruning.engines import is_clean, opened, update
 
 Make = Callable[..., RunSpec]
 
