@@ -29,6 +29,7 @@ examples:
   python -m analysis report results/drawn                                     what do the verdicts say of a world like that?
 """
 MULTIPLES = (8.0, 20.0, 60.0, 150.0)  # tokens a parameter of a design
+MANY = 3  # factors beside size and tokens of which a design holds every combination
 
 # Truths to draw from where nothing published stands in parameters and tokens; they suit tiny models too.
 _COUNT = {"E": 1.5, "A": 40.0, "alpha": 0.35, "B": 250.0, "beta": 0.4}
@@ -65,13 +66,17 @@ def truth(law: Law, **changed: float) -> Array:
 
 
 def design(law: Law) -> dict[str, Array]:
-    """Columns (n,) of every size with every other value: a table that identifies each parameter of the law."""
+    """Columns (n,) of every size with the other values: a table that identifies each parameter of the law."""
     size = next(c for c in law.columns if c in ("N", "N0", "N_avg", "N_final", "N_prunable"))
     others = [c for c in law.columns if c in _RANGES]
     axes: list[tuple[float, ...]] = [_RANGES["size"], MULTIPLES, *(_RANGES[c] for c in others)]
     if law.name == "N_effective":
         axes.append((1.0, 0.6, 0.3))
     rows = np.array(list(itertools.product(*axes)))
+    if len(others) > MANY:
+        # A regular fraction of the factorial: with three levels each, any two factors still meet at every pair of levels.
+        levels = np.array(list(itertools.product(*(range(len(_RANGES[c])) for c in others))))
+        rows = rows[np.tile(levels.sum(1) % 3 == 0, len(rows) // len(levels))]
     columns = {size: rows[:, 0], "D": rows[:, 0] * rows[:, 1]}
     columns |= {c: rows[:, 2 + i] for i, c in enumerate(others)}
     if law.name == "N_effective":
