@@ -10,6 +10,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from repro import objects
 from repro.errors import UserError
 
 
@@ -77,6 +78,32 @@ class Folder:
             if os.path.exists(scratch):
                 os.unlink(scratch)
             raise
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes a whole file that isn't there yet: of several writers at one moment one gets True, the others False.
+
+        On a local file system by a hard link, which NFS makes whole too; on an object store by a conditional PUT.
+
+        Raises:
+            UserError: the store has no conditional PUT.
+        """
+        target = self._at(name)
+        if not self.is_local:
+            return objects.create(self.filesystem, target, data)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        scratch = f"{target}.{secrets.token_hex(4)}.tmp"
+        try:
+            with open(scratch, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(scratch, target)
+            return True
+        except FileExistsError:
+            return False
+        finally:
+            if os.path.exists(scratch):
+                os.unlink(scratch)
 
     def read_json(self, name: str) -> Any:
         try:

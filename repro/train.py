@@ -143,13 +143,16 @@ def _out_of_memory(spec: RunSpec, resources: Resources, text: Corpus, device: to
 
 
 def _fits(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device) -> bool:
-    """Whether a forward and backward pass of one micro-batch has memory enough, found by making them."""
-    _, micro = resources.share(spec)
+    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it."""
+    share, micro = resources.share(spec)
     _give_back()
     try:
         with _engine(spec, resources, device) as engine:
-            losses, _ = evaluate.token_losses(engine, text, text.batch(0, spec.optimizer.batch, spec.seed, count=micro))
-            engine.backward(losses.mean())
+            rows = text.batch(0, spec.optimizer.batch, spec.seed, count=share)
+            for first in range(0, share, micro):
+                losses, _ = evaluate.token_losses(engine, text, rows[first : first + micro])
+                engine.backward(losses.mean())
+                engine.step()
         return True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
