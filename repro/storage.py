@@ -66,7 +66,8 @@ class Folder:
                 stream.write(data)
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        scratch = f"{target}.{secrets.token_hex(4)}.tmp"
+        # Not named after the target: who looks for files by their names, as TensorBoard does, mustn't find it.
+        scratch = f"{os.path.dirname(target)}/{secrets.token_hex(4)}.tmp"
         try:
             with open(scratch, "wb") as stream:
                 stream.write(data)

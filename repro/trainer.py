@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder
 from repro.spec import RunSpec
+from repro.trackers import Trackers
 from repro.watch import WINDOW, Watch
 
 HEARTBEAT = 2.0  # seconds between two writings of status.json
@@ -49,11 +51,20 @@ class Trainer:
 
     def fit(self) -> dict[str, Any]:
         """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective."""
-        total, first = self.spec.schedule.total_steps, self.resume()
-        setup, beat = self.entered - self.began, 0.0
+        first = self.resume()
+        shown = Trackers(self.spec, self.run.folder, self.log.curve, self.resources.trackers)
+        with shown if self.rank == 0 else nullcontext() as trackers:
+            return self._fit(first, trackers)
+
+    def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
+        self.entered = self.looked = time.perf_counter()
+        total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
         for step in range(first, total):
             if step > first and step % self.resources.checkpoint_every == 0:
                 self._save(step)
+                if trackers:
+                    trackers.write()
+                self.looked = time.perf_counter()
             self.step(step, total)
             self._clock()
             if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
@@ -81,6 +92,8 @@ class Trainer:
             device=torch.cuda.get_device_name() if self.engine.device.type == "cuda" else "cpu",
             seconds_setup=setup + outside,
         )
+        if trackers:
+            trackers.finish(row["loss"])
         if self.rank == 0:
             record.write(self.run.folder, row, self.log)
             checkpoint.keep_last(self.checkpoints, 1, newest=total)
@@ -178,7 +191,6 @@ class Trainer:
             self.identity,
             self.resources.keep_checkpoints,
         )
-        self.looked = time.perf_counter()
 
     def _state(self) -> Iterator[torch.Tensor]:
         for f in zero.fragments(self.engine):

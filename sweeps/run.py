@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from repro import tables
+from repro import tables, trackers
 from repro.corpus import Corpus, build
 from repro.errors import UserError
 from repro.provenance import provenance
@@ -36,6 +36,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         UserError: before anything is trained: the corpus, the results folder or a run in it doesn't fit.
     """
     began = time.time()
+    trackers.require(sweep.resources.trackers, sweep.file)
     uri = f"{results or sweep.storage.results}/{sweep.name}"
     place = Folder.open(uri)
     check_results(place, sweep)
@@ -195,6 +196,12 @@ def finish(
     )
     for entry in failed:
         print(f"  failed: {entry['run_id']}: {entry['reason']}")
+    if sweep.resources.trackers:
+        faults = [trackers.faults(place / "runs" / spec.run_id) for spec in asked]
+        for name in sweep.resources.trackers:
+            said = [fault[name] for fault in faults if name in fault]
+            if said:
+                print(f"  {name} was left out of {len(said)} runs: {said[0]}")
     if left:
         print(f"  stopped with {left} runs left; the same command goes on from here")
         return 130
