@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from repro import checkpoint, evaluate, record, zero
+from repro import checkpoint, evaluate, hardware, ladder, record, zero
 from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
@@ -45,6 +45,7 @@ class Trainer:
         self.accumulation = self.share // micro
         self.identity = spec.identity(text.hash)
         self.checkpoints = run.folder / "checkpoint"
+        self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
         self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.log = record.Log()
@@ -70,7 +71,14 @@ class Trainer:
             if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
                 beat = self.log.seconds
                 speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
-                self.run.progress("running", step=step + 1, total_steps=total, tokens_per_second=speed)
+                self.run.progress(
+                    "running",
+                    step=step + 1,
+                    total_steps=total,
+                    workers=self.world,
+                    tokens_per_second=speed,
+                    mfu=self._mfu(speed),
+                )
         self.watch.look()
         losses, counts = self._evaluate()
         if not np.isfinite(losses).all():
@@ -89,7 +97,7 @@ class Trainer:
             counts,
             world=self.world,
             micro_batch=self.micro,
-            device=torch.cuda.get_device_name() if self.engine.device.type == "cuda" else "cpu",
+            device=self.device,
             seconds_setup=setup + outside,
         )
         if trackers:
@@ -198,6 +206,11 @@ class Trainer:
 
     def _clock(self) -> None:
         self.log.seconds = self.already + time.perf_counter() - self.entered
+
+    def _mfu(self, tokens_per_second: float) -> float | None:
+        model = self.spec.model
+        flops = ladder.executed_flops(model.shape, 1, model.sequence) * tokens_per_second
+        return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
 
     def _verify(self) -> None:
         """Holds what was measured against what the schedule promised. Raises RunFailed."""
