@@ -56,9 +56,11 @@ test-full: setup ## the tests with their long counts
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps -m "not big and not system"
 	@$(PY) -m pytest tests/sweeps -m "not big and not system"
 
-test-system: setup ## the tests of what needs Debian packages, which it installs: the report in Chromium
+test-system: setup ## the tests of what needs further packages, which it installs: the report in Chromium, the trackers
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
-	@$(PY) -m pytest tests/analysis/test_page.py
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-trackers.txt
+	@$(PY) -m pytest tests/analysis/test_page.py tests/repro/test_trackers.py
+	@$(PY) -m pytest tests/sweeps/test_trackers.py
 
 test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
 	@$(PY) -m pytest -m big
