@@ -52,15 +52,16 @@ def versions(nodes: Facts) -> Iterator[Finding]:
         if not PYTHONS[0] <= python < PYTHONS[1]:
             yield Finding("versions", "fault", f"Python {fact['python']} on {node}", "Python 3.11 to 3.13 is needed")
         found = fact["versions"]
-        for level, packages in (("fault", DECISIVE), ("warning", sorted(set(wanted) - set(DECISIVE)))):
+        for packages in (DECISIVE, tuple(sorted(set(wanted) - set(DECISIVE)))):
             wrong = [
                 f"{p} {found.get(p, 'missing')} (pinned: {wanted[p]})" for p in packages if found.get(p) != wanted[p]
             ]
             if wrong:
                 sound = False
+                level: Level = "fault" if packages is DECISIVE else "warning"
                 yield Finding(
                     "versions", level, f"{', '.join(wrong)} on {node}", "pip install -r requirements.lock there"
-                )  # type: ignore[arg-type]
+                )
     if len({p.rsplit(".", 1)[0] for p in pythons.values()}) > 1:
         yield Finding(
             "versions", "fault", f"different Pythons: {pythons}", "one minor version everywhere; Ray insists on it"

@@ -142,7 +142,7 @@ def deployment(
         )
     gpus = devices.node if devices else 0
     cores = cpus or (8 * gpus or 4)
-    name = name or sweep.name
+    name = sweep.name if name is None else name
     allowed("name", name)
     return Deployment(
         sweep=sweep,
@@ -196,7 +196,7 @@ def _file(sweep: Sweep, shared_disk: bool) -> str:
 
 
 def _results(sweep: Sweep, storage: str | None, shared_disk: bool) -> str:
-    uri = storage or sweep.storage.results
+    uri = sweep.storage.results if storage is None else storage
     if "://" in uri:
         return allowed("storage", uri)
     if not shared_disk:

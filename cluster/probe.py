@@ -153,7 +153,7 @@ def _gpus() -> dict[str, Any]:
     if not torch.cuda.is_available():
         return {"names": [], "memory": [], "nccl": None}
     of = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    nccl = ".".join(map(str, torch.cuda.nccl.version()))  # type: ignore[no-untyped-call]
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))
     return {"names": [g.name for g in of], "memory": [g.total_memory for g in of], "nccl": nccl}
 
 

@@ -153,6 +153,8 @@ def _options(given: argparse.Namespace) -> dict[str, str]:
     """The target's own options, each checked."""
     _, needed, taken = TARGETS[given.target]
     found = {}
+    if given.name is not None:
+        allowed("name", given.name)
     for option in (*OPTIONS, "storage", "memory"):
         value, name = getattr(given, option), f"--{option.replace('_', '-')}"
         if value is None:
