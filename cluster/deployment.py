@@ -45,7 +45,7 @@ class Deployment:
     """A sweep on a cluster of equal nodes.
 
     name: of the job or cluster. file: the sweep file as the command names it. results: root of the results folders.
-    nodes: that train; cpus, memory (GB), gpus: of each of them. gpu: its name in repro.hardware, None without one.
+    nodes: that train; cpus, memory (GB, None leaves it to the target), gpus: of each of them. gpu: its name in repro.hardware, None without one.
     hours: wall-clock limit. warnings: of the plan.
     """
 
@@ -55,7 +55,7 @@ class Deployment:
     results: str
     nodes: int
     cpus: int
-    memory: int
+    memory: int | None
     gpus: int
     gpu: str | None
     hours: int
@@ -151,7 +151,7 @@ def deployment(
         results=_results(sweep, storage, shared_disk),
         nodes=devices.gpus // gpus if devices else nodes or 1,
         cpus=cores,
-        memory=memory or (64 * gpus or 4 * cores),
+        memory=memory,
         gpus=gpus,
         gpu=devices.known or devices.type if devices else None,
         hours=max(1, math.ceil(hours)),

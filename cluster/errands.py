@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 from cluster import checks, probe
 from cluster.checks import Finding
+from cluster.wait import answers
 from repro.resources import Resources
 from repro.storage import Folder
 
@@ -24,6 +26,9 @@ def join(resources: Resources) -> dict[str, str]:
 
     from sweeps import tuner
 
+    address = os.environ.get("RAY_ADDRESS")
+    if address and not answers(address):
+        raise ConnectionError(f"nothing listens at {address}")
     tuner.connect(None, resources)
     alive = [node for node in ray.nodes() if node["Alive"]]
     return {f"node {i} ({node['NodeManagerAddress']})": node["NodeID"] for i, node in enumerate(alive)}

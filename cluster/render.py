@@ -31,7 +31,7 @@ examples:
 # Target -> its template, the options that it needs and those that it takes, beside what all take.
 TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
     "kuberay": ("kuberay.yaml.j2", {"image", "storage"}, {"claim", "service_account", "secret", "memory"}),
-    "slurm": ("slurm.sh.j2", set(), {"partition", "account"}),
+    "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory"}),
     "aws": ("launcher.yaml.j2", {"image", "storage", "region"}, {"instance", "nfs"}),
     "gcp": ("launcher.yaml.j2", {"image", "storage", "zone", "project"}, {"instance", "nfs", "boot_image"}),
     "skypilot": ("skypilot.yaml.j2", {"storage"}, {"image"}),
@@ -69,7 +69,12 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--measured", metavar="FILE", help="measured throughput, for the plan's hours")
     parser.add_argument("--nodes", type=_count, metavar="N", help="without GPUs: how many (1)")
     parser.add_argument("--cpus", type=_count, metavar="N", help="of a node (8 a GPU, else 4)")
-    parser.add_argument("--memory", type=_count, metavar="GB", help="of a node (64 a GPU, else 4 a CPU)")
+    parser.add_argument(
+        "--memory",
+        type=_count,
+        metavar="GB",
+        help="of a node (kuberay: 64 a GPU, else 4 a CPU; slurm: the site's default)",
+    )
     parser.add_argument("--hours", type=_hours, metavar="H", help="at most (half as long again as the plan says)")
     parser.add_argument("--name", help="of the job or the cluster (the sweep's)")
     parser.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import time
 from typing import Any
 
 from repro.errors import UserError
+
+
+def answers(address: str) -> bool:
+    """Whether something listens at HOST:PORT; True of other kinds of address. Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdecimal():
+        return True
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def add_parser(verbs: Any) -> None:
@@ -19,18 +32,22 @@ def add_parser(verbs: Any) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Returns the exit code: 1 when they didn't come in time."""
-    if not os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
         raise UserError("no cluster to wait for", key="RAY_ADDRESS", expected="HEAD:PORT")
     import ray
 
-    deadline, found, why = time.monotonic() + given.timeout, 0, "no answer"
+    deadline, found, why = time.monotonic() + given.timeout, 0, f"nothing listens at {address}"
     while time.monotonic() < deadline:
+        if not answers(address):
+            time.sleep(1)
+            continue
         try:
             if not ray.is_initialized():
                 ray.init(log_to_driver=False)
             found = sum(node["Alive"] for node in ray.nodes())
             if found >= given.nodes:
-                print(f"{found} nodes at {os.environ['RAY_ADDRESS']}", flush=True)
+                print(f"{found} nodes at {address}", flush=True)
                 return 0
         except (ConnectionError, RuntimeError) as error:  # the head isn't up yet
             why = str(error).strip().splitlines()[0]

@@ -100,7 +100,9 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Found]]
     root = tmp_path_factory.mktemp("ill")
     site = root / "site"
     (site / "deepspeed-0.0.1.dist-info").mkdir(parents=True)
-    (site / "deepspeed-0.0.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: deepspeed\nVersion: 0.0.1\n")
+    (site / "deepspeed-0.0.1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: deepspeed\nVersion: 0.0.1\n"
+    )
     (site / "sitecustomize.py").write_text(FAST_CLOCK)
     (root / "bin").mkdir()
     with tmpfs(root / "small", 4) as small, tmpfs(root / "fixed", 4) as fixed, socket.socket() as listener:
@@ -197,7 +199,9 @@ def two_nodes(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
             )
             time.sleep(5)
         waiting = [sys.executable, "-m", "cluster", "wait", "--nodes", "2", "--timeout", "120"]
-        done = subprocess.run(waiting, cwd=ROOT, env=env | {"RAY_ADDRESS": f"127.0.0.1:{port}"}, capture_output=True, text=True)
+        done = subprocess.run(
+            waiting, cwd=ROOT, env=env | {"RAY_ADDRESS": f"127.0.0.1:{port}"}, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         yield f"127.0.0.1:{port}", shared, environment
     finally:

@@ -222,7 +222,7 @@ def test_a_hostile_sweep_file_stays_text(rendered: Rendered, refused: Rendered, 
         ("aws", (*GPUS, *IMAGE, *BUCKET), "aws needs --region"),
         ("kuberay", (*GPUS, *BUCKET), "kuberay needs --image"),
         ("slurm", (*GPUS, *IMAGE), "slurm takes no --image"),
-        ("slurm", (*GPUS, "--memory", "64"), "slurm takes no --memory"),
+        ("skypilot", (*GPUS, *BUCKET, "--memory", "64"), "skypilot takes no --memory"),
         ("slurm", (), "a sweep for GPUs"),
         ("slurm", ("--cluster", "gpus=4,type=h100"), "needs more GPUs"),
         ("slurm", (*GPUS, "--nodes", "2"), "nodes are given twice"),
@@ -240,8 +240,8 @@ def test_a_cpu_sweep_asks_for_cpus_and_its_hours(rendered: Rendered, refused: Re
     assert "--hours" in refused("slurm", file=file)
     assert "every GPU idle" in refused("slurm", *GPUS, file=file)
     assert "checkout alone" in refused("kuberay", *TARGETS["kuberay"], "--hours", "1", file=file)
-    script = rendered("slurm", "--nodes", "3", "--cpus", "16", "--hours", "1.5", file=file)
-    for line in ("--nodes=3", "--cpus-per-task=16", "--time=2:00:00"):
+    script = rendered("slurm", "--nodes", "3", "--cpus", "16", "--hours", "1.5", "--memory", "60", file=file)
+    for line in ("--nodes=3", "--cpus-per-task=16", "--time=2:00:00", "--mem=60G"):
         assert f"#SBATCH {line}\n" in script
     assert "gpus-per-node" not in script
 

@@ -54,7 +54,7 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 CORES = 2
-PATIENCE = 300  # seconds, after which something is wrong; never asserted of anything that ends
+PATIENCE = 600  # seconds, after which something is wrong; never asserted of anything that ends
 
 
 def slurm(*words: str) -> str:
@@ -151,7 +151,7 @@ def test_the_rendered_script_trains_a_sweep_to_its_tables_and_leaves_nothing(mac
 
 
 def test_a_job_told_to_leave_stops_comes_back_and_goes_on(machine: Path, tmp_path: Path) -> None:
-    job, out = submit(tmp_path, declare(tmp_path, ratio=40))
+    job, out = submit(tmp_path, declare(tmp_path, ratio=10))
     done = lambda: list((tmp_path / "results" / "tiny" / "runs").glob("*/run.parquet"))  # noqa: E731
     until(done, "no run is trained")
     slurm("scancel", "--batch", "--signal=TERM", job)  # as Slurm does ahead of the time limit
