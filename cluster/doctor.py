@@ -59,7 +59,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps({"faults": faults, "warnings": warnings, "findings": [asdict(f) for f in found]}, indent=1))
     else:
-        print(f"{faults} faults, {warnings} warnings")
+        print(f"faults: {faults}, warnings: {warnings}")
     return 1 if faults else 0
 
 
@@ -129,7 +129,9 @@ def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
         what, *rest = str(error).splitlines()
         return None, Finding("sweep", "fault", what, "; ".join(" ".join(line.split()) for line in rest))
     return sweep, Finding(
-        "sweep", "ok", f"{len(sweep.runs)} runs, batches divide over {sweep.resources.workers} workers"
+        "sweep",
+        "ok",
+        f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}, batches divide over {sweep.resources.workers} workers",
     )
 
 

@@ -153,12 +153,13 @@ def test_an_ill_environment_has_no_other_fault(ill: tuple[int, Found]) -> None:
     assert set(faults(found)) == named
 
 
-def test_too_little_memory_and_no_source_of_the_text(tmp_path: Path) -> None:
+def test_too_little_memory_too_little_disk_and_no_source_of_the_text(tmp_path: Path) -> None:
     file = declare(tmp_path, text="nosuch", size="50b", resources="workers: 2")
     code, found = doctor(file)
     assert code == 1
-    assert set(faults(found)) == {"memory", "corpus"}
+    assert set(faults(found)) == {"memory", "disk", "corpus"}
     assert "2 workers at once of 50b needed" in faults(found)["memory"]
+    assert "GB free at" in faults(found)["disk"]
     assert "nosuch" in faults(found)["corpus"]
 
 
@@ -169,10 +170,11 @@ def test_a_batch_that_does_not_divide(tmp_path: Path) -> None:
     assert "doesn't divide over the workers" in faults(found)["sweep"]
 
 
-def test_an_address_where_nothing_answers() -> None:
+def test_an_address_where_nothing_listens() -> None:
     code, found = doctor("--address", "127.0.0.1:1")
     assert code == 1
     assert set(faults(found)) == {"cluster"}
+    assert "nothing listens at 127.0.0.1:1" in faults(found)["cluster"]
 
 
 @pytest.fixture
@@ -223,5 +225,5 @@ def test_storage_that_the_nodes_do_not_share(two_nodes: tuple[str, Path, dict[st
     code, found = doctor("--address", address, "--storage", tmp_path / "elsewhere", **environment)
     assert (code, faults(found)) == (0, {})
     assert "2 nodes answer" in found["cluster"][0]["found"]
-    assert "node 0" in found["all-reduce"][0]["found"] and "node 1" in found["all-reduce"][0]["found"]
+    assert all(node in found["all-reduce"][0]["found"] for node in ("node 0", "node 1"))
     assert not (tmp_path / "elsewhere").exists()
