@@ -129,8 +129,9 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
                 sweep.resources.lanes or max(1, fact["cores"] // sweep.resources.workers)
             ) * sweep.resources.workers
         wanted = need if on_gpu else lanes * (need + PROCESS)
-        what = f"{wanted / 1e9:.3g} GB for {'a worker' if on_gpu else f'{lanes} workers at once'}" + (
-            f" of {size}" if size else ""
+        what = (
+            f"{wanted / 1e9:.3g} GB for {'a worker' if on_gpu else f'{lanes} worker' + ('s at once' if lanes > 1 else '')}"
+            + (f" of {size}" if size else "")
         )
         if wanted > room:
             yield Finding(

@@ -34,7 +34,7 @@ TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
     "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory"}),
     "aws": ("launcher.yaml.j2", {"image", "storage", "region"}, {"instance", "nfs"}),
     "gcp": ("launcher.yaml.j2", {"image", "storage", "zone", "project"}, {"instance", "nfs", "boot_image"}),
-    "skypilot": ("skypilot.yaml.j2", {"storage"}, {"image"}),
+    "skypilot": ("skypilot.yaml.j2", {"storage"}, set()),
 }
 OPTIONS = {
     "image": "container image, built from the Dockerfile",
