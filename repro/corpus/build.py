@@ -44,7 +44,7 @@ def build(
     """
     say = progress or (lambda line: None)
     root = _local(root)
-    folder = root / _folder_name(spec, vocab, sequence, open_source(spec).content(root))
+    folder = folder_of(spec, vocab, sequence, root)
     if not folder.exists():
         root.mkdir(parents=True, exist_ok=True)
         # What a killed build leaves is a hidden scratch folder, which nothing ever opens and the next build removes.
@@ -63,6 +63,16 @@ def build(
     corpus = Corpus(folder)
     _check_text(spec, corpus.manifest.text_sha256)
     return corpus
+
+
+def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str]) -> Path:
+    """Where the corpus that `spec` names lies under `root`, or will once it is built.
+
+    Raises:
+        UserError: the source isn't there, or `root` isn't on a local disk.
+    """
+    root = _local(root)
+    return root / _folder_name(spec, vocab, sequence, open_source(spec).content(root))
 
 
 def _local(root: Folder | str | os.PathLike[str]) -> Path:
