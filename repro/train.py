@@ -37,21 +37,28 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any]:
     """What Ray Train runs on every worker.
 
     Args:
-        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (local path).
+        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (local path), and
+            `forks`, if there are any: the steps of which other runs need a checkpoint.
 
     Returns:
         The row of run.parquet.
     """
     spec = strict.build(RunSpec, config["spec"])
     resources = strict.build(Resources, config["resources"])
-    return train(spec, Folder.open(config["folder"]), Corpus(Path(config["corpus"])), resources)
+    forks = tuple(config.get("forks", ()))
+    return train(spec, Folder.open(config["folder"]), Corpus(Path(config["corpus"])), resources, forks)
 
 
-def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> dict[str, Any]:
+def train(
+    spec: RunSpec, folder: Folder, text: Corpus, resources: Resources, forks: tuple[int, ...] = ()
+) -> dict[str, Any]:
     """Trains one spec to its end and writes its tables; goes on from a checkpoint if there is one.
 
     Out of memory, a run of one worker goes on with smaller micro-batches when `resources` allow it; a group of
     workers can't, since the others wait for the one that failed, and whoever launched it starts it again.
+
+    Before each step of `forks` it leaves a whole checkpoint in `forks/`, from which `fork.fork` starts other runs. A
+    run that goes on from a later step can't make it any more, and doesn't.
 
     Raises:
         UserError: the spec can't be trained here (the batch doesn't divide, the corpus is too short).
@@ -59,10 +66,15 @@ def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> 
             what the schedule promised. The run's status says so, and its last good checkpoint stays.
     """
     run = RunFolder(folder)
+    total = spec.schedule.total_steps
+    if strange := [step for step in forks if not 0 < step < total]:
+        raise UserError(
+            f"{spec.run_id} has no such step to fork at", key="forks", found=strange[0], expected=f"1 to {total - 1}"
+        )
     text.check(spec.tokens, spec.repeat, spec.run_id)
     while True:
         try:
-            return _attempt(spec, run, text, resources)
+            return _attempt(spec, run, text, resources, forks)
         except OutOfMemory as error:
             if error.micro_batch is None or resources.out_of_memory == "fail" or resources.workers > 1:
                 raise
@@ -76,7 +88,9 @@ def _give_back() -> None:
         gc.collect()
 
 
-def _attempt(spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources) -> dict[str, Any]:
+def _attempt(
+    spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, forks: tuple[int, ...]
+) -> dict[str, Any]:
     _, micro = resources.share(spec)
     device = zero.device_of(resources)
     with zero.process_group(device), _failures(spec, run, resources, text, device):
@@ -84,7 +98,7 @@ def _attempt(spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources) 
         if dist.get_rank() == 0:
             run.begin(spec, text.hash)
         with _engine(spec, resources, device) as engine:
-            return Trainer(spec, run, text, resources, engine, micro, began).fit()
+            return Trainer(spec, run, text, resources, engine, micro, began, forks).fit()
 
 
 @contextmanager

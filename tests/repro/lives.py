@@ -37,11 +37,11 @@ def life(stop: int | None = None) -> Iterator[Life]:
     """Notes the steps that are trained inside, and stops the loop before step `stop`, or after the last saving."""
     update, row, found = Trainer.step, record.run_row, Life([])
 
-    def step(trainer: Trainer, at: int, total: int) -> None:
+    def step(trainer: Trainer, at: int) -> None:
         if at == stop:
             raise Stopped
         found.steps.append(at)
-        update(trainer, at, total)
+        update(trainer, at)
 
     def last(spec: RunSpec, *args: Any, **kwargs: Any) -> dict[str, Any]:
         if stop == spec.schedule.total_steps:
