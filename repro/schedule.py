@@ -242,12 +242,14 @@ class PruningSchedule:
     def compute_at(self, step: int) -> float:
         """Effective compute spent before `step`, in dense steps. At a cost that doesn't depend on the step."""
         step = min(max(step, 0), self.total_steps)
+        if not self.events or step <= self.start_step:
+            return float(step)
         done = self.events_before(step)
-        first = self.start_step + (done - 1) * self.interval if done else 0
+        first = self.start_step + (done - 1) * self.interval
         span = done if self._spans_begin_dense else done - 1
-        return self._compute_before[span] + (step - first) * (self.event_densities[done - 1] if done else 1.0)
+        return self._compute_before[span] + (step - first) * self.event_densities[done - 1]
 
-    @property
+    @cached_property
     def compute(self) -> float:
         """Effective compute of the whole run, in dense steps."""
         return self.compute_at(self.total_steps)

@@ -160,8 +160,10 @@ class OptimizerSpec:
         """All of a run, its warm-up and its decay: in steps, or in dense steps of compute where rates go by that."""
         # A run's compute is the dense run's but for the rounding of its last step, so all runs of a budget agree.
         total = round(schedule.compute) if self.lr_schedule == "cosine_compute" else schedule.total_steps
-        warm, decay = (int(p * total) if p < 1 else int(p) for p in (self.warmup, self.decay))
-        return total, warm, max(1, decay) if self.lr_schedule == "wsd" else total - warm
+        warm = int(self.warmup * total if self.warmup < 1 else self.warmup)
+        if self.lr_schedule != "wsd":
+            return total, warm, total - warm
+        return total, warm, max(1, int(self.decay * total if self.decay < 1 else self.decay))
 
 
 def _counts(steps: float) -> bool:

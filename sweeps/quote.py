@@ -118,6 +118,8 @@ def assumptions(quote: Quote) -> Iterator[str]:
         known = sum(size in quote.forecast.measured for size in sizes)
         yield f"speed: {quote.measured}: {known} of {len(sizes)} sizes measured, others from them, linear in log N"
     yield f"workers: up to {max(cluster.sizes)} a run where that keeps {scaling.GOOD:.0%} of their efficiency (model in sweeps/scaling.py); the run with the most work first"
+    if quote.sweep.share_prefix:
+        yield "shared prefixes: not in the hours, in which each run trains all its steps"
     if cluster.memory_bytes is not None:
         yield f"memory: estimated (sweeps/memory.py), held against {USABLE:.0%} of {cluster.memory_bytes / 1e9:g} GB"
 

@@ -50,6 +50,8 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec, texts[p.spec.run_id].hash)
     )
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
+    record["share_prefix"] = sweep.share_prefix
+    record["lr_schedules"] = sorted({p.spec.optimizer.lr_schedule for p in sweep.runs})
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
     every = [Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs]
     record["planned"] = [asdict(run) for run in every]
