@@ -61,6 +61,7 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
         verdicts=verdicts,
+        departures=tables.departures,
         figures=figures,
         panels=embedded.divs,
         library=embedded.library,

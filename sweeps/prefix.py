@@ -139,13 +139,13 @@ class _Run:
 
     @cached_property
     def events(self) -> list[tuple[Any, ...]]:
-        """Of each event its step, the weights that it leaves, and how they are chosen."""
+        """Of each event its step, what it leaves as a share and as a count, and how that is chosen."""
         schedule, how = self.spec.schedule, self.spec.pruning
         size = self.spec.model.shape.prunable
         chosen = (how.score, how.distribution, how.structure, how.do_not_prune)
         return [
-            (schedule.start_step + i * schedule.interval, schedule.kept(i, size), *chosen)
-            for i in range(schedule.events)
+            (schedule.start_step + i * schedule.interval, density, schedule.kept(i, size), *chosen)
+            for i, density in enumerate(schedule.event_densities)
         ]
 
     @property
