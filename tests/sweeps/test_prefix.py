@@ -211,6 +211,11 @@ def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixt
     assert main(["plan", file, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     sharing = found["sharing"]
+    cluster = ["--cluster", "gpus=8,type=h100"]
+    assert main(["plan", file, *cluster, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sharing"] == sharing
+    assert main(["plan", file, *cluster]) == 0
+    assert "shared prefixes: not in the hours" in capsys.readouterr().out
     assert sharing["forks"]["17k-15tpp-s80-d25-p50-seed0"] == {"parent": "17k-15tpp-s00-seed0", "step": 65}
     for key in ("tokens", "effective_flops", "executed_flops"):
         assert sharing["alone"][key] == pytest.approx(found["total"][key])
