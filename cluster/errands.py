@@ -29,7 +29,7 @@ def join(resources: Resources) -> dict[str, str]:
     address = os.environ.get("RAY_ADDRESS")
     if address and not answers(address):
         raise ConnectionError(f"nothing listens at {address}")
-    tuner.connect(None, resources)
+    tuner.connect(None, resources.workers)
     alive = [node for node in ray.nodes() if node["Alive"]]
     return {f"node {i} ({node['NodeManagerAddress']})": node["NodeID"] for i, node in enumerate(alive)}
 
