@@ -8,14 +8,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from repro import evaluate, model, strict, zero
-from repro.corpus import Corpus
+from repro.corpus import Corpus, obtain
 from repro.errors import DISK_FULL, UserError
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder
@@ -37,14 +36,14 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any]:
     """What Ray Train runs on every worker.
 
     Args:
-        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (local path).
+        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI).
 
     Returns:
         The row of run.parquet.
     """
     spec = strict.build(RunSpec, config["spec"])
     resources = strict.build(Resources, config["resources"])
-    return train(spec, Folder.open(config["folder"]), Corpus(Path(config["corpus"])), resources)
+    return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources)
 
 
 def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
             held = tuner.execute(
                 todo,
                 folders,
-                {i: str(t.folder) for i, t in texts.items()},
+                {i: where(sweep.storage.corpus, t) for i, t in texts.items()},
                 sweep.resources,
                 lanes or sweep.resources.lanes,
             )
@@ -103,6 +103,11 @@ def build_corpora(sweep: Sweep) -> dict[str, Corpus]:
             built[key].verify()
         found[spec.run_id] = built[key]
     return found
+
+
+def where(root: str, text: Corpus) -> str:
+    """What workers find a corpus by: its path, or its URI where it was published under one."""
+    return f"{root.rstrip('/')}/{text.folder.name}" if "://" in root else str(text.folder)
 
 
 def check_results(place: Folder, sweep: Sweep) -> None:

@@ -109,7 +109,7 @@ def execute(
     Args:
         runs: what to train; the first are started first.
         folders: URI of each run's folder, by run id.
-        corpora: local path of each run's corpus, by run id.
+        corpora: path or URI of each run's corpus, by run id.
         resources: how each run is executed.
         lanes: runs at once; None is as many as the machine or the cluster holds.
 
@@ -161,14 +161,10 @@ def connect(lanes: int | None, resources: Resources) -> None:
         return
     os.environ.update(WORKER_ENV | DRIVER_ENV)
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(
-            runtime_env={
-                "working_dir": str(ROOT),
-                "excludes": ["results", "data", ".venv", ".git"],
-                "env_vars": WORKER_ENV,
-            },
-            log_to_driver=False,
-        )
+        env: dict[str, Any] = {"env_vars": WORKER_ENV}
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
+            env |= {"working_dir": str(ROOT), "excludes": ["results", "data", ".venv", ".git"]}
+        ray.init(runtime_env=env, log_to_driver=False)
         return
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     lanes = lanes or max(1, (os.cpu_count() or 1) // resources.workers)

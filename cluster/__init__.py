@@ -1,0 +1,1 @@
+"""Where sweeps run: on whatever Ray cluster there is."""
