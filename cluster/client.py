@@ -38,7 +38,8 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.WARNING)
+    for module in ("_private.runtime_env.packaging", "dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk"):
+        logging.getLogger(f"ray.{module}").setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address), address
     except AuthenticationError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from repro import strict
 from repro.errors import UserError
@@ -15,6 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = {"data", "results", "node_modules", "__pycache__"}
 LIMIT = 100 * 2**20  # bytes; Ray's job server refuses a larger body
 SUBMITTED = "submitted"  # where a sweep file from outside the checkout goes
+
+
+class _Quoting(yaml.SafeDumper):
+    """Quotes every string: some that are plain to PyYAML, `1e-3` say, are numbers to the strict reader."""
+
+
+_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
 def pack(file: Path, target: Path, root: Path = ROOT) -> str:
@@ -41,11 +49,11 @@ def pack(file: Path, target: Path, root: Path = ROOT) -> str:
     inside = file.resolve()
     if inside in sizes:
         return inside.relative_to(root).as_posix()
-    # With what it extends in one, since that stays behind. Every JSON text is YAML.
-    declared = strict.read_yaml(file)
+    # In one with what it extends, since that stays behind.
+    declared = yaml.dump(strict.read_yaml(file), Dumper=_Quoting, sort_keys=False)
     copy = target / SUBMITTED / f"{file.stem}.yaml"
     copy.parent.mkdir(exist_ok=True)
-    copy.write_text(json.dumps(declared, indent=1) + "\n", encoding="utf-8")
+    copy.write_text(declared, encoding="utf-8")
     return copy.relative_to(target).as_posix()
 
 

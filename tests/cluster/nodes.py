@@ -34,28 +34,31 @@ class Cluster:
         address: of the head, on which its dashboard listens too.
         inside: words before the head's command line, `ip netns exec NAME` say.
         env: variables of every node.
+        cpus: of the head; other nodes have one.
     """
 
-    def __init__(self, address: str = "127.0.0.1", inside: Sequence[str] = (), env: dict[str, str] | None = None):
+    def __init__(
+        self,
+        address: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        cpus: int = 1,
+    ):
         # Sockets lie below it, whose paths may have 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="nodes-", dir="/tmp"))
         self.token = secrets.token_hex(32)
         self.env, self.nodes = env or {}, {}
         port, dashboard = free_port(), free_port()
         self.gcs, self.url = f"{address}:{port}", f"http://{address}:{dashboard}"
-        self._start(
-            "head",
-            address,
-            inside,
-            ["--head", f"--port={port}", f"--dashboard-host={address}", f"--dashboard-port={dashboard}"]
-            + [f"--ray-client-server-port={free_port()}", f"--temp-dir={self.folder}"],
-        )
+        words = ["--head", f"--port={port}", f"--ray-client-server-port={free_port()}"]
+        words += [f"--dashboard-host={address}", f"--dashboard-port={dashboard}"]
+        self._start("head", address, inside, words, cpus)
         self._wait(lambda: self.alive() == 1, "the head answers")
 
     def add(self, name: str, address: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         """Adds a node, whether or not one of this name has been there; returns when it has joined."""
         before = self.alive()
-        self._start(name, address, inside, [f"--address={self.gcs}"])
+        self._start(name, address, inside, [f"--address={self.gcs}"], 1)
         self._wait(lambda: self.alive() > before, f"{name} joins")
 
     def kill(self, name: str) -> None:
@@ -85,18 +88,20 @@ class Cluster:
             timeout=600,
         )
 
-    def _start(self, name: str, address: str, inside: Sequence[str], words: list[str]) -> None:
+    def _start(self, name: str, address: str, inside: Sequence[str], words: list[str], cpus: int) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_") and k != "PYTHONPATH"}
         env |= {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
-            "XDG_CACHE_HOME": str(self.folder / f"cache-{name}"),  # nodes share no disk
+            "XDG_CACHE_HOME": str(self.folder / f"cache-{name}"),  # they share no copy of the corpus
             **self.env,
         }
-        command = [*inside, str(BIN / "ray"), "start", "--block", f"--node-ip-address={address}", "--num-cpus=2"]
-        command += [f"--dashboard-agent-listen-port={free_port()}", "--object-store-memory=100000000", *words]
+        # A folder of its own too: nodes clear away each other's working_dir where they share one.
+        command = [*inside, str(BIN / "ray"), "start", "--block", f"--node-ip-address={address}", f"--num-cpus={cpus}"]
+        command += [f"--dashboard-agent-listen-port={free_port()}", "--object-store-memory=100000000"]
+        command += [f"--temp-dir={self.folder}/{name}", *words]
         with open(self.folder / f"{name}.log", "a") as log:
             self.nodes[name] = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
 
