@@ -18,7 +18,7 @@ pruning: {{interval: 4}}
 evaluation: {{blocks: 4, block_sequences: 2}}
 studies:
   {studies}
-resources: {{device: cpu, workers: {workers}, checkpoint_every: 20}}
+resources: {{device: cpu, workers: {workers}, lanes: 1, checkpoint_every: 20}}
 """
 
 
