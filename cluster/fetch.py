@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,6 +17,7 @@ from repro.errors import UserError
 from repro.storage import Folder
 
 RECORD = "sweep.json"
+NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop\.json$|\.tmp$")  # what drivers tell each other, what is half written
 
 
 def add_parser(verbs: Any) -> None:
@@ -98,6 +100,6 @@ def _wanted(source: Folder, checkpoints: bool) -> Iterator[tuple[str, fs.FileInf
         parts = PurePosixPath(path).parts
         if ".." in parts:
             raise UserError("a name that leaves its folder", file=source, found=path, expected="no .. in it")
-        if not path.endswith(".tmp") and (checkpoints or "checkpoint" not in parts):
+        if not NOT_RESULTS.search(parts[-1]) and (checkpoints or "checkpoint" not in parts):
             found.append((path, info))
     return iter(sorted(found, key=lambda one: (one[0] == RECORD, "/" not in one[0], one[0])))

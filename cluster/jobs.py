@@ -86,7 +86,7 @@ def submit(given: argparse.Namespace) -> int:
     twins = [
         job.submission_id
         for job in client.list_jobs()
-        if job.status.value in AT_WORK and (job.metadata or {}).get("results") == results
+        if job.submission_id and job.status.value in AT_WORK and (job.metadata or {}).get("results") == results
     ]
     with tempfile.TemporaryDirectory(prefix="submit-") as scratch:
         entrypoint = _entrypoint(sweep, pack(Path(given.file), Path(scratch)), given)

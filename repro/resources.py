@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from repro.errors import UserError
@@ -13,10 +13,12 @@ from repro.spec import RunSpec
 class Resources:
     """Where and how a run is executed.
 
-    device: "auto" is cuda where there is one. workers: data-parallel processes. micro_batch: sequences a
-    worker takes at once; null takes its whole share. compile: torch.compile, which needs a C++ compiler.
-    lanes: runs at once on this machine; null is one a core (CPU) or one a GPU. checkpoint_every: steps.
-    retries: how often a run whose worker died is tried again.
+    device: "auto" is cuda where there is one. workers: data-parallel processes of a run. workers_by_size: those of
+    single sizes, by label. sizing: "plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives
+    it (sweeps/packing.py), instead of those declared. micro_batch: sequences a worker takes at once; null takes its
+    whole share. compile: torch.compile, which needs a C++ compiler. lanes: runs at once; null is as many as there are
+    cores or GPUs for. checkpoint_every: steps. retries: how often a run whose worker died is tried again, each time
+    after twice as long a pause.
     keep_checkpoints: how many of a run that is still training; of a finished one the last is kept.
     out_of_memory: "retry" goes on with smaller micro-batches (more accumulation, the same batch; equal within the
     noise of summing in another order), "fail" ends the run and says which micro-batch to try.
@@ -25,6 +27,8 @@ class Resources:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = 1
+    workers_by_size: dict[str, int] = field(default_factory=dict)
+    sizing: Literal["declared", "plan"] = "declared"
     zero_stage: Literal[0, 1, 2, 3] = 1
     micro_batch: int | None = None
     compile: bool = False
@@ -41,8 +45,17 @@ class Resources:
             value = getattr(self, name)
             if value is not None and value < bound:
                 raise UserError("value out of range", key=name, found=value, expected=f"at least {bound}")
+        for label, count in self.workers_by_size.items():
+            if count < 1:
+                raise UserError(
+                    "value out of range", key=f"workers_by_size.{label}", found=count, expected="at least 1"
+                )
         if self.spike is not None and self.spike <= 0:
             raise UserError("value out of range", key="spike", found=self.spike, expected="more than 0 nats, or null")
+
+    def of(self, spec: RunSpec) -> Resources:
+        """Those of one run, with its count of workers."""
+        return replace(self, workers=self.workers_by_size.get(spec.size, self.workers), workers_by_size={})
 
     def share(self, spec: RunSpec) -> tuple[int, int]:
         """Sequences of a batch that a worker takes, and how many of them at once.
@@ -51,14 +64,15 @@ class Resources:
             UserError: the batch or the precision of `spec` doesn't go with these resources.
         """
         batch = spec.optimizer.batch
-        if batch % self.workers:
+        workers = self.of(spec).workers
+        if batch % workers:
             raise UserError(
                 f"the batch of {spec.run_id} doesn't divide over the workers",
-                key="workers",
-                found=f"{batch} sequences on {self.workers} workers",
+                key=f"workers_by_size.{spec.size}" if spec.size in self.workers_by_size else "workers",
+                found=f"{batch} sequences on {workers} workers",
                 expected=f"a divisor of {batch}",
             )
-        share = batch // self.workers
+        share = batch // workers
         micro = min(self.micro_batch or share, share)
         if share % micro:
             raise UserError(

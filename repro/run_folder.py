@@ -24,6 +24,10 @@ class RunFailed(Exception):
     """A run that can't end well: it is marked `failed` with this reason and the sweep goes on."""
 
 
+class Stopped(Exception):
+    """A run that was asked to stop: its checkpoint is saved, it is `queued` and goes on from there."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of one run, `results/SWEEP/runs/RUN_ID`."""

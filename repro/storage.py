@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import shutil
+import socket
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 from pyarrow import fs
 
+from repro import objects
 from repro.errors import UserError
 
 
@@ -66,7 +71,7 @@ class Folder:
                 stream.write(data)
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        scratch = f"{target}.{secrets.token_hex(4)}.tmp"
+        scratch = f"{target}.{_writer()}.tmp"
         try:
             with open(scratch, "wb") as stream:
                 stream.write(data)
@@ -77,6 +82,32 @@ class Folder:
             if os.path.exists(scratch):
                 os.unlink(scratch)
             raise
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes a whole file that isn't there yet: of several writers at one moment one gets True, the others False.
+
+        On a local file system by a hard link, which NFS makes whole too; on an object store by a conditional PUT.
+
+        Raises:
+            UserError: the store has no conditional PUT.
+        """
+        target = self._at(name)
+        if not self.is_local:
+            return objects.create(self.filesystem, target, data)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        scratch = f"{target}.{_writer()}.tmp"
+        try:
+            with open(scratch, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(scratch, target)
+            return True
+        except FileExistsError:
+            return False
+        finally:
+            if os.path.exists(scratch):
+                os.unlink(scratch)
 
     def read_json(self, name: str) -> Any:
         try:
@@ -95,5 +126,31 @@ class Folder:
         elif info.type == fs.FileType.File:
             self.filesystem.delete_file(info.path)
 
+    def tidy(self) -> None:
+        """Removes, here and in all folders below, what processes of this machine that were killed left half written."""
+        if not self.is_local:
+            return  # an object that isn't whole is none
+        for where, folders, files in os.walk(self.path):
+            for name in filter(is_orphan, files):
+                os.unlink(os.path.join(where, name))
+            for name in filter(is_orphan, folders):
+                shutil.rmtree(os.path.join(where, name), ignore_errors=True)
+
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
+
+
+def _writer() -> str:
+    """Tells the scratch files of this process from those of any other."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def scratch_prefix(name: str) -> str:
+    """Beginning of the name of a scratch folder, hidden, that becomes the folder `name` when it is whole."""
+    return f".{name}.{_writer()}.tmp"
+
+
+def is_orphan(name: str) -> bool:
+    """Whether a file or folder is the scratch of a process of this machine that is no more."""
+    found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
+    return found is not None and not psutil.pid_exists(int(found[1]))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from repro import evaluate, model, strict, zero
+from repro import evaluate, model, stop, strict, zero
 from repro.corpus import Corpus, obtain
 from repro.errors import DISK_FULL, UserError
 from repro.resources import Resources
-from repro.run_folder import RunFailed, RunFolder
+from repro.run_folder import RunFailed, RunFolder, Stopped
 from repro.spec import RunSpec
 from repro.storage import Folder
 from repro.trainer import Trainer
@@ -32,21 +33,27 @@ class OutOfMemory(RunFailed):
         self.micro_batch = micro_batch
 
 
-def train_loop(config: dict[str, Any]) -> dict[str, Any]:
+def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
     """What Ray Train runs on every worker.
 
     Args:
-        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI).
+        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI), and
+            `results` and `driver`, by which stop.is_asked tells whether the run is to stop.
 
     Returns:
-        The row of run.parquet.
+        The row of run.parquet; None when it was stopped.
     """
     spec = strict.build(RunSpec, config["spec"])
     resources = strict.build(Resources, config["resources"])
-    return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources)
+    asked = partial(stop.is_asked, Folder.open(config["results"]), config["driver"])
+    with suppress(Stopped):
+        return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources, asked)
+    return None
 
 
-def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> dict[str, Any]:
+def train(
+    spec: RunSpec, folder: Folder, text: Corpus, resources: Resources, asked: Callable[[], bool] = bool
+) -> dict[str, Any]:
     """Trains one spec to its end and writes its tables; goes on from a checkpoint if there is one.
 
     Out of memory, a run of one worker goes on with smaller micro-batches when `resources` allow it; a group of
@@ -56,12 +63,13 @@ def train(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> 
         UserError: the spec can't be trained here (the batch doesn't divide, the corpus is too short).
         RunFailed: the loss is not finite or spikes, memory or disk don't suffice, or what was measured is not
             what the schedule promised. The run's status says so, and its last good checkpoint stays.
+        Stopped: `asked` said so, a few steps ago; a checkpoint of the last step is saved.
     """
     run = RunFolder(folder)
     text.check(spec.tokens, spec.repeat, spec.run_id)
     while True:
         try:
-            return _attempt(spec, run, text, resources)
+            return _attempt(spec, run, text, resources, asked)
         except OutOfMemory as error:
             if error.micro_batch is None or resources.out_of_memory == "fail" or resources.workers > 1:
                 raise
@@ -75,7 +83,9 @@ def _give_back() -> None:
         gc.collect()
 
 
-def _attempt(spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources) -> dict[str, Any]:
+def _attempt(
+    spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, asked: Callable[[], bool]
+) -> dict[str, Any]:
     _, micro = resources.share(spec)
     device = zero.device_of(resources)
     with zero.process_group(device), _failures(spec, run, resources, text, device):
@@ -83,7 +93,7 @@ def _attempt(spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources) 
         if dist.get_rank() == 0:
             run.begin(spec, text.hash)
         with _engine(spec, resources, device) as engine:
-            return Trainer(spec, run, text, resources, engine, micro, began).fit()
+            return Trainer(spec, run, text, resources, engine, micro, began, asked).fit()
 
 
 @contextmanager
@@ -142,13 +152,16 @@ def _out_of_memory(spec: RunSpec, resources: Resources, text: Corpus, device: to
 
 
 def _fits(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device) -> bool:
-    """Whether a forward and backward pass of one micro-batch has memory enough, found by making them."""
-    _, micro = resources.share(spec)
+    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it."""
+    share, micro = resources.share(spec)
     _give_back()
     try:
         with _engine(spec, resources, device) as engine:
-            losses, _ = evaluate.token_losses(engine, text, text.batch(0, spec.optimizer.batch, spec.seed, count=micro))
-            engine.backward(losses.mean())
+            rows = text.batch(0, spec.optimizer.batch, spec.seed, count=share)
+            for first in range(0, share, micro):
+                losses, _ = evaluate.token_losses(engine, text, rows[first : first + micro])
+                engine.backward(losses.mean())
+                engine.step()
         return True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

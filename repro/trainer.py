@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
 from repro.resources import Resources
-from repro.run_folder import RunFailed, RunFolder
+from repro.run_folder import RunFailed, RunFolder, Stopped
 from repro.spec import RunSpec
 from repro.watch import WINDOW, Watch
 
@@ -31,12 +31,22 @@ class Trainer:
         engine: from `zero.engine`.
         micro: sequences at once.
         began: `time.perf_counter()` at which the run began.
+        asked: whether the run is to stop, asked on rank 0 every HEARTBEAT.
     """
 
     def __init__(
-        self, spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, engine: Any, micro: int, began: float
+        self,
+        spec: RunSpec,
+        run: RunFolder,
+        text: Corpus,
+        resources: Resources,
+        engine: Any,
+        micro: int,
+        began: float,
+        asked: Callable[[], bool] = bool,
     ):
         self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
+        self.asked = asked
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.engine, self.micro = engine, micro
         self.share = spec.optimizer.batch // self.world
@@ -48,7 +58,11 @@ class Trainer:
         self.log = record.Log()
 
     def fit(self) -> dict[str, Any]:
-        """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective."""
+        """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective.
+
+        Raises:
+            Stopped: it was asked to stop, on every rank; the last step is in a checkpoint.
+        """
         total, first = self.spec.schedule.total_steps, self.resume()
         setup, beat = self.entered - self.began, 0.0
         for step in range(first, total):
@@ -56,8 +70,12 @@ class Trainer:
                 self._save(step)
             self.step(step, total)
             self._clock()
+            if self.watch.stopped and step + 1 < total:
+                self._stop(step + 1, total)
             if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
                 beat = self.log.seconds
+                if self.asked():
+                    self.watch.ask_to_stop()
                 speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
                 self.run.progress("running", step=step + 1, total_steps=total, tokens_per_second=speed)
         self.watch.look()
@@ -87,6 +105,13 @@ class Trainer:
             self.run.progress("done", step=total, total_steps=total)
         dist.barrier()
         return row
+
+    def _stop(self, step: int, total: int) -> None:
+        self._save(step)
+        if self.rank == 0:
+            self.run.progress("queued", step=step, total_steps=total)
+        dist.barrier()
+        raise Stopped(f"{self.spec.run_id} at step {step} of {total}")
 
     def resume(self) -> int:
         """Restores the newest whole checkpoint and starts the clocks. Returns the first step to train. Collective."""

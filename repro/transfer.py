@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 
 from pyarrow import fs
 
-from repro.storage import Folder
+from repro.storage import Folder, scratch_prefix
 
 
 def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
@@ -29,8 +28,9 @@ def copy(source: Folder, name: str, target: Folder) -> None:
             with target.filesystem.open_output_stream(path) as stream:
                 shutil.copyfileobj(data, stream, 2**20)
             return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        scratch = f"{path}.{secrets.token_hex(4)}.tmp"
+        above, last = os.path.split(path)
+        os.makedirs(above, exist_ok=True)
+        scratch = f"{above}/{scratch_prefix(last)}"
         try:
             with open(scratch, "wb") as file:
                 shutil.copyfileobj(data, file, 2**20)

@@ -26,6 +26,8 @@ class Watch:
 
     def __init__(self, bound: float | None, recent: list[float], lowest: float | None):
         self.bound, self.recent, self.lowest = bound, list(recent), lowest
+        self.stopped = False
+        self._asked = False
         self._waiting: list[tuple[int, torch.Tensor]] = []
 
     @property
@@ -37,6 +39,10 @@ class Watch:
         """Takes this rank's part of the mean loss of a step, a scalar."""
         self._waiting.append((step, loss))
 
+    def ask_to_stop(self) -> None:
+        """From this rank: at the next look `stopped` is true on every rank."""
+        self._asked = True
+
     def look(self) -> list[float]:
         """The losses since the last look, summed over ranks. Collective.
 
@@ -46,11 +52,13 @@ class Watch:
         if not self._waiting:
             return []
         steps = [step for step, _ in self._waiting]
-        losses = torch.stack([loss for _, loss in self._waiting])
+        mine = [loss for _, loss in self._waiting]
+        losses = torch.stack([*mine, torch.full_like(mine[0], float(self._asked))])
         self._waiting = []
         if dist.get_world_size() > 1:
             dist.all_reduce(losses)
-        values: list[float] = losses.tolist()
+        *values, asked = losses.tolist()
+        self.stopped = asked > 0
         for step, value in zip(steps, values, strict=True):
             self._check(step, value)
         return values

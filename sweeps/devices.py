@@ -97,6 +97,12 @@ class Cluster:
         powers = [2**k for k in range(most.bit_length()) if 2**k <= most]
         return tuple(w for w in powers if w <= self.node or w % self.node == 0)
 
+    def holding(self, workers: int) -> int:
+        """`workers` where a node or whole nodes hold so many; else the most of `sizes` that are fewer."""
+        if workers <= self.node or (workers % self.node == 0 and workers <= self.gpus):
+            return workers
+        return max(w for w in self.sizes if w <= workers)
+
     def bandwidth(self, workers: int) -> float:
         """Bytes/s that each worker of a run sends to the next; the slowest link of the ring decides."""
         link = hardware.LINKS[self.known] if self.known else NETWORK

@@ -90,7 +90,9 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
     unfit = {i for i, found in options.items() if not found}
     for spec in specs:
         if spec.run_id in unfit:  # counted as though one sequence fitted, so that the totals hold all runs
+            declared = sweep.resources.sizing == "declared"
             most = max(w for w in cluster.sizes if spec.optimizer.batch % w == 0)
+            most = cluster.holding(sweep.resources.of(spec).workers) if declared else most
             options[spec.run_id] = (scaling.size(spec, most, 1, cluster, speed, sweep.resources),)
     jobs = [_job(spec, options[spec.run_id]) for spec in specs]
     placed = packing.pack(jobs, cluster.gpus, cluster.node)
@@ -184,8 +186,9 @@ def _warnings(
     yield from _text_warnings(specs)
     if sweep.resources.device == "cpu" and cluster.known:
         yield f"resources.device is cpu: the driver would leave every {cluster.known} idle"
-    if sweep.resources.workers > cluster.gpus:
-        yield f"resources.workers is {sweep.resources.workers}, more than this cluster's {cluster.gpus} GPUs: the driver would wait for ever"
+    most = max(sweep.resources.of(spec).workers for spec in specs.values())
+    if sweep.resources.sizing == "declared" and most > cluster.gpus:
+        yield f"resources asks for {most} workers a run, more than this cluster's {cluster.gpus} GPUs: the driver would refuse"
     yield from _memory_warnings(sweep, cluster, specs, unfit)
     idle, last = packing.tail(placed, cluster.gpus)
     total = packing.makespan(placed)

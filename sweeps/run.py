@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import socket
+import os
+import secrets
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
-
-import psutil
 
 from repro import tables
 from repro.corpus import Corpus, build
 from repro.errors import UserError
 from repro.provenance import provenance
 from repro.run_folder import RunFolder
-from repro.spec import RunSpec
 from repro.storage import Folder
+from sweeps import sizing
 from sweeps.grid import Sweep
+from sweeps.interrupt import Interrupt
 from sweeps.packing import cost, longest_first
 from sweeps.progress import Progress
+from sweeps.queue import Job, Queue
 from sweeps.status import Planned, Watcher
-
-STALE = 30.0  # seconds without a sign of life after which a running owner counts as dead
 
 
 def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -> int:
     """Trains every run of the sweep that is not done; returns the exit code: 1 when a run failed, 130 when stopped.
+
+    Several drivers may do so at one time on one results folder: each run is trained by one of them.
 
     Args:
         sweep: the expanded file.
@@ -34,16 +36,16 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
 
     Raises:
         UserError: before anything is trained: the corpus, the results folder or a run in it doesn't fit.
+        KeyboardInterrupt: the second Ctrl-C.
     """
     began = time.time()
-    uri = f"{results or sweep.storage.results}/{sweep.name}"
-    place = Folder.open(uri)
+    place = Folder.open(uri := _uri(sweep, results))
     check_results(place, sweep)
+    place.tidy()
     texts = build_corpora(sweep)
     for planned in sweep.runs:
         spec = planned.spec
         texts[spec.run_id].check(spec.tokens, spec.repeat, spec.run_id)
-    folders = {p.spec.run_id: f"{uri if '://' in uri else place.path}/runs/{p.spec.run_id}" for p in sweep.runs}
     todo = longest_first(
         p.spec
         for p in sweep.runs
@@ -51,37 +53,59 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     )
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
-    every = [Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs]
-    record["planned"] = [asdict(run) for run in every]
-    asked = [spec.run_id for spec in todo]
-    place.write_json("sweep.json", previous | record)
+    every = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
+    trained: set[str] = set()
     if todo:
-        wait_for_owners(place, todo)
         from sweeps import tuner  # Ray is imported only when something is to be trained
 
-        started = time.time()
+        lanes = lanes or sweep.resources.lanes
+        tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
+        gpu = tuner.has_gpus(sweep.resources)
+        sizes = sizing.of(sweep, todo, tuner.cluster(gpu), every)
+        most = max(own.workers for own in sizes.values())
+        if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
+            raise UserError(
+                "a run that this cluster can't hold", key="resources.workers", found=f"{most} workers",
+                expected=f"at most {there}; or lanes, how many runs at once, where the cluster grows on demand",
+            )  # fmt: skip
+        driver, started, asked = secrets.token_hex(4), time.time(), [spec.run_id for spec in todo]
+        record["planned"] = [asdict(one) for one in every.values()]
         # What `sweeps status` reads while the runs are trained.
         place.write_json("sweep.json", previous | record | {"training": {"began": started, "runs": asked}})
-        with Progress(Watcher(place, sweep.name, every, asked, started)):
-            held = tuner.execute(
-                todo,
-                folders,
-                {i: where(sweep.storage.corpus, t) for i, t in texts.items()},
-                sweep.resources,
-                lanes or sweep.resources.lanes,
-            )
+        with Interrupt(place, driver) as interrupt:
+            queue = Queue(
+                [
+                    Job(spec, sizes[spec.run_id], f"{uri}/runs/{spec.run_id}",
+                        RunFolder(place / "runs" / spec.run_id), where(sweep.storage.corpus, texts[spec.run_id]))
+                    for spec in todo
+                ],
+                devices=partial(tuner.devices, gpu, most > 1),
+                lanes=lanes,
+                stop=interrupt.asked,
+                began=started,
+                say=partial(print, flush=True),
+            )  # fmt: skip
+            with Progress(Watcher(place, sweep.name, every.values(), asked, started)):
+                tuner.execute(queue, results=uri, driver=driver, gpu=gpu)
+        trained = queue.trained
         record["training"] = {
             "began": started,
             "seconds": time.time() - started,
-            "lanes": held,
+            "lanes": queue.most,
             "runs": asked,
         }
-    return finish(place, sweep, asked=todo, began=began, record=previous | record, texts=texts)
+    return finish(place, sweep, trained=trained, began=began, record=previous | record, texts=texts)
+
+
+def _uri(sweep: Sweep, results: str | None) -> str:
+    """Where the results of a sweep lie: a URI, or an absolute path."""
+    root = results or sweep.storage.results
+    return f"{root if '://' in root else os.path.abspath(root)}/{sweep.name}"
 
 
 def dry_run(sweep: Sweep, *, results: str | None = None) -> int:
     """Says what `run` would train, trains and writes nothing."""
-    place = Folder.open(f"{results or sweep.storage.results}/{sweep.name}")
+    place = Folder.open(_uri(sweep, results))
     check_results(place, sweep)
     todo = longest_first(p.spec for p in sweep.runs if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec))
     tokens = sum(s.tokens for s in todo)
@@ -126,46 +150,11 @@ def check_results(place: Folder, sweep: Sweep) -> None:
         RunFolder(place / "runs" / planned.spec.run_id).is_done(planned.spec)
 
 
-def wait_for_owners(place: Folder, runs: list[RunSpec]) -> None:
-    """Waits until no living process of this machine trains one of `runs`: a killed driver's workers take a moment.
-
-    Raises:
-        UserError: one is still at work after STALE seconds, so another driver is.
-    """
-    deadline = time.time() + STALE
-    while True:
-        alive = [s.run_id for s in runs if _alive(RunFolder(place / "runs" / s.run_id).status())]
-        if not alive:
-            return
-        if time.time() > deadline:
-            raise UserError(
-                "another driver is at work on this results folder",
-                file=place,
-                key="status",
-                found=f"running: {', '.join(alive[:3])}",
-                expected="no living owner; stop it, or wait",
-            )
-        time.sleep(0.5)
-
-
-def _alive(status: dict[str, Any]) -> bool:
-    """Whether the owner of a running run is at work: on this host by its process, on another by its last word."""
-    if status["state"] != "running":
-        return False
-    if status["owner"]["host"] != socket.gethostname():
-        return time.time() - status["updated"] < STALE
-    try:
-        # A process that began after the last word was written has only inherited the number.
-        return psutil.Process(status["owner"]["pid"]).create_time() <= status["updated"]
-    except psutil.NoSuchProcess:
-        return False
-
-
 def finish(
     place: Folder,
     sweep: Sweep,
     *,
-    asked: list[RunSpec],
+    trained: set[str],
     began: float,
     record: dict[str, Any],
     texts: dict[str, Corpus],
@@ -174,11 +163,10 @@ def finish(
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
     done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
     failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
-    trained = sum(spec.run_id in done for spec in asked)
     left = len(states) - len(done) - len(failed)
     tables.collect(place, sweep.name, done)
     seconds = time.time() - began
-    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if asked else {}
+    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
     text = next(iter(texts.values()))
     place.write_json(
         "sweep.json",
@@ -196,7 +184,7 @@ def finish(
         },
     )
     print(
-        f"{sweep.name}: {len(done)} of {len(sweep.runs)} runs done, {trained} trained now, {len(failed)} failed, {seconds:.0f} s -> {place}"
+        f"{sweep.name}: {len(done)} of {len(sweep.runs)} runs done, {len(trained)} trained now, {len(failed)} failed, {seconds:.0f} s -> {place}"
     )
     for entry in failed:
         print(f"  failed: {entry['run_id']}: {entry['reason']}")

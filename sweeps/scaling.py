@@ -46,10 +46,11 @@ class Size:
 def sizes(spec: RunSpec, cluster: Cluster, throughput: Throughput, resources: Resources) -> tuple[Size, ...]:
     """The worker counts that a run may get, fewest first: its batch divides, it fits, and it scales well enough.
 
-    Where it fits on none that scale well, the fewest on which it fits; empty where it fits on none.
+    Where it fits on none that scale well, the fewest on which it fits; empty where it fits on none. A sweep that
+    declares them leaves no choice.
     """
     fitting = []
-    for workers in cluster.sizes:
+    for workers in cluster.sizes if resources.sizing == "plan" else (cluster.holding(resources.of(spec).workers),):
         if spec.optimizer.batch % workers == 0:
             micro = fitting_micro_batch(spec, resources, workers, cluster.memory_bytes)
             if micro is not None:

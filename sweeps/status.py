@@ -24,11 +24,13 @@ BARS = 20
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of the sweep: tokens it will see, and its cost in arbitrary units."""
+    """One run of the sweep: tokens it will see, its cost in arbitrary units, and what the plan promised where it could."""
 
     run_id: str
     tokens: int
     cost: float
+    workers: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

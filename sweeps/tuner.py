@@ -1,6 +1,7 @@
 """The driver: Ray Tune over the runs of a sweep, each trial one Ray Train run.
 
-Tune's own folder is thrown away; what has been trained, failed or is left stands in the runs' folders.
+Tune asks a Queue which run is next and is told what became of it. Tune's own folder is thrown away; what has been
+trained, failed or is left stands in the runs' folders.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import ray
 import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
+from ray.tune.search import Searcher
 
+from repro import stop
 from repro.errors import UserError
+from repro.lease import Lease
 from repro.resources import Resources
 from repro.run_folder import RunFolder
-from repro.spec import RunSpec
 from repro.storage import Folder
+from sweeps.devices import Cluster
+from sweeps.queue import Job, Outcome, Queue
 
 ROOT = Path(__file__).resolve().parent.parent
 # Set before a worker process starts. bench/laptop.py measures the malloc settings: nothing at 1,024 tokens a step.
@@ -37,7 +42,9 @@ WORKER_ENV = {
 }
 DRIVER_ENV = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is run.Interrupts
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # the queue gives no more than there is room for
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -59,8 +66,7 @@ class Trial(ray.tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        train_one(self.trial)
-        return {"done": True}
+        return {"done": True, "outcome": train_one(self.trial)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         return None
@@ -69,9 +75,28 @@ class Trial(ray.tune.Trainable):
         return None
 
 
-def train_one(trial: dict[str, Any]) -> None:
-    """Trains one run through Ray Train. A run that can't end well is in its status; a dead worker raises."""
-    run, resources = RunFolder(Folder.open(trial["folder"])), dict(trial["resources"])
+def train_one(trial: dict[str, Any]) -> Outcome:
+    """Trains one run through Ray Train while it holds its lease. A run that can't end well is in its status.
+
+    Raises:
+        Exception: of Ray Train, when a worker died.
+    """
+    run = RunFolder(Folder.open(trial["folder"]))
+    lease = Lease(run, trial["driver"], trial["over"])
+    if not lease.take():
+        return "held"
+    try:
+        if stop.is_asked(Folder.open(trial["results"]), trial["driver"]):
+            return "stopped"
+        if run.status()["state"] == "done":  # by one whose lease ended just before ours began
+            return "held"
+        return _fit(trial, run)
+    finally:
+        lease.give_back()
+
+
+def _fit(trial: dict[str, Any], run: RunFolder) -> Outcome:
+    resources = dict(trial["resources"])
     workers = resources["workers"]
     while True:
         began = time.time()
@@ -83,7 +108,7 @@ def train_one(trial: dict[str, Any]) -> None:
         )
         try:
             trainer.fit()
-            return
+            return "done" if run.status()["state"] == "done" else "stopped"
         except Exception:
             # Ray Train wraps what the loop raised: whether the run failed for good or its worker did is in its status.
             status = run.status()
@@ -91,7 +116,7 @@ def train_one(trial: dict[str, Any]) -> None:
                 raise
         smaller = status.get("try_micro_batch")  # out of memory; one worker alone has tried all of them itself
         if smaller is None or workers == 1 or resources["out_of_memory"] == "fail":
-            return
+            return "failed"
         resources["micro_batch"] = smaller
 
 
@@ -101,62 +126,94 @@ def _loop(trial: dict[str, Any]) -> None:
     train_loop(trial)
 
 
-def execute(
-    runs: list[RunSpec], folders: dict[str, str], corpora: dict[str, str], resources: Resources, lanes: int | None
-) -> int:
-    """Trains `runs` in the given order, as many at once as there are lanes; returns when none is left.
+class _Ask(Searcher):
+    """Tune asks what to try next: the queue's next run, nothing for now, or no more ever."""
+
+    def __init__(self, queue: Queue, common: dict[str, Any]):
+        super().__init__()
+        self.queue, self.common = queue, common
+
+    def suggest(self, trial_id: str) -> Any:
+        if self.queue.is_over:
+            return Searcher.FINISHED
+        job = self.queue.next()
+        return None if job is None else {"trial": _trial(job) | self.common}
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+        return True
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        """The callback is told more."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing of Tune's is ever restored."""
+
+    restore = save
+
+
+class _Tell(ray.tune.Callback):
+    """Tells the queue what became of a trial."""
+
+    def __init__(self, queue: Queue):
+        self.queue = queue
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.queue.ended(trial.config["trial"]["spec"]["run_id"], trial.last_result["outcome"])
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        lines = str(trial.get_error() or "it ended without a word").strip().splitlines()
+        self.queue.ended(trial.config["trial"]["spec"]["run_id"], "died", lines[-1])
+
+
+def _trial(job: Job) -> dict[str, Any]:
+    return {
+        "spec": job.spec.to_dict(),
+        "folder": job.uri,
+        "corpus": job.corpus,
+        "resources": asdict(job.resources),
+        "over": job.over,
+    }
+
+
+def _own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
+    """What a trial's own process takes; a worker group takes its own beside it."""
+    trial = config["trial"]
+    if trial["resources"]["workers"] > 1:
+        return ray.tune.PlacementGroupFactory([{"CPU": 0.01}])
+    return ray.tune.PlacementGroupFactory([{"CPU": 1.0} | ({"GPU": 1.0} if trial["gpu"] else {})])
+
+
+def execute(queue: Queue, *, results: str, driver: str, gpu: bool) -> None:
+    """Trains what the queue gives, in its order; returns when it is over and no run is at work.
 
     Args:
-        runs: what to train; the first are started first.
-        folders: URI of each run's folder, by run id.
-        corpora: path or URI of each run's corpus, by run id.
-        resources: how each run is executed.
-        lanes: runs at once; None is as many as the machine or the cluster holds.
-
-    Returns:
-        How many runs were trained at once.
+        queue: of the runs.
+        results: URI of the sweep's folder.
+        driver: token of this driver.
+        gpu: whether runs train on GPUs.
     """
-    connect(lanes, resources)
-    gpu = resources.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
-    if resources.device == "cuda" and not gpu:
-        raise UserError("no GPU in this cluster", key="resources.device", found="cuda", expected="cpu or auto")
-    lanes = lanes or slots(resources, gpu)
-    trials = {
-        s.run_id: {
-            "spec": s.to_dict(),
-            "folder": folders[s.run_id],
-            "corpus": corpora[s.run_id],
-            "resources": asdict(resources),
-            "gpu": gpu,
-        }
-        for s in runs
-    }
-    own: dict[str, float] = {"cpu": 1} if resources.workers == 1 else {"cpu": 0.01}
-    if resources.workers == 1 and gpu:
-        own["gpu"] = 1
+    common = {"results": results, "driver": driver, "gpu": gpu}
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
-        tuner = ray.tune.Tuner(
-            ray.tune.with_resources(Trial, own),
-            param_space={"trial": ray.tune.grid_search(list(trials.values()))},
-            tune_config=ray.tune.TuneConfig(reuse_actors=True, max_concurrent_trials=lanes),
+        ray.tune.Tuner(
+            ray.tune.with_resources(Trial, _own_resources),
+            tune_config=ray.tune.TuneConfig(search_alg=_Ask(queue, common), num_samples=-1, reuse_actors=True),
             run_config=ray.tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
-                failure_config=ray.tune.FailureConfig(max_failures=resources.retries),
+                callbacks=[_Tell(queue)],
                 checkpoint_config=ray.tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
-        )
-        results = tuner.fit()
-    for result in (results[i] for i in range(len(results))):
-        if result.error is not None and result.config is not None:
-            reason = f"its worker died {resources.retries + 1} times: {str(result.error).splitlines()[-1]}"
-            RunFolder(Folder.open(result.config["trial"]["folder"])).progress("failed", reason=reason)
-    return lanes
+        ).fit()
 
 
-def connect(lanes: int | None, resources: Resources) -> None:
-    """Joins the cluster of RAY_ADDRESS, or starts one of this machine's cores that ends with this process."""
+def connect(lanes: int | None, workers: int) -> None:
+    """Joins the cluster of RAY_ADDRESS, or starts one of this machine's cores that ends with this process.
+
+    Args:
+        lanes: runs at once on this machine; None is as many as it has cores for.
+        workers: most of any run.
+    """
     if ray.is_initialized():
         return
     os.environ.update(WORKER_ENV | DRIVER_ENV)
@@ -167,11 +224,35 @@ def connect(lanes: int | None, resources: Resources) -> None:
         ray.init(runtime_env=env, log_to_driver=False)
         return
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    lanes = lanes or max(1, (os.cpu_count() or 1) // resources.workers)
-    cores = lanes * resources.workers + (1 if resources.workers > 1 else 0)
+    lanes = lanes or max(1, (os.cpu_count() or 1) // workers)
+    cores = lanes * workers + (1 if workers > 1 else 0)
     ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
-def slots(resources: Resources, gpu: bool) -> int:
-    """How many runs the cluster holds at once."""
-    return max(1, int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1) // resources.workers))
+def cluster(gpu: bool) -> Cluster | None:
+    """The cluster that is joined, as the plan knows one; None without GPUs, or where their type has no data sheet."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    types = {key.removeprefix("accelerator_type:") for node in nodes for key in node if key.startswith("accelerator_")}
+    if not gpu or len(types) != 1:
+        return None
+    per_node = min(int(node["GPU"]) for node in nodes)
+    found = Cluster(per_node * len(nodes), types.pop(), per_node)
+    return found if found.known else None
+
+
+def has_gpus(resources: Resources) -> bool:
+    """Whether runs train on GPUs of the cluster that is joined.
+
+    Raises:
+        UserError: they should, and it has none.
+    """
+    gpu = resources.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
+    if resources.device == "cuda" and not gpu:
+        raise UserError("no GPU in this cluster", key="resources.device", found="cuda", expected="cpu or auto")
+    return gpu
+
+
+def devices(gpu: bool, groups: bool) -> int:
+    """GPUs, or cores, that runs may take now; of the cores one is left to the heads of worker groups, where there are any."""
+    count = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+    return count if gpu or not groups else max(0, count - 1)

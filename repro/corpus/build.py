@@ -19,7 +19,7 @@ from repro.corpus.spool import ingest
 from repro.corpus.writer import CorpusWriter
 from repro.errors import UserError
 from repro.spec import CorpusSpec, canonical
-from repro.storage import Folder
+from repro.storage import Folder, scratch_prefix
 
 
 def build(
@@ -52,8 +52,9 @@ def build(
         share.copy_in(place / folder.name)
     if not folder.exists():
         root.mkdir(parents=True, exist_ok=True)
-        # What a killed build leaves is a hidden scratch folder, which nothing ever opens.
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=root) as scratch:
+        # What a killed build leaves is a hidden scratch folder, which nothing ever opens and the next build removes.
+        Folder.open(root).tidy()
+        with tempfile.TemporaryDirectory(prefix=scratch_prefix(folder.name), dir=root) as scratch:
             whole = Path(scratch) / folder.name
             say(f"corpus {spec.name}: reading the text")
             spool = ingest(spec, Path(scratch) / "text.arrow")

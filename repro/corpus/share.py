@@ -10,7 +10,7 @@ from repro import transfer
 from repro.corpus import manifest
 from repro.corpus.corpus import Corpus
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.storage import Folder, scratch_prefix
 
 
 def cache() -> Path:
@@ -38,7 +38,8 @@ def copy_in(source: Folder) -> Path:
     if folder.exists():
         return folder
     cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{source.name}-", dir=cache()) as scratch:
+    Folder.open(cache()).tidy()
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix(source.name), dir=cache()) as scratch:
         whole = Path(scratch) / source.name
         for name, _ in transfer.files(source):
             transfer.copy(source, name, Folder.open(whole))

@@ -1,10 +1,11 @@
-"""Machines come and go under two sweeps of twelve runs in all; nothing is lost and no loss differs.
+"""Machines come and go under a sweep of twelve runs; nothing is lost and no loss differs.
 
 The machines are namespaces with addresses of their own, the storage an S3 endpoint outside of them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from tests.cluster.nodes import ROOT, Cluster, free_port
 from tests.cluster.storage import BUCKET, s3
 
 RESULTS = f"s3://{BUCKET}/results"
+RUNS = 12
 PATIENCE = 600.0  # seconds until something that has to happen counts as not happening
 
 
@@ -33,7 +35,9 @@ def machines() -> Iterator[tuple[Cluster, Network]]:
     """A head and two nodes more."""
     with network() as wires, s3(wires.outside, free_port()) as env:
         # The host's name leads to its loopback; gloo is told which interface the others are on.
-        env = {name: value for name, value in env.items() if name != "AWS_ENDPOINT_URL"} | {"GLOO_SOCKET_IFNAME": "eth0"}
+        env = {name: value for name, value in env.items() if name != "AWS_ENDPOINT_URL"} | {
+            "GLOO_SOCKET_IFNAME": "eth0"
+        }
         cluster = Cluster(*wires.add(), env, cpus=2)
         try:
             for name in ("second", "third"):
@@ -49,17 +53,14 @@ def submit(cluster: Cluster, file: Path) -> str:
     return json.loads(done.stdout)["id"]
 
 
-def states(*names: str) -> list[dict[str, Any]]:
-    """The status of every run that has begun."""
-    found = []
-    for name in names:
-        runs = Folder.open(f"{RESULTS}/{name}/runs")
-        found += [(runs / run).read_json("status.json") for run in runs.names() if (runs / run).exists("status.json")]
-    return found
+def states() -> dict[str, dict[str, Any]]:
+    """Run id -> status, of every run that has begun."""
+    runs = Folder.open(f"{RESULTS}/twelve/runs")
+    return {run: (runs / run).read_json("status.json") for run in runs.names() if (runs / run).exists("status.json")}
 
 
-def done(*names: str) -> int:
-    return sum(status["state"] == "done" for status in states(*names))
+def done() -> int:
+    return sum(status["state"] == "done" for status in states().values())
 
 
 def wait(found: Callable[[], Any], what: str) -> Any:
@@ -72,17 +73,18 @@ def wait(found: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"in vain: {what}")
 
 
-def at_work(name: str) -> psutil.Process | None:
-    """The process of a run that has trained some steps."""
-    for status in states(name):
-        if status["state"] == "running" and status.get("step") and psutil.pid_exists(status["owner"]["pid"]):
-            return psutil.Process(status["owner"]["pid"])
+def at_work(size: str) -> psutil.Process | None:
+    """The process of a run of this size that has trained some steps."""
+    for run, status in states().items():
+        if run.startswith(size) and status["state"] == "running" and status["step"]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                return psutil.Process(status["owner"]["pid"])
     return None
 
 
-def of_a_node(cluster: Cluster, *names: str) -> str | None:
+def node_at_work(cluster: Cluster) -> str | None:
     """A node, not the head, on which a run is trained."""
-    for process in filter(None, map(at_work, names)):
+    for process in filter(None, map(at_work, ("4k", "6k"))):
         above = {parent.pid for parent in process.parents()}
         for node, start in cluster.nodes.items():
             if node != "head" and start.pid in above:
@@ -90,9 +92,10 @@ def of_a_node(cluster: Cluster, *names: str) -> str | None:
     return None
 
 
-def drivers(cluster: Cluster, name: str) -> list[psutil.Process]:
+def drivers(cluster: Cluster) -> list[psutil.Process]:
+    """Processes of the head that drive the sweep."""
     every = psutil.Process(cluster.nodes["head"].pid).children(recursive=True)
-    return [p for p in every if f"submitted/{name}.yaml" in p.cmdline()]
+    return [process for process in every if "submitted/twelve.yaml" in process.cmdline()]
 
 
 def losses(folder: Path) -> dict[str, list[float]]:
@@ -101,38 +104,33 @@ def losses(folder: Path) -> dict[str, list[float]]:
 
 @pytest.mark.system
 def test_a_sweep_outlives_a_worker_a_node_and_its_driver(
-    machines: tuple[Cluster, Network], declare: Callable[..., Path], tmp_path: Path
+    machines: tuple[Cluster, Network], declare: Callable[[str], Path], tmp_path: Path
 ) -> None:
     cluster, wires = machines
-    law = "law: {{sizes: [4k], budgets: [short], sparsities: {}}}"
-    sparsities = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-    files = {
-        "alone": declare("alone", ratio=20, studies=law.format(sparsities)),
-        "pairs": declare("pairs", ratio=8, workers=2, studies=law.format([0, 0.4, 0.8])),
-    }
-    jobs = {name: submit(cluster, file) for name, file in files.items()}
+    file = declare("twelve")
+    job = submit(cluster, file)
 
-    wait(lambda: done("alone"), "a first run is done")
-    for name in jobs:
-        wait(lambda name=name: at_work(name), f"a run of {name} is at work").send_signal(signal.SIGKILL)
-    cluster.kill(wait(lambda: of_a_node(cluster, *jobs), "a run is at work away from the head"))
+    wait(lambda: done() > 1, "a few runs are done")
+    for size in ("4k", "6k"):
+        wait(lambda size=size: at_work(size), f"a run of size {size} is at work").send_signal(signal.SIGKILL)
+    cluster.kill(wait(lambda: node_at_work(cluster), "a run is at work away from the head"))
     cluster.add("newcomer", *wires.add())
-    before = wait(lambda: done(*jobs) > 2 and done(*jobs), "two runs more are done")
-    assert before < 12, "too late to disturb anything"
-    for name in jobs:
-        for process in drivers(cluster, name):
-            process.kill()
-    wait(lambda: not any(drivers(cluster, name) for name in jobs), "the drivers are gone")
-    jobs = {name: submit(cluster, file) for name, file in files.items()}
+    enough = done() + 2
+    wait(lambda: done() >= enough, "two runs more are done")
+    assert done() < RUNS, "too late to disturb anything"
+    for process in drivers(cluster):
+        process.kill()
+    wait(lambda: not drivers(cluster), "the driver is gone")
+    assert "failed" in cluster.cli("stop", job).stdout
+    job = submit(cluster, file)
 
-    for name, job in jobs.items():
-        followed = cluster.cli("logs", job, "--follow")
-        assert followed.returncode == 0, followed.stdout + followed.stderr
-        fetched = cluster.cli("fetch", job, "--to", str(tmp_path / "fetched" / name))
-        assert fetched.returncode == 0, fetched.stderr
-        words = ["run", str(files[name]), "--results", str(tmp_path / "undisturbed"), "--corpus", str(tmp_path / "data")]
-        env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        subprocess.run([sys.executable, "-m", "sweeps", *words, "--lanes", "1"], cwd=ROOT, env=env, check=True)
-        theirs, ours = losses(tmp_path / "fetched" / name), losses(tmp_path / "undisturbed" / name)
-        assert theirs == ours
-        assert len(ours) == {"alone": 9, "pairs": 3}[name]
+    followed = cluster.cli("logs", job, "--follow")
+    assert followed.returncode == 0, followed.stdout + followed.stderr
+    fetched = cluster.cli("fetch", job, "--to", str(tmp_path / "fetched"))
+    assert fetched.returncode == 0, fetched.stderr
+    words = ["run", str(file), "--results", str(tmp_path / "undisturbed"), "--corpus", str(tmp_path / "data")]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    subprocess.run([sys.executable, "-m", "sweeps", *words, "--lanes", "1"], cwd=ROOT, env=env, check=True)
+    ours, theirs = losses(tmp_path / "fetched"), losses(tmp_path / "undisturbed" / "twelve")
+    assert len(ours) == RUNS
+    assert ours == theirs

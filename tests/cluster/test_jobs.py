@@ -41,9 +41,9 @@ def submit(cluster: Cluster, file: Path, *words: str) -> dict:
 
 
 def test_a_sweep_goes_out_and_its_tables_come_back(
-    cluster: Cluster, declare: Callable[..., Path], tmp_path: Path
+    cluster: Cluster, declare: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    file = declare()
+    file = declare("tiny")
     done = cluster.cli("submit", str(file), "--results", RESULTS, "--env", "AWS_ENDPOINT_URL", "--follow")
     assert done.returncode == 0, done.stdout + done.stderr
     job = done.stdout.split(":")[0]
@@ -81,8 +81,8 @@ def test_a_sweep_goes_out_and_its_tables_come_back(
     assert any(name.endswith(".safetensors") for name in remote)
 
 
-def test_a_stopped_sweep_goes_on_when_it_is_submitted_again(cluster: Cluster, declare: Callable[..., Path]) -> None:
-    file = declare("longer", ratio=400, studies="law: {sizes: [4k], budgets: [short], sparsities: [0]}")
+def test_a_stopped_sweep_goes_on_when_it_is_submitted_again(cluster: Cluster, declare: Callable[[str], Path]) -> None:
+    file = declare("longer")
     job = submit(cluster, file)
     status, deadline = Folder.open(f"{RESULTS}/longer/runs/4k-short-s00-seed0"), time.time() + 90
     while not (status.exists("status.json") and status.read_json("status.json").get("step")) and time.time() < deadline:
@@ -97,8 +97,8 @@ def test_a_stopped_sweep_goes_on_when_it_is_submitted_again(cluster: Cluster, de
     assert 0 < status.read_json("status.json")["step"] < status.read_json("status.json")["total_steps"]
 
 
-def test_what_the_cluster_refuses_is_said(cluster: Cluster, declare: Callable[..., Path]) -> None:
-    file = str(declare())
+def test_what_the_cluster_refuses_is_said(cluster: Cluster, declare: Callable[[str], Path]) -> None:
+    file = str(declare("tiny"))
     for words, env, expected in (
         (["submit", file], {}, "storage.results"),
         (["submit", file, "--results", "here"], {}, "--results"),
@@ -116,7 +116,7 @@ def test_what_the_cluster_refuses_is_said(cluster: Cluster, declare: Callable[..
         assert expected in done.stderr
 
 
-def test_a_path_is_doubted_on_several_nodes(cluster: Cluster, declare: Callable[..., Path], tmp_path: Path) -> None:
-    done = cluster.cli("submit", str(declare()), "--results", str(tmp_path / "results"))
+def test_a_path_is_doubted_on_several_nodes(cluster: Cluster, declare: Callable[[str], Path], tmp_path: Path) -> None:
+    done = cluster.cli("submit", str(declare("tiny")), "--results", str(tmp_path / "results"))
     assert "all 3 nodes" in done.stderr
     assert cluster.cli("stop", done.stdout.split(":")[0]).returncode == 0

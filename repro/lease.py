@@ -1,0 +1,142 @@
+"""Lease: of many drivers on one results folder, one trains a run.
+
+A lease is a file `lease-N.json` in the run's folder, made by a write that fails where the file is there already, so
+two can't have it. Its holder writes it again every BEAT seconds and removes it at the end. A holder is dead when its
+process is, or, on another host, when its file has stayed the same for SILENCE seconds of the looker's own clock; then
+the next to come makes lease N + 1. A holder that finds a higher number, or can't write for half of SILENCE, was taken
+for dead: its process ends at once, so that two never write into one folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from repro.errors import UserError
+from repro.run_folder import RunFolder
+
+BEAT = 3.0
+SILENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease that was found. name: of its file. said: what its holder has written."""
+
+    name: str
+    said: dict[str, Any]
+
+
+def newest(run: RunFolder) -> Held | None:
+    """The lease of a run with the highest number; None where there is none."""
+    names = [name for name in run.folder.names() if re.fullmatch(r"lease-\d{6}\.json", name)]
+    for name in reversed(names):
+        try:
+            return Held(name, run.folder.read_json(name))
+        except (FileNotFoundError, UserError):  # its holder has removed it between the two looks
+            continue
+    return None
+
+
+@dataclass
+class Looker:
+    """Tells living holders from dead ones. Keeps what it saw, since the dead on other hosts show by not changing."""
+
+    _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def is_taken(self, run: RunFolder, held: Held | None) -> bool:
+        """Whether the holder of `held`, the newest lease of a run, is alive, or the worker that it started still is."""
+        if held is None:
+            return False
+        if self._alive(f"{run.folder}/{held.name}", held.said):
+            return True
+        status = run.status()
+        if status["state"] != "running" or status["owner"]["host"] != socket.gethostname():
+            return False
+        return process_lives(status["owner"]["pid"], status["updated"])
+
+    def _alive(self, key: str, said: dict[str, Any]) -> bool:
+        if said["host"] == socket.gethostname():
+            return process_lives(said["pid"], said["began"])
+        text, now = json.dumps(said), time.monotonic()
+        before, since = self._seen.get(key, ("", now))
+        if before != text:
+            self._seen[key] = (text, now)
+            return True
+        return now - since < SILENCE
+
+
+def process_lives(pid: int, at: float) -> bool:
+    """Whether the process that had this number at that time, in seconds since the epoch, is still there."""
+    try:
+        process = psutil.Process(pid)
+        # One that began later has only inherited the number.
+        return process.create_time() <= at and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Lease:
+    """Holds the lease of a run while it is entered.
+
+    Args:
+        run: the run's folder.
+        driver: token of the driver on whose behalf it is held.
+        over: name of a lease whose holder is known to be dead, which this one comes after.
+    """
+
+    def __init__(self, run: RunFolder, driver: str, over: str | None = None):
+        self.run, self.driver, self.over, self.name = run, driver, over, ""
+        self._stop = threading.Event()
+        self._beats = 0
+
+    def take(self) -> bool:
+        """Whether it is ours now. When it isn't, another one has it."""
+        held = newest(self.run)
+        if held is not None and held.name != self.over and Looker().is_taken(self.run, held):
+            return False
+        number = int(held.name[6:12]) + 1 if held else 1
+        name = f"lease-{number:06d}.json"
+        self._began = time.time()
+        if not self.run.folder.create(name, self._said()):
+            return False
+        self.name = name
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+        return True
+
+    def give_back(self) -> None:
+        """Stops the beat and removes the file, and those of dead holders before it."""
+        self._stop.set()
+        self._thread.join()
+        for name in self.run.folder.names():
+            if name.startswith("lease-") and name <= self.name:
+                self.run.folder.delete(name)
+
+    def _said(self) -> bytes:
+        self._beats += 1
+        said = {"driver": self.driver, "host": socket.gethostname(), "pid": os.getpid(), "began": self._began}
+        return json.dumps(said | {"beats": self._beats}).encode()
+
+    def _beat(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(BEAT):
+            try:
+                held = newest(self.run)
+                lost = held is None or held.name != self.name
+                if not lost:
+                    self.run.folder.write(self.name, self._said())
+                    last = time.monotonic()
+            except OSError:
+                lost = time.monotonic() - last > SILENCE / 2
+            if lost and not self._stop.is_set():
+                os.kill(os.getpid(), signal.SIGKILL)

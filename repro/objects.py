@@ -1,0 +1,74 @@
+"""What pyarrow's object stores lack: a PUT that only succeeds where no object is yet. Decided on it: leases."""
+
+from __future__ import annotations
+
+import os
+
+from pyarrow import fs
+
+from repro.errors import UserError
+
+
+def create(filesystem: fs.FileSystem, path: str, data: bytes) -> bool:
+    """Whether this call has made the object; False where it was there.
+
+    Args:
+        filesystem: of pyarrow, S3 or GCS.
+        path: bucket/key.
+
+    Raises:
+        UserError: another file system, or a store that doesn't know the condition.
+    """
+    bucket, _, key = path.partition("/")
+    if isinstance(filesystem, fs.S3FileSystem):
+        return _s3(bucket, key, data)
+    if isinstance(filesystem, getattr(fs, "GcsFileSystem", ())):
+        return _gcs(bucket, key, data)
+    raise UserError(
+        "a store without a conditional PUT", file=path, found=filesystem.type_name, expected="a path, s3:// or gs://"
+    )
+
+
+def _s3(bucket: str, key: str, data: bytes) -> bool:
+    """With botocore, whose credentials, region and AWS_ENDPOINT_URL come from where pyarrow's come from."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = botocore.session.get_session().create_client("s3")
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+        return True
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status in (409, 412):  # another one's was there, or is being written
+            return False
+        raise UserError("a conditional PUT was refused", file=f"s3://{bucket}/{key}", found=str(error)) from error
+    except BotoCoreError as error:
+        raise OSError(f"s3://{bucket}/{key}: {error}") from error
+    finally:
+        client.close()
+
+
+def _gcs(bucket: str, key: str, data: bytes) -> bool:
+    """With google-auth, which reads the credentials that pyarrow reads; STORAGE_EMULATOR_HOST names another server."""
+    import google.auth
+    import google.auth.transport.requests
+    import requests
+
+    server = os.environ.get("STORAGE_EMULATOR_HOST")
+    if server:
+        session = requests.Session()
+    else:
+        scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
+        session = google.auth.transport.requests.AuthorizedSession(google.auth.default(scopes=scopes)[0])
+    answer = session.post(
+        f"{server or 'https://storage.googleapis.com'}/upload/storage/v1/b/{bucket}/o",
+        params={"uploadType": "media", "name": key, "ifGenerationMatch": "0"},
+        data=data,
+        timeout=60,
+    )
+    if answer.status_code == 412:
+        return False
+    if not answer.ok:
+        raise OSError(f"gs://{bucket}/{key}: {answer.status_code} {answer.reason}")
+    return True

@@ -1,0 +1,124 @@
+"""Queue: which run starts next, what becomes of one that has ended, and what other drivers do meanwhile. No Ray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from repro.lease import Looker, newest
+from repro.resources import Resources
+from repro.run_folder import RunFolder
+from repro.spec import RunSpec
+
+POLL = 2.0  # seconds between two looks at a run that another driver trains, or that waits for its parent
+PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is tried again: doubled each time
+
+Outcome = Literal["done", "failed", "held", "stopped", "died"]
+
+
+@dataclass
+class Job:
+    """A run to train.
+
+    Attributes:
+        resources: of this run. uri: of its folder. corpus: path or URI. wait: whether it can't start yet.
+        died: how often its worker has. over: the lease of a dead holder. not_before: seconds, time.monotonic.
+    """
+
+    spec: RunSpec
+    resources: Resources
+    uri: str
+    run: RunFolder
+    corpus: str
+    wait: Callable[[], bool] = bool
+    died: int = 0
+    over: str | None = None
+    not_before: float = 0.0
+
+
+@dataclass
+class Queue:
+    """The runs of one driver, in their order of turn: whenever devices are free, the first that there is room for starts.
+
+    Args:
+        jobs: the first are started first.
+        devices: how many there are now: a cluster grows and shrinks.
+        lanes: most runs at once; None is as many as the devices hold.
+        stop: whether no more may start.
+        began: seconds since the epoch; what another driver has ended since then counts as ended.
+        say: told what a user should know.
+
+    Attributes:
+        trained: ids of the runs that this driver has trained. most: how many were trained at once.
+    """
+
+    jobs: Iterable[Job]
+    devices: Callable[[], int]
+    lanes: int | None
+    stop: Callable[[], bool]
+    began: float
+    say: Callable[[str], object] = print
+    trained: set[str] = field(default_factory=set, init=False)
+    most: int = field(default=0, init=False)
+    waiting: list[Job] = field(init=False)
+    running: dict[str, Job] = field(default_factory=dict, init=False)
+    _looker: Looker = field(default_factory=Looker, init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = list(self.jobs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no run will start any more."""
+        return self.stop() or not (self.waiting or self.running)
+
+    def next(self) -> Job | None:
+        """The run that starts now; None when there is none at this moment."""
+        if self.stop() or (self.lanes is not None and len(self.running) >= self.lanes):
+            return None
+        free = self.devices() - sum(job.resources.workers for job in self.running.values())
+        for job in list(self.waiting):
+            fits = self.lanes is not None or job.resources.workers <= free
+            if fits and time.monotonic() >= job.not_before and self._is_free(job):
+                self.waiting.remove(job)
+                self.running[job.spec.run_id] = job
+                self.most = max(self.most, len(self.running))
+                return job
+        return None
+
+    def ended(self, run_id: str, outcome: Outcome, reason: str = "") -> None:
+        """What became of a run that was started. reason: why its worker died."""
+        job = self.running.pop(run_id)
+        if outcome == "done":
+            self.trained.add(run_id)
+        elif outcome == "held":
+            self._later(job, POLL)
+        elif outcome == "died":
+            job.died += 1
+            if job.died > job.resources.retries:
+                why = f"its worker died {job.died} times: {reason}"
+                job.run.progress("failed", reason=why)
+                return
+            pause = min(PAUSE * 2 ** (job.died - 1), LONGEST_PAUSE)
+            self.say(f"{run_id}: its worker died ({reason}); again in {pause:.0f} s, try {job.died + 1}")
+            self._later(job, pause)
+
+    def _later(self, job: Job, seconds: float) -> None:
+        job.not_before = time.monotonic() + seconds
+        # Where it stood: it was longer than those that came after it.
+        self.waiting.insert(0, job)
+
+    def _is_free(self, job: Job) -> bool:
+        """Whether nobody trains it and its parent is far enough. One that another driver has ended is dropped."""
+        status = job.run.status()
+        if status["state"] in ("done", "failed") and status["updated"] >= self.began:
+            self.waiting.remove(job)
+            return False
+        held = newest(job.run)
+        if self._looker.is_taken(job.run, held) or job.wait():
+            job.not_before = time.monotonic() + POLL
+            return False
+        job.over = held.name if held else None
+        return True
