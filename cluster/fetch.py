@@ -87,7 +87,12 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
         if os.path.exists(local) and (os.stat(local).st_size, os.stat(local).st_mtime_ns) == (info.size, info.mtime_ns):
             same += 1
             continue
-        transfer.copy(source, path, target)
+        while True:
+            transfer.copy(source, path, target)
+            now = source.filesystem.get_file_info(info.path)
+            if (now.size, now.mtime_ns) == (info.size, info.mtime_ns):
+                break
+            info = now  # it was replaced meanwhile, and what is here may be a part of the new one
         os.utime(local, ns=(info.mtime_ns, info.mtime_ns))
         fetched, size = fetched + 1, size + info.size
     return fetched, size, same
