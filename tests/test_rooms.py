@@ -35,7 +35,9 @@ def of(room: str) -> Iterator[tuple[str, str]]:
         yield from ((str(file.relative_to(ROOT)), name) for name in imports(file))
 
 
-@pytest.mark.parametrize(("room", "forbidden"), [("repro", {"sweeps", "analysis", "cluster"}), ("sweeps", {"analysis", "cluster"})])
+@pytest.mark.parametrize(
+    ("room", "forbidden"), [("repro", {"sweeps", "analysis", "cluster"}), ("sweeps", {"analysis", "cluster"})]
+)
 def test_imports_run_one_way(room: str, forbidden: set[str]) -> None:
     assert [(file, name) for file, name in of(room) if name.split(".")[0] in forbidden] == []
 
