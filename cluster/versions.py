@@ -34,6 +34,6 @@ def differences() -> list[str]:
 
 if __name__ == "__main__":
     different = differences()
-    print(f"python {platform.python_version()}, packages as in requirements.lock but for {len(different)}", flush=True)
+    print(f"python {platform.python_version()}; packages {'differ from' if different else 'as in'} requirements.lock")
     for line in different:
-        print(f"  differs: {line}", flush=True)
+        print(f"  {line}")

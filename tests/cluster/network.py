@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -20,14 +21,13 @@ class Network:
     outside = f"{SUBNET}.254"
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.count = 0
 
     def add(self) -> tuple[str, list[str]]:
         """A new namespace: its address, and the words that go before a command to run it in there."""
-        number = len(self.names) + 1
-        name, link, address = f"{BRIDGE}-{number}", f"{BRIDGE}v{number}", f"{SUBNET}.{number}"
+        self.count += 1
+        name, link, address = f"{BRIDGE}-{self.count}", f"{BRIDGE}v{self.count}", f"{SUBNET}.{self.count}"
         ip("netns", "add", name)
-        self.names.append(name)
         ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
         ip("link", "set", link, "master", BRIDGE, "up")
         ip("-n", name, "link", "set", "lo", "up")
@@ -39,13 +39,19 @@ class Network:
 @contextlib.contextmanager
 def network() -> Iterator[Network]:
     """Makes the bridge; at the end all that was added is removed."""
-    made = Network()
+    _clear()  # what a killed test has left
     ip("link", "add", BRIDGE, "type", "bridge")
     try:
         ip("addr", "add", f"{Network.outside}/24", "dev", BRIDGE)
         ip("link", "set", BRIDGE, "up")
-        yield made
+        yield Network()
     finally:
-        for name in made.names:
-            ip("netns", "del", name)
+        _clear()
+
+
+def _clear() -> None:
+    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
+    for name in re.findall(rf"^{BRIDGE}-\d+", listed, re.MULTILINE):
+        ip("netns", "del", name)
+    with contextlib.suppress(subprocess.CalledProcessError):  # there is none
         ip("link", "del", BRIDGE)

@@ -47,13 +47,18 @@ class Cluster:
         # Sockets lie below it, whose paths may have 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="nodes-", dir="/tmp"))
         self.token = secrets.token_hex(32)
-        self.env, self.nodes = env or {}, {}
+        self.env = env or {}
+        self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         port, dashboard = free_port(), free_port()
         self.gcs, self.url = f"{address}:{port}", f"http://{address}:{dashboard}"
         words = ["--head", f"--port={port}", f"--ray-client-server-port={free_port()}"]
         words += [f"--dashboard-host={address}", f"--dashboard-port={dashboard}"]
-        self._start("head", address, inside, words, cpus)
-        self._wait(lambda: self.alive() == 1, "the head answers")
+        try:
+            self._start("head", address, inside, words, cpus)
+            self._wait(lambda: self.alive() == 1, "the head answers")
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, name: str, address: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         """Adds a node, whether or not one of this name has been there; returns when it has joined."""
@@ -67,6 +72,13 @@ class Cluster:
         for process in [node, *node.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+
+    def node_of(self, pid: int) -> str | None:
+        """The node that a process runs on; None when it has ended, or is none of ours."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            above = {parent.pid for parent in psutil.Process(pid).parents()}
+            return next((name for name, start in self.nodes.items() if start.pid in above), None)
+        return None
 
     def alive(self) -> int:
         answer = self._get("/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE").json()
@@ -85,7 +97,7 @@ class Cluster:
             env={**os.environ, "RAY_API_SERVER_ADDRESS": self.url, "RAY_AUTH_TOKEN": self.token, **env},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
 
     def _start(self, name: str, address: str, inside: Sequence[str], words: list[str], cpus: int) -> None:

@@ -73,22 +73,13 @@ def wait(found: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"in vain: {what}")
 
 
-def at_work(size: str) -> psutil.Process | None:
-    """The process of a run of this size that has trained some steps."""
+def at_work(cluster: Cluster, *sizes: str, away: bool = False) -> tuple[int, str] | None:
+    """Process and node of a run of these sizes that has trained some steps; `away`, of one that isn't on the head."""
     for run, status in states().items():
-        if run.startswith(size) and status["state"] == "running" and status["step"]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                return psutil.Process(status["owner"]["pid"])
-    return None
-
-
-def node_at_work(cluster: Cluster) -> str | None:
-    """A node, not the head, on which a run is trained."""
-    for process in filter(None, map(at_work, ("4k", "6k"))):
-        above = {parent.pid for parent in process.parents()}
-        for node, start in cluster.nodes.items():
-            if node != "head" and start.pid in above:
-                return node
+        if run.startswith(sizes) and status["state"] == "running" and status["step"]:
+            node = cluster.node_of(status["owner"]["pid"])
+            if node is not None and not (away and node == "head"):
+                return status["owner"]["pid"], node
     return None
 
 
@@ -115,8 +106,10 @@ def test_a_sweep_outlives_a_worker_a_node_and_its_driver(
 
     wait(lambda: done() > 1, "a few runs are done")
     for size in ("4k", "6k"):
-        wait(lambda size=size: at_work(size), f"a run of size {size} is at work").send_signal(signal.SIGKILL)
-    cluster.kill(wait(lambda: node_at_work(cluster), "a run is at work away from the head"))
+        pid, _ = wait(lambda size=size: at_work(cluster, size), f"a run of size {size} is at work")
+        os.kill(pid, signal.SIGKILL)
+    _, node = wait(lambda: at_work(cluster, "4k", "6k", away=True), "a run is at work away from the head")
+    cluster.kill(node)
     cluster.add("newcomer", *wires.add())
     enough = done() + 2
     wait(lambda: done() >= enough, "two runs more are done")

@@ -94,7 +94,12 @@ def test_a_stopped_sweep_goes_on_when_it_is_submitted_again(cluster: Cluster, de
         assert stopped.returncode == 0, stopped.stderr
         assert "stopped" in stopped.stdout
     assert "not at work: stopped" in cluster.cli("stop", job["id"]).stdout
-    assert 0 < status.read_json("status.json")["step"] < status.read_json("status.json")["total_steps"]
+    assert status.read_json("status.json")["state"] == "queued"
+    assert (status / "checkpoint").names()
+    assert "stopped with 1 runs left" in cluster.cli("logs", job["id"]).stdout
+    again = cluster.cli("submit", str(file), "--results", RESULTS, "--env", "AWS_ENDPOINT_URL", "--follow")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert status.read_json("status.json")["state"] == "done"
 
 
 def test_what_the_cluster_refuses_is_said(cluster: Cluster, declare: Callable[[str], Path]) -> None:
