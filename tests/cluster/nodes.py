@@ -55,7 +55,7 @@ class Cluster:
         words += [f"--dashboard-host={address}", f"--dashboard-port={dashboard}"]
         try:
             self._start("head", address, inside, words, cpus)
-            self._wait(lambda: self.alive() == 1, "the head answers")
+            self._wait(lambda: len(self.alive()) == 1, "the head answers")
         except BaseException:
             self.close()
             raise
@@ -64,7 +64,7 @@ class Cluster:
         """Adds a node, whether or not one of this name has been there; returns when it has joined."""
         before = self.alive()
         self._start(name, address, inside, [f"--address={self.gcs}"], 1)
-        self._wait(lambda: self.alive() > before, f"{name} joins")
+        self._wait(lambda: self.alive() - before, f"{name} joins")  # one that was killed may still count as alive
 
     def kill(self, name: str) -> None:
         """Ends a node and all that runs on it, without a word to anybody."""
@@ -80,9 +80,10 @@ class Cluster:
             return next((name for name, start in self.nodes.items() if start.pid in above), None)
         return None
 
-    def alive(self) -> int:
+    def alive(self) -> set[str]:
+        """Ids of the nodes that the cluster believes to be there."""
         answer = self._get("/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE").json()
-        return len(answer["data"]["result"]["result"])
+        return {node["node_id"] for node in answer["data"]["result"]["result"]}
 
     def close(self) -> None:
         for name in reversed(list(self.nodes)):
