@@ -55,9 +55,12 @@ def locate(source: str, address: str | None = None) -> Folder:
         place = (details(client, source).metadata or {}).get("results", "")
         if not place:
             raise UserError("not a job of `cluster submit`", key="ID", found=source, expected="an id that it printed")
-    folder = Folder.open(place)
-    if folder.exists(RECORD):
-        return folder
+    try:
+        folder = Folder.open(place)
+        if folder.exists(RECORD):
+            return folder
+    except (OSError, ValueError) as error:  # no server there, no rights, or no URI
+        raise UserError("the results can't be reached", file=place, found=str(error).splitlines()[0]) from None
     if folder.is_local and place != source:
         raise UserError(
             "the results are on the cluster's own disk",
