@@ -38,7 +38,7 @@ def machines() -> Iterator[tuple[Cluster, Network]]:
         env = {name: value for name, value in env.items() if name != "AWS_ENDPOINT_URL"} | {
             "GLOO_SOCKET_IFNAME": "eth0"
         }
-        cluster = Cluster(*wires.add(), env, cpus=2)
+        cluster = Cluster(*wires.add(), env, cpus=3)
         try:
             for name in ("second", "third"):
                 cluster.add(name, *wires.add())
