@@ -59,10 +59,12 @@ test-full: setup ## the tests with their long counts
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster -m "not big and not system"
 	@$(PY) -m pytest tests/sweeps tests/cluster -m "not big and not system"
 
-test-system: setup ## the tests of what needs Debian packages, which it installs: Chromium, namespaces as machines
+test-system: setup ## the tests of what needs further packages, which it installs: Chromium, trackers, namespaces as machines
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 	@command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends iproute2; }
-	@$(PY) -m pytest tests/analysis/test_page.py tests/cluster/test_cluster.py
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-trackers.txt
+	@$(PY) -m pytest tests/analysis/test_page.py tests/repro/test_trackers.py
+	@$(PY) -m pytest tests/sweeps/test_trackers.py tests/cluster/test_cluster.py
 
 test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
 	@$(PY) -m pytest -m big

@@ -9,6 +9,7 @@ from analysis.compare import RESAMPLES, Comparison, Setting, compare, hold_out
 from analysis.data import Tables
 from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
+from analysis.promise import Promise, hold
 from analysis.theory import Theory, explain
 
 
@@ -48,6 +49,11 @@ class Evidence:
         spread = pair_noise(pairs, self.noise)
         tail = (1 - CONFIDENCE) / 2 / max(1, sum(p.match == "prunable" for p in pairs))
         return tuple(weigh(p, spread, self.comparison, tail=tail, seed=self.seed + i) for i, p in enumerate(pairs, 1))
+
+    @cached_property
+    def promise(self) -> Promise | None:
+        """What the plan promised beside what the runs took; None where nothing was planned."""
+        return hold(self.tables)
 
     @cached_property
     def theory(self) -> Theory:

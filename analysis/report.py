@@ -9,12 +9,13 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from analysis import confounds
+from analysis import confounds, promise
 from analysis.claims import Detail, Verdict
 from analysis.claims.schedule import schedule_name
 from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
 from analysis.figures import Drawn, interactive
+from analysis.figures.promise import NAME as PROMISE
 from analysis.theory import Theory, TwoRegimes
 
 PAPER_TOKENS_PER_PARAM = (206, 396)
@@ -26,6 +27,7 @@ SECTIONS = (
     ("theory-numbers", "Theory"),
     ("runs-section", "Runs"),
     ("odd", "Flagged and failed"),
+    ("planned", "Plan and outcome"),
     ("made", "How it was made"),
     ("regime", "The regime"),
 )
@@ -61,13 +63,14 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
         verdicts=verdicts,
-        figures=figures,
+        figures=[f for f in figures if f.name != PROMISE],
+        promise=_promise(evidence, figures),
         panels=embedded.divs,
         library=embedded.library,
         script=embedded.script,
         confounds=confounds.examine(evidence),
         theory=_theory(evidence.theory),
-        sections=list(_sections(tables)),
+        sections=list(_sections(evidence)),
         run_rows=[_run_row(row) for row in tables.all_runs.rows()],
         flags=tables.flags,
         failed=tables.sweep.get("failed") or [],
@@ -76,11 +79,23 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
     )
 
 
-def _sections(tables: Tables) -> Iterator[tuple[str, str]]:
+def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    tables = evidence.tables
     odd = bool(tables.flags or tables.sweep.get("failed"))
-    for key, title in SECTIONS:
-        if (key not in NEED_RUNS or len(tables.all_runs)) and (key != "odd" or odd):
-            yield key, title
+    missing = {key for key in NEED_RUNS if not len(tables.all_runs)}
+    missing |= {key for key, there in (("odd", odd), ("planned", evidence.promise)) if not there}
+    yield from ((key, title) for key, title in SECTIONS if key not in missing)
+
+
+def _promise(evidence: Evidence, figures: tuple[Drawn, ...]) -> dict[str, Any] | None:
+    found = evidence.promise
+    if found is None:
+        return None
+    return {
+        "facts": list(promise.summary(evidence.tables, found)),
+        "worst": Detail("The runs farthest from their promise", tuple(found.worst())),
+        "figure": next((f for f in figures if f.name == PROMISE), None),
+    }
 
 
 def _theory(theory: Theory) -> tuple[Detail, ...]:

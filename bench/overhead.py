@@ -53,7 +53,7 @@ def main() -> int:
     print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
     with tempfile.TemporaryDirectory() as scratch:
         text = build(TEXT, MODEL.vocab, MODEL.sequence, scratch)
-        tuner.connect(LANES, Resources())
+        tuner.connect(LANES, 1)
         for name, launch, runs in (
             ("a Train worker group a run", _worker_groups, min(count, 4)),
             ("a fresh actor a run", _fresh_actors, count),

@@ -59,7 +59,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
     for file in manifest["files"]:
         copy.write(file, data if file == "rows.json" else place.read(file))
     files = manifest["files"] | {"rows.json": hashlib.sha256(data).hexdigest()}
-    RunFolder(child).begin(spec, trained_on)
+    RunFolder(child).declare(spec, trained_on)
     mine = manifest | {"files": files, "identity": spec.identity(trained_on)}
     copy.write_json("manifest.json", checkpoint.sealed(mine))
     return at

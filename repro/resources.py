@@ -22,6 +22,7 @@ class Resources:
     keep_checkpoints: how many of a run that is still training; of a finished one the last is kept.
     out_of_memory: "retry" goes on with smaller micro-batches (more accumulation, the same batch; equal within the
     noise of summing in another order), "fail" ends the run and says which micro-batch to try.
+    trackers: shown in these too, beside TensorBoard; they must be installed.
     spike: nats by which a step's loss may exceed the lowest mean of any ten steps before it; null allows any.
     """
 
@@ -38,6 +39,7 @@ class Resources:
     keep_checkpoints: int = 2
     out_of_memory: Literal["retry", "fail"] = "retry"
     spike: float | None = 5.0
+    trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
 
     def __post_init__(self) -> None:
         least = {"workers": 1, "checkpoint_every": 1, "micro_batch": 1, "lanes": 1, "retries": 0, "keep_checkpoints": 1}

@@ -35,7 +35,10 @@ class RunFolder:
     folder: Folder
 
     def status(self) -> dict[str, Any]:
-        """At least `state`; with `reason` when failed, `step`, `total_steps`, `tokens_per_second` while running."""
+        """At least `state`; with `reason` when failed; `step`, `total_steps`, `workers`, `tokens_per_second`, `mfu` at work.
+
+        Of one that was begun more than once `attempts`, and `before`: how the last attempt ended.
+        """
         return self.folder.read_json("status.json") if self.folder.exists("status.json") else {"state": "queued"}
 
     def spec(self) -> tuple[RunSpec, str]:
@@ -77,16 +80,24 @@ class RunFolder:
             )
         return self.status()["state"] == "done"
 
-    def begin(self, spec: RunSpec, corpus_hash: str) -> None:
+    def declare(self, spec: RunSpec, corpus_hash: str) -> None:
+        """Says what is trained here; nobody does so yet."""
         self.folder.write_json(
             "spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint, "corpus_hash": corpus_hash}
         )
-        self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time())
+
+    def begin(self, spec: RunSpec, corpus_hash: str) -> None:
+        self.declare(spec, corpus_hash)
+        last = self.status()
+        again: dict[str, Any] = {}
+        if last["state"] != "queued":
+            ended = last["reason"] if last["state"] == "failed" else "stopped, or its process died"
+            again = {"attempts": last.get("attempts", 1) + 1, "before": ended}
+        self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time(), **again)
 
     def progress(self, state: State, **facts: Any) -> None:
-        """Writes the status: who is at work, since when, and the facts given."""
+        """Writes the status: who is at work, since when, how often it was begun, and the facts given."""
         owner = {"host": socket.gethostname(), "pid": os.getpid()}
-        began = {"began": self.status().get("began")}
-        self.folder.write_json(
-            "status.json", {"state": state, **began, **facts, "owner": owner, "updated": time.time()}
-        )
+        last = self.status()
+        kept = {"began": last.get("began")} | {key: last[key] for key in ("attempts", "before") if key in last}
+        self.folder.write_json("status.json", {"state": state, **kept, **facts, "owner": owner, "updated": time.time()})

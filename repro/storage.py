@@ -73,7 +73,8 @@ class Folder:
                 stream.write(data)
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        scratch = f"{target}.{_writer()}.tmp"
+        # Not named after the target: who looks for files by their names, as TensorBoard does, mustn't find it.
+        scratch = f"{os.path.dirname(target)}/.{_writer()}.tmp"
         try:
             with open(scratch, "wb") as stream:
                 stream.write(data)
@@ -97,7 +98,7 @@ class Folder:
         if not self.is_local:
             return objects.create(self.filesystem, target, data)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        scratch = f"{target}.{_writer()}.tmp"
+        scratch = f"{os.path.dirname(target)}/.{_writer()}.tmp"
         try:
             with open(scratch, "wb") as stream:
                 stream.write(data)

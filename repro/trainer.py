@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
-from repro import checkpoint, evaluate, record, zero
+from repro import checkpoint, evaluate, hardware, ladder, record, zero
 from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder, Stopped
 from repro.spec import RunSpec
+from repro.trackers import Trackers
 from repro.watch import WINDOW, Watch
 
 HEARTBEAT = 2.0  # seconds between two writings of status.json
@@ -53,6 +55,7 @@ class Trainer:
         self.accumulation = self.share // micro
         self.identity = spec.identity(text.hash)
         self.checkpoints = run.folder / "checkpoint"
+        self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
         self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.log = record.Log()
@@ -63,11 +66,20 @@ class Trainer:
         Raises:
             Stopped: it was asked to stop, on every rank; the last step is in a checkpoint.
         """
-        total, first = self.spec.schedule.total_steps, self.resume()
-        setup, beat = self.entered - self.began, 0.0
+        first = self.resume()
+        shown = Trackers(self.spec, self.run.folder, self.log.curve, self.resources.trackers)
+        with shown if self.rank == 0 else nullcontext() as trackers:
+            return self._fit(first, trackers)
+
+    def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
+        self.entered = self.looked = time.perf_counter()
+        total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
         for step in range(first, total):
             if step > first and step % self.resources.checkpoint_every == 0:
                 self._save(step)
+                if trackers:
+                    trackers.write()
+                self.looked = time.perf_counter()
             self.step(step, total)
             self._clock()
             if self.watch.stopped and step + 1 < total:
@@ -77,7 +89,14 @@ class Trainer:
                 if self.asked():
                     self.watch.ask_to_stop()
                 speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
-                self.run.progress("running", step=step + 1, total_steps=total, tokens_per_second=speed)
+                self.run.progress(
+                    "running",
+                    step=step + 1,
+                    total_steps=total,
+                    workers=self.world,
+                    tokens_per_second=speed,
+                    mfu=self._mfu(speed),
+                )
         self.watch.look()
         losses, counts = self._evaluate()
         if not np.isfinite(losses).all():
@@ -96,9 +115,11 @@ class Trainer:
             counts,
             world=self.world,
             micro_batch=self.micro,
-            device=torch.cuda.get_device_name() if self.engine.device.type == "cuda" else "cpu",
+            device=self.device,
             seconds_setup=setup + outside,
         )
+        if trackers:
+            trackers.finish(row["loss"])
         if self.rank == 0:
             record.write(self.run.folder, row, self.log)
             checkpoint.keep_last(self.checkpoints, 1, newest=total)
@@ -203,7 +224,6 @@ class Trainer:
             self.identity,
             self.resources.keep_checkpoints,
         )
-        self.looked = time.perf_counter()
 
     def _state(self) -> Iterator[torch.Tensor]:
         for f in zero.fragments(self.engine):
@@ -211,6 +231,11 @@ class Trainer:
 
     def _clock(self) -> None:
         self.log.seconds = self.already + time.perf_counter() - self.entered
+
+    def _mfu(self, tokens_per_second: float) -> float | None:
+        model = self.spec.model
+        flops = ladder.executed_flops(model.shape, 1, model.sequence) * tokens_per_second
+        return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
 
     def _verify(self) -> None:
         """Holds what was measured against what the schedule promised. Raises RunFailed."""

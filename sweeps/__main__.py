@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 
@@ -113,7 +114,8 @@ def main(argv: list[str] | None = None) -> int:
         return run.run(sweep, results=given.results, lanes=given.lanes)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        sys.stdout.flush()
+        os._exit(130)  # now: Ray's farewell would wait for processes that the signal may have ended too
 
 
 if __name__ == "__main__":

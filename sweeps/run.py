@@ -9,19 +9,20 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from repro import tables
+from repro import tables, trackers
 from repro.corpus import Corpus, build
 from repro.errors import UserError
 from repro.provenance import provenance
 from repro.run_folder import RunFolder
+from repro.spec import RunSpec
 from repro.storage import Folder
 from sweeps import sizing
 from sweeps.grid import Sweep
 from sweeps.interrupt import Interrupt
-from sweeps.packing import cost, longest_first
+from sweeps.packing import longest_first
 from sweeps.progress import Progress
 from sweeps.queue import Job, Queue
-from sweeps.status import Planned, Watcher
+from sweeps.status import Watcher
 
 
 def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -> int:
@@ -39,6 +40,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         KeyboardInterrupt: the second Ctrl-C.
     """
     began = time.time()
+    trackers.require(sweep.resources.trackers, sweep.file)
     place = Folder.open(uri := _uri(sweep, results))
     check_results(place, sweep)
     place.tidy()
@@ -53,48 +55,55 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     )
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
-    every = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
     trained: set[str] = set()
     if todo:
-        from sweeps import tuner  # Ray is imported only when something is to be trained
-
-        lanes = lanes or sweep.resources.lanes
-        tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
-        gpu = tuner.has_gpus(sweep.resources)
-        sizes = sizing.of(sweep, todo, tuner.cluster(gpu), every)
-        most = max(own.workers for own in sizes.values())
-        if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
-            raise UserError(
-                "a run that this cluster can't hold", key="resources.workers", found=f"{most} workers",
-                expected=f"at most {there}; or lanes, how many runs at once, where the cluster grows on demand",
-            )  # fmt: skip
-        driver, started, asked = secrets.token_hex(4), time.time(), [spec.run_id for spec in todo]
-        record["planned"] = [asdict(one) for one in every.values()]
-        # What `sweeps status` reads while the runs are trained.
-        place.write_json("sweep.json", previous | record | {"training": {"began": started, "runs": asked}})
-        with Interrupt(place, driver) as interrupt:
-            queue = Queue(
-                [
-                    Job(spec, sizes[spec.run_id], f"{uri}/runs/{spec.run_id}",
-                        RunFolder(place / "runs" / spec.run_id), where(sweep.storage.corpus, texts[spec.run_id]))
-                    for spec in todo
-                ],
-                devices=partial(tuner.devices, gpu, most > 1),
-                lanes=lanes,
-                stop=interrupt.asked,
-                began=started,
-                say=partial(print, flush=True),
-            )  # fmt: skip
-            with Progress(Watcher(place, sweep.name, every.values(), asked, started)):
-                tuner.execute(queue, results=uri, driver=driver, gpu=gpu)
-        trained = queue.trained
-        record["training"] = {
-            "began": started,
-            "seconds": time.time() - started,
-            "lanes": queue.most,
-            "runs": asked,
-        }
+        places = {run_id: where(sweep.storage.corpus, text) for run_id, text in texts.items()}
+        trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, previous | record)
+        record |= done
     return finish(place, sweep, trained=trained, began=began, record=previous | record, texts=texts)
+
+
+def _train(
+    sweep: Sweep, todo: list[RunSpec], uri: str, corpora: dict[str, str], lanes: int | None, record: dict[str, Any]
+) -> tuple[set[str], dict[str, Any]]:
+    """Trains `todo`. Returns the ids of what this driver has trained, and what sweep.json is to say of it."""
+    from sweeps import tuner  # Ray is imported only when something is to be trained
+
+    place = Folder.open(uri)
+    tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
+    gpu = tuner.has_gpus(sweep.resources)
+    sizes = sizing.of(sweep, todo, tuner.cluster(gpu))
+    most = max(own.workers for own in sizes.resources.values())
+    if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
+        raise UserError(
+            "a run that this cluster can't hold",
+            key="resources.workers",
+            found=f"{most} workers",
+            expected=f"at most {there}; or lanes, how many runs at once, where the cluster grows on demand",
+        )
+    driver, began, asked = secrets.token_hex(4), time.time(), [spec.run_id for spec in todo]
+    said = {"planned": [asdict(one) for one in sizes.planned], "promised": sizes.promised}
+    # What `sweeps status` reads while the runs are trained.
+    place.write_json("sweep.json", record | said | {"training": {"began": began, "runs": asked}})
+
+    def job(spec: RunSpec) -> Job:
+        run_id = spec.run_id
+        run = RunFolder(place / "runs" / run_id)
+        return Job(spec, sizes.resources[run_id], f"{uri}/runs/{run_id}", run, corpora[run_id])
+
+    with Interrupt(place, driver) as interrupt:
+        queue = Queue(
+            map(job, todo),
+            devices=partial(tuner.devices, gpu, most > 1),
+            lanes=lanes,
+            stop=interrupt.asked,
+            began=began,
+            say=partial(print, flush=True),
+        )
+        with Progress(Watcher(place, sweep.name, sizes.planned, asked, began)):
+            tuner.execute(queue, results=uri, driver=driver, gpu=gpu)
+    training = {"began": began, "seconds": time.time() - began, "lanes": queue.most, "runs": asked}
+    return queue.trained, said | {"training": training}
 
 
 def _uri(sweep: Sweep, results: str | None) -> str:
@@ -188,6 +197,12 @@ def finish(
     )
     for entry in failed:
         print(f"  failed: {entry['run_id']}: {entry['reason']}")
+    if sweep.resources.trackers:
+        faults = [trackers.faults(place / "runs" / run_id) for run_id in sorted(trained)]
+        for name in sweep.resources.trackers:
+            said = [fault[name] for fault in faults if name in fault]
+            if said:
+                print(f"  {name} was left out of {len(said)} runs: {said[0]}")
     if left:
         print(f"  stopped with {left} runs left; the same command goes on from here")
         return 130

@@ -1,37 +1,51 @@
-"""How many workers each run gets on the cluster that is there, and what the plan promises of it. No torch, no Ray."""
+"""How many workers each run gets on the cluster that is there, and what the plan promises. No torch, no Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from repro.resources import Resources
 from repro.spec import RunSpec
 from sweeps.devices import Cluster
 from sweeps.forecast import HOUR, forecast
 from sweeps.grid import Sweep
+from sweeps.packing import cost
 from sweeps.status import Planned
 
 
-def of(
-    sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, planned: dict[str, Planned]
-) -> dict[str, Resources]:
-    """The resources of each run, by run id: as declared, or as planned where the sweep says so and the devices are known.
+@dataclass(frozen=True)
+class Sizes:
+    """resources: of each run to be trained, by run id. planned: every run of the sweep, with what is promised of it.
+
+    promised: makespan_seconds and lower_bound_seconds of those to be trained; None where the devices aren't known.
+    """
+
+    resources: dict[str, Resources]
+    planned: list[Planned]
+    promised: dict[str, float] | None
+
+
+def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None) -> Sizes:
+    """The size of each run: as declared, or as planned where the sweep says so and the devices are known.
 
     Args:
         sweep: the expanded file.
         todo: the runs to be trained.
         cluster: that is there; None where it has no GPUs that the plan knows.
-        planned: every run of the sweep, by run id; those of `todo` are given what the plan promises.
     """
-    sizes = {spec.run_id: sweep.resources.of(spec) for spec in todo}
+    resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
+    planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
     if cluster is None:
-        return sizes
-    ids = {spec.run_id for spec in todo}
-    made = forecast(replace(sweep, runs=tuple(run for run in sweep.runs if run.spec.run_id in ids)), cluster)
+        return Sizes(resources, list(planned.values()), None)
+    made = forecast(replace(sweep, runs=tuple(p for p in sweep.runs if p.spec.run_id in resources)), cluster)
     for run in made.runs:
         planned[run.run_id] = replace(planned[run.run_id], workers=run.workers, seconds=run.hours * HOUR)
         if sweep.resources.sizing == "plan":
-            own = replace(sizes[run.run_id], workers=run.workers, micro_batch=run.micro_batch)
-            sizes[run.run_id] = own
-    return sizes
+            own = replace(resources[run.run_id], workers=run.workers, micro_batch=run.micro_batch)
+            resources[run.run_id] = own
+    promised = {
+        "makespan_seconds": made.makespan_hours * HOUR,
+        "lower_bound_seconds": made.lower_bound_hours * HOUR,
+    }
+    return Sizes(resources, list(planned.values()), promised)

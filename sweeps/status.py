@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -40,6 +42,8 @@ class Running:
     Attributes:
         share: of its steps that are done. tokens_per_second: as it last said; None before it has.
         left: seconds to its end at that speed. silent: seconds since its last word.
+        workers: of it. mfu: of its devices; None where their peak isn't known.
+        pace: planned cost that a worker of it does in a second, over the median of the runs at work.
     """
 
     run_id: str
@@ -47,6 +51,18 @@ class Running:
     tokens_per_second: float | None
     left: float | None
     silent: float
+    workers: int = 1
+    mfu: float | None = None
+    pace: float | None = None
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A run that was begun more than once: how often, and how the attempt before the last ended."""
+
+    run_id: str
+    attempts: int
+    before: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Snapshot:
 
     Attributes:
         done, queued: counts. running: the runs at work, the one that ends last first. failed: run ids with reasons.
+        retried: the runs that were begun more than once. slowest: id of the run at work of the least pace, where two
+        or more have said theirs. mfu: of all devices at work whose peak is known, together.
         rate: tokens a second since training began. elapsed, left: seconds; `left` is None until something is done.
         price_left: what `left` costs; None where no price was given.
     """
@@ -68,25 +86,33 @@ class Snapshot:
     elapsed: float
     left: float | None
     price_left: float | None = None
+    retried: tuple[Retried, ...] = ()
+    slowest: str | None = None
+    mfu: float | None = None
 
     @property
     def line(self) -> str:
         left = "?" if self.left is None else clock(self.left)
         price = "" if self.price_left is None else f", {self.price_left:,.2f} to pay"
+        mfu = "" if self.mfu is None else f"MFU {self.mfu:.1%}, "
         return (
             f"{self.name}: {self.done} done, {len(self.running)} running, {len(self.failed)} failed, {self.queued} queued, "
-            f"{self.rate / 1e3:.0f}k tokens/s, {clock(self.elapsed)} elapsed, {left} left{price}"
+            f"{self.rate / 1e3:.0f}k tokens/s, {mfu}{clock(self.elapsed)} elapsed, {left} left{price}"
         )
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A bar for each run at work, the one that ends last first, then the failed ones."""
+        """A bar for each run at work, the one that ends last first, then the retried and the failed ones."""
         rows: list[tuple[str, ...]] = []
         for run in self.running:
             bar = "#" * round(BARS * run.share)
             speed = "" if run.tokens_per_second is None else f"{run.tokens_per_second / 1e3:.0f}k tokens/s"
             left = "" if run.left is None else f"{clock(run.left)} left"
             silent = f"no word for {clock(run.silent)}" if run.silent > SILENT else ""
-            rows.append((run.run_id, bar.ljust(BARS, "."), f"{run.share:.0%}", speed, left, silent))
+            slow = f"the slowest: {run.pace:.0%} of the median pace" if run.run_id == self.slowest else ""
+            marks = ", ".join(filter(None, (slow, silent)))
+            rows.append((run.run_id, bar.ljust(BARS, "."), f"{run.share:.0%}", speed, left, marks))
+        for again in self.retried:
+            rows.append((again.run_id, "retried", f"attempt {again.attempts}", "", "", f"before: {again.before}"))
         return rows + [(run_id, "failed", "", "", "", reason) for run_id, reason in self.failed]
 
     def table(self) -> Table:
@@ -143,11 +169,13 @@ class Watcher:
     def look(self) -> Snapshot:
         """Reads the status of every run that hasn't ended yet."""
         now = time.time()
-        running, failed, tokens, spent, last = [], [], 0.0, 0.0, self.began
+        running, failed, retried, tokens, spent, last = [], [], [], 0.0, 0.0, self.began
         for run in self.todo:
             status = self._ended.get(run.run_id) or RunFolder(self.place / "runs" / run.run_id).status()
             share = 0.0
             fresh = status.get("updated", 0.0) >= self.began
+            if fresh and "attempts" in status:
+                retried.append(Retried(run.run_id, status["attempts"], status["before"]))
             if status["state"] in ("done", "failed") and fresh:
                 self._ended[run.run_id] = status
                 last = max(last, status["updated"])
@@ -158,9 +186,13 @@ class Watcher:
                 share = status["step"] / status["total_steps"]
                 speed = status.get("tokens_per_second")
                 left = (1 - share) * run.tokens / speed if speed else None
-                running.append(Running(run.run_id, share, speed, left, now - status["updated"]))
+                workers = status.get("workers", 1)
+                pace = speed * run.cost / run.tokens / workers if speed else None
+                silent = now - status["updated"]
+                running.append(Running(run.run_id, share, speed, left, silent, workers, status.get("mfu"), pace))
             tokens += share * run.tokens
             spent += share * run.cost
+        running, slowest = _paced(running)
         queued = len(self.todo) - len(self._ended) - len(running)
         elapsed = (now if queued or running else last) - self.began
         whole = sum(run.cost for run in self.todo)
@@ -175,7 +207,26 @@ class Watcher:
             elapsed=elapsed,
             left=left,
             price_left=None if self.price is None or left is None else self.price * left / 3600,
+            retried=tuple(retried),
+            slowest=slowest,
+            mfu=_mfu(running),
         )
+
+
+def _paced(running: list[Running]) -> tuple[list[Running], str | None]:
+    """The runs with their paces over the median, and the slowest; a pace alone says nothing."""
+    known = [run.pace for run in running if run.pace is not None]
+    if len(known) < 2:
+        return [replace(run, pace=None) for run in running], None
+    median = statistics.median(known)
+    paced = [replace(run, pace=None if run.pace is None else run.pace / median) for run in running]
+    return paced, min(paced, key=lambda run: math.inf if run.pace is None else run.pace).run_id
+
+
+def _mfu(running: list[Running]) -> float | None:
+    """FLOPs of all runs at work over what their devices could do."""
+    known = [run for run in running if run.mfu is not None]
+    return sum((run.mfu or 0) * run.workers for run in known) / sum(run.workers for run in known) if known else None
 
 
 def show(results: str, *, as_json: bool = False, once: bool = False, price: float | None = None) -> int:

@@ -230,7 +230,21 @@ def connect(lanes: int | None, workers: int) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     lanes = lanes or max(1, (os.cpu_count() or 1) // workers)
     cores = lanes * workers + (1 if workers > 1 else 0)
-    ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    for again in (True, True, False):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as error:
+            # Ray waits for 30 s, which a machine that is busy with other work may exceed.
+            if not again or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def cluster(gpu: bool) -> Cluster | None:

@@ -7,13 +7,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from repro.corpus import Corpus, build
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from tests.stores import BUCKET, s3_server
 
 VOCAB, SEQUENCE = 300, 32
 TEXT = CorpusSpec("package", "pydoc", heldout_fraction=0.1)
@@ -62,3 +63,15 @@ def make_spec() -> Callable[..., RunSpec]:
         )
 
     return make
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URI under which results may lie: a local folder's, or a bucket's."""
+    if request.param == "local":
+        yield str(tmp_path / "results")
+        return
+    with s3_server(tmp_path / "s3.log") as environment:
+        for key, value in environment.items():
+            monkeypatch.setenv(key, value)
+        yield f"s3://{BUCKET}/results"

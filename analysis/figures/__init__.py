@@ -24,6 +24,7 @@ from analysis.figures import (
     law,
     pairs,
     panel,
+    promise,
     residuals,
     robustness,
     schedules,
@@ -44,6 +45,7 @@ FIGURES: tuple[ModuleType, ...] = (
     residuals,
     theory,
     density,
+    promise,
 )
 
 

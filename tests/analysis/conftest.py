@@ -29,11 +29,21 @@ def swept(tmp_path: Path) -> Callable[..., Tables]:
     return make
 
 
+def promised(folder: Folder, rows: Rows, seconds: float | None = None) -> None:
+    """Adds to a drawn sweep what its plan promised: costs, and where `seconds` are given, so many for each unit of cost."""
+    planned: Rows = [{"run_id": r["run_id"], "tokens": r["D"], "cost": r["executed_flops"] / 1e6} for r in rows]
+    for run in planned if seconds else ():
+        run |= {"seconds": run["cost"] * seconds, "workers": 1}
+    folder.write_json("sweep.json", {**folder.read_json("sweep.json"), "planned": planned})
+
+
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of a whole sweep that obeys the average-parameter law."""
     path = tmp_path_factory.mktemp("sweep") / "simulated"
-    simulate.write(Folder.open(path), simulate.simulate(Truth()))
+    rows = simulate.simulate(Truth())
+    simulate.write(Folder.open(path), rows)
+    promised(Folder.open(path), rows)
     return path
 
 

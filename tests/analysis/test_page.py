@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ from analysis import simulate
 from analysis.__main__ import main
 from analysis.simulate import Truth
 from repro.storage import Folder
+from tests.analysis.conftest import promised
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; make test-system installs it")
 
-PANELS = 19  # of eight figures; the heat map and the bars are images
+PANELS = 20  # of nine figures; the heat map and the bars are images
 
 
 LAPTOP = Path(__file__).parents[2] / "results" / "laptop"
@@ -29,6 +31,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out, rows = tmp_path_factory.mktemp("report"), simulate.simulate(Truth())
     next(r for r in rows if r["studies"] == ["schedules"])["loss"] = float("nan")
     simulate.write(Folder.open(out), rows)
+    promised(Folder.open(out), rows)
     assert main(["report", str(out), "--bootstrap", "100"]) == 0
     return out / "report.html"
 
@@ -90,14 +93,17 @@ def test_every_figure_is_drawn_and_fits_the_width(page, report: Path) -> None:
 @pytest.mark.parametrize("width", [1400, 400])
 def test_the_laptop_sweeps_report_is_drawn_too(browser, width: int, tmp_path: Path) -> None:
     assert main(["report", str(LAPTOP), "--out", str(tmp_path)]) == 0
+    planned = "planned" in json.loads(
+        (LAPTOP / "sweep.json").read_text()
+    )  # a sweep of before there were plans has none
     for page in opened(browser, tmp_path / "report.html", width):
-        assert_drawn(page, tmp_path / "report.html")
+        assert_drawn(page, tmp_path / "report.html", PANELS if planned else PANELS - 1)
 
 
-def assert_drawn(page, report: Path) -> None:
+def assert_drawn(page, report: Path, count: int = PANELS) -> None:
     assert report.stat().st_size < 5e6
     panels = page.locator(".panel")
-    assert panels.count() == PANELS
+    assert panels.count() == count
     for panel in panels.all():
         panel.scroll_into_view_if_needed()
         box = panel.locator("canvas").first.bounding_box()

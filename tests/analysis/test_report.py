@@ -49,6 +49,7 @@ def test_verdicts_come_first_then_figures_runs_making_and_regime(page: str) -> N
         "The theory in numbers",
         "Runs",
         "Flagged and failed",
+        "Plan and outcome",
         "How it was made",
         "The regime it was made in",
     ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from repro.run_folder import RunFolder
+from repro.spec import RunSpec
 from repro.storage import Folder
 from sweeps.__main__ import main
 from sweeps.status import Planned, Watcher, clock
@@ -48,6 +50,54 @@ def test_a_run_that_says_nothing_for_long_is_marked(place: Folder) -> None:
     kept = place.read_json("sweep.json")
     place.write_json("sweep.json", {**kept, "training": {**kept["training"], "began": time.time() - 200}})
     assert "no word for 1:40" in Watcher.of(place).look().rows()[0]
+
+
+def test_it_names_the_slowest_for_its_plan_and_says_how_busy_the_devices_are(
+    place: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker of each of the four does 100, 50 and 100 tokens/s of equal cost; the last hasn't said its speed yet."""
+    for run_id, facts in {
+        "run-2": {"tokens_per_second": 400.0, "workers": 4, "mfu": 0.3},
+        "run-3": {"tokens_per_second": 50.0, "workers": 1, "mfu": 0.1},
+        "run-4": {"tokens_per_second": 100.0, "workers": 1, "mfu": None},
+        "run-5": {},
+    }.items():
+        RunFolder(place / "runs" / run_id).progress("running", step=5, total_steps=10, **facts)
+    seen = Watcher.of(place).look()
+    assert seen.slowest == "run-3"
+    assert {r.run_id: r.pace for r in seen.running} == {"run-2": 1.0, "run-3": 0.5, "run-4": 1.0, "run-5": None}
+    assert seen.mfu == pytest.approx((4 * 0.3 + 0.1) / 5)  # of the one whose peak isn't known nothing is said
+    main(["status", place.path])
+    printed = capsys.readouterr().out
+    assert "MFU 26.0%" in printed
+    [named] = [line for line in printed.splitlines() if "the slowest" in line]
+    assert "run-3" in named
+    assert "50% of the median pace" in named
+
+
+def test_a_run_alone_is_neither_fast_nor_slow(place: Folder) -> None:
+    seen = Watcher.of(place).look()
+    assert (seen.slowest, seen.mfu, [run.pace for run in seen.running]) == (None, None, [None])
+
+
+def test_what_was_begun_again_is_told_with_how_it_ended_before(
+    place: Folder, make_spec: Callable[..., RunSpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed, waiting = (RunFolder(place / "runs" / run_id) for run_id in ("run-4", "run-5"))
+    for _ in range(2):
+        failed.begin(make_spec(), "text")
+    failed.progress("failed", reason="not finite")
+    waiting.declare(make_spec(), "text")
+    waiting.begin(make_spec(), "text")
+    seen = Watcher.of(place).look()
+    assert [(r.run_id, r.attempts, r.before) for r in seen.retried] == [("run-4", 3, "stopped, or its process died")]
+    failed.begin(make_spec(), "text")
+    failed.progress("done", step=10, total_steps=10)
+    assert main(["status", place.path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["retried"] == [{"run_id": "run-4", "attempts": 4, "before": "not finite"}]
+    main(["status", place.path])
+    assert "run-4  retried  attempt 4  before: not finite" in capsys.readouterr().out
 
 
 def test_what_ended_before_training_began_is_still_to_be_done(tmp_path: Path) -> None:

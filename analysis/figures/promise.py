@@ -1,0 +1,44 @@
+"""What each run took against what the plan had promised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.evidence import Evidence
+from analysis.figures import style
+from analysis.figures.panel import Panel, Points
+
+NAME = "promise"
+TITLE = "Measured against promised time"
+NOTHING = "the sweep has no plan, or nothing of it was trained"
+CAPTION = (
+    "Seconds of training of each run against those that the plan promised, or, where it promised costs alone, against the run's share of "
+    "the time that all took together. On the line a run took what was promised; above it, longer."
+)
+
+
+def rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row a run that was planned and trained."""
+    return evidence.promise.rows() if evidence.promise else []
+
+
+def panels(evidence: Evidence) -> list[Panel]:
+    """One panel, in logarithms."""
+    found = rows(evidence)
+    if not found:
+        return []
+    seconds = np.array([(r["promised_seconds"], r["measured_seconds"]) for r in found])
+    ends = np.array([seconds.min(), seconds.max()])
+    points = []
+    for sparsity in sorted({r["sparsity"] for r in found}):
+        own = np.array([r["sparsity"] == sparsity for r in found])
+        runs = [r["run_id"] for r in found if r["sparsity"] == sparsity]
+        points.append(Points(style.of_run(sparsity), seconds[own, 0], seconds[own, 1], runs))
+    return [
+        Panel(
+            "every run that was planned", "promised, s", "measured, s", tuple(points),
+            guides=((ends, ends),), log_x=True, log_y=True,
+        )
+    ]  # fmt: skip

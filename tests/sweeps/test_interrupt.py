@@ -1,0 +1,115 @@
+"""Ctrl-C: once saves and stops, twice stops now; then the same command goes on. The signal goes to all, as a terminal's does."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.sweeps.test_run import ROOT, declare, losses, run
+
+MARK = "SWEEP_UNDER_TEST"
+
+
+def start(file: Path) -> tuple[subprocess.Popen, str]:
+    """A driver that leads a process group of its own, and the mark that it and all its processes bear."""
+    mark = secrets.token_hex(8)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sweeps", "run", str(file), "--lanes", "1"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {MARK: mark},
+    )
+    return process, mark
+
+
+def orphans(mark: str) -> list[str]:
+    """Processes that bear the mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline())[:100])
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def until(happens: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.time() + seconds
+    while not happens():
+        assert time.time() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def statuses(root: Path) -> list[dict]:
+    return [json.loads(p.read_text()) for p in (root / "results" / "tiny" / "runs").glob("*/status.json")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep, never disturbed."""
+    root = tmp_path_factory.mktemp("finished")
+    code, out = run(declare(root, ratio=8))
+    assert code == 0, out
+    return root
+
+
+def begun(root: Path, finished: Path) -> tuple[subprocess.Popen, str]:
+    """A sweep of which one run is done and another is at work."""
+    shutil.copytree(finished / "data", root / "data")
+    process, mark = start(declare(root, ratio=8))
+    until(lambda: {"done", "running"} <= {s["state"] for s in statuses(root)})
+    return process, mark
+
+
+def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: Path, tmp_path: Path) -> None:
+    process, mark = begun(tmp_path, finished)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, out
+    assert "stopping: the runs at work save a checkpoint first" in out
+    assert "the same command goes on from here" in out
+    assert "worker died" not in out
+    found = statuses(tmp_path)
+    assert {s["state"] for s in found} == {"done", "queued"}
+    [stopped] = [s for s in found if s["state"] == "queued"]
+    assert 0 < stopped["step"] < stopped["total_steps"]
+    names = {p.name for p in (tmp_path / "results").rglob("*")}
+    assert f"step-{stopped['step']:08d}" in names
+    assert not [name for name in names if name == "stop.json" or name.startswith("lease") or name.endswith(".tmp")]
+    until(lambda: not orphans(mark), 30)
+
+    code, out = run(tmp_path / "tiny.yaml")
+    assert code == 0, out
+    assert losses(tmp_path) == losses(finished)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_twice_stops_now_and_leaves_no_process(number: int, finished: Path, tmp_path: Path) -> None:
+    process, mark = begun(tmp_path, finished)
+    os.killpg(process.pid, number)
+    time.sleep(0.2)
+    os.killpg(process.pid, number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "stopped; the same command goes on from here" in out
+    until(lambda: not orphans(mark), 30)
+
+    code, out = run(tmp_path / "tiny.yaml")
+    assert code == 0, out
+    assert losses(tmp_path) == losses(finished)
+    assert not [p for p in (tmp_path / "results").rglob("*") if p.name.endswith(".tmp") or p.name == "stop.json"]
