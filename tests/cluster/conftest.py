@@ -31,7 +31,7 @@ resources: {device: cpu, checkpoint_every: 100}
 """,
     # Nine runs of one worker and three of two.
     "twelve": """
-budgets: {short: 12}
+budgets: {short: 20}
 studies:
   law: {sizes: [4k, 6k], budgets: [short], sparsities: [0, 0.4, 0.8]}
   schedules: {size: 4k, budgets: [short], dense: [0.25, 0.5], prune: [0.25, 0.5], sparsities: [0.4, 0.8]}
