@@ -8,7 +8,7 @@ CORES   := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep report figures claims doctor test test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick plan expand sweep submit report figures claims doctor test test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ expand: setup ## list the sweep's runs
 sweep: setup ## train the runs of SWEEP that are not done
 	@$(PY) -m sweeps run $(SWEEP)
 
+submit: setup ## send SWEEP to the Ray cluster at ADDRESS, with its results under STORE, s3://bucket/results say
+	@$(PY) -m cluster submit $(SWEEP) $(if $(ADDRESS),--address $(ADDRESS)) $(if $(STORE),--results $(STORE)) --follow
+
 report: setup ## claims, figures and report.html from the tables in RESULTS alone
 	@$(PY) -m analysis report $(RESULTS)
 
@@ -52,14 +55,14 @@ doctor: setup ## what is wrong with this machine, or the cluster at RAY_ADDRESS,
 	@$(PY) -m cluster doctor $(SWEEP)
 
 test: setup ## the tests, with real Ray and real DeepSpeed inside
-	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster/test_doctor.py -m "not full and not big and not system"
-	@$(PY) -m pytest tests/sweeps tests/cluster/test_doctor.py -m "not full and not big and not system"
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster -m "not full and not big and not system"
+	@$(PY) -m pytest tests/sweeps tests/cluster -m "not full and not big and not system"
 
 test-full: setup ## the tests with their long counts
-	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster/test_doctor.py -m "not big and not system"
-	@$(PY) -m pytest tests/sweeps tests/cluster/test_doctor.py -m "not big and not system"
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster -m "not big and not system"
+	@$(PY) -m pytest tests/sweeps tests/cluster -m "not big and not system"
 
-test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, network namespaces, trackers
+test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, namespaces as machines, trackers
 	@command -v chromium >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2; }
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-system.txt

@@ -1,1 +1,1 @@
-"""WHERE: manifests that bring a sweep to a cluster, and what is wrong with an environment before a sweep finds out."""
+"""WHERE: sweeps on any Ray cluster: submitted to one, manifests for one, and what is wrong with one."""

@@ -1,14 +1,12 @@
-"""`python -m cluster render TARGET FILE | wait | doctor [FILE]`."""
+"""`python -m cluster submit | logs | stop | fetch | render | doctor | wait`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from cluster import doctor, render, wait
+from cluster import doctor, fetch, jobs, render, wait
 from repro.errors import guarded
-
-VERBS = {"render": render, "doctor": doctor, "wait": wait}  # each with add_parser(verbs) and main(given)
 
 EXAMPLES = """examples:
   python -m cluster render --help                              manifests for Kubernetes, Slurm and clouds
@@ -22,15 +20,16 @@ def main(argv: list[str] | None = None) -> int:
     """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m cluster",
-        description="Bring sweeps to a cluster.",
-        epilog=EXAMPLES,
+        description="Sweeps on a Ray cluster.",
+        epilog=EXAMPLES + jobs.EXAMPLES.removeprefix("examples:\n"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in VERBS.values():
-        verb.add_parser(verbs)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    jobs.add_parsers(verbs)
+    for module in (fetch, render, doctor, wait):
+        module.add_parser(verbs)
     given = parser.parse_args(argv)
-    return VERBS[given.verb].main(given)
+    return given.run(given)
 
 
 if __name__ == "__main__":

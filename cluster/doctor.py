@@ -42,6 +42,7 @@ def add_parser(verbs: Any) -> None:
     command.add_argument("--address", metavar="HEAD:PORT", help="of a cluster, instead of RAY_ADDRESS")
     command.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")
     command.add_argument("--json", action="store_true", help="for machines")
+    command.set_defaults(run=main)
 
 
 def main(given: argparse.Namespace) -> int:

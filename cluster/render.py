@@ -82,6 +82,7 @@ def add_parser(verbs: Any) -> None:
     for option, text in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
         parser.add_argument(f"--{option.replace('_', '-')}", metavar="X", help=f"{', '.join(takers)}: {text}")
+    parser.set_defaults(run=main)
 
 
 def main(given: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+COMMIT = "SPARSE_SCALING_COMMIT"  # says the commit where the code has come without its history
 PACKAGES = ("torch", "deepspeed", "ray", "transformers", "tokenizers", "datasets", "pyarrow", "numpy", "scipy")
 
 
@@ -64,4 +65,4 @@ def _commit() -> str | None:
     try:
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get(COMMIT) or None

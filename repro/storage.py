@@ -17,6 +17,8 @@ from pyarrow import fs
 from repro import objects
 from repro.errors import UserError
 
+TRIES = 20  # to read an object that is replaced again and again
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -111,10 +113,15 @@ class Folder:
                 os.unlink(scratch)
 
     def read_json(self, name: str) -> Any:
-        try:
-            return json.loads(self.read(name))
-        except ValueError as error:  # of JSON, or of the text that it should be
-            raise UserError(f"not valid JSON: {error}", file=self._at(name)) from error
+        # pyarrow asks for an object's size and then for so many bytes: of one that was replaced in between by a longer
+        # one that is a part, which is never whole JSON.
+        fault: ValueError | None = None
+        for _ in range(1 if self.is_local else TRIES):
+            try:
+                return json.loads(self.read(name))
+            except ValueError as error:  # of JSON, or of the text that it should be
+                fault = error
+        raise UserError(f"not valid JSON: {fault}", file=self._at(name)) from fault
 
     def write_json(self, name: str, data: Any) -> None:
         self.write(name, (json.dumps(data, indent=1, sort_keys=False, allow_nan=False) + "\n").encode())

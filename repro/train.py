@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from repro import evaluate, model, stop, strict, zero
-from repro.corpus import Corpus
+from repro.corpus import Corpus, obtain
 from repro.errors import DISK_FULL, UserError
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder, Stopped
@@ -38,7 +37,7 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
     """What Ray Train runs on every worker.
 
     Args:
-        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (local path), and
+        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI), and
             `results` and `driver`, by which stop.is_asked tells whether the run is to stop; `forks`, if there are any:
             the steps of which other runs need a checkpoint.
 
@@ -50,7 +49,7 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
     asked = partial(stop.is_asked, Folder.open(config["results"]), config["driver"])
     forks = tuple(config.get("forks", ()))
     with suppress(Stopped):
-        return train(spec, Folder.open(config["folder"]), Corpus(Path(config["corpus"])), resources, forks, asked)
+        return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources, forks, asked)
     return None
 
 

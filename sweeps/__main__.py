@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 
 from repro.errors import UserError, guarded
 from sweeps import grid, plan, status
@@ -81,6 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     sub = verbs.add_parser("run", help="train the runs that are not done")
     sub.add_argument("file", help="sweep YAML")
     sub.add_argument("--results", help="root of the results folders, instead of the sweep's")
+    sub.add_argument("--corpus", help="root of the corpora, instead of the sweep's: a folder or a URI")
     sub.add_argument("--lanes", type=_lanes, help="runs at once, instead of the sweep's")
     sub.add_argument(
         "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
@@ -104,6 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     from sweeps import run
 
     sweep = grid.expand(given.file)
+    if given.corpus:
+        sweep = replace(sweep, storage=replace(sweep.storage, corpus=given.corpus))
     if given.dry_run:
         return run.dry_run(sweep, results=given.results)
     try:

@@ -60,7 +60,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
     trained: set[str] = set()
     if todo:
-        places = {run_id: str(text.folder) for run_id, text in texts.items()}
+        places = {run_id: where(sweep.storage.corpus, text) for run_id, text in texts.items()}
         trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, previous | record)
         record |= done
     return finish(place, sweep, trained=trained, began=began, record=previous | record, texts=texts)
@@ -150,6 +150,11 @@ def build_corpora(sweep: Sweep) -> dict[str, Corpus]:
             built[key].verify()
         found[spec.run_id] = built[key]
     return found
+
+
+def where(root: str, text: Corpus) -> str:
+    """What workers find a corpus by: its path, or its URI where it was published under one."""
+    return f"{root.rstrip('/')}/{text.folder.name}" if "://" in root else str(text.folder)
 
 
 def check_results(place: Folder, sweep: Sweep) -> None:

@@ -233,14 +233,14 @@ def connect(lanes: int | None, workers: int) -> None:
         return
     os.environ.update(WORKER_ENV | DRIVER_ENV)
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(
-            runtime_env={
-                "working_dir": str(ROOT),
-                "excludes": ["results", "data", ".venv", ".git"],
-                "env_vars": WORKER_ENV,
-            },
-            log_to_driver=False,
-        )
+        env: dict[str, Any] = {"env_vars": dict(WORKER_ENV)}
+        if "://" not in os.environ["RAY_ADDRESS"]:
+            # Train's cleaner, which gives back what a dead driver's worker groups held, else looks for a cluster on its
+            # host and dies where it finds two.
+            env["env_vars"]["RAY_ADDRESS"] = os.environ["RAY_ADDRESS"]
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
+            env |= {"working_dir": str(ROOT), "excludes": ["results", "data", ".venv", ".git"]}
+        ray.init(runtime_env=env, log_to_driver=False)
         return
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     lanes = lanes or max(1, (os.cpu_count() or 1) // workers)

@@ -2,5 +2,6 @@
 
 from repro.corpus.build import build
 from repro.corpus.corpus import Corpus, describe
+from repro.corpus.share import obtain
 
-__all__ = ["Corpus", "build", "describe"]
+__all__ = ["Corpus", "build", "describe", "obtain"]

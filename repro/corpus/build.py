@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from repro.corpus import share
 from repro.corpus.corpus import Corpus
-from repro.corpus.manifest import SCHEMA_VERSION
+from repro.corpus.manifest import FILE, SCHEMA_VERSION
 from repro.corpus.sources import open_source
 from repro.corpus.spool import ingest
 from repro.corpus.writer import CorpusWriter
@@ -35,7 +36,7 @@ def build(
         spec: the text and how it is cut.
         vocab: vocabulary of the model, in tokens.
         sequence: sequence length of the model, in tokens.
-        root: a folder on a local disk, as shards are memory-mapped.
+        root: a folder; or the URI of one on an object store, where it is published and from where it is copied.
         progress: told what is being done, a line at a time.
         shard_rows: the most rows a shard may have; by default as many as fill shards.SHARD_BYTES.
 
@@ -43,8 +44,12 @@ def build(
         UserError: no text, not the text that text_sha256 names, too little of it, or a damaged folder.
     """
     say = progress or (lambda line: None)
-    root = _local(root)
-    folder = folder_of(spec, vocab, sequence, root)
+    place = root if isinstance(root, Folder) else Folder.open(root)
+    folder = folder_of(spec, vocab, sequence, place)
+    root = folder.parent
+    if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
+        say(f"corpus {spec.name}: copying it from {place}")
+        share.copy_in(place / folder.name)
     if not folder.exists():
         root.mkdir(parents=True, exist_ok=True)
         # What a killed build leaves is a hidden scratch folder, which nothing ever opens and the next build removes.
@@ -62,29 +67,20 @@ def build(
                     raise
     corpus = Corpus(folder)
     _check_text(spec, corpus.manifest.text_sha256)
+    if not place.is_local:
+        share.publish(corpus, place)
     return corpus
 
 
 def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str]) -> Path:
-    """Where the corpus that `spec` names lies under `root`, or will once it is built.
+    """Where on this machine the corpus that `spec` names lies, or will once it is built or copied from `root`.
 
     Raises:
-        UserError: the source isn't there, or `root` isn't on a local disk.
+        UserError: the source isn't there.
     """
-    root = _local(root)
-    return root / _folder_name(spec, vocab, sequence, open_source(spec).content(root))
-
-
-def _local(root: Folder | str | os.PathLike[str]) -> Path:
-    folder = root if isinstance(root, Folder) else Folder.open(root)
-    if not folder.is_local:
-        raise UserError(
-            "token shards must lie on a local disk",
-            key="storage.corpus",
-            found=str(root),
-            expected="a local folder, from which shards can be memory-mapped",
-        )
-    return Path(folder.path)
+    place = root if isinstance(root, Folder) else Folder.open(root)
+    local = Path(place.path) if place.is_local else share.cache()
+    return local / _folder_name(spec, vocab, sequence, open_source(spec).content(local))
 
 
 def _folder_name(spec: CorpusSpec, vocab: int, sequence: int, content: str) -> str:

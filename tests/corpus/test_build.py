@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow.fs
 import pytest
 
 from repro.corpus import Corpus, build
@@ -158,12 +157,6 @@ def test_a_corpus_of_another_schema_version_is_refused(tmp_path):
 def test_a_folder_without_a_manifest_is_no_corpus(tmp_path):
     with pytest.raises(UserError, match="not a corpus"):
         Corpus(tmp_path)
-
-
-def test_an_object_store_is_refused_as_a_place_for_shards(pydoc_spec):
-    store = Folder(pyarrow.fs.S3FileSystem(anonymous=True, region="us-east-1"), "bucket/corpora")
-    with pytest.raises(UserError, match="local disk"):
-        build(pydoc_spec, 300, 32, store)
 
 
 def test_real_text_of_botocore_becomes_a_corpus_of_whole_services(tmp_path):

@@ -1,0 +1,244 @@
+"""python -m cluster submit | logs | stop: a sweep as a Ray job."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster import versions
+from cluster.client import ADDRESS, connect, details, node_count
+from cluster.pack import pack
+from repro.errors import UserError
+from repro.provenance import COMMIT, provenance
+from sweeps import grid
+from sweeps.grid import Sweep
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+EXAMPLES = """examples:
+  python -m cluster submit sweeps/paper.yaml --address http://head:8265 --results s3://bucket/results
+  python -m cluster submit sweeps/quick.yaml --results /nfs/results --follow     a folder that every node sees
+  python -m cluster logs quick-1122-101530 --follow                              what its driver prints
+  python -m cluster stop quick-1122-101530                                       it saves checkpoints first
+  python -m cluster fetch quick-1122-101530                                      tables -> results/quick
+  python -m cluster fetch s3://bucket/results/quick --to /tmp/quick --checkpoints
+
+The address is --address, else RAY_API_SERVER_ADDRESS, RAY_ADDRESS or http://127.0.0.1:8265; a cluster elsewhere is
+reached through `ssh -L 8265:127.0.0.1:8265 HEAD` or `kubectl port-forward`. The token is that of RAY_AUTH_TOKEN,
+RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+"""
+STOP_WAIT = 300  # seconds a stopped driver has for its checkpoints before it is killed; Ray's own 3 are too few
+AT_WORK = ("PENDING", "RUNNING")
+
+
+def add_parsers(verbs: Any) -> None:
+    """Adds the verbs submit, logs and stop."""
+    command = verbs.add_parser("submit", help="send a sweep to a cluster, where what is not done is trained")
+    command.add_argument("file", metavar="FILE", help="sweep YAML, of the checkout or not")
+    command.add_argument(
+        "--results", help="root of the results folders, instead of the sweep's: a URI or an absolute path"
+    )
+    command.add_argument(
+        "--corpus", help="root of the corpora (the sweep's, or RESULTS/corpora where that is relative)"
+    )
+    command.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pass this variable of yours on, AWS_ENDPOINT_URL say; may be repeated. Ray keeps it with the job, readable "
+        "to whoever has the cluster's token: nodes with roles of their own need no keys",
+    )
+    command.add_argument(
+        "--pip", action="store_true", help="install requirements.lock on the nodes, for this job alone"
+    )
+    command.add_argument("--follow", action="store_true", help="print what the driver prints, to its end")
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.set_defaults(run=submit)
+    command = verbs.add_parser("logs", help="what the driver of a submitted sweep printed")
+    command.add_argument("--follow", action="store_true", help="go on to its end")
+    command.set_defaults(run=logs)
+    verbs.add_parser("stop", help="stop a submitted sweep; it saves checkpoints first").set_defaults(run=stop)
+    for verb in ("submit", "logs", "stop"):
+        if verb != "submit":
+            verbs.choices[verb].add_argument("id", metavar="ID", help="as submit printed it")
+        verbs.choices[verb].add_argument("--address", metavar="URL", help=f"of the cluster's dashboard ({ADDRESS})")
+
+
+def submit(given: argparse.Namespace) -> int:
+    """Packs the checkout, submits and says how to go on. Returns the exit code; that of the sweep with --follow."""
+    sweep = grid.expand(given.file)
+    results = _results(sweep, given.results)
+    passed = _passed_on(given.env)
+    client, address = connect(given.address)
+    warnings = _warnings(client, address, results)
+    twins = [
+        job.submission_id
+        for job in client.list_jobs()
+        if job.submission_id and job.status.value in AT_WORK and (job.metadata or {}).get("results") == results
+    ]
+    with tempfile.TemporaryDirectory(prefix="submit-") as scratch:
+        entrypoint = _entrypoint(sweep, pack(Path(given.file), Path(scratch)), given)
+        environment: dict[str, Any] = {
+            "working_dir": scratch,
+            "env_vars": {
+                **passed,
+                "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT),
+                COMMIT: provenance()["commit"] or "",
+            },
+        }
+        if given.pip:
+            wanted = [f"{name}=={version}" for name, version in versions.locked().items() if name != "ray"]
+            environment["pip"] = {"packages": wanted, "pip_check": False}
+        name = re.sub(r"[^\w-]+", "-", sweep.name)
+        try:
+            job = client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=f"{name}-{time.strftime('%m%d-%H%M%S')}",
+                runtime_env=environment,
+                metadata={"sweep": sweep.name, "results": results},
+            )
+        except RuntimeError as error:
+            raise UserError(f"the cluster refused the job: {error}", found=address) from None
+    elsewhere = "" if address == ADDRESS else f" --address {shlex.quote(address)}"
+    if given.json:
+        print(
+            json.dumps(
+                {
+                    "id": job,
+                    "address": address,
+                    "results": results,
+                    "runs": len(sweep.runs),
+                    "also_at_work": twins,
+                    "warnings": warnings,
+                }
+            )
+        )
+    else:
+        for line in warnings:
+            print(f"warning: {line}", file=sys.stderr)
+        if twins:
+            print(f"{', '.join(twins)} is at work on this sweep already; the two share its runs, each is trained once")
+        print(
+            f"{job}: {len(sweep.runs)} runs -> {results}\n"
+            f"  follow  python -m cluster logs {job} --follow{elsewhere}\n"
+            f"  watch   python -m sweeps status {shlex.quote(results)}\n"
+            f"  stop    python -m cluster stop {job}{elsewhere}\n"
+            f"  fetch   python -m cluster fetch {job}{elsewhere}",
+            flush=True,
+        )
+    return _follow(client, job) if given.follow else 0
+
+
+def logs(given: argparse.Namespace) -> int:
+    """Prints what the driver printed. Returns the exit code; that of the sweep with --follow."""
+    client, _ = connect(given.address)
+    details(client, given.id)
+    if given.follow:
+        return _follow(client, given.id)
+    print(client.get_job_logs(given.id), end="")
+    return 0
+
+
+def stop(given: argparse.Namespace) -> int:
+    """Asks the driver to stop and waits until it has. Returns the exit code."""
+    client, _ = connect(given.address)
+    job = details(client, given.id)
+    if job.status.value not in AT_WORK:
+        print(f"{given.id} is not at work: {job.status.value.lower()}")
+        return 0
+    client.stop_job(given.id)
+    print(f"{given.id}: told to stop; its runs save a checkpoint, for which it has {STOP_WAIT} s", flush=True)
+    try:
+        while (job := details(client, given.id)).status.value in AT_WORK:
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        print("it stops without being watched")
+        return 0
+    print(f"{given.id}: {job.status.value.lower()}; submit the sweep again and it goes on from there")
+    return 0
+
+
+def _results(sweep: Sweep, root: str | None) -> str:
+    """Path or URI of the sweep's results folder."""
+    found = root or sweep.storage.results
+    if "://" not in found and not found.startswith("/"):
+        raise UserError(
+            "a job runs in a folder that Ray throws away, where a relative path would lose the results",
+            file=None if root else sweep.file,
+            key="--results" if root else "storage.results",
+            found=found,
+            expected="--results with a URI (s3://bucket/results) or an absolute path that every node sees",
+        )
+    return f"{found.rstrip('/')}/{sweep.name}"
+
+
+def _entrypoint(sweep: Sweep, file: str, given: argparse.Namespace) -> str:
+    """The command line of the driver, every word quoted."""
+    root: str = given.results or sweep.storage.results
+    corpus: str = given.corpus or sweep.storage.corpus
+    if "://" not in corpus and not corpus.startswith("/"):
+        corpus = f"{root.rstrip('/')}/corpora"
+    words = ["python", "-m", "sweeps", "run", file, "--results", root, "--corpus", corpus]
+    return f"python -m cluster.versions; exec {shlex.join(words)}"
+
+
+def _passed_on(names: list[str]) -> dict[str, str]:
+    for name in names:
+        if name not in os.environ:
+            raise UserError(
+                "no such variable to pass on", key="--env", found=name, expected="the name of one that is set"
+            )
+    return {name: os.environ[name] for name in names}
+
+
+def _warnings(client: JobSubmissionClient, address: str, results: str) -> list[str]:
+    found = []
+    theirs, ours = client._server_ray_version, versions.locked()["ray"]
+    if theirs and theirs != ours:
+        found.append(f"the cluster has Ray {theirs}, requirements.lock {ours}")
+    nodes = node_count(address)
+    if "://" not in results and nodes > 1:
+        found.append(
+            f"{results} must be a folder that all {nodes} nodes mount; on a disk of their own results are lost"
+        )
+    return found
+
+
+def _follow(client: JobSubmissionClient, job: str) -> int:
+    try:
+        asyncio.run(_print_tail(client, job))
+    except KeyboardInterrupt:
+        print(f"\n{job} goes on without being watched; python -m cluster stop {job} ends it")
+        return 0
+    ended = details(client, job)
+    print(f"{job}: {ended.status.value.lower()}")
+    return 0 if ended.status.value == "SUCCEEDED" else ended.driver_exit_code or 1
+
+
+async def _print_tail(client: JobSubmissionClient, job: str) -> None:
+    """Prints the log to its end. A connection that breaks is made again; the log then comes from its beginning."""
+    import aiohttp
+
+    printed = 0
+    while True:
+        seen = 0
+        with contextlib.suppress(RuntimeError, aiohttp.ClientError):
+            async for text in client.tail_job_logs(job):
+                print(text[max(0, printed - seen) :], end="", flush=True)
+                seen += len(text)
+                printed = max(printed, seen)
+        if details(client, job).status.is_terminal():
+            return
+        await asyncio.sleep(1)

@@ -1,0 +1,39 @@
+"""Versions here against requirements.lock; a submitted sweep prints them before it starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
+MATTER = ("ray", "torch", "deepspeed", "transformers", "tokenizers", "pyarrow", "numpy")
+
+
+def locked() -> dict[str, str]:
+    """Package -> version, of all that requirements.lock names."""
+    lines = (line.split("#")[0].strip() for line in LOCK.read_text(encoding="utf-8").splitlines())
+    return {name.lower(): version for name, _, version in (line.partition("==") for line in lines) if version}
+
+
+def differences() -> list[str]:
+    """A line for each package that matters and isn't what requirements.lock says."""
+    wanted, found = locked(), {}
+    for name in MATTER:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "missing"
+    # "+cpu" and the like name a build, not a version.
+    return [
+        f"{name} {found[name]}, requirements.lock has {wanted[name]}"
+        for name in MATTER
+        if name in wanted and found[name].split("+")[0] != wanted[name].split("+")[0]
+    ]
+
+
+if __name__ == "__main__":
+    different = differences()
+    print(f"python {platform.python_version()}; packages {'differ from' if different else 'as in'} requirements.lock")
+    for line in different:
+        print(f"  {line}")

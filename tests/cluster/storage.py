@@ -1,0 +1,35 @@
+"""An S3 endpoint of a test: moto's server, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+BUCKET = "sweeps"
+SECRET = "a-secret-that-stays-where-it-is"
+
+
+@contextlib.contextmanager
+def s3(address: str, port: int) -> Iterator[dict[str, str]]:
+    """Serves an empty bucket. Yields the variables by which clients find it, which are set here too."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(address, port)
+    server.start()
+    env = {
+        "AWS_ENDPOINT_URL": f"http://{address}:{port}",
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as here:
+        for name, value in env.items():
+            here.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield env
+    server.stop()

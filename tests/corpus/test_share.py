@@ -1,0 +1,81 @@
+"""A corpus kept on an object store, for machines that share no disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro import transfer
+from repro.corpus import Corpus, build, obtain, share
+from repro.errors import UserError
+from repro.spec import CorpusSpec
+from repro.storage import Folder
+from tests.cluster.nodes import free_port
+from tests.cluster.storage import BUCKET, s3
+
+ROOT = f"s3://{BUCKET}/corpora"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[None]:
+    with s3("127.0.0.1", free_port()):
+        yield
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has no copy of anything yet: its cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return share.cache()
+
+
+def test_who_builds_a_corpus_publishes_it_and_others_copy_it(
+    store: None, machine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pydoc_spec: CorpusSpec
+) -> None:
+    said: list[str] = []
+    built = build(pydoc_spec, 300, 32, ROOT, progress=said.append)
+    assert "reading the text" in said[0]
+    published = Folder.open(f"{ROOT}/{built.folder.name}")
+    names = [name for name, _ in transfer.files(published)]
+    assert names == sorted(path.name for path in built.folder.iterdir())
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "worker"))
+    copied = obtain(f"{ROOT}/{built.folder.name}")
+    assert copied.folder.parent == share.cache() != built.folder.parent
+    assert copied.hash == built.hash
+    assert [path.name for path in share.cache().iterdir()] == [built.folder.name], "something is left beside it"
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "driver"))
+    said.clear()
+    assert build(pydoc_spec, 300, 32, ROOT, progress=said.append).hash == built.hash
+    assert [line.split(": ")[1].split()[0] for line in said] == ["copying"]
+
+
+def test_a_damaged_copy_is_refused_and_not_kept(store: None, machine: Path, pydoc_corpus: Corpus) -> None:
+    root = Folder.open(f"s3://{BUCKET}/damaged")
+    share.publish(pydoc_corpus, root)
+    shard = pydoc_corpus.manifest.train.shards[0].file
+    place = root / pydoc_corpus.folder.name
+    data = bytearray(place.read(shard))
+    data[-300] ^= 1
+    place.write(shard, bytes(data))
+    with pytest.raises(UserError, match=shard):
+        obtain(f"s3://{BUCKET}/damaged/{pydoc_corpus.folder.name}")
+    assert list(machine.iterdir()) == []
+
+
+def test_a_corpus_half_published_is_none(store: None, machine: Path, pydoc_corpus: Corpus) -> None:
+    place = Folder.open(f"s3://{BUCKET}/half/{pydoc_corpus.folder.name}")
+    transfer.copy(Folder.open(pydoc_corpus.folder), pydoc_corpus.manifest.train.shards[0].file, place)
+    with pytest.raises(UserError, match="not a corpus"):
+        obtain(f"s3://{BUCKET}/half/{pydoc_corpus.folder.name}")
+    share.publish(pydoc_corpus, Folder.open(f"s3://{BUCKET}/half"))
+    assert obtain(f"s3://{BUCKET}/half/{pydoc_corpus.folder.name}").hash == pydoc_corpus.hash
+
+
+def test_a_path_that_is_not_on_this_machine_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not on this machine") as refused:
+        obtain(str(tmp_path / "elsewhere"))
+    assert "--corpus s3://" in str(refused.value)
