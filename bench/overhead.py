@@ -27,13 +27,15 @@ import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
 
-from repro import tables
+from repro import strict, tables
 from repro.corpus import build
 from repro.provenance import provenance
 from repro.resources import Resources
+from repro.run_folder import RunFolder
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.storage import Folder
 from sweeps import tuner
+from sweeps.queue import Job, Queue
 
 LANES = 2
 MODEL, TEXT = ModelSpec(8, 1, 1, 32, 300, 32), CorpusSpec("package", "pydoc", heldout_fraction=0.1)
@@ -57,7 +59,7 @@ def main() -> int:
         for name, launch, runs in (
             ("a Train worker group a run", _worker_groups, min(count, 4)),
             ("a fresh actor a run", _fresh_actors, count),
-            ("ours: reused actors, local mode", _reused_actors, count),
+            ("ours: reused actors, local mode", _driver, count),
         ):
             trials = [_trial(i, Path(scratch) / name, str(text.folder)) for i in range(runs)]
             began = time.time()
@@ -110,6 +112,11 @@ def _trial(seed: int, root: Path, corpus: str) -> dict[str, Any]:
         "corpus": corpus,
         "resources": dataclasses.asdict(Resources(device="cpu")),
         "gpu": False,
+        "results": str(root),
+        "driver": "bench",
+        "over": None,
+        "fork": None,
+        "forks": (),
     }
 
 
@@ -134,21 +141,22 @@ def _worker_groups(trials: list[dict[str, Any]]) -> None:
 
 
 def _fresh_actors(trials: list[dict[str, Any]]) -> None:
-    _tune(trials, reuse=False)
-
-
-def _reused_actors(trials: list[dict[str, Any]]) -> None:
-    _tune(trials, reuse=True)
-
-
-def _tune(trials: list[dict[str, Any]], *, reuse: bool) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ray.tune.Tuner(
             ray.tune.with_resources(tuner.Trial, {"cpu": 1}),
             param_space={"trial": ray.tune.grid_search(trials)},
-            tune_config=ray.tune.TuneConfig(reuse_actors=reuse, max_concurrent_trials=LANES),
+            tune_config=ray.tune.TuneConfig(reuse_actors=False, max_concurrent_trials=LANES),
             run_config=ray.tune.RunConfig(name="tune", storage_path=scratch, verbose=0),
         ).fit()
+
+
+def _driver(trials: list[dict[str, Any]]) -> None:
+    def job(trial: dict[str, Any]) -> Job:
+        run = RunFolder(Folder.open(trial["folder"]))
+        return Job(strict.build(RunSpec, trial["spec"]), Resources(device="cpu"), trial["folder"], run, trial["corpus"])
+
+    queue = Queue(map(job, trials), devices=lambda: LANES, lanes=LANES, stop=bool, began=time.time())
+    tuner.execute(queue, results=trials[0]["results"], driver="bench", gpu=False)
 
 
 if __name__ == "__main__":
