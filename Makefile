@@ -8,7 +8,7 @@ CORES   := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep submit report figures claims test test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick plan expand sweep submit report figures claims doctor test test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ figures: setup ## redraw the figures from the tables in RESULTS alone
 claims: setup ## judge the paper's claims from the tables in RESULTS alone
 	@$(PY) -m analysis claims $(RESULTS)
 
+doctor: setup ## what is wrong with this machine, or the cluster at RAY_ADDRESS, for SWEEP
+	@$(PY) -m cluster doctor $(SWEEP)
+
 test: setup ## the tests, with real Ray and real DeepSpeed inside
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster -m "not full and not big and not system"
 	@$(PY) -m pytest tests/sweeps tests/cluster -m "not full and not big and not system"
@@ -59,12 +62,11 @@ test-full: setup ## the tests with their long counts
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --ignore=tests/sweeps --ignore=tests/cluster -m "not big and not system"
 	@$(PY) -m pytest tests/sweeps tests/cluster -m "not big and not system"
 
-test-system: setup ## the tests of what needs further packages, which it installs: Chromium, trackers, namespaces as machines
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
-	@command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends iproute2; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-trackers.txt
-	@$(PY) -m pytest tests/analysis/test_page.py tests/repro/test_trackers.py
-	@$(PY) -m pytest tests/sweeps/test_trackers.py tests/cluster/test_cluster.py
+test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, namespaces as machines, trackers
+	@command -v chromium >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-system.txt
+	@$(PY) -m pytest tests -m system
 
 test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
 	@$(PY) -m pytest -m big

@@ -79,6 +79,8 @@ def _learning_rates(results: Folder) -> int:
 
 
 def _print(verdicts: tuple[Verdict, ...]) -> None:
+    for departure in dict.fromkeys(departure for verdict in verdicts for departure in verdict.departures):
+        print(f"NOT THE PAPER'S EXPERIMENT: {departure}")
     print("\n".join(_summary(verdict) for verdict in verdicts))
 
 
@@ -119,8 +121,9 @@ def _summary(verdict: Verdict) -> str:
     interval = (
         f" [{report.plain(verdict.interval[0])}, {report.plain(verdict.interval[1])}]" if verdict.interval else ""
     )
+    mark = " (not the paper's experiment)" if verdict.departures else ""
     lines = [
-        f"({verdict.claim}) {verdict.verdict.upper()}: {verdict.because}",
+        f"({verdict.claim}) {verdict.verdict.upper()}{mark}: {verdict.because}",
         f"measured: {report.plain(verdict.measured)}{interval}  {verdict.quantity}",
         f"paper:    {verdict.paper}",
     ]

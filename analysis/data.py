@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 
 PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as shares of effective compute
 
+PAPER_LR_SCHEDULE = "cosine"
+
 # Two runs that agree in all of these are one configuration: they differ by their seed alone.
 CONFIGURATION = (
     "size",
@@ -143,6 +145,17 @@ class Tables:
     layers: pa.Table
     sweep: Mapping[str, Any]
     flags: tuple[Flag, ...]
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the sweep isn't the paper's experiment, whatever its size, as it was declared and trained."""
+        found = []
+        other = [name for name in self.sweep.get("lr_schedules") or () if name != PAPER_LR_SCHEDULE]
+        if other:
+            found.append(f"learning rates follow {', '.join(other)}; the paper's cosine goes over each run's own steps")
+        if self.sweep.get("share_prefix") or any(parent is not None for parent in self.all_runs["forked_from"]):
+            found.append("runs go on from others instead of training their own beginning (share_prefix)")
+        return tuple(found)
 
     # ---------------------------------------------------------------- selections
 

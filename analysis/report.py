@@ -63,6 +63,7 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
         verdicts=verdicts,
+        departures=tables.departures,
         figures=[f for f in figures if f.name != PROMISE],
         promise=_promise(evidence, figures),
         panels=embedded.divs,

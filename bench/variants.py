@@ -134,7 +134,7 @@ def ours(bench: Bench, masked: bool) -> Step:
     first = spec.schedule.end_step + 1 if masked else 0  # past the last event
 
     def step(number: int) -> None:
-        trainer.step(first + number, spec.schedule.total_steps)
+        trainer.step(first + number)
 
     return step
 

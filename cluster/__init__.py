@@ -1,1 +1,1 @@
-"""Where sweeps run: on whatever Ray cluster there is."""
+"""WHERE: sweeps on any Ray cluster: submitted to one, manifests for one, and what is wrong with one."""

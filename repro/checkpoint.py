@@ -5,6 +5,7 @@ the first alone), `masks.safetensors` and the rows logged so far from rank 0, th
 what each file holds of which tensor. So a run goes on at another stage and worker count: ranks read what is
 theirs now. A folder without a manifest, or with a file that doesn't match it, does not count: the one before it
 is taken. There is no other state: dropout is off, and the batch of a step follows from the step and the seed.
+A checkpoint from which another run will start lies in `forks/` instead, where none is removed for a newer one.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Restored:
 
 
 def save(
-    folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int
+    folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int | None
 ) -> None:
     """Saves the state before the forward pass of `step`, then removes all but the last `keep`. Collective.
 
@@ -52,7 +53,7 @@ def save(
         step: updates done so far.
         rows: JSON-able records to restore with it (curve and layer rows, sums).
         identity: of the spec and its corpus, checked at restoring.
-        keep: how many checkpoints stay, this one included.
+        keep: how many checkpoints stay, this one included; None keeps all.
 
     Raises:
         OSError: a file could not be written, on any rank; the checkpoints before this one are as they were.
@@ -87,10 +88,11 @@ def save(
             "files": files,
         }
         place.write_json("manifest.json", sealed(manifest))
-        keep_last(folder, keep, newest=step)
+        if keep is not None:
+            keep_last(folder, keep, newest=step)
 
     try:
-        _together(lambda: _remove(place) if first else None)
+        _together(lambda: remove(place) if first else None)
         written = [found for found in _together(shard) if found is not None]
         _together(rest)
     except OSError:
@@ -115,6 +117,16 @@ def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Resto
         load(place, manifest, engine, pruner)
         return Restored(manifest["step"], place.read_json("rows.json"))
     return None
+
+
+def missing(folder: Folder, steps: tuple[int, ...], identity: str) -> set[int]:
+    """Of which of `steps` there is no whole checkpoint of this run; every rank gets the same answer. Collective."""
+
+    def lacking() -> set[int]:
+        found = {step: examine(folder / name_of(step)) for step in steps}
+        return {step for step, (manifest, fault) in found.items() if fault or manifest["identity"] != identity}
+
+    return _together(lambda: lacking() if dist.get_rank() == 0 else set())[0]
 
 
 def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -> None:
@@ -179,7 +191,13 @@ def keep_last(folder: Folder, keep: int, newest: int) -> None:
     whole = [n for n in folder.names() if n <= name_of(newest) and (folder / n).exists("manifest.json")]
     for name in folder.names():
         if name not in whole[-keep:]:
-            _remove(folder / name)
+            remove(folder / name)
+
+
+def remove(place: Folder) -> None:
+    """Its manifest first: a folder that is only half removed doesn't count."""
+    place.delete("manifest.json")
+    place.delete()
 
 
 def name_of(step: int) -> str:
@@ -205,12 +223,6 @@ def _overlap(f: zero.Fragment, offset: int, count: int) -> tuple[int, int, int] 
     """Where a fragment and a saved stretch of its tensor meet: (index in ours, index in theirs, weights)."""
     first, last = max(f.offset, offset), min(f.offset + f.master.numel(), offset + count)
     return (first - f.offset, first - offset, last - first) if first < last else None
-
-
-def _remove(place: Folder) -> None:
-    """Its manifest first: a folder that is only half removed doesn't count."""
-    place.delete("manifest.json")
-    place.delete()
 
 
 def _together(work: Callable[[], T]) -> list[T]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 from repro import checkpoint
@@ -16,8 +17,9 @@ from repro.storage import Folder
 def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
     """Gives `child` a copy of a checkpoint of `parent`, from which training `spec` in it goes on.
 
-    Model, text, batch and what was pruned so far must be the same; the rest (the schedule from here on, learning
-    rate, seed, steps) may differ. The child's tables say whose child it is.
+    Model, text, batch, the learning rates and what was pruned so far must be the same; the rest (both schedules from
+    here on, seed, steps) may differ. The child's tables say whose child it is; its seconds count the parent's until
+    here. Where all else is the same too (`sweeps.prefix` sees to it), so are all other numbers, to the bit.
 
     Args:
         parent, child: run folders.
@@ -40,7 +42,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
             found=trained_on,
             expected=f"{corpus_hash}, of the text there is now",
         )
-    place, manifest = _checkpoint(parent / "checkpoint", step)
+    place, manifest = _checkpoint(parent, step)
     at = manifest["step"]
     _refuse_strangers(trained, spec, at, parent)
     if begun(child):
@@ -71,9 +73,24 @@ def begun(child: Folder) -> bool:
     return any((folder / name).exists("manifest.json") for name in folder.names())
 
 
-def _checkpoint(folder: Folder, step: int | None) -> tuple[Folder, dict[str, Any]]:
+def ready(parent: Folder, step: int) -> bool:
+    """Whether a run has left the whole checkpoint of `step` that it was asked for (`train(forks=...)`)."""
+    return checkpoint.examine(parent / "forks" / checkpoint.name_of(step))[1] is None
+
+
+def discard(parent: Folder, keep: Collection[int] = ()) -> None:
+    """Removes the checkpoints in a run's `forks/` but for those of some steps."""
+    kept = {checkpoint.name_of(step) for step in keep}
+    for name in (parent / "forks").names():
+        if name not in kept:
+            checkpoint.remove(parent / "forks" / name)
+
+
+def _checkpoint(parent: Folder, step: int | None) -> tuple[Folder, dict[str, Any]]:
+    folders = (parent / "forks", parent / "checkpoint")
+    there = sorted(((name, folder) for folder in folders for name in folder.names()), key=lambda found: found[0])
     faults = {}
-    for name in reversed(folder.names()):
+    for name, folder in reversed(there):
         if step is None or name == checkpoint.name_of(step):
             manifest, fault = checkpoint.examine(folder / name)
             if fault is None:
@@ -81,9 +98,9 @@ def _checkpoint(folder: Folder, step: int | None) -> tuple[Folder, dict[str, Any
             faults[name] = fault
     raise UserError(
         "no such checkpoint",
-        file=folder,
+        file=parent,
         key="step",
-        found=", ".join(f"{n}: {f}" for n, f in faults.items()) or ", ".join(folder.names()) or "none",
+        found=", ".join(f"{n}: {f}" for n, f in faults.items()) or ", ".join(n for n, _ in there) or "none",
         expected="a whole one" if step is None else f"a whole {checkpoint.name_of(step)}",
     )
 
@@ -102,9 +119,8 @@ def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) 
                 raise differ(f"{key}.{field.name}", a, b)
     if spec.optimizer.batch != trained.optimizer.batch:
         raise differ("optimizer.batch", spec.optimizer.batch, trained.optimizer.batch)
-    total = spec.schedule.total_steps
-    if at > total - max(1, total // 100):  # the training loss is the mean over the last 1% of steps
-        raise differ("dense_steps", f"{total} steps", f"{at} and the last 1% of them")
+    if at > spec.last_percent:
+        raise differ("dense_steps", f"{spec.schedule.total_steps} steps", f"{at} and the last 1% of them")
     size = spec.model.shape.prunable
     mine, theirs = (
         [(s, run.schedule.kept(event, size)) for s in range(at) if (event := run.schedule.event_at(s)) is not None]
@@ -114,6 +130,10 @@ def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) 
         raise differ(
             "pruning", f"{len(mine)} events before step {at}", f"the {len(theirs)} that there were, with their counts"
         )
+    for s in range(at):
+        lr, theirs_then = (run.optimizer.lr_at(s, run.schedule) for run in (spec, trained))
+        if lr != theirs_then:
+            raise differ("optimizer.lr", f"{lr:.9g} at step {s}", f"{theirs_then:.9g}, as it was before step {at}")
     for key in ("score", "distribution", "structure", "do_not_prune"):
         if theirs and getattr(spec.pruning, key) != getattr(trained.pruning, key):
             raise differ(f"pruning.{key}", getattr(spec.pruning, key), getattr(trained.pruning, key))

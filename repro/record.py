@@ -46,10 +46,14 @@ class Log:
         self.tokens += tokens
         self.lr_wd_sum += lr_wd
 
-    @staticmethod
-    def due(step: int, total: int) -> bool:
-        """Whether `step` is logged: about CURVE_POINTS a run, and the last."""
-        return step % max(1, total // CURVE_POINTS) == 0 or step == total - 1
+    def is_complete(self, step: int) -> bool:
+        """Whether every step before `step` was logged, so that any run that shares them finds its own."""
+        return len(self.curve) == step
+
+    def thin(self, spec: RunSpec) -> None:
+        """Drops what a run doesn't log from the steps that were all logged, for those that fork off."""
+        complete = sum(row["step"] == i + 1 for i, row in enumerate(self.curve))
+        self.curve = [row for row in self.curve[:complete] if logged(spec, row["step"] - 1)] + self.curve[complete:]
 
     def add_step(
         self, spec: RunSpec, step: int, lr: float, loss: float, norm: float | None, heldout: float | None, ms: float
@@ -77,6 +81,12 @@ class Log:
 
     def to_rows(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def logged(spec: RunSpec, step: int) -> bool:
+    """Whether `step` gets a row of the curve: about CURVE_POINTS a run, the last 1%, and where it is evaluated."""
+    every = max(1, spec.schedule.total_steps // CURVE_POINTS)
+    return step % every == 0 or step >= spec.last_percent or spec.evaluation.due(step)
 
 
 def token_weighted(losses: np.ndarray, counts: np.ndarray) -> float:

@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from repro.errors import UserError
@@ -220,24 +221,35 @@ class PruningSchedule:
         """Weights left after `event`: floor(N * density) exactly."""
         return exact_floor(prunable, self.event_densities[event])
 
+    @property
+    def _spans_begin_dense(self) -> bool:
+        return not self.events or self.start_step > 0
+
     def _spans(self) -> list[tuple[int, int]]:
         """(first step, number of events before it) of each stretch of constant density, ending at T."""
-        marks = [(0, 0)] if not self.events or self.start_step > 0 else []
+        marks = [(0, 0)] if self._spans_begin_dense else []
         marks += [(self.start_step + k * self.interval, k + 1) for k in range(self.events)]
         return marks
 
-    def compute_at(self, step: int) -> float:
-        """Effective compute spent before `step`, in dense steps."""
-        spans = self._spans()
-        total = 0.0
-        for (first, done), following in zip(spans, [s for s, _ in spans[1:]] + [self.total_steps], strict=True):
-            length = min(step, following) - first
-            if length <= 0:
-                break
-            total += length * (self.event_densities[done - 1] if done else 1.0)
-        return total
+    @cached_property
+    def _compute_before(self) -> tuple[float, ...]:
+        """Compute before the first step of each of `_spans`."""
+        found, spans = [0.0], self._spans()
+        for (first, done), (following, _) in pairwise(spans):
+            found.append(found[-1] + (following - first) * (self.event_densities[done - 1] if done else 1.0))
+        return tuple(found)
 
-    @property
+    def compute_at(self, step: int) -> float:
+        """Effective compute spent before `step`, in dense steps. At a cost that doesn't depend on the step."""
+        step = min(max(step, 0), self.total_steps)
+        if not self.events or step <= self.start_step:
+            return float(step)
+        done = self.events_before(step)
+        first = self.start_step + (done - 1) * self.interval
+        span = done if self._spans_begin_dense else done - 1
+        return self._compute_before[span] + (step - first) * self.event_densities[done - 1]
+
+    @cached_property
     def compute(self) -> float:
         """Effective compute of the whole run, in dense steps."""
         return self.compute_at(self.total_steps)
@@ -257,12 +269,12 @@ class PruningSchedule:
         """Share of the run's effective compute spent before the last event."""
         return self.compute_at(self.end_step) / self.compute
 
-    def weight_steps(self, prunable: int) -> int:
-        """Sum over steps of N_t, the non-zero prunable weights in that step's forward pass. Exact."""
-        spans = self._spans()
+    def weight_steps(self, prunable: int, until: int | None = None) -> int:
+        """Sum over steps, or over those before `until`, of N_t, the non-zero prunable weights in its forward pass. Exact."""
+        spans, last = self._spans(), self.total_steps if until is None else until
         ends = [s for s, _ in spans[1:]] + [self.total_steps]
         return sum(
-            (end - first) * (self.kept(done - 1, prunable) if done else prunable)
+            max(0, min(end, last) - first) * (self.kept(done - 1, prunable) if done else prunable)
             for (first, done), end in zip(spans, ends, strict=True)
         )
 

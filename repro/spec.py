@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,10 @@ from repro.errors import UserError
 from repro.schedule import PruningSchedule, Shape
 
 LABEL: dict[str, bool] = {"identity": False}
+LATER: dict[str, bool] = {"identity_at_default": False}  # of a field that younger specs have: older fingerprints stay
+DECAY = 0.2
 Score = Literal["magnitude", "random", "magnitude_gradient"]
+LearningRates = Literal["cosine", "cosine_compute", "wsd"]
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,14 @@ class CorpusSpec:
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """AdamW with linear warm-up and cosine decay over the run's own steps.
+    """AdamW and its learning rates.
 
-    lr: peak. batch: sequences a step. warmup: share of T, int(warmup * T) steps from 0. final_lr: share of
-    the peak at step T. weight_decay is on all parameters, norms and embeddings too. clip: global gradient norm.
+    lr: peak. batch: sequences a step. weight_decay is on all parameters, norms and embeddings too. clip: global
+    gradient norm. final_lr: share of the peak at the end.
+    lr_schedule: after a linear warm-up from 0, "cosine" (the paper) falls over the run's own T steps;
+    "cosine_compute" over its effective compute, so that runs of one budget have the same rates until they prune;
+    "wsd" is stable at the peak, then falls in a line: runs of several budgets have the same rates until then.
+    warmup, decay (of "wsd"): below 1 a share, rounded down, of T, or of the compute in dense steps; from 1 on a count.
     """
 
     lr: float
@@ -115,6 +123,8 @@ class OptimizerSpec:
     clip: float = 1.0
     warmup: float = 0.01
     final_lr: float = 0.1
+    lr_schedule: LearningRates = field(default="cosine", metadata=LATER)
+    decay: float = field(default=DECAY, metadata=LATER)
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
@@ -125,21 +135,39 @@ class OptimizerSpec:
             ("eps", self.eps > 0, "more than 0"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("clip", self.clip > 0, "more than 0"),
-            ("warmup", 0 <= self.warmup < 1, "0 <= share < 1"),
+            ("warmup", 0 <= self.warmup < 1 or _counts(self.warmup), "0 <= share < 1, or a whole number of steps"),
             ("final_lr", 0 <= self.final_lr <= 1, "0 <= share <= 1"),
+            ("decay", 0 < self.decay < 1 or _counts(self.decay), "0 < share < 1, or a whole number of steps"),
+            ("decay", self.decay == DECAY or self.lr_schedule == "wsd", f"{DECAY:g}, unless lr_schedule is wsd"),
         ):
             if not ok:
                 raise UserError("value out of range", key=name, found=getattr(self, name), expected=expected)
 
-    def lr_at(self, step: int, total_steps: int) -> float:
-        """Learning rate of the update of `step` (0-based) in a run of `total_steps`."""
-        import math
-
-        warm = int(self.warmup * total_steps)
-        if step < warm:
-            return self.lr * step / warm
-        progress = (step - warm) / max(1, total_steps - warm)
+    def lr_at(self, step: int, schedule: PruningSchedule) -> float:
+        """Learning rate of the update of `step` (0-based). At a cost that doesn't depend on the step."""
+        done, total, warm, decay = float(step), *self.phases(schedule)
+        if self.lr_schedule == "cosine_compute":
+            done = schedule.compute_at(step)
+        if done < warm:
+            return self.lr * done / warm
+        if self.lr_schedule == "wsd":
+            fallen = max(0.0, (done - (total - decay)) / decay)
+            return self.lr * (1 - (1 - self.final_lr) * fallen)
+        progress = (done - warm) / max(1, total - warm)
         return self.lr * (self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def phases(self, schedule: PruningSchedule) -> tuple[int, int, int]:
+        """All of a run, its warm-up and its decay: in steps, or in dense steps of compute where rates go by that."""
+        # A run's compute is the dense run's but for the rounding of its last step, so all runs of a budget agree.
+        total = round(schedule.compute) if self.lr_schedule == "cosine_compute" else schedule.total_steps
+        warm = int(self.warmup * total if self.warmup < 1 else self.warmup)
+        if self.lr_schedule != "wsd":
+            return total, warm, total - warm
+        return total, warm, max(1, int(self.decay * total if self.decay < 1 else self.decay))
+
+
+def _counts(steps: float) -> bool:
+    return steps >= 1 and float(steps).is_integer()
 
 
 @dataclass(frozen=True)
@@ -203,6 +231,10 @@ class EvalSpec:
                 expected="at least 2 of 1",
             )
 
+    def due(self, step: int) -> bool:
+        """Whether there is an evaluation after the update of `step`."""
+        return self.every is not None and (step + 1) % self.every == 0
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -227,6 +259,14 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         _ = self.schedule  # refuses impossible windows
+        total, warm, decay = self.optimizer.phases(self.schedule)
+        if warm >= total or warm + decay > total:
+            raise UserError(
+                f"the learning rate's warm-up and decay don't fit into the run, {self.run_id or self.size}",
+                key="warmup",
+                found=f"{warm:,} and {decay:,} of {total:,} steps",
+                expected="fewer, or more steps",
+            )
         self._check_pruning()
 
     def _check_pruning(self) -> None:
@@ -289,6 +329,12 @@ class RunSpec:
         )
 
     @property
+    def last_percent(self) -> int:
+        """First of the last 1% of steps, over which the training loss is a mean."""
+        total = self.schedule.total_steps
+        return total - max(1, total // 100)
+
+    @property
     def tokens_per_step(self) -> int:
         return self.optimizer.batch * self.model.sequence
 
@@ -311,7 +357,7 @@ class RunSpec:
 
 
 def canonical(spec: Any) -> str:
-    """Sorted, compact JSON of the fields that bear identity.
+    """Sorted, compact JSON of the fields that bear identity; of those added LATER, where they aren't at their default.
 
     Raises:
         TypeError: a value that has no unambiguous literal form.
@@ -325,6 +371,7 @@ def _literal(value: Any, name: str) -> Any:
             f.name: _literal(getattr(value, f.name), f"{name}.{f.name}")
             for f in dataclasses.fields(value)
             if f.metadata.get("identity", True)
+            and (f.metadata.get("identity_at_default", True) or getattr(value, f.name) != f.default)
         }
     if isinstance(value, (list, tuple)):
         return [_literal(v, name) for v in value]

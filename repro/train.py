@@ -38,7 +38,8 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
 
     Args:
         config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI), and
-            `results` and `driver`, by which stop.is_asked tells whether the run is to stop.
+            `results` and `driver`, by which stop.is_asked tells whether the run is to stop; `forks`, if there are any:
+            the steps of which other runs need a checkpoint.
 
     Returns:
         The row of run.parquet; None when it was stopped.
@@ -46,18 +47,27 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
     spec = strict.build(RunSpec, config["spec"])
     resources = strict.build(Resources, config["resources"])
     asked = partial(stop.is_asked, Folder.open(config["results"]), config["driver"])
+    forks = tuple(config.get("forks", ()))
     with suppress(Stopped):
-        return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources, asked)
+        return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources, forks, asked)
     return None
 
 
 def train(
-    spec: RunSpec, folder: Folder, text: Corpus, resources: Resources, asked: Callable[[], bool] = bool
+    spec: RunSpec,
+    folder: Folder,
+    text: Corpus,
+    resources: Resources,
+    forks: tuple[int, ...] = (),
+    asked: Callable[[], bool] = bool,
 ) -> dict[str, Any]:
     """Trains one spec to its end and writes its tables; goes on from a checkpoint if there is one.
 
     Out of memory, a run of one worker goes on with smaller micro-batches when `resources` allow it; a group of
     workers can't, since the others wait for the one that failed, and whoever launched it starts it again.
+
+    Before each step of `forks` it leaves a whole checkpoint in `forks/`, from which `fork.fork` starts other runs. A
+    run that goes on from a later step can't make it any more, and doesn't.
 
     Raises:
         UserError: the spec can't be trained here (the batch doesn't divide, the corpus is too short).
@@ -66,10 +76,15 @@ def train(
         Stopped: `asked` said so, a few steps ago; a checkpoint of the last step is saved.
     """
     run = RunFolder(folder)
+    total = spec.schedule.total_steps
+    if strange := [step for step in forks if not 0 < step < total]:
+        raise UserError(
+            f"{spec.run_id} has no such step to fork at", key="forks", found=strange[0], expected=f"1 to {total - 1}"
+        )
     text.check(spec.tokens, spec.repeat, spec.run_id)
     while True:
         try:
-            return _attempt(spec, run, text, resources, asked)
+            return _attempt(spec, run, text, resources, forks, asked)
         except OutOfMemory as error:
             if error.micro_batch is None or resources.out_of_memory == "fail" or resources.workers > 1:
                 raise
@@ -84,7 +99,12 @@ def _give_back() -> None:
 
 
 def _attempt(
-    spec: RunSpec, run: RunFolder, text: Corpus, resources: Resources, asked: Callable[[], bool]
+    spec: RunSpec,
+    run: RunFolder,
+    text: Corpus,
+    resources: Resources,
+    forks: tuple[int, ...],
+    asked: Callable[[], bool],
 ) -> dict[str, Any]:
     _, micro = resources.share(spec)
     device = zero.device_of(resources)
@@ -93,7 +113,7 @@ def _attempt(
         if dist.get_rank() == 0:
             run.begin(spec, text.hash)
         with _engine(spec, resources, device) as engine:
-            return Trainer(spec, run, text, resources, engine, micro, began, asked).fit()
+            return Trainer(spec, run, text, resources, engine, micro, began, forks, asked).fit()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder, Stopped
 from repro.spec import RunSpec
+from repro.storage import Folder
 from repro.trackers import Trackers
 from repro.watch import WINDOW, Watch
 
@@ -33,6 +34,7 @@ class Trainer:
         engine: from `zero.engine`.
         micro: sequences at once.
         began: `time.perf_counter()` at which the run began.
+        forks: steps before which other runs fork off.
         asked: whether the run is to stop, asked on rank 0 every HEARTBEAT.
     """
 
@@ -45,6 +47,7 @@ class Trainer:
         engine: Any,
         micro: int,
         began: float,
+        forks: tuple[int, ...] = (),
         asked: Callable[[], bool] = bool,
     ):
         self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
@@ -54,7 +57,7 @@ class Trainer:
         self.share = spec.optimizer.batch // self.world
         self.accumulation = self.share // micro
         self.identity = spec.identity(text.hash)
-        self.checkpoints = run.folder / "checkpoint"
+        self.checkpoints, self.forks = run.folder / "checkpoint", forks
         self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
         self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
@@ -73,14 +76,17 @@ class Trainer:
 
     def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
         self.entered = self.looked = time.perf_counter()
+        due = checkpoint.missing(self.run.folder / "forks", self.forks, self.identity)
         total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
         for step in range(first, total):
+            if step in due and self.log.is_complete(step):
+                self._save(step, self.run.folder / "forks", keep=None)
             if step > first and step % self.resources.checkpoint_every == 0:
-                self._save(step)
+                self._save(step, self.checkpoints, self.resources.keep_checkpoints)
                 if trackers:
                     trackers.write()
-                self.looked = time.perf_counter()
-            self.step(step, total)
+                    self.looked = time.perf_counter()
+            self.step(step)
             self._clock()
             if self.watch.stopped and step + 1 < total:
                 self._stop(step + 1, total)
@@ -103,8 +109,9 @@ class Trainer:
             raise RunFailed(f"the held-out loss is not finite after {total} steps")
         self._clock()
         self._verify()
+        self.log.thin(self.spec)
         if first < total:
-            self._save(total)
+            self._save(total, self.checkpoints, self.resources.keep_checkpoints)
         outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
         row = record.run_row(
             self.spec,
@@ -128,7 +135,7 @@ class Trainer:
         return row
 
     def _stop(self, step: int, total: int) -> None:
-        self._save(step)
+        self._save(step, self.checkpoints, self.resources.keep_checkpoints)
         if self.rank == 0:
             self.run.progress("queued", step=step, total_steps=total)
         dist.barrier()
@@ -144,17 +151,17 @@ class Trainer:
         self.already = self.log.seconds
         return found.step if found is not None else 0
 
-    def step(self, step: int, total: int) -> None:
+    def step(self, step: int) -> None:
         """One event if it is due, then one update."""
         spec = self.spec
         event = spec.schedule.event_at(step)
         if event is not None:
             self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
-        lr = spec.optimizer.lr_at(step, total)
+        lr = spec.optimizer.lr_at(step, spec.schedule)
         zero.set_lr(self.engine, lr)
         self.watch.add(step, self._update(step))
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
-        self._record(step, total, lr)
+        self._record(step, lr)
 
     def _update(self, step: int) -> torch.Tensor:
         """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""
@@ -183,11 +190,9 @@ class Trainer:
             raise RunFailed(f"the loss is not finite: no token of the batch of step {step} bears one, all is padding")
         return bearing
 
-    def _record(self, step: int, total: int, lr: float) -> None:
-        """Looks at the losses when it is time; logs a step of the curve, of the last 1%, or one that is evaluated."""
-        every = self.spec.evaluation.every
-        last_percent, evaluated = step >= total - max(1, total // 100), every is not None and (step + 1) % every == 0
-        logged = last_percent or evaluated or self.log.due(step, total)
+    def _record(self, step: int, lr: float) -> None:
+        """Looks at the losses when it is time; logs every step until the last fork, then those of the curve."""
+        logged = step < max(self.forks, default=0) or record.logged(self.spec, step)
         if not logged and self.watch.waiting < WINDOW:
             return
         values = self.watch.look()
@@ -196,9 +201,9 @@ class Trainer:
             norm = self.engine.get_global_grad_norm()
             if norm is not None and not math.isfinite(norm):
                 raise RunFailed(f"the gradient's norm is {norm}, not finite, at step {step}")
-            if last_percent:
+            if step >= self.spec.last_percent:
                 self.log.last_losses.append(values[-1])
-            heldout = record.token_weighted(*self._evaluate()) if evaluated else None
+            heldout = record.token_weighted(*self._evaluate()) if self.spec.evaluation.due(step) else None
             self.log.add_step(self.spec, step, lr, values[-1], None if norm is None else float(norm), heldout, ms)
         self.looked = time.perf_counter()
 
@@ -207,7 +212,7 @@ class Trainer:
         at_once = self.micro if self.engine.device.type == "cuda" else max(self.micro, 16)
         return evaluate.heldout(self.engine, self.text, self.blocks, at_once=at_once)
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, folder: Folder, keep: int | None) -> None:
         """Saves what is good: no loss so far was out of bounds, and every master and moment is finite."""
         self.watch.look()
         broken = torch.tensor([sum(not t.isfinite().all() for t in self._state())], device=self.engine.device)
@@ -215,15 +220,8 @@ class Trainer:
         if broken:
             raise RunFailed(f"weights or moments are not finite before step {step}")
         self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
-        checkpoint.save(
-            self.checkpoints,
-            self.engine,
-            self.pruner,
-            step,
-            self.log.to_rows(),
-            self.identity,
-            self.resources.keep_checkpoints,
-        )
+        checkpoint.save(folder, self.engine, self.pruner, step, self.log.to_rows(), self.identity, keep)
+        self.looked = time.perf_counter()
 
     def _state(self) -> Iterator[torch.Tensor]:
         for f in zero.fragments(self.engine):

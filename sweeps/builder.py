@@ -13,7 +13,7 @@ from typing import Any
 from repro import ladder
 from repro.errors import UserError
 from repro.schedule import PruningSchedule, interval_for
-from repro.spec import ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import DECAY, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from sweeps.change import Change, Window
 from sweeps.declare import Declaration
 from sweeps.ids import differences, percent, window_text
@@ -159,7 +159,10 @@ class Builder:
 
 def _changed(plain: RunSpec, change: Change, tokens_per_param: float) -> RunSpec:
     """`plain` with a change applied: equal tokens, and events where the batch alone would alter their number."""
-    model, optimizer = _replaced(plain.model, change), _replaced(plain.optimizer, change)
+    usual = plain.optimizer
+    if change.lr_schedule not in (None, "wsd"):  # the others have no decay of their own
+        usual = replace(usual, lr_schedule=change.lr_schedule, decay=DECAY)
+    model, optimizer = _replaced(plain.model, change), _replaced(usual, change)
     dense_steps = _steps(tokens_per_param, model, optimizer)
     pruning = plain.pruning
     if pruning.sparsity:

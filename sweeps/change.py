@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from repro.errors import UserError
-from repro.spec import Score
+from repro.spec import LearningRates, Score
 
 Falling = Literal["geometric", "linear", "cubic", "constant"]  # how density falls; a dense run is one of sparsity 0
 
@@ -48,6 +48,7 @@ class Change:
     batch: int | None = None
     weight_decay: float | None = None
     warmup: float | None = None
+    lr_schedule: LearningRates | None = None
     init: Literal["fan_in", "transformers"] | None = None
     shape: Falling | None = None
     score: Score | None = None

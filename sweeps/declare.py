@@ -70,7 +70,7 @@ class Declaration:
     name: names the results folder. model, optimizer: keys of ModelSpec and OptimizerSpec that all sizes share.
     sizes: by label, the keys of ModelSpec and OptimizerSpec in which that size differs. budgets: by label,
     tokens of the dense run per prunable parameter. repeat: whether runs may see text more than once.
-    runs: single runs beside the studies.
+    runs: single runs beside the studies. share_prefix: whether steps that runs have in common are trained once.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Declaration:
     evaluation: EvalSpec = EvalSpec()
     precision: Literal["fp32", "bf16"] = "fp32"
     repeat: bool | tuple[Repeat, ...] = False
+    share_prefix: bool = False
     resources: Resources = Resources()
     storage: Storage = Storage()
 

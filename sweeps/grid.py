@@ -35,6 +35,7 @@ class Sweep:
     runs: tuple[PlannedRun, ...]
     resources: Resources
     storage: Storage
+    share_prefix: bool = False
 
     @property
     def studies(self) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def expand(file: str | Path) -> Sweep:
     with located(file, "resources"):
         for run in runs:
             declared.resources.share(run.spec)
-    return Sweep(file, declared.name, runs, declared.resources, declared.storage)
+    return Sweep(file, declared.name, runs, declared.resources, declared.storage, declared.share_prefix)
 
 
 def _asked_for(declared: Declaration, build: Builder) -> Iterator[tuple[str, RunSpec]]:

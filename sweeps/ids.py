@@ -12,6 +12,7 @@ _TAGS = (
     ("optimizer", "batch", "b"),
     ("optimizer", "weight_decay", "wd"),
     ("optimizer", "warmup", "warmup"),
+    ("optimizer", "lr_schedule", ""),
     ("model", "init", ""),
     ("pruning", "shape", ""),
     ("pruning", "score", ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from repro import ladder
 from repro.spec import RunSpec
 from sweeps.grid import PlannedRun, Sweep, expand
+from sweeps.prefix import Saving, saving
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,16 @@ class Price:
 
 @dataclass(frozen=True)
 class Plan:
-    """The price of a sweep. A run that serves two studies counts in each of them and once in `total`."""
+    """The price of a sweep. A run that serves two studies counts in each of them and once in `total`.
+
+    sharing: what of the total is trained once for several runs; null where the sweep doesn't share.
+    """
 
     sweep: str
     total: Price
     studies: dict[str, Price]
     runs: dict[str, Price]
+    sharing: Saving | None = None
 
 
 def plan(sweep: Sweep) -> Plan:
@@ -55,6 +60,7 @@ def plan(sweep: Sweep) -> Plan:
         Price.sum([*runs.values()]),
         {study: Price.sum([runs[spec.run_id] for spec in sweep.of(study)]) for study in sweep.studies},
         runs,
+        saving([run.spec for run in sweep.runs]) if sweep.share_prefix else None,
     )
 
 
@@ -160,8 +166,36 @@ def by_study(priced: Plan) -> list[str]:
     longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
     return [
         *aligned(rows, left={0}),
+        *(_sharing(priced) if priced.sharing else ()),
         f"longest run: {longest}, {amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs",
     ]
+
+
+def _sharing(priced: Plan) -> Iterator[str]:
+    """Lines: which runs go on from which, and what that saves of the totals above, which count every run whole."""
+    shared = priced.sharing
+    if shared is None:
+        return
+    if not shared.forks:
+        yield f"share_prefix: nothing can be shared: {shared.because}"
+        return
+    yield ""
+    rows = [("run", "goes on from", "at step", "tokens saved", "executed FLOPs saved", "of its own")]
+    for run, fork in shared.forks.items():
+        cost = shared.by_run[run]
+        share = cost.executed_flops / priced.runs[run].executed_flops
+        rows.append(
+            (run, fork.parent, f"{fork.step:,}", amount(cost.tokens), f"{cost.executed_flops:.3g}", f"{share:.1%}")
+        )
+    yield from aligned(rows, left={0, 1})
+    alone, saved = shared.alone, shared.saved
+    yield (
+        f"share_prefix: of {alone.steps:,} steps {saved.steps:,} ({saved.steps / alone.steps:.1%}) are trained once for several "
+        f"runs: {amount(saved.tokens)} tokens, {saved.effective_flops:.3g} effective and {saved.executed_flops:.3g} executed FLOPs; "
+        f"{shared.shared.effective_flops:.3g} and {shared.shared.executed_flops:.3g} are left"
+    )
+    if shared.because:
+        yield f"share_prefix: {shared.because}"
 
 
 def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:

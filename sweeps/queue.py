@@ -23,7 +23,9 @@ class Job:
     """A run to train.
 
     Attributes:
-        resources: of this run. uri: of its folder. corpus: path or URI. wait: whether it can't start yet.
+        resources: of this run. uri: of its folder. corpus: path or URI.
+        fork: URI of the run and the step from whose checkpoint it starts, if it is there. forks: steps of which other
+        runs need a checkpoint of this one. waits: whether the one that it starts from is still to come.
         died: how often its worker has. over: the lease of a dead holder. not_before: seconds, time.monotonic.
     """
 
@@ -32,7 +34,9 @@ class Job:
     uri: str
     run: RunFolder
     corpus: str
-    wait: Callable[[], bool] = bool
+    fork: tuple[str, int] | None = None
+    forks: tuple[int, ...] = ()
+    waits: Callable[[], bool] = bool
     died: int = 0
     over: str | None = None
     not_before: float = 0.0
@@ -117,7 +121,7 @@ class Queue:
             self.waiting.remove(job)
             return False
         held = newest(job.run)
-        if self._looker.is_taken(job.run, held) or job.wait():
+        if self._looker.is_taken(job.run, held) or job.waits():
             job.not_before = time.monotonic() + POLL
             return False
         job.over = held.name if held else None

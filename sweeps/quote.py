@@ -69,6 +69,7 @@ def as_object(quote: Quote) -> dict[str, Any]:
         },
         "studies": {name: asdict(of_study) for name, of_study in quote.plan.studies.items()},
         "total": asdict(total),
+        "sharing": asdict(quote.plan.sharing) if quote.plan.sharing else None,
         "tokens": total.tokens,
         "effective_flops": total.effective_flops,
         "executed_flops": total.executed_flops,
@@ -118,6 +119,8 @@ def assumptions(quote: Quote) -> Iterator[str]:
         known = sum(size in quote.forecast.measured for size in sizes)
         yield f"speed: {quote.measured}: {known} of {len(sizes)} sizes measured, others from them, linear in log N"
     yield f"workers: up to {max(cluster.sizes)} a run where that keeps {scaling.GOOD:.0%} of their efficiency (model in sweeps/scaling.py); the run with the most work first"
+    if quote.sweep.share_prefix:
+        yield "shared prefixes: not in the hours, in which each run trains all its steps"
     if cluster.memory_bytes is not None:
         yield f"memory: estimated (sweeps/memory.py), held against {USABLE:.0%} of {cluster.memory_bytes / 1e9:g} GB"
 

@@ -22,6 +22,7 @@ from sweeps.interrupt import Interrupt
 from sweeps.packing import longest_first
 from sweeps.progress import Progress
 from sweeps.queue import Job, Queue
+from sweeps.shared import Shared
 from sweeps.status import Watcher
 
 
@@ -54,6 +55,8 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec, texts[p.spec.run_id].hash)
     )
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
+    record["share_prefix"] = sweep.share_prefix
+    record["lr_schedules"] = sorted({p.spec.optimizer.lr_schedule for p in sweep.runs})
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
     trained: set[str] = set()
     if todo:
@@ -86,14 +89,24 @@ def _train(
     # What `sweeps status` reads while the runs are trained.
     place.write_json("sweep.json", record | said | {"training": {"began": began, "runs": asked}})
 
+    shared = Shared(place / "runs", sweep, todo, began)
+
     def job(spec: RunSpec) -> Job:
-        run_id = spec.run_id
-        run = RunFolder(place / "runs" / run_id)
-        return Job(spec, sizes.resources[run_id], f"{uri}/runs/{run_id}", run, corpora[run_id])
+        run_id, fork = spec.run_id, shared.forest.forks.get(spec.run_id)
+        return Job(
+            spec=spec,
+            resources=sizes.resources[run_id],
+            uri=f"{uri}/runs/{run_id}",
+            run=RunFolder(place / "runs" / run_id),
+            corpus=corpora[run_id],
+            fork=None if fork is None else (f"{uri}/runs/{fork.parent}", fork.step),
+            forks=shared.forest.steps(run_id),
+            waits=partial(shared.waits, run_id),
+        )
 
     with Interrupt(place, driver) as interrupt:
         queue = Queue(
-            map(job, todo),
+            map(job, shared.ordered(todo)),
             devices=partial(tuner.devices, gpu, most > 1),
             lanes=lanes,
             stop=interrupt.asked,
@@ -102,6 +115,7 @@ def _train(
         )
         with Progress(Watcher(place, sweep.name, sizes.planned, asked, began)):
             tuner.execute(queue, results=uri, driver=driver, gpu=gpu)
+    shared.tidy([spec.run_id for spec in todo if RunFolder(place / "runs" / spec.run_id).status()["state"] != "done"])
     training = {"began": began, "seconds": time.time() - began, "lanes": queue.most, "runs": asked}
     return queue.trained, said | {"training": training}
 

@@ -90,9 +90,22 @@ def train_one(trial: dict[str, Any]) -> Outcome:
             return "stopped"
         if run.status()["state"] == "done":  # by one whose lease ended just before ours began
             return "held"
+        _fork(trial, run)
         return _fit(trial, run)
     finally:
         lease.give_back()
+
+
+def _fork(trial: dict[str, Any], run: RunFolder) -> None:
+    """Starts a run from its parent's checkpoint; one that has begun, or whose parent left none, goes its own way."""
+    from repro import fork, strict  # torch
+    from repro.spec import RunSpec
+
+    if trial["fork"] is None or fork.begun(run.folder):
+        return
+    uri, step = trial["fork"]
+    if fork.ready(Folder.open(uri), step):
+        fork.fork(Folder.open(uri), run.folder, strict.build(RunSpec, trial["spec"]), step)
 
 
 def _fit(trial: dict[str, Any], run: RunFolder) -> Outcome:
@@ -171,6 +184,8 @@ def _trial(job: Job) -> dict[str, Any]:
         "folder": job.uri,
         "corpus": job.corpus,
         "resources": asdict(job.resources),
+        "fork": job.fork,
+        "forks": job.forks,
         "over": job.over,
     }
 

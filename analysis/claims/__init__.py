@@ -16,7 +16,8 @@ __all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge", "plain_
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     """The paper's claims (a) to (f), and (g), which is ours."""
-    return tuple(claim.judge(evidence) for claim in CLAIMS)
+    departures = evidence.tables.departures
+    return tuple(dataclasses.replace(claim.judge(evidence), departures=departures) for claim in CLAIMS)
 
 
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:

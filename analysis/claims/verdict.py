@@ -32,6 +32,7 @@ class Verdict:
         because: the outcome's reason in a sentence.
         notes: what a reader must know to judge the judge.
         details: the tables behind it.
+        departures: in what the sweep isn't the paper's experiment, so that the verdict is not one on the paper.
     """
 
     claim: str
@@ -45,3 +46,4 @@ class Verdict:
     because: str
     notes: tuple[str, ...] = ()
     details: tuple[Detail, ...] = ()
+    departures: tuple[str, ...] = ()

@@ -45,8 +45,8 @@ def build(
     """
     say = progress or (lambda line: None)
     place = root if isinstance(root, Folder) else Folder.open(root)
-    root = Path(place.path) if place.is_local else share.cache()
-    folder = root / _folder_name(spec, vocab, sequence, open_source(spec).content(root))
+    folder = folder_of(spec, vocab, sequence, place)
+    root = folder.parent
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
         say(f"corpus {spec.name}: copying it from {place}")
         share.copy_in(place / folder.name)
@@ -70,6 +70,17 @@ def build(
     if not place.is_local:
         share.publish(corpus, place)
     return corpus
+
+
+def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str]) -> Path:
+    """Where on this machine the corpus that `spec` names lies, or will once it is built or copied from `root`.
+
+    Raises:
+        UserError: the source isn't there.
+    """
+    place = root if isinstance(root, Folder) else Folder.open(root)
+    local = Path(place.path) if place.is_local else share.cache()
+    return local / _folder_name(spec, vocab, sequence, open_source(spec).content(local))
 
 
 def _folder_name(spec: CorpusSpec, vocab: int, sequence: int, content: str) -> str:

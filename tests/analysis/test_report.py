@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import html
 import html.parser
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from analysis import claims, data, figures, report, simulate
+from analysis.__main__ import main
 from analysis.evidence import Evidence
 from analysis.simulate import Truth
 from repro.storage import Folder
@@ -148,3 +150,45 @@ def test_a_sweep_without_runs_still_has_a_page(tmp_path: Path) -> None:
 )
 def test_a_cell_is_shown_in_four_digits(value: object, shown: str) -> None:
     assert report.plain(value) == shown
+
+
+SHARED = "runs go on from others"
+OTHER_RATES = "learning rates follow cosine_compute, wsd; the paper"
+
+
+@pytest.mark.parametrize(
+    ("record", "parent", "said"),
+    [
+        pytest.param({}, None, [], id="of before these were recorded"),
+        pytest.param({"share_prefix": False, "lr_schedules": ["cosine"]}, None, [], id="the paper's"),
+        pytest.param({"share_prefix": True, "lr_schedules": ["cosine"]}, None, [SHARED], id="shared, as declared"),
+        pytest.param({"lr_schedules": ["cosine"]}, "trunk", [SHARED], id="shared, as the tables say"),
+        pytest.param(
+            {"share_prefix": True, "lr_schedules": ["cosine", "cosine_compute", "wsd"]},
+            "trunk",
+            [OTHER_RATES, SHARED],
+            id="other learning rates",
+        ),
+    ],
+)
+def test_verdicts_of_what_is_not_the_papers_experiment_are_marked_on_the_page_and_in_the_terminal(
+    record: dict, parent: str | None, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, rows = Folder.open(tmp_path), simulate.simulate(Truth())
+    few = [r for r in rows if r["size"] == "25k" and r["budget"] == "10t" and r["seed"] == 0]
+    few[0]["forked_from"] = parent
+    simulate.write(folder, few)
+    folder.write_json("sweep.json", folder.read_json("sweep.json") | record)
+    departures = data.load(folder).departures
+    assert [found.startswith(start) for found, start in zip(departures, said, strict=True)] == [True] * len(said)
+    assert main(["claims", str(tmp_path), "--bootstrap", "100"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("NOT THE PAPER'S EXPERIMENT") == len(said)
+    assert printed.count("(not the paper's experiment)") == (7 if said else 0)
+    page = html.unescape(page_of(folder))
+    assert page.count("(not the paper's experiment)") == (7 if said else 0)
+    assert ("Not the paper's experiment:" in page) is bool(said)
+    for text in said:
+        assert text in page
+    assert main(["claims", str(tmp_path), "--bootstrap", "100", "--json"]) == 0
+    assert [v["departures"] for v in json.loads(capsys.readouterr().out)] == [list(departures)] * 7

@@ -65,12 +65,12 @@ def before_step(step: int, act: Callable[[Trainer], object]) -> Iterator[None]:
     """Lets something happen before a step is trained, once."""
     update, done = Trainer.step, False
 
-    def patched(trainer: Trainer, at: int, total: int) -> None:
+    def patched(trainer: Trainer, at: int) -> None:
         nonlocal done
         if at == step and not done:
             done = True
             act(trainer)
-        update(trainer, at, total)
+        update(trainer, at)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", patched)

@@ -201,9 +201,9 @@ def test_the_last_few_stay_while_a_run_trains_and_one_when_it_is_done(
     spec, folder, seen = make_spec(dense_steps=24), Folder.open(tmp_path / "run"), {}
     update, total = Trainer.step, spec.schedule.total_steps
 
-    def step(trainer: Trainer, at: int, steps: int) -> None:
+    def step(trainer: Trainer, at: int) -> None:
         seen[at] = (folder / "checkpoint").names()
-        update(trainer, at, steps)
+        update(trainer, at)
 
     monkeypatch.setattr(Trainer, "step", step)
     train.train(spec, folder, text, Resources(checkpoint_every=8, keep_checkpoints=keep))

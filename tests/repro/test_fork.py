@@ -134,7 +134,8 @@ def test_masks_are_inherited_when_the_parent_is_sparse_already(
 def test_what_comes_after_the_fork_may_differ(
     specs: tuple[RunSpec, RunSpec], under_way: Parent, text: Corpus, tmp_path: Path
 ) -> None:
-    child = replace(specs[1], optimizer=OptimizerSpec(2e-3, 4), seed=1, precision="bf16")
+    later = OptimizerSpec(5e-3, 4, warmup=0.0, lr_schedule="wsd", decay=20)
+    child = replace(specs[1], optimizer=later, seed=1, precision="bf16")
     fork(under_way.folder, Folder.open(tmp_path / "child"), child, 8)
     row = train(child, Folder.open(tmp_path / "child"), text, Resources(zero_stage=2))
     assert row["loss"] == pytest.approx(4.5, abs=1.5)
@@ -161,6 +162,8 @@ def test_a_child_that_is_stopped_goes_on_from_its_own_checkpoint(
         pytest.param({"model": ModelSpec(8, 2, 1, 32, 300, 32, norm_eps=1e-6)}, 8, "model.norm_eps", id="another norm"),
         pytest.param({"corpus": CorpusSpec("package", "pydoc")}, 8, "corpus.heldout_fraction", id="another text"),
         pytest.param({"optimizer": replace(FLAT, batch=8)}, 8, "optimizer.batch", id="another batch"),
+        pytest.param({"optimizer": replace(FLAT, lr=4e-3)}, 8, "optimizer.lr", id="another learning rate"),
+        pytest.param({"optimizer": replace(FLAT, final_lr=0.5)}, 8, "optimizer.lr", id="a rate that falls"),
         pytest.param({}, 12, "pruning", id="events that the parent has not had"),
         pytest.param({"pruning": PruningSpec(), "dense_steps": 16}, 20, "dense_steps", id="a run that is over by then"),
     ],

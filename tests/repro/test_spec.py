@@ -1,16 +1,21 @@
 """Identity of a run: what changes its fingerprint, what doesn't, and that it survives a round trip."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from repro import spec as specs
 from repro.errors import UserError
 from repro.resources import Resources
+from repro.schedule import PruningSchedule
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from sweeps.grid import expand
 
+SWEEPS = Path(__file__).parents[2] / "sweeps"
 RUN = RunSpec(
     run_id="a",
     size="s",
@@ -48,6 +53,31 @@ def test_everything_that_bears_on_the_numbers_changes_the_fingerprint(other):
     assert other.fingerprint != RUN.fingerprint
 
 
+def test_fingerprints_of_specs_from_before_a_field_was_added_stay():
+    """Results folders hold them: a changed one would refuse what has been trained."""
+    expected = {
+        "quick": ("20 runs", "e991d2e7350585a0"),
+        "laptop": ("187 runs", "9deccc783561571b"),
+        "paper": ("158 runs", "9072e74eeeca4096"),
+    }
+    assert RUN.fingerprint == "01cd9e5c3192d60f"
+    for name, (count, digest) in expected.items():
+        found = [run.spec.fingerprint for run in expand(SWEEPS / f"{name}.yaml").runs]
+        assert (f"{len(found)} runs", hashlib.sha256(" ".join(found).encode()).hexdigest()[:16]) == (count, digest)
+
+
+def test_a_field_added_later_bears_identity_where_it_is_not_at_its_default():
+    optimizer = replace(RUN.optimizer, lr_schedule="wsd")
+    others = [
+        RUN.optimizer,
+        replace(RUN.optimizer, lr_schedule="cosine_compute"),
+        optimizer,
+        replace(optimizer, decay=9),
+    ]
+    assert len({replace(RUN, optimizer=other).fingerprint for other in others}) == 4
+    assert "lr_schedule" not in specs.canonical(RUN)
+
+
 def test_a_spec_survives_its_json(tmp_path):
     file = tmp_path / "spec.json"
     file.write_text(json.dumps(RUN.to_dict()))
@@ -72,9 +102,56 @@ def test_tokens_are_steps_times_batch_times_sequence():
 
 def test_the_learning_rate_warms_up_from_zero_and_ends_at_its_final_share():
     optimizer = OptimizerSpec(lr=1.0, batch=8, warmup=0.01, final_lr=0.1)
-    assert [optimizer.lr_at(step, 1_000) for step in (0, 5, 10)] == [0, 0.5, 1]
-    assert optimizer.lr_at(505, 1_000) == pytest.approx(0.55)
-    assert optimizer.lr_at(1_000, 1_000) == pytest.approx(0.1)
+    assert [optimizer.lr_at(step, PruningSchedule.dense(1_000)) for step in (0, 5, 10)] == [0, 0.5, 1]
+    assert optimizer.lr_at(505, PruningSchedule.dense(1_000)) == pytest.approx(0.55)
+    assert optimizer.lr_at(1_000, PruningSchedule.dense(1_000)) == pytest.approx(0.1)
+
+
+def rates(spec: RunSpec) -> list[float]:
+    return [spec.optimizer.lr_at(step, spec.schedule) for step in range(spec.schedule.total_steps)]
+
+
+def test_a_cosine_over_compute_is_the_same_to_the_bit_until_runs_prune_and_over_steps_it_is_not():
+    for schedule, shared in (("cosine_compute", True), ("cosine", False)):
+        optimizer = replace(RUN.optimizer, lr_schedule=schedule, warmup=0.1)
+        dense, sparse, other = (
+            rates(replace(RUN, optimizer=optimizer, pruning=pruning))
+            for pruning in (PruningSpec(), RUN.pruning, replace(RUN.pruning, sparsity=0.37))
+        )
+        assert (dense[:24] == sparse[:24] == other[:24]) is shared, schedule
+        assert len(sparse) > len(dense) == 100
+        assert sparse[30:90] != dense[30:90]
+
+
+def test_a_cosine_over_compute_ends_at_its_final_share_however_many_steps_that_takes():
+    run = replace(RUN, dense_steps=1_000, optimizer=replace(RUN.optimizer, lr_schedule="cosine_compute"))
+    found = rates(run)
+    assert found[:11] == [RUN.optimizer.lr * step / 10 for step in range(11)]
+    assert found[-1] == pytest.approx(0.1 * RUN.optimizer.lr, rel=1e-4)
+    half = next(s for s in range(len(found)) if run.schedule.compute_at(s) >= 505)
+    assert found[half] == pytest.approx(0.55 * RUN.optimizer.lr, rel=1e-2)
+    assert found[10:] == sorted(found[10:], reverse=True)
+
+
+@pytest.mark.parametrize(("decay", "first"), [(0.25, 75), (40, 60)], ids=["a share", "a count"])
+def test_warm_up_stable_decay_warms_up_in_steps_and_falls_in_a_line_over_the_last(decay, first):
+    optimizer = OptimizerSpec(lr=1.0, batch=8, lr_schedule="wsd", warmup=5, decay=decay)
+    found = rates(replace(RUN, pruning=PruningSpec(), optimizer=optimizer))
+    assert found[:6] == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert set(found[5 : first + 1]) == {1.0}
+    assert found[first + 1] == pytest.approx(1 - 0.9 / (100 - first))
+    assert found[-1] == pytest.approx(0.1 + 0.9 / (100 - first))
+
+
+def test_a_warm_up_and_a_decay_longer_than_the_run_are_refused_by_the_run():
+    for optimizer in (
+        OptimizerSpec(1.0, 8, warmup=100),
+        OptimizerSpec(1.0, 8, lr_schedule="wsd", warmup=0.5, decay=0.6),
+        OptimizerSpec(1.0, 8, lr_schedule="wsd", decay=101),
+    ):
+        with pytest.raises(UserError, match="don't fit") as error:
+            replace(RUN, pruning=PruningSpec(), optimizer=optimizer)
+        assert error.value.key == "warmup"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +159,10 @@ def test_the_learning_rate_warms_up_from_zero_and_ends_at_its_final_share():
     [
         (lambda: OptimizerSpec(lr=0, batch=8), "lr"),
         (lambda: OptimizerSpec(lr=1, batch=0), "batch"),
+        (lambda: OptimizerSpec(lr=1, batch=1, warmup=-1.0), "warmup"),
+        (lambda: OptimizerSpec(lr=1, batch=1, warmup=1.5), "warmup"),
+        (lambda: OptimizerSpec(lr=1, batch=1, lr_schedule="wsd", decay=0), "decay"),
+        (lambda: OptimizerSpec(lr=1, batch=1, decay=0.3), "decay"),
         (lambda: CorpusSpec("files", "mine"), "paths"),
         (lambda: replace(RUN.corpus, heldout_fraction=0.7), "heldout_fraction"),
         (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=1), "sequence"),

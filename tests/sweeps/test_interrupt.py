@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.sweeps.test_run import ROOT, declare, losses, run
-
-MARK = "SWEEP_UNDER_TEST"
-
-
-def start(file: Path) -> tuple[subprocess.Popen, str]:
-    """A driver that leads a process group of its own, and the mark that it and all its processes bear."""
-    mark = secrets.token_hex(8)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sweeps", "run", str(file), "--lanes", "1"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {MARK: mark},
-    )
-    return process, mark
-
-
-def orphans(mark: str) -> list[str]:
-    """Processes that bear the mark."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline())[:100])
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def until(happens: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.time() + seconds
-    while not happens():
-        assert time.time() < deadline, "it never happened"
-        time.sleep(0.05)
-
-
-def statuses(root: Path) -> list[dict]:
-    return [json.loads(p.read_text()) for p in (root / "results" / "tiny" / "runs").glob("*/status.json")]
+from tests.sweeps.driving import orphans, start, statuses, until
+from tests.sweeps.test_run import declare, losses, run
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +27,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def begun(root: Path, finished: Path) -> tuple[subprocess.Popen, str]:
     """A sweep of which one run is done and another is at work."""
     shutil.copytree(finished / "data", root / "data")
-    process, mark = start(declare(root, ratio=8))
+    process, mark = start(declare(root, ratio=8), "--lanes", "1")
     until(lambda: {"done", "running"} <= {s["state"] for s in statuses(root)})
     return process, mark
 

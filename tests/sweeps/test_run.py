@@ -94,6 +94,7 @@ def test_a_sweep_trains_every_run_and_joins_the_tables(finished: Path) -> None:
     assert set(pq.read_table(place / "curves.parquet")["run_id"].to_pylist()) == set(IDS)
     record = json.loads((place / "sweep.json").read_text())
     assert record["failed"] == []
+    assert (record["share_prefix"], record["lr_schedules"]) == (False, ["cosine"])
     assert record["hardware"]["cores"] == os.cpu_count()
 
 

@@ -37,7 +37,7 @@ def update(engine: Any, text: Corpus, spec: RunSpec, step: int) -> float:
     """One update on this rank's share of the batch. Returns this rank's mean loss."""
     share = spec.optimizer.batch // dist.get_world_size()
     rows = text.batch(step, spec.optimizer.batch, spec.seed, first=dist.get_rank() * share, count=share)
-    zero.set_lr(engine, spec.optimizer.lr_at(step, spec.schedule.total_steps))
+    zero.set_lr(engine, spec.optimizer.lr_at(step, spec.schedule))
     parts = torch.from_numpy(rows.astype("int64")).chunk(engine.gradient_accumulation_steps())
     losses = []
     for part in parts:

@@ -1,0 +1,263 @@
+"""The doctor's checks: each a small function from what was found to findings. No Ray; cluster/doctor.py asks the nodes."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cluster.deployment import ROOT
+from repro.resources import Resources
+from sweeps.forecast import model_sizes
+from sweeps.grid import Sweep
+from sweeps.memory import USABLE, checkpoint_bytes, per_worker
+
+Level = Literal["ok", "warning", "fault"]
+Facts = Mapping[str, Mapping[str, Any]]  # node -> what cluster/probe.py said of it
+
+DECISIVE = ("torch", "ray", "deepspeed")  # another version of these trains other numbers, or nothing
+PYTHONS = ((3, 11), (3, 14))
+OPEN_FILES = (4096, 65536)  # fewer is a fault; fewer than the second, which Ray recommends, a warning
+SKEW = (1.0, 5.0)  # seconds: a warning, a fault; drivers take over from an owner that has been silent for 30
+PROCESS = 1.0e9  # bytes of a worker beside its model: Python, torch, DeepSpeed
+LITTLE_DISK = (1e9, 10e9)  # bytes free: a fault, a warning
+PORTS = {6379: "GCS", 8265: "dashboard"}
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, and what to do about it."""
+
+    check: str
+    level: Level
+    found: str
+    advice: str = ""
+
+
+def pinned() -> dict[str, str]:
+    """Package -> version, of requirements.lock."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+
+
+def versions(nodes: Facts) -> Iterator[Finding]:
+    """Python, and every package that requirements.lock pins, on the driver and on each node."""
+    wanted, pythons, sound = pinned(), {node: fact["python"] for node, fact in nodes.items()}, True
+    for node, fact in nodes.items():
+        python = tuple(map(int, fact["python"].split(".")[:2]))
+        if not PYTHONS[0] <= python < PYTHONS[1]:
+            yield Finding("versions", "fault", f"Python {fact['python']} on {node}", "Python 3.11 to 3.13 is needed")
+        found = fact["versions"]
+        for packages in (DECISIVE, tuple(sorted(set(wanted) - set(DECISIVE)))):
+            wrong = [
+                f"{p} {found.get(p, 'missing')} (pinned: {wanted[p]})" for p in packages if found.get(p) != wanted[p]
+            ]
+            if wrong:
+                sound = False
+                level: Level = "fault" if packages is DECISIVE else "warning"
+                yield Finding(
+                    "versions", level, f"{', '.join(wrong)} on {node}", "pip install -r requirements.lock there"
+                )
+    if len({p.rsplit(".", 1)[0] for p in pythons.values()}) > 1:
+        yield Finding(
+            "versions", "fault", f"different Pythons: {pythons}", "one minor version everywhere; Ray insists on it"
+        )
+    elif sound:
+        said = ", ".join(f"{p} {wanted[p]}" for p in DECISIVE)
+        yield Finding("versions", "ok", f"Python {next(iter(pythons.values()))}, {said}, as pinned, on {_count(nodes)}")
+
+
+def gpus(nodes: Facts, resources: Resources) -> Iterator[Finding]:
+    """CUDA devices and NCCL."""
+    found = {node: fact["gpus"] for node, fact in nodes.items() if fact["gpus"]["names"]}
+    names = sorted({name for gpu in found.values() for name in gpu["names"]})
+    if not names:
+        wanted = resources.device == "cuda"
+        advice = "nodes with GPUs and a driver, a torch built for CUDA; or resources.device: cpu" if wanted else ""
+        yield Finding("gpu", "fault" if wanted else "ok", "no GPU present, no NCCL", advice)
+        return
+    nccl = sorted({gpu["nccl"] for gpu in found.values()})
+    said = f"{sum(len(gpu['names']) for gpu in found.values())} x {', '.join(names)}; NCCL {', '.join(nccl)}"
+    mixed = len(names) > 1 or len(nccl) > 1
+    yield Finding(
+        "gpu",
+        "warning" if mixed else "ok",
+        said,
+        "a run across unlike nodes is as slow as the slowest" if mixed else "",
+    )
+
+
+def compiler(nodes: Facts, resources: Resources) -> Iterator[Finding]:
+    """A C++ compiler, where torch.compile is asked for."""
+    without = [node for node, fact in nodes.items() if not fact["compiler"]]
+    if not resources.compile:
+        yield Finding("compiler", "ok", "not needed: resources.compile is false")
+    elif without:
+        yield Finding(
+            "compiler",
+            "fault",
+            f"none on {', '.join(without)}",
+            "install g++ there, set CXX, or resources.compile: false",
+        )
+    else:
+        yield Finding("compiler", "ok", f"a C++ compiler on {_count(nodes)}")
+
+
+def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
+    """Memory of a node, or of a GPU, against what the largest model needs."""
+    needs: dict[str, float] = {}
+    lanes, device = 1, sweep.resources.device if sweep else "cpu"
+    if sweep:
+        for size, spec in model_sizes(sweep).items():
+            _, micro = sweep.resources.share(spec)
+            worker = per_worker(
+                spec, workers=sweep.resources.workers, zero_stage=sweep.resources.zero_stage, micro_batch=micro
+            )
+            needs[size] = worker.total
+    size, need = max(needs.items(), key=lambda item: item[1], default=("", 0.0))
+    for node, fact in nodes.items():
+        if node == "driver" and len(nodes) > 1:
+            continue
+        on_gpu = bool(fact["gpus"]["memory"]) and device != "cpu"
+        room = USABLE * min(fact["gpus"]["memory"]) if on_gpu else fact["memory"]
+        if not on_gpu and sweep:
+            lanes = (
+                sweep.resources.lanes or max(1, fact["cores"] // sweep.resources.workers)
+            ) * sweep.resources.workers
+        wanted = need if on_gpu else lanes * (need + PROCESS)
+        what = (
+            f"{wanted / 1e9:.3g} GB for {'a worker' if on_gpu else f'{lanes} worker' + ('s at once' if lanes > 1 else '')}"
+            + (f" of {size}" if size else "")
+        )
+        if wanted > room:
+            yield Finding(
+                "memory",
+                "fault",
+                f"{room / 1e9:.3g} GB to be had on {node}, about {what} needed",
+                "fewer lanes, a smaller resources.micro_batch, a higher zero_stage, or more memory",
+            )
+        else:
+            yield Finding("memory", "ok", f"{room / 1e9:.3g} GB to be had on {node}, about {what} needed")
+
+
+def disk(nodes: Facts, sweep: Sweep | None, results: str | None) -> Iterator[Finding]:
+    """Free space where Ray, the corpora and local results are written."""
+    kept = sum(checkpoint_bytes(run.spec) for run in sweep.runs) if sweep else 0.0
+    for node, fact in nodes.items():
+        for folder, free in fact["disk"].items():
+            need = LITTLE_DISK[0] + (kept if folder == results else 0)
+            said = f"{free / 1e9:.3g} GB free at {folder} on {node}"
+            if free < need:
+                yield Finding(
+                    "disk",
+                    "fault",
+                    f"{said}, at least {need / 1e9:.3g} needed",
+                    "free space, or another folder (TMPDIR, storage)",
+                )
+            elif free < LITTLE_DISK[1] + need:
+                yield Finding("disk", "warning", said, "little: Ray spills there, corpora are built there")
+            else:
+                yield Finding("disk", "ok", said)
+
+
+def open_files(nodes: Facts) -> Iterator[Finding]:
+    """The limit to which Ray may raise its open files."""
+    for node, fact in nodes.items():
+        _, hard = fact["open_files"]
+        if 0 <= hard < OPEN_FILES[1]:
+            level: Level = "fault" if hard < OPEN_FILES[0] else "warning"
+            yield Finding(
+                "open files", level, f"at most {hard} on {node}", f"ulimit -Hn {OPEN_FILES[1]} before Ray starts"
+            )
+        else:
+            yield Finding("open files", "ok", f"{'no limit' if hard < 0 else hard} on {node}")
+
+
+def clock(skews: Mapping[str, tuple[float, float]]) -> Iterator[Finding]:
+    """Seconds by which a node's clock is ahead of the driver's, and how sure that is."""
+    for node, (skew, unsure) in skews.items():
+        off = max(0.0, abs(skew) - unsure)
+        said = f"{node} is {abs(skew):.2f} s {'ahead of' if skew > 0 else 'behind'} the driver (± {unsure:.2f})"
+        level: Level = "fault" if off > SKEW[1] else "warning" if off > SKEW[0] else "ok"
+        yield Finding(
+            "clock",
+            level,
+            said,
+            "" if level == "ok" else "set the clocks by NTP (chrony): owners of runs are told dead by their last word",
+        )
+
+
+def ports(nodes: Facts, joined: bool) -> Iterator[Finding]:
+    """GCS and dashboard: free before a cluster is started; once it is, the dashboard on loopback."""
+    quiet = True
+    for node, fact in nodes.items():
+        for address, port, process in fact["listens"]:
+            name = PORTS.get(port)
+            local = address.startswith(LOOPBACK)
+            if name is None or (joined and (local or (name == "GCS" and len(nodes) > 2))):
+                continue
+            quiet = False
+            by = f" by {process}" if process else ""
+            said = f"port {port} ({name}) on {node} is taken{by} at {address}"
+            if not local:
+                said += ", which others can reach"
+            yield Finding(
+                "ports",
+                "warning",
+                said,
+                "bind it to 127.0.0.1 (--dashboard-host), stop it, or start Ray on other ports",
+            )
+    if quiet:
+        yield Finding(
+            "ports", "ok", "no port of Ray open to others" if joined else f"{', '.join(map(str, PORTS))} are free"
+        )
+
+
+def tokens(nodes: Facts) -> Iterator[Finding]:
+    """Token authentication on every node, and a token that only its owner reads."""
+    without = [node for node, fact in nodes.items() if not fact["tokens"]]
+    if without:
+        yield Finding(
+            "tokens",
+            "fault",
+            f"authentication is off on {', '.join(without)}: who reaches a port runs code",
+            "RAY_AUTH_MODE=token, and a token (`ray get-auth-token --generate`), before Ray starts",
+        )
+        return
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if not os.environ.get("RAY_AUTH_TOKEN") and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding("tokens", "warning", f"others may read {path}", f"chmod 600 {path}")
+    else:
+        yield Finding("tokens", "ok", f"authentication is on, on {_count(nodes)}")
+
+
+def storage(what: str, uri: str, why_not: Mapping[str, str], unread: Mapping[str, list[str]]) -> Iterator[Finding]:
+    """A folder that every node writes, and from which each reads what the others wrote.
+
+    Args:
+        what: results or corpus. uri: where.
+        why_not: node -> why it couldn't write.
+        unread: node -> the nodes whose files it couldn't read.
+    """
+    for node, why in why_not.items():
+        yield Finding(
+            what, "fault", f"{node} can't write to {uri}: {why}", "permissions, credentials, space, or another folder"
+        )
+    for node, others in unread.items():
+        yield Finding(
+            what,
+            "fault",
+            f"{node} doesn't see at {uri} what {', '.join(others)} wrote",
+            "it isn't shared: mount one file system at this path on every node, or name an object store",
+        )
+    if not why_not and not unread:
+        yield Finding(what, "ok", f"every node reads and writes {uri}")
+
+
+def _count(nodes: Facts) -> str:
+    others = len(nodes) - ("driver" in nodes)
+    return f"{others} node{'s' if others > 1 else ''}" if others else "this machine"

@@ -1,0 +1,190 @@
+"""`python -m cluster doctor`: what is wrong with an environment before a sweep finds out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from cluster import checks, probe
+from cluster.checks import Finding
+from cluster.errands import DRIVER, all_reduce, ask, first_line, join, round_trip, skews_of
+from repro import corpus
+from repro.corpus.build import folder_of
+from repro.corpus.sources import open_source
+from repro.errors import UserError
+from repro.resources import Resources
+from repro.spec import CorpusSpec
+from sweeps.grid import Sweep, expand
+
+EXAMPLES = """\
+examples:
+  python -m cluster doctor                                       this machine
+  python -m cluster doctor sweeps/paper.yaml --storage s3://bucket/results
+  python -m cluster doctor --address HEAD:6379 --json            a cluster; RAY_ADDRESS says it, too
+exit code: 1 when there is a fault
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb doctor."""
+    command = verbs.add_parser(
+        "doctor",
+        help="say what is wrong with an environment before a sweep finds out",
+        description="Check versions, GPUs, memory, disk, clocks, ports, tokens, storage and an all-reduce, on every node.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", nargs="?", metavar="FILE", help="sweep YAML: is the environment fit for it?")
+    command.add_argument("--address", metavar="HEAD:PORT", help="of a cluster, instead of RAY_ADDRESS")
+    command.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.set_defaults(run=main)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Examines and prints. Returns the exit code."""
+    if given.address:
+        os.environ["RAY_ADDRESS"] = given.address
+    found = []
+    for finding in examine(given.file, given.storage):
+        found.append(finding)
+        if not given.json:
+            print(f"{finding.level:<8} {finding.check:<10} {finding.found}", flush=True)
+            if finding.advice:
+                print(f"{'':<8} {'':<10} -> {finding.advice}", flush=True)
+    faults, warnings = (sum(f.level == level for f in found) for level in ("fault", "warning"))
+    if given.json:
+        print(json.dumps({"faults": faults, "warnings": warnings, "findings": [asdict(f) for f in found]}, indent=1))
+    else:
+        print(f"faults: {faults}, warnings: {warnings}")
+    return 1 if faults else 0
+
+
+def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
+    """Every finding, as it comes: first of the sweep, then of the driver's machine, then of the nodes."""
+    joins = bool(os.environ.get("RAY_ADDRESS"))
+    sweep, finding = _sweep(file)
+    if finding:
+        yield finding
+    resources = sweep.resources if sweep else Resources()
+    results = _place(storage or (sweep.storage.results if sweep else None))
+    corpora = _place(sweep.storage.corpus) if sweep else None
+    local = [place for place in (results, corpora) if place and "://" not in place]
+    here = probe.facts(checks.pinned(), local)
+    if not joins:
+        yield from checks.ports({DRIVER: here}, joined=False)
+    try:
+        nodes = join(resources)
+    except Exception as error:  # whatever Ray raises when it can't start or join: that is the finding
+        yield from checks.versions({DRIVER: here})
+        yield Finding(
+            "cluster",
+            "fault",
+            f"Ray doesn't start or can't be joined: {first_line(error)}",
+            "RAY_ADDRESS, its token (RAY_AUTH_TOKEN_PATH), its Ray version, `ray status` there",
+        )
+        return
+    answers, silent = ask(nodes, probe.facts, checks.pinned(), local)
+    for node, why in silent.items():
+        yield Finding(
+            "cluster", "fault", f"{node} runs no task: {why}", "its logs, under /tmp/ray/session_latest/logs there"
+        )
+    here["tokens"] = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"  # Ray has settled it by now
+    facts = {DRIVER: here, **answers}
+    yield (
+        Finding("cluster", "ok", f"{len(answers)} nodes answer")
+        if joins
+        else Finding("cluster", "ok", "a Ray of this machine starts")
+    )
+    yield from checks.versions(facts)
+    yield from checks.gpus(answers, resources)
+    yield from checks.compiler(answers, resources)
+    yield from checks.memory(answers, sweep)
+    yield from checks.disk(answers if joins else {DRIVER: here}, sweep, results)
+    yield from checks.open_files(answers)
+    yield from checks.clock(skews_of(nodes, answers))
+    if joins:
+        yield from checks.ports(facts, joined=True)
+    yield from checks.tokens(facts)
+    live = {node: nodes[node] for node in answers}
+    if results:
+        yield from round_trip("results", results, live)
+    if sweep and corpora:
+        if len(live) > 1:
+            yield from round_trip("corpus", corpora, live)
+        yield from _corpora(sweep, live)
+    yield all_reduce(live, answers, resources)
+
+
+def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
+    """The sweep, and what is to be said of it: above all whether batches divide over workers and micro-batches."""
+    if file is None:
+        return None, None
+    try:
+        sweep = expand(file)
+    except UserError as error:
+        what, *rest = str(error).splitlines()
+        return None, Finding("sweep", "fault", what, "; ".join(" ".join(line.split()) for line in rest))
+    return sweep, Finding(
+        "sweep",
+        "ok",
+        f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}, batches divide over {sweep.resources.workers} workers",
+    )
+
+
+def _place(uri: str | None) -> str | None:
+    return uri if uri is None or "://" in uri else os.path.abspath(uri)
+
+
+def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
+    """Each corpus: there, on every node; or to be built from a source that is there."""
+    root = sweep.storage.corpus
+    wanted = {(run.spec.corpus, run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
+    for spec, vocab, sequence in wanted:
+        try:
+            folder = folder_of(spec, vocab, sequence, root)
+            if not folder.exists():
+                yield _source(spec)
+                continue
+            text = corpus.Corpus(folder)
+        except UserError as error:
+            what, *rest = str(error).splitlines()
+            yield Finding("corpus", "fault", f"{spec.name}: {what}", "; ".join(" ".join(line.split()) for line in rest))
+            continue
+        seen, _ = ask(nodes, probe.exists, str(folder))
+        blind = [node for node in nodes if not seen.get(node)]
+        if blind:
+            yield Finding(
+                "corpus",
+                "fault",
+                f"{', '.join(blind)} doesn't see {folder}",
+                "mount storage.corpus at the same path on every node, or build it there: python -m repro corpus FILE",
+            )
+        else:
+            yield Finding("corpus", "ok", f"{spec.name}: {text.unique_tokens:,} tokens at {folder}")
+
+
+def _source(spec: CorpusSpec) -> Finding:
+    """Whether a corpus that isn't built can be. Raises UserError when its source isn't here."""
+    source = open_source(spec)
+    said = f"{spec.name} isn't built yet; the first run builds it from its source ({spec.source})"
+    if spec.source != "huggingface":
+        next(iter(source.documents()), None)
+        return Finding("corpus", "ok", said)
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(spec.name, revision=spec.revision, timeout=10)
+    except (HfHubHTTPError, OSError, RuntimeError) as error:
+        return Finding(
+            "corpus",
+            "fault",
+            f"{spec.name} isn't built, and the hub doesn't give it: {first_line(error)}",
+            "a network, HF_TOKEN; or build it where there is one: python -m repro corpus FILE",
+        )
+    return Finding("corpus", "ok", said)

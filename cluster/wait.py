@@ -1,0 +1,57 @@
+"""`python -m cluster wait`: until all nodes have joined, which the batch scripts do before they start a sweep."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import time
+from typing import Any
+
+from repro.errors import UserError
+
+
+def answers(address: str) -> bool:
+    """Whether something listens at HOST:PORT; True of other kinds of address. Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdecimal():
+        return True
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb wait."""
+    command = verbs.add_parser("wait", help="wait until the nodes of the cluster at RAY_ADDRESS have joined")
+    command.add_argument("--nodes", type=int, required=True, metavar="N", help="the head is one of them")
+    command.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="(%(default)s)")
+    command.set_defaults(run=main)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Returns the exit code: 1 when they didn't come in time."""
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        raise UserError("no cluster to wait for", key="RAY_ADDRESS", expected="HEAD:PORT")
+    import ray
+
+    deadline, found, why = time.monotonic() + given.timeout, 0, f"nothing listens at {address}"
+    while time.monotonic() < deadline:
+        if not answers(address):
+            time.sleep(1)
+            continue
+        try:
+            if not ray.is_initialized():
+                ray.init(log_to_driver=False)
+            found = sum(node["Alive"] for node in ray.nodes())
+            if found >= given.nodes:
+                print(f"{found} nodes at {address}", flush=True)
+                return 0
+        except (ConnectionError, RuntimeError) as error:  # the head isn't up yet
+            why = str(error).strip().splitlines()[0]
+        time.sleep(1)
+    print(f"{found} of {given.nodes} nodes have joined in {given.timeout:g} s{'' if found else ': ' + why}", flush=True)
+    return 1
