@@ -17,7 +17,7 @@ from repro.errors import UserError
 from repro.storage import Folder
 
 RECORD = "sweep.json"
-NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop\.json$|\.tmp$")  # what drivers tell each other, what is half written
+NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # what drivers tell each other, what is half written
 
 
 def add_parser(verbs: Any) -> None:

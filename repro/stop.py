@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from repro.storage import Folder
 
-FILE = "stop.json"
-
 
 def ask(results: Folder, driver: str) -> None:
     """Asks every run that `driver` has started. `results` is the sweep's folder."""
-    results.write_json(FILE, {"driver": driver})
+    results.write(_name(driver), b"")
 
 
 def is_asked(results: Folder, driver: str) -> bool:
-    return results.exists(FILE) and bool(results.read_json(FILE)["driver"] == driver)
+    return results.exists(_name(driver))
 
 
-def forget(results: Folder) -> None:
-    """Removes what a driver that has ended has asked."""
-    results.delete(FILE)
+def forget(results: Folder, driver: str) -> None:
+    """Takes it back once the driver has ended."""
+    results.delete(_name(driver))
+
+
+def _name(driver: str) -> str:
+    return f"stop-{driver}"

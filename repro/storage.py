@@ -59,8 +59,15 @@ class Folder:
         return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def read(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(self._at(name)) as stream:
-            return stream.read()
+        # pyarrow asks for an object's size and then for so many bytes: of one that was replaced in between by a longer
+        # one that is a part.
+        path = self._at(name)
+        for _ in range(TRIES):
+            with self.filesystem.open_input_stream(path) as stream:
+                data: bytes = stream.read()
+            if self.is_local or len(data) == self.filesystem.get_file_info(path).size:
+                return data
+        raise OSError(f"{path} is being replaced all the time")
 
     def write(self, name: str, data: bytes | memoryview) -> None:
         """Writes a whole file: a reader sees all of it or what was there before.
@@ -113,15 +120,10 @@ class Folder:
                 os.unlink(scratch)
 
     def read_json(self, name: str) -> Any:
-        # pyarrow asks for an object's size and then for so many bytes: of one that was replaced in between by a longer
-        # one that is a part, which is never whole JSON.
-        fault: ValueError | None = None
-        for _ in range(1 if self.is_local else TRIES):
-            try:
-                return json.loads(self.read(name))
-            except ValueError as error:  # of JSON, or of the text that it should be
-                fault = error
-        raise UserError(f"not valid JSON: {fault}", file=self._at(name)) from fault
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:  # of JSON, or of the text that it should be
+            raise UserError(f"not valid JSON: {error}", file=self._at(name)) from error
 
     def write_json(self, name: str, data: Any) -> None:
         self.write(name, (json.dumps(data, indent=1, sort_keys=False, allow_nan=False) + "\n").encode())

@@ -35,7 +35,7 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self._told:
-            stop.forget(self.results)
+            stop.forget(self.results, self.driver)
 
     def asked(self) -> bool:
         """Whether to stop; the first to ask this after a signal tells the runs."""

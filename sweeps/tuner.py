@@ -18,6 +18,7 @@ import ray
 import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
 from repro import stop
@@ -49,6 +50,10 @@ DRIVER_ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+# Tune would write these of the driver's into a runtime_env, which Ray logs; nodes have roles or variables of their own.
+SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"}
+class_cache.ENV_VARS_TO_PROPAGATE = class_cache.ENV_VARS_TO_PROPAGATE - SECRETS
 
 
 class Trial(ray.tune.Trainable):
@@ -174,7 +179,8 @@ class _Tell(ray.tune.Callback):
         self.queue.ended(trial.config["trial"]["spec"]["run_id"], trial.last_result["outcome"])
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        lines = str(trial.get_error() or "it ended without a word").strip().splitlines()
+        written = Path(trial.error_file or "")
+        lines = written.read_text().strip().splitlines() if written.is_file() else ["it ended without a word"]
         self.queue.ended(trial.config["trial"]["spec"]["run_id"], "died", lines[-1])
 
 

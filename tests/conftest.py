@@ -14,7 +14,7 @@ import pytest
 
 from repro.corpus import Corpus, build
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
-from tests.stores import BUCKET, s3_server
+from tests.stores import BUCKET, s3
 
 VOCAB, SEQUENCE = 300, 32
 TEXT = CorpusSpec("package", "pydoc", heldout_fraction=0.1)
@@ -66,12 +66,10 @@ def make_spec() -> Callable[..., RunSpec]:
 
 
 @pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URI under which results may lie: a local folder's, or a bucket's."""
     if request.param == "local":
         yield str(tmp_path / "results")
         return
-    with s3_server(tmp_path / "s3.log") as environment:
-        for key, value in environment.items():
-            monkeypatch.setenv(key, value)
+    with s3():
         yield f"s3://{BUCKET}/results"

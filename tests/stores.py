@@ -1,46 +1,43 @@
-"""Where results may lie: a local folder, or an S3 endpoint, moto's server in a process of its own."""
+"""An S3 endpoint of a test: moto's server, in this process."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import botocore.session
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
 
-BUCKET = "bucket"
+BUCKET = "sweeps"
+SECRET = "a-secret-that-stays-where-it-is"
 
 
-@contextmanager
-def s3_server(log: Path) -> Iterator[dict[str, str]]:
-    """Starts an S3 server with an empty bucket; gives the environment by which processes find it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as server:
-        try:
-            for _ in range(600):
-                try:
-                    urllib.request.urlopen(f"{url}/moto-api/", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            session = botocore.session.get_session()
-            session.set_credentials("key", "secret")
-            client = session.create_client("s3", region_name="us-east-1", endpoint_url=url)
-            client.create_bucket(Bucket=BUCKET)
-            yield {
-                "AWS_ENDPOINT_URL": url,
-                "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret",
-                "AWS_DEFAULT_REGION": "us-east-1",
-            }
-        finally:
-            server.terminate()
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
+    """Serves an empty bucket. Yields the variables by which clients find it, which are set here too."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    port = free_port()
+    server = ThreadedMotoServer(address, port)
+    server.start()
+    env = {
+        "AWS_ENDPOINT_URL": f"http://{address}:{port}",
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as here:
+        for name, value in env.items():
+            here.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield env
+    server.stop()

@@ -22,8 +22,8 @@ import pytest
 
 from repro.storage import Folder
 from tests.cluster.network import Network, network
-from tests.cluster.nodes import ROOT, Cluster, free_port
-from tests.cluster.storage import BUCKET, s3
+from tests.cluster.nodes import ROOT, Cluster
+from tests.stores import BUCKET, s3
 
 RESULTS = f"s3://{BUCKET}/results"
 RUNS = 12
@@ -33,7 +33,7 @@ PATIENCE = 600.0  # seconds until something that has to happen counts as not hap
 @pytest.fixture
 def machines() -> Iterator[tuple[Cluster, Network]]:
     """A head and two nodes more."""
-    with network() as wires, s3(wires.outside, free_port()) as env:
+    with network() as wires, s3(wires.outside) as env:
         # The host's name leads to its loopback; gloo is told which interface the others are on.
         env = {name: value for name, value in env.items() if name != "AWS_ENDPOINT_URL"} | {
             "GLOO_SOCKET_IFNAME": "eth0"

@@ -15,15 +15,15 @@ import pytest
 from analysis import data
 from repro import transfer
 from repro.storage import Folder
-from tests.cluster.nodes import ROOT, Cluster, free_port
-from tests.cluster.storage import BUCKET, SECRET, s3
+from tests.cluster.nodes import ROOT, Cluster
+from tests.stores import BUCKET, SECRET, free_port, s3
 
 RESULTS = f"s3://{BUCKET}/results"
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with s3("127.0.0.1", free_port()) as env:
+    with s3() as env:
         # The endpoint goes along with a job; keys are the nodes' own.
         nodes = Cluster(env={name: value for name, value in env.items() if name != "AWS_ENDPOINT_URL"})
         try:

@@ -12,15 +12,14 @@ from repro.corpus import Corpus, build, obtain, share
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.storage import Folder
-from tests.cluster.nodes import free_port
-from tests.cluster.storage import BUCKET, s3
+from tests.stores import BUCKET, s3
 
 ROOT = f"s3://{BUCKET}/corpora"
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[None]:
-    with s3("127.0.0.1", free_port()):
+    with s3():
         yield
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 
 from repro.storage import Folder
-from tests.cluster.nodes import free_port
-from tests.cluster.storage import BUCKET, s3
+from tests.stores import BUCKET, s3
 
 
 def test_json_that_is_replaced_while_it_is_read_is_whole() -> None:
-    with s3("127.0.0.1", free_port()):
+    with s3():
         folder, over = Folder.open(f"s3://{BUCKET}/run"), threading.Event()
         folder.write_json("status.json", {"step": 0})
 

@@ -114,7 +114,7 @@ def test_random_kills_lose_nothing_and_leave_nothing(runs: int, kills: int, tmp_
     assert {run_id: after[run_id] for run_id in before} == before, "trained again though it was done"
     assert losses(root) == losses(finished)
     left = [p.name for p in root.rglob("*")]
-    assert not [n for n in left if ".tmp" in n or n.startswith("lease") or n == "stop.json"]
+    assert not [n for n in left if ".tmp" in n or n.startswith("lease") or n.startswith("stop-")]
     until(lambda: not [p for p in psutil.process_iter() if str(killer.file) in " ".join(_words(p))], 30)
 
 

@@ -46,7 +46,7 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: P
     assert 0 < stopped["step"] < stopped["total_steps"]
     names = {p.name for p in (tmp_path / "results").rglob("*")}
     assert f"step-{stopped['step']:08d}" in names
-    assert not [name for name in names if name == "stop.json" or name.startswith("lease") or name.endswith(".tmp")]
+    assert not [name for name in names if name.startswith("stop-") or name.startswith("lease") or name.endswith(".tmp")]
     until(lambda: not orphans(mark), 30)
 
     code, out = run(tmp_path / "tiny.yaml")
@@ -68,4 +68,4 @@ def test_twice_stops_now_and_leaves_no_process(number: int, finished: Path, tmp_
     code, out = run(tmp_path / "tiny.yaml")
     assert code == 0, out
     assert losses(tmp_path) == losses(finished)
-    assert not [p for p in (tmp_path / "results").rglob("*") if p.name.endswith(".tmp") or p.name == "stop.json"]
+    assert not [p for p in (tmp_path / "results").rglob("*") if p.name.endswith(".tmp") or p.name.startswith("stop-")]
