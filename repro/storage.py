@@ -11,7 +11,6 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 from pyarrow import fs
 
 from repro import objects
@@ -163,4 +162,14 @@ def scratch_prefix(name: str) -> str:
 def is_orphan(name: str) -> bool:
     """Whether a file or folder is the scratch of a process of this machine that is no more."""
     found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
-    return found is not None and not psutil.pid_exists(int(found[1]))
+    return found is not None and not _exists(int(found[1]))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks without doing anything
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -127,7 +127,10 @@ def test_fork_checkpoints_stay_beside_those_that_come_and_go_until_they_are_disc
     [dense] = sweep(COMPUTE, (0.0,))
     folder = Folder.open(tmp_path / "dense")
     config = {"spec": dense.to_dict(), "resources": asdict(Resources(checkpoint_every=7, keep_checkpoints=1))}
-    train_loop(config | {"folder": folder.path, "corpus": str(text.folder), "forks": [8, 16]})
+    train_loop(
+        config
+        | {"folder": folder.path, "corpus": str(text.folder), "forks": [8, 16], "results": str(tmp_path), "driver": "d"}
+    )
     assert (folder / "forks").names() == [name_of(8), name_of(16)]
     assert (folder / "checkpoint").names() == [name_of(32)]
     assert [ready(folder, step) for step in (8, 12, 16, 32)] == [True, False, True, False]

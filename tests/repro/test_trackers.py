@@ -127,10 +127,10 @@ def test_a_failed_run_shows_its_last_steps(
 ) -> None:
     update = Trainer.step
 
-    def fails(trainer: Trainer, step: int, total: int) -> None:
+    def fails(trainer: Trainer, step: int) -> None:
         if step == 12:
             raise RunFailed("planted")
-        update(trainer, step, total)
+        update(trainer, step)
 
     monkeypatch.setattr(Trainer, "step", fails)
     run = Folder.open(tmp_path / "run")
