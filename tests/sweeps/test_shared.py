@@ -50,6 +50,7 @@ def test_runs_that_start_from_their_parent_end_as_they_would_alone(alone: Path, 
     assert not list(runs.glob("*/forks/*")), "nobody needs them any more"
 
 
+@pytest.mark.full
 def test_a_child_whose_parent_is_gone_is_trained_alone_to_the_same_numbers(alone: Path, tmp_path: Path) -> None:
     shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "results" / "tiny" / "runs" / PRUNED[0])
