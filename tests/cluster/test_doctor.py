@@ -153,6 +153,7 @@ def test_an_ill_environment_has_no_other_fault(ill: tuple[int, Found]) -> None:
     assert set(faults(found)) == named
 
 
+@pytest.mark.full
 def test_too_little_memory_too_little_disk_and_no_source_of_the_text(tmp_path: Path) -> None:
     file = declare(tmp_path, text="nosuch", size="50b", resources="workers: 2")
     code, found = doctor(file)
@@ -163,6 +164,7 @@ def test_too_little_memory_too_little_disk_and_no_source_of_the_text(tmp_path: P
     assert "nosuch" in faults(found)["corpus"]
 
 
+@pytest.mark.full
 def test_a_batch_that_does_not_divide(tmp_path: Path) -> None:
     code, found = doctor(declare(tmp_path, resources="workers: 3"))
     assert code == 1
@@ -214,6 +216,7 @@ def two_nodes(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
         subprocess.run(["rm", "-rf", f"/tmp/ray-{port}"], check=True)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_storage_that_the_nodes_do_not_share(two_nodes: tuple[str, Path, dict[str, str]], tmp_path: Path) -> None:
     address, shared, environment = two_nodes

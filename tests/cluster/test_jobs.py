@@ -81,6 +81,7 @@ def test_a_sweep_goes_out_and_its_tables_come_back(
     assert any(name.endswith(".safetensors") for name in remote)
 
 
+@pytest.mark.full
 def test_a_sweep_is_shared_by_two_jobs_and_stops_with_its_checkpoint_saved(
     cluster: Cluster, declare: Callable[[str], Path]
 ) -> None:

@@ -19,7 +19,7 @@ from tests.sweeps.test_run import SWEEP, losses, run
 
 
 def declare(root: Path, runs: int) -> Path:
-    text = SWEEP.format(root=root, ratio=10, workers=1).replace(
+    text = SWEEP.format(root=root, ratio=8, workers=1).replace(
         "checkpoint_every: 20", "checkpoint_every: 20, retries: 99"
     )
     study = f"  seeds: {{seeds: {list(range(runs))}, configurations: [{{size: 4k, budget: short, sparsity: 0.8}}]}}\n"
@@ -90,7 +90,7 @@ class Killer:
 
 @pytest.mark.parametrize(
     ("runs", "kills"),
-    [pytest.param(4, 2, id="2 kills"), pytest.param(20, 30, id="30 kills", marks=pytest.mark.full)],
+    [pytest.param(3, 2, id="2 kills"), pytest.param(20, 30, id="30 kills", marks=pytest.mark.full)],
 )
 def test_random_kills_lose_nothing_and_leave_nothing(runs: int, kills: int, tmp_path: Path) -> None:
     finished, root = tmp_path / "finished", tmp_path / "killed"

@@ -60,7 +60,8 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: P
     assert losses(tmp_path) == losses(finished)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_twice_stops_now_and_leaves_no_process(number: int, finished: Path, tmp_path: Path) -> None:
     process, mark = begun(tmp_path, finished)
     os.killpg(process.pid, number)

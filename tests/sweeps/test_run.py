@@ -126,6 +126,7 @@ def test_without_ray_the_same_spec_gives_the_same_loss_to_the_bit(finished: Path
     assert row["loss_blocks"] == losses(finished)[IDS[3]]
 
 
+@pytest.mark.full
 def test_killing_a_worker_and_then_the_driver_loses_nothing(finished: Path, tmp_path: Path) -> None:
     file = declare(tmp_path)
     process = start(file)

@@ -35,6 +35,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.full
 def test_runs_that_start_from_their_parent_end_as_they_would_alone(alone: Path, tmp_path: Path) -> None:
     shutil.copytree(alone / "data", tmp_path / "data")
     code, out = run(written(tmp_path, share=True))
