@@ -5,7 +5,7 @@ NAME     = $(basename $(notdir $(SWEEP)))
 RESULTS ?= results/$(NAME)
 PY      := .venv/bin/python
 # The files that wait most come first; one process more than two cores, as they wait.
-CORES   := -n 3 --dist loadfile --no-loadscope-reorder tests/sweeps tests/cluster tests
+CORES   := -n 3 --dist loadfile --no-loadscope-reorder tests/sweeps tests/cluster tests/repro tests/analysis tests/corpus tests/test_rooms.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
