@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import threading
@@ -97,7 +98,7 @@ class Lease:
     def __init__(self, run: RunFolder, driver: str, over: str | None = None):
         self.run, self.driver, self.over, self.name = run, driver, over, ""
         self._stop = threading.Event()
-        self._beats = 0
+        self._beats, self._nonce = 0, secrets.token_hex(8)
 
     def take(self) -> bool:
         """Whether it is ours now. When it isn't, another one has it."""
@@ -118,6 +119,8 @@ class Lease:
         """Stops the beat and removes the file, and those of dead holders before it."""
         self._stop.set()
         self._thread.join()
+        if not self._is_mine(newest(self.run)):
+            return
         for name in self.run.folder.names():
             if name.startswith("lease-") and name <= self.name:
                 self.run.folder.delete(name)
@@ -125,14 +128,16 @@ class Lease:
     def _said(self) -> bytes:
         self._beats += 1
         said = {"driver": self.driver, "host": socket.gethostname(), "pid": os.getpid(), "began": self._began}
-        return json.dumps(said | {"beats": self._beats}).encode()
+        return json.dumps(said | {"nonce": self._nonce, "beats": self._beats}).encode()
+
+    def _is_mine(self, held: Held | None) -> bool:
+        return held is not None and held.said.get("nonce") == self._nonce
 
     def _beat(self) -> None:
         last = time.monotonic()
         while not self._stop.wait(BEAT):
             try:
-                held = newest(self.run)
-                lost = held is None or held.name != self.name
+                lost = not self._is_mine(newest(self.run))
                 if not lost:
                     self.run.folder.write(self.name, self._said())
                     last = time.monotonic()

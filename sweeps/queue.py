@@ -117,7 +117,7 @@ class Queue:
     def _is_free(self, job: Job) -> bool:
         """Whether nobody trains it and its parent is far enough. One that another driver has ended is dropped."""
         status = job.run.status()
-        if status["state"] in ("done", "failed") and status["updated"] >= self.began:
+        if status["state"] == "done" or (status["state"] == "failed" and status["updated"] >= self.began):
             self.waiting.remove(job)
             return False
         held = newest(job.run)

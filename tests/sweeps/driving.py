@@ -32,16 +32,18 @@ def start(file: Path, *words: str) -> tuple[subprocess.Popen, str]:
     return process, mark
 
 
-def orphans(mark: str) -> list[str]:
+def bears(pid: int, mark: str) -> bool:
+    """Whether a process lives and bears the mark."""
+    try:
+        process = psutil.Process(pid)
+        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def orphans(mark: str) -> list[int]:
     """Processes that bear the mark."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline())[:100])
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+    return [pid for pid in psutil.pids() if bears(pid, mark)]
 
 
 def until(happens: Callable[[], object], seconds: float = 120) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.sweeps.driving import orphans, start, statuses, until
+from tests.sweeps.driving import bears, orphans, start, statuses, until
 from tests.sweeps.test_run import SWEEP, losses, run
 
 
@@ -71,7 +71,7 @@ class Killer:
         while self.driver.poll() is None and time.time() < deadline:
             pids = {"driver": lambda _: [self.driver.pid], "worker": at_work, "writer": writing}[victim](self.root)
             if pids:
-                with_mark = [pid for pid in pids if psutil.pid_exists(pid)]
+                with_mark = [pid for pid in pids if bears(pid, self.mark)]  # a number may have passed to another
                 if with_mark:
                     os.kill(self.chance.choice(with_mark), signal.SIGKILL)
                     self.kills.append(victim)
