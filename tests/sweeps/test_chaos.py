@@ -88,9 +88,10 @@ class Killer:
         self.driver, self.mark = start(self.file)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("runs", "kills"),
-    [pytest.param(3, 2, id="2 kills"), pytest.param(20, 30, id="30 kills", marks=pytest.mark.full)],
+    [pytest.param(3, 2, id="2 kills"), pytest.param(20, 30, id="30 kills")],
 )
 def test_random_kills_lose_nothing_and_leave_nothing(runs: int, kills: int, tmp_path: Path) -> None:
     finished, root = tmp_path / "finished", tmp_path / "killed"

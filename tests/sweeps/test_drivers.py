@@ -37,7 +37,7 @@ def drive(file: Path, store: str, drivers: int) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("store", ["s3", pytest.param("local", marks=FULL)], indirect=True)
+@pytest.mark.parametrize("store", ["local", pytest.param("s3", marks=FULL)], indirect=True)
 @pytest.mark.parametrize(
     ("drivers", "runs"),
     [(2, 5), pytest.param(1, 5, marks=FULL), pytest.param(3, 3, marks=FULL), pytest.param(5, 2, marks=FULL)],
