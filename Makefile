@@ -4,8 +4,8 @@ SWEEP   ?= sweeps/laptop.yaml
 NAME     = $(basename $(notdir $(SWEEP)))
 RESULTS ?= results/$(NAME)
 PY      := .venv/bin/python
-# The files that wait most come first; one process more than two cores, as they wait.
-CORES   := -n 3 --dist loadfile --no-loadscope-reorder tests/sweeps tests/cluster tests/repro tests/analysis tests/corpus tests/test_rooms.py
+# One process more than two cores, since those that drive Ray wait much; a file stays whole, and in its turn.
+CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

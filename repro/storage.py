@@ -8,6 +8,8 @@ import re
 import secrets
 import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,26 +73,15 @@ class Folder:
     def write(self, name: str, data: bytes | memoryview) -> None:
         """Writes a whole file: a reader sees all of it or what was there before.
 
-        On a local file system by a rename after fsync; on an object store by one PUT, which is whole by nature.
+        On a local file system by a rename after fsync; on an object store an upload appears when it is complete.
         """
         target = self._at(name)
         if not self.is_local:
             with self.filesystem.open_output_stream(target) as stream:
                 stream.write(data)
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        # Not named after the target: who looks for files by their names, as TensorBoard does, mustn't find it.
-        scratch = f"{os.path.dirname(target)}/.{_writer()}.tmp"
-        try:
-            with open(scratch, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(scratch, target)
-        except BaseException:
-            if os.path.exists(scratch):
-                os.unlink(scratch)
-            raise
+        with _scratch(target, data) as written:
+            os.replace(written, target)
 
     def create(self, name: str, data: bytes) -> bool:
         """Writes a whole file that isn't there yet: of several writers at one moment one gets True, the others False.
@@ -103,20 +94,12 @@ class Folder:
         target = self._at(name)
         if not self.is_local:
             return objects.create(self.filesystem, target, data)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        scratch = f"{os.path.dirname(target)}/.{_writer()}.tmp"
-        try:
-            with open(scratch, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(scratch, target)
-            return True
-        except FileExistsError:
-            return False
-        finally:
-            if os.path.exists(scratch):
-                os.unlink(scratch)
+        with _scratch(target, data) as written:
+            try:
+                os.link(written, target)
+            except FileExistsError:
+                return False
+        return True
 
     def read_json(self, name: str) -> Any:
         try:
@@ -147,6 +130,23 @@ class Folder:
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
+
+
+@contextmanager
+def _scratch(target: str, data: bytes | memoryview) -> Iterator[str]:
+    """A file with `data`, safe on the disk, in the folder of `target`; nothing of it is left there afterwards."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    # Not named after the target: who looks for files by their names, as TensorBoard does, mustn't find it.
+    path = f"{os.path.dirname(target)}/.{_writer()}.tmp"
+    try:
+        with open(path, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield path
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
 
 
 def _writer() -> str:
