@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from repro import schedule_cli
 from repro.errors import UserError
 from repro.schedule import PruningSchedule, exact_floor, interval_for
+from repro.verbs import schedule as verb
 
 
 def resolve(sparsity=0.8, dense_steps=10_000, start=0.25, end=0.75, interval=25, shape="geometric"):
@@ -192,8 +192,8 @@ def test_the_usual_interval_is_the_papers_ratio_and_closes_up_in_short_runs():
 
 def command(capsys, *words):
     parser = argparse.ArgumentParser()
-    schedule_cli.add_parser(parser.add_subparsers())
-    assert schedule_cli.main(parser.parse_args(["schedule", *words])) == 0
+    verb.add_parser(parser.add_subparsers())
+    assert verb.main(parser.parse_args(["schedule", *words])) == 0
     return capsys.readouterr().out
 
 
@@ -234,12 +234,12 @@ def test_the_command_goes_from_steps_to_compute(capsys):
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_drawing_falls_from_one_to_the_final_density_within_the_terminal(width):
-    lines = schedule_cli.drawing(resolve(), width)
+    lines = verb.drawing(resolve(), width)
     assert max(map(len, lines)) <= width
     assert "10,000" not in "".join(lines)
     assert f"{resolve().total_steps:,}" in lines[-2]
     bars = [line.split("│")[1] for line in lines if "│" in line]
-    assert len(bars) == schedule_cli.HEIGHT
+    assert len(bars) == verb.HEIGHT
     assert [len(bar) for bar in bars] == sorted(len(bar) for bar in bars), "density rose again"
 
 

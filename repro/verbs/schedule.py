@@ -15,9 +15,9 @@ IN_STEPS = ("start_step", "end_step", "total_steps")
 HEIGHT = 10
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = subparsers.add_parser(
+    parser = verbs.add_parser(
         "schedule",
         help="resolve a pruning schedule and draw it",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--end-step", type=int, help="step of the last event")
     parser.add_argument("--total-steps", type=int, help="steps of the whole run")
     parser.add_argument("--json", action="store_true", help="one JSON object, no drawing")
+    parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -1,0 +1,65 @@
+"""`python -m repro train`: one spec in this process, without Ray."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb to an `argparse` command."""
+    parser = verbs.add_parser("train", help="train one spec in this process, without Ray")
+    parser.add_argument("spec", help="spec.json of a run, its folder, or YAML of the same keys")
+    parser.add_argument("--out", required=True, help="folder of the run: a path or a URI")
+    parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), default=1)
+    parser.add_argument("--micro-batch", type=int, help="sequences at once (default: the whole batch)")
+    parser.add_argument("--checkpoint-every", type=int, default=1000, help="steps (default: 1000)")
+    parser.add_argument("--keep-checkpoints", type=int, default=2, help="how many stay while it trains (default: 2)")
+    parser.add_argument(
+        "--fork", metavar="RUN", help="folder of another run, from a checkpoint of which this one starts"
+    )
+    parser.add_argument("--at", type=int, metavar="STEP", help="which checkpoint of it (default: the newest)")
+    parser.set_defaults(main=main)
+
+
+def main(given: argparse.Namespace) -> int:
+    # As in a sweep's lanes, so that the numbers are the same to the bit; torch reads it when it is first imported.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from repro import spec as specs
+    from repro.corpus import build
+    from repro.fork import begun, fork
+    from repro.resources import Resources
+    from repro.run_folder import RunFailed, RunFolder
+    from repro.storage import Folder
+    from repro.train import train
+
+    spec = specs.load(given.spec)
+    folder = Folder.open(given.out)
+    resources = Resources(
+        device=given.device,
+        zero_stage=given.zero_stage,
+        micro_batch=given.micro_batch,
+        checkpoint_every=given.checkpoint_every,
+        keep_checkpoints=given.keep_checkpoints,
+    )
+    text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
+    if RunFolder(folder).is_done(spec, text.hash):
+        print(f"{spec.run_id} is done already in {folder}")
+        return 0
+    if given.fork and not begun(folder):
+        step = fork(Folder.open(given.fork), folder, spec, given.at, text.hash)
+        print(f"going on from step {step:,} of {given.fork}")
+    try:
+        row = train(spec, folder, text, resources)
+    except RunFailed as error:
+        print(f"failed: {spec.run_id}: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{spec.run_id}: held-out loss {row['loss']:.4f} ± {row['loss_se']:.4f} nats/token, N_avg {row['N_avg']:,.0f}, "
+        f"{row['tokens_per_second'] / 1e3:.0f}k tokens/s -> {folder}"
+    )
+    return 0
