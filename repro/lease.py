@@ -137,7 +137,8 @@ class Lease:
         last = time.monotonic()
         while not self._stop.wait(BEAT):
             try:
-                lost = not self._is_mine(newest(self.run))
+                # Twice: a store may show an object that is being replaced as gone.
+                lost = not self._is_mine(newest(self.run)) and not self._is_mine(newest(self.run))
                 if not lost:
                     self.run.folder.write(self.name, self._said())
                     last = time.monotonic()
