@@ -168,20 +168,26 @@ def _out_of_memory(spec: RunSpec, resources: Resources, text: Corpus, device: to
     if resources.out_of_memory == "retry" or resources.workers > 1:
         return OutOfMemory(f"{message}; try resources.micro_batch = {options[0]}", options[0])
     fits = next((m for m in options if _fits(spec, replace(resources, micro_batch=m), text, device)), None)
+    _give_back()  # for the next run of this process
     return OutOfMemory(f"{message}; " + (f"{fits} would fit: resources.micro_batch" if fits else "none fits"), fits)
 
 
 def _fits(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device) -> bool:
-    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it."""
+    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it.
+
+    As much as its logits take is left to spare: a run's memory lies less well than that of one step.
+    """
     share, micro = resources.share(spec)
     _give_back()
     try:
         with _engine(spec, resources, device) as engine:
+            spare = torch.empty(micro, spec.model.sequence, spec.model.vocab, device=device)
             rows = text.batch(0, spec.optimizer.batch, spec.seed, count=share)
             for first in range(0, share, micro):
                 losses, _ = evaluate.token_losses(engine, text, rows[first : first + micro])
                 engine.backward(losses.mean())
                 engine.step()
+            del spare
         return True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

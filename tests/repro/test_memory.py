@@ -123,7 +123,7 @@ def test_out_of_memory_a_run_that_may_not_retry_fails_and_names_a_micro_batch_th
     assert BATCH // 8 <= advice < BATCH
     for part in (f"batch {BATCH}", f"micro-batches of {BATCH} sequences", f"{advice} would fit"):
         assert part in first["reason"]
-    assert second["state"] == "done", second
+    assert second["state"] == "done", (second["steps"], second["raised"], first["raised"])
     assert second["micro_batch"] == advice
     assert second["loss"] == pytest.approx(unlimited(spec)["loss"], abs=1e-3)
 
