@@ -127,6 +127,8 @@ def _engine(spec: RunSpec, resources: Resources, device: torch.device) -> Iterat
         yield made
     finally:
         zero.close(made)
+        if resources.compile:
+            torch.compiler.reset()  # models of other shapes count against dynamo's few recompilations, then run uncompiled
 
 
 @contextmanager

@@ -17,7 +17,9 @@ from sweeps.grid import expand
 from sweeps.studies import Studies, StudyName
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-PAPER, LAPTOP, QUICK, LAPTOP_LR = (SWEEPS / f"{name}.yaml" for name in ("paper", "laptop", "quick", "laptop-lr"))
+PAPER, LAPTOP, GPU, QUICK, LAPTOP_LR = (
+    SWEEPS / f"{name}.yaml" for name in ("paper", "laptop", "gpu", "quick", "laptop-lr")
+)
 STUDIES = ("schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls")
 
 TINY = """
@@ -56,7 +58,7 @@ def run_ids(file):
 # ------------------------------------------------------------------ the committed files
 
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP, QUICK])
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU, QUICK])
 def test_every_study_has_runs_with_unique_ids_and_fingerprints(file):
     sweep = expand(file)
     assert set(sweep.studies) == set(STUDIES)
@@ -67,7 +69,7 @@ def test_every_study_has_runs_with_unique_ids_and_fingerprints(file):
     )
 
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP])
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU])
 def test_the_schedules_are_ten_windows_at_four_sparsities_and_two_budgets(file):
     runs = expand(file).of("schedules")
     assert len(runs) == 80
@@ -77,7 +79,7 @@ def test_the_schedules_are_ten_windows_at_four_sparsities_and_two_budgets(file):
     assert len({run.size for run in runs}) == 1
 
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP])
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU])
 def test_the_law_is_thirty_runs_of_which_eight_are_schedules(file):
     sweep = expand(file)
     law = sweep.of("law")
@@ -87,7 +89,7 @@ def test_the_law_is_thirty_runs_of_which_eight_are_schedules(file):
     assert len(set(law) & set(sweep.of("schedules"))) == 8
 
 
-@pytest.mark.parametrize(("file", "pairs"), [(PAPER, 4), (LAPTOP, 16), (QUICK, 1)])
+@pytest.mark.parametrize(("file", "pairs"), [(PAPER, 4), (LAPTOP, 16), (GPU, 8), (QUICK, 1)])
 def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_rest(file, pairs):
     runs = expand(file).of("pairs")
     sparse = {(run.budget, run.pruning.sparsity): run for run in runs if run.pruning.sparsity}
@@ -144,7 +146,7 @@ def test_robustness_changes_one_factor_at_a_time_and_keeps_tokens_and_events():
 
 
 def test_iso_average_runs_have_nearly_one_average_size():
-    for file in (PAPER, LAPTOP):
+    for file in (PAPER, LAPTOP, GPU):
         sparse = [run for run in expand(file).of("iso_average") if run.pruning.sparsity]
         averages = [run.schedule.density_avg for run in sparse]
         assert {run.pruning.sparsity for run in sparse} == {0.4, 0.6, 0.8}
@@ -152,7 +154,7 @@ def test_iso_average_runs_have_nearly_one_average_size():
 
 
 def test_seeds_hold_three_of_the_dense_run_and_of_all_four_pairs():
-    for file in (PAPER, LAPTOP):
+    for file in (PAPER, LAPTOP, GPU):
         seeds: dict[tuple[str, str, float], set[int]] = {}
         for run in expand(file).of("seeds"):
             seeds.setdefault((run.size, run.budget, run.pruning.sparsity), set()).add(run.seed)
@@ -294,7 +296,7 @@ def test_confirmed_windows_are_trained_at_fresh_seeds(sweep_file):
 
 
 def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
-    for runs in (expand(file).of("robustness") for file in (LAPTOP, QUICK)):
+    for runs in (expand(file).of("robustness") for file in (LAPTOP, GPU, QUICK)):
         sparse = [run for run in runs if run.pruning.sparsity]
         centre = sparse[0].schedule.events
         for run in sparse:
