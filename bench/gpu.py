@@ -41,11 +41,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", help=argparse.SUPPRESS)
     parser.add_argument("--text", help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
-    sweep = expand(given.file)
+    device, sweep = _device(), expand(given.file)
     if given.size:
         print(json.dumps(_measure(sweep, _sizes(sweep)[given.size], given.text)))
         return 0
-    device = _device()
     made = provenance()
     print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
     print(f"{given.file} on one {device}, {given.beside} run(s) at once; thousands of tokens a second")

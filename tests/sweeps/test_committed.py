@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from repro import hardware
 from repro.spec import RunSpec
+from sweeps.devices import Throughput, flops_per_token
 from sweeps.forecast import hours
 from sweeps.grid import Sweep, expand
 from sweeps.plan import amount
@@ -56,6 +58,17 @@ def test_the_header_says_what_the_plan_says(name: str) -> None:
         f"{total.executed_flops:.3g} executed FLOPs, {hours(made.gpu_hours)} GPU-hours, {hours(made.makespan_hours)} h"
     )
     assert price in header(name)
+
+
+@pytest.mark.parametrize("name", ["paper", "gpu"])
+def test_the_header_says_which_speed_is_assumed(name: str) -> None:
+    sizes = {run.size: run for run in sorted(sweep(name).of("law"), key=lambda run: run.model.shape.prunable)}
+    speed, peak = Throughput.assumed(quote(name).forecast.cluster, "bf16"), hardware.PEAKS["H100"][0]
+    shares = [f"{speed.rate(run) / peak:.0%}".rstrip("%") for run in sizes.values()]
+    assert "MFU {}, {} and {}% at {}, {} and {}".format(*shares, *sizes) in header(name)
+    if name == "gpu":
+        rates = [f"{speed.rate(run) / flops_per_token(run.model) / 1e6:.1f}" for run in sizes.values()]
+        assert "{}, {} and {} M tokens/s".format(*rates) in header(name)
 
 
 # ------------------------------------------------------------------ the released ~1B models
@@ -134,8 +147,7 @@ def test_the_gpu_sweep_is_at_1_to_20_m_parameters_ten_times_apart_and_repeats_no
     runs = sweep("gpu").of("law")
     counts = {run.size: run.model.shape.prunable for run in runs}
     assert len(counts) == 3
-    assert 1e6 <= min(counts.values())
-    assert max(counts.values()) <= 20e6
+    assert all(1e6 <= count <= 20e6 for count in counts.values())
     assert max(counts.values()) >= 10 * min(counts.values())
     assert not any(run.spec.repeat for run in sweep("gpu").runs)
     assert all(run.spec.tokens <= run.spec.corpus.unique_tokens for run in sweep("gpu").runs)
@@ -145,6 +157,7 @@ def test_the_gpu_sweeps_partners_have_widths_that_tensor_cores_take() -> None:
     assert {run.spec.model.d_model % 8 for run in sweep("gpu").runs} == {0}
 
 
+@pytest.mark.full
 def test_the_gpu_benchmark_says_that_it_needs_a_gpu() -> None:
     """CUDA_VISIBLE_DEVICES hides any that there is."""
     done = subprocess.run(
