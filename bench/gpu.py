@@ -41,11 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", help=argparse.SUPPRESS)
     parser.add_argument("--text", help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
-    device, sweep = _device(), expand(given.file)
     if given.size:
+        sweep = expand(given.file)
         print(json.dumps(_measure(sweep, _sizes(sweep)[given.size], given.text)))
         return 0
-    made = provenance()
+    device, sweep, made = _device(), expand(given.file), provenance()
     print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
     print(f"{given.file} on one {device}, {given.beside} run(s) at once; thousands of tokens a second")
     print(f"  {'size':<8} {'plan':>8} {'MFU':>6} {'measured':>9} {'MFU':>6}  measured / plan")
