@@ -120,6 +120,8 @@ def _attempt(
 def _engine(spec: RunSpec, resources: Resources, device: torch.device) -> Iterator[Any]:
     network = model.build(spec.model, spec.seed)
     if resources.compile:
+        # Of each shape two are kept, with and without gradients; beyond dynamo's own 8 models would run uncompiled.
+        torch._dynamo.config.recompile_limit = 128
         network.compile()
     share, micro = resources.share(spec)
     made = zero.engine(network, spec.optimizer, resources, spec.precision, micro, share // micro, device)

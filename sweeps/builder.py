@@ -81,12 +81,15 @@ class Builder:
             spec, run_id=f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(spec, plain)}"
         )
 
-    def partner(self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0) -> RunSpec:
+    def partner(
+        self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
+    ) -> RunSpec:
         """The dense run of the average size of `sparse`, with its steps, tokens, batches and seed.
 
         Args:
             match: the count in which the two are equal: of prunable weights, or of all parameters.
             lr_multiple: of the partner's own learning rate.
+            budget: gives it the steps of this budget at its own size, instead of those of `sparse`.
         """
         if sparse.schedule.shape == "dense":
             raise UserError("a dense run has no partner", key="sparsities", found=0, expected="a sparsity above 0")
@@ -105,16 +108,20 @@ class Builder:
         timing = "" if window == self.declared.pruning.window else window_text(window)
         size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
         own = self.declared.partners.lr.get(size, sparse.optimizer.lr)
+        model, steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
+        if budget is not None:
+            steps = _steps(_chosen(self.declared.budgets, budget, "budgets"), model, sparse.optimizer)
         plain = replace(
             sparse,
             size=size,
+            budget=budget or sparse.budget,
             pruning=PruningSpec(),
-            dense_steps=sparse.schedule.total_steps,
-            model=replace(sparse.model, d_model=found.d_model, mlp=found.mlp),
+            dense_steps=steps,
+            model=model,
             optimizer=replace(sparse.optimizer, lr=own),
         )
         spec = replace(plain, optimizer=replace(plain.optimizer, lr=own * lr_multiple))
-        return replace(spec, run_id=f"{size}-{sparse.budget}-s00-seed{sparse.seed}{differences(spec, plain)}")
+        return replace(spec, run_id=f"{size}-{plain.budget}-s00-seed{sparse.seed}{differences(spec, plain)}")
 
     def _pruning(self, sparsity: float, window: Window, dense_steps: int) -> PruningSpec:
         if sparsity == 0:

@@ -13,9 +13,11 @@ from repro import hardware, ladder, strict
 from repro.errors import UserError
 from repro.spec import ModelSpec, RunSpec
 
-# Assumed, ours, until a benchmark says better: prunable weights -> model FLOPs utilisation of one GPU, executed FLOPs
-# over its peak, the same for every type. A smaller model has narrower matrices, so it uses less of a GPU.
-ASSUMED_MFU = {41.55e6: 0.33, 137.82e6: 0.40, 435.42e6: 0.45}
+# Assumed, ours, until a benchmark (bench/gpu.py) says better: prunable weights -> model FLOPs utilisation of one GPU,
+# executed FLOPs over its peak, the same for every type. A smaller model has narrower matrices, so it uses less of a GPU.
+# Below 40 M a step is bound by memory and host: 280 bytes a token, layer and unit of width and 20 a vocabulary entry in
+# a compiled model, at .7 of an H100's 3.35 TB/s, and 6 ms of host a step of .13 M tokens; of that rate .7.
+ASSUMED_MFU = {1.05e6: 0.05, 2.87e6: 0.09, 10.5e6: 0.16, 41.55e6: 0.33, 137.82e6: 0.40, 435.42e6: 0.45}
 NETWORK = 25e9  # bytes/s a GPU sends to another node, assumed: 200 Gb/s a GPU
 Source = Literal["measured", "from measured sizes", "assumed MFU"]
 

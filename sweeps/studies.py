@@ -213,19 +213,31 @@ class Controls(_Study):
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Dense runs of sizes, and of the partners of `pairs`, at multiples of their learning rate."""
+    """Dense runs of sizes, and of the partners of `pairs` and of `points`, at multiples of their learning rate.
+
+    partner_budget: what the partners are trained for, in tokens per prunable parameter of their own; null is as long
+    as their sparse runs.
+    """
 
     multiples: tuple[float, ...]
     sizes: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
     pairs: Pairs | None = None
+    points: tuple[Configuration, ...] = ()
+    partner_budget: str | None = None
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size, budget, multiple in product(self.sizes, self.budgets, self.multiples):
             yield build.run(size, budget, change=Change(lr=build.optimizer(size).lr * multiple))
+        for (sparse, match), multiple in product(self._paired(build), self.multiples):
+            yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)
+
+    def _paired(self, build: Builder) -> Iterator[tuple[RunSpec, Match]]:
+        """Sparse runs, each with a count in which a partner matches it."""
         if self.pairs:
-            for sparse, match, multiple in product(self.pairs.sparse(build), self.pairs.match, self.multiples):
-                yield build.partner(sparse, match, lr_multiple=multiple)
+            yield from product(self.pairs.sparse(build), self.pairs.match)
+        for point in self.points:
+            yield build.run(point.size, point.budget, point.sparsity, point.window), "prunable"
 
 
 @dataclass(frozen=True)

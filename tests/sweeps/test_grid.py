@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +18,9 @@ from sweeps.grid import expand
 from sweeps.studies import Studies, StudyName
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-PAPER, LAPTOP, QUICK, LAPTOP_LR = (SWEEPS / f"{name}.yaml" for name in ("paper", "laptop", "quick", "laptop-lr"))
+PAPER, LAPTOP, GPU, QUICK, LAPTOP_LR = (
+    SWEEPS / f"{name}.yaml" for name in ("paper", "laptop", "gpu", "quick", "laptop-lr")
+)
 STUDIES = ("schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls")
 
 TINY = """
@@ -55,10 +58,12 @@ def run_ids(file):
 
 # ------------------------------------------------------------------ the committed files
 
+committed = cache(expand)
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP, QUICK])
+
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU, QUICK])
 def test_every_study_has_runs_with_unique_ids_and_fingerprints(file):
-    sweep = expand(file)
+    sweep = committed(file)
     assert set(sweep.studies) == set(STUDIES)
     assert (
         len({run.spec.run_id for run in sweep.runs})
@@ -67,9 +72,9 @@ def test_every_study_has_runs_with_unique_ids_and_fingerprints(file):
     )
 
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP])
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU])
 def test_the_schedules_are_ten_windows_at_four_sparsities_and_two_budgets(file):
-    runs = expand(file).of("schedules")
+    runs = committed(file).of("schedules")
     assert len(runs) == 80
     windows = {(round(100 * run.pruning.start), round(100 * (run.pruning.end - run.pruning.start))) for run in runs}
     assert windows == {(0, 25), (0, 50), (0, 75), (0, 100), (25, 25), (25, 50), (25, 75), (50, 25), (50, 50), (75, 25)}
@@ -77,9 +82,9 @@ def test_the_schedules_are_ten_windows_at_four_sparsities_and_two_budgets(file):
     assert len({run.size for run in runs}) == 1
 
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP])
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU])
 def test_the_law_is_thirty_runs_of_which_eight_are_schedules(file):
-    sweep = expand(file)
+    sweep = committed(file)
     law = sweep.of("law")
     assert len(law) == 30
     assert {run.pruning.sparsity for run in law} == {0, 0.2, 0.4, 0.6, 0.8}
@@ -87,9 +92,9 @@ def test_the_law_is_thirty_runs_of_which_eight_are_schedules(file):
     assert len(set(law) & set(sweep.of("schedules"))) == 8
 
 
-@pytest.mark.parametrize(("file", "pairs"), [(PAPER, 4), (LAPTOP, 16), (QUICK, 1)])
+@pytest.mark.parametrize(("file", "pairs"), [(PAPER, 4), (LAPTOP, 16), (GPU, 8), (QUICK, 1)])
 def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_rest(file, pairs):
-    runs = expand(file).of("pairs")
+    runs = committed(file).of("pairs")
     sparse = {(run.budget, run.pruning.sparsity): run for run in runs if run.pruning.sparsity}
     partners = [run for run in runs if not run.pruning.sparsity]
     assert len(partners) == pairs
@@ -116,7 +121,7 @@ def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_r
 
 
 def test_sizes_of_the_paper_have_its_counts():
-    shapes = {run.size: run.model.shape for run in expand(PAPER).of("law")}
+    shapes = {run.size: run.model.shape for run in committed(PAPER).of("law")}
     assert {size: (round(shape.prunable / 1e6, 2), round(shape.total / 1e6, 2)) for size, shape in shapes.items()} == {
         "58m": (41.55, 57.94),
         "162m": (137.82, 162.42),
@@ -125,13 +130,13 @@ def test_sizes_of_the_paper_have_its_counts():
 
 
 def test_budgets_of_the_paper_are_tokens_per_prunable_parameter():
-    for run in expand(PAPER).of("law"):
+    for run in committed(PAPER).of("law"):
         tokens = run.dense_steps * run.tokens_per_step
         assert tokens / run.model.shape.prunable == pytest.approx({"10x": 206, "20x": 396}[run.budget], rel=1e-4)
 
 
 def test_robustness_changes_one_factor_at_a_time_and_keeps_tokens_and_events():
-    runs = expand(PAPER).of("robustness")
+    runs = committed(PAPER).of("robustness")
     assert len(runs) == 10
     assert {run.optimizer.lr for run in runs} == {4e-4, 1.6e-3, 6.4e-3}
     assert {run.tokens_per_step for run in runs} == {131_072, 524_288, 2_097_152}
@@ -144,17 +149,17 @@ def test_robustness_changes_one_factor_at_a_time_and_keeps_tokens_and_events():
 
 
 def test_iso_average_runs_have_nearly_one_average_size():
-    for file in (PAPER, LAPTOP):
-        sparse = [run for run in expand(file).of("iso_average") if run.pruning.sparsity]
+    for file in (PAPER, LAPTOP, GPU):
+        sparse = [run for run in committed(file).of("iso_average") if run.pruning.sparsity]
         averages = [run.schedule.density_avg for run in sparse]
         assert {run.pruning.sparsity for run in sparse} == {0.4, 0.6, 0.8}
         assert max(averages) / min(averages) < 1.03
 
 
 def test_seeds_hold_three_of_the_dense_run_and_of_all_four_pairs():
-    for file in (PAPER, LAPTOP):
+    for file in (PAPER, LAPTOP, GPU):
         seeds: dict[tuple[str, str, float], set[int]] = {}
-        for run in expand(file).of("seeds"):
+        for run in committed(file).of("seeds"):
             seeds.setdefault((run.size, run.budget, run.pruning.sparsity), set()).add(run.seed)
         size = next(size for size, _, sparsity in seeds if not sparsity and "-" not in size)
         wanted = [
@@ -170,7 +175,7 @@ def test_seeds_hold_three_of_the_dense_run_and_of_all_four_pairs():
 
 
 def test_no_laptop_run_repeats_data_and_sizes_are_ten_times_apart():
-    sweep = expand(LAPTOP)
+    sweep = committed(LAPTOP)
     assert not any(run.spec.repeat for run in sweep.runs)
     counts = [run.model.shape.prunable for run in sweep.of("law")]
     assert max(counts) / min(counts) >= 10
@@ -178,7 +183,7 @@ def test_no_laptop_run_repeats_data_and_sizes_are_ten_times_apart():
 
 
 def test_the_lr_sweep_holds_the_sizes_and_partner_widths_of_the_laptop_sweep():
-    laptop, tuning = expand(LAPTOP), expand(LAPTOP_LR)
+    laptop, tuning = committed(LAPTOP), committed(LAPTOP_LR)
     widths = {run.model.shape for run in tuning.of("lr")}
     assert {run.model.shape for run in laptop.of("law")} <= widths
     assert {run.model.shape for run in laptop.of("seeds") if "-p" in run.size} <= widths
@@ -202,7 +207,7 @@ def test_runs_that_need_more_text_than_c4_are_refused_by_name_unless_they_may_re
         "162m-20x-s80-d00-p25-seed0",
     ]
     assert all(run_id in str(error.value.found) for run_id in needed)
-    assert {run.spec.run_id for run in expand(PAPER).runs if run.spec.repeat} == set(needed)
+    assert {run.spec.run_id for run in committed(PAPER).runs if run.spec.repeat} == set(needed)
     file.write_text(yaml.safe_dump(data | {"repeat": True}))
     assert len(expand(file).of("law")) == 30
 
@@ -294,7 +299,7 @@ def test_confirmed_windows_are_trained_at_fresh_seeds(sweep_file):
 
 
 def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
-    for runs in (expand(file).of("robustness") for file in (LAPTOP, QUICK)):
+    for runs in (committed(file).of("robustness") for file in (LAPTOP, GPU, QUICK)):
         sparse = [run for run in runs if run.pruning.sparsity]
         centre = sparse[0].schedule.events
         for run in sparse:

@@ -1,0 +1,172 @@
+"""The sweep files at paper scale and for one GPU: their headers' prices, the released models' steps, what tunes what."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from repro import hardware
+from repro.spec import RunSpec
+from sweeps.devices import Throughput, flops_per_token
+from sweeps.forecast import hours
+from sweeps.grid import Sweep, expand
+from sweeps.plan import amount
+from sweeps.quote import Quote
+
+ROOT = Path(__file__).parents[2]
+PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr")
+# Final sparsity -> steps, last event, average density (None: on no card); all prune from step 2,500.
+CARDS = {
+    0.2: (11_200, 8_100, 0.8919),
+    0.4: (13_050, 8_875, 0.7651),
+    0.6: (16_375, 10_100, None),
+    0.8: (25_050, 12_600, 0.3984),
+}
+
+
+@cache
+def sweep(name: str) -> Sweep:
+    return expand(ROOT / "sweeps" / f"{name}.yaml")
+
+
+def header(name: str) -> str:
+    """The comment that a file begins with, its lines joined and every space one."""
+    lines = (ROOT / "sweeps" / f"{name}.yaml").read_text().splitlines()
+    comment = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+    return " ".join(" ".join(line.lstrip("#") for line in comment).split())
+
+
+@cache
+def quote(name: str) -> Quote:
+    """The price of a file on the cluster that its header names."""
+    [(file, cluster)] = re.findall(r"`python -m sweeps plan (\S+) --cluster (\S+)`", header(name))
+    assert file == f"sweeps/{name}.yaml"
+    return Quote.of(ROOT / file, cluster)
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_the_header_says_what_the_plan_says(name: str) -> None:
+    made, total = quote(name).forecast, quote(name).plan.total
+    price = (
+        f"{total.runs} runs, {amount(total.tokens)} tokens, {total.effective_flops:.3g} effective and "
+        f"{total.executed_flops:.3g} executed FLOPs, {hours(made.gpu_hours)} GPU-hours, {hours(made.makespan_hours)} h"
+    )
+    assert price in header(name)
+
+
+@pytest.mark.parametrize("name", ["paper", "gpu"])
+def test_the_header_says_which_speed_is_assumed(name: str) -> None:
+    sizes = {run.size: run for run in sorted(sweep(name).of("law"), key=lambda run: run.model.shape.prunable)}
+    speed, peak = Throughput.assumed(quote(name).forecast.cluster, "bf16"), hardware.PEAKS["H100"][0]
+    shares = [f"{speed.rate(run) / peak:.0%}".rstrip("%") for run in sizes.values()]
+    assert "MFU {}, {} and {}% at {}, {} and {}".format(*shares, *sizes) in header(name)
+    if name == "gpu":
+        rates = [f"{speed.rate(run) / flops_per_token(run.model) / 1e6:.1f}" for run in sizes.values()]
+        assert "{}, {} and {} M tokens/s".format(*rates) in header(name)
+
+
+# ------------------------------------------------------------------ the released ~1B models
+
+
+def released() -> dict[float, RunSpec]:
+    return {run.pruning.sparsity: run for run in sweep("pairs-1b").of("pairs") if run.pruning.sparsity}
+
+
+def test_the_released_models_have_the_cards_counts_batch_and_learning_rate() -> None:
+    assert released().keys() == CARDS.keys()
+    for run in released().values():
+        assert (round(run.model.shape.prunable / 1e6, 2), round(run.model.shape.total / 1e6, 2)) == (1139.28, 1204.88)
+        assert (run.optimizer.batch, run.model.sequence, run.optimizer.lr, run.dense_steps) == (
+            4096,
+            2048,
+            3e-4,
+            10_000,
+        )
+
+
+@pytest.mark.parametrize("sparsity", CARDS)
+def test_a_released_model_has_its_cards_steps_and_average_density(sparsity: float) -> None:
+    schedule, (total, end, density) = released()[sparsity].schedule, CARDS[sparsity]
+    assert schedule.total_steps == pytest.approx(total, rel=2e-3)
+    assert schedule.start_step == pytest.approx(2_500, abs=0.01 * total)
+    assert schedule.end_step == pytest.approx(end, abs=0.01 * total)
+    if density is not None:
+        assert schedule.density_avg == pytest.approx(density, abs=2e-3)
+    found = f"{schedule.total_steps:,} ({total:,}) {schedule.end_step:,} ({end:,}) {schedule.density_avg:.4f}"
+    assert f"{sparsity:.0%} {found}".replace(" 0.", " .") in header("pairs-1b")
+
+
+def test_each_released_model_has_a_partner_of_its_realised_average_and_its_steps() -> None:
+    partners = {run.size: run for run in sweep("pairs-1b").of("pairs") if not run.pruning.sparsity}
+    assert set(partners) == {f"1b-p{round(100 * sparsity)}" for sparsity in CARDS}
+    for sparsity, sparse in released().items():
+        partner = partners[f"1b-p{round(100 * sparsity)}"]
+        average = sparse.schedule.n_avg(sparse.model.shape.prunable)
+        assert partner.model.shape.prunable == pytest.approx(average, rel=1e-3)
+        assert (partner.schedule.total_steps, partner.tokens) == (sparse.schedule.total_steps, sparse.tokens)
+        assert (partner.optimizer, partner.corpus, partner.seed) == (sparse.optimizer, sparse.corpus, sparse.seed)
+
+
+# ------------------------------------------------------------------ learning rates
+
+
+@pytest.mark.parametrize(("tuning", "tuned", "ratio"), [("lr", "paper", 20), ("gpu-lr", "gpu", 30)])
+def test_every_size_and_partner_width_is_tuned_around_its_own_rate_on_a_short_budget(
+    tuning: str, tuned: str, ratio: int
+) -> None:
+    runs = sweep(tuning).of("lr")
+    used = {}  # the first of a size is at its own rate
+    for run in sweep(tuned).runs:
+        used.setdefault((run.spec.size, run.spec.model.shape), run.spec.optimizer.lr)
+    assert {(run.size, run.model.shape) for run in runs} == used.keys()
+    for (size, shape), rate in used.items():
+        own = sorted((run for run in runs if run.size == size), key=lambda run: run.optimizer.lr)
+        assert [run.optimizer.lr / rate for run in own] == pytest.approx([0.25, 0.5, 1, 2, 4])
+        assert {run.budget for run in own} == {f"{ratio}tpp"}
+        assert all(run.tokens / shape.prunable == pytest.approx(ratio, rel=1e-2) for run in own)
+    assert sum(run.tokens for run in runs) < 0.1 * sum(run.spec.tokens for run in sweep(tuned).runs)
+
+
+# ------------------------------------------------------------------ one GPU
+
+
+def test_the_gpu_sweep_and_its_tuning_fit_one_h100_in_twelve_hours() -> None:
+    made = [quote(name).forecast for name in ("gpu-lr", "gpu")]
+    assert {(one.cluster.gpus, one.cluster.known) for one in made} == {(1, "H100")}
+    assert sum(one.makespan_hours for one in made) <= 12
+    assert [text for one in made for text in one.warnings] == []
+
+
+def test_the_gpu_sweep_is_at_1_to_20_m_parameters_ten_times_apart_and_repeats_no_text() -> None:
+    runs = sweep("gpu").of("law")
+    counts = {run.size: run.model.shape.prunable for run in runs}
+    assert len(counts) == 3
+    assert all(1e6 <= count <= 20e6 for count in counts.values())
+    assert max(counts.values()) >= 10 * min(counts.values())
+    assert not any(run.spec.repeat for run in sweep("gpu").runs)
+    assert all(run.spec.tokens <= run.spec.corpus.unique_tokens for run in sweep("gpu").runs)
+
+
+def test_the_gpu_sweeps_partners_have_widths_that_tensor_cores_take() -> None:
+    assert {run.spec.model.d_model % 8 for run in sweep("gpu").runs} == {0}
+
+
+@pytest.mark.full
+def test_the_gpu_benchmark_says_that_it_needs_a_gpu() -> None:
+    """CUDA_VISIBLE_DEVICES hides any that there is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.gpu"],
+        cwd=ROOT,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "this needs a GPU" in done.stderr
