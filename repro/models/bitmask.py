@@ -37,7 +37,7 @@ class Bitmasked:
 
     def present(self) -> Iterator[np.ndarray]:
         """Flat stretches of the mask, each of whole rows."""
-        rows, columns = self.shape
+        columns = self.shape[1]
         width = (columns + 7) // 8
         for packed in self.bits.stretches(64 * width):
             bits = np.unpackbits(packed.reshape(-1, width), axis=-1, count=columns, bitorder="little")

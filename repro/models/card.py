@@ -165,7 +165,10 @@ class Card:
         schedule, pruning = self.spec.schedule, self.spec.pruning
         yield "steps", f"{schedule.total_steps:,}"
         if schedule.events:
-            yield "pruned", f"{schedule.events} times, every {schedule.interval:,} steps from {schedule.start_step:,} to {schedule.end_step:,}"
+            yield (
+                "pruned",
+                f"{schedule.events} times, every {schedule.interval:,} steps from {schedule.start_step:,} to {schedule.end_step:,}",
+            )
             yield "in shares of compute", f"from {schedule.compute_at_start:.4f} to {schedule.compute_at_end:.4f}"
             yield "by", f"{pruning.score}, {pruning.distribution}, {pruning.structure}, {pruning.shape}"
             yield "left alone", ", ".join(pruning.do_not_prune) or "no linear layer"
@@ -192,8 +195,12 @@ class Card:
         axes = figure.add_subplot()
         axes.step(steps, [schedule.density(min(s, schedule.total_steps - 1)) for s in steps], where="post")
         axes.axhline(schedule.density_avg, linestyle="--", linewidth=1, color="gray")
-        axes.annotate(f"mean {schedule.density_avg:.3f}", (0, schedule.density_avg), (4, -10), textcoords="offset points")
-        axes.set(xlabel="step", ylabel="density of the prunable weights", xlim=(0, schedule.total_steps), ylim=(0, 1.05))
+        axes.annotate(
+            f"mean {schedule.density_avg:.3f}", (0, schedule.density_avg), (4, -10), textcoords="offset points"
+        )
+        axes.set(
+            xlabel="step", ylabel="density of the prunable weights", xlim=(0, schedule.total_steps), ylim=(0, 1.05)
+        )
         figure.savefig(file, dpi=150, metadata={"Software": None})
 
 

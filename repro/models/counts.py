@@ -18,6 +18,7 @@ from repro.models.tensors import FLOATS, Stored
 WIDTHS = (2, 4, 8, 16, 32, 64)  # the M of N:M that are looked for
 FEWEST_GROUPS = 16  # below that many, as many weights in each group is chance
 FULL = 0.99  # share of N in every M that must be there, since a weight that is kept may be 0 by itself
+IN_A_BLOCK = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FEW_ZEROS = 1e-3  # share of zeros that a dense layer may have by itself
 
 
@@ -181,11 +182,16 @@ def table(counts: Counts) -> tuple[list[str], list[list[str]]]:
     """Head and rows: sparsity, a row a block and a column a kind of layer, all experts of a kind together."""
     cells: dict[str, dict[str, list[Layer]]] = {}
     for layer in counts.layers:
-        found = re.fullmatch(r"(?:.*\.)?layers\.(\d+)\.(?:.*\.)?([^.]+?)(?:\.weight)?", layer.name)
-        row, column = (found[1], found[2]) if found else (layer.name.removesuffix(".weight"), "")
+        name = layer.name.removesuffix(".weight")
+        found = re.search(r"(?:^|\.)layers\.(\d+)\.(?:.*\.)?([^.]+)$", name)
+        row, column = (found[1], found[2]) if found else (name, "")
         cells.setdefault(row, {}).setdefault(column, []).append(layer)
-    columns = sorted({column: None for row in cells.values() for column in row}, key=lambda name: name == "")
+    columns = sorted({column for row in cells.values() for column in row}, key=_as_in_a_block)
     return ["layer", *columns], [[row, *(_cell(of.get(column, [])) for column in columns)] for row, of in cells.items()]
+
+
+def _as_in_a_block(column: str) -> tuple[int, str]:
+    return (IN_A_BLOCK.index(column) if column in IN_A_BLOCK else len(IN_A_BLOCK), column)
 
 
 def _cell(layers: list[Layer]) -> str:

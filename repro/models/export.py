@@ -97,7 +97,9 @@ def tokenizer(text: Corpus) -> PreTrainedTokenizerFast:
 
     backend, manifest = text.tokenizer.backend, text.manifest
     bos, eos = (backend.id_to_token(i) for i in (manifest.bos, manifest.eos))
-    backend.post_processor = TemplateProcessing(single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, manifest.bos)])
+    backend.post_processor = TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, manifest.bos)]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token=bos, eos_token=eos, model_max_length=manifest.sequence
     )
@@ -116,11 +118,15 @@ def load_compact(folder: str) -> LlamaForCausalLM:
     try:
         model.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        raise UserError("weights of another model than the config's", file=found.path, found=str(error)[:300]) from error
+        raise UserError(
+            "weights of another model than the config's", file=found.path, found=str(error)[:300]
+        ) from error
     return _settled(model, config)
 
 
-def _network(spec: ModelSpec, place: Folder, manifest: dict[str, Any], text: Corpus, dtype: torch.dtype) -> LlamaForCausalLM:
+def _network(
+    spec: ModelSpec, place: Folder, manifest: dict[str, Any], text: Corpus, dtype: torch.dtype
+) -> LlamaForCausalLM:
     """The usual Llama with the weights of a checkpoint."""
     config = config_of(spec)
     config.use_cache, config.dtype = True, dtype

@@ -43,7 +43,9 @@ def open_model(path_or_id: str) -> ModelFolder:
         path = _fetched(path_or_id)
     if path.is_file():
         if path.suffix != ".safetensors":
-            raise UserError("not safetensors; pickled weights are never read", file=path, expected="a .safetensors file")
+            raise UserError(
+                "not safetensors; pickled weights are never read", file=path, expected="a .safetensors file"
+            )
         if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
             raise UserError("one shard of several", file=path, expected="the folder that holds all of them")
         return ModelFolder(path, read_header(path), {}, "")
@@ -90,8 +92,7 @@ def _sharded(index: Path) -> dict[str, Stored]:
     where = read_mapping(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(f, str) for f in where.values()):
         raise UserError("an index without a map", file=index, key="weight_map", expected="tensor: file")
-    found: dict[str, Stored] = {}
-    for name in sorted(set(where.values())):
+    for name in where.values():
         if not re.fullmatch(r"[\w.-]+\.safetensors", name) or not (index.parent / name).is_file():
             raise UserError(
                 "a shard that is not a file of this folder",
@@ -100,6 +101,8 @@ def _sharded(index: Path) -> dict[str, Stored]:
                 found=name,
                 expected="the name of a .safetensors file beside the index",
             )
+    found: dict[str, Stored] = {}
+    for name in sorted(set(where.values())):
         shard = read_header(index.parent / name)
         said = {tensor for tensor, file in where.items() if file == name}
         if different := sorted(said ^ set(shard)):

@@ -31,7 +31,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="of the weights (default: fp32)")
     parser.add_argument("--compact", action="store_true", help="OUT/compact too, in the sparse-bitmask layout")
     parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
-    parser.add_argument("--push", metavar="ID", help="then upload OUT to this Hugging Face id; made private if it is new")
+    parser.add_argument(
+        "--push", metavar="ID", help="then upload OUT to this Hugging Face id; made private if it is new"
+    )
     parser.set_defaults(main=main)
 
 

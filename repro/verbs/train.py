@@ -25,7 +25,9 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--at", type=int, metavar="STEP", help="which checkpoint of it (default: the newest)")
     parser.add_argument(
-        "--init", metavar="MODEL", help="weights to start from: a Hugging Face folder or id of a Llama of the spec's shape"
+        "--init",
+        metavar="MODEL",
+        help="weights to start from: a Hugging Face folder or id of a Llama of the spec's shape",
     )
     parser.set_defaults(main=main)
 

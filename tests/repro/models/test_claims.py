@@ -7,7 +7,9 @@ import pytest
 from repro.models.claims import judge
 from repro.models.counts import Counts, Layer
 
-FOUND = Counts((Layer("lm_head.weight", (2, 569_640_960), 1_139_281_920, 227_856_384, "unstructured"),), 1_204_883_456, False)
+FOUND = Counts(
+    (Layer("lm_head.weight", (2, 569_640_960), 1_139_281_920, 227_856_384, "unstructured"),), 1_204_883_456, False
+)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -45,7 +46,7 @@ class Run:
         return out
 
     def tokens(self) -> torch.Tensor:
-        return torch.from_numpy(self.text.heldout.take(range(6))[:, :-1].astype("int64"))
+        return torch.from_numpy(self.text.heldout.take(np.arange(6))[:, :-1].astype("int64"))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The masters, flat."""
@@ -135,12 +136,11 @@ def test_a_pipeline_generates_what_greedy_steps_of_the_model_give(run: Run, tmp_
     made = pipeline("text-generation", model=str(out), device="cpu")
     prompt = "The "
     [written] = made(prompt, max_new_tokens=8, do_sample=False, return_tensors=True)
-    ids = made.tokenizer(prompt)["input_ids"]
-    for _ in range(8):
-        ids.append(int(trainer.logits(run.folder, run.text, torch.tensor([ids]))[0, -1].argmax()))
-        if ids[-1] == run.text.manifest.eos:
-            break
-    assert written["generated_token_ids"] == ids
+    prompt_ids, ids = made.tokenizer(prompt)["input_ids"], torch.as_tensor(written["generated_token_ids"]).view(1, -1)
+    assert ids[0, : len(prompt_ids)].tolist() == prompt_ids
+    greedy = trainer.logits(run.folder, run.text, ids)[0].argmax(-1)
+    assert ids.shape[1] > len(prompt_ids)
+    assert ids[0, len(prompt_ids) :].tolist() == greedy[len(prompt_ids) - 1 : -1].tolist()
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -185,7 +185,9 @@ def test_at_eighty_percent_the_layout_keeps_to_its_size_at_the_width_of_58m(dtyp
     dense = packed = 0
     for shape in [(d, d)] * 4 + [(mlp, d)] * 2 + [(d, mlp), (vocab, d)]:
         weight = torch.randn(shape, generator=draw)
-        weight[weight.abs() < weight.abs().view(-1).kthvalue(int(0.8 * weight.numel())).values.nextafter(torch.tensor(9.0))] = 0
+        weight[
+            weight.abs() < weight.abs().view(-1).kthvalue(int(0.8 * weight.numel())).values.nextafter(torch.tensor(9.0))
+        ] = 0
         weight = weight.to(dtype)
         tensors = bitmask.encoded("layer.weight", weight)
         assert torch.equal(bitmask.decoded(tensors)["layer.weight"], weight)
@@ -198,7 +200,11 @@ def test_the_card_claims_what_inspect_finds(run: Run, tmp_path: Path, capsys: py
     for folder in (out, out / "compact"):
         assert main(["inspect", str(folder), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        assert {c["claim"] for c in found["claims"]} >= {"linear_params", "nonzero_linear_params", "average_linear_params"}
+        assert {c["claim"] for c in found["claims"]} >= {
+            "linear_params",
+            "nonzero_linear_params",
+            "average_linear_params",
+        }
         assert found["nonzero_linear_params"] == run.spec.schedule.n_final(run.spec.model.shape.prunable)
         assert found["total_params"] == run.spec.model.shape.total
     card = (out / "README.md").read_text()
@@ -206,7 +212,9 @@ def test_the_card_claims_what_inspect_finds(run: Run, tmp_path: Path, capsys: py
         assert said in card, said
     assert (out / "schedule.png").read_bytes().startswith(b"\x89PNG")
     nonzero = found["nonzero_linear_params"]
-    (out / "README.md").write_text(card.replace(f"nonzero_linear_params: {nonzero}", f"nonzero_linear_params: {nonzero + 1}"))
+    (out / "README.md").write_text(
+        card.replace(f"nonzero_linear_params: {nonzero}", f"nonzero_linear_params: {nonzero + 1}")
+    )
     assert main(["inspect", str(out)]) == 1
     assert "WRONG   nonzero_linear_params" in capsys.readouterr().out
 
@@ -270,9 +278,7 @@ def shared(spec: RunSpec, corpus: Path, folder: Path, stage: int) -> float:
 
 @pytest.mark.full
 @pytest.mark.parametrize("stage", [1, 3])
-def test_a_run_of_two_workers_is_exported_whole(
-    stage: int, text: Corpus, make_spec: Make, tmp_path: Path
-) -> None:
+def test_a_run_of_two_workers_is_exported_whole(stage: int, text: Corpus, make_spec: Make, tmp_path: Path) -> None:
     spec = replace(make_spec(dense_steps=24), model=SHAPE)
     workers.run(2, shared, spec, text.folder, tmp_path / "run", stage)
     run = Run(Folder.open(tmp_path / "run"), spec, text)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -58,7 +59,7 @@ def test_a_run_begins_where_the_other_ended(
     network = model.build(replace(SHAPE, init=init), seed=1)
     folder = out(dense) / layout
     start.load(network, replace(SHAPE, init=init), start.start_from(str(folder)))
-    tokens = torch.from_numpy(text.heldout.take(range(4))[:, :-1].astype("int64"))
+    tokens = torch.from_numpy(text.heldout.take(np.arange(4))[:, :-1].astype("int64"))
     with torch.no_grad():
         theirs = export.load_compact(str(folder))(tokens).logits
         assert torch.allclose(network(tokens).logits, theirs, atol=1e-5)
@@ -142,6 +143,6 @@ def test_strangers_are_refused(
         other = replace(SHAPE, **change)
         with pytest.raises(UserError, match=key):
             start.load(model.build(other, 0), other, found)
+    child = replace(dense, run_id="child", dense_steps=40, start=found)
     with pytest.raises(UserError, match=r"start\.sha256"):
-        child = replace(dense, run_id="child", dense_steps=40, start=found)
         fork(Folder.open(out(dense).parent / "run"), Folder.open(tmp_path / "child"), child)
