@@ -22,7 +22,14 @@ SHORT = {
     "sparsity": "sparsity",
     "structure": "structure",
 }
-UNITS = {"": 1, "%": Decimal("0.01"), "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+UNITS = {
+    "": Decimal(1),
+    "%": Decimal("0.01"),
+    "K": Decimal("1e3"),
+    "M": Decimal("1e6"),
+    "B": Decimal("1e9"),
+    "T": Decimal("1e12"),
+}
 SHARE = Decimal("0.001")  # how far a sparsity may be from what is stated
 
 

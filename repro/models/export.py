@@ -167,9 +167,8 @@ def _write_compact(state: State, names: list[str], whole: Path) -> int:
     from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
 
-    folder, packed = whole / "compact", {}
-    for name in names:
-        packed |= bitmask.encoded(name, state[name])
+    folder = whole / "compact"
+    packed = {part: tensor for name in names for part, tensor in bitmask.encoded(name, state[name]).items()}
     tensors = packed | {name: weight for name, weight in state.items() if name not in names}
     split = split_torch_state_dict_into_shards(
         tensors, filename_pattern=COMPACT + "{suffix}.safetensors", max_shard_size=SHARD

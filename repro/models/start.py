@@ -78,6 +78,6 @@ def _refuse_strangers(model: ModelFolder, spec: ModelSpec) -> None:
     for key in SAME:
         if getattr(theirs, key) != getattr(ours, key):
             raise differ(key, getattr(theirs, key), getattr(ours, key))
-    rope = {key: value for key, value in theirs.rope_parameters.items() if value is not None}
+    rope = {key: value for key, value in (theirs.rope_parameters or {}).items() if value is not None}
     if rope != ours.rope_parameters:
         raise differ("rope_parameters", rope, ours.rope_parameters)
