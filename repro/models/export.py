@@ -78,7 +78,7 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
             spec=spec,
             text=text.manifest,
             step=manifest["step"],
-            row=_row(run),
+            row=_row(run) if manifest["step"] == spec.schedule.total_steps else None,
             provenance=run.read_json("provenance.json") if run.exists("provenance.json") else {},
             counts=counts.count(open_model(str(whole))),
             dtype=dtype,
@@ -93,9 +93,10 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
 
 def tokenizer(text: Corpus) -> PreTrainedTokenizerFast:
     """The corpus' tokenizer for transformers: it begins a text with BOS, as every document did in training."""
+    from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
 
-    backend, manifest = text.tokenizer.backend, text.manifest
+    backend, manifest = Tokenizer.from_str(text.tokenizer.backend.to_str()), text.manifest
     bos, eos = (backend.id_to_token(i) for i in (manifest.bos, manifest.eos))
     backend.post_processor = TemplateProcessing(
         single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, manifest.bos)]
