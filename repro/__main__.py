@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
   python -m repro train results/quick/runs/RUN_ID --out /tmp/again     one run again, with no Ray
   python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
+  python -m repro train next.yaml --out /tmp/next --init out/model     from weights instead of the initialisation
   python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
   python -m repro inspect out/model --claim sparsity=.8                count its weights

@@ -72,8 +72,8 @@ def from_card(card: str, file: object = None) -> dict[str, str]:
     matter = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", card, re.DOTALL)
     try:
         said = yaml.safe_load(matter[1]) if matter else {}
-    except yaml.YAMLError as error:
-        raise UserError(f"the card's front matter is not YAML: {error}", file=file) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"the card's front matter is not YAML: {str(error)[:300]}", file=file) from error
     claims = said.get(KEY, {}) if isinstance(said, dict) else {}
     if not isinstance(claims, dict):
         raise UserError("claims without names", file=file, key=KEY, expected="NAME: VALUE lines")

@@ -55,8 +55,8 @@ def open_model(path_or_id: str) -> ModelFolder:
     return ModelFolder(
         path,
         _tensors(path),
-        read_mapping(config) if config.exists() else {},
-        card.read_text(encoding="utf-8", errors="replace") if card.exists() else "",
+        read_mapping(config) if config.is_file() else {},
+        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
     )
 
 
@@ -74,9 +74,9 @@ def read_mapping(file: Path) -> dict[str, Any]:
 def _tensors(folder: Path) -> dict[str, Stored]:
     for stem in (DENSE, COMPACT):
         single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
-        if single.exists():
+        if single.is_file():
             return read_header(single)
-        if index.exists():
+        if index.is_file():
             return _sharded(index)
     pickled = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
     raise UserError(

@@ -21,11 +21,12 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = verbs.add_parser(
         "inspect",
+        usage="python -m repro inspect MODEL [--json] [--claim NAME=VALUE ...]",
         help="count the weights of a model, and hold them against what is said of them",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="a folder, a .safetensors file, or a Hugging Face id")
+    parser.add_argument("model", metavar="MODEL", help="a folder, a .safetensors file, or a Hugging Face id")
     parser.add_argument(
         "--claim",
         nargs="+",
@@ -33,7 +34,7 @@ def add_parser(verbs: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="what the weights should be: linear, total, nonzero, average (1.14B), sparsity (.8, 80%%), structure (2:4); "
-        "for what its card says too this counts",
+        "where its card says otherwise, this counts",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(main=main)

@@ -321,6 +321,45 @@ def test_it_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def from_the_cache(model_id: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "repro", "inspect", model_id, "--json"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+    )
+
+
+def test_an_id_is_read_where_the_hub_keeps_what_it_fetched(tmp_path: Path) -> None:
+    """As links to blobs elsewhere in the cache."""
+    cache, commit = tmp_path / "hub" / "models--org--name", "0123456789abcdef0123456789abcdef01234567"
+    whole = write(tmp_path / "model", pruned(0.6, torch.bfloat16), shards=2)
+    for folder in ("refs", "blobs", f"snapshots/{commit}"):
+        (cache / folder).mkdir(parents=True)
+    (cache / "refs" / "main").write_text(commit)
+    for i, file in enumerate(sorted(whole.iterdir())):
+        file.rename(cache / "blobs" / str(i))
+        (cache / "snapshots" / commit / file.name).symlink_to(f"../../blobs/{i}")
+    done = from_the_cache("org/name", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sparsity"] == pytest.approx(0.6, abs=1e-4)
+    missing = from_the_cache("org/other", tmp_path)
+    assert missing.returncode == 2
+    assert "org/other" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "card",
+    ["---\nclaims: [\n---\n", "---\nclaims: 3\n---\n", "---\na: 2024-99-99\n---\n", "---\n" + "[" * 9999 + "\n---\n"],
+)
+def test_a_card_that_cannot_be_read_is_refused(card: str, tmp_path: Path, capsys: Capture) -> None:
+    folder = write(tmp_path / "model", pruned(0.2))
+    (folder / "README.md").write_text(card)
+    assert main(["inspect", str(folder)]) == 2
+    assert "README.md" in capsys.readouterr().err
+
+
 # Eight billion parameters: a Llama 3.1 8B in bfloat16, as four files that are nearly all hole.
 BIG = {"hidden": 4096, "mlp": 14336, "layers": 32, "vocab": 128256, "kv": 1024}
 
@@ -367,4 +406,6 @@ def test_eight_billion_parameters_need_less_than_two_gib(tmp_path: Path) -> None
     assert found["linear_params"] == sum(rows * columns for rows, columns in layers.values()) > 7.5e9
     assert found["total_params"] == sum(rows * columns for rows, columns in shapes.values()) > 8e9
     assert found["nonzero_linear_params"] == sum(-(-rows // 256) for rows, _ in layers.values())
-    assert int(done.stderr.split()[-1]) * 1024 < 2 * 2**30
+    peak = int(done.stderr.split()[-1]) * 1024
+    print(f"peak {peak / 2**20:,.0f} MiB")
+    assert peak < 2 * 2**30
