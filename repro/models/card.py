@@ -198,9 +198,7 @@ class Card:
         axes.annotate(
             f"mean {schedule.density_avg:.3f}", (0, schedule.density_avg), (4, -10), textcoords="offset points"
         )
-        axes.set(
-            xlabel="step", ylabel="density of the prunable weights", xlim=(0, schedule.total_steps), ylim=(0, 1.05)
-        )
+        axes.set(xlabel="step", ylabel="density", xlim=(0, schedule.total_steps), ylim=(0, 1.05))
         figure.savefig(file, dpi=150, metadata={"Software": None})
 
 

@@ -109,16 +109,17 @@ def count(model: ModelFolder) -> Counts:
     if not sum(layer.params for layer in layers):
         raise UserError("a model without a linear layer", file=model.path, found=f"{len(plain)} other tensors")
     total = sum(w.size for w in compact.values()) + sum(t.size for t in plain.values())
-    return Counts(tuple(sorted(layers, key=lambda one: _natural(one.name))), total, model.tied)
+    return Counts(tuple(sorted(layers, key=_place)), total, model.tied)
 
 
 def _is_linear(tensor: Stored) -> bool:
     return len(tensor.shape) > 1 and "embed" not in tensor.name
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Orders layers.2 before layers.10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _place(layer: Layer) -> tuple[bool, list[tuple[int, str]]]:
+    """Orders layers.2 before layers.10, and the head after them."""
+    parts = re.split(r"(\d+)", layer.name)
+    return len(parts) == 1, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _layer(name: str, shape: tuple[int, ...], present: Iterator[np.ndarray]) -> Layer:

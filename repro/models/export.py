@@ -87,6 +87,8 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
         made.write(whole)
         names = list(prunable(network))
         compact_bytes = _write_compact(network.state_dict(), names, whole) if compact else None
+        for file in whole.rglob("*.safetensors"):  # which the library writes for its owner alone
+            shutil.copymode(whole / "spec.json", file)
         whole.rename(out)
     return Exported(manifest["step"], sum(network.state_dict()[name].nbytes for name in names), compact_bytes)
 

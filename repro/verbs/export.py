@@ -40,6 +40,8 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     if "://" in given.out:
         raise UserError("not a folder of this machine", key="out", found=given.out, expected="a path")
+    from transformers.utils.logging import disable_progress_bar
+
     from repro.corpus import build
     from repro.models.export import export
     from repro.run_folder import RunFolder
@@ -48,6 +50,7 @@ def main(given: argparse.Namespace) -> int:
     run, out = Folder.open(given.run), Path(given.out)
     spec, _ = RunFolder(run).spec()
     text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
+    disable_progress_bar()
     made = export(run, out, text, dtype=given.dtype, compact=given.compact)
     print(f"{spec.run_id} at step {made.step:,} of {spec.schedule.total_steps:,} -> {out}")
     print(f"prunable weights: {made.prunable_bytes:,} bytes of {given.dtype}")
@@ -60,6 +63,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _push(folder: Path, model_id: str) -> None:
+    import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -67,7 +71,7 @@ def _push(folder: Path, model_id: str) -> None:
     try:
         api.create_repo(model_id, private=True, exist_ok=True)
         url = api.upload_folder(repo_id=model_id, folder_path=folder)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
         raise UserError(
             "exported, but not uploaded",
             file=folder,
