@@ -119,12 +119,12 @@ def _sharded(index: Path) -> dict[str, Stored]:
 
 def _fetched(model_id: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError
 
     wanted = ["*.safetensors", "*.safetensors.index.json", "config.json", CARD]
     try:
         return Path(snapshot_download(model_id, allow_patterns=wanted, ignore_patterns=["*/*"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
+    except (HTTPError, ValueError, OSError) as error:
         raise UserError(
             "no such model here or on the hub",
             found=f"{model_id}: {str(error).splitlines()[0][:300]}",

@@ -63,15 +63,14 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _push(folder: Path, model_id: str) -> None:
-    import httpx
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     api = HfApi()
     try:
         api.create_repo(model_id, private=True, exist_ok=True)
         url = api.upload_folder(repo_id=model_id, folder_path=folder)
-    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:
         raise UserError(
             "exported, but not uploaded",
             file=folder,

@@ -76,7 +76,7 @@ def run(trained: Callable[[RunSpec], Run], make_spec: Make) -> Run:
     return trained(replace(make_spec(dense_steps=24, do_not_prune=("q_proj",)), model=SHAPE))
 
 
-@pytest.mark.parametrize("init", ["fan_in", "transformers"])
+@pytest.mark.parametrize("init", ["fan_in", pytest.param("transformers", marks=pytest.mark.full)])
 def test_transformers_computes_the_logits_of_the_trainer(
     init: str, trained: Callable[[RunSpec], Run], make_spec: Make, tmp_path: Path
 ) -> None:
@@ -273,6 +273,17 @@ def test_what_cannot_be_exported_is_refused(
     assert not (tmp_path / "out").exists()
     assert main(["export", str(run.folder), str(tmp_path / "out"), *words, "--compact", "--dtype", "bf16"]) == 0
     assert "compact:" in capsys.readouterr().out
+
+
+def test_an_upload_that_fails_leaves_what_was_exported(
+    run: Run, text_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+    words = ["export", str(run.folder), str(tmp_path / "out"), "--corpus", str(text_root), "--push", "org/name"]
+    assert main(words) == 2
+    assert "exported, but not uploaded" in capsys.readouterr().err
+    AutoModelForCausalLM.from_pretrained(tmp_path / "out")
 
 
 def shared(spec: RunSpec, corpus: Path, folder: Path, stage: int) -> float:

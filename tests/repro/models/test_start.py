@@ -98,6 +98,7 @@ def test_identity_is_of_the_weights_and_not_of_where_they_lie(
     assert strict.build(RunSpec, spec.to_dict()) == spec
 
 
+@pytest.mark.full
 def test_a_run_that_is_resumed_and_started_is_the_one_that_was_not_stopped(
     dense: RunSpec, out: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_run_that_is_resumed_and_started_is_the_one_that_was_not_stopped(
     assert_same(resumed, whole, "started from a model and resumed")
 
 
+@pytest.mark.full
 def test_a_sparse_model_stays_what_it_is_at_its_own_constant_sparsity(
     make_spec: Make, out: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
 ) -> None:
