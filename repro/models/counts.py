@@ -113,7 +113,7 @@ def count(model: ModelFolder) -> Counts:
 
 
 def _is_linear(tensor: Stored) -> bool:
-    return len(tensor.shape) > 1 and "embed" not in tensor.name
+    return len(tensor.shape) > 1 and tensor.size > 0 and "embed" not in tensor.name
 
 
 def _place(layer: Layer) -> tuple[bool, list[tuple[int, str]]]:
