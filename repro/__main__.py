@@ -1,4 +1,4 @@
-"""`python -m repro schedule | train | corpus`: one run and its parts."""
+"""`python -m repro schedule | train | corpus | export | inspect`: one run and its parts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import argparse
 import sys
 
 from repro.errors import guarded
-from repro.verbs import corpus, schedule, train
+from repro.verbs import corpus, export, inspect, schedule, train
 
-VERBS = (schedule, train, corpus)
+VERBS = (schedule, train, corpus, export, inspect)
 
 EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
   python -m repro train results/quick/runs/RUN_ID --out /tmp/again     one run again, with no Ray
   python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
+  python -m repro train next.yaml --out /tmp/next --init out/model     from weights instead of the initialisation
   python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
+  python -m repro export results/quick/runs/RUN_ID out/model           for transformers
+  python -m repro inspect out/model --claim sparsity=.8                count its weights
 """
 
 
@@ -22,7 +25,7 @@ EXAMPLES = """examples:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m repro",
-        description="One run: its schedule, its text, its training.",
+        description="One run: its schedule, its text, its training, its model.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

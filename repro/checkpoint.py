@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -154,6 +154,26 @@ def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -
     zero.set_updates(engine, manifest["updates"])
     zero.cast_masters(engine)
     pruner.apply()
+
+
+def masters(place: Folder, manifest: dict[str, Any], sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    """The fp32 weights of a checkpoint, whole and flat, by name; needs no engine and no process group.
+
+    Raises:
+        UserError: it holds other weights than those of `sizes`.
+    """
+    whole = {name: torch.empty(size) for name, size in sizes.items()}
+    left = dict(sizes)
+    for file, layout in manifest["layout"].items():
+        saved = load_tensors(place.read(file))
+        for name, (offset, count) in layout.items():
+            if name not in whole or offset + count > sizes[name]:
+                raise UserError("a checkpoint of another model", file=place, key="layout", found=name)
+            whole[name].narrow(0, offset, count).copy_(saved[f"master/{name}"])
+            left[name] -= count
+    if missing := [name for name, count in left.items() if count]:
+        raise UserError("a checkpoint of another model", file=place, key="layout", found=f"no {missing[0]}")
+    return whole
 
 
 def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, Any], str | None]:

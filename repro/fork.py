@@ -42,7 +42,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
             found=trained_on,
             expected=f"{corpus_hash}, of the text there is now",
         )
-    place, manifest = _checkpoint(parent, step)
+    place, manifest = checkpoint_of(parent, step)
     at = manifest["step"]
     _refuse_strangers(trained, spec, at, parent)
     if begun(child):
@@ -86,7 +86,8 @@ def discard(parent: Folder, keep: Collection[int] = ()) -> None:
             checkpoint.remove(parent / "forks" / name)
 
 
-def _checkpoint(parent: Folder, step: int | None) -> tuple[Folder, dict[str, Any]]:
+def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict[str, Any]]:
+    """A run's whole checkpoint of `step`, or its newest, and its manifest. Raises UserError when there is none."""
     folders = (parent / "forks", parent / "checkpoint")
     there = sorted(((name, folder) for folder in folders for name in folder.names()), key=lambda found: found[0])
     faults = {}
@@ -117,6 +118,9 @@ def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) 
             a, b = getattr(mine, field.name), getattr(theirs, field.name)
             if a != b and field.metadata.get("identity", True):
                 raise differ(f"{key}.{field.name}", a, b)
+    began_with, theirs_began = (run.start.sha256 if run.start else None for run in (spec, trained))
+    if began_with != theirs_began:
+        raise differ("start.sha256", began_with or "the initialisation", theirs_began or "the initialisation")
     if spec.optimizer.batch != trained.optimizer.batch:
         raise differ("optimizer.batch", spec.optimizer.batch, trained.optimizer.batch)
     if at > spec.last_percent:

@@ -11,9 +11,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from repro.spec import ModelSpec
 
 
-def build(spec: ModelSpec, seed: int) -> LlamaForCausalLM:
-    """The model in fp32 on the CPU; the same spec and seed give the same weights to the bit."""
-    config = LlamaConfig(
+def config_of(spec: ModelSpec) -> LlamaConfig:
+    """What transformers calls this model."""
+    return LlamaConfig(
         vocab_size=spec.vocab,
         hidden_size=spec.d_model,
         intermediate_size=spec.mlp,
@@ -28,6 +28,11 @@ def build(spec: ModelSpec, seed: int) -> LlamaForCausalLM:
         attention_dropout=0.0,
         use_cache=False,
     )
+
+
+def build(spec: ModelSpec, seed: int) -> LlamaForCausalLM:
+    """The model in fp32 on the CPU; the same spec and seed give the same weights to the bit."""
+    config = config_of(spec)
     config._attn_implementation = "sdpa"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -49,6 +54,11 @@ def _fan_in(model: LlamaForCausalLM, spec: ModelSpec) -> None:
                     parameter.div_(math.sqrt(spec.shape.head_dim))
     for layer in model.model.layers:
         layer.self_attn.scaling = 1.0
+
+
+def query_scale(spec: ModelSpec) -> float:
+    """By what the query weights of the usual Llama, which scales its attention scores, are larger than this model's."""
+    return math.sqrt(spec.shape.head_dim) if spec.init == "fan_in" else 1.0
 
 
 def prunable(model: nn.Module) -> dict[str, nn.Parameter]:

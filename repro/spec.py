@@ -237,6 +237,22 @@ class EvalSpec:
 
 
 @dataclass(frozen=True)
+class StartSpec:
+    """Weights to start from instead of the initialisation: `model` in a Hugging Face folder, of the run's own shape.
+
+    sha256: of the weights (models.tensors.digest), wherever they lie. Masks are not taken over: a zero trains again
+    until an event removes it; so what is sparse stays it with `shape: constant` and its own sparsity.
+    """
+
+    sha256: str
+    model: str = field(metadata=LABEL)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise UserError("not a SHA-256", key="sha256", found=self.sha256, expected="64 hexadecimal digits")
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One run. `run_id`, `size` and `budget` are labels; everything else bears identity.
 
@@ -256,6 +272,7 @@ class RunSpec:
     precision: Literal["fp32", "bf16"] = "fp32"
     repeat: bool = False
     evaluation: EvalSpec = EvalSpec()
+    start: StartSpec | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         _ = self.schedule  # refuses impossible windows

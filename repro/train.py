@@ -17,6 +17,7 @@ import torch.distributed as dist
 from repro import evaluate, model, stop, strict, zero
 from repro.corpus import Corpus, obtain
 from repro.errors import DISK_FULL, UserError
+from repro.models import start
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder, Stopped
 from repro.spec import RunSpec
@@ -119,6 +120,8 @@ def _attempt(
 @contextmanager
 def _engine(spec: RunSpec, resources: Resources, device: torch.device) -> Iterator[Any]:
     network = model.build(spec.model, spec.seed)
+    if spec.start is not None:
+        start.load(network, spec.model, spec.start)
     if resources.compile:
         # Of each shape two are kept, with and without gradients; beyond dynamo's own 8 models would run uncompiled.
         torch._dynamo.config.recompile_limit = 128

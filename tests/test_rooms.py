@@ -17,6 +17,12 @@ LIGHT_MODULES += ["sweeps/grid.py", "sweeps/plan.py", "sweeps/builder.py", "swee
 LIGHT_MODULES += ["repro/hardware.py", "sweeps/devices.py", "sweeps/memory.py", "sweeps/scaling.py"]
 LIGHT_MODULES += ["cluster/render.py", "cluster/deployment.py", "cluster/machines.py", "cluster/checks.py"]
 LIGHT_MODULES += ["sweeps/packing.py", "sweeps/forecast.py", "sweeps/quote.py", "sweeps/prefix.py", "sweeps/sizing.py"]
+LIGHT_MODULES += [
+    "repro/models/tensors.py",
+    "repro/models/folder.py",
+    "repro/models/counts.py",
+    "repro/models/claims.py",
+]
 OF_REPRO_IN_ANALYSIS = {"repro.tables", "repro.schedule", "repro.ladder", "repro.errors", "repro.storage"}
 
 

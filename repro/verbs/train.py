@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from typing import Any
@@ -23,6 +24,11 @@ def add_parser(verbs: Any) -> None:
         "--fork", metavar="RUN", help="folder of another run, from a checkpoint of which this one starts"
     )
     parser.add_argument("--at", type=int, metavar="STEP", help="which checkpoint of it (default: the newest)")
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="weights to start from: a Hugging Face folder or id of a Llama of the spec's shape",
+    )
     parser.set_defaults(main=main)
 
 
@@ -32,12 +38,15 @@ def main(given: argparse.Namespace) -> int:
     from repro import spec as specs
     from repro.corpus import build
     from repro.fork import begun, fork
+    from repro.models import start
     from repro.resources import Resources
     from repro.run_folder import RunFailed, RunFolder
     from repro.storage import Folder
     from repro.train import train
 
     spec = specs.load(given.spec)
+    if given.init:
+        spec = dataclasses.replace(spec, start=start.start_from(given.init))
     folder = Folder.open(given.out)
     resources = Resources(
         device=given.device,

@@ -1,0 +1,1 @@
+"""Models out and in: a run as a Hugging Face folder, and anyone's weights, counted, held against claims or trained on."""

@@ -1,0 +1,213 @@
+"""The model card of an export: what was trained on what, its schedule, its counts, its losses, how to make it again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repro.corpus.manifest import Manifest
+from repro.models import claims
+from repro.models.counts import Counts, table
+from repro.models.folder import CARD
+from repro.spec import RunSpec
+
+FIGURE = "schedule.png"
+PAPER = "https://arxiv.org/abs/2501.12486"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card is written from.
+
+    step: of the checkpoint. row: the run's row of run.parquet, None while it isn't done. counts: of the weights as
+    they were written, so that the card claims what `python -m repro inspect` finds.
+    """
+
+    spec: RunSpec
+    text: Manifest
+    step: int
+    row: dict[str, Any] | None
+    provenance: dict[str, Any]
+    counts: Counts
+    dtype: str
+    compact: bool
+
+    def write(self, folder: Path) -> None:
+        """Writes the card and its figure into a folder."""
+        self._draw(folder / FIGURE)
+        matter = yaml.safe_dump(self._matter(), sort_keys=False)
+        (folder / CARD).write_text(f"---\n{matter}---\n\n" + "\n".join(self._page()) + "\n", encoding="utf-8")
+
+    def _matter(self) -> dict[str, Any]:
+        found = self.counts
+        sparse = found.structure != "dense"
+        said = {
+            "linear_params": found.linear_params,
+            "total_params": found.total_params,
+            "nonzero_linear_params": found.nonzero_linear_params,
+            "sparsity": round(found.sparsity, 6),
+            "structure": found.structure,
+        }
+        if self.row:
+            said["average_linear_params"] = round(self.row["N_avg"])
+        return {
+            "library_name": "transformers",
+            "pipeline_tag": "text-generation",
+            "tags": ["llama", "sparse", "sparse-pre-training"] if sparse else ["llama"],
+            claims.KEY: said,
+        }
+
+    def _page(self) -> Iterator[str]:
+        spec, schedule = self.spec, self.spec.schedule
+        yield f"# {spec.run_id}"
+        yield ""
+        yield self._summary()
+        if self.step < schedule.total_steps:
+            yield ""
+            yield f"**Not trained to its end**: step {self.step:,} of {schedule.total_steps:,}."
+        yield from self._section("Use")
+        yield "```python"
+        yield "from transformers import pipeline"
+        yield ""
+        yield 'pipeline("text-generation", model="THIS FOLDER OR ITS ID")("Once upon a time", max_new_tokens=40)'
+        yield "```"
+        yield ""
+        yield f"Weights are {self.dtype}; removed ones are stored as zeros."
+        if self.compact:
+            yield (
+                "`compact/` holds the same weights in the `sparse-bitmask` layout of compressed-tensors, one bit a weight "
+                "and those that are not zero; `repro.models.export.load_compact(folder)` reads it."
+            )
+        yield from self._section("Counts")
+        yield from _rows(self._counted())
+        yield from self._section("Losses")
+        yield from self._losses()
+        yield from self._section("Trained on")
+        yield from _rows(self._trained_on())
+        yield from self._section("Schedule")
+        yield f"![Density of the prunable weights over training]({FIGURE})"
+        yield ""
+        yield from _rows(self._scheduled())
+        yield from self._section("Sparsity by layer")
+        head, rows = table(self.counts)
+        yield from _table(head, rows)
+        yield from self._section("Make it again")
+        yield from self._again()
+
+    def _summary(self) -> str:
+        shape = self.spec.model.shape
+        text = (
+            f"A Llama of {shape.total:,} parameters (width {shape.d_model:,}, {shape.layers} layers, {shape.heads} heads, "
+            f"mlp {shape.mlp:,}, vocabulary {shape.vocab:,}, {self.spec.model.sequence:,} tokens of context), "
+        )
+        if self.spec.schedule.shape == "dense":
+            return text + f"trained dense in {self.spec.precision}."
+        return text + (
+            f"pruned to {self.spec.pruning.sparsity:.4g} sparsity of its linear layers while it was trained, in "
+            f"{self.spec.precision}, as in [The Journey Matters]({PAPER})."
+        )
+
+    def _section(self, title: str) -> Iterator[str]:
+        yield from ("", f"## {title}", "")
+
+    def _counted(self) -> Iterator[tuple[str, str]]:
+        found = self.counts
+        yield "parameters", f"{found.total_params:,}"
+        yield "of linear layers, LM head included", f"{found.linear_params:,}"
+        yield "of those not zero", f"{found.nonzero_linear_params:,}"
+        yield "sparsity, structure", f"{found.sparsity:.4%}, {found.structure}"
+        if self.row:
+            yield "average over training (N_avg)", f"{self.row['N_avg']:,.0f}, {self.row['density_avg']:.4f} of all"
+
+    def _losses(self) -> Iterator[str]:
+        if not self.row:
+            yield "None was taken yet."
+            return
+        yield from _rows(
+            [
+                ("held-out, nats a token", f"{self.row['loss']:.4f} ± {self.row['loss_se']:.4f}"),
+                ("held-out perplexity, of these tokens", f"{math.exp(self.row['loss']):.2f}"),
+                ("training, mean of the last 1% of steps", f"{self.row['loss_train']:.4f}"),
+            ]
+        )
+        blocks = self.spec.evaluation
+        yield ""
+        yield f"Held out: {blocks.blocks} blocks of {blocks.block_sequences} sequences; ± is a standard error over blocks."
+
+    def _trained_on(self) -> Iterator[tuple[str, str]]:
+        corpus, optimizer = self.text.spec, self.spec.optimizer
+        subset = "".join(f", {part}" for part in (corpus.subset, corpus.split) if part)
+        yield "text", f"{corpus.name} ({corpus.source}{subset}); licence of the text: {self.text.licence}"
+        yield "hash of its tokens", f"{self.text.hash}; SHA-256 of the text {self.text.text_sha256}"
+        yield "tokenizer", f"{corpus.tokenizer}; every document begins with BOS and ends with EOS"
+        yield "packing", corpus.packing
+        tokens = self.step * self.spec.tokens_per_step
+        epochs = f", {self.row['epochs']:.3f} epochs" if self.row else ""
+        yield "tokens seen", f"{tokens:,}{epochs}"
+        yield "batch", f"{optimizer.batch:,} sequences of {self.spec.model.sequence:,} tokens"
+        yield (
+            "AdamW",
+            f"peak learning rate {optimizer.lr:g} ({optimizer.lr_schedule}), betas {optimizer.beta1:g} and "
+            f"{optimizer.beta2:g}, weight decay {optimizer.weight_decay:g}, clipped at {optimizer.clip:g}",
+        )
+        yield "seed", str(self.spec.seed)
+        if self.spec.start:
+            yield "started from", f"weights of SHA-256 {self.spec.start.sha256}"
+        if self.row:
+            yield "effective compute", f"{self.row['effective_flops']:.4g} FLOP (6 N_t a token)"
+
+    def _scheduled(self) -> Iterator[tuple[str, str]]:
+        schedule, pruning = self.spec.schedule, self.spec.pruning
+        yield "steps", f"{schedule.total_steps:,}"
+        if schedule.events:
+            yield (
+                "pruned",
+                f"{schedule.events} times, every {schedule.interval:,} steps from {schedule.start_step:,} to {schedule.end_step:,}",
+            )
+            yield "in shares of compute", f"from {schedule.compute_at_start:.4f} to {schedule.compute_at_end:.4f}"
+            yield "by", f"{pruning.score}, {pruning.distribution}, {pruning.structure}, {pruning.shape}"
+            yield "left alone", ", ".join(pruning.do_not_prune) or "no linear layer"
+        yield "average density", f"{schedule.density_avg:.4f}"
+
+    def _again(self) -> Iterator[str]:
+        versions = ", ".join(f"{name} {version}" for name, version in self.provenance.get("versions", {}).items())
+        commit = self.provenance.get("commit")
+        yield f"With sparse-scaling{f' at commit {commit}' if commit else ''}{f' and {versions}' if versions else ''}:"
+        yield ""
+        yield "```"
+        yield "python -m repro train spec.json --out run"
+        yield "python -m repro export run model"
+        yield "python -m repro inspect model        # holds the weights against the claims of this card"
+        yield "```"
+
+    def _draw(self, file: Path) -> None:
+        """Density against steps, and its mean."""
+        from matplotlib.figure import Figure
+
+        schedule = self.spec.schedule
+        steps = sorted({*range(0, schedule.total_steps, max(1, schedule.total_steps // 1000)), schedule.total_steps})
+        figure = Figure(figsize=(6, 2.4), layout="constrained")
+        axes = figure.add_subplot()
+        axes.step(steps, [schedule.density(min(s, schedule.total_steps - 1)) for s in steps], where="post")
+        axes.axhline(schedule.density_avg, linestyle="--", linewidth=1, color="gray")
+        axes.annotate(
+            f"mean {schedule.density_avg:.3f}", (0, schedule.density_avg), (4, -10), textcoords="offset points"
+        )
+        axes.set(xlabel="step", ylabel="density", xlim=(0, schedule.total_steps), ylim=(0, 1.05))
+        figure.savefig(file, dpi=150, metadata={"Software": None})
+
+
+def _rows(pairs: Any) -> Iterator[str]:
+    yield from _table(["", ""], [list(pair) for pair in pairs])
+
+
+def _table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"

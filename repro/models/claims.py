@@ -1,0 +1,126 @@
+"""What is said of a model, on its card or by whoever asks, held against its weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import yaml
+
+from repro.errors import UserError
+from repro.models.counts import Counts
+
+KEY = "claims"  # of the mapping in a card's front matter
+SHORT = {
+    "linear": "linear_params",
+    "total": "total_params",
+    "nonzero": "nonzero_linear_params",
+    "average": "average_linear_params",
+    "sparsity": "sparsity",
+    "structure": "structure",
+}
+UNITS = {
+    "": Decimal(1),
+    "%": Decimal("0.01"),
+    "K": Decimal("1e3"),
+    "M": Decimal("1e6"),
+    "B": Decimal("1e9"),
+    "T": Decimal("1e12"),
+}
+SHARE = Decimal("0.001")  # how far a sparsity may be from what is stated
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, what was found, and whether the two agree."""
+
+    claim: str
+    stated: str
+    found: str
+    agrees: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def from_words(words: list[str]) -> dict[str, str]:
+    """Claims from NAME=VALUE. Raises UserError for anything else, or a name twice."""
+    claims: dict[str, str] = {}
+    for word in words:
+        name, is_pair, value = word.partition("=")
+        name = SHORT.get(name, name)
+        if not is_pair or name not in SHORT.values() or name in claims:
+            raise UserError(
+                "given twice" if name in claims else "no such claim",
+                key="--claim",
+                found=word,
+                expected=f"NAME=VALUE once, NAME one of: {', '.join(SHORT)}",
+            )
+        claims[name] = value
+    return claims
+
+
+def from_card(card: str, file: object = None) -> dict[str, str]:
+    """The claims in the front matter of a model card; none where it has none.
+
+    Raises:
+        UserError: they are no claims.
+    """
+    matter = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", card, re.DOTALL)
+    try:
+        said = yaml.safe_load(matter[1]) if matter else {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"the card's front matter is not YAML: {str(error)[:300]}", file=file) from error
+    claims = said.get(KEY, {}) if isinstance(said, dict) else {}
+    if not isinstance(claims, dict):
+        raise UserError("claims without names", file=file, key=KEY, expected="NAME: VALUE lines")
+    for name, value in claims.items():
+        if name not in SHORT.values() or not isinstance(value, (str, int, float)):
+            raise UserError(
+                "not a claim that can be checked",
+                file=file,
+                key=KEY,
+                found=name if isinstance(name, str) else type(name).__name__,
+                expected=f"a number or a word for one of: {', '.join(SHORT.values())}",
+            )
+    return {name: str(value) for name, value in claims.items()}
+
+
+def judge(claims: Mapping[str, str], counts: Counts) -> list[Verdict]:
+    """Each claim against the weights: counts to the last digit that is stated, sparsity to .1 of a percent.
+
+    The average over training can't be read off the weights that are left: it lies between them and all.
+
+    Raises:
+        UserError: a claim that should be a number isn't one.
+    """
+    return [_judged(name, stated, counts) for name, stated in claims.items()]
+
+
+def _judged(name: str, stated: str, counts: Counts) -> Verdict:
+    if name == "structure":
+        return Verdict(name, stated, counts.structure, stated == counts.structure)
+    value, last = _number(name, stated)
+    if name == "sparsity":
+        found = counts.sparsity
+        return Verdict(name, stated, f"{found:.6g}", abs(value - Decimal(found)) <= SHARE)
+    if name == "average_linear_params":
+        least, most = counts.nonzero_linear_params, counts.linear_params
+        agrees = least - last / 2 <= value <= most + last / 2
+        return Verdict(name, stated, f"between {least:,} and {most:,}", agrees)
+    number = getattr(counts, name)
+    return Verdict(name, stated, f"{number:,}", abs(value - number) <= last / 2)
+
+
+def _number(name: str, stated: str) -> tuple[Decimal, Decimal]:
+    """A number and the worth of its last digit: 1.14B is 1,140,000,000 to 10,000,000."""
+    found = re.fullmatch(r"\s*([\d,_]*\.?[\d,_]*(?:e[+-]?\d+)?)\s*([%KMBT]?)\s*", stated, re.IGNORECASE)
+    try:
+        digits = Decimal(re.sub("[,_]", "", found[1]) if found else stated)
+    except InvalidOperation:
+        raise UserError("not a number", key=name, found=stated, expected="1139281920, 1.14B, .8 or 80%") from None
+    unit = UNITS[found[2].upper() if found else ""]
+    return digits * unit, Decimal(1).scaleb(int(digits.as_tuple().exponent)) * unit

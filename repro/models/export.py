@@ -1,0 +1,187 @@
+"""A run as a folder that transformers loads: weights, config, tokenizer and a card; beside them, if asked, compact ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from repro import checkpoint, tables
+from repro.corpus import Corpus
+from repro.errors import UserError
+from repro.fork import checkpoint_of
+from repro.model import config_of, prunable, query_scale
+from repro.models import bitmask, card, counts, start
+from repro.models.folder import CARD, COMPACT, open_model
+from repro.run_folder import RunFolder
+from repro.spec import ModelSpec
+from repro.storage import Folder, scratch_prefix
+
+SHARD = "5GB"  # a file of weights is no larger
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Dtype = Literal["fp32", "bf16"]
+State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has written, and the bytes that the prunable weights take in either layout."""
+
+    step: int
+    prunable_bytes: int
+    compact_bytes: int | None
+
+
+def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compact: bool = False) -> Exported:
+    """Writes the newest whole checkpoint of a run to `out`, which appears whole.
+
+    The query weights are the trained ones times sqrt(head_dim) where attention scores were not scaled (fan_in), so
+    that the usual Llama computes the same. Weights that were removed are 0.0, never -0.0.
+
+    Args:
+        run: its folder.
+        out: a folder that isn't there yet.
+        text: what it was trained on, of which the tokenizer is taken.
+        compact: whether `out/compact` is to hold the weights once more in the sparse-bitmask layout. Its files are
+            not named as transformers names weights, which so refuses that folder instead of making fresh ones.
+
+    Raises:
+        UserError: `out` is there already, the run has no whole checkpoint, or it saw other text.
+    """
+    spec, trained_on = RunFolder(run).spec()
+    if text.hash != trained_on:
+        raise UserError(
+            f"not the text that {spec.run_id} was trained on",
+            file=text.folder,
+            key="corpus_hash",
+            found=text.hash,
+            expected=trained_on,
+        )
+    if out.exists():
+        raise UserError("there is something already", file=out, expected="a new folder, or remove this one")
+    place, manifest = checkpoint_of(run)
+    network = _network(spec.model, place, manifest, text, DTYPES[dtype])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Folder.open(out.parent).tidy()
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix(out.name), dir=out.parent) as scratch:
+        whole = Path(scratch) / out.name
+        network.save_pretrained(whole, max_shard_size=SHARD)
+        tokenizer(text).save_pretrained(whole)
+        (whole / "spec.json").write_bytes(run.read("spec.json"))
+        made = card.Card(
+            spec=spec,
+            text=text.manifest,
+            step=manifest["step"],
+            row=_row(run) if manifest["step"] == spec.schedule.total_steps else None,
+            provenance=run.read_json("provenance.json") if run.exists("provenance.json") else {},
+            counts=counts.count(open_model(str(whole))),
+            dtype=dtype,
+            compact=compact,
+        )
+        made.write(whole)
+        names = list(prunable(network))
+        compact_bytes = _write_compact(network.state_dict(), names, whole) if compact else None
+        for file in whole.rglob("*.safetensors"):  # which the library writes for its owner alone
+            shutil.copymode(whole / "spec.json", file)
+        whole.rename(out)
+    return Exported(manifest["step"], sum(network.state_dict()[name].nbytes for name in names), compact_bytes)
+
+
+def tokenizer(text: Corpus) -> PreTrainedTokenizerFast:
+    """The corpus' tokenizer for transformers: it begins a text with BOS, as every document did in training."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    backend, manifest = Tokenizer.from_str(text.tokenizer.backend.to_str()), text.manifest
+    bos, eos = (backend.id_to_token(i) for i in (manifest.bos, manifest.eos))
+    backend.post_processor = TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, manifest.bos)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token=bos, eos_token=eos, model_max_length=manifest.sequence
+    )
+
+
+def load_compact(folder: str) -> LlamaForCausalLM:
+    """The model of a compact folder, its weights those of the dense one to the bit.
+
+    Raises:
+        UserError: the folder isn't whole, or holds another model.
+    """
+    found = open_model(folder)
+    config = LlamaConfig.from_dict(found.config)
+    weights = start.read(found)
+    model = _empty(config)
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise UserError(
+            "weights of another model than the config's", file=found.path, found=str(error)[:300]
+        ) from error
+    return _settled(model, config)
+
+
+def _network(
+    spec: ModelSpec, place: Folder, manifest: dict[str, Any], text: Corpus, dtype: torch.dtype
+) -> LlamaForCausalLM:
+    """The usual Llama with the weights of a checkpoint."""
+    config = config_of(spec)
+    config.use_cache, config.dtype = True, dtype
+    config.bos_token_id, config.eos_token_id = text.manifest.bos, text.manifest.eos
+    model = _empty(config)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    state = checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
+    for name, weight in state.items():
+        if name.endswith("q_proj.weight"):
+            weight.mul_(query_scale(spec))
+        weight.add_(0.0)  # -0.0 is what a mask makes of a negative weight
+        state[name] = weight.view(shapes[name]).to(dtype)
+    model.load_state_dict(state, assign=True)
+    return _settled(model, config)
+
+
+def _empty(config: LlamaConfig) -> LlamaForCausalLM:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        return LlamaForCausalLM(config)
+
+
+def _settled(model: LlamaForCausalLM, config: LlamaConfig) -> LlamaForCausalLM:
+    """A model whose weights have been assigned, with what no checkpoint holds."""
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    model.generation_config = GenerationConfig(
+        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.eos_token_id
+    )
+    return model.eval()
+
+
+def _row(run: Folder) -> dict[str, Any] | None:
+    return tables.read(run, "run.parquet").to_pylist()[0] if run.exists("run.parquet") else None
+
+
+def _write_compact(state: State, names: list[str], whole: Path) -> int:
+    """Writes the compact folder inside `whole`. Returns the bytes of the prunable weights in it."""
+    from huggingface_hub import split_torch_state_dict_into_shards
+    from safetensors.torch import save_file
+
+    folder = whole / "compact"
+    packed = {part: tensor for name in names for part, tensor in bitmask.encoded(name, state[name]).items()}
+    tensors = packed | {name: weight for name, weight in state.items() if name not in names}
+    split = split_torch_state_dict_into_shards(
+        tensors, filename_pattern=COMPACT + "{suffix}.safetensors", max_shard_size=SHARD
+    )
+    folder.mkdir()
+    for file, held in split.filename_to_tensors.items():
+        save_file({name: tensors[name].contiguous() for name in held}, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / f"{COMPACT}.safetensors.index.json").write_text(json.dumps(index, indent=1))
+    for file in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", CARD):
+        shutil.copyfile(whole / file, folder / file)
+    return sum(tensor.nbytes for tensor in packed.values())

@@ -1,0 +1,83 @@
+"""A model in as the starting point of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from repro.errors import UserError
+from repro.model import config_of, query_scale
+from repro.models import bitmask
+from repro.models.folder import ModelFolder, open_model
+from repro.models.tensors import digest
+from repro.spec import ModelSpec, StartSpec
+
+SAME = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps", "tie_word_embeddings")
+
+
+def start_from(path_or_id: str) -> StartSpec:
+    """What a spec says of the model in a folder, or of a Hugging Face id, to start from it."""
+    model = open_model(path_or_id)
+    return StartSpec(digest(model.tensors.values()), str(model.path.absolute()))
+
+
+def load(network: nn.Module, spec: ModelSpec, start: StartSpec) -> None:
+    """Gives `network`, which `model.build` made of `spec`, the weights that a run starts from.
+
+    Raises:
+        UserError: they are not the ones that the spec names, or of another model.
+    """
+    found = open_model(start.model)
+    if (sha256 := digest(found.tensors.values())) != start.sha256:
+        raise UserError(
+            "not the weights that the run is to start from",
+            file=found.path,
+            key="start.sha256",
+            found=sha256,
+            expected=start.sha256,
+        )
+    _refuse_strangers(found, spec)
+    weights = read(found)
+    own = dict(network.named_parameters())
+    for name in {**own, **weights}:
+        mine, theirs = (list(of[name].shape) if name in of else "none" for of in (own, weights))
+        if mine != theirs:
+            raise UserError("a model of another shape", file=found.path, key=name, found=theirs, expected=mine)
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+            if name.endswith("q_proj.weight"):
+                parameter.div_(query_scale(spec))
+
+
+def read(model: ModelFolder) -> dict[str, torch.Tensor]:
+    """All weights of a model, of either layout, whole."""
+    from safetensors.torch import load_file
+
+    files = sorted({tensor.file for tensor in model.tensors.values()})
+    return bitmask.decoded({name: tensor for file in files for name, tensor in load_file(file).items()})
+
+
+def _refuse_strangers(model: ModelFolder, spec: ModelSpec) -> None:
+    """What the shapes of the weights don't tell. A key that a config lacks has the usual value."""
+    from transformers import LlamaConfig
+
+    def differ(key: str | None, found: Any, expected: Any) -> UserError:
+        return UserError(
+            "a model of another kind", file=model.path / "config.json", key=key, found=found, expected=expected
+        )
+
+    if model.config.get("model_type") != "llama":
+        raise differ("model_type", model.config.get("model_type", "no config.json"), "llama")
+    try:
+        theirs, ours = LlamaConfig.from_dict(model.config), config_of(spec)
+    except (TypeError, ValueError) as error:
+        raise differ(None, str(error)[:300], "a config that transformers reads") from error
+    for key in SAME:
+        if getattr(theirs, key) != getattr(ours, key):
+            raise differ(key, getattr(theirs, key), getattr(ours, key))
+    rope = {key: value for key, value in (theirs.rope_parameters or {}).items() if value is not None}
+    if rope != ours.rope_parameters:
+        raise differ("rope_parameters", rope, ours.rope_parameters)

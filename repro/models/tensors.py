@@ -1,0 +1,136 @@
+"""Safetensors read in stretches, with numpy alone: little memory whatever the size, and nothing in them is executed.
+
+The library's own reader knows bfloat16 only with torch and doesn't say where a tensor lies, which reading a part of
+one needs; the same rules hold here: a header of bounded size, and tensors that fill the file without gap or overlap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repro.errors import UserError
+
+LONGEST_HEADER = 100_000_000  # bytes, as in the format's own reader
+STRETCH = 32 * 2**20  # bytes read at once
+# Numbers are read as the unsigned integers of their bits.
+FLOATS = {"F64": "<u8", "F32": "<u4", "F16": "<u2", "BF16": "<u2", "F8_E4M3": "<u1", "F8_E5M2": "<u1"}
+WHOLE = {
+    "I64": "<u8",
+    "U64": "<u8",
+    "I32": "<u4",
+    "U32": "<u4",
+    "I16": "<u2",
+    "U16": "<u2",
+    "I8": "<u1",
+    "U8": "<u1",
+    "BOOL": "<u1",
+}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file. dtype: as the header says it. begin, end: bytes from the start of the file."""
+
+    name: str
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    def stretches(self, multiple: int = 64) -> Iterator[np.ndarray]:
+        """Its numbers in order, flat, as the unsigned integers of their bits, so many at once that `multiple` divides."""
+        kind = np.dtype((FLOATS | WHOLE)[self.dtype])
+        step = max(1, STRETCH // (multiple * kind.itemsize)) * multiple * kind.itemsize
+        with self.file.open("rb") as stream:
+            stream.seek(self.begin)
+            for at in range(self.begin, self.end, step):
+                data = stream.read(min(step, self.end - at))
+                yield np.frombuffer(data, kind)
+
+    def present(self) -> Iterator[np.ndarray]:
+        """The same, True where a number is not zero; -0.0 is zero."""
+        for bits in self.stretches():
+            yield ((bits << 1) if self.dtype in FLOATS else bits) != 0
+
+
+def read_header(file: Path) -> dict[str, Stored]:
+    """The tensors of a safetensors file, by name; none of their numbers is read.
+
+    Raises:
+        UserError: it is no whole safetensors file.
+    """
+
+    def broken(key: str | None, found: object, expected: object) -> UserError:
+        return UserError("not a whole safetensors file", file=file, key=key, found=found, expected=expected)
+
+    there = file.stat().st_size
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if not 2 <= length <= min(LONGEST_HEADER, there - 8):
+            raise broken("header", f"{length:,} bytes of {there:,}", f"at most {LONGEST_HEADER:,}, within the file")
+        try:
+            header = json.loads(stream.read(length), object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            raise broken("header", str(error)[:200], "JSON") from error
+    if not isinstance(header, dict):
+        raise broken("header", type(header).__name__, "a mapping")
+    header.pop("__metadata__", None)
+    tensors = [_stored(name, entry, file, 8 + length, broken) for name, entry in header.items()]
+    at = 8 + length
+    for tensor in sorted(tensors, key=lambda t: (t.begin, t.end)):
+        if tensor.begin != at:
+            raise broken(tensor.name, f"bytes from {tensor.begin:,}", f"{at:,}, where the one before it ends")
+        at = tensor.end
+    if at != there:
+        raise broken(None, f"{there:,} bytes", f"{at:,}, where its last tensor ends")
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _stored(name: str, entry: Any, file: Path, start: int, broken: Any) -> Stored:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise broken(name, repr(entry)[:200], "dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if dtype not in FLOATS | WHOLE:
+        raise UserError(
+            "numbers of a kind that can't be read", file=file, key=name, found=dtype, expected=", ".join(FLOATS | WHOLE)
+        )
+    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
+        raise broken(name, f"shape {shape!r:.80}, data_offsets {offsets!r:.80}", "lists of whole numbers from 0")
+    wanted = math.prod(shape) * np.dtype((FLOATS | WHOLE)[dtype]).itemsize
+    if offsets[1] - offsets[0] != wanted:
+        raise broken(name, f"{offsets[1] - offsets[0]:,} bytes", f"{wanted:,} of {dtype} in shape {shape}")
+    return Stored(name, file, dtype, tuple(shape), start + offsets[0], start + offsets[1])
+
+
+def _counts(found: Any) -> bool:
+    return isinstance(found, list) and all(type(n) is int and n >= 0 for n in found)
+
+
+def digest(tensors: Iterable[Stored]) -> str:
+    """SHA-256 of names, kinds, shapes and bytes in the order of the names: the same however they lie in files."""
+    found = hashlib.sha256()
+    for tensor in sorted(tensors, key=lambda t: t.name):
+        found.update(json.dumps([tensor.name, tensor.dtype, tensor.shape]).encode())
+        for bits in tensor.stretches():
+            found.update(bits.data)
+    return found.hexdigest()
