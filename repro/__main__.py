@@ -1,4 +1,4 @@
-"""`python -m repro schedule | train | corpus`: one run and its parts."""
+"""`python -m repro schedule | train | corpus | evaluate`: one run and its parts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import argparse
 import sys
 
 from repro.errors import guarded
-from repro.verbs import corpus, schedule, train
+from repro.verbs import corpus, evaluate, schedule, train
 
-VERBS = (schedule, train, corpus)
+VERBS = (schedule, train, corpus, evaluate)
 
 EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
   python -m repro train results/quick/runs/RUN_ID --out /tmp/again     one run again, with no Ray
   python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
   python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
+  python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
 """
 
 
