@@ -68,9 +68,11 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
     Raises:
         UserError: no model is there, or it is not whole.
     """
-    if (folder := Folder.open(place)).exists("spec.json"):
+    folder = Folder.open(place)
+    is_pretrained = folder.exists("config.json")  # an export holds the run's spec.json too
+    if not is_pretrained and folder.exists("spec.json"):
         return _of_run(folder, precision, device, root, known)
-    if "://" in place or (folder.exists() and not folder.exists("config.json")):
+    if "://" in place or (folder.exists() and not is_pretrained):
         raise UserError(
             "no model here",
             file=place,

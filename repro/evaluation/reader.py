@@ -34,11 +34,12 @@ class Reader:
 
     Attributes:
         pretrained: the tokenizer; `tokenizers` is behind it.
-        marks: BOS and EOS, put around each document as in training; None leaves it to the tokenizer.
+        bos: put before each document, as in training, where nothing is special but what we mark; None leaves both to
+            the tokenizer. No EOS is put after it: the end of a text is no part of it.
     """
 
     pretrained: PreTrainedTokenizerFast
-    marks: tuple[int, int] | None = None
+    bos: int | None = None
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Reader:
@@ -47,16 +48,15 @@ class Reader:
 
         bos, eos = (tokenizer.backend.id_to_token(i) for i in (tokenizer.bos, tokenizer.eos))
         wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend, bos_token=bos, eos_token=eos)
-        return cls(wrapped, (tokenizer.bos, tokenizer.eos))
+        return cls(wrapped, tokenizer.bos)
 
     def read(self, texts: list[str]) -> list[Tokens]:
-        """Tokens of each document, marks included."""
+        """Tokens of each document, BOS included."""
         found = []
-        for text, (ids, ends) in zip(texts, self._cut(texts, plain=self.marks is not None), strict=True):
+        for text, (ids, ends) in zip(texts, self._cut(texts, plain=self.bos is not None), strict=True):
             if len(ends):
                 ends[np.argmax(ends)] = len(text)
-            tokens = Tokens(ids, *added(text, ends))
-            found.append(tokens if self.marks is None else between(tokens, *self.marks))
+            found.append(between(Tokens(ids, *added(text, ends)), self.bos, None))
         return found
 
     def measure(self, texts: list[str], cut: list[np.ndarray]) -> list[Tokens]:

@@ -26,12 +26,14 @@ class Text:
     Attributes:
         name, hash: of the corpus, or of the files and what is in them.
         packing: "concatenate": one stream of documents, as the corpus is packed; "documents": each by itself.
+        row: tokens of a row of the corpus, which are read together in training; None where it was cut anew.
         documents: ids. bytes, words: what each token adds of the text.
     """
 
     name: str
     hash: str
     packing: Packing
+    row: int | None
     documents: list[np.ndarray]
     bytes: list[np.ndarray]
     words: list[np.ndarray]
@@ -81,10 +83,11 @@ def read(source: Corpus | FilesSource, reader: Reader) -> Text:
         return _apart(name, source.hash, _anew(texts, reader))
     bodies = reader.measure(texts, [piece.body for piece in pieces])
     found = [between(body, piece.bos, piece.eos) for body, piece in zip(bodies, pieces, strict=True)]
+    row = source.manifest.sequence + 1
     if source.manifest.spec.packing == "documents":
-        return _apart(name, source.hash, found)
+        return _apart(name, source.hash, found, row)
     stream = Tokens(*map(np.concatenate, zip(*found, strict=True)))
-    return Text(name, source.hash, "concatenate", [stream.ids], [stream.bytes], [stream.words])
+    return Text(name, source.hash, "concatenate", row, [stream.ids], [stream.bytes], [stream.words])
 
 
 # -------------------------------------------------------------------------------------------------- inside
@@ -130,9 +133,9 @@ def _anew(texts: list[str], reader: Reader) -> list[Tokens]:
     return reader.read([text for text in texts if text.strip()])
 
 
-def _apart(name: str, hash: str, found: list[Tokens]) -> Text:
+def _apart(name: str, hash: str, found: list[Tokens], row: int | None = None) -> Text:
     ids, sizes, words = (list(each) for each in zip(*found, strict=True))
-    return Text(name, hash, "documents", ids, sizes, words)
+    return Text(name, hash, "documents", row, ids, sizes, words)
 
 
 def _of_sweep(file: Path, root: str) -> Corpus:

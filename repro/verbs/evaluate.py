@@ -42,7 +42,7 @@ def add_parser(verbs: Any) -> None:
         nargs="?",
         help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .jsonl .json.gz .parquet",
     )
-    parser.add_argument("--window", type=int, metavar="N", help="tokens read at once (default: all that the model reads, and one)")
+    parser.add_argument("--window", type=int, metavar="N", help="tokens read at once (default: a row of the corpus, else all that the model reads)")
     parser.add_argument(
         "--stride", type=int, metavar="N", help="tokens from window to window (default: the window, which is disjoint)"
     )
@@ -108,12 +108,12 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
     """A row of the evaluations table."""
     from repro.evaluation import scores, texts, windows
 
-    if model.context is None and given.window is None:
+    text = texts.read(source, model.reader)
+    window = text.row or model.context if given.window is None else given.window
+    if window is None:
         raise UserError("a model that doesn't say how much it reads", file=model.name, expected="--window N")
-    window = given.window or (model.context or 0) + 1
     stride = window if given.stride is None else given.stride
     windows.check(window, stride, model.context)
-    text = texts.read(source, model.reader)
     chosen = windows.sample(windows.cut([len(ids) for ids in text.documents], window, stride), given.max_tokens)
     return {
         **model.columns(),

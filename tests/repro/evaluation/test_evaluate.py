@@ -39,7 +39,7 @@ def plain_loop(folder: Path, text: str, window: int, stride: int) -> tuple[float
     for start in range(0, ids.shape[1], stride):
         stop = min(start + window, ids.shape[1])
         labels = ids[:, start:stop].clone()
-        labels[:, : done - stop] = -100 if start else labels[:, : done - stop]
+        labels[:, : max(0, done - start)] = -100
         asked = int((labels[:, 1:] != -100).sum())
         if asked:
             nats += asked * model(ids[:, start:stop], labels=labels).loss.item()
@@ -72,7 +72,7 @@ def test_documents_are_read_each_by_itself_whatever_file_they_came_in(
     lines = "".join(json.dumps({"body": document}) + "\n" for document in documents)
     tmp_path.joinpath("many.jsonl").write_text(lines)
     [row] = evaluate(published, tmp_path / "many.jsonl", "--text-field", "body", "--stride", 24)["evaluations"]
-    parts = [plain_loop(published, document, CONTEXT + 1, 24) for document in documents if document]
+    parts = [plain_loop(published, document, CONTEXT, 24) for document in documents if document]
     assert row["loss"] == pytest.approx(sum(n for n, _ in parts) / sum(t for _, t in parts), rel=1e-6)
     assert row["documents"] == len(parts)
     assert row["packing"] == "documents"
