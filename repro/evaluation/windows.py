@@ -53,5 +53,8 @@ def check(window: int, stride: int, context: int | None) -> None:
         raise UserError("window out of range", key="--window", found=window, expected=f"2{most or ' or more'}")
     if not 1 <= stride <= window:
         raise UserError(
-            "stride out of range", key="--stride", found=stride, expected=f"1 to {window}, the window, which is disjoint"
+            "stride out of range",
+            key="--stride",
+            found=stride,
+            expected=f"1 to {window}, the window, which is disjoint",
         )

@@ -42,7 +42,12 @@ def add_parser(verbs: Any) -> None:
         nargs="?",
         help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .jsonl .json.gz .parquet",
     )
-    parser.add_argument("--window", type=int, metavar="N", help="tokens read at once (default: a row of the corpus, else all that the model reads)")
+    parser.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="tokens read at once (default: a row of the corpus, else all that the model reads)",
+    )
     parser.add_argument(
         "--stride", type=int, metavar="N", help="tokens from window to window (default: the window, which is disjoint)"
     )
@@ -50,7 +55,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--text-field", default="text", help="of JSON lines and Parquet (default: text)")
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks of lm-evaluation-harness")
     parser.add_argument("--tasks-path", metavar="FOLDER", help="further tasks; Python functions that they name are run")
-    parser.add_argument("--fewshot", type=int, metavar="N", help="examples before each question (default: the task's own)")
+    parser.add_argument(
+        "--fewshot", type=int, metavar="N", help="examples before each question (default: the task's own)"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="the first N questions of each task")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model's own")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -93,7 +100,9 @@ def main(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     if not given.corpus and not given.tasks:
-        raise UserError("nothing to evaluate on", found="neither CORPUS nor --tasks", expected="at least one of the two")
+        raise UserError(
+            "nothing to evaluate on", found="neither CORPUS nor --tasks", expected="at least one of the two"
+        )
     for key, least in (("max_tokens", 1), ("limit", 1), ("fewshot", 0)):
         value = getattr(given, key)
         if value is not None and value < least:

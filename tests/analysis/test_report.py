@@ -122,10 +122,21 @@ def test_evaluations_stand_on_the_page_with_their_errors(tmp_path: Path) -> None
     simulate.write(folder, simulate.simulate(Truth())[:40])
     assert "Evaluations" not in page_of(folder)
     unknown: dict = dict.fromkeys(tables.EVALUATIONS.names)
-    row = unknown | {"model": "25k-<run>", "step": 400, "precision": "fp32", "corpus": "wikitext", "windowing": "sliding"}
+    row = unknown | {
+        "model": "25k-<run>",
+        "step": 400,
+        "precision": "fp32",
+        "corpus": "wikitext",
+        "windowing": "sliding",
+    }
     row |= {"window": 129, "stride": 64, "tokens": 4096, "loss": 3.25, "loss_se": 0.0625, "loss_blocks": [3.25] * 64}
     tables.add(folder, "evaluations", [row])
-    task = dict.fromkeys(tables.TASKS.names) | {"model": "org/base", "task": "arc_easy", "metric": "acc", "filter": "none"}
+    task = dict.fromkeys(tables.TASKS.names) | {
+        "model": "org/base",
+        "task": "arc_easy",
+        "metric": "acc",
+        "filter": "none",
+    }
     tables.add(folder, "tasks", [task | {"value": 0.4375, "value_se": 0.0123, "samples": 100, "fewshot": 0}])
     page = page_of(folder)
     section = page[page.index('<section id="evaluations">') :]

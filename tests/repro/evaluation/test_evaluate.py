@@ -7,12 +7,12 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydoc_data.topics import topics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro import tables, train
@@ -27,7 +27,7 @@ from tests.conftest import SEQUENCE
 from tests.repro.evaluation.conftest import CONTEXT, sparse_spec
 
 Evaluate = Callable[..., dict[str, Any]]
-PROSE = topics["classes"] + "\n naïve 漢字 \n" + topics["strings"]
+PROSE = topics["class"] + topics["comparisons"][:2000] + "\n naïve 漢字 \n" + topics["assert"]
 
 
 @torch.no_grad()
@@ -53,7 +53,7 @@ def plain_loop(folder: Path, text: str, window: int, stride: int) -> tuple[float
 def test_perplexity_is_that_of_a_plain_loop(
     published: Path, evaluate: Evaluate, tmp_path: Path, window: int, stride: int
 ) -> None:
-    prose = PROSE[:6000]
+    prose = PROSE[-2500:]
     tmp_path.joinpath("prose.txt").write_text(prose)
     [row] = evaluate(published, tmp_path / "prose.txt", "--window", window, "--stride", stride)["evaluations"]
     nats, tokens = plain_loop(published, prose, window, stride)
@@ -78,12 +78,14 @@ def test_documents_are_read_each_by_itself_whatever_file_they_came_in(
     assert row["packing"] == "documents"
 
 
-def test_a_run_on_its_own_text_loses_what_its_table_says(results: Path, text: Corpus, evaluate: Evaluate) -> None:
+def test_a_run_on_its_own_text_loses_what_its_table_says(
+    results: Path, text: Corpus, evaluate: Evaluate, tmp_path: Path
+) -> None:
     """The same rows, the masked weights and the steps done: to the last digits."""
     run = results / "runs" / "sparse"
     [trained] = tables.read(Folder.open(run), "run.parquet").to_pylist()
     sampled = 64 * 2 * SEQUENCE
-    [row] = evaluate(run, text.folder, "--max-tokens", sampled)["evaluations"]
+    [row] = evaluate(run, text.folder, "--max-tokens", sampled, "--out", tmp_path)["evaluations"]
     assert row["loss"] == pytest.approx(trained["loss"], rel=1e-6)
     assert row["loss_blocks"] == pytest.approx(trained["loss_blocks"], rel=1e-5)
     assert row["loss_se"] == pytest.approx(trained["loss_se"], rel=1e-4)
@@ -110,7 +112,7 @@ def test_another_tokenizer_reads_the_same_bytes_of_a_corpus(
     published: Path, results: Path, text: Corpus, evaluate: Evaluate, tmp_path: Path
 ) -> None:
     own, other = (
-        evaluate(model, text.folder, "--stride", 16, "--out", tmp_path)["evaluations"][0]
+        evaluate(model, text.folder, "--window", 33, "--stride", 32, "--out", tmp_path)["evaluations"][0]
         for model in (results / "runs" / "sparse", published)
     )
     assert (own["bytes"], own["words"]) == (other["bytes"], other["words"])
@@ -141,7 +143,7 @@ def test_rows_are_kept_with_the_run_and_in_its_sweep(
     sweep, run = Folder.open(place), place / "runs" / "sparse"
     wide = evaluate(run, text.folder)["evaluations"]
     evaluate(run, text.folder)
-    narrow = evaluate(run, text.folder, "--stride", 8)["evaluations"]
+    narrow = evaluate(run, text.folder, "--stride", 8, "--max-tokens", 5000)["evaluations"]
     assert tables.read(Folder.open(run), "evaluations.parquet").to_pylist() == wide + narrow
     assert tables.read(sweep, "evaluations.parquet").to_pylist() == wide + narrow
     other = evaluate(published, text.folder, "--out", place)["evaluations"]
@@ -156,7 +158,10 @@ def test_what_is_printed_says_how_it_was_read(
 ) -> None:
     tmp_path.joinpath("prose.txt").write_text(PROSE[:3000])
     for stride, said in ((CONTEXT, "windows of 48 tokens, of which the first is not scored"), (8, "sliding by 8")):
-        assert main(["evaluate", str(published), str(tmp_path / "prose.txt"), "--window", "48", "--stride", str(stride)]) == 0
+        assert (
+            main(["evaluate", str(published), str(tmp_path / "prose.txt"), "--window", "48", "--stride", str(stride)])
+            == 0
+        )
         out = capsys.readouterr().out
         assert said in out
         assert out.count("±") == 4
