@@ -1,8 +1,10 @@
-"""lm-evaluation-harness tasks through its own interface; the package is an extra, `pip install lm_eval`."""
+"""lm-evaluation-harness tasks through its own interface; the package is an extra, `pip install "lm_eval[hf]"`."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +19,7 @@ def require() -> None:
     """Raises UserError when the harness isn't installed."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise UserError(
-            "the harness isn't installed", key="--tasks", found=f"no {PACKAGE}", expected=f"pip install {PACKAGE}"
+            "the harness isn't installed", key="--tasks", found=f"no {PACKAGE}", expected=f'pip install "{PACKAGE}[hf]"'
         )
 
 
@@ -40,7 +42,9 @@ def scores(
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager(include_path=folder)
+    manager = TaskManager(include_path=folder, include_defaults=folder is None)
+    if folder and any(name not in manager.all_tasks for name in names):
+        manager = TaskManager(include_path=folder)  # reads the YAML of some ten thousand tasks
     if unknown := [name for name in names if name not in manager.all_tasks]:
         raise UserError(
             "no such task",
@@ -51,15 +55,16 @@ def scores(
         )
     asked = HFLM(pretrained=model.network, tokenizer=model.reader.pretrained, batch_size=8)
     try:
-        found = lm_eval.simple_evaluate(
-            asked,
-            tasks=names,
-            task_manager=manager,
-            num_fewshot=fewshot,
-            limit=limit,
-            bootstrap_iters=RESAMPLES,
-            log_samples=False,
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # it says there what it is doing
+            found = lm_eval.simple_evaluate(
+                asked,
+                tasks=names,
+                task_manager=manager,
+                num_fewshot=fewshot,
+                limit=limit,
+                bootstrap_iters=RESAMPLES,
+                log_samples=False,
+            )
     except (OSError, ValueError, ConnectionError) as error:
         raise UserError(
             "a task could not be run",

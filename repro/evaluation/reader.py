@@ -13,6 +13,8 @@ from repro.corpus.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+AT_ONCE = 1000  # texts, whose tokens take much more memory before they are arrays
+PLAIN = {"add_special_tokens": False, "split_special_tokens": True}  # nothing is added, nothing is special
 CUTS = ("normalizer", "pre_tokenizer", "model")  # what of a tokenizer.json says how text is cut
 
 
@@ -30,33 +32,36 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader:
-    """A tokenizer as evaluation uses it.
-
-    Attributes:
-        pretrained: the tokenizer; `tokenizers` is behind it.
-        bos: put before each document, as in training, where nothing is special but what we mark; None leaves both to
-            the tokenizer. No EOS is put after it: the end of a text is no part of it.
-    """
+    """A tokenizer, with `tokenizers` behind it, as evaluation uses it."""
 
     pretrained: PreTrainedTokenizerFast
-    bos: int | None = None
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Reader:
-        """The reader of a model that was trained on a corpus with this tokenizer."""
+        """The reader of a model that was trained on a corpus with this tokenizer.
+
+        As in training it begins a text with BOS, and a text that spells "<eos>" is text. It puts no EOS after it: where
+        a text ends is no part of it.
+        """
+        from tokenizers.processors import TemplateProcessing
         from transformers import PreTrainedTokenizerFast
 
         bos, eos = (tokenizer.backend.id_to_token(i) for i in (tokenizer.bos, tokenizer.eos))
-        wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend, bos_token=bos, eos_token=eos)
-        return cls(wrapped, tokenizer.bos)
+        wrapped = PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer.backend, bos_token=bos, eos_token=eos, split_special_tokens=True
+        )
+        wrapped.backend_tokenizer.post_processor = TemplateProcessing(
+            f"{bos} $A", special_tokens=[(bos, tokenizer.bos)]
+        )
+        return cls(wrapped)
 
     def read(self, texts: list[str]) -> list[Tokens]:
-        """Tokens of each document, BOS included."""
+        """Tokens of each document, with the marks that the tokenizer puts around it."""
         found = []
-        for text, (ids, ends) in zip(texts, self._cut(texts, plain=self.bos is not None), strict=True):
+        for text, (ids, ends) in zip(texts, self._cut(texts), strict=True):
             if len(ends):
                 ends[np.argmax(ends)] = len(text)
-            found.append(between(Tokens(ids, *added(text, ends)), self.bos, None))
+            found.append(Tokens(ids, *added(text, ends)))
         return found
 
     def measure(self, texts: list[str], cut: list[np.ndarray]) -> list[Tokens]:
@@ -66,7 +71,7 @@ class Reader:
         stands for the rest of the text.
         """
         found = []
-        for text, ids, (fresh, known) in zip(texts, cut, self._cut(texts, plain=True), strict=True):
+        for text, ids, (fresh, known) in zip(texts, cut, self._cut(texts, **PLAIN), strict=True):
             both = min(len(ids), len(fresh))
             same = int(np.argmin([*(ids[:both] == fresh[:both]), False]))
             ends = np.full(len(ids), len(text))
@@ -78,17 +83,14 @@ class Reader:
         """Whether this tokenizer cuts text as that of a corpus."""
         return _rules(self.pretrained.backend_tokenizer) == _rules(tokenizer.backend)
 
-    def _cut(self, texts: list[str], plain: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Ids of each text, and the characters up to the end of each. plain: nothing is added, nothing is special."""
-        found = self.pretrained(
-            texts,
-            add_special_tokens=not plain,
-            split_special_tokens=plain,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
-        pairs = zip(found["input_ids"], found["offset_mapping"], strict=True)
-        return [(np.array(ids, np.int64), np.array([end for _, end in offsets], np.int64)) for ids, offsets in pairs]
+    def _cut(self, texts: list[str], **how: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ids of each text, and the characters up to the end of each."""
+        cut = []
+        for first in range(0, len(texts), AT_ONCE):
+            found = self.pretrained(texts[first : first + AT_ONCE], return_offsets_mapping=True, verbose=False, **how)
+            for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True):
+                cut.append((np.array(ids, np.int64), np.array([end for _, end in offsets], np.int64)))
+        return cut
 
 
 def between(tokens: Tokens, bos: int | None, eos: int | None) -> Tokens:

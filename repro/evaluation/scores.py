@@ -40,7 +40,9 @@ def token_losses(network: nn.Module, text: Text, windows: np.ndarray) -> np.ndar
             found = F.cross_entropy(
                 logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
             ).view(labels.shape)
-            for index, of_window, asked in zip(batch, found.cpu().numpy(), (labels != IGNORED).cpu().numpy(), strict=True):
+            for index, of_window, asked in zip(
+                batch, found.cpu().numpy(), (labels != IGNORED).cpu().numpy(), strict=True
+            ):
                 mine = of_window[asked]
                 losses[ends[index] - len(mine) : ends[index]] = mine
     if not np.isfinite(losses).all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -39,19 +39,22 @@ class Text:
     words: list[np.ndarray]
 
 
-def find(place: str, text_field: str, root: str) -> Corpus | FilesSource:
+def find(
+    place: str, text_field: str, root: str | None, progress: Callable[[str], object] | None = None
+) -> Corpus | FilesSource:
     """What CORPUS names: a corpus' folder or URI, a sweep file, or text files.
 
     Args:
         text_field: of JSON lines and Parquet.
-        root: of the corpora, for a sweep file.
+        root: of the corpora, instead of that of a sweep file, whose text is built there unless it is there.
+        progress: told what is being built.
 
     Raises:
         UserError: nothing is there, or it is of another kind.
     """
     path = Path(place)
     if path.suffix in (".yaml", ".yml"):
-        return _of_sweep(path, root)
+        return _of_sweep(path, root, progress)
     if "://" in place or path.is_dir():
         return obtain(place)
     source = FilesSource((place,), text_field)
@@ -138,13 +141,13 @@ def _apart(name: str, hash: str, found: list[Tokens], row: int | None = None) ->
     return Text(name, hash, "documents", row, ids, sizes, words)
 
 
-def _of_sweep(file: Path, root: str) -> Corpus:
+def _of_sweep(file: Path, root: str | None, progress: Callable[[str], object] | None) -> Corpus:
     declared = strict.read_yaml(file)
     spec = strict.build(CorpusSpec, declared.get("corpus"), file=file, key="corpus")
-    model = declared.get("model") or {}
+    model, storage = declared.get("model") or {}, declared.get("storage") or {}
     for key in ("vocab", "sequence"):
         if not isinstance(model.get(key), int):
             raise UserError(
                 "missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number"
             )
-    return build(spec, model["vocab"], model["sequence"], root)
+    return build(spec, model["vocab"], model["sequence"], root or storage.get("corpus", "data"), progress)

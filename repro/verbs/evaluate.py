@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import UserError
@@ -61,7 +63,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="the first N questions of each task")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model's own")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--corpora", default="data", help="root of the corpora, for a run's tokenizer (default: data)")
+    parser.add_argument(
+        "--corpora", metavar="ROOT", help="of a run's own corpus, whose tokenizer it needs (default: data)"
+    )
     parser.add_argument("--out", metavar="FOLDER", help="where the tables are kept (default: a run's own folder)")
     parser.add_argument("--json", action="store_true", help="one JSON object: evaluations, tasks")
     parser.set_defaults(main=main)
@@ -74,13 +78,14 @@ def main(given: argparse.Namespace) -> int:
     from repro.resources import Resources
     from repro.zero import device_of
 
+    progress = partial(print, file=sys.stderr)
     names = [name for name in (given.tasks or "").split(",") if name]
     if names:
         harness.require()
-    source = texts.find(given.corpus, given.text_field, given.corpora) if given.corpus else None
+    source = texts.find(given.corpus, given.text_field, given.corpora, progress) if given.corpus else None
     known = source if source is not None and not isinstance(source, texts.FilesSource) else None
     device = device_of(Resources(device=given.device))
-    model = models.load(given.model, given.precision, device, given.corpora, known)
+    model = models.load(given.model, given.precision, device, given.corpora or "data", known)
     found = {
         "evaluations": [] if source is None else [_perplexity(model, source, given)],
         "tasks": harness.scores(model, names, given.tasks_path, given.fewshot, given.limit) if names else [],

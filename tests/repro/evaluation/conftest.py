@@ -81,6 +81,6 @@ def evaluate(text: Corpus, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
         code = main(["evaluate", *map(str, words), "--corpora", str(text.folder.parent), "--json"])
         out, err = capsys.readouterr()
         assert code == 0, err
-        return json.loads(out.splitlines()[-1])
+        return json.loads(out)
 
     return call

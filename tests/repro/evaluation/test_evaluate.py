@@ -274,7 +274,7 @@ def on_two_workers(folder: Path, corpus: Path, stage: int, precision: str) -> fl
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("stage", "precision"), [(0, "bf16"), (2, "bf16"), (3, "fp32")])
+@pytest.mark.parametrize(("stage", "precision"), [(1, "bf16"), (3, "fp32")])
 def test_shards_of_any_stage_are_joined(
     stage: int, precision: str, text: Corpus, tmp_path: Path, evaluate: Evaluate
 ) -> None:

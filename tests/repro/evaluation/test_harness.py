@@ -40,11 +40,23 @@ metric_list:
   - {{metric: acc_norm, aggregation: mean, higher_is_better: true}}
 metadata: {{version: 1.0}}
 """
+CLOZE = """
+task: pycloze
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: loglikelihood
+doc_to_text: "{{{{question}}}}"
+doc_to_target: "{{{{' ' + choices[answer]}}}}"
+metric_list:
+  - {{metric: perplexity, aggregation: perplexity, higher_is_better: false}}
+metadata: {{version: 2.0}}
+"""
 
 
 @pytest.fixture
 def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one task, whose data lie beside it."""
+    """A folder with two tasks, whose data lie beside them."""
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
@@ -53,14 +65,15 @@ def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [{"question": q, "choices": c, "answer": a} for q, c, a in QUESTIONS]
     (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "pyquiz.yaml").write_text(TASK.format(name="pyquiz", data=folder / "data.jsonl"))
+    (folder / "pycloze.yaml").write_text(CLOZE.format(data=folder / "data.jsonl"))
     return folder
 
 
 @torch.no_grad()
-def by_hand(folder: Path) -> tuple[float, float]:
-    """Shares of questions whose answer is the likeliest, by sum and by sum a character."""
+def by_hand(folder: Path) -> tuple[float, float, float]:
+    """Shares of questions whose answer is the likeliest, by sum and by sum a character; perplexity of the answers."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    right = np.zeros((len(QUESTIONS), 2))
+    right, likelihoods = np.zeros((len(QUESTIONS), 2)), []
     for row, (question, choices, answer) in enumerate(QUESTIONS):
         sums = []
         for choice in choices:
@@ -69,21 +82,29 @@ def by_hand(folder: Path) -> tuple[float, float]:
             said = model(ids).logits.log_softmax(-1)[0, known - 1 : -1]
             sums.append(said.gather(1, ids[0, known:, None]).sum().item())
         right[row] = [np.argmax(sums) == answer, np.argmax(sums / np.array([*map(len, choices)])) == answer]
-    return right[:, 0].mean(), right[:, 1].mean()
+        likelihoods.append(sums[answer])
+    return right[:, 0].mean(), right[:, 1].mean(), float(np.exp(-np.mean(likelihoods)))
 
 
 @pytest.mark.system
-def test_a_task_on_local_data_is_scored_as_by_hand_and_kept(
+def test_tasks_on_local_data_are_scored_as_by_hand_and_kept(
     published: Path, tasks: Path, evaluate: Evaluate, tmp_path: Path
 ) -> None:
-    rows = evaluate(published, "--tasks", "pyquiz", "--tasks-path", tasks, "--out", tmp_path)["tasks"]
+    rows = evaluate(published, "--tasks", "pyquiz,pycloze", "--tasks-path", tasks, "--out", tmp_path)["tasks"]
     found = {row["metric"]: row for row in rows}
-    assert (found["acc"]["value"], found["acc_norm"]["value"]) == pytest.approx(by_hand(published))
+    values = found["acc"]["value"], found["acc_norm"]["value"], found["perplexity"]["value"]
+    assert values == pytest.approx(by_hand(published), rel=1e-5)
+    asked = len(QUESTIONS)
+    for metric in ("acc", "acc_norm"):
+        share = found[metric]["value"]
+        assert found[metric]["value_se"] == pytest.approx((share * (1 - share) / (asked - 1)) ** 0.5)
+    assert found["perplexity"]["value_se"] > 0
     for row in rows:
-        share, asked = row["value"], len(QUESTIONS)
-        assert row["value_se"] == pytest.approx((share * (1 - share) / (asked - 1)) ** 0.5)
-        assert (row["task"], row["samples"], row["filter"], row["fewshot"]) == ("pyquiz", asked, "none", 0)
-        assert row["higher_is_better"] is True
+        assert (row["samples"], row["filter"], row["fewshot"]) == (asked, "none", 0)
+        assert row["higher_is_better"] is (row["metric"] != "perplexity")
+        assert (row["task"], row["task_version"]) == (
+            ("pycloze", "2.0") if row["metric"] == "perplexity" else ("pyquiz", "1.0")
+        )
     assert tables.read(Folder.open(tmp_path), "tasks.parquet").to_pylist() == rows
 
 
@@ -114,4 +135,4 @@ def test_an_unknown_task_is_refused(published: Path, tasks: Path, capsys: pytest
 @pytest.mark.skipif(importlib.util.find_spec("lm_eval") is not None, reason="the harness is installed")
 def test_without_the_harness_tasks_are_refused_at_once(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(published), "--tasks", "arc_easy"]) == 2
-    assert "pip install lm_eval" in capsys.readouterr().err
+    assert 'pip install "lm_eval[hf]"' in capsys.readouterr().err
