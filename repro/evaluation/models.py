@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from repro import model
 from repro.corpus import Corpus, obtain
@@ -28,6 +27,7 @@ class Model:
 
     Attributes:
         name: the run's id, or the folder or id it came from.
+        network: a transformers model, on its device.
         fingerprint, step: of a run: its spec's, and the updates done; None of any other model.
         reader: its tokenizer.
         context: tokens that it reads at once; None where its config doesn't say.
@@ -35,7 +35,7 @@ class Model:
     """
 
     name: str
-    network: nn.Module
+    network: Any
     reader: Reader
     context: int | None
     fingerprint: str | None = None
@@ -85,7 +85,7 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
 def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: Corpus | None) -> Model:
     spec, corpus_hash = RunFolder(folder).spec()
     step, flat = weights(folder)
-    network = model.build(spec.model, spec.seed)
+    network: Any = model.build(spec.model, spec.seed)
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     if shapes.keys() != flat.keys() or any(shapes[name].numel() != len(flat[name]) for name in shapes):
         raise UserError("a checkpoint of another model", file=folder / "checkpoint", key="layout")
@@ -132,14 +132,14 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        network, said = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             place,
             dtype=DTYPES[precision] if precision else "auto",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise UserError(
             "the model could not be loaded",
@@ -147,6 +147,7 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
             found=f"{type(error).__name__}: {str(error)[:300]}",
             expected="a run's folder, or a Hugging Face folder or id with safetensors and a tokenizer.json",
         ) from error
+    network, said = loaded
     if lost := [*said["missing_keys"], *(str(key) for key in said["mismatched_keys"])]:
         raise UserError(
             "a model without all its weights",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from repro.corpus.packing import IGNORED
@@ -22,7 +21,7 @@ LOGITS = 1 << 26  # at once: 256 MiB in fp32
 SORTED = 4096  # windows that are sorted by length, so that few of a batch are padded
 
 
-def token_losses(network: nn.Module, text: Text, windows: np.ndarray) -> np.ndarray:
+def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
     """Loss of every scored token in nats, (tokens,) fp32, in the order of `windows`.
 
     Raises:
