@@ -166,7 +166,7 @@ def _described(row: dict[str, Any]) -> list[str]:
         if row["windowing"] == "disjoint"
         else f"windows of {window:,} tokens sliding by {stride:,}, each token scored once"
     )
-    what = "one stream" if row["packing"] == "concatenate" else f"{row['documents']:,} documents, each by itself"
+    what = "one stream" if row["packing"] == "concatenate" else f"documents each by itself, {row['documents']:,}"
     lines = [
         f"{row['model']} on {row['corpus']} ({row['corpus_hash']})",
         f"  windows         {cut}; {what}",
@@ -178,5 +178,5 @@ def _described(row: dict[str, Any]) -> list[str]:
         ("bits_per_byte", f"bits/byte ({row['bytes']:,})"),
     ):
         if row[name] is not None:
-            lines.append(f"  {name.replace('_', ' '):<16}{row[name]:.4f} ± {row[f'{name}_se']:.4f} {unit}")
+            lines.append(f"  {name.replace('_', ' '):<16}{row[name]:,.5g} ± {row[f'{name}_se']:.2g} {unit}")
     return lines
