@@ -133,7 +133,7 @@ class Tables:
     Attributes:
         name: of the results folder.
         all_runs: every row. runs: those that no flag excludes.
-        curves, layers: Arrow tables of the schemas in repro.tables.
+        curves, layers: Arrow tables of the schemas in repro.tables; so evaluations and tasks, mostly empty.
         sweep: how the sweep was made; any key may be missing.
         flags: odd rows, with reasons.
     """
@@ -143,6 +143,8 @@ class Tables:
     runs: Runs
     curves: pa.Table
     layers: pa.Table
+    evaluations: pa.Table
+    tasks: pa.Table
     sweep: Mapping[str, Any]
     flags: tuple[Flag, ...]
 
@@ -198,13 +200,13 @@ def load(folder: Folder) -> Tables:
         name: tables.read(folder, f"{name}.parquet")
         if folder.exists(f"{name}.parquet")
         else tables.SCHEMAS[name].empty_table()
-        for name in ("curves", "layers")
+        for name in ("curves", "layers", "evaluations", "tasks")
     }
     sweep = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
     flags = tuple(_flags(runs))
     excluded = {flag.run_id for flag in flags if flag.excluded}
     usable = np.array([run_id not in excluded for run_id in runs["run_id"]], dtype=bool)
-    return Tables(folder.name, runs, runs.where(usable), other["curves"], other["layers"], sweep, flags)
+    return Tables(folder.name, runs, runs.where(usable), **other, sweep=sweep, flags=flags)
 
 
 def _flags(runs: Runs) -> Iterator[Flag]:

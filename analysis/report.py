@@ -25,6 +25,7 @@ SECTIONS = (
     ("figures", "Figures"),
     ("confounds", "Controls and confounds"),
     ("theory-numbers", "Theory"),
+    ("evaluations", "Evaluations"),
     ("runs-section", "Runs"),
     ("odd", "Flagged and failed"),
     ("planned", "Plan and outcome"),
@@ -71,6 +72,7 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         script=embedded.script,
         confounds=confounds.examine(evidence),
         theory=_theory(evidence.theory),
+        evaluations=_evaluations(tables),
         sections=list(_sections(evidence)),
         run_rows=[_run_row(row) for row in tables.all_runs.rows()],
         flags=tables.flags,
@@ -84,7 +86,10 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
     tables = evidence.tables
     odd = bool(tables.flags or tables.sweep.get("failed"))
     missing = {key for key in NEED_RUNS if not len(tables.all_runs)}
-    missing |= {key for key, there in (("odd", odd), ("planned", evidence.promise)) if not there}
+    asked = tables.evaluations.num_rows or tables.tasks.num_rows
+    missing |= {
+        key for key, there in (("odd", odd), ("planned", evidence.promise), ("evaluations", asked)) if not there
+    }
     yield from ((key, title) for key, title in SECTIONS if key not in missing)
 
 
@@ -125,6 +130,44 @@ def _theory(theory: Theory) -> tuple[Detail, ...]:
 def _early_weight(regimes: TwoRegimes) -> float:
     early, late = regimes.gain(np.array([0.25, 1.0]) * regimes.last)
     return float(early / late)
+
+
+def _evaluations(tables: Tables) -> tuple[Detail, ...]:
+    """What models lost on other text, and how they did in tasks."""
+    texts = [
+        {
+            "model": row["model"],
+            "step": row["step"],
+            "text": row["corpus"],
+            "windows": f"{row['windowing']}, {row['window']:,} by {row['stride']:,}",
+            "tokens": row["tokens"],
+            "loss": row["loss"],
+            "± loss": row["loss_se"],
+            "perplexity": row["perplexity"],
+            "± perplexity": row["perplexity_se"],
+            "bits/byte": row["bits_per_byte"],
+            "± bits/byte": row["bits_per_byte_se"],
+        }
+        for row in tables.evaluations.to_pylist()
+    ]
+    tasks = [
+        {
+            "model": row["model"],
+            "step": row["step"],
+            "task": row["task"],
+            "examples": row["fewshot"],
+            "metric": row["metric"] if row["filter"] == "none" else f"{row['metric']} ({row['filter']})",
+            "value": row["value"],
+            "± value": row["value_se"],
+            "questions": row["samples"],
+        }
+        for row in tables.tasks.to_pylist()
+    ]
+    found = (
+        Detail("Held-out loss in nats a token; ± is a standard error over blocks of the text", tuple(texts)),
+        Detail("Tasks of lm-evaluation-harness; ± is its standard error", tuple(tasks)),
+    )
+    return tuple(detail for detail in found if detail.rows)
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:

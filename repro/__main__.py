@@ -1,4 +1,4 @@
-"""`python -m repro schedule | train | corpus | export | inspect`: one run and its parts."""
+"""`python -m repro schedule | train | corpus | evaluate | export | inspect`: one run and its parts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from repro.errors import guarded
-from repro.verbs import corpus, export, inspect, schedule, train
+from repro.verbs import corpus, evaluate, export, inspect, schedule, train
 
-VERBS = (schedule, train, corpus, export, inspect)
+VERBS = (schedule, train, corpus, evaluate, export, inspect)
 
 EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
   python -m repro inspect out/model --claim sparsity=.8                count its weights
+  python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
 """
 
 

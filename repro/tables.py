@@ -1,21 +1,25 @@
 """Arrow schemas with units, and Parquet files that appear whole. No torch, no Ray.
 
 Three tables: `runs` (one row a run), `curves` (one row a logged step), `layers` (density by tensor at every
-event). A run writes its own part of each into its folder; `collect` joins them into the sweep's.
+event). A run writes its own part of each into its folder; `collect` joins them into the sweep's. Two more are there
+once a model was evaluated on other text or on tasks: `evaluations` (one row a model, text and windows) and `tasks`
+(one row a model, task and metric).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from repro.errors import UserError
 from repro.storage import Folder
 
 SCHEMA_VERSION = 2
-Table = Literal["runs", "curves", "layers"]
+Table = Literal["runs", "curves", "layers", "evaluations", "tasks"]
 
 
 def _field(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
@@ -116,7 +120,66 @@ LAYERS = pa.schema(
     ]
 )
 
-SCHEMAS: dict[str, pa.Schema] = {"runs": RUNS, "curves": CURVES, "layers": LAYERS}
+_MODEL = [
+    _field("model", _S, "", "run id, or folder or id of a Hugging Face model"),
+    _field("fingerprint", _S, "", "of the run's spec; null of another model"),
+    _field("step", _I, "steps", "updates done; null of another model"),
+    _field("precision", _S, "", "fp32, bf16 or fp16, in which it was asked"),
+]
+
+EVALUATIONS = pa.schema(
+    [
+        *_MODEL,
+        _field("corpus", _S, "", "name of the text"),
+        _field("corpus_hash", _S, "", "hash of the corpus' manifest, or of the files' text"),
+        _field("packing", _S, "", "one stream (concatenate), or documents each by itself"),
+        _field("windowing", _S, "", "disjoint, or sliding: then only tokens that no earlier window scored are scored"),
+        _field("window", _I, "tokens", "read at once; its first is never scored in it"),
+        _field("stride", _I, "tokens", "between two windows; disjoint ones are `window` apart"),
+        _field("documents", _I, "", "what no window spans two of"),
+        _field("tokens", _I, "tokens", "scored"),
+        _field("bytes", _I, "bytes", "of UTF-8 that the scored tokens add"),
+        _field("words", _I, "", "between white space, begun by the scored tokens"),
+        _field("loss", _F, "nats/token", "held-out loss, token-weighted"),
+        _field("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
+        _field("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
+        _field("perplexity", _F, "", "exp(loss), by token"),
+        _field("perplexity_se", _F, "", "its standard error"),
+        _field("word_perplexity", _F, "", "exp(nats/words): alike for all tokenizers"),
+        _field("word_perplexity_se", _F, "", "its standard error"),
+        _field("bits_per_byte", _F, "bits/byte", "loss by byte of text: alike for all tokenizers"),
+        _field("bits_per_byte_se", _F, "bits/byte", "its standard error"),
+    ]
+)
+
+TASKS = pa.schema(
+    [
+        *_MODEL,
+        _field("task", _S, "", "name in lm-evaluation-harness, or of a group"),
+        _field("task_version", _S, "", "the task's own"),
+        _field("metric", _S, "", "name of what was measured"),
+        _field("filter", _S, "", "what was done to answers before"),
+        _field("value", _F, "", "the metric"),
+        _field("value_se", _F, "", "its standard error; null where the harness gives none"),
+        _field("higher_is_better", _B, "", "whether more is better; null where the task doesn't say"),
+        _field("fewshot", _I, "", "examples before each question"),
+        _field("samples", _I, "", "questions asked"),
+        _field("harness", _S, "", "version of lm-evaluation-harness"),
+    ]
+)
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "runs": RUNS,
+    "curves": CURVES,
+    "layers": LAYERS,
+    "evaluations": EVALUATIONS,
+    "tasks": TASKS,
+}
+# Columns that say which row it is: a model that is asked the same again replaces its row.
+KEYS: dict[str, tuple[str, ...]] = {
+    "evaluations": ("model", "step", "precision", "corpus", "corpus_hash", "packing", "window", "stride", "tokens"),
+    "tasks": ("model", "step", "precision", "task", "metric", "filter", "fewshot", "samples"),
+}
 
 
 def write(folder: Folder, name: str, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -161,8 +224,34 @@ def read(folder: Folder, name: str) -> pa.Table:
     return table
 
 
+def add(folder: Folder, table: Literal["evaluations", "tasks"], rows: list[dict[str, Any]]) -> None:
+    """Adds rows to FOLDER/TABLE.parquet, in the place of those with the same KEYS."""
+    name, keys = f"{table}.parquet", KEYS[table]
+    known = read(folder, name).to_pylist() if folder.exists(name) else []
+    merged = {tuple(row[key] for key in keys): row for row in (*known, *rows)}
+    write(folder, name, table, list(merged.values()))
+
+
+def collect_evaluations(results: Folder, run_ids: Iterable[str]) -> None:
+    """Joins what evaluations left in the folders of runs into results/{evaluations,tasks}.parquet.
+
+    Rows that were put there of models that are no runs stay.
+    """
+    run_ids = list(run_ids)
+    for table in KEYS:
+        name = f"{table}.parquet"
+        parts = [read(results / "runs" / i, name) for i in run_ids if (results / "runs" / i).exists(name)]
+        if results.exists(name):
+            there = read(results, name)
+            parts.append(there.filter(pc.is_null(there["fingerprint"])))
+        if parts:
+            write_arrow(results, name, pa.concat_tables(parts))
+
+
 def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[str, pa.Table]:
     """Joins the parts that finished runs left under `results`/runs into results/{runs,curves,layers}.parquet.
+
+    Beside them evaluations.parquet and tasks.parquet, where there was an evaluation.
 
     Args:
         results: the sweep's results folder.
@@ -182,4 +271,5 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
     joined["runs"] = runs
     for name, table in joined.items():
         write_arrow(results, f"{name}.parquet", table)
+    collect_evaluations(results, studies)
     return joined

@@ -178,21 +178,16 @@ def _out_of_memory(spec: RunSpec, resources: Resources, text: Corpus, device: to
 
 
 def _fits(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device) -> bool:
-    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it.
-
-    As much as its logits take is left to spare: a run's memory lies less well than that of one step.
-    """
+    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it."""
     share, micro = resources.share(spec)
     _give_back()
     try:
         with _engine(spec, resources, device) as engine:
-            spare = torch.empty(micro, spec.model.sequence, spec.model.vocab, device=device)
             rows = text.batch(0, spec.optimizer.batch, spec.seed, count=share)
             for first in range(0, share, micro):
                 losses, _ = evaluate.token_losses(engine, text, rows[first : first + micro])
                 engine.backward(losses.mean())
                 engine.step()
-            del spare
         return True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from repro.errors import UserError
 
 if TYPE_CHECKING:
     import tokenizers
+    from transformers import PreTrainedTokenizerFast
 
 BOS, EOS = "<bos>", "<eos>"
 # Merges no longer change beyond this much text, but the time to count pairs does.
@@ -46,6 +47,23 @@ class Tokenizer:
     def to_bytes(self) -> bytes:
         """The contents of a tokenizer.json."""
         return self.backend.to_str(pretty=True).encode()
+
+    def for_transformers(self, **facts: Any) -> PreTrainedTokenizerFast:
+        """The same tokenizer of transformers' own kind: it begins a text with BOS, as every document did in training.
+
+        Args:
+            facts: of PreTrainedTokenizerFast.
+        """
+        from tokenizers import Tokenizer as Backend
+        from tokenizers.processors import TemplateProcessing
+        from transformers import PreTrainedTokenizerFast
+
+        backend = Backend.from_str(self.backend.to_str())
+        bos, eos = (backend.id_to_token(i) for i in (self.bos, self.eos))
+        backend.post_processor = TemplateProcessing(
+            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, self.bos)]
+        )
+        return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=bos, eos_token=eos, **facts)
 
     @classmethod
     def from_bytes(cls, data: bytes, bos: int, eos: int) -> Tokenizer:

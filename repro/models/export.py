@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from repro import checkpoint, tables
 from repro.corpus import Corpus
@@ -72,7 +72,7 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
     with tempfile.TemporaryDirectory(prefix=scratch_prefix(out.name), dir=out.parent) as scratch:
         whole = Path(scratch) / out.name
         network.save_pretrained(whole, max_shard_size=SHARD)
-        tokenizer(text).save_pretrained(whole)
+        text.tokenizer.for_transformers(model_max_length=text.manifest.sequence).save_pretrained(whole)
         (whole / "spec.json").write_bytes(run.read("spec.json"))
         made = card.Card(
             spec=spec,
@@ -91,21 +91,6 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
             shutil.copymode(whole / "spec.json", file)
         whole.rename(out)
     return Exported(manifest["step"], sum(network.state_dict()[name].nbytes for name in names), compact_bytes)
-
-
-def tokenizer(text: Corpus) -> PreTrainedTokenizerFast:
-    """The corpus' tokenizer for transformers: it begins a text with BOS, as every document did in training."""
-    from tokenizers import Tokenizer
-    from tokenizers.processors import TemplateProcessing
-
-    backend, manifest = Tokenizer.from_str(text.tokenizer.backend.to_str()), text.manifest
-    bos, eos = (backend.id_to_token(i) for i in (manifest.bos, manifest.eos))
-    backend.post_processor = TemplateProcessing(
-        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, manifest.bos)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token=bos, eos_token=eos, model_max_length=manifest.sequence
-    )
 
 
 def load_compact(folder: str) -> LlamaForCausalLM:

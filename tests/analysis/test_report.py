@@ -12,6 +12,7 @@ from analysis import claims, data, figures, report, simulate
 from analysis.__main__ import main
 from analysis.evidence import Evidence
 from analysis.simulate import Truth
+from repro import tables
 from repro.storage import Folder
 
 
@@ -114,6 +115,33 @@ def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: P
     ):
         assert text in page
     assert "<script>alert" not in page
+
+
+def test_evaluations_stand_on_the_page_with_their_errors(tmp_path: Path) -> None:
+    folder = Folder.open(tmp_path / "results")
+    simulate.write(folder, simulate.simulate(Truth())[:6])
+    unknown: dict = dict.fromkeys(tables.EVALUATIONS.names)
+    row = unknown | {
+        "model": "25k-<run>",
+        "step": 400,
+        "precision": "fp32",
+        "corpus": "wikitext",
+        "windowing": "sliding",
+    }
+    row |= {"window": 129, "stride": 64, "tokens": 4096, "loss": 3.25, "loss_se": 0.0625, "loss_blocks": [3.25] * 64}
+    tables.add(folder, "evaluations", [row])
+    task = dict.fromkeys(tables.TASKS.names) | {
+        "model": "org/base",
+        "task": "arc_easy",
+        "metric": "acc",
+        "filter": "none",
+    }
+    tables.add(folder, "tasks", [task | {"value": 0.4375, "value_se": 0.0123, "samples": 100, "fewshot": 0}])
+    page = page_of(folder)
+    section = page[page.index('<section id="evaluations">') :]
+    for shown in ("25k-&lt;run&gt;", "sliding, 129 by 64", "4,096", "3.25", "0.0625", "arc_easy", "0.4375", "0.0123"):
+        assert f">{shown}</td>" in section
+    assert 'href="#evaluations"' in page
 
 
 def test_a_flagged_run_is_listed_with_its_reason(tmp_path: Path) -> None:

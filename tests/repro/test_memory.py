@@ -78,6 +78,13 @@ def hopeless(spec: RunSpec, corpus: Path, root: Path) -> dict[str, Any]:
     return outcome(wide, Folder.open(root / "run"), text, Resources(out_of_memory="fail"))
 
 
+@pytest.fixture(autouse=True)
+def _memory_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the workers: it is addresses that are limited, of which malloc keeps what is freed and reserves 64 MiB a thread."""
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+
+
 @pytest.fixture(scope="module")
 def unlimited(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunSpec], dict[str, Any]]:
     """The same run where there is memory enough."""

@@ -1,0 +1,164 @@
+"""MODEL of `repro evaluate`: a run with its newest checkpoint, or a Hugging Face folder or id, ready to be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro import checkpoint, model
+from repro.corpus import Corpus, obtain
+from repro.corpus.build import folder_of
+from repro.errors import UserError
+from repro.evaluation.reader import Reader
+from repro.fork import checkpoint_of
+from repro.run_folder import RunFolder
+from repro.spec import RunSpec
+from repro.storage import Folder
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and what belongs to it.
+
+    Attributes:
+        name: the run's id, or the folder or id it came from.
+        network: a transformers model, on its device.
+        fingerprint, step: of a run: its spec's, and the updates done; None of any other model.
+        reader: its tokenizer.
+        context: tokens that it reads at once; None where its config doesn't say.
+        folder: the run's; None of any other model.
+    """
+
+    name: str
+    network: Any
+    reader: Reader
+    context: int | None
+    fingerprint: str | None = None
+    step: int | None = None
+    folder: Folder | None = None
+
+    @property
+    def precision(self) -> str:
+        dtype = next(self.network.parameters()).dtype
+        return next((name for name, known in DTYPES.items() if known == dtype), str(dtype))
+
+    def columns(self) -> dict[str, Any]:
+        """What both tables say of a model."""
+        return {
+            "model": self.name,
+            "fingerprint": self.fingerprint,
+            "step": self.step,
+            "precision": self.precision,
+        }
+
+
+def load(place: str, precision: str | None, device: torch.device, root: str, known: Corpus | None = None) -> Model:
+    """The model that MODEL names.
+
+    Args:
+        precision: instead of the one it was trained or saved in.
+        root: of the corpora, in which a run's tokenizer is found.
+        known: a corpus that is open already; a run that was trained on it asks for no other.
+
+    Raises:
+        UserError: no model is there, or it is not whole.
+    """
+    folder = Folder.open(place)
+    is_pretrained = folder.exists("config.json")  # an export holds the run's spec.json too
+    if not is_pretrained and folder.exists("spec.json"):
+        return _of_run(folder, precision, device, root, known)
+    if "://" in place or (folder.exists() and not is_pretrained):
+        raise UserError(
+            "no model here",
+            file=place,
+            found=", ".join(folder.names()[:8]) or "nothing",
+            expected="spec.json, of a run, or config.json, of a Hugging Face model",
+        )
+    return _pretrained(place, precision, device)
+
+
+def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: Corpus | None) -> Model:
+    spec, corpus_hash = RunFolder(folder).spec()
+    place, manifest = checkpoint_of(folder)
+    network: Any = model.build(spec.model, spec.seed)
+    shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
+    masters = checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
+    network.load_state_dict({name: masters[name].view(shape) for name, shape in shapes.items()})
+    network.to(device, DTYPES[precision or spec.precision])
+    text = known if known is not None and known.hash == corpus_hash else _corpus(spec, corpus_hash, root)
+    return Model(
+        name=spec.run_id,
+        network=network,
+        reader=Reader.of(text.tokenizer),
+        context=spec.model.sequence,
+        fingerprint=spec.fingerprint,
+        step=manifest["step"],
+        folder=folder,
+    )
+
+
+def _corpus(spec: RunSpec, corpus_hash: str, root: str) -> Corpus:
+    """The corpus that a run was trained on, for its tokenizer."""
+    name = folder_of(spec.corpus, spec.model.vocab, spec.model.sequence, root).name
+    place = Folder.open(root) / name
+    if not place.exists("manifest.json"):
+        raise UserError(
+            f"the corpus of {spec.run_id}, whose tokenizer is needed, is not here",
+            file=place,
+            key="--corpora",
+            found="no such folder",
+            expected=f"the root of the corpora, with {name} in it",
+        )
+    text = obtain(f"{root.rstrip('/')}/{name}")
+    if text.hash != corpus_hash:
+        raise UserError(
+            f"the text has changed since {spec.run_id} was trained",
+            file=place,
+            key="corpus_hash",
+            found=text.hash,
+            expected=corpus_hash,
+        )
+    return text
+
+
+def _pretrained(place: str, precision: str | None, device: torch.device) -> Model:
+    """Safetensors alone, and no code of the model's own; every weight must be in them."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            place,
+            dtype=DTYPES[precision] if precision else "auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise UserError(
+            "the model could not be loaded",
+            file=place,
+            found=f"{type(error).__name__}: {str(error)[:300]}",
+            expected="a run's folder, or a Hugging Face folder or id with safetensors and a tokenizer.json",
+        ) from error
+    network, said = loaded
+    if lost := [*said["missing_keys"], *(str(key) for key in said["mismatched_keys"])]:
+        raise UserError(
+            "a model without all its weights",
+            file=place,
+            found=f"{len(lost)} would be fresh, {sorted(lost)[0]} among them",
+            expected="safetensors that hold every weight",
+        )
+    if not tokenizer.is_fast:
+        raise UserError("a tokenizer that is not backed by `tokenizers`", file=place, expected="a tokenizer.json")
+    return Model(
+        name=str(Path(place)),
+        network=network.to(device),
+        reader=Reader(tokenizer),
+        context=getattr(network.config.get_text_config(), "max_position_embeddings", None),
+    )

@@ -1,0 +1,138 @@
+"""Loss of every scored token of a text, and what follows: loss, perplexity and bits a byte, with standard errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from repro.corpus.packing import IGNORED
+from repro.errors import UserError
+from repro.evaluation.texts import Text
+from repro.evaluation.windows import DOCUMENT, NEW, START, STOP
+
+BLOCKS = 64  # stretches of neighbouring text, nearly independent of each other
+LOGITS = 1 << 26  # at once: 256 MiB in fp32
+SORTED = 4096  # windows that are sorted by length, so that few of a batch are padded
+
+
+def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
+    """Loss of every scored token in nats, (tokens,) fp32, in the order of `windows`.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    device = next(network.parameters()).device
+    vocab = network.get_output_embeddings().weight.shape[0]
+    ends = np.cumsum(windows[:, STOP] - windows[:, NEW])
+    losses = np.empty(ends[-1] if len(ends) else 0, np.float32)
+    network.eval()
+    with torch.inference_mode():
+        for batch in _batches(windows, vocab):
+            inputs, labels = (torch.from_numpy(a).to(device) for a in _rows(text, windows[batch]))
+            logits = network(input_ids=inputs, use_cache=False).logits
+            found = F.cross_entropy(
+                logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
+            ).view(labels.shape)
+            for index, of_window, asked in zip(
+                batch, found.cpu().numpy(), (labels != IGNORED).cpu().numpy(), strict=True
+            ):
+                mine = of_window[asked]
+                losses[ends[index] - len(mine) : ends[index]] = mine
+    if not np.isfinite(losses).all():
+        raise UserError("a loss that is not finite", found=f"{np.isnan(losses).sum()} of {len(losses)} tokens")
+    return losses
+
+
+def _batches(windows: np.ndarray, vocab: int) -> Iterator[np.ndarray]:
+    """Indices of windows that are read together, of like lengths."""
+    length = windows[:, STOP] - windows[:, START]
+    for first in range(0, len(windows), SORTED):
+        order = first + np.argsort(-length[first : first + SORTED], kind="stable")
+        while len(order):
+            at_once = max(1, LOGITS // (int(length[order[0]]) * vocab))
+            yield order[:at_once]
+            order = order[at_once:]
+
+
+def _rows(text: Text, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels, (windows, longest - 1); what is padded is at the right, where nothing before it sees it."""
+    width = int((windows[:, STOP] - windows[:, START]).max()) - 1
+    inputs = np.zeros((len(windows), width), np.int64)
+    labels = np.full((len(windows), width), IGNORED, np.int64)
+    for row, (document, start, new, stop) in enumerate(windows):
+        tokens = text.documents[document]
+        inputs[row, : stop - start - 1] = tokens[start : stop - 1]
+        labels[row, new - start - 1 : stop - start - 1] = tokens[new:stop]
+    return inputs, labels
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A sum over a sum of each block, and the standard error of the total ratio over blocks."""
+
+    value: float
+    se: float
+
+    @classmethod
+    def of(cls, above: np.ndarray, below: np.ndarray) -> Ratio:
+        """above, below: (blocks,). With blocks of one size the error is that of a mean of blocks."""
+        blocks, total = len(above), below.sum()
+        value = above.sum() / total
+        variance = blocks / (blocks - 1) * ((above - value * below) ** 2).sum() / total**2
+        return cls(float(value), float(math.sqrt(variance)))
+
+    def exp(self) -> Ratio | None:
+        """The exponential, its error by the first derivative; None where it is beyond all numbers."""
+        try:
+            value = math.exp(self.value)
+        except OverflowError:  # a text without spaces is one word
+            return None
+        return Ratio(value, value * self.se)
+
+    def over(self, divisor: float) -> Ratio:
+        return Ratio(self.value / divisor, self.se / divisor)
+
+
+def summary(losses: np.ndarray, text: Text, windows: np.ndarray) -> dict[str, Any]:
+    """Columns of the evaluations table that follow from the losses of the scored tokens.
+
+    Raises:
+        UserError: fewer tokens than blocks.
+    """
+    if len(losses) < BLOCKS:
+        raise UserError(
+            "too little text", file=text.name, found=f"{len(losses)} scored tokens", expected=f"at least {BLOCKS}"
+        )
+
+    def by_block(values: np.ndarray) -> np.ndarray:
+        return np.array([block.sum(dtype=np.float64) for block in np.array_split(values, BLOCKS)])
+
+    def scored(by_document: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([by_document[row[DOCUMENT]][row[NEW] : row[STOP]] for row in windows])
+
+    nats, tokens = by_block(losses), by_block(np.ones(len(losses)))
+    bytes_, words = by_block(scored(text.bytes)), by_block(scored(text.words))
+    loss = Ratio.of(nats, tokens)
+    found: dict[str, Any] = {
+        "documents": len(np.unique(windows[:, DOCUMENT])),
+        "tokens": len(losses),
+        "bytes": int(bytes_.sum()),
+        "words": int(words.sum()),
+        "loss": loss.value,
+        "loss_se": loss.se,
+        "loss_blocks": (nats / tokens).tolist(),
+    }
+    ratios = {
+        "perplexity": loss.exp(),
+        "word_perplexity": Ratio.of(nats, words).exp() if words.sum() else None,
+        "bits_per_byte": Ratio.of(nats, bytes_).over(math.log(2)) if bytes_.sum() else None,
+    }
+    for name, ratio in ratios.items():
+        found |= {name: None if ratio is None else ratio.value, f"{name}_se": None if ratio is None else ratio.se}
+    return found

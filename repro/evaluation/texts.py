@@ -1,0 +1,153 @@
+"""The text that a model is judged on: a corpus' held-out split, or files, as the tokens of that model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from repro import strict
+from repro.corpus import Corpus, build, obtain
+from repro.corpus.files import SUFFIXES, FilesSource
+from repro.corpus.packing import Packing, padding
+from repro.errors import UserError
+from repro.evaluation.reader import Reader, Tokens, between
+from repro.spec import CorpusSpec
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text as tokens of one model. No window spans two of `documents`; all lists have an entry a document.
+
+    Attributes:
+        name, hash: of the corpus, or of the files and what is in them.
+        packing: "concatenate": one stream of documents, as the corpus is packed; "documents": each by itself.
+        row: tokens of a row of the corpus, which are read together in training; None where it was cut anew.
+        documents: ids. bytes, words: what each token adds of the text.
+    """
+
+    name: str
+    hash: str
+    packing: Packing
+    row: int | None
+    documents: list[np.ndarray]
+    bytes: list[np.ndarray]
+    words: list[np.ndarray]
+
+
+def find(
+    place: str, text_field: str, root: str | None, progress: Callable[[str], object] | None = None
+) -> Corpus | FilesSource:
+    """What CORPUS names: a corpus' folder or URI, a sweep file, or text files.
+
+    Args:
+        text_field: of JSON lines and Parquet.
+        root: of the corpora, instead of that of a sweep file, whose text is built there unless it is there.
+        progress: told what is being built.
+
+    Raises:
+        UserError: nothing is there, or it is of another kind.
+    """
+    path = Path(place)
+    if path.suffix in (".yaml", ".yml"):
+        return _of_sweep(path, root, progress)
+    if "://" in place or path.is_dir():
+        return obtain(place)
+    source = FilesSource((place,), text_field)
+    if not path.exists() and not place.endswith(SUFFIXES):
+        raise UserError(
+            "no such text",
+            file=place,
+            expected=f"a corpus' folder, a sweep's YAML, or files that end in one of: {', '.join(SUFFIXES)}",
+        )
+    _ = source.files  # refuses what isn't there
+    return source
+
+
+def read(source: Corpus | FilesSource, reader: Reader) -> Text:
+    """The text of `source` as tokens of the model that `reader` belongs to.
+
+    A corpus that the same tokenizer has cut gives its held-out rows as they are packed. All else is cut anew, each
+    document by itself.
+
+    Raises:
+        UserError: no text, or a damaged shard.
+    """
+    if isinstance(source, FilesSource):
+        return _of_files(source, reader)
+    source.heldout.verify()
+    name, pieces = source.manifest.spec.name, list(_pieces(source))
+    texts = [source.tokenizer.decode(piece.body.tolist()) for piece in pieces]
+    if not reader.cuts_as(source.tokenizer):
+        return _apart(name, source.hash, _anew(texts, reader))
+    bodies = reader.measure(texts, [piece.body for piece in pieces])
+    found = [between(body, piece.bos, piece.eos) for body, piece in zip(bodies, pieces, strict=True)]
+    row = source.manifest.sequence + 1
+    if source.manifest.spec.packing == "documents":
+        return _apart(name, source.hash, found, row)
+    stream = Tokens(*map(np.concatenate, zip(*found, strict=True)))
+    return Text(name, source.hash, "concatenate", row, [stream.ids], [stream.bytes], [stream.words])
+
+
+# -------------------------------------------------------------------------------------------------- inside
+
+
+class _Piece(NamedTuple):
+    """A document of a row, or what is there of it, and its marks, None where they are cut off."""
+
+    bos: int | None
+    body: np.ndarray
+    eos: int | None
+
+
+def _pieces(corpus: Corpus) -> Iterator[_Piece]:
+    """The held-out documents of a corpus, in order."""
+    bos, eos = corpus.manifest.bos, corpus.manifest.eos
+    rows: Iterable[np.ndarray] = (row for view in corpus.heldout.views for row in view)
+    if corpus.manifest.spec.packing == "concatenate":
+        rows = [np.concatenate([view.reshape(-1) for view in corpus.heldout.views])]
+    for row in rows:
+        row = row[row != padding(row.dtype)].astype(np.int64)
+        begins = np.flatnonzero(row == bos)
+        for piece in np.split(row, begins[::2] if bos == eos else begins):  # of one id for both, every other begins
+            if len(piece):
+                starts, ends = piece[0] == bos, len(piece) > 1 and piece[-1] == eos
+                body = piece[int(starts) : len(piece) - int(ends)]
+                yield _Piece(bos if starts else None, body, eos if ends else None)
+
+
+def _of_files(source: FilesSource, reader: Reader) -> Text:
+    digest, texts = hashlib.sha256(), []
+    for document in source.documents():
+        data = document.text.encode("utf-8", "replace")  # a lone surrogate, which JSON may hold, has no UTF-8
+        digest.update(data + b"\0")
+        texts.append(data.decode())
+    name = ", ".join(source.paths)
+    if not any(text.strip() for text in texts):
+        raise UserError("an empty text", file=name, expected="at least one document")
+    return _apart(name, digest.hexdigest()[:12], _anew(texts, reader))
+
+
+def _anew(texts: list[str], reader: Reader) -> list[Tokens]:
+    return reader.read([text for text in texts if text.strip()])
+
+
+def _apart(name: str, hash: str, found: list[Tokens], row: int | None = None) -> Text:
+    ids, sizes, words = (list(each) for each in zip(*found, strict=True))
+    return Text(name, hash, "documents", row, ids, sizes, words)
+
+
+def _of_sweep(file: Path, root: str | None, progress: Callable[[str], object] | None) -> Corpus:
+    declared = strict.read_yaml(file)
+    spec = strict.build(CorpusSpec, declared.get("corpus"), file=file, key="corpus")
+    model, storage = declared.get("model") or {}, declared.get("storage") or {}
+    for key in ("vocab", "sequence"):
+        if not isinstance(model.get(key), int):
+            raise UserError(
+                "missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number"
+            )
+    return build(spec, model["vocab"], model["sequence"], root or storage.get("corpus", "data"), progress)
