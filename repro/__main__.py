@@ -14,7 +14,8 @@ EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
   python -m repro train results/quick/runs/RUN_ID --out /tmp/again     one run again, with no Ray
   python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
-  python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
+  python -m repro corpus build sweeps/quick.yaml                       a sweep's text as token shards
+  python -m repro corpus inspect sweeps/quick.yaml                     what is in them
 """
 
 

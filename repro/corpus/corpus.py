@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from repro.corpus.encode import TOKENIZER
 from repro.corpus.manifest import Manifest
 from repro.corpus.order import rows_at
 from repro.corpus.packing import Targets, padding, targets
@@ -14,8 +16,6 @@ from repro.corpus.shards import TokenRows
 from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError
 from repro.storage import Folder
-
-TOKENIZER = "tokenizer.json"
 
 
 class Corpus:
@@ -92,6 +92,11 @@ class Corpus:
         """Inputs, labels, positions and segments of `rows`, (batch, sequence + 1)."""
         return targets(rows, self.manifest.spec.packing, self.manifest.bos, self.manifest.eos)
 
+    def samples(self, split: Literal["train", "heldout"], count: int) -> list[str]:
+        """The first rows of a split, decoded."""
+        rows = (self.train if split == "train" else self.heldout).views[0][:count]
+        return [self.tokenizer.decode(row[row != padding(row.dtype)].tolist()) for row in rows]
+
     def verify(self) -> None:
         """Holds every shard against its hash. Raises UserError at the first that differs."""
         self.train.verify()
@@ -124,8 +129,7 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
         f"overlap     {overlap.share:.1%} of {overlap.heldout:,} held-out {overlap.words}-grams "
         "occur in the training text"
     )
-    for name, rows in (("train", corpus.train), ("held out", corpus.heldout)):
-        for row in rows.views[0][:samples]:
-            text = corpus.tokenizer.decode(row[row != padding(row.dtype)].tolist())
-            lines.append(f"{name:<12}{text[:160]!r}")
+    shown: tuple[tuple[str, Literal["train", "heldout"]], ...] = (("train", "train"), ("held out", "heldout"))
+    for name, side in shown:
+        lines += [f"{name:<12}{text[:160]!r}" for text in corpus.samples(side, samples)]
     return "\n".join(lines)

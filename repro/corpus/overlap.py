@@ -1,9 +1,12 @@
-"""How much of the held-out text was already seen in training: shared 13-grams of words."""
+"""How much of the held-out text was already seen in training: shared 13-grams of words.
+
+Held-out n-grams are counted as often as they occur, the first LIMIT of them. Words are runs of letters and digits,
+lowercased; no n-gram crosses documents.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,28 +31,13 @@ class Overlap:
         return self.shared / self.heldout if self.heldout else 0.0
 
 
-def measure(
-    heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS, limit: int = LIMIT
-) -> Overlap:
-    """Overlap of two streams of batches of documents.
-
-    Held-out n-grams are counted as often as they occur, the first `limit` of them. Words are runs of letters
-    and digits, lowercased; no n-gram crosses documents.
-    """
-    wanted = np.empty(0, np.uint64)
-    for texts in heldout:
-        wanted = np.concatenate([wanted, ngram_hashes(texts, words)])[:limit]
-        if len(wanted) == limit:
-            break
-    if not len(wanted):
-        return Overlap(words, 0, 0)
-    values, counts = np.unique(wanted, return_counts=True)
-    found = np.zeros(len(values), bool)
-    for texts in train:
-        hashes = ngram_hashes(texts, words)
-        nearest = np.searchsorted(values[:-1], hashes)
-        found[nearest[values[nearest] == hashes]] = True
-    return Overlap(words, len(wanted), int(counts[found].sum()))
+def seen_in(texts: list[str], values: np.ndarray, words: int = WORDS) -> np.ndarray:
+    """Which of the n-grams whose hashes are `values`, (m,) uint64 in ascending order, occur in `texts`: (n,) indices."""
+    if not len(values):
+        return np.empty(0, np.int64)
+    hashes = ngram_hashes(texts, words)
+    nearest = np.searchsorted(values[:-1], hashes)
+    return np.unique(nearest[values[nearest] == hashes])
 
 
 def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
