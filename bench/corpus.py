@@ -56,7 +56,9 @@ def main() -> None:
         root = Path(scratch)
         paths = c4.write(root / "en", size=int(given.megabytes * 1e6), files=given.files)
         files = sorted((root / "en").iterdir())
-        print(f"{given.megabytes:,.0f} MB of text in {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:,.0f} MB gzipped")
+        print(
+            f"{given.megabytes:,.0f} MB of text in {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:,.0f} MB gzipped"
+        )
         tokenizer = _tokenizer(files[0], root / "tokenizer")
         (root / "spec.yaml").write_text(
             SPEC.format(paths=paths, tokenizer=tokenizer, vocab=VOCAB, sequence=SEQUENCE, root=root / "data")
@@ -109,7 +111,9 @@ def _bare(files: list[Path], tokenizer: Path, processes: int) -> tuple[int, floa
     """Tokens in all, and tokens/s a process."""
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(processes), context.Queue()
-    work = [context.Process(target=_encode, args=(files[i::processes], tokenizer, barrier, queue)) for i in range(processes)]
+    work = [
+        context.Process(target=_encode, args=(files[i::processes], tokenizer, barrier, queue)) for i in range(processes)
+    ]
     for process in work:
         process.start()
     found = [queue.get() for _ in work]

@@ -60,11 +60,11 @@ def build(
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
         say.line(f"copying it from {place}")
         share.copy_in(place / folder.name)
-    if not folder.exists():
+    pool = pool or Here()
+    hidden = work_name(folder.name)
+    own = folder.parent / hidden
+    if not folder.exists() or own.exists():
         # What workers of other machines need lies where they see it: beside the corpus, or beside its published copy.
-        pool = pool or Here()
-        hidden = work_name(folder.name)
-        own = folder.parent / hidden
         work = place / hidden if pool.anywhere and not place.is_local else Folder.open(own)
         with alone(own, lambda: say.line("another process builds it; waiting")):
             if not folder.exists():

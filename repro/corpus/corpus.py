@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -92,10 +91,9 @@ class Corpus:
         """Inputs, labels, positions and segments of `rows`, (batch, sequence + 1)."""
         return targets(rows, self.manifest.spec.packing, self.manifest.bos, self.manifest.eos)
 
-    def samples(self, split: Literal["train", "heldout"], count: int) -> list[str]:
-        """The first rows of a split, decoded."""
-        rows = (self.train if split == "train" else self.heldout).views[0][:count]
-        return [self.tokenizer.decode(row[row != padding(row.dtype)].tolist()) for row in rows]
+    def samples(self, rows: TokenRows, count: int) -> list[str]:
+        """The first of the rows of a split, decoded."""
+        return [self.tokenizer.decode(row[row != padding(row.dtype)].tolist()) for row in rows.views[0][:count]]
 
     def verify(self) -> None:
         """Holds every shard against its hash. Raises UserError at the first that differs."""
@@ -129,7 +127,6 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
         f"overlap     {overlap.share:.1%} of {overlap.heldout:,} held-out {overlap.words}-grams "
         "occur in the training text"
     )
-    shown: tuple[tuple[str, Literal["train", "heldout"]], ...] = (("train", "train"), ("held out", "heldout"))
-    for name, side in shown:
-        lines += [f"{name:<12}{text[:160]!r}" for text in corpus.samples(side, samples)]
+    for name, rows in (("train", corpus.train), ("held out", corpus.heldout)):
+        lines += [f"{name:<12}{text[:160]!r}" for text in corpus.samples(rows, samples)]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,11 +66,9 @@ class HuggingFaceSource:
     def _where(self) -> str:
         return f"dataset {self.name}, split {self.split}"
 
-    @cached_property
+    @property
     def _stream(self) -> datasets.IterableDataset:
-        import datasets
-
-        return datasets.load_dataset(self.name, self.subset, split=self.split, revision=self.revision, streaming=True)
+        return _load(self.name, self.subset, self.split, self.revision)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -86,3 +84,10 @@ class HuggingFaceSource:
                 found=f"{type(error).__name__}: {str(error)[:300]}",
                 expected="a dataset, configuration and split that can be reached from here",
             ) from error
+
+
+@lru_cache(maxsize=2)  # finding a dataset's files takes seconds, and each piece needs them
+def _load(name: str, subset: str | None, split: str, revision: str | None) -> datasets.IterableDataset:
+    import datasets
+
+    return datasets.load_dataset(name, subset, split=split, revision=revision, streaming=True)

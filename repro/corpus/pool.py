@@ -55,7 +55,7 @@ class RayData:
         context.target_max_block_size = 1 << 20  # a number is all that a task returns: don't wait for room for more
         rows = ray.data.from_items(list(items), override_num_blocks=min(len(items), TASKS))
         done = rows.map(
-            _do,
+            _do,  # type: ignore[arg-type]  # which knows of no further arguments
             fn_kwargs={"work": work, "build": secrets.token_hex(8)},
             compute=ray.data.TaskPoolStrategy(size=self.workers),
             num_cpus=1,

@@ -83,7 +83,7 @@ class Joiner:
         for shard in kept:
             rows = TokenRows(folder, (shard,), sequence + 1)
             rows.verify()
-            self._digest.update(rows.views[0])
+            self._digest.update(rows.views[0].data)
 
     def add(self, part: TokenPart) -> bool:
         """Takes the next part; returns whether it has filled a shard."""
@@ -108,5 +108,5 @@ class Joiner:
     def _put(self, rows: np.ndarray) -> bool:
         fresh = np.ascontiguousarray(rows[max(0, self._kept - self.counts.rows) :])  # the others are in kept shards
         self.counts = self.counts.plus_rows(rows)
-        self._digest.update(fresh)
+        self._digest.update(fresh.data)
         return self._shards.add(fresh)

@@ -97,9 +97,7 @@ def place(group: str) -> int:
     return int.from_bytes(hashlib.sha256(group.encode("utf-8", "replace")).digest()[:4], "big") % PLACES
 
 
-def ingest(
-    spec: CorpusSpec, folder: Folder, pool: Pool, progress: Progress, part_bytes: int = PART_BYTES
-) -> Spool:
+def ingest(spec: CorpusSpec, folder: Folder, pool: Pool, progress: Progress, part_bytes: int = PART_BYTES) -> Spool:
     """Reads the source that `spec` names into `folder`, goes on where it was read in part, and decides what is held out.
 
     Raises:
@@ -174,11 +172,13 @@ class Reader:
 
     def __call__(self, piece: int) -> None:
         """Reads a piece. Its list of parts comes last: with it the piece is whole."""
-        parts = []
+        parts: list[Part] = []
         for documents in _cut(self._placed(piece), self.part_bytes):
             file = f"{self.stem}-{piece:05d}-{len(parts):05d}.arrow"
             places, groups, texts = zip(*documents, strict=True)
-            columns = [pa.array(column, field.type) for column, field in zip((places, groups, texts), _SCHEMA, strict=True)]
+            columns = [
+                pa.array(column, field.type) for column, field in zip((places, groups, texts), _SCHEMA, strict=True)
+            ]
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
                 stream.write_batch(pa.record_batch(columns, schema=_SCHEMA))

@@ -77,7 +77,10 @@ def _inspect(given: argparse.Namespace) -> int:
         "hash": text.hash,
         "unique_tokens": text.unique_tokens,
         "manifest": manifest,
-        "samples": {name: text.samples(name, given.samples) for name in ("train", "heldout")},
+        "samples": {
+            "train": text.samples(text.train, given.samples),
+            "heldout": text.samples(text.heldout, given.samples),
+        },
         "histogram": {
             "entropy_bits": tokens.entropy,
             "unused": tokens.unused,
@@ -119,5 +122,7 @@ def _declared(file: str) -> tuple[CorpusSpec, int, int, str]:
     model, storage = declared.get("model") or {}, declared.get("storage") or {}
     for key in ("vocab", "sequence"):
         if not isinstance(model.get(key), int):
-            raise UserError("missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number")
+            raise UserError(
+                "missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number"
+            )
     return spec, model["vocab"], model["sequence"], os.fspath(storage.get("corpus", "data"))

@@ -14,7 +14,9 @@ def documents(lengths, bos=BOS, eos=EOS):
 
 
 def add(packer, docs):
-    return packer.add(np.concatenate([np.empty(0, U16), *docs]), np.cumsum([len(document) for document in docs], dtype=int))
+    return packer.add(
+        np.concatenate([np.empty(0, U16), *docs]), np.cumsum([len(document) for document in docs], dtype=int)
+    )
 
 
 def packed(docs, packing, sequence):
