@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,20 +54,17 @@ class RayData:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.target_max_block_size = 1 << 20  # a number is all that a task returns: don't wait for room for more
-        rows = ray.data.from_items(list(items), override_num_blocks=min(len(items), TASKS))
-        done = rows.map(
+        tasks = min(len(items), TASKS)
+        done = ray.data.from_items(list(items), override_num_blocks=tasks).map(
             _do,  # type: ignore[arg-type]  # which knows of no further arguments
             fn_kwargs={"work": work, "build": secrets.token_hex(8)},
-            compute=ray.data.TaskPoolStrategy(size=self.workers),
+            compute=ray.data.TaskPoolStrategy(size=min(self.workers, tasks)),
             num_cpus=1,
         )
-        try:
-            for row in done.iter_rows():
-                yield row["item"]
-        except Exception as error:
-            if found := _user_error(error):
-                raise found from None
-            raise
+        for row in done.iter_rows():
+            if row["refused"]:
+                raise UserError(row["refused"])
+            yield row["item"]
 
 
 def in_order(
@@ -120,12 +118,15 @@ def _connect(workers: int | None, address: str | None) -> None:
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
             env = {"working_dir": str(ROOT), "excludes": ["results", "data", ".venv", ".git"]}
         try:
+            if ":" in address and "://" not in address:
+                host, _, port = address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would try for minutes
             ray.init(address=address, runtime_env=env, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 "the Ray cluster can't be joined",
                 key="--address",
-                found=f"{address}: {str(error).splitlines()[0][:300]}",
+                found=f"{address}: {(str(error).splitlines() or [''])[0][:300]}",
                 expected="HEAD:PORT of a cluster that runs, and its token (RAY_AUTH_TOKEN_PATH)",
             ) from error
         return
@@ -156,14 +157,9 @@ def _do(row: dict[str, Any], work: Callable[[int], None], build: str) -> dict[st
     if build not in _works:
         _works.clear()
         _works[build] = work
-    _works[build](int(row["item"]))
-    return row
-
-
-def _user_error(error: BaseException | None) -> UserError | None:
-    """The UserError that a worker raised, from under what Ray has wrapped it in."""
-    while error is not None:
-        if type(error) is UserError:
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
-    return None
+    refused = ""
+    try:
+        _works[build](int(row["item"]))
+    except UserError as error:  # raised where the build goes on, at the first item in order that is refused
+        refused = str(error)
+    return {"item": row["item"], "refused": refused}
