@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from repro.corpus.overlap import WORDS, ngram_hashes, seen_in
+from repro.corpus.overlap import WORDS, Wanted, ngram_hashes
 from repro.corpus.spool import Spool
 from repro.corpus.tokenizer import Tokenizer
 from repro.storage import Folder
@@ -94,7 +94,7 @@ class Encoder:
         encoded = [self._tokenizer.encode_batch(some, np.dtype(self.dtype)) for some in slices_of(texts)]
         tokens = [np.empty(0, self.dtype), *(tokens for tokens, _ in encoded)]
         lengths = [np.empty(0, np.int64), *(lengths for _, lengths in encoded)]
-        ngrams = ngram_hashes(texts, WORDS) if self.side == "heldout" else seen_in(texts, self._heldout)
+        ngrams = ngram_hashes(texts, WORDS) if self.side == "heldout" else self._heldout.seen_in(texts)
         TokenPart(
             np.concatenate(tokens),
             np.cumsum(np.concatenate(lengths)),
@@ -114,8 +114,8 @@ class Encoder:
         return Tokenizer.from_bytes(self.folder.read(TOKENIZER), self.bos, self.eos)
 
     @cached_property
-    def _heldout(self) -> np.ndarray:
-        return np.frombuffer(self.folder.read(NGRAMS), np.uint64)
+    def _heldout(self) -> Wanted:
+        return Wanted(np.frombuffer(self.folder.read(NGRAMS), np.uint64))
 
 
 def slices_of(texts: list[str]) -> list[list[str]]:
