@@ -6,8 +6,9 @@
 build: tokens/s a core of `python -m repro corpus build SPEC --workers N`, its whole time, Ray's start included; and from
 its first line, when Ray has started. tokenizers alone: encode_batch_fast on the same text, read before and lying in
 memory, one thread a process, as many processes at once as the build has workers. Both have the same tokenizer, a BPE of
-32,000 trained before on some of the text. peak memory: the sum of the proportional set sizes of the command and all
-processes under it, Ray's own and its shared memory among them, looked at four times a second.
+16,000 trained before on some of the text. peak memory: the sum of the proportional set sizes of the command and all
+processes under it, Ray's own and its shared memory among them, looked at four times a second; so is the processor time,
+which stays comparable on a machine that does other work.
 reader: Corpus.batch over the built rows, against np.copyto of as many bytes between two arrays of the same shape.
 """
 
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from repro.corpus.encode import slices_of
 from repro.corpus.tokenizer import Tokenizer, train_bpe
 from repro.provenance import provenance
 
-VOCAB, SEQUENCE = 32_000, 2048
+VOCAB, SEQUENCE = 16_000, 2048
 LAPTOP = 129e6 / (17 * 60)  # tokens/s that sweeps/laptop.yaml consumes: README.md
 SPEC = """
 corpus: {{source: files, name: c4-like, paths: ["{paths}"], tokenizer: {tokenizer}, packing: documents}}
@@ -86,7 +88,7 @@ def _build(root: Path, files: list[Path], tokenizer: Path, workers: int) -> None
     began = time.perf_counter()
     command = [sys.executable, "-m", "repro", "corpus", "build", str(root / "spec.yaml"), "--workers", str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        peak = _Peak(process.pid)
+        watch = _Watch(process.pid)
         assert process.stdout
         first = 0.0
         for line in process.stdout:
@@ -96,19 +98,23 @@ def _build(root: Path, files: list[Path], tokenizer: Path, workers: int) -> None
     ended = time.perf_counter()
     if process.returncode:
         raise SystemExit(f"the build failed with exit code {process.returncode}")
-    tokens, alone = _bare(files, tokenizer, 1)
-    _, together = _bare(files, tokenizer, workers)
+    peak, processes, cpu = watch.ended()
+    tokens, alone, alone_cpu = _bare(files, tokenizer, 1)
+    _, together, _ = _bare(files, tokenizer, workers)
     for name, seconds in (("whole command", ended - began), ("from its first line", ended - first)):
         rate = tokens / seconds / workers
         print(
             f"build, {workers} workers, {name:<20} {seconds:7.1f} s  {rate:>12,.0f} tokens/s a core  "
             f"{rate / together:.1%} of tokenizers alone in {workers} processes, {rate / alone:.1%} in one"
         )
-    print(f"peak memory {peak.bytes() / 2**30:.2f} GiB, driver, workers and Ray together")
+    print(
+        f"processor time: build {cpu:.1f} s, tokenizers alone {alone_cpu:.1f} s: {alone_cpu / cpu:.1%}, Ray's start included"
+    )
+    print(f"peak memory {peak / 2**30:.2f} GiB in {processes} processes: driver, workers and Ray together")
 
 
-def _bare(files: list[Path], tokenizer: Path, processes: int) -> tuple[int, float]:
-    """Tokens in all, and tokens/s a process."""
+def _bare(files: list[Path], tokenizer: Path, processes: int) -> tuple[int, float, float]:
+    """Tokens in all, tokens/s a process, and seconds of processor time."""
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(processes), context.Queue()
     work = [
@@ -119,10 +125,10 @@ def _bare(files: list[Path], tokenizer: Path, processes: int) -> tuple[int, floa
     found = [queue.get() for _ in work]
     for process in work:
         process.join()
-    tokens = sum(count for count, _ in found)
-    rate = sum(count / seconds for count, seconds in found) / processes
+    tokens = sum(count for count, _, _ in found)
+    rate = sum(count / seconds for count, seconds, _ in found) / processes
     print(f"tokenizers alone, {processes} process(es): {tokens:,} tokens, {rate:,.0f} tokens/s a process")
-    return tokens, rate
+    return tokens, rate, sum(cpu for _, _, cpu in found)
 
 
 def _encode(files: list[Path], folder: Path, barrier: Any, queue: Any) -> None:
@@ -130,38 +136,37 @@ def _encode(files: list[Path], folder: Path, barrier: Any, queue: Any) -> None:
     backend = Tokenizer.from_bytes((folder / "tokenizer.json").read_bytes(), 0, 1).backend
     slices = slices_of([text for file in files for text in _texts(file)])
     barrier.wait()
-    began, tokens = time.perf_counter(), 0
+    began, cpu, tokens = time.perf_counter(), time.process_time(), 0
     for texts in slices:
         tokens += sum(len(found) + 2 for found in backend.encode_batch_fast(texts, add_special_tokens=False))
-    queue.put((tokens, time.perf_counter() - began))
+    queue.put((tokens, time.perf_counter() - began, time.process_time() - cpu))
 
 
-class _Peak:
-    """The most memory that a process and all under it have had."""
+class _Watch:
+    """What a process and all under it have used: processor time, and the most memory at once."""
 
     def __init__(self, pid: int):
-        self._process, self._most, self._over = psutil.Process(pid), 0, threading.Event()
+        self._process, self._over = psutil.Process(pid), threading.Event()
+        self._most: dict[int, int] = {}
+        self._seconds: dict[int, float] = {}
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def bytes(self) -> int:
+    def ended(self) -> tuple[int, int, float]:
+        """Bytes at most, in how many processes, and seconds."""
         self._over.set()
         self._thread.join()
-        return self._most
+        return sum(self._most.values()), len(self._most), sum(self._seconds.values())
 
     def _watch(self) -> None:
         while not self._over.wait(0.25):
-            try:
-                self._most = max(self._most, sum(map(_pss, [self._process, *self._process.children(recursive=True)])))
-            except psutil.NoSuchProcess:
-                return
-
-
-def _pss(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except psutil.Error:
-        return 0  # it has ended
+            now: dict[int, int] = {}
+            with suppress(psutil.Error):  # it has ended
+                for process in [self._process, *self._process.children(recursive=True)]:
+                    with suppress(psutil.Error):
+                        now[process.pid] = int(process.memory_full_info().pss)
+                        self._seconds[process.pid] = sum(process.cpu_times()[:2])
+            self._most = max(self._most, now, key=lambda sizes: sum(sizes.values()))
 
 
 def _read(corpus: Corpus, batch: int) -> None:

@@ -49,6 +49,7 @@ class RayData:
 
         if not items:
             return
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
@@ -112,7 +113,6 @@ def _connect(workers: int | None, address: str | None) -> None:
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address:
         env: dict[str, Any] = {}
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along

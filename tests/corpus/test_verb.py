@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from repro.__main__ import main
-from repro.corpus import Corpus
+from repro.corpus import Corpus, build
 from repro.corpus.histogram import histogram
+from repro.spec import CorpusSpec
 
 
 @pytest.fixture
@@ -44,9 +46,10 @@ def test_inspect_counts_every_token_of_the_training_rows(
     assert f"{pydoc_corpus.unique_tokens:,} training tokens" in capsys.readouterr().out
 
 
-def test_a_histogram_leaves_padding_out(pydoc_corpus: Corpus) -> None:
-    found = histogram(pydoc_corpus)
-    assert found.counts.sum() == pydoc_corpus.manifest.train.tokens
+def test_a_histogram_leaves_padding_out(pydoc_spec: CorpusSpec, tmp_path: Path) -> None:
+    corpus = build(replace(pydoc_spec, packing="documents"), 300, 32, tmp_path)
+    found = histogram(corpus)
+    assert found.counts.sum() == corpus.manifest.train.tokens < corpus.train.views[0].size
     top = found.most_frequent(300)
     assert found.covering(1.0) == len(top) == 300 - found.unused
     assert found.counts[top[: found.covering(0.5)]].sum() >= found.counts.sum() / 2
