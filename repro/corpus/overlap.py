@@ -45,7 +45,7 @@ class Wanted:
     def seen_in(self, texts: list[str]) -> np.ndarray:
         """Which of the values occur in `texts`: (n,) indices."""
         hashes = ngram_hashes(texts, self.words)
-        hashes = hashes[self._maybe[hashes >> np.uint64(64 - BITS)]]
+        hashes = hashes[self._maybe[(hashes >> np.uint64(64 - BITS)).view(np.int64)]]
         if not len(hashes):
             return np.empty(0, np.int64)
         nearest = np.searchsorted(self.values[:-1], hashes)
@@ -63,10 +63,10 @@ def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
     count = len(word) - words + 1
     if count < 1:
         return np.empty(0, np.uint64)
-    rolled = _rolled(word, words)
-    offsets = documents.offsets.to_numpy()
-    ends = np.repeat(offsets[1:], np.diff(offsets))  # of the document of each word
-    return rolled[np.arange(count) + words <= ends[:count]]
+    crossing = np.subtract.outer(documents.offsets.to_numpy(), np.arange(1, words)).reshape(-1)
+    inside = np.ones(count, bool)
+    inside[crossing[(crossing >= 0) & (crossing < count)]] = False  # they begin in one document and end in another
+    return _rolled(word, words)[inside]
 
 
 def _spaced(texts: list[str]) -> pa.Array:

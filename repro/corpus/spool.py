@@ -176,14 +176,18 @@ class Reader:
         for documents in _cut(self._placed(piece), self.part_bytes):
             file = f"{self.stem}-{piece:05d}-{len(parts):05d}.arrow"
             places, groups, texts = zip(*documents, strict=True)
+            ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+            buffers = [None, pa.py_buffer(np.concatenate([[0], ends])), pa.py_buffer(b"".join(texts))]
             columns = [
-                pa.array(column, field.type) for column, field in zip((places, groups, texts), _SCHEMA, strict=True)
+                pa.array(np.array(places, np.uint32)),
+                pa.array(groups, pa.large_string()),
+                pa.Array.from_buffers(pa.large_string(), len(texts), buffers),
             ]
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
                 stream.write_batch(pa.record_batch(columns, schema=_SCHEMA))
             self.folder.write(file, memoryview(sink.getvalue()))
-            parts.append(Part(file, len(texts), sum(map(len, texts)), min(places), max(places)))
+            parts.append(Part(file, len(texts), int(ends[-1]), min(places), max(places)))
         self.folder.write_json(self._list(piece), [dataclasses.asdict(part) for part in parts])
 
     @cached_property
