@@ -79,13 +79,14 @@ format: setup ## sort imports, format, and mend what the linter can
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: setup ## what the fit, masking, selection, a lane and the orchestration cost, side by side with others
+bench: setup ## what the fit, masking, selection, a lane, the orchestration and the text cost, side by side with others
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@$(PY) -m bench.fit
 	@$(PY) -m bench.train
 	@$(PY) -m bench.prune
 	@$(PY) -m bench.laptop
 	@$(PY) -m bench.overhead
+	@$(PY) -m bench.corpus
 
 clean: ## remove .venv and caches; data/ and results/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache

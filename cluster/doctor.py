@@ -162,7 +162,7 @@ def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
                 "corpus",
                 "fault",
                 f"{', '.join(blind)} doesn't see {folder}",
-                "mount storage.corpus at the same path on every node, or build it there: python -m repro corpus FILE",
+                "mount storage.corpus at the same path on every node, or build it there: python -m repro corpus build FILE",
             )
         else:
             yield Finding("corpus", "ok", f"{spec.name}: {text.unique_tokens:,} tokens at {folder}")
@@ -185,6 +185,6 @@ def _source(spec: CorpusSpec) -> Finding:
             "corpus",
             "fault",
             f"{spec.name} isn't built, and the hub doesn't give it: {first_line(error)}",
-            "a network, HF_TOKEN; or build it where there is one: python -m repro corpus FILE",
+            "a network, HF_TOKEN; or build it where there is one: python -m repro corpus build FILE",
         )
     return Finding("corpus", "ok", said)

@@ -15,10 +15,11 @@ EXAMPLES = """examples:
   python -m repro train results/quick/runs/RUN_ID --out /tmp/again     one run again, with no Ray
   python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
   python -m repro train next.yaml --out /tmp/next --init out/model     from weights instead of the initialisation
-  python -m repro corpus sweeps/quick.yaml                             build and describe a sweep's text
+  python -m repro corpus build sweeps/quick.yaml                       a sweep's text as token shards
+  python -m repro corpus inspect sweeps/quick.yaml                     what is in them
+  python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
   python -m repro inspect out/model --claim sparsity=.8                count its weights
-  python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import urllib.request
 from collections.abc import Iterator
 
 import boto3
@@ -38,6 +39,10 @@ def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as here:
         for name, value in env.items():
             here.setenv(name, value)
+        # Servers of one process share what is stored.
+        urllib.request.urlopen(
+            urllib.request.Request(f"{env['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")
+        ).close()
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield env
     server.stop()

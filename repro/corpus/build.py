@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from repro.corpus import share
 from repro.corpus.corpus import Corpus
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
+from repro.corpus.packing import token_dtype
+from repro.corpus.pool import Here, Pool
+from repro.corpus.progress import Progress
+from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
-from repro.corpus.spool import ingest
+from repro.corpus.spool import PART_BYTES, ingest
+from repro.corpus.work import alone, empty, go_on, remove, work_name
 from repro.corpus.writer import CorpusWriter
 from repro.errors import UserError
 from repro.spec import CorpusSpec, canonical
-from repro.storage import Folder, scratch_prefix
+from repro.storage import Folder
 
 
 def build(
@@ -29,8 +34,12 @@ def build(
     root: Folder | str | os.PathLike[str],
     progress: Callable[[str], object] | None = None,
     shard_rows: int | None = None,
+    pool: Pool | None = None,
+    part_bytes: int = PART_BYTES,
 ) -> Corpus:
     """The corpus that `spec` names, built under `root` unless a whole one is there.
+
+    A build that is killed is gone on from by the next one; and the rows are the same, whoever the pool is.
 
     Args:
         spec: the text and how it is cut.
@@ -39,37 +48,74 @@ def build(
         root: a folder; or the URI of one on an object store, where it is published and from where it is copied.
         progress: told what is being done, a line at a time.
         shard_rows: the most rows a shard may have; by default as many as fill shards.SHARD_BYTES.
+        pool: who reads and encodes; None is this process.
+        part_bytes: of text that a worker encodes at a time, which is what a kill may cost each.
 
     Raises:
         UserError: no text, not the text that text_sha256 names, too little of it, or a damaged folder.
     """
-    say = progress or (lambda line: None)
+    say = Progress(progress or (lambda line: None), spec.name)
     place = root if isinstance(root, Folder) else Folder.open(root)
     folder = folder_of(spec, vocab, sequence, place)
-    root = folder.parent
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
-        say(f"corpus {spec.name}: copying it from {place}")
+        say.line(f"copying it from {place}")
         share.copy_in(place / folder.name)
-    if not folder.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        # What a killed build leaves is a hidden scratch folder, which nothing ever opens and the next build removes.
-        Folder.open(root).tidy()
-        with tempfile.TemporaryDirectory(prefix=scratch_prefix(folder.name), dir=root) as scratch:
-            whole = Path(scratch) / folder.name
-            say(f"corpus {spec.name}: reading the text")
-            spool = ingest(spec, Path(scratch) / "text.arrow")
-            _check_text(spec, spool.sha256)
-            CorpusWriter(spec, vocab, sequence, spool, whole, say, shard_rows).write()
-            try:
-                whole.rename(folder)
-            except OSError:
-                if not folder.exists():  # else another process built the same corpus first
-                    raise
+    pool = pool or Here()
+    hidden = work_name(folder.name)
+    own = folder.parent / hidden
+    if not folder.exists() or own.exists():
+        # What workers of other machines need lies where they see it: beside the corpus, or beside its published copy.
+        work = place / hidden if pool.anywhere and not place.is_local else Folder.open(own)
+        with alone(own, lambda: say.line("another process builds it; waiting")):
+            if not folder.exists():
+                Folder.open(own).tidy()
+                rows = shard_rows or max(1, SHARD_BYTES // ((sequence + 1) * token_dtype(vocab).itemsize))
+                _build(spec, vocab, sequence, folder, own, work, pool, say, rows, part_bytes)
+            work.delete()
+            remove(own)
     corpus = Corpus(folder)
     _check_text(spec, corpus.manifest.text_sha256)
     if not place.is_local:
         share.publish(corpus, place)
     return corpus
+
+
+def _build(
+    spec: CorpusSpec,
+    vocab: int,
+    sequence: int,
+    folder: Path,
+    own: Path,
+    work: Folder,
+    pool: Pool,
+    say: Progress,
+    shard_rows: int,
+    part_bytes: int,
+) -> None:
+    """Builds in the hidden folders `own`, of this machine, and `work`, and puts the corpus in place when it is whole."""
+    kind = {
+        "schema_version": SCHEMA_VERSION,
+        "tokenizers": importlib.metadata.version("tokenizers"),
+        "shard_rows": shard_rows,
+        "pieces": open_source(spec).pieces,
+        "part_bytes": part_bytes,
+    }
+    if go_on(own, work, kind):
+        say.line("going on from what an earlier build has done")
+    whole = own / "corpus"
+    whole.mkdir(exist_ok=True)
+    spool = ingest(spec, work, pool, say, part_bytes)
+    try:
+        _check_text(spec, spool.sha256)
+    except UserError:
+        empty(work)  # the next build is to read the text that is there then
+        raise
+    CorpusWriter(spec, vocab, sequence, spool, whole, work, pool, say, shard_rows).write()
+    try:
+        whole.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another machine that sees this disk was first
+            raise
 
 
 def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str]) -> Path:

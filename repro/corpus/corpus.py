@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from repro.corpus.encode import TOKENIZER
 from repro.corpus.manifest import Manifest
 from repro.corpus.order import rows_at
 from repro.corpus.packing import Targets, padding, targets
@@ -14,8 +15,6 @@ from repro.corpus.shards import TokenRows
 from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError
 from repro.storage import Folder
-
-TOKENIZER = "tokenizer.json"
 
 
 class Corpus:
@@ -92,6 +91,10 @@ class Corpus:
         """Inputs, labels, positions and segments of `rows`, (batch, sequence + 1)."""
         return targets(rows, self.manifest.spec.packing, self.manifest.bos, self.manifest.eos)
 
+    def samples(self, rows: TokenRows, count: int) -> list[str]:
+        """The first of the rows of a split, decoded."""
+        return [self.tokenizer.decode(row[row != padding(row.dtype)].tolist()) for row in rows.views[0][:count]]
+
     def verify(self) -> None:
         """Holds every shard against its hash. Raises UserError at the first that differs."""
         self.train.verify()
@@ -125,7 +128,5 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
         "occur in the training text"
     )
     for name, rows in (("train", corpus.train), ("held out", corpus.heldout)):
-        for row in rows.views[0][:samples]:
-            text = corpus.tokenizer.decode(row[row != padding(row.dtype)].tolist())
-            lines.append(f"{name:<12}{text[:160]!r}")
+        lines += [f"{name:<12}{text[:160]!r}" for text in corpus.samples(rows, samples)]
     return "\n".join(lines)

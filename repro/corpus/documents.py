@@ -33,8 +33,12 @@ class Source(Protocol):
             cache: folder in which a source may keep what is costly to find out.
         """
 
-    def documents(self) -> Iterator[Document]:
-        """The documents, read anew at each call."""
+    @property
+    def pieces(self) -> int:
+        """Stretches that can be read apart; one after the other they are the whole text."""
+
+    def documents(self, piece: int | None = None) -> Iterator[Document]:
+        """The documents of a piece, or all of them, read anew at each call."""
 
 
 def content_group(text: str) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from repro.corpus.documents import Document, content_group
 from repro.errors import UserError
 
 SUFFIXES = (".txt", ".jsonl", ".jsonl.gz", ".json.gz", ".parquet")
+PIECE_BYTES = 1 << 20  # files smaller than this are read with their neighbours
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,33 @@ class FilesSource:
         if known.is_file():
             return known.read_text()
         digest = hashlib.sha256()
-        for file in self.files:
-            with file.open("rb") as stream:
-                digest.update(f"{file.suffixes}{hashlib.file_digest(stream, 'sha256').hexdigest()}".encode())
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            for file, found in zip(self.files, threads.map(_sha256, self.files), strict=True):
+                digest.update(f"{file.suffixes}{found}".encode())
         cache.mkdir(parents=True, exist_ok=True)
         scratch = known.with_name(f"{known.name}.{os.getpid()}.tmp")
         scratch.write_text(digest.hexdigest())
         scratch.replace(known)
         return digest.hexdigest()
 
-    def documents(self) -> Iterator[Document]:
+    @cached_property
+    def _pieces(self) -> list[list[Path]]:
+        found: list[list[Path]] = []
+        size = PIECE_BYTES
         for file in self.files:
+            if size >= PIECE_BYTES:
+                found.append([])
+                size = 0
+            found[-1].append(file)
+            size += file.stat().st_size
+        return found
+
+    @property
+    def pieces(self) -> int:
+        return len(self._pieces)
+
+    def documents(self, piece: int | None = None) -> Iterator[Document]:
+        for file in self.files if piece is None else self._pieces[piece]:
             for text in self._texts(file):
                 yield Document(content_group(text), text)
 
@@ -143,3 +161,8 @@ class FilesSource:
                             expected=f'text in "{self.text_field}"',
                         )
                     yield text
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

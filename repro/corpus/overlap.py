@@ -1,9 +1,12 @@
-"""How much of the held-out text was already seen in training: shared 13-grams of words."""
+"""How much of the held-out text was already seen in training: shared 13-grams of words.
+
+Held-out n-grams are counted as often as they occur, the first LIMIT of them. Words are runs of letters and digits,
+lowercased; no n-gram crosses documents.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +16,9 @@ import pyarrow.compute as pc
 WORDS = 13
 # Held-out n-grams looked at: 80 MB of hashes at most, whatever the corpus.
 LIMIT = 10_000_000
+BITS = 24
+FACTOR = 0x9E3779B97F4A7C15
+_PLAIN = bytes(byte if byte >= 128 or chr(byte).isalnum() else 32 for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -28,34 +34,27 @@ class Overlap:
         return self.shared / self.heldout if self.heldout else 0.0
 
 
-def measure(
-    heldout: Iterable[list[str]], train: Iterable[list[str]], words: int = WORDS, limit: int = LIMIT
-) -> Overlap:
-    """Overlap of two streams of batches of documents.
+class Wanted:
+    """N-grams to look for. values: their hashes, (m,) uint64 in ascending order."""
 
-    Held-out n-grams are counted as often as they occur, the first `limit` of them. Words are runs of letters
-    and digits, lowercased; no n-gram crosses documents.
-    """
-    wanted = np.empty(0, np.uint64)
-    for texts in heldout:
-        wanted = np.concatenate([wanted, ngram_hashes(texts, words)])[:limit]
-        if len(wanted) == limit:
-            break
-    if not len(wanted):
-        return Overlap(words, 0, 0)
-    values, counts = np.unique(wanted, return_counts=True)
-    found = np.zeros(len(values), bool)
-    for texts in train:
-        hashes = ngram_hashes(texts, words)
-        nearest = np.searchsorted(values[:-1], hashes)
-        found[nearest[values[nearest] == hashes]] = True
-    return Overlap(words, len(wanted), int(counts[found].sum()))
+    def __init__(self, values: np.ndarray, words: int = WORDS):
+        self.values, self.words = values, words
+        self._maybe = np.zeros(1 << BITS, bool)  # by a hash's first bits: most n-grams are told off by one look
+        self._maybe[values >> np.uint64(64 - BITS)] = True
+
+    def seen_in(self, texts: list[str]) -> np.ndarray:
+        """Which of the values occur in `texts`: (n,) indices."""
+        hashes = ngram_hashes(texts, self.words)
+        hashes = hashes[self._maybe[(hashes >> np.uint64(64 - BITS)).view(np.int64)]]
+        if not len(hashes):
+            return np.empty(0, np.int64)
+        nearest = np.searchsorted(self.values[:-1], hashes)
+        return np.unique(nearest[self.values[nearest] == hashes])
 
 
 def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
     """64-bit hashes of all n-grams of `words` words in `texts`, (n-grams,) uint64."""
-    spaced = pc.replace_substring_regex(pc.utf8_lower(pa.array(texts, pa.large_string())), r"[^\p{L}\p{N}]+", " ")
-    documents = pc.ascii_split_whitespace(pc.utf8_trim_whitespace(spaced))
+    documents = pc.ascii_split_whitespace(pc.utf8_trim_whitespace(_spaced(texts)))
     vocabulary = documents.flatten().dictionary_encode()
     digests = b"".join(
         hashlib.blake2b(entry.encode(), digest_size=8).digest() for entry in vocabulary.dictionary.to_pylist()
@@ -64,9 +63,39 @@ def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
     count = len(word) - words + 1
     if count < 1:
         return np.empty(0, np.uint64)
-    rolled = np.zeros(count, np.uint64)
-    for offset in range(words):  # a polynomial modulo 2^64 in the words' hashes, so that their order matters
-        rolled = rolled * np.uint64(0x9E3779B97F4A7C15) + word[offset : offset + count]
-    offsets = documents.offsets.to_numpy()
-    ends = np.repeat(offsets[1:], np.diff(offsets))  # of the document of each word
-    return rolled[np.arange(count) + words <= ends[:count]]
+    crossing = np.subtract.outer(documents.offsets.to_numpy(), np.arange(1, words)).reshape(-1)
+    inside = np.ones(count, bool)
+    inside[crossing[(crossing >= 0) & (crossing < count)]] = False  # they begin in one document and end in another
+    return _rolled(word, words)[inside]
+
+
+def _spaced(texts: list[str]) -> pa.Array:
+    """The texts in lower case, with spaces for all but letters and digits."""
+    array = pa.array(texts, pa.large_string())
+    _, offsets, data = array.buffers()
+    # ASCII first, which is most of it: a byte for a byte, and much faster than a regular expression.
+    plain = pa.py_buffer(data.to_pybytes().translate(_PLAIN)) if data else data
+    array = pa.Array.from_buffers(pa.large_string(), len(array), [None, offsets, plain])
+    return pc.replace_substring_regex(pc.utf8_lower(array), r"[^\p{L}\p{N} ]+", " ")
+
+
+def _rolled(word: np.ndarray, words: int) -> np.ndarray:
+    """Of each run of `words` of the words' hashes a polynomial modulo 2^64, in which their order matters."""
+    power, span = pow(FACTOR, 1, 1 << 64), word  # span: the polynomials of runs of 1, 2, 4 ... words
+    rolled, done, width = None, 0, 1
+    count = len(word) - words + 1
+    # From the last word backwards: a run is what stands before it times FACTOR ** its length, plus itself.
+    while width <= words:
+        if words & width:
+            at = words - done - width
+            if rolled is None:
+                rolled = span[at : at + count].copy()
+            else:
+                rolled += span[at : at + count] * np.uint64(pow(FACTOR, done, 1 << 64))
+            done += width
+        if 2 * width <= words:
+            span = span[:-width] * np.uint64(power) + span[width:]
+            power = power * power % (1 << 64)
+        width *= 2
+    assert rolled is not None
+    return rolled

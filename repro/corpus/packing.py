@@ -7,7 +7,7 @@ documents are packed in order while they fit, and the remainder of a row is padd
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -40,41 +40,55 @@ def padding(dtype: np.dtype) -> int:
     return int(np.iinfo(dtype).max)
 
 
-def pack(
-    documents: Iterable[list[np.ndarray]], packing: Packing, sequence: int, dtype: np.dtype
-) -> Iterator[np.ndarray]:
-    """Blocks of rows, each (rows, sequence + 1) of `dtype`.
+class Packer:
+    """Cuts documents into rows of sequence + 1 tokens of `dtype`, in the order in which they are given.
 
-    Args:
-        documents: batches of documents, each an array of token ids from BOS to EOS.
+    `carry` holds the tokens that wait for the next row, (less than a row,); with them another Packer goes on from here.
     """
-    rows = _concatenated if packing == "concatenate" else _whole_documents
-    return rows(documents, sequence + 1, dtype)
 
+    def __init__(self, packing: Packing, sequence: int, dtype: np.dtype, carry: Sequence[int] = ()):
+        self.packing, self.width, self.dtype = packing, sequence + 1, dtype
+        self.carry = np.array(carry, dtype)
 
-def _concatenated(batches: Iterable[list[np.ndarray]], width: int, dtype: np.dtype) -> Iterator[np.ndarray]:
-    tail = np.empty(0, dtype)
-    for documents in batches:
-        stream = np.concatenate([tail, *documents], dtype=dtype, casting="unsafe")
-        whole = len(stream) // width * width
-        yield stream[:whole].reshape(-1, width)
-        tail = stream[whole:]
+    def add(self, tokens: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The rows that are full with these documents, (rows, sequence + 1).
 
+        Args:
+            tokens: of all documents, each from BOS to EOS.
+            ends: where in `tokens` each of them ends.
+        """
+        if self.packing == "concatenate":
+            stream = np.concatenate([self.carry, tokens], dtype=self.dtype, casting="unsafe")
+            whole = len(stream) // self.width * self.width
+            self.carry = stream[whole:].copy()
+            return stream[:whole].reshape(-1, self.width)
+        return self._whole_documents(tokens, ends)
 
-def _whole_documents(batches: Iterable[list[np.ndarray]], width: int, dtype: np.dtype) -> Iterator[np.ndarray]:
-    row, used = np.full(width, padding(dtype), dtype), 0
-    for documents in batches:
-        block = []
-        for document in documents:
-            document = document[:width]
-            if used + len(document) > width:
-                block.append(row)
-                row, used = np.full(width, padding(dtype), dtype), 0
+    def rest(self) -> np.ndarray:
+        """The last row where it may be padded, (0 or 1, sequence + 1); a concatenated stream drops what fills no row."""
+        if self.packing == "concatenate" or not len(self.carry):
+            return np.empty((0, self.width), self.dtype)
+        row, self.carry = self._row(self.carry), self.carry[:0]
+        return row[None]
+
+    def _whole_documents(self, tokens: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        rows, row, used = [], self._row(self.carry), len(self.carry)
+        begin = 0
+        for end in ends.tolist():
+            document = tokens[begin : min(end, begin + self.width)]
+            begin = end
+            if used + len(document) > self.width:
+                rows.append(row)
+                row, used = self._row(self.carry[:0]), 0
             row[used : used + len(document)] = document
             used += len(document)
-        yield np.array(block, dtype).reshape(-1, width)
-    if used:
-        yield row[None]
+        self.carry = row[:used].copy()
+        return np.array(rows, self.dtype).reshape(-1, self.width)
+
+    def _row(self, tokens: np.ndarray) -> np.ndarray:
+        row = np.full(self.width, padding(self.dtype), self.dtype)
+        row[: len(tokens)] = tokens
+        return row
 
 
 def targets(rows: np.ndarray, packing: Packing, bos: int, eos: int) -> Targets:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,40 +18,62 @@ from repro.errors import UserError
 SHARD_BYTES = 128 << 20
 
 
-def write_shards(
-    blocks: Iterable[np.ndarray], folder: Path, split: str, width: int, dtype: np.dtype, shard_rows: int
-) -> tuple[Shard, ...]:
+class ShardWriter:
     """Writes SPLIT-00000.arrow and so on, each of `shard_rows` rows but the last.
 
     Args:
-        blocks: (any number of rows, width) of `dtype`.
+        folder: where to.
+        split: "train" or "heldout".
+        width: tokens a row.
+        shards: those that are there already, whole, when an earlier writer is gone on from.
     """
-    shards = []
-    for number, rows in enumerate(_regrouped(blocks, shard_rows)):
-        path = folder / f"{split}-{number:05d}.arrow"
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        width: int,
+        dtype: np.dtype,
+        shard_rows: int,
+        shards: tuple[Shard, ...] = (),
+    ):
+        self.folder, self.split, self.width, self.dtype = folder, split, width, dtype
+        self.shards = shards
+        self._rows = np.empty((shard_rows, width), dtype)  # of the shard in hand
+        self._count = 0
+
+    def add(self, rows: np.ndarray) -> bool:
+        """Takes (any number of rows, width) of `dtype`; returns whether a shard was filled."""
+        filled = False
+        while len(rows):
+            some = rows[: len(self._rows) - self._count]
+            self._rows[self._count : self._count + len(some)] = some
+            self._count += len(some)
+            rows = rows[len(some) :]
+            if self._count == len(self._rows):
+                self.close()
+                filled = True
+        return filled
+
+    def close(self) -> tuple[Shard, ...]:
+        """Writes what is left. Returns all shards."""
+        if self._count:
+            self._write(self._rows[: self._count])
+            self._count = 0
+        return self.shards
+
+    def _write(self, rows: np.ndarray) -> None:
+        path = self.folder / f"{self.split}-{len(self.shards):05d}.arrow"
         scratch = path.with_suffix(".tmp")
-        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), width)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), self.width)
+        schema = pa.schema([("tokens", pa.list_(pa.from_numpy_dtype(self.dtype), self.width))])
         with scratch.open("wb") as file:
-            with pa.ipc.new_file(file, pa.schema([("tokens", pa.list_(pa.from_numpy_dtype(dtype), width))])) as writer:
+            with pa.ipc.new_file(file, schema) as writer:
                 writer.write_batch(pa.record_batch([column], names=["tokens"]))
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
-        shards.append(Shard(path.name, len(rows), path.stat().st_size, _sha256(path)))
-    return tuple(shards)
-
-
-def _regrouped(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    held: list[np.ndarray] = []
-    count = 0
-    for block in blocks:
-        while count + len(block) >= size:
-            yield np.concatenate([*held, block[: size - count]])
-            block, held, count = block[size - count :], [], 0
-        held.append(block)
-        count += len(block)
-    if count:
-        yield np.concatenate(held)
+        self.shards += (Shard(path.name, len(rows), path.stat().st_size, _sha256(path)),)
 
 
 def _sha256(path: Path) -> str:

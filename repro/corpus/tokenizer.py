@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,19 @@ class Tokenizer:
         """One more than the highest id: added tokens may leave gaps."""
         return 1 + max(self.backend.get_vocab(with_added_tokens=True).values())
 
-    def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
-        """Token ids of each text, BOS and EOS added, as int64 arrays; uses the threads of `tokenizers`."""
-        encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
-        return [np.array([self.bos, *encoding.ids, self.eos]) for encoding in encodings]
+    def encode_batch(self, texts: list[str], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of all texts, BOS and EOS added to each, (tokens,) of `dtype`, and how many are whose, (texts,).
+
+        Uses the threads of `tokenizers`.
+        """
+        ids, lengths = array("I"), []
+        for encoding in self.backend.encode_batch_fast(texts, add_special_tokens=False):
+            before = len(ids)
+            ids.append(self.bos)
+            ids.extend(encoding.ids)
+            ids.append(self.eos)
+            lengths.append(len(ids) - before)
+        return np.frombuffer(ids, np.uint32).astype(dtype), np.array(lengths, np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.backend.decode(list(ids), skip_special_tokens=False)

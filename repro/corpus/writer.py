@@ -1,56 +1,65 @@
-"""What a corpus folder holds, from extracted text: tokenizer.json, the shards of both splits, manifest.json."""
+"""What a corpus folder holds, from extracted text: tokenizer.json, the shards of both splits, manifest.json.
+
+Token parts are made by a pool's workers and joined here, in order; what is in a whole shard is removed from the work
+folder, so that only the shard in hand lies there twice.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from repro.corpus import overlap
-from repro.corpus.corpus import TOKENIZER
+from repro.corpus.encode import LISTED_GROUPS, NGRAMS, TOKENIZER, Encoder, TokenPart
 from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
-from repro.corpus.packing import pack, padding, token_dtype
-from repro.corpus.shards import SHARD_BYTES, write_shards
+from repro.corpus.overlap import LIMIT, WORDS, Overlap
+from repro.corpus.packing import token_dtype
+from repro.corpus.pool import Pool, in_order
+from repro.corpus.progress import Progress
 from repro.corpus.sources import open_source
+from repro.corpus.split import Joiner
 from repro.corpus.spool import Spool
-from repro.corpus.tokenizer import Tokenizer, load_pretrained, train_bpe
+from repro.corpus.tokenizer import BOS, EOS, Tokenizer, load_pretrained, train_bpe
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.storage import Folder
 
-LISTED_GROUPS = 1000
+SEEN = "seen"  # which of the held-out n-grams occur in the training text so far, a byte each
 
 
 @dataclass(frozen=True)
 class CorpusWriter:
-    """Fills `folder`, which nobody reads yet. Arguments as in `build`."""
+    """Fills `folder`, which nobody reads yet, from the text in `work`. Other arguments as in `build`."""
 
     spec: CorpusSpec
     vocab: int
     sequence: int
     spool: Spool
     folder: Path
-    say: Callable[[str], object]
-    shard_rows: int | None = None
+    work: Folder
+    pool: Pool
+    progress: Progress
+    shard_rows: int
 
     def write(self) -> None:
         """Raises UserError when the text is too little for the vocabulary or for one row of either split."""
-        name, source = self.spec.name, open_source(self.spec)
-        self.say(f"corpus {name}: {'training' if self.spec.tokenizer == 'bpe' else 'loading'} the tokenizer")
+        source = open_source(self.spec)
         tokenizer = self._tokenizer()
-        tokenizer_json = tokenizer.to_bytes()
+        tokenizer_json = self.work.read(TOKENIZER)
         Folder.open(self.folder).write(TOKENIZER, tokenizer_json)
-        self.say(f"corpus {name}: encoding and packing")
-        dtype = token_dtype(self.vocab)
-        shard_rows = self.shard_rows or max(1, SHARD_BYTES // ((self.sequence + 1) * dtype.itemsize))
-        heldout, heldout_groups = self._split("heldout", tokenizer, dtype, shard_rows)
-        train, _ = self._split("train", tokenizer, dtype, shard_rows)
-        self.say(f"corpus {name}: measuring the overlap of held-out and training text")
-        shared = overlap.measure(self.spool.texts(heldout=True), self.spool.texts(heldout=False))
+        dtype = token_dtype(self.vocab).name
+        encoders = [Encoder(self.work, side, tokenizer.bos, tokenizer.eos, dtype) for side in ("heldout", "train")]
+        heldout, groups = self._split(encoders[0])
+        ngrams, counts = self._ngrams(encoders[0])
+        self.work.write(NGRAMS, ngrams.data)
+        seen = np.zeros(len(ngrams), np.uint8)
+        if self.work.exists(SEEN):
+            seen = np.frombuffer(self.work.read(SEEN), np.uint8).copy()
+        train, _ = self._split(encoders[1], seen)
         Manifest(
             schema_version=SCHEMA_VERSION,
             spec=self.spec,
@@ -62,70 +71,74 @@ class CorpusWriter:
             bos=tokenizer.bos,
             eos=tokenizer.eos,
             tokenizer_sha256=hashlib.sha256(tokenizer_json).hexdigest(),
-            shard_rows=shard_rows,
+            shard_rows=self.shard_rows,
             train=train,
             heldout=heldout,
-            heldout_groups=heldout_groups,
-            overlap=shared,
+            heldout_groups=groups if heldout.groups <= LISTED_GROUPS else None,
+            overlap=Overlap(WORDS, int(counts.sum()), int(counts[seen > 0].sum())),
         ).write(Folder.open(self.folder))
 
     def _tokenizer(self) -> Tokenizer:
+        if self.spec.tokenizer == "bpe" and self.work.exists(TOKENIZER):  # an earlier build has trained it
+            tokenizer = Tokenizer.from_bytes(self.work.read(TOKENIZER), 0, 0)
+            ids = tokenizer.backend.get_vocab()
+            return dataclasses.replace(tokenizer, bos=ids[BOS], eos=ids[EOS])
         if self.spec.tokenizer == "bpe":
-            return train_bpe(self.spool.texts(heldout=False), self.vocab)  # never on what is held out
-        return load_pretrained(self.spec.tokenizer, self.vocab)
+            self.progress.line("training the tokenizer")
+            tokenizer = train_bpe(self.spool.training_batches(self.work), self.vocab)  # never on what is held out
+        else:
+            tokenizer = load_pretrained(self.spec.tokenizer, self.vocab)
+        self.work.write(TOKENIZER, tokenizer.to_bytes())
+        return tokenizer
 
-    def _split(
-        self, name: str, tokenizer: Tokenizer, dtype: np.dtype, shard_rows: int
-    ) -> tuple[Split, tuple[str, ...] | None]:
-        """Writes the shards of "train" or "heldout"; the groups' names are None when there are too many."""
-        tally = _Tally()
-        documents = tally.encoded(self.spool.read(heldout=name == "heldout"), tokenizer)
-        blocks = tally.packed(pack(documents, self.spec.packing, self.sequence, dtype))
-        shards = write_shards(blocks, self.folder, name, self.sequence + 1, dtype, shard_rows)
-        if not shards:
+    def _split(self, encoder: Encoder, seen: np.ndarray | None = None) -> tuple[Split, tuple[str, ...]]:
+        """Encodes and writes one side. Returns what it holds and names of its groups; marks in `seen` what occurs."""
+        numbers = self.spool.side(heldout=encoder.side == "heldout")
+        joiner = Joiner(
+            self.folder,
+            self.work,
+            encoder.side,
+            self.spec.packing,
+            self.sequence,
+            np.dtype(encoder.dtype),
+            self.shard_rows,
+        )
+        parts = [self.spool.parts[number] for number in numbers]
+        there, kept = set(self.work.names()), joiner.at
+        self.progress.begin(f"encoding and packing the {encoder.side} text", sum(p.bytes for p in parts), "MB", 10**6)
+        self.progress.advance(sum(part.bytes for part in parts[:kept]))
+        for number in in_order(self.pool, encoder, numbers[kept:], lambda number: encoder.name(number) in there):
+            part = TokenPart.read(self.work, encoder.name(number))
+            self.progress.advance(self.spool.parts[number].bytes)
+            filled = joiner.add(part)
+            if seen is None:
+                if filled:
+                    joiner.save()
+                continue
+            seen[part.ngrams] = 1
+            if filled:
+                self.work.write(SEEN, seen.data)
+                needed = joiner.save()
+                for spent in range(kept, needed):
+                    self.work.delete(encoder.name(numbers[spent]))
+                    self.work.delete(parts[spent].file)
+                kept = needed
+        split = joiner.close()
+        if not split.shards:
             raise UserError(
-                f"too little text for one row of the {name} split",
+                f"too little text for one row of the {encoder.side} split",
                 file=f"{self.spec.source} {self.spec.name}",
                 key="model.sequence",
-                found=f"{tally.characters} characters",
+                found=f"{split.characters} characters",
                 expected=f"at least {self.sequence + 1} tokens",
             )
-        split = Split(
-            tally.documents, tally.groups, tally.characters, tally.tokens, tally.rows, tally.digest.hexdigest(), shards
-        )
-        return split, tuple(tally.names) if tally.groups <= LISTED_GROUPS else None
+        return split, joiner.counts.names
 
-
-@dataclass
-class _Tally:
-    """Counts of what flows through a split's pipeline, taken on the way. names: of the first groups."""
-
-    documents: int = 0
-    groups: int = 0
-    characters: int = 0
-    tokens: int = 0
-    rows: int = 0
-    names: list[str] = field(default_factory=list)
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-
-    def encoded(
-        self, batches: Iterator[tuple[list[str], list[str]]], tokenizer: Tokenizer
-    ) -> Iterator[list[np.ndarray]]:
-        last = None
-        for groups, texts in batches:
-            self.documents += len(texts)
-            self.characters += sum(map(len, texts))
-            for group in groups:  # a group's documents follow each other
-                if group != last:
-                    self.groups += 1
-                    if len(self.names) < LISTED_GROUPS:
-                        self.names.append(group)
-                last = group
-            yield tokenizer.encode_batch(texts)
-
-    def packed(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        for block in blocks:
-            self.rows += len(block)
-            self.tokens += int(np.count_nonzero(block != padding(block.dtype)))
-            self.digest.update(block.tobytes())
-            yield block
+    def _ngrams(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
+        """The first LIMIT n-grams of the held-out text: their hashes, ascending, and how often each occurs."""
+        found = np.empty(0, np.uint64)
+        for number in self.spool.side(heldout=True):
+            found = np.concatenate([found, TokenPart.read(self.work, encoder.name(number)).ngrams])[:LIMIT]
+            if len(found) == LIMIT:
+                break
+        return np.unique(found, return_counts=True)

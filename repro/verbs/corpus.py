@@ -1,33 +1,128 @@
-"""`python -m repro corpus`: the text of a sweep, built if need be and described."""
+"""`python -m repro corpus build | inspect`: the text of a sweep as token shards, and what is in them."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import dataclasses
+import json
+import os
+from typing import TYPE_CHECKING, Any
 
 from repro.errors import UserError
+
+if TYPE_CHECKING:
+    from repro.corpus import Corpus
+    from repro.spec import CorpusSpec
+
+EXAMPLES = """examples:
+  python -m repro corpus build sweeps/quick.yaml                      in this process, with the tokenizer's threads
+  python -m repro corpus build sweeps/paper.yaml --workers 64         read and encoded by 64 processes of Ray Data
+  python -m repro corpus build sweeps/paper.yaml --address head:6379  by all cores of a cluster
+  python -m repro corpus inspect sweeps/quick.yaml                    counts, hashes verified, samples, histogram
+  python -m repro corpus inspect data/botocore-v288-s64-0f3e2d1c --json
+
+A build that was killed goes on where it was; what it keeps is a hidden folder beside the corpus, NAME.build. On a
+cluster, text files and storage.corpus lie where every node sees them: at one path, or storage.corpus on an object store.
+"""
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser("corpus", help="build the text of a sweep, if need be, and describe it")
-    parser.add_argument("file", help="sweep YAML")
-    parser.set_defaults(main=main)
+    shown = {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = verbs.add_parser("corpus", help="build the text of a sweep as token shards, or look into it", **shown)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    builder = kinds.add_parser("build", help="build a sweep's corpus unless it is there, and describe it", **shown)
+    builder.add_argument("spec", metavar="SPEC", help="sweep YAML")
+    builder.add_argument("--workers", type=int, help="processes of Ray Data (default: this process; a cluster's cores)")
+    builder.add_argument("--address", metavar="HEAD:PORT", help="of a Ray cluster to do it on")
+    builder.set_defaults(main=_build)
+    looker = kinds.add_parser("inspect", help="say what a corpus holds; every shard is held against its hash", **shown)
+    looker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
+    looker.add_argument("--samples", type=int, default=2, help="rows of either split to decode (default: 2)")
+    looker.add_argument("--json", action="store_true", help="one JSON object")
+    looker.set_defaults(main=_inspect)
 
 
-def main(given: argparse.Namespace) -> int:
-    from repro import strict
+def _build(given: argparse.Namespace) -> int:
     from repro.corpus import build, describe
+    from repro.corpus.pool import pool_of
+
+    spec, vocab, sequence, root = _declared(given.spec)
+    with pool_of(given.workers, given.address) as pool:
+        text = build(spec, vocab, sequence, root, progress=lambda line: print(line, flush=True), pool=pool)
+    print(describe(text))
+    return 0
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    from repro.corpus import describe, obtain
+    from repro.corpus.histogram import histogram
+
+    text = _of_sweep(given.place) if given.place.endswith((".yaml", ".yml")) else obtain(given.place)
+    text.verify()
+    tokens = histogram(text)
+    shares = {str(share): tokens.covering(share) for share in (0.5, 0.9, 0.99)}
+    top = [(i, text.tokenizer.decode([i]), int(tokens.counts[i])) for i in tokens.most_frequent(20)]
+    if not given.json:
+        print(describe(text, given.samples))
+        print(f"histogram   {tokens.entropy:.2f} bits a token; {tokens.unused:,} of {len(tokens.counts):,} ids unused")
+        for share, count in shares.items():
+            print(f"{'':<12}{count:,} ids make up {float(share):.0%} of the training tokens")
+        for i, token, count in top:
+            print(f"{'':<12}{i:>7} {token!r:<20} {count:>15,} {count / tokens.counts.sum():>7.2%}")
+        return 0
+    manifest = dataclasses.asdict(text.manifest)
+    found = {
+        "folder": str(text.folder),
+        "hash": text.hash,
+        "unique_tokens": text.unique_tokens,
+        "manifest": manifest,
+        "samples": {
+            "train": text.samples(text.train, given.samples),
+            "heldout": text.samples(text.heldout, given.samples),
+        },
+        "histogram": {
+            "entropy_bits": tokens.entropy,
+            "unused": tokens.unused,
+            "covering": shares,
+            "most_frequent": [{"id": i, "token": token, "count": count} for i, token, count in top],
+            "counts": tokens.counts.tolist(),
+        },
+    }
+    print(json.dumps(found))
+    return 0
+
+
+def _of_sweep(file: str) -> Corpus:
+    """The corpus of a sweep, where it is built. Raises UserError where it isn't."""
+    from repro.corpus import obtain
+    from repro.corpus.build import folder_of
+    from repro.storage import Folder
+
+    spec, vocab, sequence, root = _declared(file)
+    folder = folder_of(spec, vocab, sequence, root)
+    place = str(folder) if Folder.open(root).is_local else f"{root.rstrip('/')}/{folder.name}"
+    if not folder.exists() and not Folder.open(place).exists():
+        raise UserError(
+            "the corpus isn't built yet",
+            file=place,
+            found="no such folder",
+            expected=f"python -m repro corpus build {file}",
+        )
+    return obtain(place)
+
+
+def _declared(file: str) -> tuple[CorpusSpec, int, int, str]:
+    """Text, vocabulary, sequence and root of the corpora that a sweep's YAML declares."""
+    from repro import strict
     from repro.spec import CorpusSpec
 
-    declared = strict.read_yaml(given.file)
-    spec = strict.build(CorpusSpec, declared.get("corpus"), file=given.file, key="corpus")
+    declared = strict.read_yaml(file)
+    spec = strict.build(CorpusSpec, declared.get("corpus"), file=file, key="corpus")
     model, storage = declared.get("model") or {}, declared.get("storage") or {}
     for key in ("vocab", "sequence"):
         if not isinstance(model.get(key), int):
             raise UserError(
-                "missing key", file=given.file, key=f"model.{key}", found=model.get(key), expected="a whole number"
+                "missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number"
             )
-    text = build(spec, model["vocab"], model["sequence"], storage.get("corpus", "data"), progress=print)
-    print(describe(text))
-    return 0
+    return spec, model["vocab"], model["sequence"], os.fspath(storage.get("corpus", "data"))

@@ -108,7 +108,7 @@ def builder(root, killed_at):
     return subprocess.Popen([sys.executable, "-c", BUILD, str(root), killed_at], stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("stage", ["encoding", "overlap"])
+@pytest.mark.parametrize("stage", ["training the tokenizer", "packing the train text"])
 def test_a_killed_build_leaves_nothing_that_counts(tmp_path, stage):
     assert builder(tmp_path, killed_at=stage).wait() == -signal.SIGKILL
     assert visible(tmp_path) == []

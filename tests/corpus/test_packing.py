@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from repro.corpus.packing import IGNORED, pack, padding, targets, token_dtype
+from repro.corpus.packing import IGNORED, Packer, padding, targets, token_dtype
 
 BOS, EOS = 0, 1
 U16 = np.dtype(np.uint16)
@@ -13,8 +13,15 @@ def documents(lengths, bos=BOS, eos=EOS):
     return [np.array([bos, *range(100 * i + 10, 100 * i + 8 + n), eos]) for i, n in enumerate(lengths)]
 
 
+def add(packer, docs):
+    return packer.add(
+        np.concatenate([np.empty(0, U16), *docs]), np.cumsum([len(document) for document in docs], dtype=int)
+    )
+
+
 def packed(docs, packing, sequence):
-    return np.concatenate(list(pack([docs[:2], docs[2:]], packing, sequence, U16)))
+    packer = Packer(packing, sequence, U16)
+    return np.concatenate([add(packer, docs[:2]), add(packer, docs[2:]), packer.rest()])
 
 
 def test_the_type_leaves_room_for_the_mark_of_padding():
@@ -53,6 +60,17 @@ def test_packing_keeps_every_document_that_fits_whole_in_one_row(seed):
     for row in rows:
         assert row[0] == BOS
         assert (np.diff((row == PAD).astype(int)) >= 0).all()  # padding stands at the end
+
+
+@pytest.mark.parametrize("packing", ["concatenate", "documents"])
+@pytest.mark.parametrize("at", [0, 1, 7, 30, 50])
+def test_a_packer_goes_on_from_what_another_carried(packing, at):
+    docs = documents(np.random.default_rng(at).integers(2, 20, size=50))
+    first = Packer(packing, 11, U16)
+    rows = [add(first, docs[:at])]
+    second = Packer(packing, 11, U16, first.carry.tolist())
+    rows += [add(second, docs[at:]), second.rest()]
+    np.testing.assert_array_equal(np.concatenate(rows), packed(docs, packing, 11))
 
 
 def test_packed_documents_restart_positions_and_are_asked_only_for_their_own_tokens():

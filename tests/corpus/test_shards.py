@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from repro.corpus.shards import TokenRows, write_shards
+from repro.corpus.shards import ShardWriter, TokenRows
 from repro.errors import UserError
 
 ROWS = np.arange(23 * 5, dtype=np.uint16).reshape(23, 5)
@@ -9,8 +9,10 @@ ROWS = np.arange(23 * 5, dtype=np.uint16).reshape(23, 5)
 
 @pytest.fixture
 def written(tmp_path):
-    shards = write_shards([ROWS[:4], ROWS[4:4], ROWS[4:19], ROWS[19:]], tmp_path, "train", 5, ROWS.dtype, shard_rows=10)
-    return tmp_path, shards
+    writer = ShardWriter(tmp_path, "train", 5, ROWS.dtype, shard_rows=10)
+    filled = [writer.add(rows) for rows in (ROWS[:4], ROWS[4:4], ROWS[4:19], ROWS[19:])]
+    assert filled == [False, False, True, True]
+    return tmp_path, writer.close()
 
 
 def test_shards_hold_at_most_the_stated_rows_and_together_all_of_them(written):

@@ -9,6 +9,7 @@ import pytest
 
 from repro import transfer
 from repro.corpus import Corpus, build, obtain, share
+from repro.corpus.pool import Here
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.storage import Folder
@@ -50,6 +51,27 @@ def test_who_builds_a_corpus_publishes_it_and_others_copy_it(
     said.clear()
     assert build(pydoc_spec, 300, 32, ROOT, progress=said.append).hash == built.hash
     assert [line.split(": ")[1].split()[0] for line in said] == ["copying"]
+
+
+class Elsewhere(Here):
+    """Workers that see no more of the builder's machine than others do: what they need lies on the store."""
+
+    anywhere = True
+
+
+def test_workers_of_other_machines_find_text_and_tokens_on_the_store(
+    store: None, machine: Path, pydoc_spec: CorpusSpec, pydoc_corpus: Corpus
+) -> None:
+    root = Folder.open(f"s3://{BUCKET}/elsewhere")
+    seen: set[str] = set()
+
+    def look(line: str) -> None:
+        seen.update(name.split("-")[0] for name in (root / f".{pydoc_corpus.folder.name}.build").names())
+
+    built = build(pydoc_spec, 300, 32, root, look, shard_rows=1000, pool=Elsewhere())
+    assert {"text", "heldout"} <= seen
+    assert built.manifest == pydoc_corpus.manifest
+    assert root.names() == [built.folder.name]
 
 
 def test_a_damaged_copy_is_refused_and_not_kept(store: None, machine: Path, pydoc_corpus: Corpus) -> None:

@@ -17,7 +17,7 @@ from repro.corpus import Corpus, build
 from repro.corpus.manifest import Split
 from repro.corpus.order import rows_at
 from repro.corpus.packing import padding
-from repro.corpus.shards import write_shards
+from repro.corpus.shards import ShardWriter
 from repro.resources import Resources
 from repro.run_folder import RunFolder
 from repro.spec import RunSpec
@@ -43,7 +43,9 @@ def emptied(packed: Corpus, folder: Path, split: str, which: np.ndarray) -> Corp
     old: Split = getattr(packed.manifest, split)
     tokens = np.concatenate(getattr(packed, split).views)
     tokens[which] = padding(tokens.dtype)
-    shards = write_shards([tokens], folder, split, tokens.shape[1], tokens.dtype, packed.manifest.shard_rows)
+    writer = ShardWriter(folder, split, tokens.shape[1], tokens.dtype, packed.manifest.shard_rows)
+    writer.add(tokens)
+    shards = writer.close()
     left, digest = int((tokens != padding(tokens.dtype)).sum()), hashlib.sha256(tokens.tobytes()).hexdigest()
     new = replace(old, tokens=left, sha256=digest, shards=shards)
     replace(packed.manifest, **{split: new}).write(Folder.open(folder))

@@ -62,7 +62,7 @@ def start(file: Path, *words: str) -> subprocess.Popen:
 
 def run(file: Path) -> tuple[int, str]:
     process = start(file)
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=600)
     return process.returncode, out
 
 

@@ -1,0 +1,51 @@
+"""How often each token occurs in a corpus's training rows, and what that says of its vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from repro.corpus.corpus import Corpus
+from repro.corpus.packing import padding
+
+ROWS = 4096  # counted at once
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """counts: (vocab,) int64, by token id."""
+
+    counts: np.ndarray
+
+    @property
+    def unused(self) -> int:
+        """Ids that no row holds."""
+        return int((self.counts == 0).sum())
+
+    @property
+    def entropy(self) -> float:
+        """Of the token distribution, in bits: what a model pays that knows frequencies and no context."""
+        share = self.counts[self.counts > 0] / self.counts.sum()
+        return float(-(share * np.log2(share)).sum())
+
+    def covering(self, share: float) -> int:
+        """How many of the most frequent tokens make up this share of the text."""
+        running = np.cumsum(np.sort(self.counts)[::-1])
+        return 1 + int(np.searchsorted(running, share * running[-1]))
+
+    def most_frequent(self, count: int) -> list[int]:
+        """Ids, the most frequent first; of equals the lower id."""
+        order = np.argsort(-self.counts, kind="stable")[:count]
+        return [int(i) for i in order if self.counts[i]]
+
+
+def histogram(corpus: Corpus) -> Histogram:
+    """Counts the tokens of all training rows; padding isn't one."""
+    vocab = corpus.manifest.vocab
+    counts = np.zeros(vocab, np.int64)
+    for view in corpus.train.views:
+        for first in range(0, len(view), ROWS):
+            tokens = view[first : first + ROWS].reshape(-1)
+            counts += np.bincount(tokens[tokens != padding(tokens.dtype)], minlength=vocab)
+    return Histogram(counts)

@@ -1,0 +1,54 @@
+"""How far a long piece of work is: a line now and then, with the time that is left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+EVERY = 10.0  # seconds between two lines
+WINDOW = 120.0  # seconds over which the rate is taken: what an earlier build had done goes by at once
+
+
+class Progress:
+    """Tells `say` of one stage after another. name: of what is built."""
+
+    def __init__(self, say: Callable[[str], object], name: str):
+        self.say, self.name = say, name
+        self.begin("", 0, "")
+
+    def begin(self, what: str, total: int, unit: str, scale: int = 1) -> None:
+        """A stage begins, with a line of its own; `total` and what it advances by are in units / scale."""
+        self.what, self.total, self.unit, self.scale, self.done = what, total, unit, scale, 0
+        self._said = time.monotonic()
+        self._marks = deque([(self._said, 0)])
+        if what:
+            self.line(what)
+
+    def advance(self, amount: int) -> None:
+        """So many units more are done."""
+        self.done += amount
+        now = time.monotonic()
+        self._marks.append((now, self.done))
+        while now - self._marks[1][0] > WINDOW:
+            self._marks.popleft()
+        if now - self._said >= EVERY and self.done < self.total:
+            self._said = now
+            done, total = self.done // self.scale, self.total // self.scale
+            self.line(f"{self.what}, {done:,} of {total:,} {self.unit}, {self._left(now)} left")
+
+    def line(self, text: str) -> None:
+        self.say(f"corpus {self.name}: {text}")
+
+    def _left(self, now: float) -> str:
+        began, done = self._marks[0]
+        if now <= began or self.done <= done:
+            return "unknown time"
+        return duration((self.total - self.done) * (now - began) / (self.done - done))
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit in which a person would say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

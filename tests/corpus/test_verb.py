@@ -1,0 +1,91 @@
+"""`python -m repro corpus`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro.__main__ import main
+from repro.corpus import Corpus, build
+from repro.corpus.histogram import histogram
+from repro.spec import CorpusSpec
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, pydoc_root: Path, pydoc_corpus: Corpus) -> Path:
+    """The head of a sweep whose text is built already."""
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "corpus: {source: package, name: pydoc, heldout_fraction: 0.1}\n"
+        f"model: {{vocab: 300, sequence: 32}}\nstorage: {{corpus: {pydoc_root}}}\n"
+    )
+    return file
+
+
+def test_build_describes_what_there_is(sweep: Path, pydoc_corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "build", str(sweep)]) == 0
+    assert pydoc_corpus.hash in capsys.readouterr().out
+
+
+def test_inspect_counts_every_token_of_the_training_rows(
+    sweep: Path, pydoc_corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["corpus", "inspect", str(sweep), "--json", "--samples", "3"]) == 0
+    by_spec = json.loads(capsys.readouterr().out)
+    assert main(["corpus", "inspect", str(pydoc_corpus.folder), "--json", "--samples", "3"]) == 0
+    assert json.loads(capsys.readouterr().out) == by_spec
+    rows = np.concatenate(pydoc_corpus.train.views)
+    assert by_spec["histogram"]["counts"] == [int((rows == i).sum()) for i in range(300)]
+    assert by_spec["samples"]["train"] == [pydoc_corpus.tokenizer.decode(row.tolist()) for row in rows[:3]]
+    assert by_spec["manifest"]["train"]["tokens"] == rows.size
+    assert main(["corpus", "inspect", str(sweep)]) == 0
+    assert f"{pydoc_corpus.unique_tokens:,} training tokens" in capsys.readouterr().out
+
+
+def test_a_histogram_leaves_padding_out(pydoc_spec: CorpusSpec, tmp_path: Path) -> None:
+    corpus = build(replace(pydoc_spec, packing="documents"), 300, 32, tmp_path)
+    found = histogram(corpus)
+    assert found.counts.sum() == corpus.manifest.train.tokens < corpus.train.views[0].size
+    top = found.most_frequent(300)
+    assert found.covering(1.0) == len(top) == 300 - found.unused
+    assert found.counts[top[: found.covering(0.5)]].sum() >= found.counts.sum() / 2
+    assert found.counts[top[: found.covering(0.5) - 1]].sum() < found.counts.sum() / 2
+    assert 0 < found.entropy < np.log2(300)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["build", "{sweep}", "--workers", "0"], "--workers"),
+        (["build", "{folder}/none.yaml"], "no such file"),
+        (["inspect", "{folder}/none"], "not on this machine"),
+        (["inspect", "{folder}"], "not a corpus"),
+        (["inspect", "{unbuilt}"], "corpus build"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    unbuilt = tmp_path / "unbuilt.yaml"
+    unbuilt.write_text(sweep.read_text().replace("vocab: 300", "vocab: 301"))
+    given = [word.format(sweep=sweep, folder=tmp_path, unbuilt=unbuilt) for word in words]
+    assert main(["corpus", *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_inspect_holds_every_shard_against_its_hash(
+    pydoc_corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for path in pydoc_corpus.folder.iterdir():
+        data = bytearray(path.read_bytes())
+        if path.name == "train-00001.arrow":
+            data[-400] ^= 1
+        (folder / path.name).write_bytes(data)
+    assert main(["corpus", "inspect", str(folder)]) == 2
+    assert "train-00001.arrow" in capsys.readouterr().err
