@@ -2,6 +2,7 @@
 
 from repro.corpus.build import build
 from repro.corpus.corpus import Corpus, describe
+from repro.corpus.declared import declared
 from repro.corpus.share import obtain
 
-__all__ = ["Corpus", "build", "describe", "obtain"]
+__all__ = ["Corpus", "build", "declared", "describe", "obtain"]

@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from repro import strict
-from repro.corpus import Corpus, build, obtain
+from repro.corpus import Corpus, build, declared, obtain
 from repro.corpus.files import SUFFIXES, FilesSource
 from repro.corpus.packing import Packing, padding
 from repro.errors import UserError
 from repro.evaluation.reader import Reader, Tokens, between
-from repro.spec import CorpusSpec
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ def find(
     """
     path = Path(place)
     if path.suffix in (".yaml", ".yml"):
-        return _of_sweep(path, root, progress)
+        spec, vocab, sequence, own = declared(path)
+        return build(spec, vocab, sequence, root or own, progress)
     if "://" in place or path.is_dir():
         return obtain(place)
     source = FilesSource((place,), text_field)
@@ -139,15 +138,3 @@ def _anew(texts: list[str], reader: Reader) -> list[Tokens]:
 def _apart(name: str, hash: str, found: list[Tokens], row: int | None = None) -> Text:
     ids, sizes, words = (list(each) for each in zip(*found, strict=True))
     return Text(name, hash, "documents", row, ids, sizes, words)
-
-
-def _of_sweep(file: Path, root: str | None, progress: Callable[[str], object] | None) -> Corpus:
-    declared = strict.read_yaml(file)
-    spec = strict.build(CorpusSpec, declared.get("corpus"), file=file, key="corpus")
-    model, storage = declared.get("model") or {}, declared.get("storage") or {}
-    for key in ("vocab", "sequence"):
-        if not isinstance(model.get(key), int):
-            raise UserError(
-                "missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number"
-            )
-    return build(spec, model["vocab"], model["sequence"], root or storage.get("corpus", "data"), progress)

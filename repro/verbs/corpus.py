@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import UserError
 
 if TYPE_CHECKING:
     from repro.corpus import Corpus
-    from repro.spec import CorpusSpec
 
 EXAMPLES = """examples:
   python -m repro corpus build sweeps/quick.yaml                      in this process, with the tokenizer's threads
@@ -44,10 +42,10 @@ def add_parser(verbs: Any) -> None:
 
 
 def _build(given: argparse.Namespace) -> int:
-    from repro.corpus import build, describe
+    from repro.corpus import build, declared, describe
     from repro.corpus.pool import pool_of
 
-    spec, vocab, sequence, root = _declared(given.spec)
+    spec, vocab, sequence, root = declared(given.spec)
     with pool_of(given.workers, given.address) as pool:
         text = build(spec, vocab, sequence, root, progress=lambda line: print(line, flush=True), pool=pool)
     print(describe(text))
@@ -95,11 +93,11 @@ def _inspect(given: argparse.Namespace) -> int:
 
 def _of_sweep(file: str) -> Corpus:
     """The corpus of a sweep, where it is built. Raises UserError where it isn't."""
-    from repro.corpus import obtain
+    from repro.corpus import declared, obtain
     from repro.corpus.build import folder_of
     from repro.storage import Folder
 
-    spec, vocab, sequence, root = _declared(file)
+    spec, vocab, sequence, root = declared(file)
     folder = folder_of(spec, vocab, sequence, root)
     place = str(folder) if Folder.open(root).is_local else f"{root.rstrip('/')}/{folder.name}"
     if not folder.exists() and not Folder.open(place).exists():
@@ -110,19 +108,3 @@ def _of_sweep(file: str) -> Corpus:
             expected=f"python -m repro corpus build {file}",
         )
     return obtain(place)
-
-
-def _declared(file: str) -> tuple[CorpusSpec, int, int, str]:
-    """Text, vocabulary, sequence and root of the corpora that a sweep's YAML declares."""
-    from repro import strict
-    from repro.spec import CorpusSpec
-
-    declared = strict.read_yaml(file)
-    spec = strict.build(CorpusSpec, declared.get("corpus"), file=file, key="corpus")
-    model, storage = declared.get("model") or {}, declared.get("storage") or {}
-    for key in ("vocab", "sequence"):
-        if not isinstance(model.get(key), int):
-            raise UserError(
-                "missing key", file=file, key=f"model.{key}", found=model.get(key), expected="a whole number"
-            )
-    return spec, model["vocab"], model["sequence"], os.fspath(storage.get("corpus", "data"))

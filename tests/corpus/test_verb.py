@@ -47,7 +47,7 @@ def test_inspect_counts_every_token_of_the_training_rows(
 
 
 def test_a_histogram_leaves_padding_out(pydoc_spec: CorpusSpec, tmp_path: Path) -> None:
-    corpus = build(replace(pydoc_spec, packing="documents"), 300, 32, tmp_path)
+    corpus = build(replace(pydoc_spec, packing="documents"), 300, 512, tmp_path)
     found = histogram(corpus)
     assert found.counts.sum() == corpus.manifest.train.tokens < corpus.train.views[0].size
     top = found.most_frequent(300)
