@@ -81,5 +81,5 @@ def test_an_infinite_number_is_refused() -> None:
 def test_a_sweep_without_a_vocabulary_has_no_corpus(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("corpus: {source: package, name: pydoc}\nmodel:\n")
-    assert main(["corpus", str(file)]) == 2
+    assert main(["corpus", "build", str(file)]) == 2
     assert "model.vocab" in capsys.readouterr().err
