@@ -19,7 +19,7 @@ from tests.sweeps.test_run import SWEEP, losses, run
 
 
 def declare(root: Path, runs: int) -> Path:
-    text = SWEEP.format(root=root, ratio=8, workers=1).replace(
+    text = SWEEP.format(root=root, ratio=20, workers=1).replace(
         "checkpoint_every: 20", "checkpoint_every: 20, retries: 99"
     )
     study = f"  seeds: {{seeds: {list(range(runs))}, configurations: [{{size: 4k, budget: short, sparsity: 0.8}}]}}\n"
@@ -75,10 +75,10 @@ class Killer:
                 if with_mark:
                     os.kill(self.chance.choice(with_mark), signal.SIGKILL)
                     self.kills.append(victim)
+                    if victim == "driver":
+                        self.driver.wait()
                     break
             time.sleep(0 if victim == "writer" else 0.05)
-        if self.kills and self.kills[-1] == "driver":
-            self.driver.wait()
         if self.driver.poll() is not None:
             self.again()
 
