@@ -67,8 +67,7 @@ class Folder:
         # one that is a part.
         path = self._at(name)
         for _ in range(TRIES):
-            with self.filesystem.open_input_stream(path) as stream:
-                data: bytes = stream.read()
+            data = self._read_once(path)
             if self.is_local or len(data) == self.filesystem.get_file_info(path).size:
                 return data
         raise OSError(f"{path} is being replaced all the time")
@@ -105,10 +104,14 @@ class Folder:
         return True
 
     def read_json(self, name: str) -> Any:
-        try:
-            return json.loads(self.read(name))
-        except ValueError as error:  # of JSON, or of the text that it should be
-            raise UserError(f"not valid JSON: {error}", file=self._at(name)) from error
+        """The mapping in a file. One that is replaced meanwhile is read again: a part of a mapping is no JSON."""
+        path, fault = self._at(name), ValueError()
+        for _ in range(1 if self.is_local else TRIES):
+            try:
+                return json.loads(self._read_once(path))
+            except ValueError as error:  # of JSON, or of the text that it should be
+                fault = error
+        raise UserError(f"not valid JSON: {fault}", file=path) from fault
 
     def write_json(self, name: str, data: Any) -> None:
         self.write(name, (json.dumps(data, indent=1, sort_keys=False, allow_nan=False) + "\n").encode())
@@ -130,6 +133,11 @@ class Folder:
                 os.unlink(os.path.join(where, name))
             for name in filter(is_orphan, folders):
                 shutil.rmtree(os.path.join(where, name), ignore_errors=True)
+
+    def _read_once(self, path: str) -> bytes:
+        with self.filesystem.open_input_stream(path) as stream:
+            data: bytes = stream.read()
+        return data
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
