@@ -7,10 +7,16 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from repro import train
+from repro.corpus import build
+from repro.resources import Resources
+from repro.storage import Folder
+from sweeps import grid
 from tests.sweeps.driving import orphans, start, statuses, until
 from tests.sweeps.test_run import declare, losses, run
 
@@ -24,24 +30,34 @@ def two_runs(root: Path) -> Path:
     return file
 
 
+@dataclass(frozen=True)
+class Finished:
+    """The same runs, never disturbed: the root with their text, and their losses."""
+
+    root: Path
+    losses: dict[str, list[float]]
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sweep, never disturbed."""
-    root = tmp_path_factory.mktemp("finished")
-    code, out = run(two_runs(root))
-    assert code == 0, out
-    return root
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    root, found = tmp_path_factory.mktemp("finished"), {}
+    for planned in grid.expand(two_runs(root)).runs:
+        spec = planned.spec
+        text = build(spec.corpus, spec.model.vocab, spec.model.sequence, root / "data")
+        folder = Folder.open(root / spec.run_id)
+        found[spec.run_id] = train.train(spec, folder, text, Resources(device="cpu"))["loss_blocks"]
+    return Finished(root, found)
 
 
-def begun(root: Path, finished: Path) -> tuple[subprocess.Popen, str]:
+def begun(root: Path, finished: Finished) -> tuple[subprocess.Popen, str]:
     """A sweep of which the long run is at work."""
-    shutil.copytree(finished / "data", root / "data")
+    shutil.copytree(finished.root / "data", root / "data")
     process, mark = start(two_runs(root), "--lanes", "1")
     until(lambda: "running" in {s["state"] for s in statuses(root)})
     return process, mark
 
 
-def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: Path, tmp_path: Path) -> None:
+def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: Finished, tmp_path: Path) -> None:
     process, mark = begun(tmp_path, finished)
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=120)
@@ -60,12 +76,12 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: P
 
     code, out = run(tmp_path / "tiny.yaml")
     assert code == 0, out
-    assert losses(tmp_path) == losses(finished)
+    assert losses(tmp_path) == finished.losses
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_twice_stops_now_and_leaves_no_process(number: int, finished: Path, tmp_path: Path) -> None:
+def test_twice_stops_now_and_leaves_no_process(number: int, finished: Finished, tmp_path: Path) -> None:
     process, mark = begun(tmp_path, finished)
     os.killpg(process.pid, number)
     time.sleep(0.2)
@@ -77,5 +93,5 @@ def test_twice_stops_now_and_leaves_no_process(number: int, finished: Path, tmp_
 
     code, out = run(tmp_path / "tiny.yaml")
     assert code == 0, out
-    assert losses(tmp_path) == losses(finished)
+    assert losses(tmp_path) == finished.losses
     assert not [p for p in (tmp_path / "results").rglob("*") if p.name.endswith(".tmp") or p.name.startswith("stop-")]
