@@ -89,6 +89,7 @@ def test_sparse_runs_that_share_a_dense_trunk_by_a_cosine_over_compute_are_those
     assert len({tuple(r["step"] for r in curve if r["step"] <= 8) for curve in curves.values()}) > 2
 
 
+@pytest.mark.full
 def test_warm_up_stable_decay_shares_across_two_budgets_and_past_the_events(
     sweep: Callable[..., list[RunSpec]], text: Corpus, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def on_two(specs: list[dict[str, Any]], corpus: Path, root: Path) -> None:
         workers.join()
 
 
+@pytest.mark.full
 def test_two_workers_leave_one_checkpoint_and_go_on_from_it_as_if_alone(
     sweep: Callable[..., list[RunSpec]], text: Corpus, tmp_path: Path
 ) -> None:
