@@ -6,7 +6,6 @@ trained, failed or is left stands in the runs' folders.
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import time
@@ -21,7 +20,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
-from repro import stop
+from repro import local_ray, stop
 from repro.errors import UserError
 from repro.lease import Lease
 from repro.resources import Resources
@@ -30,7 +29,6 @@ from repro.storage import Folder
 from sweeps.devices import Cluster
 from sweeps.queue import Job, Outcome, Queue
 
-ROOT = Path(__file__).resolve().parent.parent
 # Set before a worker process starts. bench/laptop.py measures the malloc settings: nothing at 1,024 tokens a step.
 WORKER_ENV = {
     "OMP_NUM_THREADS": "1",  # two lanes on two cores lose more to each other's threads than they gain
@@ -245,27 +243,11 @@ def connect(lanes: int | None, workers: int) -> None:
             # host and dies where it finds two.
             env["env_vars"]["RAY_ADDRESS"] = os.environ["RAY_ADDRESS"]
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
-            env |= {"working_dir": str(ROOT), "excludes": ["results", "data", ".venv", ".git"]}
+            env |= {"working_dir": str(local_ray.ROOT), "excludes": ["results", "data", ".venv", ".git"]}
         ray.init(runtime_env=env, log_to_driver=False)
         return
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     lanes = lanes or max(1, (os.cpu_count() or 1) // workers)
-    cores = lanes * workers + (1 if workers > 1 else 0)
-    for again in (True, True, False):
-        try:
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-            return
-        except Exception as error:
-            # Ray waits for 30 s, which a machine that is busy with other work may exceed.
-            if not again or "timed out during startup" not in str(error):
-                raise
-            ray.shutdown()
+    local_ray.start(lanes * workers + (1 if workers > 1 else 0))
 
 
 def cluster(gpu: bool) -> Cluster | None:

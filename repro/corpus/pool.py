@@ -8,12 +8,11 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
+from repro import local_ray
 from repro.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 TASKS = 4096  # at most, in one pass: Ray keeps a record of each
 STORE_BYTES = 100 << 20  # of Ray's object store on this machine: texts and tokens go through files
 
@@ -116,7 +115,7 @@ def _connect(workers: int | None, address: str | None) -> None:
     if address:
         env: dict[str, Any] = {}
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
-            env = {"working_dir": str(ROOT), "excludes": ["results", "data", ".venv", ".git"]}
+            env = {"working_dir": str(local_ray.ROOT), "excludes": ["results", "data", ".venv", ".git"]}
         try:
             if ":" in address and "://" not in address:
                 host, _, port = address.rpartition(":")
@@ -130,23 +129,7 @@ def _connect(workers: int | None, address: str | None) -> None:
                 expected="HEAD:PORT of a cluster that runs, and its token (RAY_AUTH_TOKEN_PATH)",
             ) from error
         return
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    for again in (True, True, False):
-        try:
-            ray.init(
-                address="local",
-                num_cpus=workers,
-                object_store_memory=STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-            return
-        except Exception as error:
-            # Ray waits for 30 s, which a machine that is busy with other work may exceed.
-            if not again or "timed out during startup" not in str(error):
-                raise
-            ray.shutdown()
+    local_ray.start(workers, object_store_memory=STORE_BYTES)
 
 
 _works: dict[str, Callable[[int], None]] = {}  # of this worker process: what it has loaded serves its next items
