@@ -10,8 +10,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(cores: int, **options: Any) -> None:
-    """Starts it with so many CPUs; its workers import this checkout. options: of `ray.init`."""
+def start(cores: int | None, **options: Any) -> None:
+    """Starts it with so many CPUs, None being all; its workers import this checkout. options: of `ray.init`."""
     import ray
 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
