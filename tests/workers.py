@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -56,6 +57,12 @@ def _rank(rank: int, world: int, scratch: str, work: Callable[..., Any], args: t
     try:
         join()
         torch.save(work(*args), Path(scratch) / f"result-{rank}")
+        if dist.is_initialized():
+            dist.destroy_process_group()
     except BaseException:
         (Path(scratch) / f"error-{rank}").write_text(traceback.format_exc())
-        os._exit(0)  # the others may wait for this rank; they are told by their peer's end
+    # Ends without the interpreter's own end, in which a thread of gloo's that still wants the GIL aborts the process;
+    # after an error the others may wait for this rank: its end tells them.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
