@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from repro.corpus.overlap import WORDS, Wanted, ngram_hashes
 from repro.corpus.spool import Spool
@@ -91,14 +92,14 @@ class Encoder:
     def __call__(self, number: int) -> None:
         groups, texts = self._spool.read(self.folder, number, heldout=self.side == "heldout")
         starts = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
-        encoded = [self._tokenizer.encode_batch(some, np.dtype(self.dtype)) for some in slices_of(texts)]
+        encoded = [self._tokenizer.encode_batch(some, np.dtype(self.dtype)) for some in slices_of(texts.to_pylist())]
         tokens = [np.empty(0, self.dtype), *(tokens for tokens, _ in encoded)]
         lengths = [np.empty(0, np.int64), *(lengths for _, lengths in encoded)]
         ngrams = ngram_hashes(texts, WORDS) if self.side == "heldout" else self._heldout.seen_in(texts)
         TokenPart(
             np.concatenate(tokens),
             np.cumsum(np.concatenate(lengths)),
-            sum(map(len, texts)),
+            pc.sum(pc.utf8_length(texts)).as_py() or 0,
             len(starts),
             [groups[i] for i in starts[:LISTED_GROUPS]],
             groups[-1] if groups else None,

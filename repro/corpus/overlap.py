@@ -6,7 +6,6 @@ lowercased; no n-gram crosses documents.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,8 @@ WORDS = 13
 LIMIT = 10_000_000
 BITS = 24
 FACTOR = 0x9E3779B97F4A7C15
-_PLAIN = bytes(byte if byte >= 128 or chr(byte).isalnum() else 32 for byte in range(256))
+# In lower case, with spaces for all of ASCII but letters and digits.
+_PLAIN = bytes(byte if byte >= 128 else ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Wanted:
         self._maybe = np.zeros(1 << BITS, bool)  # by a hash's first bits: most n-grams are told off by one look
         self._maybe[values >> np.uint64(64 - BITS)] = True
 
-    def seen_in(self, texts: list[str]) -> np.ndarray:
+    def seen_in(self, texts: pa.LargeStringArray) -> np.ndarray:
         """Which of the values occur in `texts`: (n,) indices."""
         hashes = ngram_hashes(texts, self.words)
         hashes = hashes[self._maybe[(hashes >> np.uint64(64 - BITS)).view(np.int64)]]
@@ -52,31 +52,66 @@ class Wanted:
         return np.unique(nearest[self.values[nearest] == hashes])
 
 
-def ngram_hashes(texts: list[str], words: int) -> np.ndarray:
+def ngram_hashes(texts: pa.LargeStringArray, words: int) -> np.ndarray:
     """64-bit hashes of all n-grams of `words` words in `texts`, (n-grams,) uint64."""
-    documents = pc.ascii_split_whitespace(pc.utf8_trim_whitespace(_spaced(texts)))
-    vocabulary = documents.flatten().dictionary_encode()
-    digests = b"".join(
-        hashlib.blake2b(entry.encode(), digest_size=8).digest() for entry in vocabulary.dictionary.to_pylist()
-    )
-    word = np.frombuffer(digests, "<u8")[vocabulary.indices.to_numpy()]  # (words of all documents,)
+    word, begins = _words(texts)
     count = len(word) - words + 1
     if count < 1:
         return np.empty(0, np.uint64)
-    crossing = np.subtract.outer(documents.offsets.to_numpy(), np.arange(1, words)).reshape(-1)
+    crossing = np.subtract.outer(begins, np.arange(1, words)).reshape(-1)
     inside = np.ones(count, bool)
     inside[crossing[(crossing >= 0) & (crossing < count)]] = False  # they begin in one document and end in another
     return _rolled(word, words)[inside]
 
 
-def _spaced(texts: list[str]) -> pa.Array:
-    """The texts in lower case, with spaces for all but letters and digits."""
-    array = pa.array(texts, pa.large_string())
-    _, offsets, data = array.buffers()
-    # ASCII first, which is most of it: a byte for a byte, and much faster than a regular expression.
-    plain = pa.py_buffer(data.to_pybytes().translate(_PLAIN)) if data else data
-    array = pa.Array.from_buffers(pa.large_string(), len(array), [None, offsets, plain])
-    return pc.replace_substring_regex(pc.utf8_lower(array), r"[^\p{L}\p{N} ]+", " ")
+def _words(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the words of all texts, (words,) uint64, and where each text begins among them, (texts,)."""
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    plain = memoryview(data)[bounds[0] : bounds[-1]].tobytes().translate(_PLAIN) if bounds[-1] else b""
+    space = np.frombuffer(plain, np.uint8) == 32
+    begins = ~space
+    begins[1:] &= space[:-1]
+    first = bounds[:-1][bounds[:-1] < bounds[1:]] - bounds[0]
+    begins[first] = ~space[first]
+    # A stretch is a word with the spaces up to the next one; what ASCII doesn't tell is told once a distinct stretch.
+    at = np.flatnonzero(begins)
+    buffers = [None, pa.py_buffer(np.append(at, len(plain))), pa.py_buffer(plain)]
+    stretches = pa.Array.from_buffers(pa.large_binary(), len(at), buffers).dictionary_encode()
+    hashes, start, lengths = _distinct(stretches.dictionary)
+    kind = stretches.indices.to_numpy()
+    until = np.append(0, np.cumsum(lengths[kind]))  # words up to each stretch
+    word = hashes[np.repeat(start[kind] - until[:-1], lengths[kind]) + np.arange(until[-1])]
+    return word, until[np.searchsorted(at, bounds[:-1] - bounds[0])]
+
+
+def _distinct(stretches: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hashes of the words of all stretches, (words,) uint64; and of each where it starts among them and how many it has."""
+    start, lengths = np.arange(len(stretches)), np.ones(len(stretches), np.int64)
+    beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(stretches.cast(pa.large_string()))))
+    lower = pc.utf8_lower(stretches.take(beyond).cast(pa.large_string()))
+    spaced = pc.utf8_trim_whitespace(pc.replace_substring_regex(lower, r"[^\p{L}\p{N} ]+", " "))
+    words = pc.ascii_split_whitespace(spaced)
+    offsets = words.offsets.to_numpy()
+    start[beyond] = len(stretches) + offsets[:-1]
+    lengths[beyond] = np.diff(offsets) * (pc.binary_length(spaced).to_numpy() > 0)  # of marks alone nothing is left
+    return np.concatenate([_hashed(stretches), _hashed(words.flatten().cast(pa.large_binary()))]), start, lengths
+
+
+def _hashed(words: pa.LargeBinaryArray) -> np.ndarray:
+    """64-bit hashes of words, whatever spaces they hold: a polynomial of the bytes modulo 2^64, and its bits mixed."""
+    _, offsets, data = words.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[words.offset : words.offset + len(words) + 1]
+    lengths = np.diff(bounds)
+    terms = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]].astype(np.uint64)
+    terms[terms == 32] = 0
+    powers = np.multiply.accumulate(np.full(int(lengths.max(initial=0)), FACTOR, np.uint64))
+    terms *= powers[np.arange(len(terms)) - np.repeat(bounds[:-1] - bounds[0], lengths)]
+    sums = np.append(np.uint64(0), np.cumsum(terms, dtype=np.uint64))[bounds - bounds[0]]
+    found = sums[1:] - sums[:-1]
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):  # splitmix64's last steps
+        found = (found ^ found >> np.uint64(shift)) * np.uint64(factor)
+    return found
 
 
 def _rolled(word: np.ndarray, words: int) -> np.ndarray:

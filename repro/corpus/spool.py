@@ -68,12 +68,12 @@ class Spool:
             if (part.lowest < self.cutoff if heldout else part.highest >= self.cutoff)
         ]
 
-    def read(self, folder: Folder, number: int, *, heldout: bool) -> tuple[list[str], list[str]]:
+    def read(self, folder: Folder, number: int, *, heldout: bool) -> tuple[list[str], pa.LargeStringArray]:
         """Groups and texts of a part that stand on one side of the split."""
         batch = _load(folder, self.parts[number])
         kept = pc.less(batch.column("place"), self.cutoff)
         batch = batch.filter(kept if heldout else pc.invert(kept))
-        return batch.column("group").to_pylist(), batch.column("text").to_pylist()
+        return batch.column("group").to_pylist(), batch.column("text")
 
     def training_batches(self, folder: Folder) -> Iterator[list[str]]:
         """Training text, cut where BATCH_BYTES of all text have gone by: a tokenizer is trained on the first of them."""

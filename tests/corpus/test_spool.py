@@ -30,7 +30,8 @@ def sides(spool, work):
         [
             document
             for number in spool.side(heldout=heldout)
-            for document in zip(*spool.read(work, number, heldout=heldout), strict=True)
+            for groups, texts in [spool.read(work, number, heldout=heldout)]
+            for document in zip(groups, texts.to_pylist(), strict=True)
         ]
         for heldout in (True, False)
     ]
