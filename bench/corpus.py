@@ -33,7 +33,7 @@ import psutil
 
 from bench import c4
 from repro.corpus import Corpus
-from repro.corpus.encode import slices_of
+from repro.corpus.spaces import slices
 from repro.corpus.tokenizer import Tokenizer, train_bpe
 from repro.provenance import provenance
 
@@ -134,10 +134,10 @@ def _bare(files: list[Path], tokenizer: Path, processes: int) -> tuple[int, floa
 def _encode(files: list[Path], folder: Path, barrier: Any, queue: Any) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     backend = Tokenizer.from_bytes((folder / "tokenizer.json").read_bytes(), 0, 1).backend
-    slices = slices_of([text for file in files for text in _texts(file)])
+    some = list(slices([text for file in files for text in _texts(file)]))
     barrier.wait()
     began, cpu, tokens = time.perf_counter(), time.process_time(), 0
-    for texts in slices:
+    for texts in some:
         tokens += sum(len(found) + 2 for found in backend.encode_batch_fast(texts, add_special_tokens=False))
     queue.put((tokens, time.perf_counter() - began, time.process_time() - cpu))
 

@@ -19,7 +19,6 @@ Side = Literal["heldout", "train"]
 TOKENIZER = "tokenizer.json"
 NGRAMS = "ngrams"  # the held-out text's: hashes, each once, ascending, (n,) uint64
 LISTED_GROUPS = 1000
-SLICE_BYTES = 1 << 20  # of text, tokenised at once: an encoding takes some hundred bytes a token
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,11 @@ class Encoder:
     def __call__(self, number: int) -> None:
         groups, texts = self._spool.read(self.folder, number, heldout=self.side == "heldout")
         starts = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
-        encoded = [self._tokenizer.encode_batch(some, np.dtype(self.dtype)) for some in slices_of(texts.to_pylist())]
-        tokens = [np.empty(0, self.dtype), *(tokens for tokens, _ in encoded)]
-        lengths = [np.empty(0, np.int64), *(lengths for _, lengths in encoded)]
+        tokens, lengths = self._tokenizer.encode_batch(texts, np.dtype(self.dtype))
         ngrams = ngram_hashes(texts, WORDS) if self.side == "heldout" else self._heldout.seen_in(texts)
         TokenPart(
-            np.concatenate(tokens),
-            np.cumsum(np.concatenate(lengths)),
+            tokens,
+            np.cumsum(lengths),
             pc.sum(pc.utf8_length(texts)).as_py() or 0,
             len(starts),
             [groups[i] for i in starts[:LISTED_GROUPS]],
@@ -117,16 +114,3 @@ class Encoder:
     @cached_property
     def _heldout(self) -> Wanted:
         return Wanted(np.frombuffer(self.folder.read(NGRAMS), np.uint64))
-
-
-def slices_of(texts: list[str]) -> list[list[str]]:
-    """The texts in their order, about SLICE_BYTES in a list."""
-    slices: list[list[str]] = []
-    room = 0
-    for text in texts:
-        if room <= 0:
-            slices.append([])
-            room = SLICE_BYTES
-        slices[-1].append(text)
-        room -= len(text)
-    return slices

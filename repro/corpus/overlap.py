@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from repro.corpus.stretches import bytes_of, distinct, joined
+
 WORDS = 13
 # Held-out n-grams looked at: 80 MB of hashes at most, whatever the corpus.
 LIMIT = 10_000_000
@@ -66,26 +68,21 @@ def ngram_hashes(texts: pa.LargeStringArray, words: int) -> np.ndarray:
 
 def _words(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of the words of all texts, (words,) uint64, and where each text begins among them, (texts,)."""
-    _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    plain = memoryview(data)[bounds[0] : bounds[-1]].tobytes().translate(_PLAIN) if bounds[-1] else b""
+    data, bounds = bytes_of(texts)
+    plain = data.translate(_PLAIN)
     space = np.frombuffer(plain, np.uint8) == 32
     begins = ~space
     begins[1:] &= space[:-1]
-    first = bounds[:-1][bounds[:-1] < bounds[1:]] - bounds[0]
+    first = bounds[:-1][bounds[:-1] < bounds[1:]]
     begins[first] = ~space[first]
     # A stretch is a word with the spaces up to the next one; what ASCII doesn't tell is told once a distinct stretch.
     at = np.flatnonzero(begins)
-    buffers = [None, pa.py_buffer(np.append(at, len(plain))), pa.py_buffer(plain)]
-    stretches = pa.Array.from_buffers(pa.large_binary(), len(at), buffers).dictionary_encode()
-    hashes, start, lengths = _distinct(stretches.dictionary)
-    kind = stretches.indices.to_numpy()
-    until = np.append(0, np.cumsum(lengths[kind]))  # words up to each stretch
-    word = hashes[np.repeat(start[kind] - until[:-1], lengths[kind]) + np.arange(until[-1])]
-    return word, until[np.searchsorted(at, bounds[:-1] - bounds[0])]
+    stretches, which = distinct(plain, at)
+    word, until = joined(*_hashes(stretches), which)
+    return word, until[np.searchsorted(at, bounds[:-1])]
 
 
-def _distinct(stretches: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _hashes(stretches: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hashes of the words of all stretches, (words,) uint64; and of each where it starts among them and how many it has."""
     start, lengths = np.arange(len(stretches)), np.ones(len(stretches), np.int64)
     beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(stretches.cast(pa.large_string()))))
@@ -100,14 +97,13 @@ def _distinct(stretches: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray, n
 
 def _hashed(words: pa.LargeBinaryArray) -> np.ndarray:
     """64-bit hashes of words, whatever spaces they hold: a polynomial of the bytes modulo 2^64, and its bits mixed."""
-    _, offsets, data = words.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[words.offset : words.offset + len(words) + 1]
+    data, bounds = bytes_of(words)
     lengths = np.diff(bounds)
-    terms = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]].astype(np.uint64)
+    terms = np.frombuffer(data, np.uint8).astype(np.uint64)
     terms[terms == 32] = 0
     powers = np.multiply.accumulate(np.full(int(lengths.max(initial=0)), FACTOR, np.uint64))
-    terms *= powers[np.arange(len(terms)) - np.repeat(bounds[:-1] - bounds[0], lengths)]
-    sums = np.append(np.uint64(0), np.cumsum(terms, dtype=np.uint64))[bounds - bounds[0]]
+    terms *= powers[np.arange(len(terms)) - np.repeat(bounds[:-1], lengths)]
+    sums = np.append(np.uint64(0), np.cumsum(terms, dtype=np.uint64))[bounds]
     found = sums[1:] - sums[:-1]
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):  # splitmix64's last steps
         found = (found ^ found >> np.uint64(shift)) * np.uint64(factor)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
+from repro.corpus.spaces import Apart, Pieces, apart, ids_of
+from repro.corpus.stretches import joined
 from repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,19 +40,28 @@ class Tokenizer:
         """One more than the highest id: added tokens may leave gaps."""
         return 1 + max(self.backend.get_vocab(with_added_tokens=True).values())
 
-    def encode_batch(self, texts: list[str], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of all texts, BOS and EOS added to each, (tokens,) of `dtype`, and how many are whose, (texts,).
+    def encode_batch(self, texts: list[str] | pa.LargeStringArray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids of all texts, BOS and EOS added to each, (tokens,) of `dtype`, and how many are whose, (texts,)."""
+        texts = pa.array(texts, pa.large_string()) if isinstance(texts, list) else texts
+        if self._apart:
+            pieces = self._apart.encode(texts)
+        else:
+            own = np.arange(len(texts) + 1)
+            pieces = Pieces(*ids_of(self.backend, texts.to_pylist()), own[:-1], own)
+        bos, eos = len(pieces.lengths), len(pieces.lengths) + 1  # as two pieces more
+        ends = np.stack([pieces.begins[:-1], pieces.begins[1:]], axis=1).reshape(-1)
+        lengths = np.append(pieces.lengths, [1, 1])
+        tokens, until = joined(
+            np.append(pieces.ids, np.array([self.bos, self.eos], np.uint32)).astype(dtype),
+            np.cumsum(lengths) - lengths,
+            lengths,
+            np.insert(pieces.which, ends, [bos, eos] * len(texts)),
+        )
+        return tokens, np.diff(until[pieces.begins + 2 * np.arange(len(texts) + 1)])
 
-        Uses the threads of `tokenizers`.
-        """
-        ids, lengths = array("I"), []
-        for encoding in self.backend.encode_batch_fast(texts, add_special_tokens=False):
-            before = len(ids)
-            ids.append(self.bos)
-            ids.extend(encoding.ids)
-            ids.append(self.eos)
-            lengths.append(len(ids) - before)
-        return np.frombuffer(ids, np.uint32).astype(dtype), np.array(lengths, np.int64)
+    @cached_property
+    def _apart(self) -> Apart | None:
+        return apart(self.backend)
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.backend.decode(list(ids), skip_special_tokens=False)

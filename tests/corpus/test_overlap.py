@@ -9,7 +9,10 @@ from repro.corpus.overlap import Overlap, Wanted, ngram_hashes
 
 def measure(heldout, train, words):
     """Overlap of batches of held-out text with batches of training text, put together as a build does."""
-    values, counts = np.unique(np.concatenate([ngram_hashes(pa.array(texts, pa.large_string()), words) for texts in heldout]), return_counts=True)
+    values, counts = np.unique(
+        np.concatenate([ngram_hashes(pa.array(texts, pa.large_string()), words) for texts in heldout]),
+        return_counts=True,
+    )
     seen, wanted = np.zeros(len(values), bool), Wanted(values, words)
     for texts in train:
         seen[wanted.seen_in(pa.array(texts, pa.large_string()))] = True

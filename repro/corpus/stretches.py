@@ -1,0 +1,37 @@
+"""Text as stretches, most of which occur again and again: what is found out of each once is put together by numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+
+def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, np.ndarray]:
+    """All texts in UTF-8, one after the other, and where each begins and the last one ends, (texts + 1,)."""
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    whole = memoryview(data)[bounds[0] : bounds[-1]].tobytes() if bounds[-1] > bounds[0] else b""
+    return whole, bounds - bounds[0]
+
+
+def distinct(data: bytes, at: np.ndarray) -> tuple[pa.LargeBinaryArray, np.ndarray]:
+    """The different stretches among those of `data` that begin at `at`, and which of them stands where, (len(at),)."""
+    buffers = [None, pa.py_buffer(np.append(at, len(data))), pa.py_buffer(data)]
+    found = pa.Array.from_buffers(pa.large_binary(), len(at), buffers).dictionary_encode()
+    return found.dictionary, found.indices.to_numpy()
+
+
+def joined(
+    values: np.ndarray, start: np.ndarray, lengths: np.ndarray, which: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What stretches stand for, one after the other, and where each begins and the last one ends, (len(which) + 1,).
+
+    Args:
+        values: what all different stretches stand for.
+        start: where in it each one's begin.
+        lengths: how many each has.
+        which: the stretches in their order.
+    """
+    many = lengths[which]
+    until = np.append(0, np.cumsum(many))
+    return values[np.repeat(start[which] - until[:-1], many) + np.arange(until[-1])], until
