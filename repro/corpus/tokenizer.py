@@ -135,38 +135,6 @@ def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
     return Tokenizer(backend, ids[BOS], ids[EOS])
 
 
-def load_pretrained(name: str, vocab: int) -> Tokenizer:
-    """The tokenizer of Hugging Face id or path `name`, which must fit a model of `vocab` tokens."""
-    from transformers import AutoTokenizer
-
-    try:
-        pretrained = AutoTokenizer.from_pretrained(name, use_fast=True)
-        backend = pretrained.backend_tokenizer
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(
-            "the tokenizer could not be loaded",
-            key="corpus.tokenizer",
-            found=f"{name}: {str(error)[:300]}",
-            expected='"bpe", or a Hugging Face id or folder with a tokenizer.json',
-        ) from error
-    marks = [i for i in (pretrained.bos_token_id, pretrained.eos_token_id) if i is not None]
-    if not marks:
-        raise UserError(
-            "a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name, expected="at least one of the two"
-        )
-    tokenizer = Tokenizer(backend, marks[0], marks[-1])
-    if tokenizer.vocab_size > vocab:
-        raise UserError(
-            "the tokenizer has more tokens than the model",
-            key="model.vocab",
-            found=vocab,
-            expected=f"at least {tokenizer.vocab_size}, the vocabulary of {name}",
-        )
-    backend.no_truncation()
-    backend.no_padding()
-    return tokenizer
-
-
 def _first(batches: Iterable[list[str]], characters: int) -> Iterator[list[str]]:
     seen = 0
     for batch in batches:

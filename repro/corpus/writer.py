@@ -19,11 +19,12 @@ from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
+from repro.corpus.pretrained import load_pretrained
 from repro.corpus.progress import Progress
 from repro.corpus.sources import open_source
 from repro.corpus.split import Joiner
 from repro.corpus.spool import Spool
-from repro.corpus.tokenizer import BOS, EOS, Tokenizer, load_pretrained, train_bpe
+from repro.corpus.tokenizer import BOS, EOS, Tokenizer, train_bpe
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.storage import Folder

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from repro.corpus.tokenizer import BOS, EOS, Tokenizer, load_pretrained, train_bpe
+from repro.corpus.pretrained import load_pretrained
+from repro.corpus.tokenizer import BOS, EOS, Tokenizer, train_bpe
 from repro.errors import UserError
 
 TEXTS = [f"the number {n} and the word {word}, then naïve £ signs" for n in range(50) for word in ("sparse", "dense")]

@@ -1,0 +1,63 @@
+"""A tokenizer of Hugging Face, read by a process of its own: what transformers imports takes 200 MB as long as it lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from repro.corpus.tokenizer import Tokenizer
+from repro.errors import UserError
+from repro.local_ray import ROOT
+
+
+def load_pretrained(name: str, vocab: int) -> Tokenizer:
+    """The tokenizer of Hugging Face id or path `name`, which must fit a model of `vocab` tokens."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "found.json"
+        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-m", "repro.corpus.pretrained", name, str(out)]
+        ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
+        found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"error": ended.stderr.strip()}
+    if "error" in found:
+        raise UserError(
+            "the tokenizer could not be loaded",
+            key="corpus.tokenizer",
+            found=f"{name}: {found['error'][-300:]}",
+            expected='"bpe", or a Hugging Face id or folder with a tokenizer.json',
+        )
+    marks = [found[mark] for mark in ("bos", "eos") if found[mark] is not None]
+    if not marks:
+        raise UserError(
+            "a tokenizer without BOS or EOS", key="corpus.tokenizer", found=name, expected="at least one of the two"
+        )
+    tokenizer = Tokenizer.from_bytes(found["tokenizer"].encode(), marks[0], marks[-1])
+    if tokenizer.vocab_size > vocab:
+        raise UserError(
+            "the tokenizer has more tokens than the model",
+            key="model.vocab",
+            found=vocab,
+            expected=f"at least {tokenizer.vocab_size}, the vocabulary of {name}",
+        )
+    tokenizer.backend.no_truncation()
+    tokenizer.backend.no_padding()
+    return tokenizer
+
+
+def _read(name: str) -> dict[str, Any]:
+    from transformers import AutoTokenizer
+
+    try:
+        pretrained = AutoTokenizer.from_pretrained(name, use_fast=True)
+        tokenizer = pretrained.backend_tokenizer.to_str()
+    except (OSError, ValueError, AttributeError) as error:
+        return {"error": str(error)[:300]}
+    return {"tokenizer": tokenizer, "bos": pretrained.bos_token_id, "eos": pretrained.eos_token_id}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(_read(sys.argv[1])))
