@@ -16,6 +16,7 @@ from repro.corpus.corpus import Corpus
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Here, Pool
+from repro.corpus.pretrained import load_pretrained
 from repro.corpus.progress import Progress
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
@@ -102,6 +103,10 @@ def _build(
     }
     if go_on(own, work, kind):
         say.line("going on from what an earlier build has done")
+    pretrained = None
+    if spec.tokenizer != "bpe":  # before the text is read, which may take hours: there may be no such tokenizer
+        say.line(f"loading the tokenizer {spec.tokenizer}")
+        pretrained = load_pretrained(spec.tokenizer, vocab)
     whole = own / "corpus"
     whole.mkdir(exist_ok=True)
     spool = ingest(spec, work, pool, say, part_bytes)
@@ -110,7 +115,7 @@ def _build(
     except UserError:
         empty(work)  # the next build is to read the text that is there then
         raise
-    CorpusWriter(spec, vocab, sequence, spool, whole, work, pool, say, shard_rows).write()
+    CorpusWriter(spec, vocab, sequence, spool, whole, work, pool, say, shard_rows, pretrained).write()
     try:
         whole.rename(folder)
     except OSError:

@@ -14,6 +14,8 @@ from repro import local_ray
 from repro.errors import UserError
 
 TASKS = 4096  # at most, in one pass: Ray keeps a record of each
+ITEMS = 8  # of a task, where there are many: between two tasks a worker waits for some tenths of a second
+ROUNDS = 4  # at least that many tasks a worker, so that they end at about the same time
 STORE_BYTES = 100 << 20  # of Ray's object store on this machine: texts and tokens go through files
 
 
@@ -54,7 +56,7 @@ class RayData:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.target_max_block_size = 1 << 20  # a number is all that a task returns: don't wait for room for more
-        tasks = min(len(items), TASKS)
+        tasks = min(len(items), TASKS, max(ROUNDS * self.workers, len(items) // ITEMS))
         done = ray.data.from_items(list(items), override_num_blocks=tasks).map(
             _do,  # type: ignore[arg-type]  # which knows of no further arguments
             fn_kwargs={"work": work, "build": secrets.token_hex(8)},

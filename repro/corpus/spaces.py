@@ -134,7 +134,8 @@ def apart(backend: tokenizers.Tokenizer) -> Apart | None:
     lead = _lead(normalizer, words)
     if lead not in (None, "never") and not all(added["special"] for added in state["added_tokens"]):
         return None  # what follows an added token is begun as a text is
-    if lead is None or model.get("ignore_merges") or any(_crosses(token) for token in model["vocab"]):
+    vocab = model["vocab"]
+    if lead is None or model.get("ignore_merges") or SPACE not in vocab or any(map(_crosses, vocab)):
         return None
     state["normalizer"] = _replace()
     state["pre_tokenizer"] = None

@@ -19,7 +19,6 @@ from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.pretrained import load_pretrained
 from repro.corpus.progress import Progress
 from repro.corpus.sources import open_source
 from repro.corpus.split import Joiner
@@ -34,7 +33,10 @@ SEEN = "seen"  # which of the held-out n-grams occur in the training text so far
 
 @dataclass(frozen=True)
 class CorpusWriter:
-    """Fills `folder`, which nobody reads yet, from the text in `work`. Other arguments as in `build`."""
+    """Fills `folder`, which nobody reads yet, from the text in `work`.
+
+    pretrained: the tokenizer; None: one is trained. Other arguments as in `build`.
+    """
 
     spec: CorpusSpec
     vocab: int
@@ -45,6 +47,7 @@ class CorpusWriter:
     pool: Pool
     progress: Progress
     shard_rows: int
+    pretrained: Tokenizer | None
 
     def write(self) -> None:
         """Raises UserError when the text is too little for the vocabulary or for one row of either split."""
@@ -80,15 +83,15 @@ class CorpusWriter:
         ).write(Folder.open(self.folder))
 
     def _tokenizer(self) -> Tokenizer:
-        if self.spec.tokenizer == "bpe" and self.work.exists(TOKENIZER):  # an earlier build has trained it
+        if self.pretrained is None and self.work.exists(TOKENIZER):  # an earlier build has trained it
             tokenizer = Tokenizer.from_bytes(self.work.read(TOKENIZER), 0, 0)
             ids = tokenizer.backend.get_vocab()
             return dataclasses.replace(tokenizer, bos=ids[BOS], eos=ids[EOS])
-        if self.spec.tokenizer == "bpe":
+        if self.pretrained is None:
             self.progress.line("training the tokenizer")
             tokenizer = train_bpe(self.spool.training_batches(self.work), self.vocab)  # never on what is held out
         else:
-            tokenizer = load_pretrained(self.spec.tokenizer, self.vocab)
+            tokenizer = self.pretrained
         self.work.write(TOKENIZER, tokenizer.to_bytes())
         return tokenizer
 

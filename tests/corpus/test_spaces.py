@@ -117,8 +117,16 @@ def with_token(content, family="gpt-2", **facts):
     return backend
 
 
+def unknown_spaces():
+    """What it doesn't know it makes one token of, over spaces too."""
+    backend = tokenizers.Tokenizer(models.BPE({"a": 0, "b": 1, "?": 2}, [], unk_token="?", fuse_unk=True))
+    backend.normalizer = REPLACE
+    return backend
+
+
 OTHERS = {
     "merges over spaces": lambda: trained(None, normalizer=REPLACE),
+    "spaces are unknown": unknown_spaces,
     "no words": lambda: trained(byte_level(use_regex=False), initial=BYTES),
     "another expression": lambda: trained(in_words(r"\p{L}+ \p{L}+|."), initial=BYTES),
     "a space before each text": lambda: trained(pre_tokenizers.ByteLevel(add_prefix_space=True), initial=BYTES),
