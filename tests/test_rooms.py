@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "ray", "deepspeed", "transformers"}
-LIGHT_MODULES = ["repro/spec.py", "repro/schedule.py", "repro/ladder.py", "repro/tables.py", "repro/storage.py"]
+LIGHT_MODULES = [
+    "repro/spec/__init__.py",
+    "repro/spec/run.py",
+    "repro/schedule.py",
+    "repro/ladder.py",
+    "repro/tables.py",
+    "repro/storage.py",
+]
 LIGHT_MODULES += ["sweeps/grid.py", "sweeps/plan.py", "sweeps/builder.py", "sweeps/studies.py", "sweeps/declare.py"]
 LIGHT_MODULES += ["repro/hardware.py", "sweeps/devices.py", "sweeps/memory.py", "sweeps/scaling.py"]
 LIGHT_MODULES += ["cluster/render.py", "cluster/deployment.py", "cluster/machines.py", "cluster/checks.py"]

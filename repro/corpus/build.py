@@ -34,7 +34,7 @@ def build(
     sequence: int,
     root: Folder | str | os.PathLike[str],
     progress: Callable[[str], object] | None = None,
-    shard_rows: int | None = None,
+    shard_bytes: int = SHARD_BYTES,
     pool: Pool | None = None,
     part_bytes: int = PART_BYTES,
 ) -> Corpus:
@@ -48,7 +48,7 @@ def build(
         sequence: sequence length of the model, in tokens.
         root: a folder; or the URI of one on an object store, where it is published and from where it is copied.
         progress: told what is being done, a line at a time.
-        shard_rows: the most rows a shard may have; by default as many as fill shards.SHARD_BYTES.
+        shard_bytes: of tokens that a shard may have, at most.
         pool: who reads and encodes; None is this process.
         part_bytes: of text that a worker encodes at a time, which is what a kill may cost each.
 
@@ -70,7 +70,7 @@ def build(
         with alone(own, lambda: say.line("another process builds it; waiting")):
             if not folder.exists():
                 Folder.open(own).tidy()
-                rows = shard_rows or max(1, SHARD_BYTES // ((sequence + 1) * token_dtype(vocab).itemsize))
+                rows = max(1, shard_bytes // ((sequence + 1) * token_dtype(vocab).itemsize))
                 _build(spec, vocab, sequence, folder, own, work, pool, say, rows, part_bytes)
             work.delete()
             remove(own)

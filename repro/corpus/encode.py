@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from repro.corpus.overlap import WORDS, Wanted, ngram_hashes
 from repro.corpus.spool import Spool
+from repro.corpus.stretches import in_pieces
 from repro.corpus.tokenizer import Tokenizer
 from repro.storage import Folder
 
@@ -19,6 +20,7 @@ Side = Literal["heldout", "train"]
 TOKENIZER = "tokenizer.json"
 NGRAMS = "ngrams"  # the held-out text's: hashes, each once, ascending, (n,) uint64
 LISTED_GROUPS = 1000
+PIECE_BYTES = 4_000_000  # of text at once, of which the work takes some ten times as much
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,22 @@ class Encoder:
     def __call__(self, number: int) -> None:
         groups, texts = self._spool.read(self.folder, number, heldout=self.side == "heldout")
         starts = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
-        tokens, lengths = self._tokenizer.encode_batch(texts, np.dtype(self.dtype))
-        ngrams = ngram_hashes(texts, WORDS) if self.side == "heldout" else self._heldout.seen_in(texts)
+        tokens, lengths, ngrams = zip(*map(self._encoded, in_pieces(texts, PIECE_BYTES)), strict=True)
         TokenPart(
-            tokens,
-            np.cumsum(lengths),
+            np.concatenate(tokens),
+            np.cumsum(np.concatenate(lengths)),
             pc.sum(pc.utf8_length(texts)).as_py() or 0,
             len(starts),
             [groups[i] for i in starts[:LISTED_GROUPS]],
             groups[-1] if groups else None,
-            ngrams,
+            np.concatenate(ngrams),
         ).write(self.folder, self.name(number))
+
+    def _encoded(self, texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Tokens of some texts, how many are whose, and n-grams as a TokenPart has them."""
+        tokens, lengths = self._tokenizer.encode_batch(texts, np.dtype(self.dtype))
+        seen = ngram_hashes(texts, WORDS) if self.side == "heldout" else self._heldout.seen_in(texts)
+        return tokens, lengths, seen
 
     @cached_property
     def _spool(self) -> Spool:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from repro import local_ray
 from repro.errors import UserError
 
@@ -140,6 +142,7 @@ _works: dict[str, Callable[[int], None]] = {}  # of this worker process: what it
 def _do(row: dict[str, Any], work: Callable[[int], None], build: str) -> dict[str, Any]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker is one core's
     if build not in _works:
+        pa.set_memory_pool(pa.system_memory_pool())  # which gives back what is freed; Arrow's own keeps it
         _works.clear()
         _works[build] = work
     refused = ""

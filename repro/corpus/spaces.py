@@ -50,17 +50,18 @@ class Apart:
     def encode(self, texts: pa.LargeStringArray) -> Pieces:
         """The ids of all texts, as those of their stretches."""
         stretches, which, begins = self.cut(texts)
-        at = pc.index_in(stretches, self._stretches)
-        fresh = stretches.filter(at.is_null())
+        known = pc.index_in(stretches, self._stretches)
+        fresh = stretches.filter(known.is_null())
         if len(fresh):
             if len(self._stretches) > MEMORY:
-                self._stretches, fresh = stretches.slice(0, 0), stretches
+                self._stretches, fresh, known = stretches.slice(0, 0), stretches, pa.nulls(len(stretches), pa.int32())
                 self._ids, self._lengths = self._ids[:0], self._lengths[:0]
             ids, lengths = ids_of(self._backend, fresh.cast(pa.large_string()).to_pylist())
+            next_ones = np.arange(len(self._stretches), len(self._stretches) + len(fresh), dtype=np.int32)
+            known = pc.replace_with_mask(known, known.is_null(), pa.array(next_ones))
             self._stretches = pa.concat_arrays([self._stretches, fresh])
             self._ids, self._lengths = np.append(self._ids, ids), np.append(self._lengths, lengths)
-            at = pc.index_in(stretches, self._stretches)
-        return Pieces(self._ids, self._lengths, at.to_numpy()[which], begins)
+        return Pieces(self._ids, self._lengths, known.to_numpy()[which], begins)
 
     def cut(self, texts: pa.LargeStringArray) -> tuple[pa.LargeBinaryArray, np.ndarray, np.ndarray]:
         """The different stretches; which of them stands where; where each text begins and the last one ends there."""

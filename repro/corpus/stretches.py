@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, np.ndarray]:
@@ -12,6 +15,14 @@ def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, n
     bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     whole = memoryview(data)[bounds[0] : bounds[-1]].tobytes() if bounds[-1] > bounds[0] else b""
     return whole, bounds - bounds[0]
+
+
+def in_pieces(texts: pa.LargeStringArray, most: int) -> list[pa.LargeStringArray]:
+    """The texts in their order, about `most` bytes in an array; one empty array where there are no texts."""
+    ends = np.cumsum(pc.binary_length(texts).to_numpy(), dtype=np.int64)
+    cuts = np.searchsorted(ends, np.arange(most, ends[-1] if len(ends) else 0, most)) + 1
+    bounds = np.unique(np.concatenate([[0], cuts, [len(texts)]]))
+    return [texts.slice(a, b - a) for a, b in itertools.pairwise(bounds.tolist())] or [texts]
 
 
 def distinct(data: bytes, at: np.ndarray) -> tuple[pa.LargeBinaryArray, np.ndarray]:

@@ -33,6 +33,7 @@ def add_parser(verbs: Any) -> None:
     builder.add_argument("spec", metavar="SPEC", help="sweep YAML")
     builder.add_argument("--workers", type=int, help="processes of Ray Data (default: this process; a cluster's cores)")
     builder.add_argument("--address", metavar="HEAD:PORT", help="of a Ray cluster to do it on")
+    builder.add_argument("--shard-mib", type=int, default=128, help="most MiB of tokens in a shard (default: 128)")
     builder.set_defaults(main=_build)
     looker = kinds.add_parser("inspect", help="say what a corpus holds; every shard is held against its hash", **shown)
     looker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
@@ -46,8 +47,14 @@ def _build(given: argparse.Namespace) -> int:
     from repro.corpus.pool import pool_of
 
     spec, vocab, sequence, root = declared(given.spec)
+    if given.shard_mib < 1:
+        raise UserError("shards too small", key="--shard-mib", found=given.shard_mib, expected="1 or more")
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
     with pool_of(given.workers, given.address) as pool:
-        text = build(spec, vocab, sequence, root, progress=lambda line: print(line, flush=True), pool=pool)
+        text = build(spec, vocab, sequence, root, progress=say, shard_bytes=given.shard_mib << 20, pool=pool)
     print(describe(text))
     return 0
 

@@ -17,4 +17,4 @@ def pydoc_root(tmp_path_factory):
 @pytest.fixture(scope="session")
 def pydoc_corpus(pydoc_spec, pydoc_root) -> Corpus:
     """Python's help topics at vocabulary 300, sequence 32, in shards of 1,000 rows. Read it, don't change it."""
-    return build(pydoc_spec, 300, 32, pydoc_root, shard_rows=1000)
+    return build(pydoc_spec, 300, 32, pydoc_root, shard_bytes=66_000)

@@ -23,7 +23,7 @@ def visible(root):
 
 
 def test_two_builds_of_one_spec_are_one_corpus(pydoc_spec, pydoc_corpus, tmp_path):
-    again = build(pydoc_spec, 300, 32, tmp_path, shard_rows=777)
+    again = build(pydoc_spec, 300, 32, tmp_path, shard_bytes=51_282)
     assert again.hash == pydoc_corpus.hash
     assert again.folder.name == pydoc_corpus.folder.name
     assert len(again.train.shards) > len(pydoc_corpus.train.shards)

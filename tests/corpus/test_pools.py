@@ -22,7 +22,7 @@ from repro.corpus.pool import Here, RayData, pool_of
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 
-VOCAB, SEQUENCE, SHARD_ROWS, PART_BYTES = 512, 64, 2000, 100_000
+VOCAB, SEQUENCE, SHARD_BYTES, PART_BYTES = 512, 64, 260_000, 100_000
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> CorpusSpec:
 @pytest.fixture(scope="module")
 def reference(spec: CorpusSpec, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Built by this process in one go and in one part."""
-    return build(spec, VOCAB, SEQUENCE, tmp_path_factory.mktemp("reference"), shard_rows=SHARD_ROWS)
+    return build(spec, VOCAB, SEQUENCE, tmp_path_factory.mktemp("reference"), shard_bytes=SHARD_BYTES)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def assert_same(found: Corpus, expected: Corpus) -> None:
 
 def test_the_parts_of_the_text_leave_no_trace(spec: CorpusSpec, reference: Corpus, tmp_path: Path) -> None:
     assert len(reference.train.shards) > 3
-    found = build(spec, VOCAB, SEQUENCE, tmp_path, shard_rows=SHARD_ROWS, part_bytes=PART_BYTES)
+    found = build(spec, VOCAB, SEQUENCE, tmp_path, shard_bytes=SHARD_BYTES, part_bytes=PART_BYTES)
     assert_same(found, reference)
 
 
@@ -70,7 +70,7 @@ def test_any_number_of_workers_builds_the_same_bytes(
     spec: CorpusSpec, reference: Corpus, cluster: None, tmp_path: Path, workers: int
 ) -> None:
     pool = RayData(workers)
-    found = build(spec, VOCAB, SEQUENCE, tmp_path, shard_rows=SHARD_ROWS, part_bytes=PART_BYTES, pool=pool)
+    found = build(spec, VOCAB, SEQUENCE, tmp_path, shard_bytes=SHARD_BYTES, part_bytes=PART_BYTES, pool=pool)
     assert_same(found, reference)
 
 
@@ -101,9 +101,9 @@ from repro.corpus import build
 from repro.corpus.pool import pool_of
 from repro.spec import CorpusSpec
 
-spec, root, workers, vocab, sequence, shard_rows, part_bytes = json.loads(sys.argv[1])
+spec, root, workers, vocab, sequence, shard_bytes, part_bytes = json.loads(sys.argv[1])
 with pool_of(workers, None) as pool:
-    build(strict.build(CorpusSpec, spec), vocab, sequence, root, print, shard_rows, pool, part_bytes)
+    build(strict.build(CorpusSpec, spec), vocab, sequence, root, print, shard_bytes, pool, part_bytes)
 """
 
 
@@ -126,7 +126,7 @@ def killed_when(process: subprocess.Popen[bytes], work: Path, pattern: str, coun
         psutil.wait_procs([child], timeout=60)
 
 
-CUT = (VOCAB, SEQUENCE, SHARD_ROWS, PART_BYTES)
+CUT = (VOCAB, SEQUENCE, SHARD_BYTES, PART_BYTES)
 KILLS = [
     ("text-*.arrow", 7),
     ("heldout-*.arrow", 9),
@@ -156,7 +156,7 @@ def test_two_hundred_megabytes_come_out_the_same_after_five_kills_on_one_two_and
 ) -> None:
     paths = c4.write(tmp_path_factory.mktemp("c4"), size=200_000_000, files=16)
     spec, cut = CorpusSpec("files", "c4-like", paths=(paths,), packing="documents"), (8192, 1024, 8000, 8_000_000)
-    expected = build(spec, *cut[:2], tmp_path_factory.mktemp("large"), shard_rows=cut[2])
+    expected = build(spec, *cut[:2], tmp_path_factory.mktemp("large"), shard_bytes=cut[2])
     work = tmp_path / f".{expected.folder.name}.build"
     kills = [("text-*.arrow", 9), ("heldout-*", 5), ("train-*.arrow", 3), ("train-*.arrow", 9), ("train-*.arrow", 15)]
     for workers, (pattern, count) in zip((1, 2, 4, 1, 2), kills, strict=True):

@@ -68,7 +68,7 @@ def test_workers_of_other_machines_find_text_and_tokens_on_the_store(
     def look(line: str) -> None:
         seen.update(name.split("-")[0] for name in (root / f".{pydoc_corpus.folder.name}.build").names())
 
-    built = build(pydoc_spec, 300, 32, root, look, shard_rows=1000, pool=Elsewhere())
+    built = build(pydoc_spec, 300, 32, root, look, shard_bytes=66_000, pool=Elsewhere())
     assert {"text", "heldout"} <= seen
     assert built.manifest == pydoc_corpus.manifest
     assert root.names() == [built.folder.name]

@@ -1,0 +1,28 @@
+"""RunSpec: everything that bears on the numbers of one run, and nothing else.
+
+A spec is frozen and strict. Its canonical form (sorted JSON of literals) has a fingerprint; labels and
+paths are left out of it, so the same spec on a laptop and on a cluster is one run. Where and how a run is
+executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, which bears no identity.
+"""
+
+from repro.spec.corpus import CorpusSpec
+from repro.spec.identity import canonical
+from repro.spec.model import ModelSpec, StartSpec
+from repro.spec.run import RunSpec, from_kept, load
+from repro.spec.training import DECAY, EvalSpec, LearningRates, OptimizerSpec, PruningSpec, Score
+
+__all__ = [
+    "DECAY",
+    "CorpusSpec",
+    "EvalSpec",
+    "LearningRates",
+    "ModelSpec",
+    "OptimizerSpec",
+    "PruningSpec",
+    "RunSpec",
+    "Score",
+    "StartSpec",
+    "canonical",
+    "from_kept",
+    "load",
+]

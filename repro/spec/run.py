@@ -1,0 +1,153 @@
+"""All of one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from repro import strict
+from repro.errors import UserError
+from repro.schedule import PruningSchedule
+from repro.spec.corpus import CorpusSpec
+from repro.spec.identity import LABEL, LATER, canonical
+from repro.spec.model import ModelSpec, StartSpec
+from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run. `run_id`, `size` and `budget` are labels; everything else bears identity.
+
+    dense_steps: steps of the dense run of this family; a sparse run is given its compute.
+    repeat: whether the run may see text more than once.
+    """
+
+    run_id: str = field(metadata=LABEL)
+    size: str = field(metadata=LABEL)
+    budget: str = field(metadata=LABEL)
+    model: ModelSpec
+    corpus: CorpusSpec
+    optimizer: OptimizerSpec
+    pruning: PruningSpec
+    dense_steps: int
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    repeat: bool = False
+    evaluation: EvalSpec = EvalSpec()
+    start: StartSpec | None = field(default=None, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        _ = self.schedule  # refuses impossible windows
+        total, warm, decay = self.optimizer.phases(self.schedule)
+        if warm >= total or warm + decay > total:
+            raise UserError(
+                f"the learning rate's warm-up and decay don't fit into the run, {self.run_id or self.size}",
+                key="warmup",
+                found=f"{warm:,} and {decay:,} of {total:,} steps",
+                expected="fewer, or more steps",
+            )
+        self._check_pruning()
+
+    def _check_pruning(self) -> None:
+        """Refuses pruning that this model and this schedule can't have."""
+        pruning, shape = self.pruning, self.model.shape
+        if unknown := set(pruning.do_not_prune) - set(shape.linears):
+            raise UserError(
+                "no such linear layer",
+                key="do_not_prune",
+                found=", ".join(sorted(unknown)),
+                expected=f"some of: {', '.join(shape.linears)}",
+            )
+        left_alone = sum(shape.linears[name] for name in pruning.do_not_prune)
+        final = self.schedule.n_final(shape.prunable)
+        if left_alone and left_alone >= final:
+            raise UserError(
+                f"the layers that are left alone leave no weight for the others, in {self.size} at sparsity {pruning.sparsity:g}",
+                key="do_not_prune",
+                found=f"{', '.join(pruning.do_not_prune)}: {left_alone:,} weights of {final:,} left",
+                expected="a lower sparsity, or fewer layers",
+            )
+        if pruning.score == "magnitude_gradient" and self.schedule.events and self.schedule.start_step == 0:
+            raise UserError(
+                "no gradient before the first update",
+                key="score",
+                found="magnitude_gradient, first event at step 0",
+                expected="a later start, or another score",
+            )
+        if pruning.n_of_m is not None and self.schedule.events:
+            n, m = pruning.n_of_m
+            for name, width in (("d_model", shape.d_model), ("mlp", shape.mlp)):
+                if width % m:
+                    raise UserError(
+                        "rows don't divide into groups",
+                        key="structure",
+                        found=f"{pruning.structure} with {name} {width}",
+                        expected=f"{name} a multiple of {m}",
+                    )
+            exact = left_alone + (shape.prunable - left_alone) // m * n
+            if final != exact:
+                # Rounded down at the twelve digits that a schedule reads, so that it leaves these weights and no fewer.
+                fits = (shape.prunable - exact) * 10**12 // shape.prunable / 10**12
+                raise UserError(
+                    "structure and sparsity disagree",
+                    key="sparsity",
+                    found=f"{pruning.sparsity} leaves {final:,} weights",
+                    expected=f"{fits!r}, at which {pruning.structure} leaves {exact:,}",
+                )
+
+    @cached_property
+    def schedule(self) -> PruningSchedule:
+        p = self.pruning
+        return PruningSchedule.resolve(
+            sparsity=p.sparsity,
+            dense_steps=self.dense_steps,
+            start=p.start,
+            end=p.end,
+            interval=p.interval,
+            shape=p.shape,
+        )
+
+    @property
+    def last_percent(self) -> int:
+        """First of the last 1% of steps, over which the training loss is a mean."""
+        total = self.schedule.total_steps
+        return total - max(1, total // 100)
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.optimizer.batch * self.model.sequence
+
+    @property
+    def tokens(self) -> int:
+        """D: tokens seen, in tokens."""
+        return self.tokens_per_step * self.schedule.total_steps
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical form."""
+        return hashlib.sha256(canonical(self).encode()).hexdigest()[:16]
+
+    def identity(self, corpus_hash: str) -> str:
+        """What a checkpoint belongs to: this spec on this very text."""
+        return f"{self.fingerprint} on {corpus_hash}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def load(path: str | Path) -> RunSpec:
+    """A RunSpec from the spec.json that a run leaves behind, or from YAML of the same keys."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "spec.json"
+    return from_kept(strict.read_yaml(path), file=path)
+
+
+def from_kept(data: dict[str, Any], file: object = None) -> RunSpec:
+    """A RunSpec from the mapping in a run's spec.json, which has what was computed beside it."""
+    return strict.build(RunSpec, {k: v for k, v in data.items() if k not in ("fingerprint", "corpus_hash")}, file=file)
