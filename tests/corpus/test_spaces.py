@@ -79,7 +79,7 @@ def test_a_text_in_stretches_has_the_tokens_that_it_has_whole(family, added):
         backend.add_tokens([AddedToken(content, normalized=False) for content in ("    ", "<|user|>")])
     tokenizer = Tokenizer(backend, 0, 1)
     assert spaces.apart(backend)
-    some = [*texts(1, 3000), *texts(2, 40, longest=2000), "", " ", "a", " a", "▁a b", "a " * 300, "<|user|> a<s> b"]
+    some = [*texts(1, 1000), *texts(2, 20, longest=2000), "", " ", "a", " a", "▁a b", "a " * 300, "<|user|> a<s> b"]
     ids, lengths = tokenizer.encode_batch(some, np.dtype(np.uint16))
     assert ids.dtype == np.uint16
     whole = [encoding.ids for encoding in backend.encode_batch_fast(some, add_special_tokens=False)]
