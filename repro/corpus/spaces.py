@@ -29,13 +29,13 @@ WORDS = tuple(  # of Llama-3 and GPT-4, and of Qwen; each parts before such a sp
     + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     for digits in (r"\p{N}{1,3}", r"\p{N}")
 )
-MEMORY = 1 << 18
-SLICE_BYTES = 1 << 17  # of text, encoded at once: an encoding takes some hundred bytes a token
+MEMORY_BYTES = 16 << 20  # of stretches and their ids
+SLICE_BYTES = 1 << 19  # of text, encoded at once: an encoding takes some hundred bytes a token
 Lead = Literal["never", "always", "first"]
 
 
 class Apart:
-    """A tokenizer for stretches, which remembers what it has encoded, MEMORY stretches and those of one call beside.
+    """A tokenizer for stretches, which remembers what it has encoded, up to MEMORY_BYTES and what one call adds.
 
     Args:
         backend: encodes a stretch as it is.
@@ -53,7 +53,7 @@ class Apart:
         known = pc.index_in(stretches, self._stretches)
         fresh = stretches.filter(known.is_null())
         if len(fresh):
-            if len(self._stretches) > MEMORY:
+            if self._stretches.nbytes + self._ids.nbytes > MEMORY_BYTES:
                 self._stretches, fresh, known = stretches.slice(0, 0), stretches, pa.nulls(len(stretches), pa.int32())
                 self._ids, self._lengths = self._ids[:0], self._lengths[:0]
             ids, lengths = ids_of(self._backend, fresh.cast(pa.large_string()).to_pylist())
