@@ -1,4 +1,4 @@
-"""A tokenizer of Hugging Face, read by a process of its own: what transformers imports takes 200 MB as long as it lives."""
+"""A tokenizer of Hugging Face, read by a process of its own: what transformers imports stays as long as it lives."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
 
 
 def _read(name: str) -> dict[str, Any]:
+    sys.modules["torch"] = None  # type: ignore[assignment]  # not there: no tokenizer needs it, and it takes 2 s to import
     from transformers import AutoTokenizer
 
     try:
