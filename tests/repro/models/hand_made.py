@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -69,3 +70,14 @@ def write(folder: Path, state: dict[str, torch.Tensor], shards: int = 1, **confi
         save_file({name: state[name] for name in state if where[name] == file}, folder / file)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
     return folder
+
+
+def header(entries: Any, data: int = 16) -> bytes:
+    """A safetensors file of these entries, or of this text in their place."""
+    text = (entries if isinstance(entries, str) else json.dumps(entries)).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(data)
+
+
+def entry(begin: int, end: int, shape: Any = (2, 2), dtype: str = "F32") -> dict[str, Any]:
+    """What a file's header says of a tensor."""
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
