@@ -14,6 +14,7 @@ from pathlib import Path
 from repro.corpus import share
 from repro.corpus.corpus import Corpus
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
+from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Here, Pool
 from repro.corpus.pretrained import load_pretrained
@@ -100,6 +101,7 @@ def _build(
         "shard_rows": shard_rows,
         "pieces": open_source(spec).pieces,
         "part_bytes": part_bytes,
+        "hashes": HASHES,
     }
     if go_on(own, work, kind):
         say.line("going on from what an earlier build has done")

@@ -18,6 +18,7 @@ WORDS = 13
 # Held-out n-grams looked at: 80 MB of hashes at most, whatever the corpus.
 LIMIT = 10_000_000
 BITS = 24
+HASHES = 2  # of their kind: a build doesn't go on from hashes of another
 FACTOR = 0x9E3779B97F4A7C15
 # In lower case, with spaces for all of ASCII but letters and digits.
 _PLAIN = bytes(byte if byte >= 128 else ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(256))
