@@ -19,6 +19,7 @@ LIGHT_MODULES = [
     "repro/ladder.py",
     "repro/tables.py",
     "repro/storage.py",
+    "repro/paths.py",
 ]
 LIGHT_MODULES += ["sweeps/grid.py", "sweeps/plan.py", "sweeps/builder.py", "sweeps/studies.py", "sweeps/declare.py"]
 LIGHT_MODULES += ["repro/hardware.py", "sweeps/devices.py", "sweeps/memory.py", "sweeps/scaling.py"]
@@ -30,7 +31,7 @@ LIGHT_MODULES += [
     "repro/models/counts.py",
     "repro/models/claims.py",
 ]
-OF_REPRO_IN_ANALYSIS = {"repro.tables", "repro.schedule", "repro.ladder", "repro.errors", "repro.storage"}
+OF_REPRO_IN_ANALYSIS = {"repro.tables", "repro.schedule", "repro.ladder", "repro.errors", "repro.paths", "repro.storage"}
 
 
 def imports(file: Path) -> Iterator[str]:

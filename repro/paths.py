@@ -1,0 +1,112 @@
+"""The places that a user names: `~` and variables expanded, patterns matched, names checked before they become paths."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from repro.errors import UserError
+
+MATCHES = 1_000_000  # files that one pattern may match
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+=-]{0,126}[A-Za-z0-9_+=-])?")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
+
+
+def expand(place: str | os.PathLike[str], *, file: object = None, key: str | None = None) -> str:
+    """`place` with a leading `~` or `~user`, `$NAME` and `${NAME}` replaced as a shell would replace them.
+
+    A local path that exists exactly as written is returned as it is, so that a folder whose name holds a `$` is found.
+
+    Args:
+        place: a path or a URI.
+        file, key: where it was read from, for error messages.
+
+    Raises:
+        UserError: a variable that isn't set, a user without a home folder, or a NUL character.
+    """
+    text = os.fspath(place)
+    if "\0" in text:
+        raise UserError("a path with a NUL character", file=file, key=key, found=repr(text), expected="a path")
+    is_uri = "://" in text
+    if "$" in text and (is_uri or not os.path.lexists(text)):
+        text = _VARIABLE.sub(lambda found: _variable(found, text, file, key), text)
+    if text.startswith("~") and not is_uri:
+        text, given = os.path.expanduser(text), text
+        if text.startswith("~"):
+            raise UserError(
+                "no such home folder", file=file, key=key, found=given, expected="a user with a home, or a full path"
+            )
+    return text
+
+
+def _variable(found: re.Match[str], text: str, file: object, key: str | None) -> str:
+    name = found[1] or found[2]
+    value = os.environ.get(name)
+    if value is None:
+        raise UserError(
+            "a variable that isn't set", file=file, key=key, found=text, expected=f"{name} in the environment"
+        )
+    return value
+
+
+def files(pattern: str, *, file: object = None, key: str | None = None) -> list[Path]:
+    """The files that a path or pattern names, sorted by name, each once.
+
+    A path that exists exactly as written is that file, whatever brackets, stars and question marks it holds; only what
+    doesn't exist is taken as a pattern (`*`, `?`, `[...]`, and `**` for folders below, links to folders not followed).
+
+    Raises:
+        UserError: a folder, no file at all, or more files than MATCHES.
+    """
+    place = expand(pattern, file=file, key=key)
+    if os.path.isdir(place):
+        raise UserError(
+            "a folder where files are wanted",
+            file=file,
+            key=key,
+            found=place,
+            expected=f"{place.rstrip('/')}/* or a longer pattern",
+        )
+    found = [place] if os.path.isfile(place) else []
+    for match in () if found else _matches(Path(place), file, key):
+        if match.is_file():
+            found.append(str(match))
+        if len(found) > MATCHES:
+            raise UserError(
+                "a pattern of too many files", file=file, key=key, found=place, expected=f"at most {MATCHES:,}"
+            )
+    if not found:
+        raise UserError("no such file", file=file, key=key, found=place, expected="at least one file")
+    return [Path(match) for match in sorted(dict.fromkeys(os.path.realpath(match) for match in found))]
+
+
+def _matches(pattern: Path, file: object, key: str | None) -> Iterator[Path]:
+    fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    rest = pattern.parts[len(fixed) :]
+    if not rest:
+        return
+    root, hidden = Path(*fixed), any(part.startswith(".") for part in rest)
+    try:
+        for match in root.glob("/".join(rest)):  # of pathlib, since `**` of the module glob follows links, loops too
+            if hidden or not any(part.startswith(".") for part in match.relative_to(root).parts):
+                yield match
+    except ValueError as error:
+        raise UserError("not a pattern", file=file, key=key, found=str(pattern), expected=str(error)) from error
+
+
+def check_name(name: str, *, file: object = None, key: str | None = None) -> str:
+    """`name`, which is to become one part of a path: letters, digits and `._+=-`, at most 128, not beginning with a dot.
+
+    Raises:
+        UserError: any other name, so that none leaves its folder, hides or is taken for an option.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(
+            "not a name", file=file, key=key, found=repr(name),
+            expected="1 to 128 letters, digits and . _ + = -, beginning with a letter or digit and not ending in a dot",
+        )  # fmt: skip
+    return name
