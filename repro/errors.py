@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Protocol
 
@@ -59,24 +62,52 @@ class Main(Protocol):
 
 
 def guarded(main: Main) -> Main:
-    """Wraps a command's `main` so that a UserError prints to stderr and returns exit code 2."""
+    """Wraps a command's `main`: what a user gave or an environment lacks ends in a message and an exit code.
 
+    2: a UserError, and what `faults.explained` knows. 1: a full disk. 130: Ctrl-C. What may be a fault of this project
+    keeps its traceback; REPRO_TRACEBACK=1 shows that of everything.
+    """
+
+    @functools.wraps(main)
     def wrapped(argv: list[str] | None = None) -> int:
+        from repro import faults, homes, terminal  # they need UserError
+
+        terminal.adapt()
         try:
-            return main(argv)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+            homes.adapt()
+            code = main(argv)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here a full disk or a closed pipe can still be told
+            return code
         except BrokenPipeError:  # the reader, `head` say, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _hush()
             return 0
-        except OSError as error:
-            if error.errno not in DISK_FULL:
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 130
+        except Exception as error:
+            told = faults.explained(error)
+            if told is None:
                 raise
-            print(
-                f"error: the disk is full: {error}\n  what was written before is whole; free space and say it again",
-                file=sys.stderr,
-            )
-            return 1
+            if os.environ.get("REPRO_TRACEBACK"):
+                traceback.print_exception(error)
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                _say(f"the disk is full: {error}\n  what was written before is whole; free space and say it again")
+                _hush()
+                return 1
+            _say(str(told))
+            return 2
 
     return wrapped
+
+
+def _say(message: str) -> None:
+    from repro import terminal
+
+    print(f"error: {terminal.printable(message)}", file=sys.stderr)
+
+
+def _hush() -> None:
+    """Lets what is left for standard output go nowhere, so that the interpreter's end doesn't fail on it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # of a closed one, or of a test's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

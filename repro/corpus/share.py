@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
-from repro import transfer
+from repro import homes, transfer
 from repro.corpus import manifest
 from repro.corpus.corpus import Corpus
 from repro.errors import UserError
@@ -15,7 +14,7 @@ from repro.storage import Folder, scratch_prefix
 
 def cache() -> Path:
     """The folder of this machine's copies."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparse-scaling" / "corpora"
+    return homes.cache() / "sparse-scaling" / "corpora"
 
 
 def publish(corpus: Corpus, root: Folder) -> None:
