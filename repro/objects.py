@@ -24,7 +24,17 @@ def create(filesystem: fs.FileSystem, path: str, data: bytes) -> bool:
         return _s3(bucket, key, data)
     if isinstance(filesystem, getattr(fs, "GcsFileSystem", ())):
         return _gcs(bucket, key, data)
-    raise UserError(
+    raise _refused(filesystem, path)
+
+
+def require(filesystem: fs.FileSystem, path: str) -> None:
+    """Holds that `create` knows this kind of store. Raises UserError where it doesn't."""
+    if not isinstance(filesystem, (fs.S3FileSystem, getattr(fs, "GcsFileSystem", fs.S3FileSystem))):
+        raise _refused(filesystem, path)
+
+
+def _refused(filesystem: fs.FileSystem, path: str) -> UserError:
+    return UserError(
         "a store without a conditional PUT", file=path, found=filesystem.type_name, expected="a path, s3:// or gs://"
     )
 

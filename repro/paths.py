@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 def expand(place: str | os.PathLike[str], *, file: object = None, key: str | None = None) -> str:
     """`place` with a leading `~` or `~user`, `$NAME` and `${NAME}` replaced as a shell would replace them.
 
-    A local path that exists exactly as written is returned as it is, so that a folder whose name holds a `$` is found.
+    What of a local path exists exactly as written stays as it is, so that a folder whose name holds a `$` is found.
 
     Args:
         place: a path or a URI.
@@ -32,8 +32,9 @@ def expand(place: str | os.PathLike[str], *, file: object = None, key: str | Non
     if "\0" in text:
         raise UserError("a path with a NUL character", file=file, key=key, found=repr(text), expected="a path")
     is_uri = "://" in text
-    if "$" in text and (is_uri or not os.path.lexists(text)):
-        text = _VARIABLE.sub(lambda found: _variable(found, text, file, key), text)
+    literal = 0 if is_uri or "$" not in text else _length_that_exists(text)
+    if "$" in text[literal:]:
+        text = text[:literal] + _VARIABLE.sub(lambda found: _variable(found, text, file, key), text[literal:])
     if text.startswith("~") and not is_uri:
         text, given = os.path.expanduser(text), text
         if text.startswith("~"):
@@ -41,6 +42,16 @@ def expand(place: str | os.PathLike[str], *, file: object = None, key: str | Non
                 "no such home folder", file=file, key=key, found=given, expected="a user with a home, or a full path"
             )
     return text
+
+
+def _length_that_exists(path: str) -> int:
+    """How many of the path's characters name something that is there, in whole components."""
+    length = 0
+    for part in re.finditer(r"/*[^/]+", path):
+        if not os.path.lexists(path[: part.end()]):
+            break
+        length = part.end()
+    return length
 
 
 def _variable(found: re.Match[str], text: str, file: object, key: str | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +17,11 @@ from typing import Any
 
 from pyarrow import fs
 
-from repro import objects
-from repro.errors import UserError
+from repro import objects, paths, stores
+from repro.errors import DISK_FULL, UserError
 
 TRIES = 20  # to read an object that is replaced again and again
+_ONE_SLASH = re.compile(r"(s3|gs|gcs|abfs|abfss|hdfs|file|https?):/?[^/:]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,25 @@ class Folder:
     path: str
 
     @classmethod
-    def open(cls, uri: str | os.PathLike) -> Folder:
-        """A folder from a local path or from a URI (s3://, gs://, file://)."""
-        text = os.fspath(uri)
+    def open(cls, uri: str | os.PathLike, *, key: str | None = None) -> Folder:
+        """A folder from a local path or from a URI (s3://, gs://, file://), `~` and variables expanded.
+
+        Args:
+            uri: the place.
+            key: where it was said, for error messages.
+
+        Raises:
+            UserError: no such kind of address, or a variable that isn't set.
+            OSError: a store that can't be reached, or doesn't answer within PATIENCE.
+        """
+        text = paths.expand(uri, key=key)
+        if not text.strip():
+            raise UserError("no place named", key=key, found=repr(text), expected="a path or a URI")
         if "://" not in text:
+            if _ONE_SLASH.match(text):
+                raise UserError("an address with one slash", key=key, found=text, expected="two, as in s3://bucket/x")
             return cls(fs.LocalFileSystem(), os.path.abspath(text))
-        if text.startswith("s3://"):
-            # A small object by one PUT: between the parts of an upload some stores show what it replaces as gone.
-            text += f"{'&' if '?' in text else '?'}allow_delayed_open=true"
-        filesystem, path = fs.FileSystem.from_uri(text)
+        filesystem, path = stores.open_uri(text, key=key)
         return cls(filesystem, path)
 
     @property
@@ -124,6 +137,23 @@ class Folder:
         elif info.type == fs.FileType.File:
             self.filesystem.delete_file(info.path)
 
+    def check_writable(self, *, key: str | None = None) -> None:
+        """Holds that files can be made here, before work is done whose results would be lost. Leaves nothing behind.
+
+        Raises:
+            UserError: this is a file, lies below one, or can't be written; or the store can't make a new file whole.
+        """
+        if self.is_local:
+            _check_local(self.path, key)
+            return
+        objects.require(self.filesystem, self.path)
+        name = f".{_writer()}.tmp"
+        try:
+            self.write(name, b"")
+            self.delete(name)
+        except OSError as error:
+            raise UserError("the store can't be written", file=self.path, key=key, found=str(error)) from error
+
     def tidy(self) -> None:
         """Removes, here and in all folders below, what processes of this machine that were killed left half written."""
         if not self.is_local:
@@ -141,6 +171,28 @@ class Folder:
 
     def _at(self, name: str) -> str:
         return f"{self.path}/{name}" if name else self.path
+
+
+def _check_local(path: str, key: str | None) -> None:
+    there = path
+    while not os.path.lexists(there):  # what would be made first lies in the innermost folder that is there
+        there = os.path.dirname(there)
+    expected = "a folder that this user may write, or one that can be made"
+    if not os.path.isdir(there):
+        what = "a link to nothing" if os.path.islink(there) and not os.path.exists(there) else "a file"
+        raise UserError(f"{what} where a folder is wanted", file=path, key=key, found=there, expected=expected)
+    try:
+        with tempfile.TemporaryFile(dir=there):  # it has no name
+            pass
+        longest = max(len(os.fsencode(part)) for part in path.split("/"))
+        if longest > os.pathconf(there, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
+        raise UserError(
+            "a place that can't be written", file=path, key=key, found=f"{there}: {error.strerror}", expected=expected
+        ) from error
 
 
 @contextmanager

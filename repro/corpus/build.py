@@ -68,6 +68,7 @@ def build(
     if not folder.exists() or own.exists():
         # What workers of other machines need lies where they see it: beside the corpus, or beside its published copy.
         work = place / hidden if pool.anywhere and not place.is_local else Folder.open(own)
+        Folder.open(own).check_writable(key="storage.corpus")  # before the text is read, which may take hours
         with alone(own, lambda: say.line("another process builds it; waiting")):
             if not folder.exists():
                 Folder.open(own).tidy()

@@ -63,3 +63,10 @@ def test_a_name_of_letters_digits_and_a_few_signs_is_one(name: str):
 def test_any_other_name_is_refused(name: str):
     with pytest.raises(UserError):
         paths.check_name(name)
+
+
+def test_below_a_folder_whose_name_holds_a_dollar_what_isnt_there_yet_is_found(tmp_path: Path, monkeypatch):
+    (tmp_path / "cost$5x").mkdir()
+    monkeypatch.setenv("NEW", "later")
+    assert paths.expand(f"{tmp_path}/cost$5x/runs/a") == f"{tmp_path}/cost$5x/runs/a"
+    assert paths.expand(f"{tmp_path}/cost$5x/$NEW") == f"{tmp_path}/cost$5x/later"

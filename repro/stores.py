@@ -1,0 +1,91 @@
+"""Addresses of object stores: opened through pyarrow, in a bounded time."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from pyarrow import fs
+
+from repro.errors import UserError
+
+T = TypeVar("T")
+PATIENCE = 30.0  # seconds for a store's first answer; pyarrow alone waits for a Google store for a quarter of an hour
+_reached: set[str] = set()  # stores and buckets that have answered this process
+
+
+def open_uri(uri: str, *, key: str | None = None) -> tuple[fs.FileSystem, str]:
+    """The file system of a URI and the path in it; the first of a bucket is held to answer.
+
+    Raises:
+        UserError: an address that pyarrow doesn't know, or can't read.
+        OSError: a store that can't be reached; TimeoutError: one that says nothing.
+    """
+    place = without_secret(uri)
+    filesystem, path = within(PATIENCE, lambda: _opened(uri, key), place)
+    bucket = f"{filesystem.type_name}://{path.partition('/')[0]}"
+    if bucket not in _reached and filesystem.type_name != "local":
+        within(PATIENCE, lambda: _ask(filesystem, path), place)
+        _reached.add(bucket)
+    return filesystem, path
+
+
+def without_secret(uri: str) -> str:
+    """A URI as it may be shown: without a user and a password."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
+
+
+def within(seconds: float, act: Callable[[], T], place: str) -> T:
+    """What `act` returns or raises, where it does so in time.
+
+    Raises:
+        TimeoutError: it doesn't; it is left to itself, since what waits in a library can't be stopped.
+    """
+    result: list[T] = []
+    fault: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(act())
+        except BaseException as error:
+            fault.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if fault:
+        raise fault[0]
+    if not result:
+        raise TimeoutError(f"{place}: no answer within {seconds:g} s")
+    return result[0]
+
+
+def _opened(uri: str, key: str | None) -> tuple[fs.FileSystem, str]:
+    text = uri
+    if uri.startswith("s3://"):
+        # A small object by one PUT: between the parts of an upload some stores show what it replaces as gone.
+        text += f"{'&' if '?' in text else '?'}allow_delayed_open=true"
+    try:
+        filesystem, path = fs.FileSystem.from_uri(text)
+    except ValueError as error:  # pyarrow's ArrowInvalid
+        raise UserError(
+            "an address that can't be opened",
+            key=key,
+            found=f"{without_secret(uri)}: {without_secret(str(error))}",
+            expected="a folder, s3://bucket/folder, gs://bucket/folder or file:///folder",
+        ) from error
+    if not path.strip("/") and filesystem.type_name != "local":
+        raise UserError(
+            "an address without a bucket", key=key, found=without_secret(uri), expected="s3://bucket/folder"
+        )
+    return filesystem, path
+
+
+def _ask(filesystem: fs.FileSystem, path: str) -> None:
+    try:
+        filesystem.get_file_info(path)
+    except OSError as error:
+        if "NETWORK_CONNECTION" in str(error):  # a store may well refuse to list what it lets us read
+            raise
