@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +20,6 @@ from analysis.simulate import Truth
 from repro.errors import UserError
 from repro.storage import Folder
 
-EXAMPLES = """\
-examples:
-  python -m analysis simulate --law chinchilla --noise 0.005 drawn.csv        a design of sizes and tokens, from published constants
-  python -m analysis simulate --law sparse --parameters b_S=0.5 --rows 60 drawn.parquet
-  python -m analysis simulate --law N_final --noise 0.01 results/drawn        a whole sweep's results folder; then
-  python -m analysis report results/drawn                                     what do the verdicts say of a world like that?
-"""
 MULTIPLES = (8.0, 20.0, 60.0, 150.0)  # tokens a parameter of a design
 MANY = 3  # factors beside size and tokens of which a design holds every combination
 
@@ -90,25 +82,6 @@ def losses(law: Law, theta: Array, columns: Columns, noise: float, rng: np.rando
     """Losses (tables, n): what the law says, and noise of standard deviation `noise` in nats."""
     centre = law.predict(theta, columns)
     return centre * np.exp(rng.standard_normal((tables, len(centre))) * noise / centre)
-
-
-def add_parser(verbs: Any) -> None:
-    """Adds the verb simulate."""
-    command = verbs.add_parser(
-        "simulate",
-        help="draw a table from a known law",
-        description="Draw a table, or a sweep's results folder, from a known law.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("out", metavar="OUT", help=".csv or .parquet for a table, any other name for a results folder")
-    command.add_argument("--law", required=True, choices=LAWS)
-    command.add_argument("--parameters", default="", metavar="E=…,A=…", help="others than the usual ones")
-    command.add_argument(
-        "--noise", type=float, default=0.004, metavar="NATS", help="sd of a loss over seeds (%(default)s)"
-    )
-    command.add_argument("--rows", type=int, metavar="N", help="a random N of the design's rows")
-    command.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
 
 
 def main(given: argparse.Namespace) -> int:

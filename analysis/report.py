@@ -16,6 +16,7 @@ from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
 from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
+from analysis.shown import plain
 from analysis.theory import Theory, TwoRegimes
 
 PAPER_TOKENS_PER_PARAM = (206, 396)
@@ -38,20 +39,6 @@ _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
 _PAGE.filters["base64"] = lambda data: base64.b64encode(data).decode()
-
-
-def plain(value: Any) -> str:
-    """A cell as a reader sees it: four significant digits, thousands apart, a dash for what is unknown."""
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
-        return "–"
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    if number.is_integer() or abs(number) >= 1000:
-        return f"{number:,.0f}" if abs(number) < 1e15 else f"{number:.3e}"
-    return f"{number:.4g}"
-
-
 _PAGE.filters["plain"] = plain
 _PAGE.filters["keys"] = lambda rows: list(dict.fromkeys(key for row in rows for key in row))
 

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from cluster import checks, probe
 from cluster.checks import Finding
@@ -19,30 +18,6 @@ from repro.errors import UserError
 from repro.resources import Resources
 from repro.spec import CorpusSpec
 from sweeps.grid import Sweep, expand
-
-EXAMPLES = """\
-examples:
-  python -m cluster doctor                                       this machine
-  python -m cluster doctor sweeps/paper.yaml --storage s3://bucket/results
-  python -m cluster doctor --address HEAD:6379 --json            a cluster; RAY_ADDRESS says it, too
-exit code: 1 when there is a fault
-"""
-
-
-def add_parser(verbs: Any) -> None:
-    """Adds the verb doctor."""
-    command = verbs.add_parser(
-        "doctor",
-        help="say what is wrong with an environment before a sweep finds out",
-        description="Check versions, GPUs, memory, disk, clocks, ports, tokens, storage and an all-reduce, on every node.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("file", nargs="?", metavar="FILE", help="sweep YAML: is the environment fit for it?")
-    command.add_argument("--address", metavar="HEAD:PORT", help="of a cluster, instead of RAY_ADDRESS")
-    command.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")
-    command.add_argument("--json", action="store_true", help="for machines")
-    command.set_defaults(run=main)
 
 
 def main(given: argparse.Namespace) -> int:

@@ -22,12 +22,12 @@ NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # what drivers tel
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb fetch."""
-    command = verbs.add_parser("fetch", help="bring a sweep's tables here; said again, only what has changed")
+    command = verbs.add_parser("fetch")
     command.add_argument("source", metavar="ID|URI", help="a submitted job, or the URI of a sweep's results folder")
     command.add_argument("--to", metavar="DIR", help="where to (results/NAME)")
     command.add_argument("--checkpoints", action="store_true", help="bring the checkpoints too")
     command.add_argument("--address", metavar="URL", help=f"of the cluster's dashboard ({ADDRESS})")
-    command.set_defaults(run=main)
+    command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:

@@ -26,25 +26,13 @@ from sweeps.grid import Sweep
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-EXAMPLES = """examples:
-  python -m cluster submit sweeps/paper.yaml --address http://head:8265 --results s3://bucket/results
-  python -m cluster submit sweeps/quick.yaml --results /nfs/results --follow     a folder that every node sees
-  python -m cluster logs quick-1122-101530 --follow                              what its driver prints
-  python -m cluster stop quick-1122-101530                                       it saves checkpoints first
-  python -m cluster fetch quick-1122-101530                                      tables -> results/quick
-  python -m cluster fetch s3://bucket/results/quick --to /tmp/quick --checkpoints
-
-The address is --address, else RAY_API_SERVER_ADDRESS, RAY_ADDRESS or http://127.0.0.1:8265; a cluster elsewhere is
-reached through `ssh -L 8265:127.0.0.1:8265 HEAD` or `kubectl port-forward`. The token is that of RAY_AUTH_TOKEN,
-RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
-"""
 STOP_WAIT = 300  # seconds a stopped driver has for its checkpoints before it is killed; Ray's own 3 are too few
 AT_WORK = ("PENDING", "RUNNING")
 
 
-def add_parsers(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Adds the verbs submit, logs and stop."""
-    command = verbs.add_parser("submit", help="send a sweep to a cluster, where what is not done is trained")
+    command = verbs.add_parser("submit")
     command.add_argument("file", metavar="FILE", help="sweep YAML, of the checkout or not")
     command.add_argument(
         "--results", help="root of the results folders, instead of the sweep's: a URI or an absolute path"
@@ -65,11 +53,11 @@ def add_parsers(verbs: Any) -> None:
     )
     command.add_argument("--follow", action="store_true", help="print what the driver prints, to its end")
     command.add_argument("--json", action="store_true", help="for machines")
-    command.set_defaults(run=submit)
-    command = verbs.add_parser("logs", help="what the driver of a submitted sweep printed")
+    command.set_defaults(main=submit)
+    command = verbs.add_parser("logs")
     command.add_argument("--follow", action="store_true", help="go on to its end")
-    command.set_defaults(run=logs)
-    verbs.add_parser("stop", help="stop a submitted sweep; it saves checkpoints first").set_defaults(run=stop)
+    command.set_defaults(main=logs)
+    verbs.add_parser("stop").set_defaults(main=stop)
     for verb in ("submit", "logs", "stop"):
         if verb != "submit":
             verbs.choices[verb].add_argument("id", metavar="ID", help="as submit printed it")

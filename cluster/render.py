@@ -56,7 +56,6 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb render."""
     parser = verbs.add_parser(
         "render",
-        help="write the manifest that runs a sweep on a kind of cluster",
         description="Write the manifest for a sweep's plan: nodes, GPUs, image, storage, token authentication on.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +81,7 @@ def add_parser(verbs: Any) -> None:
     for option, text in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
         parser.add_argument(f"--{option.replace('_', '-')}", metavar="X", help=f"{', '.join(takers)}: {text}")
-    parser.set_defaults(run=main)
+    parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:

@@ -25,10 +25,10 @@ def answers(address: str) -> bool:
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb wait."""
-    command = verbs.add_parser("wait", help="wait until the nodes of the cluster at RAY_ADDRESS have joined")
+    command = verbs.add_parser("wait")
     command.add_argument("--nodes", type=int, required=True, metavar="N", help="the head is one of them")
     command.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="(%(default)s)")
-    command.set_defaults(run=main)
+    command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:

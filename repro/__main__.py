@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from repro import commands
 from repro.errors import guarded
-from repro.verbs import corpus, evaluate, export, inspect, schedule, train
 
-VERBS = (schedule, train, corpus, evaluate, export, inspect)
+VERBS = {
+    "schedule": ("repro.verbs.schedule", "resolve a pruning schedule and draw it"),
+    "train": ("repro.verbs.train", "train one spec in this process, without Ray"),
+    "corpus": ("repro.verbs.corpus", "build the text of a sweep as token shards, or look into it"),
+    "evaluate": ("repro.verbs.evaluate", "loss, perplexity and task scores of a model, with standard errors"),
+    "export": ("repro.verbs.export", "write a run as a folder that transformers loads"),
+    "inspect": ("repro.verbs.inspect", "count the weights of a model, and hold them against what is said of them"),
+}
 
 EXAMPLES = """examples:
   python -m repro schedule --sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25
@@ -25,17 +31,9 @@ EXAMPLES = """examples:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m repro",
-        description="One run: its schedule, its text, its training, its model.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return commands.run(
+        "python -m repro", "One run: its schedule, its text, its training, its model.", EXAMPLES, VERBS, argv
     )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb in VERBS:
-        verb.add_parser(verbs)
-    given = parser.parse_args(argv)
-    return given.main(given)
 
 
 if __name__ == "__main__":

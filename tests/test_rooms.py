@@ -31,7 +31,15 @@ LIGHT_MODULES += [
     "repro/models/counts.py",
     "repro/models/claims.py",
 ]
-OF_REPRO_IN_ANALYSIS = {"repro.tables", "repro.schedule", "repro.ladder", "repro.errors", "repro.paths", "repro.storage"}
+OF_REPRO_IN_ANALYSIS = {
+    "repro.tables",
+    "repro.schedule",
+    "repro.ladder",
+    "repro.errors",
+    "repro.paths",
+    "repro.storage",
+    "repro.commands",
+}
 
 
 def imports(file: Path) -> Iterator[str]:

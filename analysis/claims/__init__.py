@@ -8,10 +8,11 @@ from typing import Any
 from analysis.claims import failure_modes, final_size, grid, law, pairs, robustness, schedule
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
+from analysis.shown import plain_json
 
 CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)
 
-__all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge", "plain_json"]
+__all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge"]
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
@@ -23,14 +24,3 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
     """Verdicts as plain JSON: what isn't a finite number is null."""
     return [plain_json(dataclasses.asdict(verdict)) for verdict in verdicts]
-
-
-def plain_json(value: Any) -> Any:
-    """JSON has neither infinity nor nan: both become null."""
-    if isinstance(value, dict):
-        return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_json(item) for item in value]
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value

@@ -27,7 +27,7 @@ cluster, text files and storage.corpus lie where every node sees them: at one pa
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     shown = {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = verbs.add_parser("corpus", help="build the text of a sweep as token shards, or look into it", **shown)
+    parser = verbs.add_parser("corpus", **shown)
     kinds = parser.add_subparsers(dest="kind", required=True)
     builder = kinds.add_parser("build", help="build a sweep's corpus unless it is there, and describe it", **shown)
     builder.add_argument("spec", metavar="SPEC", help="sweep YAML")

@@ -31,7 +31,6 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = verbs.add_parser(
         "evaluate",
-        help="loss, perplexity and task scores of a model, with standard errors",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Held-out loss (nats a token), perplexity and bits a byte of any model on any text, and its scores in\n"
         "tasks of lm-evaluation-harness. Of a run they are kept in its folder and in its sweep's tables.",

@@ -22,7 +22,6 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = verbs.add_parser(
         "export",
-        help="write a run as a folder that transformers loads",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -22,7 +22,6 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "inspect",
         usage="python -m repro inspect MODEL [--json] [--claim NAME=VALUE ...]",
-        help="count the weights of a model, and hold them against what is said of them",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -19,7 +19,6 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = verbs.add_parser(
         "schedule",
-        help="resolve a pruning schedule and draw it",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="From shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
         "(--start-step --end-step --total-steps) back to shares of compute.",

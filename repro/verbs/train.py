@@ -11,7 +11,7 @@ from typing import Any
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser("train", help="train one spec in this process, without Ray")
+    parser = verbs.add_parser("train")
     parser.add_argument("spec", help="spec.json of a run, its folder, or YAML of the same keys")
     parser.add_argument("--out", required=True, help="folder of the run: a path or a URI")
     parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")

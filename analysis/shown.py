@@ -1,0 +1,29 @@
+"""Values as readers and machines see them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def plain(value: Any) -> str:
+    """A cell as a reader sees it: four significant digits, thousands apart, a dash for what is unknown."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if number.is_integer() or abs(number) >= 1000:
+        return f"{number:,.0f}" if abs(number) < 1e15 else f"{number:.3e}"
+    return f"{number:.4g}"
+
+
+def plain_json(value: Any) -> Any:
+    """JSON has neither infinity nor nan: both become null."""
+    if isinstance(value, dict):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

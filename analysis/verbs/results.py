@@ -1,0 +1,124 @@
+"""`python -m analysis report | figures | claims | lr`: what the tables of a sweep's results folder say."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from analysis.shown import plain
+from repro.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.claims import Verdict
+    from analysis.evidence import Evidence
+    from repro.storage import Folder
+
+RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
+LEAST_RESAMPLES = 100
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the four verbs to an `argparse` command."""
+    commands = {}
+    for verb, main, text in (
+        ("report", _report, "Verdicts, figures and report.html."),
+        ("figures", _figures, "Figures alone."),
+        ("claims", _claims, "Verdicts alone, printed."),
+    ):
+        command = commands[verb] = verbs.add_parser(verb, description=text)
+        command.set_defaults(main=main)
+        command.add_argument("results", metavar="RESULTS", help="a sweep's results folder, or its URI")
+        command.add_argument(
+            "--bootstrap", metavar="N", type=int, default=RESAMPLES, help="resamples behind each interval (%(default)s)"
+        )
+    for verb in ("report", "figures"):
+        commands[verb].add_argument("--out", metavar="DIR", help="where to write (RESULTS)")
+    commands["claims"].add_argument("--json", action="store_true", help="every number as JSON")
+    rates = verbs.add_parser("lr", description="The best learning rate of each size and budget of an lr study.")
+    rates.add_argument("results", metavar="RESULTS", help="results folder of a sweep with an lr study, or its URI")
+    rates.set_defaults(main=_learning_rates)
+
+
+def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
+    from analysis import data
+    from analysis.evidence import Evidence
+    from repro.storage import Folder
+
+    if given.bootstrap < LEAST_RESAMPLES:
+        raise UserError(
+            "too few resamples for an interval",
+            key="--bootstrap",
+            found=given.bootstrap,
+            expected=f"at least {LEAST_RESAMPLES}",
+        )
+    results = Folder.open(given.results)
+    return Evidence(data.load(results), given.bootstrap), results
+
+
+def _report(given: argparse.Namespace) -> int:
+    from analysis import claims, figures, report
+    from repro.storage import Folder
+
+    found, results = _evidence(given)
+    out = Folder.open(given.out) if given.out else results
+    verdicts = claims.judge(found)
+    drawn = figures.write_all(found, out / "figures")
+    out.write_json("claims.json", claims.as_json(verdicts))
+    out.write("report.html", report.render(found, verdicts, drawn).encode())
+    _print(verdicts)
+    print(f"report: {out}/report.html")
+    return 0
+
+
+def _figures(given: argparse.Namespace) -> int:
+    from analysis import figures
+    from repro.storage import Folder
+
+    found, results = _evidence(given)
+    folder = (Folder.open(given.out) if given.out else results) / "figures"
+    for drawn in figures.write_all(found, folder):
+        print(f"{folder}/{drawn.name}.pdf .png .csv")
+    return 0
+
+
+def _claims(given: argparse.Namespace) -> int:
+    from analysis import claims
+
+    found, _ = _evidence(given)
+    verdicts = claims.judge(found)
+    if given.json:
+        print(json.dumps(claims.as_json(verdicts), indent=1))
+    else:
+        _print(verdicts)
+    return 0
+
+
+def _learning_rates(given: argparse.Namespace) -> int:
+    from analysis import learning_rates
+    from repro import tables
+    from repro.storage import Folder
+
+    for best in learning_rates.best(tables.read(Folder.open(given.results), "runs.parquet")):
+        note = "  # at the edge of the rates tried: the best may lie beyond" if best.at_edge else ""
+        print(f"{best.size} {best.budget}: lr {best.lr:.2g}, loss {best.loss:.4f}, {best.tried} rates{note}")
+    return 0
+
+
+def _print(verdicts: tuple[Verdict, ...]) -> None:
+    for departure in dict.fromkeys(departure for verdict in verdicts for departure in verdict.departures):
+        print(f"NOT THE PAPER'S EXPERIMENT: {departure}")
+    print("\n".join(_summary(verdict) for verdict in verdicts))
+
+
+def _summary(verdict: Verdict) -> str:
+    """A few lines in the terminal."""
+    interval = f" [{plain(verdict.interval[0])}, {plain(verdict.interval[1])}]" if verdict.interval else ""
+    mark = " (not the paper's experiment)" if verdict.departures else ""
+    lines = [
+        f"({verdict.claim}) {verdict.verdict.upper()}{mark}: {verdict.because}",
+        f"measured: {plain(verdict.measured)}{interval}  {verdict.quantity}",
+        f"paper:    {verdict.paper}",
+    ]
+    return "\n    ".join(piece for line in lines for piece in textwrap.wrap(line, 116, subsequent_indent="          "))

@@ -1,0 +1,69 @@
+"""`python -m analysis fit | compare | predict`: laws on any table, ours or another's."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from analysis.laws import LAWS
+
+EXAMPLES = """\
+examples:
+  python -m analysis fit runs.csv --law chinchilla --columns N=params,D=tokens,loss=val_loss --bootstrap 4000
+  python -m analysis fit results/laptop --law N_avg --exclude 'score!=magnitude' --json > FIT.json
+  python -m analysis compare results/laptop --laws N_avg,N_final,N_dense --holdout largest:N_avg --bootstrap 1000
+  python -m analysis predict FIT.json N=1e9 D=2e10      the loss, with its band when the fit was bootstrapped
+  python -m analysis predict FIT.json C=1e21            the best N and D for a training budget
+  python -m analysis predict FIT.json loss=2.4 N_final=1e8        the cheapest sparse run that ends there (law N_avg)
+  python -m analysis predict FIT.json loss=2.4 T=1e12             the same, serving T tokens counted in
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verbs fit, compare and predict."""
+    described = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES}
+    one = verbs.add_parser("fit", description="Fit one law to any table.", **described)
+    one.add_argument("--law", required=True, choices=LAWS, help="which law of the registry")
+    several = verbs.add_parser("compare", description="Which law predicts better?", **described)
+    several.add_argument("--laws", required=True, help="names, comma-separated; the first is held against the others")
+    for command in (one, several):
+        command.add_argument("table", metavar="TABLE", help=".csv, .jsonl or .parquet, or a results folder")
+        command.add_argument(
+            "--columns", default="", metavar="N=…,D=…", help="names of the columns in the table, and of loss"
+        )
+        command.add_argument("--objective", choices=("huber_log", "huber", "lad", "wls"), default="huber_log")
+        command.add_argument("--delta", type=float, default=1e-3, help="Huber threshold (default: 1e-3)")
+        command.add_argument(
+            "--exclude", action="append", default=[], metavar="COND", help="rows to leave out: loss>=4.5"
+        )
+        command.add_argument("--clusters", metavar="COLUMN", help="rows of equal value are resampled together")
+        command.add_argument("--sigma", type=float, help="the seeds' standard deviation in nats, for few clusters")
+        command.add_argument(
+            "--bootstrap", type=int, default=0, metavar="R", help="resamples behind intervals (0: none)"
+        )
+        command.add_argument("--holdout", metavar="RULE", help="largest:N, lowest:S, share:0.2:D or each:clusters")
+        command.add_argument("--json", action="store_true", help="one JSON object; what fit prints, predict reads")
+    guess = verbs.add_parser("predict", description="Predict from a saved fit.", **described)
+    guess.add_argument("fit", metavar="FIT.json", help="what `fit --json` printed")
+    guess.add_argument("given", nargs="+", metavar="NAME=VALUE", help="columns; or C; or loss with N_final or T")
+    guess.add_argument("--json", action="store_true", help="one JSON object")
+    for command, main in ((one, _fit), (several, _compare), (guess, _predict)):
+        command.set_defaults(main=main)
+
+
+def _fit(given: argparse.Namespace) -> int:
+    from analysis import any_table
+
+    return any_table.fit_table(given)
+
+
+def _compare(given: argparse.Namespace) -> int:
+    from analysis import any_table
+
+    return any_table.compare_laws(given)
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from analysis import predict
+
+    return predict.predict(given)

@@ -1,0 +1,59 @@
+"""`python -m sweeps expand | plan`: a sweep's runs, and what they cost."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from repro.errors import UserError
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds both verbs to an `argparse` command."""
+    expand, plan = verbs.add_parser("expand"), verbs.add_parser("plan")
+    for parser, main in ((expand, _expand), (plan, _plan)):
+        parser.add_argument("file", help="sweep YAML")
+        parser.add_argument("--json", action="store_true", help="for machines")
+        parser.set_defaults(main=main)
+    plan.add_argument(
+        "--cluster",
+        metavar="gpus=N,type=T",
+        help="plan it on a cluster; more keys: per_node (8), max_workers of a run (a node), memory (GB a GPU)",
+    )
+    plan.add_argument("--price", type=_price, help="of a GPU-hour")
+    plan.add_argument(
+        "--measured",
+        metavar="FILE",
+        help='measured throughput, JSON: {"tokens_per_second": {DEVICE: {SIZE: of one worker}}}',
+    )
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a price of a GPU-hour")
+    return price
+
+
+def _expand(given: argparse.Namespace) -> int:
+    from sweeps import plan
+
+    plan.print_expand(given.file, as_json=given.json)
+    return 0
+
+
+def _plan(given: argparse.Namespace) -> int:
+    if given.cluster is None:
+        for option in ("price", "measured"):
+            if getattr(given, option) is not None:
+                raise UserError(f"--{option} without a cluster", expected="--cluster gpus=64,type=h100,per_node=8")
+        from sweeps import plan
+
+        return plan.print_plan(given.file, as_json=given.json)
+    from sweeps import quote
+
+    made = quote.Quote.of(given.file, given.cluster, given.price, given.measured)
+    return quote.print_quote(made, as_json=given.json)

@@ -1,0 +1,45 @@
+"""`python -m sweeps run`: trains what is not done."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from typing import Any
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb to an `argparse` command."""
+    parser = verbs.add_parser("run")
+    parser.add_argument("file", help="sweep YAML")
+    parser.add_argument("--results", help="root of the results folders, instead of the sweep's")
+    parser.add_argument("--corpus", help="root of the corpora, instead of the sweep's: a folder or a URI")
+    parser.add_argument("--lanes", type=_lanes, help="runs at once, instead of the sweep's")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
+    )
+    parser.set_defaults(main=main)
+
+
+def _lanes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Trains as parsed arguments say; returns the exit code."""
+    from sweeps import grid, run
+
+    sweep = grid.expand(given.file)
+    if given.corpus:
+        sweep = replace(sweep, storage=replace(sweep.storage, corpus=given.corpus))
+    if given.dry_run:
+        return run.dry_run(sweep, results=given.results)
+    try:
+        return run.run(sweep, results=given.results, lanes=given.lanes)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.stdout.flush()
+        os._exit(130)  # now: Ray's farewell would wait for processes that the signal may have ended too
