@@ -38,9 +38,9 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
     """What Ray Train runs on every worker.
 
     Args:
-        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI), and
-            `results` and `driver`, by which stop.is_asked tells whether the run is to stop; `forks`, if there are any:
-            the steps of which other runs need a checkpoint.
+        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI) and its
+            `corpus_hash` as the driver found it, and `results` and `driver`, by which stop.is_asked tells whether the
+            run is to stop; `forks`, if there are any: the steps of which other runs need a checkpoint.
 
     Returns:
         The row of run.parquet; None when it was stopped.
@@ -49,9 +49,29 @@ def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
     resources = strict.build(Resources, config["resources"])
     asked = partial(stop.is_asked, Folder.open(config["results"]), config["driver"])
     forks = tuple(config.get("forks", ()))
+    folder = Folder.open(config["folder"])
     with suppress(Stopped):
-        return train(spec, Folder.open(config["folder"]), obtain(config["corpus"]), resources, forks, asked)
+        return train(spec, folder, _text(folder, config["corpus"], config.get("corpus_hash")), resources, forks, asked)
     return None
+
+
+def _text(folder: Folder, place: str, corpus_hash: str | None) -> Corpus:
+    """The corpus of the run in `folder`. Where it is damaged, or not the one that is meant, the run has failed."""
+    try:
+        text = obtain(place)
+        if corpus_hash not in (None, text.hash):
+            raise UserError(
+                "the text has changed since the sweep was begun",
+                file=place,
+                key="corpus_hash",
+                found=text.hash,
+                expected=corpus_hash,
+            )
+    except UserError as error:
+        with suppress(OSError):
+            RunFolder(folder).progress("failed", reason=str(error))
+        raise
+    return text
 
 
 def train(

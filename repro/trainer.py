@@ -112,6 +112,7 @@ class Trainer:
         self.log.thin(self.spec)
         if first < total:
             self._save(total, self.checkpoints, self.resources.keep_checkpoints)
+        self.text.recheck()
         outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
         row = record.run_row(
             self.spec,

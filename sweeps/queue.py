@@ -23,7 +23,7 @@ class Job:
     """A run to train.
 
     Attributes:
-        resources: of this run. uri: of its folder. corpus: path or URI.
+        resources: of this run. uri: of its folder. corpus: path or URI, and corpus_hash: of what lies there.
         fork: URI of the run and the step from whose checkpoint it starts, if it is there. forks: steps of which other
         runs need a checkpoint of this one. waits: whether the one that it starts from is still to come.
         died: how often its worker has. over: the lease of a dead holder. not_before: seconds, time.monotonic.
@@ -34,6 +34,7 @@ class Job:
     uri: str
     run: RunFolder
     corpus: str
+    corpus_hash: str
     fork: tuple[str, int] | None = None
     forks: tuple[int, ...] = ()
     waits: Callable[[], bool] = bool

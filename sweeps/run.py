@@ -60,16 +60,24 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
     trained: set[str] = set()
     if todo:
-        places = {run_id: where(sweep.storage.corpus, text) for run_id, text in texts.items()}
+        places = {run_id: (where(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
         trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, previous | record)
         record |= done
     return finish(place, sweep, trained=trained, began=began, record=previous | record, texts=texts)
 
 
 def _train(
-    sweep: Sweep, todo: list[RunSpec], uri: str, corpora: dict[str, str], lanes: int | None, record: dict[str, Any]
+    sweep: Sweep,
+    todo: list[RunSpec],
+    uri: str,
+    corpora: dict[str, tuple[str, str]],
+    lanes: int | None,
+    record: dict[str, Any],
 ) -> tuple[set[str], dict[str, Any]]:
-    """Trains `todo`. Returns the ids of what this driver has trained, and what sweep.json is to say of it."""
+    """Trains `todo`. Returns the ids of what this driver has trained, and what sweep.json is to say of it.
+
+    corpora: path or URI of each run's, and its hash.
+    """
     from sweeps import tuner  # Ray is imported only when something is to be trained
 
     place = Folder.open(uri)
@@ -98,7 +106,8 @@ def _train(
             resources=sizes.resources[run_id],
             uri=f"{uri}/runs/{run_id}",
             run=RunFolder(place / "runs" / run_id),
-            corpus=corpora[run_id],
+            corpus=corpora[run_id][0],
+            corpus_hash=corpora[run_id][1],
             fork=None if fork is None else (f"{uri}/runs/{fork.parent}", fork.step),
             forks=shared.forest.steps(run_id),
             waits=partial(shared.waits, run_id),

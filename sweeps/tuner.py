@@ -187,6 +187,7 @@ def _trial(job: Job) -> dict[str, Any]:
         "spec": job.spec.to_dict(),
         "folder": job.uri,
         "corpus": job.corpus,
+        "corpus_hash": job.corpus_hash,
         "resources": asdict(job.resources),
         "fork": job.fork,
         "forks": job.forks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from repro.storage import Folder
 
 
 class Corpus:
-    """Token rows of a corpus. Opening checks the size of every shard; `verify` checks their hashes.
+    """Token rows of a corpus.
+
+    Opening checks the size of every shard, reading a row its hash (checks.py), `verify` all hashes at once.
 
     Raises:
         UserError: the folder holds no whole corpus.
@@ -52,7 +55,7 @@ class Corpus:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        data = (self.folder / TOKENIZER).read_bytes()
+        data = self._tokenizer_json()
         return Tokenizer.from_bytes(data, self.manifest.bos, self.manifest.eos)
 
     def batch(self, step: int, batch: int, seed: int, first: int = 0, count: int | None = None) -> np.ndarray:
@@ -96,9 +99,34 @@ class Corpus:
         return [self.tokenizer.decode(row[row != padding(row.dtype)].tolist()) for row in rows.views[0][:count]]
 
     def verify(self) -> None:
-        """Holds every shard against its hash. Raises UserError at the first that differs."""
-        self.train.verify()
-        self.heldout.verify()
+        """Holds every file against its hash, and all rows against theirs. Raises UserError at the first that differs."""
+        self._tokenizer_json()
+        self.train.verify(self.manifest.train.sha256)
+        self.heldout.verify(self.manifest.heldout.sha256)
+
+    def recheck(self) -> None:
+        """Looks once more at the text that was read, before what was made of it counts; costs nothing if no file changed.
+
+        Raises:
+            UserError: a shard is gone or damaged.
+        """
+        self.train.recheck()
+        self.heldout.recheck()
+
+    def _tokenizer_json(self) -> bytes:
+        """The tokenizer's file, held against its hash."""
+        path = self.folder / TOKENIZER
+        data = path.read_bytes() if path.is_file() else b""
+        found = hashlib.sha256(data).hexdigest() if path.is_file() else "no such file"
+        if found != self.manifest.tokenizer_sha256:
+            raise UserError(
+                "a damaged tokenizer; delete its folder to build the corpus anew",
+                file=path,
+                key="tokenizer_sha256",
+                found=found,
+                expected=self.manifest.tokenizer_sha256,
+            )
+        return data
 
 
 def describe(corpus: Corpus, samples: int = 2) -> str:

@@ -19,12 +19,17 @@ FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class Shard:
-    """One Arrow file. bytes: its size. sha256: of the file."""
+    """One Arrow file.
+
+    bytes: its size. sha256: of the file. groups: hashes of each `group_rows` rows (checks.py); older manifests have none.
+    """
 
     file: str
     rows: int
     bytes: int
     sha256: str
+    group_rows: int | None = None
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

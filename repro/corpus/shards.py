@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from repro.corpus.checks import ShardReader, group_hashes, rows_of_group
 from repro.corpus.manifest import Shard
-from repro.errors import UserError
 
 SHARD_BYTES = 128 << 20
 
@@ -73,7 +74,10 @@ class ShardWriter:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
-        self.shards += (Shard(path.name, len(rows), path.stat().st_size, _sha256(path)),)
+        size = rows_of_group(self.width, self.dtype)
+        self.shards += (
+            Shard(path.name, len(rows), path.stat().st_size, _sha256(path), size, group_hashes(rows, size)),
+        )
 
 
 def _sha256(path: Path) -> str:
@@ -95,45 +99,44 @@ class TokenRows:
 
     def __init__(self, folder: Path, shards: tuple[Shard, ...], width: int):
         self.folder, self.shards = folder, shards
-        self.views = [self._view(shard, width) for shard in shards]  # each (rows, width), read-only, mapped
+        self._readers = [ShardReader(folder, shard, width) for shard in shards]
+        self.views = [reader.view for reader in self._readers]  # each (rows, width), read-only, mapped, not checked
         self._ends = np.cumsum([shard.rows for shard in shards])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Copies of the rows at `indices` (n,), in that order: (n, width)."""
+        """Copies of the rows at `indices` (n,), in that order: (n, width).
+
+        Raises:
+            UserError: one of them is damaged.
+        """
         shard_of = np.searchsorted(self._ends, indices, side="right")
         rows = np.empty((len(indices), self.views[0].shape[1]), self.views[0].dtype)
         for number in np.unique(shard_of):
             here = shard_of == number
             first = self._ends[number] - self.shards[number].rows
-            rows[here] = self.views[number][indices[here] - first]
+            rows[here] = self._readers[number].take(indices[here] - first)
         return rows
 
-    def verify(self) -> None:
-        """Reads every shard and holds it against its hash. Raises UserError at the first that differs."""
-        for shard in self.shards:
-            found = _sha256(self.folder / shard.file)
-            if found != shard.sha256:
-                raise self._damaged(shard, f"sha256 {found}", f"sha256 {shard.sha256}")
+    def recheck(self) -> None:
+        """Holds what was taken against its hashes once more where a file was touched. Raises UserError if one differs."""
+        for reader in self._readers:
+            reader.recheck()
 
-    def _view(self, shard: Shard, width: int) -> np.ndarray:
-        path = self.folder / shard.file
-        size = path.stat().st_size if path.exists() else None
-        if size != shard.bytes:
-            raise self._damaged(shard, "no such file" if size is None else f"{size} bytes", f"{shard.bytes} bytes")
-        try:
-            tokens = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column(0).flatten()
-            return tokens.to_numpy(zero_copy_only=True).reshape(shard.rows, width)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(shard, str(error), f"{shard.rows} rows of {width} tokens") from error
+    def verify(self, sha256: str | None = None) -> None:
+        """Reads every shard and holds it against its hash, and all rows in order against `sha256`.
 
-    def _damaged(self, shard: Shard, found: str, expected: str) -> UserError:
-        return UserError(
-            "a damaged token shard; delete its folder to build it anew",
-            file=self.folder / shard.file,
-            key="shards",
-            found=found,
-            expected=expected,
-        )
+        Raises:
+            UserError: the first that differs.
+        """
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            shards = [threads.submit(reader.verify) for reader in self._readers]
+            digest = hashlib.sha256()
+            for view in self.views if sha256 is not None else ():
+                digest.update(view.data)
+            for shard in shards:
+                shard.result()
+        if sha256 is not None and digest.hexdigest() != sha256:
+            raise self._readers[0].damaged(f"rows with sha256 {digest.hexdigest()}", f"sha256 {sha256} of all rows")

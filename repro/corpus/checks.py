@@ -1,0 +1,181 @@
+"""Rows held against the manifest's hashes whenever they are read, so that damage is never trained on.
+
+A manifest keeps a hash of every group of rows (an older one of every shard). The first reading of a group checks its hash
+and notes a sum of each of its rows, from the same bytes; every reading of a row is then held against its sum. So what
+is written over a shard between two steps, in whatever way, is noticed when a step reads it, and nothing is hashed twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from repro.corpus.manifest import Shard
+from repro.errors import UserError
+
+GROUP_BYTES = 1 << 18  # of rows that have a hash together: what the first reading of one of them costs
+HEX = 32  # digits that are kept of a group's SHA-256
+_AT_ONCE = 1 << 18  # tokens that are summed at once, as 64-bit numbers
+
+
+def rows_of_group(width: int, dtype: np.dtype) -> int:
+    """Rows that have a hash together."""
+    return max(1, GROUP_BYTES // (width * dtype.itemsize))
+
+
+def group_hashes(rows: np.ndarray, size: int) -> tuple[str, ...]:
+    """Hashes of each `size` rows of (rows, width), in order."""
+    return tuple(_hash(rows[first : first + size]) for first in range(0, len(rows), size))
+
+
+def row_sums(rows: np.ndarray) -> np.ndarray:
+    """A 64-bit sum of each of (rows, width), (rows,) uint64: a change of one token is always seen, of several nearly so.
+
+    Odd factors modulo 2^64: a single difference times its factor is never 0. They aren't kept anywhere.
+    """
+    factors = _factors(rows.shape[1])
+    step = max(1, _AT_ONCE // rows.shape[1])
+    parts = [rows[first : first + step].astype(np.uint64) @ factors for first in range(0, len(rows), step)]
+    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+
+@lru_cache(maxsize=8)
+def _factors(width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(1 << 64, size=width, dtype=np.uint64) | np.uint64(1)
+
+
+class Known:
+    """Sums of a shard's rows, (rows,) uint64, as far as the hash of their group, (groups,) bool, has been checked."""
+
+    def __init__(self, rows: int, groups: int):
+        self.sums = np.empty(rows, np.uint64)
+        self.groups = np.zeros(groups, bool)
+
+
+@lru_cache(maxsize=4096)
+def _known(shard: Shard, width: int) -> Known:
+    """What this process knows of a shard. It follows from the shard's hashes alone, and so serves its later runs."""
+    return Known(shard.rows, len(shard.groups) or 1)
+
+
+class ShardReader:
+    """One shard, mapped. view: its rows, (rows, width), read-only; nothing of them is checked but by `take`.
+
+    Args:
+        folder: where it lies.
+        shard: what the manifest says of it.
+        width: tokens a row.
+
+    Raises:
+        UserError: it is missing, or its size or form is not what the manifest says.
+    """
+
+    def __init__(self, folder: Path, shard: Shard, width: int):
+        self.path, self.shard, self.width = folder / shard.file, shard, width
+        self._file = _identity(self.path)  # before it is mapped: what is written later makes another of it
+        self._check_size()
+        try:
+            self._bytes = pa.memory_map(str(self.path)).read_buffer()
+            tokens = pa.ipc.open_file(self._bytes).get_batch(0).column(0).flatten()
+            self.view = tokens.to_numpy(zero_copy_only=True).reshape(shard.rows, width)
+        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+            raise self.damaged(str(error), f"{shard.rows} rows of {width} tokens") from error
+        if self.view.dtype not in (np.uint16, np.uint32):
+            raise self.damaged(f"tokens as {self.view.dtype}", "uint16 or uint32")
+        self._group_rows = shard.group_rows or shard.rows
+        self._known = _known(shard, width)
+        self._read = np.zeros(len(self._known.groups), bool)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Copies of the rows at `rows` (n,): (n, width).
+
+        Raises:
+            UserError: one of them is not what the manifest's hashes say.
+        """
+        now = _identity(self.path)
+        if now is not None and self._file is not None and now[:2] == self._file[:2] and now[2] != self._file[2]:
+            raise self.damaged(
+                f"{now[2]} bytes", f"{self.shard.bytes} bytes"
+            )  # mapped pages that are gone end a process
+        found: np.ndarray = self.view[rows]
+        groups = rows // self._group_rows
+        if not self._known.groups[groups].all():
+            self._learn(np.unique(groups[~self._known.groups[groups]]))
+        self._read[groups] = True
+        wrong = np.flatnonzero(row_sums(found) != self._known.sums[rows])
+        if len(wrong):
+            raise self.damaged(f"row {rows[wrong[0]]} has changed since it was first read", "the same tokens")
+        return found
+
+    def recheck(self) -> None:
+        """Holds the groups that were read against their hashes once more, if the file was touched since it was opened.
+
+        Raises:
+            UserError: it is gone, or one of them differs.
+        """
+        if self._read.any() and _identity(self.path) != self._file:
+            again = ShardReader(self.path.parent, self.shard, self.width)
+            for group in np.flatnonzero(self._read).tolist():
+                again._checked(group)
+
+    def verify(self) -> None:
+        """Reads all of the file and holds it, and all groups, against their hashes. Raises UserError where one differs."""
+        with self.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self.shard.sha256:
+            raise self.damaged(f"sha256 {found}", f"sha256 {self.shard.sha256}")
+        for group in range(len(self.shard.groups)):
+            self._checked(group)
+
+    def _learn(self, groups: np.ndarray) -> None:
+        for group in groups.tolist():
+            first = group * self._group_rows
+            self._known.sums[first : first + self._group_rows] = row_sums(self._checked(group))
+            self._known.groups[group] = True
+
+    def _checked(self, group: int) -> np.ndarray:
+        """A copy of a group's rows that its hash is true of."""
+        if not self.shard.groups:
+            data = self._bytes.to_pybytes()
+            found, wanted = hashlib.sha256(data).hexdigest(), self.shard.sha256
+            at = self.view.__array_interface__["data"][0] - self._bytes.address
+            rows = np.frombuffer(data, self.view.dtype, self.view.size, at).reshape(self.view.shape)
+        else:
+            first = group * self._group_rows
+            rows = self.view[first : first + self._group_rows].copy()
+            found, wanted = _hash(rows), self.shard.groups[group]
+        if found != wanted:
+            raise self.damaged(f"sha256 {found}", f"sha256 {wanted}, of {len(rows)} rows")
+        return rows
+
+    def _check_size(self) -> None:
+        if self._file is None or self._file[2] != self.shard.bytes:
+            found = "no such file" if self._file is None else f"{self._file[2]} bytes"
+            raise self.damaged(found, f"{self.shard.bytes} bytes")
+
+    def damaged(self, found: str, expected: str) -> UserError:
+        return UserError(
+            "a damaged token shard; delete its folder to build it anew",
+            file=self.path,
+            key="shards",
+            found=found,
+            expected=expected,
+        )
+
+
+def _hash(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()[:HEX]
+
+
+def _identity(path: Path) -> tuple[int, int, int, int, int] | None:
+    """What tells a file from what it was before it was written to or replaced; None when there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
