@@ -1,90 +1,22 @@
-"""YAML and JSON into frozen dataclasses, strictly: unknown, missing and ill-typed keys are errors."""
+"""Plain values, as YAML and JSON give them, into frozen dataclasses: unknown, missing and ill-typed keys are errors."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import types
 import typing
-from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from repro.errors import UserError
+from repro.reading import number, read_yaml
+
+__all__ = ["build", "read_yaml"]
+
+WHOLE = 2**63  # tables keep whole numbers in 64 bits
+_YES_AND_NO = dict.fromkeys(("yes", "on"), True) | dict.fromkeys(("no", "off"), False)  # of YAML 1.1
 
 T = TypeVar("T")
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader of YAML 1.2's numbers (`1e-3` is one, `2:4` isn't) that refuses a key given twice."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-_SIXTIES = re.compile(r"^[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?$")  # YAML 1.1 counts 2:4 as 124
-
-
-def _scalar(loader: _Loader, node: yaml.ScalarNode, construct: Any) -> Any:
-    return node.value if _SIXTIES.match(node.value) else construct(loader, node)
-
-
-for _kind, _construct in (("int", yaml.SafeLoader.construct_yaml_int), ("float", yaml.SafeLoader.construct_yaml_float)):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", partial(_scalar, construct=_construct))
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
-    loader.flatten_mapping(node)
-    seen: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise UserError(
-                "a key is given twice",
-                file=node.start_mark.name,
-                key=str(key),
-                found=f"again on line {key_node.start_mark.line + 1}",
-                expected="each key once",
-            )
-        seen[key] = loader.construct_object(value_node, deep=True)
-    return seen
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; where it says `extends: OTHER.yaml`, its top-level keys replace the other's.
-
-    Raises:
-        UserError: a file is missing, broken or not a mapping.
-    """
-    data = _read(Path(path))
-    if "extends" in data:
-        data = _read(Path(path).parent / str(data.pop("extends"))) | data
-    return data
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError("no such file", file=path, expected="a YAML file")
-    with path.open(encoding="utf-8") as stream:
-        try:
-            data = yaml.load(stream, Loader=_Loader)
-        except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-            raise UserError(
-                f"not valid YAML: {error}", file=path, expected="UTF-8 text, keys that are words"
-            ) from error
-    if not isinstance(data, dict):
-        raise UserError("not a mapping", file=path, found=type(data).__name__, expected="`key: value` lines")
-    return data
 
 
 def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
@@ -100,7 +32,7 @@ def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
     """
     if not isinstance(data, dict):
         raise UserError(
-            "not a mapping", file=file, key=key or None, found=repr(data), expected=f"the keys of {cls.__name__}"
+            "not a mapping", file=file, key=key or None, found=_shown(data), expected=f"the keys of {cls.__name__}"
         )
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
@@ -132,7 +64,7 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
 
     def wrong() -> UserError:
-        return UserError("wrong type of value", file=file, key=key, found=repr(value), expected=_describe(hint))
+        return UserError("wrong type of value", file=file, key=key, found=_shown(value), expected=_describe(hint))
 
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
@@ -145,9 +77,10 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
                 continue
         return _convert(options[-1], value, file, key)
     if origin is typing.Literal:
-        if value not in args or isinstance(value, bool) not in {isinstance(arg, bool) for arg in args}:
-            raise UserError("value not allowed", file=file, key=key, found=repr(value), expected=_describe(hint))
-        return value
+        for allowed in args:
+            if value == allowed and isinstance(value, bool) == isinstance(allowed, bool):
+                return allowed
+        raise UserError("value not allowed", file=file, key=key, found=_shown(value), expected=_describe(hint))
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise wrong()
@@ -155,26 +88,29 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise wrong()
-        return {
-            str(k) if args[0] is str else _convert(args[0], k, file, f"{key}.{k}"): _convert(
-                args[1], v, file, f"{key}.{k}"
-            )
-            for k, v in value.items()
-        }
+        return _mapping(args, value, file, key)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, file=file, key=key)
     if hint is bool:
-        if not isinstance(value, bool):
+        said = _YES_AND_NO.get(value.lower()) if isinstance(value, str) else value
+        if not isinstance(said, bool):
             raise wrong()
-        return value
+        return said
     if hint is int:
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
             raise wrong()
+        if not -WHOLE <= value < WHOLE:
+            raise UserError(
+                "a number out of range", file=file, key=key, found=_shown(value), expected="a whole number below 2^63"
+            )
         return int(value)
     if hint is float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise wrong()
-        return float(value)
+        try:
+            if not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value):
+                return float(value)
+        except OverflowError:  # of a whole number that no float holds
+            pass
+        raise wrong()
     if hint is str:
         if not isinstance(value, str):
             raise wrong()
@@ -182,6 +118,24 @@ def _convert(hint: Any, value: Any, file: object, key: str) -> Any:
     if hint is Any:
         return value
     raise TypeError(f"{key}: no rule for {hint}")
+
+
+def _mapping(args: tuple[Any, ...], value: dict[Any, Any], file: object, key: str) -> dict[Any, Any]:
+    """A mapping whose keys are text, or numbers that a file has as text."""
+    found: dict[Any, Any] = {}
+    for name, held in value.items():
+        at = f"{key}.{name}"
+        converted = str(name) if args[0] is str else _convert(args[0], number(name), file, at)
+        if converted in found:
+            raise UserError("a key is given twice", file=file, key=at, found=name, expected="each key once")
+        found[converted] = _convert(args[1], held, file, at)
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _describe(hint: Any) -> str:
@@ -194,5 +148,10 @@ def _describe(hint: Any) -> str:
         return f"a list of {_describe(args[0])}"
     if origin is dict:
         return f"a mapping to {_describe(args[1])}"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "text, in quotes where it looks like a number",
+        bool: "true or false",
+    }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
