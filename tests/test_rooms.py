@@ -30,6 +30,11 @@ LIGHT_MODULES += [
     "repro/models/folder.py",
     "repro/models/counts.py",
     "repro/models/claims.py",
+    "repro/models/layout.py",
+    "repro/models/rules.py",
+    "repro/models/quantised.py",
+    "repro/models/config.py",
+    "repro/models/formats.py",
 ]
 OF_REPRO_IN_ANALYSIS = {
     "repro.tables",

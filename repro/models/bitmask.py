@@ -20,6 +20,7 @@ from repro.models.tensors import FLOATS, Stored
 if TYPE_CHECKING:
     import torch
 
+MOST_COLUMNS = 2**24  # of which one row is unpacked at once
 PARTS = ("shape", "compressed", "bitmask", "row_offsets")
 
 
@@ -35,11 +36,11 @@ class Bitmasked:
     def size(self) -> int:
         return math.prod(self.shape)
 
-    def present(self) -> Iterator[np.ndarray]:
-        """Flat stretches of the mask, each of whole rows."""
+    def present(self, multiple: int = 1) -> Iterator[np.ndarray]:
+        """Flat stretches of the mask, each of whole rows, which `multiple` divides where it is some rows."""
         columns = self.shape[1]
         width = (columns + 7) // 8
-        for packed in self.bits.stretches(64 * width):
+        for packed in self.bits.stretches(max(1, multiple // columns) * width):
             bits = np.unpackbits(packed.reshape(-1, width), axis=-1, count=columns, bitorder="little")
             yield bits.view(bool).reshape(-1)
 
@@ -69,6 +70,7 @@ def _checked(module: str, parts: dict[str, Stored]) -> Bitmasked:
     weight = Bitmasked(f"{module}.weight", (rows, columns), bits)
     fits = (
         rows * columns > 0
+        and columns <= MOST_COLUMNS
         and (bits.dtype, bits.shape) == ("U8", (rows, (columns + 7) // 8))
         and (offsets.dtype, offsets.shape) == ("I64", (rows,))
         and (values.dtype in FLOATS and len(values.shape) == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,6 +31,9 @@ UNITS = {
     "B": Decimal("1e9"),
     "T": Decimal("1e12"),
 }
+LONGEST_CLAIM = 60  # characters
+LONGEST_MATTER = 2**18  # characters of front matter
+_NUMBER = re.compile(r"([+-]?[0-9,_]*(?:\.[0-9,_]*)?(?:[eE][+-]?[0-9]{1,2})?)[ ]?([%KMBTkmbt]?)")
 SHARE = Decimal("0.001")  # how far a sparsity may be from what is stated
 
 
@@ -69,16 +73,15 @@ def from_card(card: str, file: object = None) -> dict[str, str]:
     Raises:
         UserError: they are no claims.
     """
-    matter = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", card, re.DOTALL)
     try:
-        said = yaml.safe_load(matter[1]) if matter else {}
+        said = yaml.load(_front_matter(card, file), _Plain)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"the card's front matter is not YAML: {str(error)[:300]}", file=file) from error
     claims = said.get(KEY, {}) if isinstance(said, dict) else {}
     if not isinstance(claims, dict):
         raise UserError("claims without names", file=file, key=KEY, expected="NAME: VALUE lines")
     for name, value in claims.items():
-        if name not in SHORT.values() or not isinstance(value, (str, int, float)):
+        if name not in SHORT.values() or not _is_short(value):
             raise UserError(
                 "not a claim that can be checked",
                 file=file,
@@ -87,6 +90,39 @@ def from_card(card: str, file: object = None) -> dict[str, str]:
                 expected=f"a number or a word for one of: {', '.join(SHORT.values())}",
             )
     return {name: str(value) for name, value in claims.items()}
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without references, which make a page of text as large as one likes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a reference (*NAME), which no card needs")
+        return super().compose_node(parent, index)
+
+
+def _front_matter(card: str, file: object) -> str:
+    """The lines between the first one, which must be `---`, and the next such line; "" where a card has none."""
+    lines = io.StringIO(card)
+    if lines.readline().rstrip() != "---":
+        return ""
+    matter = lines.read(LONGEST_MATTER)
+    taken: list[str] = []
+    for line in matter.splitlines(keepends=True):
+        if line.rstrip() == "---":
+            return "".join(taken)
+        taken.append(line)
+    if len(matter) < LONGEST_MATTER:
+        return ""
+    raise UserError(
+        "front matter without an end", file=file, expected=f"a line --- within {LONGEST_MATTER:,} characters"
+    )
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_CLAIM and value.isprintable()
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e30
 
 
 def judge(claims: Mapping[str, str], counts: Counts) -> list[Verdict]:
@@ -117,10 +153,14 @@ def _judged(name: str, stated: str, counts: Counts) -> Verdict:
 
 def _number(name: str, stated: str) -> tuple[Decimal, Decimal]:
     """A number and the worth of its last digit: 1.14B is 1,140,000,000 to 10,000,000."""
-    found = re.fullmatch(r"\s*([\d,_]*\.?[\d,_]*(?:e[+-]?\d+)?)\s*([%KMBT]?)\s*", stated, re.IGNORECASE)
+    found = re.fullmatch(_NUMBER, stated.strip()) if len(stated) <= LONGEST_CLAIM else None
     try:
-        digits = Decimal(re.sub("[,_]", "", found[1]) if found else stated)
+        digits = Decimal(re.sub("[,_]", "", found[1])) if found else None
     except InvalidOperation:
-        raise UserError("not a number", key=name, found=stated, expected="1139281920, 1.14B, .8 or 80%") from None
-    unit = UNITS[found[2].upper() if found else ""]
+        digits = None
+    if found is None or digits is None:
+        raise UserError(
+            "not a number", key=name, found=f"{stated!r:.80}", expected="a number as 1139281920, 1.14B, .8 or 80%"
+        )
+    unit = UNITS[found[2].upper()]
     return digits * unit, Decimal(1).scaleb(int(digits.as_tuple().exponent)) * unit

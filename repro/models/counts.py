@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,24 +13,27 @@ import numpy as np
 from repro.errors import UserError
 from repro.models import bitmask
 from repro.models.folder import ModelFolder
-from repro.models.tensors import FLOATS, Stored
+from repro.models.layout import Placed, Role, place
+from repro.models.tensors import Stored, same
 
 WIDTHS = (2, 4, 8, 16, 32, 64)  # the M of N:M that are looked for
 FEWEST_GROUPS = 16  # below that many, as many weights in each group is chance
 FULL = 0.99  # share of N in every M that must be there, since a weight that is kept may be 0 by itself
 IN_A_BLOCK = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+WIDEST = 2**18  # numbers in a row, of which max(WIDTHS) are read at once, where neighbours lie in different rows
 FEW_ZEROS = 1e-3  # share of zeros that a dense layer may have by itself
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer. structure: "dense", "unstructured", or N:M as "2:4"."""
+    """A linear layer. structure: "dense", "unstructured", or N:M as "2:4". part: of the model, as "language", "vision"."""
 
     name: str
     shape: tuple[int, ...]
     params: int
     nonzero: int
     structure: str
+    part: str = "language"
 
     @property
     def sparsity(self) -> float:
@@ -42,11 +45,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Counts:
-    """A model, counted. total_params: each stored number once; of a tied head none is stored but the embedding."""
+    """A model, counted.
+
+    Attributes:
+        total_params: each stored number once; of a tied head none is stored but the embedding.
+        tied: whether the head is the embedding.
+        layout: the class or the rule that says what is linear.
+        totals: parameters by part of the model: "language", "vision", "audio", "projector".
+        notes: what a reader of these numbers must know.
+    """
 
     layers: tuple[Layer, ...]
     total_params: int
     tied: bool
+    layout: str = ""
+    totals: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def linear_params(self) -> int:
@@ -69,6 +83,18 @@ class Counts:
             return found.pop() if found else "dense"
         return "unstructured" if "unstructured" in found else "mixed"
 
+    def parts(self) -> dict[str, dict[str, int]]:
+        """Counts by part, of a model that has more than one."""
+        return {
+            part: {
+                "linear_params": sum(layer.params for layer in self.layers if layer.part == part),
+                "nonzero_linear_params": sum(layer.nonzero for layer in self.layers if layer.part == part),
+                "total_params": total,
+            }
+            for part, total in self.totals.items()
+            if len(self.totals) > 1
+        }
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "linear_params": self.linear_params,
@@ -77,6 +103,9 @@ class Counts:
             "sparsity": self.sparsity,
             "structure": self.structure,
             "tied_embeddings": self.tied,
+            "layout": self.layout,
+            "parts": self.parts(),
+            "notes": list(self.notes),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -84,36 +113,64 @@ class Counts:
 def count(model: ModelFolder) -> Counts:
     """Counts a model's weights, a stretch at a time.
 
-    Linear are the tensors of two dimensions and more that are no embedding. A head that is tied to the embedding is
-    one, even where a file holds it a second time.
+    Linear are the layers that the model's layout says are linear. A head that is tied to the embedding is one, even
+    where a file holds it a second time; buffers and scales are no parameters.
 
     Raises:
-        UserError: it has no linear layer, or its weights are quantised.
+        UserError: its layout isn't known, it has no linear layer, or its weights are packed.
     """
-    compact = bitmask.stored(model.tensors)
-    plain = {n: t for n, t in model.tensors.items() if not bitmask.is_part(n, compact)}
-    if model.tied and any("embed" in name for name in plain):
-        plain.pop("lm_head.weight", None)
-    layers = [_layer(w.name, w.shape, w.present()) for w in compact.values()]
-    for tensor in plain.values():
-        if len(tensor.shape) > 1 and tensor.dtype not in FLOATS:
-            raise UserError(
-                "quantised weights can't be counted",
-                file=tensor.file,
-                key=tensor.name,
-                found=tensor.dtype,
-                expected=", ".join(FLOATS),
-            )
-        if _is_linear(tensor):
-            layers.append(_layer(tensor.name, tensor.shape, tensor.present()))
-    if not sum(layer.params for layer in layers):
+    compact = {weight.name: weight for weight in bitmask.stored(model.tensors).values()}
+    modules = [name.removesuffix(".weight") for name in compact]
+    plain = {n: t for n, t in model.tensors.items() if not bitmask.is_part(n, modules)}
+    tensors: dict[str, Stored | bitmask.Bitmasked] = {**plain, **compact}
+    placed = place(model, {name: tensor.shape for name, tensor in tensors.items()})
+    copies, tied, notes = _ties(placed, plain)
+    layers, totals = [], Counter[str]()
+    for name, tensor in tensors.items():
+        role = placed.roles[name]
+        if not role.counts or name in copies:
+            continue
+        totals[role.part] += tensor.size
+        is_embedding = name not in notes and _kind(placed, placed.tied.get(role.slot)) == "embedding"
+        if role.kind == "linear" and tensor.size and not is_embedding:
+            layers.append(_layer(name, tensor, role))
+    if not layers:
         raise UserError("a model without a linear layer", file=model.path, found=f"{len(plain)} other tensors")
-    total = sum(w.size for w in compact.values()) + sum(t.size for t in plain.values())
-    return Counts(tuple(sorted(layers, key=_place)), total, model.tied)
+    return Counts(
+        layers=tuple(sorted(layers, key=_place)),
+        total_params=totals.total(),
+        tied=tied,
+        layout=placed.layout,
+        totals=dict(totals),
+        notes=(*placed.notes, *notes.values()),
+    )
 
 
-def _is_linear(tensor: Stored) -> bool:
-    return len(tensor.shape) > 1 and tensor.size > 0 and "embed" not in tensor.name
+def _ties(placed: Placed, plain: Mapping[str, Stored]) -> tuple[set[str], bool, dict[str, str]]:
+    """Tensors that are another one stored again; whether the head is the embedding; notes by heads that are not.
+
+    As transformers loads a file that holds both of a pair: tied where they are equal, and untied where they differ.
+    """
+    stored = {role.slot: name for name, role in placed.roles.items() if role.counts and name in plain}
+    copies: set[str] = set()
+    notes: dict[str, str] = {}
+    tied = False
+    for target, source in placed.tied.items():
+        one, other = stored.get(target), stored.get(source)
+        if one and other and one != other:
+            if not same(plain[one], plain[other]):
+                notes[one] = f"the config ties {one} to {other}, but they differ: counted as untied"
+                continue
+            copies.add(one)
+        elif one:  # it stands for all that are tied to the same
+            stored[source] = one
+        is_head = _kind(placed, target) != "embedding" and _kind(placed, source) == "embedding"
+        tied |= is_head and bool(one or other)
+    return copies, tied, notes
+
+
+def _kind(placed: Placed, slot: str | None) -> str | None:
+    return placed.slots[slot].kind if slot is not None and slot in placed.slots else None
 
 
 def _place(layer: Layer) -> tuple[bool, list[tuple[int, str]]]:
@@ -122,29 +179,37 @@ def _place(layer: Layer) -> tuple[bool, list[tuple[int, str]]]:
     return len(parts) == 1, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _layer(name: str, shape: tuple[int, ...], present: Iterator[np.ndarray]) -> Layer:
-    groups = _Groups(shape[-1])
-    for stretch in present:
+def _layer(name: str, tensor: Stored | bitmask.Bitmasked, role: Role) -> Layer:
+    shape = tensor.shape
+    across = shape[-1] if role.transposed and shape[-1] <= WIDEST else 0
+    groups = _Groups(shape[-2] if across else shape[-1], across)
+    for stretch in tensor.present(across * max(WIDTHS)) if across else tensor.present():
         groups.add(stretch)
-    size = math.prod(shape)
-    return Layer(name, shape, size, groups.nonzero, groups.structure(size))
+    return Layer(name, shape, tensor.size, groups.nonzero, groups.structure(tensor.size), role.part)
 
 
 @dataclass
 class _Groups:
-    """Of a tensor with rows of `columns`: non-zero numbers, and the most of them in any M neighbours of a row."""
+    """Of a tensor: non-zero numbers, and the most of them in any M neighbours among the inputs of an output.
 
-    columns: int
+    inputs: how many there are. across: 0 where neighbours lie side by side; else the length of a row, and they lie in
+    rows that follow each other, as in Conv1D.
+    """
+
+    inputs: int
+    across: int = 0
     nonzero: int = 0
     most: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.most = {m: 0 for m in WIDTHS if self.columns % m == 0}
+        self.most = {m: 0 for m in WIDTHS if self.inputs % m == 0}
 
     def add(self, present: np.ndarray) -> None:
         """(n,) bool, so many that the widest group divides them, but at the end of the tensor."""
         self.nonzero += int(np.count_nonzero(present))
         counts = present.view(np.uint8)
+        if self.across:
+            counts = counts.reshape(-1, self.across)
         for m, most in self.most.items():
             if all(self.most[wider] == wider for wider in self.most if wider >= m):
                 break  # a group of each of these widths is full: no N:M
@@ -170,25 +235,42 @@ def described(counts: Counts) -> list[str]:
         f"total      {counts.total_params:>16,}{tied}",
         f"sparsity   {counts.sparsity:>16.4%} of the linear",
         f"structure  {counts.structure:>16}",
-        "",
+        f"layout     {counts.layout:>16}",
     ]
+    for part, said in counts.parts().items():
+        lines.append(f"{part:<10} {said['total_params']:>16,} in all, {said['linear_params']:,} linear")
+    lines.append("")
     head, rows = table(counts)
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     for row in (head, *rows):
         lines.append("  ".join(f"{cell:{'>' if i else '<'}{widths[i]}}" for i, cell in enumerate(row)).rstrip())
-    return lines
+    return lines + ([""] if counts.notes else []) + [f"note: {note}" for note in counts.notes]
 
 
 def table(counts: Counts) -> tuple[list[str], list[list[str]]]:
     """Head and rows: sparsity, a row a block and a column a kind of layer, all experts of a kind together."""
-    cells: dict[str, dict[str, list[Layer]]] = {}
+    cells: dict[tuple[str, str], dict[str, list[Layer]]] = {}
+    stacks: set[str] = {""}
     for layer in counts.layers:
         name = layer.name.removesuffix(".weight")
-        found = re.search(r"(?:^|\.)layers\.(\d+)\.(?:.*\.)?([^.]+)$", name)
-        row, column = (found[1], found[2]) if found else (name, "")
-        cells.setdefault(row, {}).setdefault(column, []).append(layer)
+        stack, row, column = _cell_of(name)
+        stacks.add(stack)
+        cells.setdefault((stack, row), {}).setdefault(column, []).append(layer)
     columns = sorted({column for row in cells.values() for column in row}, key=_as_in_a_block)
-    return ["layer", *columns], [[row, *(_cell(of.get(column, [])) for column in columns)] for row, of in cells.items()]
+    rows = [
+        [f"{stack}.{row}" if stack and len(stacks) > 2 else row, *(_cell(of.get(column, [])) for column in columns)]
+        for (stack, row), of in cells.items()
+    ]
+    return ["layer", *columns], rows
+
+
+def _cell_of(name: str) -> tuple[str, str, str]:
+    """Stack of blocks, number of the block, kind of layer; of a layer outside every block, its name alone."""
+    parts = name.split(".")
+    for i, part in enumerate(parts[1:], start=1):
+        if part.isdigit() and parts[i - 1] in ("layers", "h", "block", "blocks", "layer") and len(parts) > i + 1:
+            return ".".join(parts[:i]), part, parts[-1]
+    return "", name, ""
 
 
 def _as_in_a_block(column: str) -> tuple[int, str]:

@@ -9,61 +9,53 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
-from repro.models.tensors import Stored, read_header
+from repro.models import formats
+from repro.models.tensors import Stored, once, read_header
+from repro.paths import expand
 
 DENSE, COMPACT = "model", "sparse-bitmask"  # how the files of either layout are called
 CARD = "README.md"
+LARGEST_JSON = 2**25  # bytes, as of a header; the index of a trillion parameters has 15 MB
+LARGEST_CARD = 2**20  # bytes of a card that are read; its front matter comes first
+MOST_TENSORS = 1_000_000
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a model's files say. card: the text of its README, empty if there is none."""
+    """What a model's files say. card: the beginning of its README, empty if there is none. notes: on what was read."""
 
     path: Path
     tensors: dict[str, Stored]
     config: dict[str, Any]
     card: str
-
-    @property
-    def tied(self) -> bool:
-        """Whether the head is the embedding: as the config says or, where it doesn't, because no head is stored."""
-        stored = any(name.startswith("lm_head.") for name in self.tensors)
-        return bool(self.config.get("tie_word_embeddings", not stored))
+    notes: tuple[str, ...] = ()
 
 
 def open_model(path_or_id: str) -> ModelFolder:
     """The model in a folder, in one safetensors file, or of a Hugging Face id, of which the files are fetched.
 
     Raises:
-        UserError: there is none, it is damaged, or its weights are pickled, which are never read.
+        UserError: there is none, it is damaged, of another format, or its weights are pickled, which are never read.
     """
-    path = Path(path_or_id)
+    path = Path(expand(path_or_id))
     if not path.exists() and _ID.fullmatch(path_or_id):
         path = _fetched(path_or_id)
     if path.is_file():
-        if path.suffix != ".safetensors":
-            raise UserError(
-                "not safetensors; pickled weights are never read", file=path, expected="a .safetensors file"
-            )
-        if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
-            raise UserError("one shard of several", file=path, expected="the folder that holds all of them")
-        return ModelFolder(path, read_header(path), {}, "")
+        return ModelFolder(path, _one_file(path), {}, "")
     if not path.is_dir():
         raise UserError("no such model", file=path, expected="a folder, a .safetensors file or a Hugging Face id")
-    config, card = path / "config.json", path / CARD
-    return ModelFolder(
-        path,
-        _tensors(path),
-        read_mapping(config) if config.is_file() else {},
-        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
-    )
+    tensors, notes = _tensors(path)
+    config = path / "config.json"
+    return ModelFolder(path, tensors, read_mapping(config) if config.is_file() else {}, _card(path / CARD), notes)
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
-    """A JSON object. Raises UserError when the file holds anything else."""
+    """A JSON object of bounded size. Raises UserError when the file holds anything else."""
+    if (size := file.stat().st_size) > LARGEST_JSON:
+        raise UserError("a file too large", file=file, found=f"{size:,} bytes", expected=f"at most {LARGEST_JSON:,}")
     try:
-        found = json.loads(file.read_bytes())
+        found = json.loads(file.read_bytes(), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise UserError(f"not valid JSON: {str(error)[:200]}", file=file) from error
     if not isinstance(found, dict):
@@ -71,20 +63,34 @@ def read_mapping(file: Path) -> dict[str, Any]:
     return found
 
 
-def _tensors(folder: Path) -> dict[str, Stored]:
-    for stem in (DENSE, COMPACT):
+def _one_file(path: Path) -> dict[str, Stored]:
+    if path.suffix != ".safetensors":
+        raise formats.refusal(path.parent, [path.name])
+    if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
+        raise UserError("one shard of several", file=path, expected="the folder that holds all of them")
+    return read_header(path)
+
+
+def _card(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    with file.open("rb") as stream:
+        return stream.read(LARGEST_CARD).decode(encoding="utf-8-sig", errors="replace")
+
+
+def _tensors(folder: Path) -> tuple[dict[str, Stored], tuple[str, ...]]:
+    notes = []
+    if (folder / formats.ADAPTER_CONFIG).is_file():
+        notes.append(f"{formats.ADAPTER_CONFIG}, an adapter beside the weights, is not applied")
+    for stem in (DENSE, COMPACT, formats.CONSOLIDATED):
         single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
         if single.is_file():
-            return read_header(single)
+            if index.is_file():
+                notes.append(f"{single.name} was read, as transformers does, and not the shards of {index.name}")
+            return read_header(single), tuple(notes)
         if index.is_file():
-            return _sharded(index)
-    pickled = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
-    raise UserError(
-        "pickled weights are never read" if pickled else "no weights",
-        file=folder,
-        found=", ".join(pickled) or "no safetensors",
-        expected=f"{DENSE}.safetensors, {COMPACT}.safetensors, or an index of shards",
-    )
+            return _sharded(index), tuple(notes)
+    raise formats.refusal(folder, sorted(file.name for file in folder.iterdir()))
 
 
 def _sharded(index: Path) -> dict[str, Stored]:
@@ -92,17 +98,14 @@ def _sharded(index: Path) -> dict[str, Stored]:
     where = read_mapping(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(f, str) for f in where.values()):
         raise UserError("an index without a map", file=index, key="weight_map", expected="tensor: file")
-    for name in where.values():
-        if not re.fullmatch(r"[\w.-]+\.safetensors", name) or not (index.parent / name).is_file():
-            raise UserError(
-                "a shard that is not a file of this folder",
-                file=index,
-                key="weight_map",
-                found=name,
-                expected="the name of a .safetensors file beside the index",
-            )
+    names = sorted(set(where.values()))
+    for name in names:
+        if not re.fullmatch(r"[\w.-]+\.safetensors", name):
+            raise _no_shard(index, name, "a shard that is not a file of this folder")
+    if missing := [name for name in names if not (index.parent / name).is_file()]:
+        raise _no_shard(index, ", ".join(missing[:5]), f"{len(missing)} of {len(names)} shards are missing")
     found: dict[str, Stored] = {}
-    for name in sorted(set(where.values())):
+    for name in names:
         shard = read_header(index.parent / name)
         said = {tensor for tensor, file in where.items() if file == name}
         if different := sorted(said ^ set(shard)):
@@ -114,14 +117,26 @@ def _sharded(index: Path) -> dict[str, Stored]:
                 expected="the tensors of the file and of the index the same",
             )
         found |= shard
+        if len(found) > MOST_TENSORS:
+            raise UserError("more tensors than any model has", file=index, expected=f"at most {MOST_TENSORS:,}")
     return found
+
+
+def _no_shard(index: Path, name: str, message: str) -> UserError:
+    return UserError(
+        message,
+        file=index,
+        key="weight_map",
+        found=name if name.isprintable() else repr(name),
+        expected="the name of a .safetensors file beside the index",
+    )
 
 
 def _fetched(model_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError
 
-    wanted = ["*.safetensors", "*.safetensors.index.json", "config.json", CARD]
+    wanted = ["*.safetensors", "*.safetensors.index.json", "config.json", formats.ADAPTER_CONFIG, CARD]
     try:
         return Path(snapshot_download(model_id, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except (HTTPError, ValueError, OSError) as error:

@@ -18,7 +18,10 @@ import numpy as np
 
 from repro.errors import UserError
 
-LONGEST_HEADER = 100_000_000  # bytes, as in the format's own reader
+LONGEST_HEADER = 2**25  # bytes, of which a parser makes at most .7 GiB; a shard of the largest public models has .5 MB
+LONGEST_NAME = 500  # characters of a tensor's name
+MOST_DIMENSIONS = 8
+LARGEST = 2**60  # numbers in a tensor
 STRETCH = 32 * 2**20  # bytes read at once
 # Numbers are read as the unsigned integers of their bits.
 FLOATS = {"F64": "<u8", "F32": "<u4", "F16": "<u2", "BF16": "<u2", "F8_E4M3": "<u1", "F8_E5M2": "<u1"}
@@ -29,6 +32,7 @@ WHOLE = {
     "U32": "<u4",
     "I16": "<u2",
     "U16": "<u2",
+    "F8_E8M0": "<u1",  # a power of two, which scales other numbers
     "I8": "<u1",
     "U8": "<u1",
     "BOOL": "<u1",
@@ -58,12 +62,14 @@ class Stored:
         with self.file.open("rb") as stream:
             stream.seek(self.begin)
             for at in range(self.begin, self.end, step):
-                data = stream.read(min(step, self.end - at))
+                wanted = min(step, self.end - at)
+                if len(data := stream.read(wanted)) != wanted:
+                    raise UserError("a file that became shorter while it was read", file=self.file, key=self.name)
                 yield np.frombuffer(data, kind)
 
-    def present(self) -> Iterator[np.ndarray]:
+    def present(self, multiple: int = 64) -> Iterator[np.ndarray]:
         """The same, True where a number is not zero; -0.0 is zero."""
-        for bits in self.stretches():
+        for bits in self.stretches(multiple):
             yield ((bits << 1) if self.dtype in FLOATS else bits) != 0
 
 
@@ -83,7 +89,7 @@ def read_header(file: Path) -> dict[str, Stored]:
         if not 2 <= length <= min(LONGEST_HEADER, there - 8):
             raise broken("header", f"{length:,} bytes of {there:,}", f"at most {LONGEST_HEADER:,}, within the file")
         try:
-            header = json.loads(stream.read(length), object_pairs_hook=_once)
+            header = json.loads(stream.read(length), object_pairs_hook=once)
         except (ValueError, RecursionError) as error:
             raise broken("header", str(error)[:200], "JSON") from error
     if not isinstance(header, dict):
@@ -100,22 +106,29 @@ def read_header(file: Path) -> dict[str, Stored]:
     return {tensor.name: tensor for tensor in tensors}
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of which no key is given twice: of two parsers one would take the first and one the last."""
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError("a key is given twice")
     return found
 
 
 def _stored(name: str, entry: Any, file: Path, start: int, broken: Any) -> Stored:
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise broken("header", f"a tensor named {name!r:.80}", f"a printable name of at most {LONGEST_NAME} characters")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise broken(name, repr(entry)[:200], "dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in FLOATS | WHOLE:
+    if not isinstance(dtype, str) or dtype not in FLOATS | WHOLE:
         raise UserError(
-            "numbers of a kind that can't be read", file=file, key=name, found=dtype, expected=", ".join(FLOATS | WHOLE)
+            "numbers of a kind that can't be read",
+            file=file,
+            key=name,
+            found=f"{dtype!r:.40}",
+            expected=", ".join(FLOATS | WHOLE),
         )
-    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise broken(name, f"shape {shape!r:.80}, data_offsets {offsets!r:.80}", "lists of whole numbers from 0")
+    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2 or len(shape) > MOST_DIMENSIONS:
+        raise broken(name, f"shape {shape!r:.80}, data_offsets {offsets!r:.80}", "short lists of whole numbers from 0")
     wanted = math.prod(shape) * np.dtype((FLOATS | WHOLE)[dtype]).itemsize
     if offsets[1] - offsets[0] != wanted:
         raise broken(name, f"{offsets[1] - offsets[0]:,} bytes", f"{wanted:,} of {dtype} in shape {shape}")
@@ -123,7 +136,14 @@ def _stored(name: str, entry: Any, file: Path, start: int, broken: Any) -> Store
 
 
 def _counts(found: Any) -> bool:
-    return isinstance(found, list) and all(type(n) is int and n >= 0 for n in found)
+    return isinstance(found, list) and all(type(n) is int and 0 <= n <= LARGEST for n in found)
+
+
+def same(one: Stored, other: Stored) -> bool:
+    """Whether two tensors are equal to the bit."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    return all(np.array_equal(a, b) for a, b in zip(one.stretches(), other.stretches(), strict=True))
 
 
 def digest(tensors: Iterable[Stored]) -> str:

@@ -11,8 +11,9 @@ EXAMPLES = """examples:
   python -m repro inspect org/name --claim linear=1.14B nonzero=.23B sparsity=.8
   python -m repro inspect out/model/compact --json                  one object, for machines
 
-Weights are safetensors, sharded or not, of a Llama, a Qwen or the like; they are read a stretch at a time, in little
-memory. Pickled ones are refused. A count agrees with a claim to the last digit that the claim states, a sparsity to .1%.
+Weights are safetensors, sharded or not, of any model whose layout transformers or the names of its tensors tell; another
+layout is an error, not a guess. They are read in pieces, in little memory; pickled and packed ones are refused. A count
+agrees with a claim to the last digit that the claim states, a sparsity to .1%.
 Exit code 1: a claim is wrong. Exit code 2: the files can't be trusted or are no model.
 """
 

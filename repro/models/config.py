@@ -1,0 +1,75 @@
+"""A config.json from anybody, checked before a size in it becomes a loop and before a name in it becomes code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from repro.errors import UserError
+
+DEEPEST = 20  # mappings in mappings
+MOST = 10_000  # layers, experts and the like, which are loops while a model is made
+LARGEST = 2**40  # any other whole number
+_LOOP = re.compile(r"layer|expert|depth|block|stage|stack|loop|n_head|num_head|codebook|group")
+# Which implementation computes a layer. A name of the form OWNER/REPOSITORY makes transformers fetch and run code.
+_IMPLEMENTATION = re.compile(r"_?(?:attn|experts|kernel)\w*_(?:implementation|config)(?:_internal)?|use_kernels")
+_FOREIGN = ("auto_map", "custom_pipelines", "quantization_config", "compression_config", "dtype", "torch_dtype")
+
+
+def checked(config: dict[str, Any], file: object = None) -> dict[str, Any]:
+    """`config` without the keys that name code, an implementation, a quantisation or a dtype.
+
+    Raises:
+        UserError: it nests deeper than DEEPEST, or a number in it is larger than any model's.
+    """
+    for key, value in _numbers(config, "", 0, file):
+        most = MOST if _LOOP.search(key.rpartition(".")[2]) and not key.endswith(("_size", "_id", "_dim")) else LARGEST
+        if abs(value) > most:
+            raise UserError(
+                "a number that no model has", file=file, key=key, found=f"{value:.3g}", expected=f"at most {most:,}"
+            )
+    return _without_code(config)
+
+
+def says_layers(config: dict[str, Any]) -> bool:
+    """Whether a config says how many layers there are, so that its sizes are the model's and not the class's defaults."""
+    return any(
+        (isinstance(key, str) and re.search(r"layers?$|^depth$", key) is not None and isinstance(value, int))
+        or (isinstance(value, dict) and says_layers(value))
+        for key, value in config.items()
+    )
+
+
+def ties(config: dict[str, Any]) -> bool | None:
+    """Whether the head is the embedding, as the config says; a text model's own config counts where the whole is silent."""
+    for part in (config, *(config.get(key) for key in ("text_config", "llm_config", "language_config"))):
+        if isinstance(part, dict) and isinstance(said := part.get("tie_word_embeddings"), bool):
+            return said
+    return None
+
+
+def _numbers(value: Any, key: str, depth: int, file: object) -> Iterator[tuple[str, float]]:
+    if depth > DEEPEST:
+        raise UserError("a config that nests too deep", file=file, key=key[:80], expected=f"at most {DEEPEST} levels")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _numbers(inner, f"{key}.{name}".lstrip("."), depth + 1, file)
+    elif isinstance(value, list):
+        if len(value) > LARGEST_LIST:
+            raise UserError("a list that no model has", file=file, key=key, found=f"{len(value):,} entries")
+        for inner in value:
+            yield from _numbers(inner, key, depth + 1, file)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield key, value
+
+
+LARGEST_LIST = 1_000_000  # entries; an image classifier names thousands of labels
+
+
+def _without_code(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_code(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _FOREIGN and not _IMPLEMENTATION.fullmatch(key)
+    }

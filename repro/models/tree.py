@@ -1,0 +1,202 @@
+"""Layouts from transformers' own classes, made on the meta device: no memory for weights, and no code but its own."""
+
+from __future__ import annotations
+
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import huggingface_hub.constants
+import torch
+import transformers
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+from transformers.initialization import meta_device_safe_creation_ops, no_init_weights
+from transformers.models.auto import modeling_auto
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
+
+from repro.models.config import checked, says_layers, ties
+from repro.models.layout import Layout, Slot
+
+TASKS = (
+    "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+    "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+    "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "MODEL_FOR_PRETRAINING_MAPPING_NAMES",
+    "MODEL_MAPPING_NAMES",
+)
+HEADROOM = 3 * 2**29  # bytes of address space that making a tree may take; those of public models take a few MB
+LEAST_PARAMETERS = 50_000  # parameters that a tree may have, however few are stored
+_EXPERTS = re.compile(r"Expert")
+_ROUTER = re.compile(r"Router|Gating|Gate$")
+
+
+class NotKnown(Exception):
+    """transformers has no class for a config, or can't make it."""
+
+
+def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterator[Layout]:
+    """The layouts that a config may mean: the class that it names, then those of its model type.
+
+    Args:
+        config: of config.json, as read.
+        stored: how many tensors the files have, which bounds the tree.
+
+    Raises:
+        NotKnown: transformers doesn't know the model type, or can't make any of its classes.
+        UserError: a number in the config is larger than any model's.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise NotKnown(f"transformers {transformers.__version__} has no such model type" if kind else "no model_type")
+    said = checked(config, file)
+    if (tied := ties(said)) is not None:
+        said["tie_word_embeddings"] = tied
+    failed, made = "", 0
+    for name in _classes(kind, config.get("architectures")):
+        try:
+            yield _layout(name, kind, said, max(LEAST_PARAMETERS, 4 * stored))
+            made += 1
+        except Exception as error:  # whatever its classes make of values from anybody
+            failed = failed or f"{name} of transformers: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if not made:
+        raise NotKnown(failed or f"transformers has no weights of a {kind}")
+
+
+def _classes(kind: str, architectures: object) -> list[str]:
+    """Names of model classes, the one that the config names first if it is one of transformers' own for this type."""
+    of_type: list[str] = []
+    for task in TASKS:
+        found = getattr(modeling_auto, task, {}).get(kind, ())
+        of_type += [found] if isinstance(found, str) else list(found)
+    named = architectures[0] if isinstance(architectures, list) and architectures else None
+    first = [named] if isinstance(named, str) and _is_model(named, kind) else []
+    return list(dict.fromkeys(first + of_type))
+
+
+def _is_model(name: str, kind: str) -> bool:
+    found = getattr(transformers, name, None) if re.fullmatch(r"[A-Z]\w{1,80}", name) else None
+    return (
+        isinstance(found, type)
+        and issubclass(found, transformers.PreTrainedModel)
+        and getattr(found.config_class, "model_type", None) == kind
+    )
+
+
+def _layout(name: str, kind: str, said: dict[str, Any], most: int) -> Layout:
+    made = getattr(transformers, name)
+    with _guarded(most):
+        config = CONFIG_MAPPING[kind].from_dict(_copy(said))
+        config._attn_implementation = "eager"
+        with torch.device("meta"), no_init_weights(), meta_device_safe_creation_ops():
+            model = made(config)
+    slots = dict(_slots(model))
+    transforms = get_model_conversion_mapping(model)
+    renamings = [t for t in transforms if isinstance(t, WeightRenaming)]
+    converters = [t for t in transforms if isinstance(t, WeightConverter)]
+    exact = says_layers(said)
+    by_pattern: dict[str, str | None] = {}
+    for slot_name, slot in slots.items():
+        other = by_pattern.setdefault(_pattern(slot_name), slot_name)
+        if other is None or slots[other].kind != slot.kind:
+            by_pattern[_pattern(slot_name)] = None
+
+    def find(stored: str) -> str | None:
+        found = stored
+        if found not in slots:
+            found, _ = rename_source_key(stored, renamings, converters, model.base_model_prefix, slots)
+        if found in slots or exact:
+            return found if found in slots else None
+        for candidate in (found, f"{model.base_model_prefix}.{found}"):
+            if (slot_name := by_pattern.get(_pattern(candidate))) is not None:
+                return slot_name
+        return None
+
+    splits = any(len(converter.target_patterns) > 1 for converter in converters)
+    return Layout(
+        name=name,
+        slots=slots,
+        find=find,
+        tied=dict(model.all_tied_weights_keys),
+        ignored=_matcher(model._keys_to_ignore_on_load_unexpected),
+        exact=exact,
+        optional=(lambda _: True) if splits else _matcher(model._keys_to_ignore_on_load_missing),
+    )
+
+
+def _slots(model: nn.Module) -> Iterator[tuple[str, Slot]]:
+    for name, module in model.named_modules(remove_duplicate=False):
+        for leaf, weight in module.named_parameters(recurse=False, remove_duplicate=False):
+            yield f"{name}.{leaf}".lstrip("."), _slot(module, leaf, weight)
+        for leaf, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+            yield f"{name}.{leaf}".lstrip("."), Slot("buffer", tuple(buffer.shape))
+
+
+def _slot(module: nn.Module, leaf: str, weight: nn.Parameter) -> Slot:
+    """Linear are the weights of linear modules, of experts and of routers, which are the linear modules of older files."""
+    shape, name = tuple(weight.shape), type(module).__name__
+    if leaf == "weight" and isinstance(module, (nn.Linear, Conv1D)):
+        return Slot("linear", shape, isinstance(module, Conv1D))
+    if isinstance(module, nn.Embedding):
+        return Slot("embedding", shape)
+    if _EXPERTS.search(name) and len(shape) > 1 and "bias" not in leaf:
+        return Slot("linear", shape, bool(getattr(module, "is_transposed", name == "Llama4TextExperts")))
+    if _ROUTER.search(name) and leaf == "weight" and len(shape) == 2:
+        return Slot("linear", shape)
+    return Slot("other", shape)
+
+
+@contextmanager
+def _guarded(most: int) -> Iterator[None]:
+    """Makes a tree with bounded memory and no more than `most` parameters, without the network and in silence."""
+    seen = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > most:
+            raise ValueError(f"a model of more than {most:,} tensors")
+
+    verbosity, offline = logging.get_verbosity(), huggingface_hub.constants.HF_HUB_OFFLINE
+    with ExitStack() as undo:
+        undo.callback(register_module_parameter_registration_hook(count).remove)
+        undo.callback(logging.set_verbosity, verbosity)
+        logging.set_verbosity(logging.CRITICAL)
+        undo.callback(setattr, huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most_memory = _address_space() + HEADROOM
+        if soft == resource.RLIM_INFINITY or most_memory < soft:
+            undo.callback(resource.setrlimit, resource.RLIMIT_AS, (soft, hard))
+            resource.setrlimit(resource.RLIMIT_AS, (most_memory, hard))
+        yield
+
+
+def _address_space() -> int:
+    """Bytes that this process has mapped."""
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[0]) * resource.getpagesize()
+
+
+def _matcher(patterns: Any) -> Any:
+    """Whether a name matches one of the library's patterns."""
+    compiled = [re.compile(pattern) for pattern in patterns or ()]
+    return lambda name: any(pattern.search(name) for pattern in compiled)
+
+
+def _pattern(name: str) -> str:
+    return re.sub(r"(?<=\.)\d+(?=\.)", "#", name)
+
+
+def _copy(value: Any) -> Any:
+    """Since the library writes into what it is given."""
+    if isinstance(value, dict):
+        return {key: _copy(inner) for key, inner in value.items()}
+    return [_copy(inner) for inner in value] if isinstance(value, list) else value
