@@ -91,7 +91,7 @@ def files(pattern: str, *, file: object = None, key: str | None = None) -> list[
                 "a pattern of too many files", file=file, key=key, found=place, expected=f"at most {MATCHES:,}"
             )
     if not found:
-        raise UserError("no such file", file=file, key=key, found=place, expected="at least one file")
+        raise UserError("no such files", file=file, key=key, found=place, expected="at least one file")
     return [Path(match) for match in sorted(dict.fromkeys(os.path.realpath(match) for match in found))]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from repro.corpus import share
 from repro.corpus.corpus import Corpus
+from repro.corpus.declared import check_tokens
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
 from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
@@ -56,6 +57,8 @@ def build(
     Raises:
         UserError: no text, not the text that text_sha256 names, too little of it, or a damaged folder.
     """
+    for key, value in (("vocab", vocab), ("sequence", sequence)):
+        check_tokens(value, key)
     say = Progress(progress or (lambda line: None), spec.name)
     place = root if isinstance(root, Folder) else Folder.open(root)
     folder = folder_of(spec, vocab, sequence, place)
@@ -140,7 +143,7 @@ def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | 
 def _folder_name(spec: CorpusSpec, vocab: int, sequence: int, content: str) -> str:
     """NAME-vVOCAB-sSEQUENCE-HASH. text_sha256 checks the text and makes no other corpus of it."""
     identity = [SCHEMA_VERSION, canonical(dataclasses.replace(spec, text_sha256=None)), vocab, sequence, content]
-    name = re.sub(r"[^\w.]+", "-", spec.name).strip("-.")
+    name = re.sub(r"[^\w.]+", "-", spec.name).strip("-.").encode()[:150].decode(errors="ignore") or "text"
     return f"{name}-v{vocab}-s{sequence}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
 
 

@@ -133,8 +133,9 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
     """A page for a person: counts, overlap, and the first rows of either side, decoded."""
     manifest = corpus.manifest
     overlap = manifest.overlap
+    versions = ", ".join(f"{k} {v}" for k, v in manifest.versions.items())
     lines = [
-        f"{manifest.spec.name}: {manifest.licence}; " + ", ".join(f"{k} {v}" for k, v in manifest.versions.items()),
+        _shown(f"{manifest.spec.name}: {manifest.licence}; {versions}"),
         f"folder      {corpus.folder}",
         f"hash        {corpus.hash}",
         f"text        sha256 {manifest.text_sha256}",
@@ -150,7 +151,7 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
     if manifest.heldout_groups is not None:
         shown = manifest.heldout_groups[:12]
         more = ", ..." if len(shown) < len(manifest.heldout_groups) else ""
-        lines.append(f"{'':<12}{', '.join(shown)}{more}")
+        lines.append(f"{'':<12}{_shown(', '.join(shown))}{more}")
     lines.append(
         f"overlap     {overlap.share:.1%} of {overlap.heldout:,} held-out {overlap.words}-grams "
         "occur in the training text"
@@ -158,3 +159,8 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
     for name, rows in (("train", corpus.train), ("held out", corpus.heldout)):
         lines += [f"{name:<12}{text[:160]!r}" for text in corpus.samples(rows, samples)]
     return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """Text of a manifest for a terminal: nothing in it moves the cursor or changes colours."""
+    return "".join(c if c.isprintable() else "�" for c in text)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,19 +13,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro import paths
 from repro.corpus.documents import Document, content_group
+from repro.corpus.files import hash_of
 from repro.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
+
+_ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class HuggingFaceSource:
     """Split `split` of dataset `name` (configuration `subset`) at `revision`, in the dataset's own order.
 
-    Each document is its own group. Only an explicit revision pins the text; without one the corpus is what the
-    hub held when it was built, and its manifest's text hash is what names it.
+    Each document is its own group. A local folder is known by what is in it. Of the hub's datasets only an explicit
+    revision pins the text; without one the corpus is what the hub held when it was built, and its manifest's text hash
+    is what names it.
     """
 
     name: str
@@ -38,7 +46,9 @@ class HuggingFaceSource:
         return {"datasets": importlib.metadata.version("datasets"), "revision": self.revision or "not pinned"}
 
     def content(self, cache: Path) -> str:
-        return ""  # the spec names the dataset and its revision; anything more would need the hub
+        """Hash of a local folder's files and their names; "" of one of the hub, to which the spec gives name and revision."""
+        folder = local_folder(self.name)
+        return "" if folder is None else hash_of(_files_in(folder), cache)
 
     @property
     def pieces(self) -> int:
@@ -57,7 +67,7 @@ class HuggingFaceSource:
                         "a record without text",
                         file=self._where,
                         key="corpus.text_field",
-                        found=f"{text!r}, fields {', '.join(record)}",
+                        found=f"{repr(text)[:80]}, fields {', '.join(record)}",
                         expected=f'text in "{self.text_field}"',
                     )
                 yield Document(content_group(text), text)
@@ -68,7 +78,12 @@ class HuggingFaceSource:
 
     @property
     def _stream(self) -> datasets.IterableDataset:
-        return _load(self.name, self.subset, self.split, self.revision)
+        folder = local_folder(self.name)
+        if folder is None:
+            _check_id(self.name)
+            return _load(self.name, self.subset, self.split, self.revision, ())
+        stamp = tuple((name, file.stat().st_size, file.stat().st_ctime_ns) for name, file in _files_in(folder))
+        return _load(str(folder), self.subset, self.split, self.revision, stamp)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -87,7 +102,45 @@ class HuggingFaceSource:
 
 
 @lru_cache(maxsize=2)  # finding a dataset's files takes seconds, and each piece needs them
-def _load(name: str, subset: str | None, split: str, revision: str | None) -> datasets.IterableDataset:
+def _load(
+    name: str, subset: str | None, split: str, revision: str | None, stamp: tuple[tuple[str, int, int], ...]
+) -> datasets.IterableDataset:
+    """stamp: of a local folder's files, so that a folder that has changed is looked into again."""
     import datasets
 
     return datasets.load_dataset(name, subset, split=split, revision=revision, streaming=True)
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder on this machine that a dataset's name is, whole; None when it is the id of one of the hub."""
+    place = paths.expand(name, key="corpus.name")
+    return Path(os.path.abspath(place)) if os.path.isdir(place) else None
+
+
+def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names inside `folder` and files, sorted; hidden ones left out, links followed, a folder that contains itself once."""
+    seen: set[str] = set()
+    found: dict[str, Path] = {}
+    for where, below, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(where))
+        below[:] = [
+            name
+            for name in below
+            if not name.startswith(".") and os.path.realpath(os.path.join(where, name)) not in seen
+        ]
+        for name in names:
+            path = Path(where, name)
+            if not name.startswith(".") and path.is_file():
+                found[json.dumps(str(path.relative_to(folder)))] = path
+    yield from sorted(found.items())
+
+
+def _check_id(name: str) -> None:
+    """Refuses what is neither a folder nor has the form of the id of one of the hub's datasets."""
+    if not _ID.fullmatch(name) or ".." in name or "--" in name:
+        raise UserError(
+            "the dataset could not be read",
+            key="corpus.name",
+            found=f"{name}: no such folder, and no dataset's id",
+            expected="a folder on this machine, or OWNER/NAME on the hub",
+        )

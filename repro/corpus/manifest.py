@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from repro import strict
 from repro.corpus.overlap import Overlap
+from repro.corpus.packing import token_dtype
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.storage import Folder
 
 SCHEMA_VERSION = 1
 FILE = "manifest.json"
+MOST_BYTES = 1 << 28  # of a manifest, which has some 40 for each 256 KiB of tokens
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,22 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Folder) -> Manifest:
-        """Raises UserError when the file is missing, broken, or of another schema version."""
+        """Raises UserError when the file is missing, broken, of another schema version, or says what can't be."""
         path = f"{folder}/{FILE}"
         if not folder.exists(FILE):
             raise UserError("not a corpus", file=path, found="no such file", expected=f"a folder with {FILE}")
-        data = folder.read_json(FILE)
+        size = folder.filesystem.get_file_info(path).size
+        if size is None or size > MOST_BYTES:
+            raise UserError(
+                "not a corpus", file=path, found=f"{size} bytes", expected=f"a file of at most {MOST_BYTES:,}"
+            )
+        try:
+            data = json.loads(folder.read(FILE))
+        except (ValueError, RecursionError) as error:
+            found = "nested too deeply" if isinstance(error, RecursionError) else f"not valid JSON: {str(error)[:200]}"
+            raise UserError(
+                "not a corpus", file=path, found=found, expected="a manifest as a build writes it"
+            ) from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
             raise UserError(
@@ -103,4 +119,46 @@ class Manifest:
                 found=version,
                 expected=f"{SCHEMA_VERSION}; delete the folder to build it anew",
             )
-        return strict.build(cls, data, file=path)
+        made = strict.build(cls, data, file=path)
+        for key, what in _faults(made):
+            raise UserError("a damaged manifest; delete its folder to build it anew", file=path, key=key, found=what)
+        return made
+
+
+def _faults(made: Manifest) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong there) of everything that becomes a path, a size of memory or a loop."""
+    if not 1 <= made.vocab < 1 << 32:
+        yield "vocab", str(made.vocab)
+    if not 1 <= made.sequence <= 1 << 24:
+        yield "sequence", str(made.sequence)
+    for key in ("bos", "eos"):
+        if not 0 <= getattr(made, key) < made.vocab:
+            yield key, f"{getattr(made, key)}, with a vocabulary of {made.vocab}"
+    for key in ("text_sha256", "tokenizer_sha256"):
+        if not _SHA256.fullmatch(getattr(made, key)):
+            yield key, repr(getattr(made, key))[:80]
+    if min(made.overlap.words, made.overlap.heldout, made.overlap.shared) < 0:
+        yield "overlap", "a count below 0"
+    row_bytes = (made.sequence + 1) * token_dtype(made.vocab).itemsize
+    for side in ("train", "heldout"):
+        split: Split = getattr(made, side)
+        if not split.shards or split.rows != sum(shard.rows for shard in split.shards):
+            yield f"{side}.rows", f"{split.rows}, and {sum(shard.rows for shard in split.shards)} in its shards"
+        if min(split.documents, split.groups, split.characters, split.tokens) < 0:
+            yield side, "a count below 0"
+        for number, shard in enumerate(split.shards):
+            for key, what in _faults_of(shard, f"{side}-{number:05d}.arrow", row_bytes):
+                yield f"{side}.shards[{number}].{key}", what
+
+
+def _faults_of(shard: Shard, file: str, row_bytes: int) -> Iterator[tuple[str, str]]:
+    if shard.file != file:
+        yield "file", f"{shard.file[:80]!r}, not {file}"
+    if shard.rows < 1 or shard.bytes < shard.rows * row_bytes:
+        yield "rows", f"{shard.rows} rows of {row_bytes} bytes in {shard.bytes} bytes"
+    if not _SHA256.fullmatch(shard.sha256):
+        yield "sha256", repr(shard.sha256)[:80]
+    if (shard.group_rows is None) != (not shard.groups):
+        yield "groups", "hashes without the rows that each is of, or the other way round"
+    elif shard.group_rows is not None and len(shard.groups) != -(-shard.rows // max(1, shard.group_rows)):
+        yield "groups", f"{len(shard.groups)} hashes of {shard.group_rows} rows each, of {shard.rows} rows"

@@ -10,19 +10,32 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from repro import paths
 from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError
 from repro.local_ray import ROOT
 
 
 def load_pretrained(name: str, vocab: int) -> Tokenizer:
-    """The tokenizer of Hugging Face id or path `name`, which must fit a model of `vocab` tokens."""
+    """The tokenizer of Hugging Face id or path `name`, which must fit a model of `vocab` tokens.
+
+    Raises:
+        UserError: it can't be read without running code of its own, has no mark, or more tokens than the model.
+    """
+    name = paths.expand(name, key="corpus.tokenizer")
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "found.json"
-        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        modules = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "repro.corpus.pretrained", name, str(out)]
-        ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
-        found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"error": ended.stderr.strip()}
+        ended = subprocess.run(
+            command,
+            env=os.environ | {"PYTHONPATH": modules},
+            stdin=subprocess.DEVNULL,  # nobody is asked whether a stranger's code may run: it doesn't
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"error": _last_line(ended.stderr)}
     if "error" in found:
         raise UserError(
             "the tokenizer could not be loaded",
@@ -48,15 +61,21 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
     return tokenizer
 
 
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it ended without a word"])[-1]
+
+
 def _read(name: str) -> dict[str, Any]:
     sys.modules["torch"] = None  # type: ignore[assignment]  # not there: no tokenizer needs it, and it takes 2 s to import
     from transformers import AutoTokenizer
 
     try:
-        pretrained = AutoTokenizer.from_pretrained(name, use_fast=True)
+        pretrained = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
         tokenizer = pretrained.backend_tokenizer.to_str()
-    except (OSError, ValueError, AttributeError) as error:
-        return {"error": str(error)[:300]}
+    except Exception as error:  # the hub's client, sentencepiece and every broken file raise their own kinds
+        if "trust_remote_code" in str(error):
+            return {"error": "it comes with code of its own, which is never run"}
+        return {"error": f"{type(error).__name__}: {error}"[:300]}
     return {"tokenizer": tokenizer, "bos": pretrained.bos_token_id, "eos": pretrained.eos_token_id}
 
 

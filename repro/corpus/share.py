@@ -8,6 +8,8 @@ from pathlib import Path
 from repro import homes, transfer
 from repro.corpus import manifest
 from repro.corpus.corpus import Corpus
+from repro.corpus.encode import TOKENIZER
+from repro.corpus.manifest import Manifest
 from repro.errors import UserError
 from repro.storage import Folder, scratch_prefix
 
@@ -22,8 +24,7 @@ def publish(corpus: Corpus, root: Folder) -> None:
     source, target = Folder.open(corpus.folder), root / corpus.folder.name
     if target.exists(manifest.FILE):
         return
-    names = [name for name, _ in transfer.files(source) if name != manifest.FILE]
-    for name in (*names, manifest.FILE):
+    for name in _files(corpus.manifest):
         transfer.copy(source, name, target)
 
 
@@ -40,7 +41,9 @@ def copy_in(source: Folder) -> Path:
     Folder.open(cache()).tidy()
     with tempfile.TemporaryDirectory(prefix=scratch_prefix(source.name), dir=cache()) as scratch:
         whole = Path(scratch) / source.name
-        for name, _ in transfer.files(source):
+        for name in _files(Manifest.read(source)):  # and nothing else that lies there, under whatever name
+            if not source.exists(name):
+                raise UserError("a corpus that isn't whole", file=f"{source}/{name}", found="no such file")
             transfer.copy(source, name, Folder.open(whole))
         Corpus(whole).verify()
         try:
@@ -49,6 +52,11 @@ def copy_in(source: Folder) -> Path:
             if not folder.exists():  # else another process of this machine was first
                 raise
     return folder
+
+
+def _files(of: Manifest) -> list[str]:
+    """Names of the files of a corpus, the manifest last."""
+    return [TOKENIZER, *(shard.file for split in (of.heldout, of.train) for shard in split.shards), manifest.FILE]
 
 
 def obtain(place: str) -> Corpus:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from itertools import islice
+
 from repro.corpus.documents import Document, Source
 from repro.corpus.files import FilesSource
 from repro.corpus.huggingface import HuggingFaceSource
@@ -9,7 +13,7 @@ from repro.corpus.packages import PackageSource
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 
-__all__ = ["Document", "Source", "open_source"]
+__all__ = ["Document", "Source", "open_source", "text_sha256"]
 
 
 def open_source(spec: CorpusSpec) -> Source:
@@ -30,3 +34,20 @@ def open_source(spec: CorpusSpec) -> Source:
     if spec.source == "package":
         return PackageSource(spec.name)
     return FilesSource(spec.paths, spec.text_field)
+
+
+def text_sha256(spec: CorpusSpec) -> str:
+    """The hash of the text that `spec` names, read anew: what a manifest's `text_sha256` was when the corpus was built.
+
+    Raises:
+        UserError: the text can't be read.
+    """
+    digest = hashlib.sha256()
+    specs = [dataclasses.replace(spec, heldout_split=None)] if spec.source == "huggingface" else [spec]
+    if spec.heldout_split is not None:
+        specs.append(dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None))
+    for each in specs:
+        texts = (document.text for document in open_source(each).documents() if document.text.strip())
+        for text in islice(texts, spec.max_documents):
+            digest.update(text.encode("utf-8", "replace") + b"\0")
+    return digest.hexdigest()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from repro import strict
+from repro.corpus.files import local
+from repro.corpus.huggingface import local_folder
 from repro.corpus.pool import Pool, in_order
 from repro.corpus.progress import Progress
 from repro.corpus.sources import Document, Source, open_source
@@ -140,14 +141,16 @@ def ingest(spec: CorpusSpec, folder: Folder, pool: Pool, progress: Progress, par
 
 def _readers(spec: CorpusSpec, folder: Folder, part_bytes: int) -> Iterator[Reader]:
     # A worker's own folder isn't the one that paths were given in.
-    spec = dataclasses.replace(spec, paths=tuple(os.path.abspath(os.path.expanduser(path)) for path in spec.paths))
-    if spec.source == "huggingface" and os.path.isdir(spec.name):
-        spec = dataclasses.replace(spec, name=os.path.abspath(spec.name))
+    spec = dataclasses.replace(spec, paths=tuple(map(local, spec.paths)))
+    if spec.source == "huggingface" and (mine := local_folder(spec.name)):
+        spec = dataclasses.replace(spec, name=str(mine))
     if spec.heldout_split is None:
         yield Reader(spec, folder, part_bytes, "text-0", None)
     else:
         yield Reader(spec, folder, part_bytes, "text-0", PLACES)
-        yield Reader(dataclasses.replace(spec, split=spec.heldout_split), folder, part_bytes, "text-1", 0)
+        yield Reader(
+            dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None), folder, part_bytes, "text-1", 0
+        )
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,22 @@ class Tokenizer:
 
     @classmethod
     def from_bytes(cls, data: bytes, bos: int, eos: int) -> Tokenizer:
+        """Raises UserError when `data` is no tokenizer.json."""
         import tokenizers
 
-        return cls(tokenizers.Tokenizer.from_str(data.decode()), bos, eos)
+        try:
+            return cls(tokenizers.Tokenizer.from_str(data.decode()), bos, eos)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except (
+            BaseException
+        ) as error:  # the library raises plain Exceptions, and where its own code panics no Exception
+            raise UserError(
+                "not a tokenizer",
+                key="tokenizer.json",
+                found=str(error)[:300],
+                expected="a tokenizer.json of tokenizers",
+            ) from error
 
 
 def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:

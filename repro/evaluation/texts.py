@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from repro import paths
 from repro.corpus import Corpus, build, declared, obtain
 from repro.corpus.files import SUFFIXES, FilesSource
+from repro.corpus.manifest import FILE
 from repro.corpus.packing import Packing, padding
 from repro.errors import UserError
 from repro.evaluation.reader import Reader, Tokens, between
@@ -50,14 +53,21 @@ def find(
     Raises:
         UserError: nothing is there, or it is of another kind.
     """
-    path = Path(place)
-    if path.suffix in (".yaml", ".yml"):
-        spec, vocab, sequence, own = declared(path)
+    place = paths.expand(place)
+    if place.lower().endswith((".yaml", ".yml")):
+        spec, vocab, sequence, own = declared(place)
         return build(spec, vocab, sequence, root or own, progress)
-    if "://" in place or path.is_dir():
+    if "://" in place or os.path.isdir(place):
+        if "://" not in place and not os.path.exists(os.path.join(place, FILE)):
+            raise UserError(
+                "a folder that is no corpus",
+                file=place,
+                found=f"no {FILE}",
+                expected=f"a corpus' folder; of text files a pattern: '{place.rstrip('/')}/*.txt'",
+            )
         return obtain(place)
     source = FilesSource((place,), text_field)
-    if not path.exists() and not place.endswith(SUFFIXES):
+    if not os.path.exists(place) and not glob.has_magic(place) and not place.lower().endswith(SUFFIXES):
         raise UserError(
             "no such text",
             file=place,

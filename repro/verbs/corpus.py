@@ -1,4 +1,4 @@
-"""`python -m repro corpus build | inspect`: the text of a sweep as token shards, and what is in them."""
+"""`python -m repro corpus build | inspect | verify`: the text of a sweep as token shards, and what is in them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from repro.errors import UserError
 if TYPE_CHECKING:
     from repro.corpus import Corpus
 
+MOST_MIB = 2047  # Arrow counts the tokens of a shard in 31 bits
+
 EXAMPLES = """examples:
   python -m repro corpus build sweeps/quick.yaml                      in this process, with the tokenizer's threads
   python -m repro corpus build sweeps/paper.yaml --workers 64         read and encoded by 64 processes of Ray Data
   python -m repro corpus build sweeps/paper.yaml --address head:6379  by all cores of a cluster
   python -m repro corpus inspect sweeps/quick.yaml                    counts, hashes verified, samples, histogram
   python -m repro corpus inspect data/botocore-v288-s64-0f3e2d1c --json
+  python -m repro corpus verify sweeps/quick.yaml --source            every hash, that of the text among them
 
 A build that was killed goes on where it was; what it keeps is a hidden folder beside the corpus, NAME.build. On a
 cluster, text files and storage.corpus lie where every node sees them: at one path, or storage.corpus on an object store.
@@ -40,6 +43,10 @@ def add_parser(verbs: Any) -> None:
     looker.add_argument("--samples", type=int, default=2, help="rows of either split to decode (default: 2)")
     looker.add_argument("--json", action="store_true", help="one JSON object")
     looker.set_defaults(main=_inspect)
+    checker = kinds.add_parser("verify", help="hold every file of a corpus against its hash", **shown)
+    checker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
+    checker.add_argument("--source", action="store_true", help="read the text anew from its source, and hash it, too")
+    checker.set_defaults(main=_verify)
 
 
 def _build(given: argparse.Namespace) -> int:
@@ -47,8 +54,10 @@ def _build(given: argparse.Namespace) -> int:
     from repro.corpus.pool import pool_of
 
     spec, vocab, sequence, root = declared(given.spec)
-    if given.shard_mib < 1:
-        raise UserError("shards too small", key="--shard-mib", found=given.shard_mib, expected="1 or more")
+    if not 1 <= given.shard_mib <= MOST_MIB:
+        raise UserError(
+            "shards of a size that can't be", key="--shard-mib", found=given.shard_mib, expected=f"1 to {MOST_MIB:,}"
+        )
 
     def say(line: str) -> None:
         print(line, flush=True)
@@ -60,10 +69,12 @@ def _build(given: argparse.Namespace) -> int:
 
 
 def _inspect(given: argparse.Namespace) -> int:
-    from repro.corpus import describe, obtain
+    from repro.corpus import describe
     from repro.corpus.histogram import histogram
 
-    text = _of_sweep(given.place) if given.place.endswith((".yaml", ".yml")) else obtain(given.place)
+    if given.samples < 0:
+        raise UserError("fewer samples than none", key="--samples", found=given.samples, expected="0 or more")
+    text = _of_place(given.place)
     text.verify()
     tokens = histogram(text)
     shares = {str(share): tokens.covering(share) for share in (0.5, 0.9, 0.99)}
@@ -96,6 +107,36 @@ def _inspect(given: argparse.Namespace) -> int:
     }
     print(json.dumps(found))
     return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from repro.corpus.sources import text_sha256
+
+    text = _of_place(given.place)
+    text.verify()
+    manifest = text.manifest
+    shards = len(manifest.train.shards) + len(manifest.heldout.shards)
+    print(
+        f"{text.folder}: corpus {text.hash}; tokenizer, {shards} shard(s) and all their rows are as the manifest says"
+    )
+    if given.source:
+        found = text_sha256(manifest.spec)
+        if found != manifest.text_sha256:
+            raise UserError(
+                "the source has another text now",
+                file=f"{manifest.spec.source} {manifest.spec.name}",
+                key="text_sha256",
+                found=found,
+                expected=f"{manifest.text_sha256}, of the corpus in {text.folder}",
+            )
+        print(f"source: sha256 {found}, as the manifest says")
+    return 0
+
+
+def _of_place(place: str) -> Corpus:
+    from repro.corpus import obtain
+
+    return _of_sweep(place) if place.endswith((".yaml", ".yml")) else obtain(place)
 
 
 def _of_sweep(file: str) -> Corpus:
