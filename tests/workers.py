@@ -1,8 +1,12 @@
-"""Several gloo workers on this machine, for tests: one fresh process a rank."""
+"""Several gloo workers on this machine, for tests: one fresh process a rank, forked from a server that has imported
+
+PyTorch and DeepSpeed once, since importing them takes longer than most tests.
+"""
 
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -29,7 +33,11 @@ def run(world: int, work: Callable[..., Any], *args: Any) -> list[Any]:
         AssertionError: a rank raised; its traceback is the message.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        context = mp.spawn(_rank, (world, scratch, work, args), nprocs=world, join=False)
+        multiprocessing.set_forkserver_preload(["torch", "deepspeed", "tests.workers"])
+        # malloc reads its settings when a program starts: a test that sets them needs a new one.
+        method = "spawn" if any(name.startswith("MALLOC_") for name in os.environ) else "forkserver"
+        told = (world, scratch, dict(os.environ), work, args)
+        context = mp.start_processes(_rank, told, nprocs=world, join=False, start_method=method)
         while not context.join():
             pass
         errors = sorted(Path(scratch).glob("error-*"), key=lambda path: path.stat().st_mtime_ns)
@@ -50,8 +58,16 @@ def join() -> None:
     )
 
 
-def _rank(rank: int, world: int, scratch: str, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+def _rank(
+    rank: int, world: int, scratch: str, environment: dict[str, str], work: Callable[..., Any], args: tuple[Any, ...]
+) -> None:
+    os.environ.clear()
+    os.environ |= environment | {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "OMP_NUM_THREADS": "1",
+    }
     os.environ["WORKERS_SCRATCH"] = scratch
     torch.set_num_threads(1)
     try:
