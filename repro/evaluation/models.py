@@ -14,6 +14,10 @@ from repro.corpus.build import folder_of
 from repro.errors import UserError
 from repro.evaluation.reader import Reader
 from repro.fork import checkpoint_of
+from repro.models.config import check_sizes, without_code
+from repro.models.folder import read_mapping
+from repro.models.formats import ADAPTER_CONFIG, MERGE
+from repro.paths import expand
 from repro.run_folder import RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
@@ -68,6 +72,7 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
     Raises:
         UserError: no model is there, or it is not whole.
     """
+    place = expand(place)
     folder = Folder.open(place)
     is_pretrained = folder.exists("config.json")  # an export holds the run's spec.json too
     if not is_pretrained and folder.exists("spec.json"):
@@ -85,6 +90,15 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
 def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: Corpus | None) -> Model:
     spec, corpus_hash = RunFolder(folder).spec()
     place, manifest = checkpoint_of(folder)
+    held = sum(count for layout in manifest["layout"].values() for _, count in layout.values())
+    if held != spec.model.shape.total:  # before memory is taken for it
+        raise UserError(
+            "a checkpoint of another model",
+            file=place,
+            key="model",
+            found=f"{held:,} weights",
+            expected=f"{spec.model.shape.total:,}, as spec.json says",
+        )
     network: Any = model.build(spec.model, spec.seed)
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     masters = checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
@@ -133,13 +147,16 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             place,
+            config=_config(place),
             dtype=DTYPES[precision] if precision else "auto",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
         tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever the libraries make of files from anybody
         raise UserError(
             "the model could not be loaded",
             file=place,
@@ -156,9 +173,30 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
         )
     if not tokenizer.is_fast:
         raise UserError("a tokenizer that is not backed by `tokenizers`", file=place, expected="a tokenizer.json")
+    context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     return Model(
         name=str(Path(place)),
         network=network.to(device),
         reader=Reader(tokenizer),
-        context=getattr(network.config.get_text_config(), "max_position_embeddings", None),
+        context=context if isinstance(context, int) and context > 0 else None,
     )
+
+
+def _config(place: str) -> Any:
+    """The config of a Hugging Face folder or id, checked before a class of transformers reads it.
+
+    Raises:
+        UserError: it is an adapter, whose config names another model that would be fetched; or no model has its sizes.
+        ValueError: transformers has no such model.
+    """
+    from transformers import CONFIG_MAPPING, PreTrainedConfig
+
+    folder = Path(place)
+    if (folder / ADAPTER_CONFIG).is_file():
+        raise UserError("an adapter, not a model", file=folder / ADAPTER_CONFIG, expected=MERGE)
+    file = folder / "config.json"
+    said = read_mapping(file) if folder.is_dir() else PreTrainedConfig.get_config_dict(place)[0]
+    kind = said.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise ValueError(f"transformers has no model_type {kind!r:.80}, and code of the model's own is never run")
+    return CONFIG_MAPPING[kind].from_dict(without_code(check_sizes(said, file)))

@@ -140,7 +140,7 @@ class Card:
         yield f"Held out: {blocks.blocks} blocks of {blocks.block_sequences} sequences; ± is a standard error over blocks."
 
     def _trained_on(self) -> Iterator[tuple[str, str]]:
-        corpus, optimizer = self.text.spec, self.spec.optimizer
+        corpus, optimizer = self.spec.corpus, self.spec.optimizer
         subset = "".join(f", {part}" for part in (corpus.subset, corpus.split) if part)
         yield "text", f"{corpus.name} ({corpus.source}{subset}); licence of the text: {self.text.licence}"
         yield "hash of its tokens", f"{self.text.hash}; SHA-256 of the text {self.text.text_sha256}"

@@ -9,27 +9,36 @@ from typing import Any
 from repro.errors import UserError
 
 DEEPEST = 20  # mappings in mappings
-MOST = 10_000  # layers, experts and the like, which are loops while a model is made
+MOST = 4_096  # layers, experts and the like, which are loops while a model is made
 LARGEST = 2**40  # any other whole number
 _LOOP = re.compile(r"layer|expert|depth|block|stage|stack|loop|n_head|num_head|codebook|group")
+LARGEST_LIST = 1_000_000  # entries; an image classifier names thousands of labels
 # Which implementation computes a layer. A name of the form OWNER/REPOSITORY makes transformers fetch and run code.
 _IMPLEMENTATION = re.compile(r"_?(?:attn|experts|kernel)\w*_(?:implementation|config)(?:_internal)?|use_kernels")
-_FOREIGN = ("auto_map", "custom_pipelines", "quantization_config", "compression_config", "dtype", "torch_dtype")
+_CODE = ("auto_map", "custom_pipelines")
 
 
-def checked(config: dict[str, Any], file: object = None) -> dict[str, Any]:
-    """`config` without the keys that name code, an implementation, a quantisation or a dtype.
+def check_sizes(config: dict[str, Any], file: object = None) -> dict[str, Any]:
+    """`config`, of which no number is larger than any model's.
 
     Raises:
-        UserError: it nests deeper than DEEPEST, or a number in it is larger than any model's.
+        UserError: one is, or it nests deeper than DEEPEST.
     """
     for key, value in _numbers(config, "", 0, file):
         most = MOST if _LOOP.search(key.rpartition(".")[2]) and not key.endswith(("_size", "_id", "_dim")) else LARGEST
         if abs(value) > most:
-            raise UserError(
-                "a number that no model has", file=file, key=key, found=f"{value:.3g}", expected=f"at most {most:,}"
-            )
-    return _without_code(config)
+            found = f"{value:.3g}" if abs(value) < 10**300 else "a number of hundreds of digits"
+            raise UserError("a number that no model has", file=file, key=key, found=found, expected=f"at most {most:,}")
+    return config
+
+
+def without_code(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` without the keys that name code of the model's own, or an implementation that is fetched and run."""
+    return {
+        key: without_code(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _CODE and not _IMPLEMENTATION.fullmatch(key)
+    }
 
 
 def says_layers(config: dict[str, Any]) -> bool:
@@ -62,14 +71,3 @@ def _numbers(value: Any, key: str, depth: int, file: object) -> Iterator[tuple[s
             yield from _numbers(inner, key, depth + 1, file)
     elif isinstance(value, int) and not isinstance(value, bool):
         yield key, value
-
-
-LARGEST_LIST = 1_000_000  # entries; an image classifier names thousands of labels
-
-
-def _without_code(config: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_code(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in _FOREIGN and not _IMPLEMENTATION.fullmatch(key)
-    }

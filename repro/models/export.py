@@ -18,9 +18,11 @@ from repro.errors import UserError
 from repro.fork import checkpoint_of
 from repro.model import config_of, prunable, query_scale
 from repro.models import bitmask, card, counts, start
+from repro.models.config import check_sizes
 from repro.models.folder import CARD, COMPACT, open_model
+from repro.models.public import without_places
 from repro.run_folder import RunFolder
-from repro.spec import ModelSpec
+from repro.spec import ModelSpec, from_kept
 from repro.storage import Folder, scratch_prefix
 
 SHARD = "5GB"  # a file of weights is no larger
@@ -73,9 +75,10 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
         whole = Path(scratch) / out.name
         network.save_pretrained(whole, max_shard_size=SHARD)
         text.tokenizer.for_transformers(model_max_length=text.manifest.sequence).save_pretrained(whole)
-        (whole / "spec.json").write_bytes(run.read("spec.json"))
+        shown = without_places(run.read_json("spec.json"))
+        (whole / "spec.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
         made = card.Card(
-            spec=spec,
+            spec=from_kept(shown),
             text=text.manifest,
             step=manifest["step"],
             row=_row(run) if manifest["step"] == spec.schedule.total_steps else None,
@@ -100,8 +103,11 @@ def load_compact(folder: str) -> LlamaForCausalLM:
         UserError: the folder isn't whole, or holds another model.
     """
     found = open_model(folder)
-    config = LlamaConfig.from_dict(found.config)
     weights = start.read(found)
+    try:
+        config = LlamaConfig.from_dict(check_sizes(found.config, found.path / "config.json"))
+    except (TypeError, ValueError) as error:
+        raise UserError("not the config of a Llama", file=found.path, found=str(error)[:300]) from error
     model = _empty(config)
     try:
         model.load_state_dict(weights, assign=True)

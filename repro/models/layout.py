@@ -110,7 +110,10 @@ def place(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> Placed:
     if strangers:
         raise _unknown(model, strangers, shapes, layout, failed)
     roles = {name: _role(layout, name, shapes) or Role("scale") for name in shapes}
-    return Placed(layout.name, roles, layout.tied, layout.slots, tuple(_notes(layout, roles, shapes, model)))
+    notes = tuple(_notes(layout, roles, shapes, model))
+    if failed and model.config.get("model_type"):
+        notes += (f"counted by names and not by config.json: {failed[0]}",)
+    return Placed(layout.name, roles, layout.tied, layout.slots, notes)
 
 
 def _candidates(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]], failed: list[str]) -> Iterable[Layout]:

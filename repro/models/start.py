@@ -10,6 +10,7 @@ from torch import nn
 from repro.errors import UserError
 from repro.model import config_of, query_scale
 from repro.models import bitmask
+from repro.models.config import check_sizes
 from repro.models.folder import ModelFolder, open_model
 from repro.models.tensors import digest
 from repro.spec import ModelSpec, StartSpec
@@ -53,9 +54,10 @@ def load(network: nn.Module, spec: ModelSpec, start: StartSpec) -> None:
 
 
 def read(model: ModelFolder) -> dict[str, torch.Tensor]:
-    """All weights of a model, of either layout, whole."""
+    """All weights of a model, of either layout, whole. Raises UserError where parts of a compact one don't fit."""
     from safetensors.torch import load_file
 
+    bitmask.stored(model.tensors)
     files = sorted({tensor.file for tensor in model.tensors.values()})
     return bitmask.decoded({name: tensor for file in files for name, tensor in load_file(file).items()})
 
@@ -72,7 +74,7 @@ def _refuse_strangers(model: ModelFolder, spec: ModelSpec) -> None:
     if model.config.get("model_type") != "llama":
         raise differ("model_type", model.config.get("model_type", "no config.json"), "llama")
     try:
-        theirs, ours = LlamaConfig.from_dict(model.config), config_of(spec)
+        theirs, ours = LlamaConfig.from_dict(check_sizes(model.config, model.path / "config.json")), config_of(spec)
     except (TypeError, ValueError) as error:
         raise differ(None, str(error)[:300], "a config that transformers reads") from error
     for key in SAME:

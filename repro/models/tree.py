@@ -21,7 +21,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
-from repro.models.config import checked, says_layers, ties
+from repro.models.config import check_sizes, says_layers, ties, without_code
 from repro.models.layout import Layout, Slot
 
 TASKS = (
@@ -33,13 +33,18 @@ TASKS = (
     "MODEL_MAPPING_NAMES",
 )
 HEADROOM = 3 * 2**29  # bytes of address space that making a tree may take; those of public models take a few MB
-LEAST_PARAMETERS = 50_000  # parameters that a tree may have, however few are stored
+LEAST_PARAMETERS = 3_000  # parameters that a tree may have, however few are stored
+_OF_WEIGHTS = ("quantization_config", "compression_config", "dtype", "torch_dtype")  # which tell nothing of a tree
 _EXPERTS = re.compile(r"Expert")
 _ROUTER = re.compile(r"Router|Gating|Gate$")
 
 
 class NotKnown(Exception):
     """transformers has no class for a config, or can't make it."""
+
+
+class _TooLarge(Exception):
+    pass
 
 
 def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterator[Layout]:
@@ -56,7 +61,7 @@ def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterato
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise NotKnown(f"transformers {transformers.__version__} has no such model type" if kind else "no model_type")
-    said = checked(config, file)
+    said = {key: value for key, value in without_code(check_sizes(config, file)).items() if key not in _OF_WEIGHTS}
     if (tied := ties(said)) is not None:
         said["tie_word_embeddings"] = tied
     failed, made = "", 0
@@ -64,6 +69,8 @@ def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterato
         try:
             yield _layout(name, kind, said, max(LEAST_PARAMETERS, 4 * stored))
             made += 1
+        except _TooLarge as error:
+            raise NotKnown(str(error)) from error
         except Exception as error:  # whatever its classes make of values from anybody
             failed = failed or f"{name} of transformers: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if not made:
@@ -162,7 +169,7 @@ def _guarded(most: int) -> Iterator[None]:
         nonlocal seen
         seen += 1
         if seen > most:
-            raise ValueError(f"a model of more than {most:,} tensors")
+            raise _TooLarge(f"a config of more than {most:,} tensors, many times those that are stored")
 
     verbosity, offline = logging.get_verbosity(), huggingface_hub.constants.HF_HUB_OFFLINE
     with ExitStack() as undo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="of the weights (default: fp32)")
     parser.add_argument("--compact", action="store_true", help="OUT/compact too, in the sparse-bitmask layout")
     parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
+    parser.add_argument("--push", metavar="ID", help="then upload OUT to this new Hugging Face id, which is private")
     parser.add_argument(
-        "--push", metavar="ID", help="then upload OUT to this Hugging Face id; made private if it is new"
+        "--yes", action="store_true", help="upload where ID exists already too: it may be public, and is written over"
     )
     parser.set_defaults(main=main)
 
@@ -39,6 +41,11 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     if "://" in given.out:
         raise UserError("not a folder of this machine", key="out", found=given.out, expected="a path")
+    if given.yes and not given.push:
+        raise UserError("nothing to say yes to", key="--yes", expected="--push ID beside it")
+    push = Push(given.push, given.yes) if given.push else None
+    if push:
+        push.check()
     from transformers.utils.logging import disable_progress_bar
 
     from repro.corpus import build
@@ -56,25 +63,60 @@ def main(given: argparse.Namespace) -> int:
     if made.compact_bytes is not None:
         share = made.compact_bytes / made.prunable_bytes
         print(f"         compact: {made.compact_bytes:,} bytes, {share:.1%} of that -> {out / 'compact'}")
-    if given.push:
-        _push(out, given.push)
+    if push:
+        push.upload(out)
     return 0
 
 
-def _push(folder: Path, model_id: str) -> None:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, HTTPError
+@dataclass(frozen=True)
+class Push:
+    """An upload to a Hugging Face id. may_exist: whether one that is there already may be written over."""
 
-    api = HfApi()
-    try:
-        api.create_repo(model_id, private=True, exist_ok=True)
-        url = api.upload_folder(repo_id=model_id, folder_path=folder)
-    except (HTTPError, HFValidationError, OSError) as error:
+    model_id: str
+    may_exist: bool
+
+    def check(self) -> bool:
+        """Whether the id is new, as far as the hub can be asked; before anything is exported.
+
+        Raises:
+            UserError: it is no id, or there is something which may not be written over.
+        """
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
+
+        try:
+            found = HfApi().model_info(self.model_id)
+        except RepositoryNotFoundError:
+            return True
+        except HFValidationError as error:
+            raise UserError("not an id", key="--push", found=self.model_id, expected="OWNER/NAME") from error
+        except (HTTPError, OSError):
+            return True  # which the upload will say
+        if self.may_exist:
+            return False
         raise UserError(
-            "exported, but not uploaded",
-            file=folder,
+            "there is such a model already",
             key="--push",
-            found=f"{model_id}: {str(error).splitlines()[0][:300]}",
-            expected="an id that you may write to; `hf auth login` first",
-        ) from error
-    print(f"uploaded: {url}")
+            found=f"{self.model_id}, {'private' if found.private else 'public: what is uploaded is published'}",
+            expected="a new id, or --yes to write over this one",
+        )
+
+    def upload(self, folder: Path) -> None:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HFValidationError, HTTPError
+
+        is_new = self.check()  # again: an export takes minutes
+        api = HfApi()
+        try:
+            if is_new:
+                api.create_repo(self.model_id, private=True)
+            url = api.upload_folder(repo_id=self.model_id, folder_path=folder)
+        except (HTTPError, HFValidationError, OSError) as error:
+            raise UserError(
+                "exported, but not uploaded",
+                file=folder,
+                key="--push",
+                found=f"{self.model_id}: {str(error).splitlines()[0][:300]}",
+                expected="an id that you may write to; `hf auth login` first",
+            ) from error
+        print(f"uploaded: {url}")
