@@ -44,7 +44,16 @@ def test_a_number_that_is_none_is_no_number(tmp_path: Path):
 
 def test_keys_are_text_as_they_are_written(tmp_path: Path):
     text = "010: 1\n1e3: 2\non: 3\n2024-01-01: 4\n~: 5\n2:4: 6\ntrue: 7\n0.80: 8\n"
-    assert list(read_yaml(write(tmp_path, "a.yaml", text))) == ["010", "1e3", "on", "2024-01-01", "~", "2:4", "true", "0.80"]
+    assert list(read_yaml(write(tmp_path, "a.yaml", text))) == [
+        "010",
+        "1e3",
+        "on",
+        "2024-01-01",
+        "~",
+        "2:4",
+        "true",
+        "0.80",
+    ]
 
 
 def test_merge_keys_take_over_what_is_not_said_again(tmp_path: Path):

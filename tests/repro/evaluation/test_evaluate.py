@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -176,6 +177,16 @@ def words(*them: object) -> list[str]:
         pytest.param(lambda folder: (folder / "config.json").unlink(), "no model here", id="no config"),
         pytest.param(lambda folder: (folder / "tokenizer.json").unlink(), "could not be loaded", id="no tokenizer"),
         pytest.param(lambda folder: _with_code(folder), "could not be loaded", id="code of its own"),
+        pytest.param(
+            lambda folder: (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}'),
+            "an adapter",
+            id="an adapter",
+        ),
+        pytest.param(lambda folder: _said(folder, num_hidden_layers=10**9), "no model has", id="a billion layers"),
+        pytest.param(lambda folder: _said(folder, hidden_size=None), "could not be loaded", id="no width"),
+        pytest.param(lambda folder: _said(folder, num_attention_heads="4"), "could not be loaded", id="text for heads"),
+        pytest.param(lambda folder: (folder / "config.json").write_text("[1]"), "not a JSON object", id="a list"),
+        pytest.param(lambda folder: (folder / "tokenizer.json").write_text("{"), "could not be loaded", id="half"),
     ],
 )
 def test_a_model_that_is_not_whole_or_safe_is_refused(
@@ -193,6 +204,34 @@ def test_a_model_that_is_not_whole_or_safe_is_refused(
     assert main(words(folder, tmp_path / "prose.txt")) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("answer", ["y\n" * 9, ""])
+def test_code_beside_a_model_and_kernels_that_its_config_names_are_left_alone(
+    answer: str, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is one that transformers knows, so it is evaluated; nobody is asked, whatever stands on stdin."""
+    folder = tmp_path / "model"
+    shutil.copytree(published, folder)
+    tmp_path.joinpath("prose.txt").write_text(PROSE[:2000])
+    assert main(words(folder, tmp_path / "prose.txt", "--json")) == 0
+    before = json.loads(capsys.readouterr().out)["evaluations"][0]["loss"]
+    _with_code(folder)
+    _said(folder, model_type="llama", attn_implementation="evil/kernel", _attn_implementation="evil/kernel")
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    tokenizer |= {"auto_map": {"AutoTokenizer": ["code.T", "code.T"]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert main(words(folder, tmp_path / "prose.txt", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["evaluations"][0]["loss"] == before
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer | {"tokenizer_class": "MineTokenizer"}))
+    main(words(folder, tmp_path / "prose.txt", "--json"))
+    assert not (tmp_path / "ran").exists()
+
+
+def _said(folder: Path, **values: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))
 
 
 def _pickled(folder: Path) -> None:
