@@ -21,23 +21,24 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from repro import zero
 from repro.errors import UserError
+from repro.manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
 from repro.pruning.pruner import Pruner
 from repro.storage import Folder
+from repro.tensors import flat, refuse_another, state
 
-FORMAT = 2
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Restored:
-    """Where a run goes on: `step` is the next one to train, `rows` what was logged before it."""
+    """Where a run goes on: `step` is the next one to train, `rows` what was logged before it, unchecked, in `place`."""
 
+    place: Folder
     step: int
     rows: dict[str, Any]
 
@@ -74,7 +75,7 @@ def save(
             return
         files = {file: digest for file, digest, _ in written}
         masks = {name: pruner.masks.bits(name).cpu() for name in pruner.masks.sizes}
-        for file, data in (("masks.safetensors", save_tensors(masks)), ("rows.json", dumped(rows))):
+        for file, data in ((MASKS, save_tensors(masks)), (ROWS, dumped(rows))):
             place.write(file, data)
             files[file] = hashlib.sha256(data).hexdigest()
         manifest = {
@@ -87,7 +88,7 @@ def save(
             "layout": {file: layout for file, _, layout in written},
             "files": files,
         }
-        place.write_json("manifest.json", sealed(manifest))
+        place.write_json(FILE, sealed(manifest))
         if keep is not None:
             keep_last(folder, keep, newest=step)
 
@@ -96,7 +97,7 @@ def save(
         written = [found for found in _together(shard) if found is not None]
         _together(rest)
     except OSError:
-        if first and not place.exists("manifest.json"):
+        if first and not place.exists(FILE):
             with contextlib.suppress(OSError):
                 place.delete()  # gives back what half of it took
         raise
@@ -104,7 +105,7 @@ def save(
 
 def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Restored | None:
     """Loads the newest whole checkpoint of this run, or returns None when there is none. Collective."""
-    for name in reversed(folder.names()):
+    for name in reversed(steps_in(folder)):
         place = folder / name
         manifest, fault = examine(place, share=(dist.get_rank(), dist.get_world_size()))
         faults = _together(partial(str, fault or ""))
@@ -115,7 +116,8 @@ def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Resto
         if manifest["identity"] != identity:
             continue
         load(place, manifest, engine, pruner)
-        return Restored(manifest["step"], place.read_json("rows.json"))
+        _refuse_other_masks(place, manifest["step"], pruner)
+        return Restored(place, manifest["step"], place.read_json(ROWS))
     return None
 
 
@@ -135,93 +137,55 @@ def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -
     Raises:
         UserError: it doesn't hold every weight of this model.
     """
+    refuse_another(place, manifest, {n: getattr(p, "ds_numel", p.numel()) for n, p in engine.module.named_parameters()})
     fragments = {f.name: f for f in zero.fragments(engine)}
-    left = {name: f.master.numel() for name, f in fragments.items()}
     for file, layout in manifest["layout"].items():
         shared = {n: s for n in fragments if n in layout and (s := _overlap(fragments[n], *layout[n]))}
         if not shared:
             continue
-        saved = load_tensors(place.read(file))
+        saved = state(place, file, layout)
         for name, (mine, theirs, count) in shared.items():
             f = fragments[name]
             for key, tensor in (("master", f.master), *f.moments.items()):
                 tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
-            left[name] -= count
-    if missing := [name for name, count in left.items() if count]:
-        raise UserError("a checkpoint of another model", file=place, key="layout", found=f"no {missing[0]}")
-    for name, bits in load_tensors(place.read("masks.safetensors")).items():
-        pruner.masks.bits(name).copy_(bits)
+    _load_masks(place, pruner)
     zero.set_updates(engine, manifest["updates"])
     zero.cast_masters(engine)
     pruner.apply()
 
 
-def masters(place: Folder, manifest: dict[str, Any], sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
+def masters(place: Folder, manifest: dict[str, Any], wanted: Mapping[str, int]) -> dict[str, torch.Tensor]:
     """The fp32 weights of a checkpoint, whole and flat, by name; needs no engine and no process group.
 
-    Raises:
-        UserError: it holds other weights than those of `sizes`.
-    """
-    whole = {name: torch.empty(size) for name, size in sizes.items()}
-    left = dict(sizes)
-    for file, layout in manifest["layout"].items():
-        saved = load_tensors(place.read(file))
-        for name, (offset, count) in layout.items():
-            if name not in whole or offset + count > sizes[name]:
-                raise UserError("a checkpoint of another model", file=place, key="layout", found=name)
-            whole[name].narrow(0, offset, count).copy_(saved[f"master/{name}"])
-            left[name] -= count
-    if missing := [name for name, count in left.items() if count]:
-        raise UserError("a checkpoint of another model", file=place, key="layout", found=f"no {missing[0]}")
-    return whole
-
-
-def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, Any], str | None]:
-    """The manifest of a checkpoint, and what is wrong with it: None when every file is there and has its hash.
-
     Args:
-        share: (i, n): only every n-th file from the i-th is held against its hash.
+        place, manifest: as `manifest.examine` found it whole.
+        wanted: weights of each tensor of the model.
+
+    Raises:
+        UserError: it holds other weights than those.
     """
-    if not place.exists("manifest.json"):
-        return {}, "no manifest.json"
-    try:
-        manifest = place.read_json("manifest.json")
-    except UserError:
-        return {}, "manifest.json is not JSON"
-    if not isinstance(manifest, dict) or "seal" not in manifest or sealed(manifest) != manifest:
-        return {}, "manifest.json doesn't have its hash"
-    if manifest["format"] != FORMAT:
-        return {}, f"manifest.json is of format {manifest['format']}, not {FORMAT}"
-    for file in sorted(manifest["files"])[share[0] :: share[1]]:
-        if not place.exists(file):
-            return manifest, f"no {file}"
-        if hashlib.sha256(place.read(file)).hexdigest() != manifest["files"][file]:
-            return manifest, f"{file} doesn't have its hash"
-    return manifest, None
-
-
-def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with the hash of all else that it says, by which damage to it shows."""
-    said = {key: value for key, value in manifest.items() if key != "seal"}
-    return said | {"seal": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
+    refuse_another(place, manifest, wanted)
+    whole = {name: torch.empty(size) for name, size in wanted.items()}
+    for file, layout in manifest["layout"].items():
+        saved = state(place, file, layout)
+        for name, (offset, count) in layout.items():
+            whole[name].narrow(0, offset, count).copy_(saved[f"master/{name}"])
+    return whole
 
 
 def keep_last(folder: Folder, keep: int, newest: int) -> None:
     """Removes all checkpoints but the last `keep` up to step `newest`, and what a stopped saving has left."""
-    whole = [n for n in folder.names() if n <= name_of(newest) and (folder / n).exists("manifest.json")]
-    for name in folder.names():
+    names = steps_in(folder)
+    whole = [name for name in names if name <= name_of(newest) and (folder / name).exists(FILE)]
+    for name in names:
         if name not in whole[-keep:]:
             remove(folder / name)
 
 
 def remove(place: Folder) -> None:
     """Its manifest first: a folder that is only half removed doesn't count."""
-    place.delete("manifest.json")
+    place.delete(FILE)
     place.delete()
-
-
-def name_of(step: int) -> str:
-    return f"step-{step:08d}"
 
 
 def dumped(rows: dict[str, Any]) -> bytes:
@@ -229,6 +193,28 @@ def dumped(rows: dict[str, Any]) -> bytes:
 
 
 # -------------------------------------------------------------------------------------------------- inside
+
+
+def _load_masks(place: Folder, pruner: Pruner) -> None:
+    masks = pruner.masks
+    bits = flat(place, MASKS, {name: (size + 7) // 8 for name, size in masks.sizes.items()}, torch.uint8)
+    for name, found in bits.items():
+        if (rest := masks.sizes[name] % 8) and int(found[-1]) >> rest:
+            raise UserError("a mask of more weights than its tensor has", file=f"{place}/{MASKS}", key=name)
+        masks.bits(name).copy_(found)
+
+
+def _refuse_other_masks(place: Folder, step: int, pruner: Pruner) -> None:
+    """Refuses masks that leave other counts than the schedule does in the forward pass before `step`."""
+    schedule, total = pruner.schedule, pruner.total
+    due = schedule.weight_steps(total, step) - schedule.weight_steps(total, step - 1) if step else total
+    if pruner.nonzero != due:
+        raise UserError(
+            "masks of another schedule",
+            file=f"{place}/{MASKS}",
+            found=f"{pruner.nonzero:,} weights left",
+            expected=f"{due:,}, as the schedule has them before step {step}",
+        )
 
 
 def _state(engine: Any) -> dict[str, torch.Tensor]:

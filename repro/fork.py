@@ -7,8 +7,9 @@ import hashlib
 from collections.abc import Collection
 from typing import Any
 
-from repro import checkpoint
+from repro import checkpoint, rows
 from repro.errors import UserError
+from repro.manifest import FILE, ROWS, examine, name_of, sealed, steps_in
 from repro.run_folder import RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
@@ -52,48 +53,55 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
             found=", ".join((child / "checkpoint").names()),
             expected="a folder without checkpoints",
         )
-    rows = place.read_json("rows.json")
-    for row in (*rows["curve"], *rows["layers"]):
+    log = rows.restored(place.read_json(ROWS), trained, at, f"{place}/{ROWS}")
+    for row in (*log.curve, *log.layers):
         row["run_id"] = spec.run_id
-    rows |= {"forked_from": trained.run_id, "forked_step": at, "last_losses": []}
+    log.forked_from, log.forked_step, log.last_losses = trained.run_id, at, []
     copy = child / "checkpoint" / place.name
-    data = checkpoint.dumped(rows)
+    data = checkpoint.dumped(log.to_rows())
     for file in manifest["files"]:
-        copy.write(file, data if file == "rows.json" else place.read(file))
-    files = manifest["files"] | {"rows.json": hashlib.sha256(data).hexdigest()}
+        copy.write(file, data if file == ROWS else place.read(file))
+    files = manifest["files"] | {ROWS: hashlib.sha256(data).hexdigest()}
     RunFolder(child).declare(spec, trained_on)
     mine = manifest | {"files": files, "identity": spec.identity(trained_on)}
-    copy.write_json("manifest.json", checkpoint.sealed(mine))
+    copy.write_json(FILE, sealed(mine))
     return at
 
 
 def begun(child: Folder) -> bool:
     """Whether a run has a checkpoint of its own; what a fork that was stopped halfway has left is none."""
     folder = child / "checkpoint"
-    return any((folder / name).exists("manifest.json") for name in folder.names())
+    return any((folder / name).exists(FILE) for name in steps_in(folder))
 
 
 def ready(parent: Folder, step: int) -> bool:
     """Whether a run has left the whole checkpoint of `step` that it was asked for (`train(forks=...)`)."""
-    return checkpoint.examine(parent / "forks" / checkpoint.name_of(step))[1] is None
+    return examine(parent / "forks" / name_of(step))[1] is None
 
 
 def discard(parent: Folder, keep: Collection[int] = ()) -> None:
     """Removes the checkpoints in a run's `forks/` but for those of some steps."""
-    kept = {checkpoint.name_of(step) for step in keep}
-    for name in (parent / "forks").names():
+    kept = {name_of(step) for step in keep}
+    for name in steps_in(parent / "forks"):
         if name not in kept:
             checkpoint.remove(parent / "forks" / name)
 
 
 def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict[str, Any]]:
-    """A run's whole checkpoint of `step`, or its newest, and its manifest. Raises UserError when there is none."""
+    """A run's whole checkpoint of `step`, or its newest, and its manifest; one of another run doesn't count.
+
+    Raises:
+        UserError: there is none, or no run has begun in this folder.
+    """
+    trained, trained_on = RunFolder(parent).spec()
     folders = (parent / "forks", parent / "checkpoint")
-    there = sorted(((name, folder) for folder in folders for name in folder.names()), key=lambda found: found[0])
+    there = sorted(((name, folder) for folder in folders for name in steps_in(folder)), key=lambda found: found[0])
     faults = {}
     for name, folder in reversed(there):
-        if step is None or name == checkpoint.name_of(step):
-            manifest, fault = checkpoint.examine(folder / name)
+        if step is None or name == name_of(step):
+            manifest, fault = examine(folder / name)
+            if fault is None and manifest["identity"] != trained.identity(trained_on):
+                fault = f"of another run than {trained.run_id}"
             if fault is None:
                 return folder / name, manifest
             faults[name] = fault
@@ -102,7 +110,7 @@ def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict
         file=parent,
         key="step",
         found=", ".join(f"{n}: {f}" for n, f in faults.items()) or ", ".join(n for n, _ in there) or "none",
-        expected="a whole one" if step is None else f"a whole {checkpoint.name_of(step)}",
+        expected="a whole one" if step is None else f"a whole {name_of(step)}",
     )
 
 

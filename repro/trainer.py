@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from repro import checkpoint, evaluate, hardware, ladder, record, zero
+from repro import checkpoint, evaluate, hardware, ladder, manifest, record, rows, zero
 from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
@@ -146,7 +146,7 @@ class Trainer:
         """Restores the newest whole checkpoint and starts the clocks. Returns the first step to train. Collective."""
         found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.identity)
         if found is not None:
-            self.log = record.Log(**found.rows)
+            self.log = rows.restored(found.rows, self.spec, found.step, f"{found.place}/{manifest.ROWS}")
         self.watch = Watch(self.resources.spike, self.log.recent_losses, self.log.lowest_loss)
         self.entered = self.looked = time.perf_counter()
         self.already = self.log.seconds

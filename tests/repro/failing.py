@@ -16,8 +16,8 @@ import pytest
 from safetensors.torch import load_file
 
 from repro import train
-from repro.checkpoint import examine, name_of
 from repro.corpus import Corpus
+from repro.manifest import examine, name_of
 from repro.resources import Resources
 from repro.run_folder import RunFailed, RunFolder
 from repro.spec import RunSpec

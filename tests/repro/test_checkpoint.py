@@ -15,8 +15,8 @@ import pytest
 from safetensors.torch import load_file
 
 from repro import train
-from repro.checkpoint import examine, name_of
 from repro.corpus import Corpus
+from repro.manifest import examine, name_of
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder

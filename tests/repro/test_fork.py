@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from repro.__main__ import main
-from repro.checkpoint import name_of
 from repro.corpus import Corpus, build
 from repro.errors import UserError
 from repro.fork import fork
+from repro.manifest import name_of
 from repro.resources import Resources
 from repro.run_folder import RunFolder
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec

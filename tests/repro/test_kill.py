@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from repro import train
-from repro.checkpoint import examine
 from repro.corpus import Corpus
+from repro.manifest import examine
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder

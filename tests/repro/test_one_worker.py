@@ -10,8 +10,8 @@ import pytest
 import torch.distributed as dist
 
 from repro import train, zero
-from repro.checkpoint import name_of
 from repro.corpus import Corpus
+from repro.manifest import name_of
 from repro.resources import Resources
 from repro.run_folder import RunFolder
 from repro.spec import RunSpec

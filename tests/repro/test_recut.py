@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from repro import checkpoint, train, zero
-from repro.checkpoint import name_of
 from repro.corpus import Corpus
+from repro.manifest import name_of
 from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.spec import RunSpec

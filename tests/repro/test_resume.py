@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from repro import train
-from repro.checkpoint import name_of
 from repro.corpus import Corpus
+from repro.manifest import name_of
 from repro.resources import Resources
 from repro.run_folder import RunFailed
 from repro.spec import RunSpec

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from repro import record, strict
-from repro.checkpoint import name_of
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.fork import begun, discard, fork, ready
+from repro.manifest import name_of
 from repro.resources import Resources
 from repro.run_folder import RunFolder
 from repro.spec import EvalSpec, OptimizerSpec, PruningSpec, RunSpec

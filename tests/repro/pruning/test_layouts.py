@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from repro import checkpoint, model, train, zero
 from repro.corpus import Corpus
+from repro.manifest import examine, name_of
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.storage import Folder
@@ -30,7 +31,7 @@ LAYOUTS: list[Layout] = list(itertools.product((0, 1, 2, 3), ("fp32", "bf16")))
 def trained(text: Corpus, make_spec: Make, tmp_path: Path) -> Path:
     """The checkpoint of a dense run in fp32: masters and moments that have been trained."""
     train.train(make_spec(0.0, dense_steps=STEPS), Folder.open(tmp_path / "dense"), text, Resources())
-    return tmp_path / "dense" / "checkpoint" / checkpoint.name_of(STEPS)
+    return tmp_path / "dense" / "checkpoint" / name_of(STEPS)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def in_layout(layout: Layout, specs: dict[str, RunSpec], trained: Path, text: Co
     (stage, precision), place = layout, Folder.open(trained)
     spec = specs[precision]
     with opened(spec, stage) as (engine, pruner):
-        manifest, fault = checkpoint.examine(place)
+        manifest, fault = examine(place)
         assert fault is None
         checkpoint.load(place, manifest, engine, pruner)
         for f in zero.fragments(engine):

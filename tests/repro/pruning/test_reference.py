@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from repro import checkpoint, model, tables, train
+from repro import model, tables, train
 from repro.corpus import Corpus, build
+from repro.manifest import name_of
 from repro.resources import Resources
 from repro.spec import CorpusSpec, ModelSpec, RunSpec
 from repro.storage import Folder
@@ -66,7 +67,7 @@ def test_a_run_has_the_losses_and_masks_of_the_reference(words: Corpus, make_spe
     curve = tables.read(folder, "curve.parquet").to_pylist()
     assert [row["step"] for row in curve] == list(range(1, steps + 1))
     assert np.abs(np.array([row["loss_train"] for row in curve]) - losses).max() < 1e-5
-    saved = load_file(tmp_path / "run" / "checkpoint" / checkpoint.name_of(steps) / "masks.safetensors")
+    saved = load_file(tmp_path / "run" / "checkpoint" / name_of(steps) / "masks.safetensors")
     assert set(saved) == set(masks)
     differing = 0
     for name, mask in masks.items():
