@@ -31,7 +31,7 @@ from repro import strict, tables
 from repro.corpus import build
 from repro.provenance import provenance
 from repro.resources import Resources
-from repro.run_folder import RunFolder
+from repro.run_folder import RunFolder, Stamps
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.storage import Folder
 from sweeps import tuner
@@ -124,12 +124,9 @@ def _worker_groups(trials: list[dict[str, Any]]) -> None:
     @ray.remote(num_cpus=0)
     def one(trial: dict[str, Any]) -> None:
         scaling = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1})
-        TorchTrainer(
-            tuner._loop,
-            train_loop_config=trial,
-            scaling_config=scaling,
-            run_config=ray.train.RunConfig(name=trial["spec"]["run_id"], storage_path=tempfile.gettempdir()),
-        ).fit()
+        with tempfile.TemporaryDirectory(prefix="run-") as scratch:
+            run_config = ray.train.RunConfig(name="train", storage_path=scratch)
+            TorchTrainer(tuner._loop, train_loop_config=trial, scaling_config=scaling, run_config=run_config).fit()
 
     waiting = list(trials)
     running = [one.remote(waiting.pop()) for _ in range(min(LANES, len(waiting)))]
@@ -155,7 +152,7 @@ def _driver(trials: list[dict[str, Any]]) -> None:
         run = RunFolder(Folder.open(trial["folder"]))
         return Job(strict.build(RunSpec, trial["spec"]), Resources(device="cpu"), trial["folder"], run, trial["corpus"])
 
-    queue = Queue(map(job, trials), devices=lambda: LANES, lanes=LANES, stop=bool, began=time.time())
+    queue = Queue(map(job, trials), devices=lambda: LANES, lanes=LANES, stop=bool, before=Stamps({}))
     tuner.execute(queue, results=trials[0]["results"], driver="bench", gpu=False)
 
 

@@ -2,8 +2,8 @@
 
 A lease is a file `lease-N.json` in the run's folder, made by a write that fails where the file is there already, so
 two can't have it. Its holder writes it again every BEAT seconds and removes it at the end. A holder is dead when its
-process is, or, on another host, when its file has stayed the same for SILENCE seconds of the looker's own clock; then
-the next to come makes lease N + 1. A holder that finds a higher number, or can't write for half of SILENCE, was taken
+process is, or, where that can't be told from here, as on another host or in another container, when its file has stayed
+the same for SILENCE seconds of the looker's own clock; then the next to come makes lease N + 1. A holder that finds a higher number, or can't write for half of SILENCE, was taken
 for dead: its process ends at once, so that two never write into one folder.
 """
 
@@ -14,24 +14,23 @@ import os
 import re
 import secrets
 import signal
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
+from repro import processes
 from repro.errors import UserError
 from repro.run_folder import RunFolder
 
 BEAT = 3.0
 SILENCE = 30.0
+LAST = 999_999
 
 
 @dataclass(frozen=True)
 class Held:
-    """A lease that was found. name: of its file. said: what its holder has written."""
+    """A lease that was found. name: of its file. said: what its holder has written; nothing where that is damaged."""
 
     name: str
     said: dict[str, Any]
@@ -42,9 +41,12 @@ def newest(run: RunFolder) -> Held | None:
     names = [name for name in run.folder.names() if re.fullmatch(r"lease-\d{6}\.json", name)]
     for name in reversed(names):
         try:
-            return Held(name, run.folder.read_json(name))
-        except (FileNotFoundError, UserError):  # its holder has removed it between the two looks
+            said = run.folder.read_json(name)
+            return Held(name, said if isinstance(said, dict) else {})
+        except FileNotFoundError:  # its holder has removed it between the two looks
             continue
+        except UserError:  # damaged: it is there, and its holder is dead once it has stayed so
+            return Held(name, {})
     return None
 
 
@@ -61,29 +63,18 @@ class Looker:
         if self._alive(f"{run.folder}/{held.name}", held.said):
             return True
         status = run.status()
-        if status["state"] != "running" or status["owner"]["host"] != socket.gethostname():
-            return False
-        return process_lives(status["owner"]["pid"], status["updated"])
+        return status["state"] == "running" and processes.lives(status["owner"], status["updated"]) is True
 
     def _alive(self, key: str, said: dict[str, Any]) -> bool:
-        if said["host"] == socket.gethostname():
-            return process_lives(said["pid"], said["began"])
+        lives = processes.lives(said, said.get("began"))
+        if lives is not None:
+            return lives
         text, now = json.dumps(said), time.monotonic()
         before, since = self._seen.get(key, ("", now))
         if before != text:
             self._seen[key] = (text, now)
             return True
         return now - since < SILENCE
-
-
-def process_lives(pid: int, at: float) -> bool:
-    """Whether the process that had this number at that time, in seconds since the epoch, is still there."""
-    try:
-        process = psutil.Process(pid)
-        # One that began later has only inherited the number.
-        return process.create_time() <= at and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Lease:
@@ -106,6 +97,12 @@ class Lease:
         if held is not None and held.name != self.over and Looker().is_taken(self.run, held):
             return False
         number = int(held.name[6:12]) + 1 if held else 1
+        if number > LAST:
+            raise UserError(
+                "no lease comes after this one",
+                file=f"{self.run.folder}/{held.name if held else ''}",
+                expected="none in its place",
+            )
         name = f"lease-{number:06d}.json"
         self._began = time.time()
         if not self.run.folder.create(name, self._said()):
@@ -127,7 +124,7 @@ class Lease:
 
     def _said(self) -> bytes:
         self._beats += 1
-        said = {"driver": self.driver, "host": socket.gethostname(), "pid": os.getpid(), "began": self._began}
+        said = {"driver": self.driver, **processes.mine(), "began": self._began}
         return json.dumps(said | {"nonce": self._nonce, "beats": self._beats}).encode()
 
     def _is_mine(self, held: Held | None) -> bool:

@@ -175,12 +175,16 @@ def run_row(
     }
 
 
-def write(folder: Folder, row: dict[str, Any], log: Log) -> None:
-    """Writes the three tables and the provenance of one run."""
-    tables.write(folder, "curve.parquet", "curves", log.curve)
-    tables.write(folder, "layers.parquet", "layers", log.layers)
-    tables.write(folder, "run.parquet", "runs", [row])
+def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
+    """Writes the three tables and the provenance of one run. Returns the hashes of the tables, by name."""
+    parts: dict[str, tuple[tables.Table, list[dict[str, Any]]]] = {
+        "run.parquet": ("runs", [row]),
+        "curve.parquet": ("curves", log.curve),
+        "layers.parquet": ("layers", log.layers),
+    }
+    hashes = {name: tables.write(folder, name, table, rows) for name, (table, rows) in parts.items()}
     folder.write_json("provenance.json", provenance())
+    return hashes
 
 
 def _peak_memory(device: str) -> int:

@@ -8,6 +8,7 @@ once a model was evaluated on other text or on tasks: `evaluations` (one row a m
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -182,21 +183,23 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def write(folder: Folder, name: str, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Writes rows as a Parquet file of `table`'s schema. Raises ValueError on a missing or surplus column."""
+def write(folder: Folder, name: str, table: Table, rows: list[dict[str, Any]]) -> str:
+    """Writes rows as a Parquet file of `table`'s schema; returns its hash. Raises ValueError on a column too many or few."""
     schema = SCHEMAS[table]
     for row in rows:
         if set(row) != set(schema.names):
             raise ValueError(f"{table}: columns differ: {sorted(set(row) ^ set(schema.names))}")
-    write_arrow(folder, name, pa.Table.from_pylist(rows, schema=schema))
+    return write_arrow(folder, name, pa.Table.from_pylist(rows, schema=schema))
 
 
-def write_arrow(folder: Folder, name: str, data: pa.Table) -> None:
-    """Writes an Arrow table as Parquet, whole, stamped with the schema version."""
+def write_arrow(folder: Folder, name: str, data: pa.Table) -> str:
+    """Writes an Arrow table as Parquet, whole, stamped with the schema version. Returns its SHA-256."""
     data = data.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)})
     sink = pa.BufferOutputStream()
     pq.write_table(data, sink, compression="zstd")
-    folder.write(name, sink.getvalue())
+    written = sink.getvalue()
+    folder.write(name, written)
+    return hashlib.sha256(written).hexdigest()
 
 
 def read(folder: Folder, name: str) -> pa.Table:

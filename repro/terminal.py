@@ -62,6 +62,12 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def one_line(text: str, most: int = 400) -> str:
+    """`text` printable, on one line, and of at most so many characters."""
+    line = printable(" ".join(text[: 4 * most].split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def adapt() -> None:
     """Standard output and standard error write what they can't encode as `plain` does, instead of raising."""
     for stream in (sys.stdout, sys.stderr):

@@ -129,9 +129,9 @@ class Trainer:
         if trackers:
             trackers.finish(row["loss"])
         if self.rank == 0:
-            record.write(self.run.folder, row, self.log)
+            hashes = record.write(self.run.folder, row, self.log)
             checkpoint.keep_last(self.checkpoints, 1, newest=total)
-            self.run.progress("done", step=total, total_steps=total)
+            self.run.finish(self.spec, self.text.hash, hashes)
         dist.barrier()
         return row
 

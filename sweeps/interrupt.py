@@ -1,8 +1,11 @@
-"""Ctrl-C, or SIGTERM: once saves checkpoints and stops, twice stops now."""
+"""Ctrl-C, SIGTERM, or a terminal that closes: once saves checkpoints and stops, twice stops now."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import stat
 import threading
 from types import FrameType
 from typing import Any
@@ -10,11 +13,14 @@ from typing import Any
 from repro import stop
 from repro.storage import Folder
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)
+SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 
 
 class Interrupt:
     """While it is entered, in the main thread, a first signal asks every run of a driver to stop, and a second ends it.
+
+    A closed terminal asks as Ctrl-C does, however often it says so; under nohup, which ignores that, it goes on ignored.
 
     Args:
         results: the sweep's folder.
@@ -28,7 +34,8 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            heeded = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in heeded}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,7 +52,22 @@ class Interrupt:
         return self.came
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == HANGUP:
+            let_go_of_terminal()  # before anything is printed: a write to a terminal that is gone fails
         if self.came:
+            if number == HANGUP:  # the kernel and the shell may both have said it
+                return
             raise KeyboardInterrupt
         self.came = True
-        print("\nstopping: the runs at work save a checkpoint first; once more stops now", flush=True)
+        with contextlib.suppress(OSError):
+            print("\nstopping: the runs at work save a checkpoint first; once more stops now", flush=True)
+
+
+def let_go_of_terminal() -> None:
+    """Lets what this process prints to a terminal go nowhere; what goes to files and pipes is left as it is."""
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)

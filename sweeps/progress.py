@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -30,6 +31,10 @@ class Progress:
         self._thread.join()
 
     def _watch(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the terminal is gone, or the store; what is trained is not
+            self._show()
+
+    def _show(self) -> None:
         if self.console.is_terminal:
             with Live(self.watcher.look().table(), console=self.console, refresh_per_second=2) as live:
                 while not self._stop.wait(REFRESH):
@@ -38,7 +43,7 @@ class Progress:
             return
         printed = 0.0
         while not self._stop.wait(REFRESH):
-            if time.time() - printed >= LINE:
-                printed = time.time()
+            if time.monotonic() - printed >= LINE:
+                printed = time.monotonic()
                 print(self.watcher.look().line, flush=True)
         print(self.watcher.look().line, flush=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from repro.lease import Looker, newest
 from repro.resources import Resources
-from repro.run_folder import RunFolder
+from repro.run_folder import RunFolder, Stamps
 from repro.spec import RunSpec
 
 POLL = 2.0  # seconds between two looks at a run that another driver trains, or that waits for its parent
@@ -52,7 +52,7 @@ class Queue:
         devices: how many there are now: a cluster grows and shrinks.
         lanes: most runs at once; None is as many as the devices hold.
         stop: whether no more may start.
-        began: seconds since the epoch; what another driver has ended since then counts as ended.
+        before: what the runs' statuses said when the driver began; what another one has ended since then counts as ended.
         say: told what a user should know.
 
     Attributes:
@@ -63,7 +63,7 @@ class Queue:
     devices: Callable[[], int]
     lanes: int | None
     stop: Callable[[], bool]
-    began: float
+    before: Stamps
     say: Callable[[str], object] = print
     trained: set[str] = field(default_factory=set, init=False)
     most: int = field(default=0, init=False)
@@ -118,7 +118,8 @@ class Queue:
     def _is_free(self, job: Job) -> bool:
         """Whether nobody trains it and its parent is far enough. One that another driver has ended is dropped."""
         status = job.run.status()
-        if status["state"] == "done" or (status["state"] == "failed" and status["updated"] >= self.began):
+        failed_now = status["state"] == "failed" and self.before.is_new(job.spec.run_id, status)
+        if status["state"] == "done" or failed_now:
             self.waiting.remove(job)
             return False
         held = newest(job.run)

@@ -13,10 +13,11 @@ from repro import tables, trackers
 from repro.corpus import Corpus, build
 from repro.errors import UserError
 from repro.provenance import provenance
-from repro.run_folder import RunFolder
+from repro.run_folder import RunFolder, Stamps
 from repro.spec import RunSpec
 from repro.storage import Folder
-from sweeps import sizing
+from repro.terminal import one_line
+from sweeps import kept, sizing
 from sweeps.grid import Sweep
 from sweeps.interrupt import Interrupt
 from sweeps.packing import longest_first
@@ -49,15 +50,11 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     for planned in sweep.runs:
         spec = planned.spec
         texts[spec.run_id].check(spec.tokens, spec.repeat, spec.run_id)
-    todo = longest_first(
-        p.spec
-        for p in sweep.runs
-        if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec, texts[p.spec.run_id].hash)
-    )
+    todo = longest_first(p.spec for p in sweep.runs if not _is_done(place, p.spec, texts[p.spec.run_id].hash))
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     record["share_prefix"] = sweep.share_prefix
     record["lr_schedules"] = sorted({p.spec.optimizer.lr_schedule for p in sweep.runs})
-    previous = place.read_json("sweep.json") if place.exists("sweep.json") else {}
+    previous = kept.read(place)
     trained: set[str] = set()
     if todo:
         places = {run_id: (where(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
@@ -94,10 +91,12 @@ def _train(
         )
     driver, began, asked = secrets.token_hex(4), time.time(), [spec.run_id for spec in todo]
     said = {"planned": [asdict(one) for one in sizes.planned], "promised": sizes.promised}
+    before = Stamps({run_id: RunFolder(place / "runs" / run_id) for run_id in asked})
     # What `sweeps status` reads while the runs are trained.
-    place.write_json("sweep.json", record | said | {"training": {"began": began, "runs": asked}})
+    training = {"began": began, "runs": asked, "before": before.at}
+    place.write_json(kept.FILE, record | said | {"training": training})
 
-    shared = Shared(place / "runs", sweep, todo, began)
+    shared = Shared(place / "runs", sweep, todo, before)
 
     def job(spec: RunSpec) -> Job:
         run_id, fork = spec.run_id, shared.forest.forks.get(spec.run_id)
@@ -119,14 +118,32 @@ def _train(
             devices=partial(tuner.devices, gpu, most > 1),
             lanes=lanes,
             stop=interrupt.asked,
-            began=began,
+            before=before,
             say=partial(print, flush=True),
         )
-        with Progress(Watcher(place, sweep.name, sizes.planned, asked, began)):
+        with Progress(Watcher(place, sweep.name, sizes.planned, asked, began, before.at)):
             tuner.execute(queue, results=uri, driver=driver, gpu=gpu)
     shared.tidy([spec.run_id for spec in todo if RunFolder(place / "runs" / spec.run_id).status()["state"] != "done"])
-    training = {"began": began, "seconds": time.time() - began, "lanes": queue.most, "runs": asked}
+    training |= {"seconds": time.time() - began, "lanes": queue.most}
     return queue.trained, said | {"training": training}
+
+
+def _is_done(place: Folder, spec: RunSpec, corpus_hash: str) -> bool:
+    """Whether a run is done, on this text. One that says so and isn't is said, and marked, so that it is taken up again."""
+    run = RunFolder(place / "runs" / spec.run_id)
+    begun_with = run.begun_with(spec, corpus_hash)
+    status = run.status()
+    fault = None
+    if begun_with is not None and status["state"] == "done":
+        fault = run.fault(spec, begun_with)
+        if fault is None:
+            return True
+        run.progress("failed", reason=f"it was done, but {fault}")
+    elif status.get("updated") == 0.0:  # it couldn't be read
+        fault = status["reason"]
+    if fault is not None:
+        print(f"{spec.run_id}: {one_line(fault)}; it goes on from its last checkpoint", flush=True)
+    return False
 
 
 def _uri(sweep: Sweep, results: str | None) -> str:
@@ -168,8 +185,8 @@ def where(root: str, text: Corpus) -> str:
 
 def check_results(place: Folder, sweep: Sweep) -> None:
     """Refuses a results folder of another schema version, or one that holds other specs under our ids."""
-    if place.exists("sweep.json"):
-        found = place.read_json("sweep.json").get("schema_version")
+    if record := kept.read(place):
+        found = record.get("schema_version")
         if found != tables.SCHEMA_VERSION:
             raise UserError(
                 "a results folder of another schema version",
@@ -179,7 +196,7 @@ def check_results(place: Folder, sweep: Sweep) -> None:
                 expected=f"{tables.SCHEMA_VERSION}; move the folder away or name another",
             )
     for planned in sweep.runs:
-        RunFolder(place / "runs" / planned.spec.run_id).is_done(planned.spec)
+        RunFolder(place / "runs" / planned.spec.run_id).begun_with(planned.spec)
 
 
 def finish(
@@ -201,7 +218,7 @@ def finish(
     made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
     text = next(iter(texts.values()))
     place.write_json(
-        "sweep.json",
+        kept.FILE,
         record
         | made
         | {
@@ -219,13 +236,13 @@ def finish(
         f"{sweep.name}: {len(done)} of {len(sweep.runs)} runs done, {len(trained)} trained now, {len(failed)} failed, {seconds:.0f} s -> {place}"
     )
     for entry in failed:
-        print(f"  failed: {entry['run_id']}: {entry['reason']}")
+        print(f"  failed: {entry['run_id']}: {one_line(entry['reason'], 2000)}")
     if sweep.resources.trackers:
         faults = [trackers.faults(place / "runs" / run_id) for run_id in sorted(trained)]
         for name in sweep.resources.trackers:
             said = [fault[name] for fault in faults if name in fault]
             if said:
-                print(f"  {name} was left out of {len(said)} runs: {said[0]}")
+                print(f"  {name} was left out of {len(said)} runs: {one_line(said[0])}")
     if left:
         print(f"  stopped with {left} runs left; the same command goes on from here")
         return 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro.fork import begun, discard, ready
-from repro.run_folder import RunFolder
+from repro.run_folder import RunFolder, Stamps
 from repro.spec import RunSpec
 from repro.storage import Folder
 from sweeps import prefix
@@ -19,11 +19,11 @@ class Shared:
         runs: the folder of all runs.
         sweep: the expanded file.
         todo: the runs to be trained.
-        began: seconds since the epoch, when the driver began.
+        before: what the statuses of `todo` said when the driver began.
     """
 
-    def __init__(self, runs: Folder, sweep: Sweep, todo: Sequence[RunSpec], began: float):
-        self.runs, self.began = runs, began
+    def __init__(self, runs: Folder, sweep: Sweep, todo: Sequence[RunSpec], before: Stamps):
+        self.runs, self.before = runs, before
         self._whole = prefix.grow(run.spec for run in sweep.runs) if sweep.share_prefix else prefix.Forest({})
         self.forest = self._left({spec.run_id for spec in todo})
 
@@ -37,7 +37,7 @@ class Shared:
         if fork is None or ready(self.runs / fork.parent, fork.step):
             return False
         status = RunFolder(self.runs / fork.parent).status()
-        return status["state"] not in ("done", "failed") or status["updated"] < self.began
+        return status["state"] not in ("done", "failed") or not self.before.is_new(fork.parent, status)
 
     def tidy(self, todo: Sequence[str]) -> None:
         """Removes the checkpoints that none of the runs still to be trained starts from."""

@@ -10,8 +10,8 @@ from repro.spec import RunSpec
 from sweeps.devices import Cluster
 from sweeps.forecast import HOUR, forecast
 from sweeps.grid import Sweep
+from sweeps.kept import Planned
 from sweeps.packing import cost
-from sweeps.status import Planned
 
 
 @dataclass(frozen=True)

@@ -7,32 +7,26 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from repro.errors import UserError
 from repro.run_folder import RunFolder
 from repro.storage import Folder
+from repro.terminal import one_line
+from sweeps import kept
+from sweeps.kept import Planned
 
 REFRESH = 1.0  # seconds between two looks at the files
 SILENT = 60.0  # seconds without a word after which a running run is marked
 BARS = 20
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run of the sweep: tokens it will see, its cost in arbitrary units, and what the plan promised where it could."""
-
-    run_id: str
-    tokens: int
-    cost: float
-    workers: int | None = None
-    seconds: float | None = None
+LONGEST = 1e10  # seconds that are shown as a time
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ class Snapshot:
         price = "" if self.price_left is None else f", {self.price_left:,.2f} to pay"
         mfu = "" if self.mfu is None else f"MFU {self.mfu:.1%}, "
         return (
-            f"{self.name}: {self.done} done, {len(self.running)} running, {len(self.failed)} failed, {self.queued} queued, "
+            f"{one_line(self.name)}: {self.done} done, {len(self.running)} running, {len(self.failed)} failed, {self.queued} queued, "
             f"{self.rate / 1e3:.0f}k tokens/s, {mfu}{clock(self.elapsed)} elapsed, {left} left{price}"
         )
 
@@ -112,15 +106,17 @@ class Snapshot:
             marks = ", ".join(filter(None, (slow, silent)))
             rows.append((run.run_id, bar.ljust(BARS, "."), f"{run.share:.0%}", speed, left, marks))
         for again in self.retried:
-            rows.append((again.run_id, "retried", f"attempt {again.attempts}", "", "", f"before: {again.before}"))
-        return rows + [(run_id, "failed", "", "", "", reason) for run_id, reason in self.failed]
+            rows.append(
+                (again.run_id, "retried", f"attempt {again.attempts}", "", "", f"before: {one_line(again.before)}")
+            )
+        return rows + [(run_id, "failed", "", "", "", one_line(reason)) for run_id, reason in self.failed]
 
-    def table(self) -> Table:
-        """The line and the rows, to be drawn again and again."""
-        table = Table(title=self.line, title_justify="left", box=None, show_header=False)
+    def table(self) -> Group:
+        """The line and the rows, to be drawn again and again; as text, since rich would take brackets for its markup."""
+        table = Table(box=None, show_header=False)
         for row in self.rows():
-            table.add_row(*row)
-        return table
+            table.add_row(*map(Text, row))
+        return Group(Text(self.line), *([table] if table.row_count else []))
 
 
 class Watcher:
@@ -132,6 +128,8 @@ class Watcher:
         planned: all its runs.
         asked: ids of those that were to be trained when training began; what ended before is only counted.
         began: when that was, seconds since the epoch.
+        before: `updated` of the status of each of `asked` at that moment: a status that says another one is newer,
+            whatever the clocks say. None, of an older version's driver, compares `updated` with `began`.
         price: of an hour of all the machines at work.
     """
 
@@ -142,13 +140,14 @@ class Watcher:
         planned: Iterable[Planned],
         asked: Iterable[str],
         began: float,
+        before: Mapping[str, float | None] | None = None,
         price: float | None = None,
     ):
-        self.place, self.name, self.began, self.price = place, name, began, price
+        self.place, self.name, self.began, self.before, self.price = place, name, began, before, price
         wanted = set(asked)
         everything = list(planned)
         self.todo = [run for run in everything if run.run_id in wanted]
-        self.before = len(everything) - len(self.todo)
+        self.ended_before = len(everything) - len(self.todo)
         self._ended: dict[str, dict[str, Any]] = {}
 
     @classmethod
@@ -158,13 +157,14 @@ class Watcher:
         Raises:
             UserError: no sweep has begun in this folder.
         """
-        kept = place.read_json("sweep.json") if place.exists("sweep.json") else {}
-        if "planned" not in kept or "training" not in kept:
-            raise UserError(
-                "no sweep has begun here", file=f"{place}/sweep.json", expected="a folder that `sweeps run` writes into"
-            )
-        planned = (Planned(**run) for run in kept["planned"])
-        return cls(place, kept["name"], planned, kept["training"]["runs"], kept["training"]["began"], price)
+        found = kept.of(place)
+        return cls(place, found.name, found.planned, found.asked, found.began, found.before, price)
+
+    def _is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:
+        """Whether a status was written since training began."""
+        if self.before is None:
+            return bool(status.get("updated", 0.0) >= self.began)
+        return bool(status.get("updated") != self.before.get(run_id))
 
     def look(self) -> Snapshot:
         """Reads the status of every run that hasn't ended yet."""
@@ -173,7 +173,7 @@ class Watcher:
         for run in self.todo:
             status = self._ended.get(run.run_id) or RunFolder(self.place / "runs" / run.run_id).status()
             share = 0.0
-            fresh = status.get("updated", 0.0) >= self.began
+            fresh = self._is_new(run.run_id, status)
             if fresh and "attempts" in status:
                 retried.append(Retried(run.run_id, status["attempts"], status["before"]))
             if status["state"] in ("done", "failed") and fresh:
@@ -187,19 +187,19 @@ class Watcher:
                 speed = status.get("tokens_per_second")
                 left = (1 - share) * run.tokens / speed if speed else None
                 workers = status.get("workers", 1)
-                pace = speed * run.cost / run.tokens / workers if speed else None
-                silent = now - status["updated"]
+                pace = speed * run.cost / run.tokens / workers if speed and run.tokens else None
+                silent = max(0.0, now - status["updated"])  # a clock may have been set
                 running.append(Running(run.run_id, share, speed, left, silent, workers, status.get("mfu"), pace))
             tokens += share * run.tokens
             spent += share * run.cost
         running, slowest = _paced(running)
         queued = len(self.todo) - len(self._ended) - len(running)
-        elapsed = (now if queued or running else last) - self.began
+        elapsed = max(0.0, (now if queued or running else last) - self.began)
         whole = sum(run.cost for run in self.todo)
         left = 0.0 if not (queued or running) else elapsed * (whole - spent) / spent if spent else None
         return Snapshot(
             name=self.name,
-            done=self.before + len(self._ended) - len(failed),
+            done=self.ended_before + len(self._ended) - len(failed),
             queued=queued,
             running=tuple(sorted(running, key=lambda r: -(r.left or 0.0))),
             failed=tuple(failed),
@@ -218,7 +218,7 @@ def _paced(running: list[Running]) -> tuple[list[Running], str | None]:
     known = [run.pace for run in running if run.pace is not None]
     if len(known) < 2:
         return [replace(run, pace=None) for run in running], None
-    median = statistics.median(known)
+    median = statistics.median(known) or 1.0
     paced = [replace(run, pace=None if run.pace is None else run.pace / median) for run in running]
     return paced, min(paced, key=lambda run: math.inf if run.pace is None else run.pace).run_id
 
@@ -231,6 +231,8 @@ def _mfu(running: list[Running]) -> float | None:
 
 def show(results: str, *, as_json: bool = False, once: bool = False, price: float | None = None) -> int:
     """Prints where the sweep of a results folder stands, again and again in a terminal; returns the exit code."""
+    if price is not None and not 0 <= price < math.inf:
+        raise UserError("no price", key="--price", found=price, expected="that of an hour of all the machines at work")
     watcher, console = Watcher.of(Folder.open(results), price), Console()
     if as_json:
         seen = watcher.look()
@@ -249,6 +251,8 @@ def show(results: str, *, as_json: bool = False, once: bool = False, price: floa
 
 
 def clock(seconds: float) -> str:
-    """1:02:03, or 2:03."""
+    """1:02:03, or 2:03; ? of what no sweep lasts."""
+    if not 0 <= seconds < LONGEST:
+        return "?"
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from repro import local_ray, stop
 from repro.errors import UserError
 from repro.lease import Lease
 from repro.resources import Resources
-from repro.run_folder import RunFolder
+from repro.run_folder import RunFolder, stamp
 from repro.storage import Folder
 from sweeps.devices import Cluster
 from sweeps.queue import Job, Outcome, Queue
@@ -115,20 +114,22 @@ def _fit(trial: dict[str, Any], run: RunFolder) -> Outcome:
     resources = dict(trial["resources"])
     workers = resources["workers"]
     while True:
-        began = time.time()
-        trainer = TorchTrainer(
-            _loop,
-            train_loop_config=trial | {"resources": resources},
-            scaling_config=ray.train.ScalingConfig(num_workers=0 if workers == 1 else workers, use_gpu=trial["gpu"]),
-            run_config=ray.train.RunConfig(name=trial["spec"]["run_id"], storage_path=tempfile.gettempdir()),
-        )
+        before = stamp(run.status())
         try:
-            trainer.fit()
+            with tempfile.TemporaryDirectory(prefix="run-", ignore_cleanup_errors=True) as scratch:
+                TorchTrainer(
+                    _loop,
+                    train_loop_config=trial | {"resources": resources},
+                    scaling_config=ray.train.ScalingConfig(
+                        num_workers=0 if workers == 1 else workers, use_gpu=trial["gpu"]
+                    ),
+                    run_config=ray.train.RunConfig(name="train", storage_path=scratch),
+                ).fit()
             return "done" if run.status()["state"] == "done" else "stopped"
         except Exception:
             # Ray Train wraps what the loop raised: whether the run failed for good or its worker did is in its status.
             status = run.status()
-            if status["state"] != "failed" or status["updated"] < began:
+            if status["state"] != "failed" or stamp(status) == before:
                 raise
         smaller = status.get("try_micro_batch")  # out of memory; one worker alone has tried all of them itself
         if smaller is None or workers == 1 or resources["out_of_memory"] == "fail":

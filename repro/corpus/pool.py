@@ -108,7 +108,7 @@ def pool_of(workers: int | None, address: str | None) -> Iterator[Pool]:
         yield RayData(workers or int(ray.cluster_resources().get("CPU", 1)))
     finally:
         if mine:
-            ray.shutdown()
+            local_ray.stop()
 
 
 def _connect(workers: int | None, address: str | None) -> None:

@@ -13,7 +13,8 @@ from repro.run_folder import RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
 from sweeps.__main__ import main
-from sweeps.status import Planned, Watcher, clock
+from sweeps.kept import Planned
+from sweeps.status import Watcher, clock
 
 RUNS = [Planned(f"run-{i}", tokens=1000, cost=10.0) for i in range(6)]
 ASKED = [run.run_id for run in RUNS[2:]]
