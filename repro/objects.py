@@ -62,21 +62,25 @@ def _s3(bucket: str, key: str, data: bytes) -> bool:
 def _gcs(bucket: str, key: str, data: bytes) -> bool:
     """With google-auth, which reads the credentials that pyarrow reads; STORAGE_EMULATOR_HOST names another server."""
     import google.auth
+    import google.auth.exceptions
     import google.auth.transport.requests
     import requests
 
     server = os.environ.get("STORAGE_EMULATOR_HOST")
-    if server:
-        session = requests.Session()
-    else:
-        scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
-        session = google.auth.transport.requests.AuthorizedSession(google.auth.default(scopes=scopes)[0])
-    answer = session.post(
-        f"{server or 'https://storage.googleapis.com'}/upload/storage/v1/b/{bucket}/o",
-        params={"uploadType": "media", "name": key, "ifGenerationMatch": "0"},
-        data=data,
-        timeout=60,
-    )
+    try:
+        if server:
+            session = requests.Session()
+        else:
+            scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
+            session = google.auth.transport.requests.AuthorizedSession(google.auth.default(scopes=scopes)[0])
+        answer = session.post(
+            f"{server or 'https://storage.googleapis.com'}/upload/storage/v1/b/{bucket}/o",
+            params={"uploadType": "media", "name": key, "ifGenerationMatch": "0"},
+            data=data,
+            timeout=60,
+        )
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise OSError(f"gs://{bucket}/{key}: {error}") from error
     if answer.status_code == 412:
         return False
     if not answer.ok:

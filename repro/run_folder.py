@@ -128,7 +128,7 @@ class RunFolder:
             if name in hashes and hashlib.sha256(self.folder.read(name)).hexdigest() != hashes[name]:
                 return f"{name} is not what the run wrote"
         try:
-            rows = tables.read(self.folder, "run.parquet").select(["fingerprint", "corpus_hash"]).to_pylist()
+            rows = tables.read(self.folder, "run.parquet", "runs").select(["fingerprint", "corpus_hash"]).to_pylist()
         except UserError as error:
             return f"run.parquet: {str(error).splitlines()[0]}"
         if rows != [{"fingerprint": spec.fingerprint, "corpus_hash": corpus_hash}]:

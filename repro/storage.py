@@ -121,9 +121,11 @@ class Folder:
         path, fault = self._at(name), ValueError()
         for _ in range(1 if self.is_local else TRIES):
             try:
-                return json.loads(self._read_once(path))
+                return json.loads(self._read_once(path), parse_constant=_refuse_constant)
             except ValueError as error:  # of JSON, or of the text that it should be
                 fault = error
+            except RecursionError:
+                fault = ValueError("nested too deep")
         raise UserError(f"not valid JSON: {fault}", file=path) from fault
 
     def write_json(self, name: str, data: Any) -> None:
@@ -193,6 +195,10 @@ def _check_local(path: str, key: str | None) -> None:
         raise UserError(
             "a place that can't be written", file=path, key=key, found=f"{there}: {error.strerror}", expected=expected
         ) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON's")  # nor does any file of ours hold it
 
 
 @contextmanager

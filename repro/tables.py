@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from repro import paths
 from repro.errors import UserError
 from repro.storage import Folder
 
 SCHEMA_VERSION = 2
+MOST_ROWS = 50_000_000
 Table = Literal["runs", "curves", "layers", "evaluations", "tasks"]
 
 
@@ -202,35 +204,54 @@ def write_arrow(folder: Folder, name: str, data: pa.Table) -> str:
     return hashlib.sha256(written).hexdigest()
 
 
-def read(folder: Folder, name: str) -> pa.Table:
+def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
     """Reads a Parquet file of this project.
 
+    Args:
+        table: whose columns it must have, each of its kind; None takes any.
+
     Raises:
-        UserError: missing, unreadable, or of another schema version.
+        UserError: missing, unreadable, of another schema version, of more rows than a sweep writes, or of other columns.
     """
     path = f"{folder}/{name}"
     if not folder.exists(name):
         raise UserError("no such table", file=path, expected="a Parquet file that a sweep wrote")
+    data = folder.read(name)
     try:
-        table = pq.read_table(pa.BufferReader(folder.read(name)))
-    except pa.ArrowInvalid as error:
-        raise UserError(f"not a readable Parquet file: {error}", file=path) from error
-    found = (table.schema.metadata or {}).get(b"schema_version", b"none").decode()
-    if found != str(SCHEMA_VERSION):
-        raise UserError(
-            "a table of another schema version",
-            file=path,
-            key="schema_version",
-            found=found,
-            expected=str(SCHEMA_VERSION),
-        )
-    return table
+        file = pq.ParquetFile(pa.BufferReader(data))
+        found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
+        if found != str(SCHEMA_VERSION):
+            raise UserError(
+                "a table of another schema version",
+                file=path,
+                key="schema_version",
+                found=found[:80],
+                expected=str(SCHEMA_VERSION),
+            )
+        if file.metadata.num_rows > MOST_ROWS:  # a few bytes may stand for any number of rows
+            raise UserError(
+                "too many rows", file=path, found=f"{file.metadata.num_rows:,}", expected=f"at most {MOST_ROWS:,}"
+            )
+        whole = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0][:300]}", file=path) from error
+    if table is not None:
+        wanted, have = {f.name: f.type for f in SCHEMAS[table]}, {f.name: f.type for f in whole.schema}
+        if differ := sorted(key for key in wanted.keys() | have.keys() if wanted.get(key) != have.get(key)):
+            raise UserError(
+                f"not the columns of {table}",
+                file=path,
+                key=differ[0],
+                found=str(have.get(differ[0], "none")),
+                expected=str(wanted.get(differ[0], "none")),
+            )
+    return whole
 
 
 def add(folder: Folder, table: Literal["evaluations", "tasks"], rows: list[dict[str, Any]]) -> None:
     """Adds rows to FOLDER/TABLE.parquet, in the place of those with the same KEYS."""
     name, keys = f"{table}.parquet", KEYS[table]
-    known = read(folder, name).to_pylist() if folder.exists(name) else []
+    known = read(folder, name, table).to_pylist() if folder.exists(name) else []
     merged = {tuple(row[key] for key in keys): row for row in (*known, *rows)}
     write(folder, name, table, list(merged.values()))
 
@@ -240,12 +261,14 @@ def collect_evaluations(results: Folder, run_ids: Iterable[str]) -> None:
 
     Rows that were put there of models that are no runs stay.
     """
-    run_ids = list(run_ids)
+    run_ids = [paths.check_name(run_id, file=f"{results}/runs.parquet", key="run_id") for run_id in run_ids]
     for table in KEYS:
         name = f"{table}.parquet"
-        parts = [read(results / "runs" / i, name) for i in run_ids if (results / "runs" / i).exists(name)]
+        parts = [
+            read(results / "runs" / i, name, cast(Table, table)) for i in run_ids if (results / "runs" / i).exists(name)
+        ]
         if results.exists(name):
-            there = read(results, name)
+            there = read(results, name, cast(Table, table))
             parts.append(there.filter(pc.is_null(there["fingerprint"])))
         if parts:
             write_arrow(results, name, pa.concat_tables(parts))
@@ -262,9 +285,14 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
         studies: run id -> studies it serves, of the runs to join. Both belong to the sweep, not to a run, so
             they are filled in here.
     """
-    joined = {}
-    for name, part in (("runs", "run.parquet"), ("curves", "curve.parquet"), ("layers", "layers.parquet")):
-        parts = [read(results / "runs" / run_id, part) for run_id in studies]
+    joined: dict[str, pa.Table] = {}
+    of: tuple[tuple[Table, str], ...] = (
+        ("runs", "run.parquet"),
+        ("curves", "curve.parquet"),
+        ("layers", "layers.parquet"),
+    )
+    for name, part in of:
+        parts = [_part(results / "runs" / run_id, part, name, run_id) for run_id in studies]
         joined[name] = pa.concat_tables(parts) if parts else SCHEMAS[name].empty_table()
     runs = joined["runs"]
     ids = runs.column("run_id").to_pylist()
@@ -276,3 +304,17 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
         write_arrow(results, f"{name}.parquet", table)
     collect_evaluations(results, studies)
     return joined
+
+
+def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
+    """What a run has left of a table. Raises UserError where a row is another run's."""
+    found = read(folder, name, table)
+    if strangers := set(found["run_id"].to_pylist()) - {run_id}:
+        raise UserError(
+            "rows of another run",
+            file=f"{folder}/{name}",
+            key="run_id",
+            found=repr(next(iter(strangers))),
+            expected=run_id,
+        )
+    return found

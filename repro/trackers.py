@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import secrets
 import struct
 import time
@@ -23,6 +24,8 @@ from repro.storage import Folder
 
 SCALARS = ("loss_train", "loss_eval", "lr", "density", "grad_norm")
 KEPT = "trackers.json"  # in the run's folder: by tracker, the id by which it knows the run, and what it failed with
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a run, to MLflow and to W&B, which names folders after it
+EVENTS = re.compile(r"events\.out\.tfevents\.\d{1,11}")
 AT_ONCE = 100  # rows to MLflow, which takes 1,000 values
 _failed: dict[str, str] = {}  # trackers that this process leaves out, and why
 
@@ -48,8 +51,24 @@ def require(names: Sequence[str], file: object = None) -> None:
 
 def faults(run: Folder) -> dict[str, str]:
     """By tracker, what it failed with in a run."""
-    kept = run.read_json(KEPT) if run.exists(KEPT) else {}
-    return {name: known["failed"] for name, known in kept.items() if "failed" in known}
+    return {name: known["failed"] for name, known in _kept(run).items() if "failed" in known}
+
+
+def _kept(run: Folder) -> dict[str, dict[str, str]]:
+    """What a run keeps of its trackers; nothing of what is damaged, nor an id that could be a path."""
+    try:
+        found = run.read_json(KEPT) if run.exists(KEPT) else {}
+    except UserError:
+        return {}
+    known = {name: facts for name, facts in found.items() if isinstance(facts, dict)} if isinstance(found, dict) else {}
+    return {
+        name: {
+            key: value
+            for key, value in facts.items()
+            if isinstance(value, str) and (key == "failed" or (key == "id" and ID.fullmatch(value)))
+        }
+        for name, facts in known.items()
+    }
 
 
 class Tracker(Protocol):
@@ -73,7 +92,7 @@ class Trackers:
     def __init__(self, spec: RunSpec, run: Folder, curve: list[Row], names: Sequence[str]):
         self.spec, self.run, self.curve, self.names = spec, run, curve, names
         self.told, self.ended_well = 0, False
-        self.kept: dict[str, dict[str, str]] = run.read_json(KEPT) if names and run.exists(KEPT) else {}
+        self.kept = _kept(run) if names else {}
         self.open: dict[str, Tracker] = {}
 
     def __enter__(self) -> Trackers:
@@ -146,7 +165,7 @@ class TensorBoard:
 
         self.event, self.spec, self.folder = Event, spec, run / "tensorboard"
         named = f"events.out.tfevents.{time.time():.0f}"
-        self.name = next((name for name in self.folder.names() if "tfevents" in name), named)
+        self.name = next((name for name in self.folder.names() if EVENTS.fullmatch(name)), named)
         self.time, self.step = float(self.name.rsplit(".", 1)[1]), 0
         self.data = self._record(file_version="brain.Event:2")
         for summary in hparams(settings(spec), dict.fromkeys(("loss_train", "loss_eval"))):

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import stat
-import threading
-from types import FrameType
-from typing import Any
-
 from repro import stop
+from repro.signals import Heeded
 from repro.storage import Folder
 
-HANGUP = getattr(signal, "SIGHUP", None)
-SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 
-
-class Interrupt:
+class Interrupt(Heeded):
     """While it is entered, in the main thread, a first signal asks every run of a driver to stop, and a second ends it.
-
-    A closed terminal asks as Ctrl-C does, however often it says so; under nohup, which ignores that, it goes on ignored.
 
     Args:
         results: the sweep's folder.
@@ -28,19 +16,12 @@ class Interrupt:
     """
 
     def __init__(self, results: Folder, driver: str):
+        super().__init__("stopping: the runs at work save a checkpoint first; once more stops now")
         self.results, self.driver = results, driver
-        self.came = self._told = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            heeded = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._handle) for number in heeded}
-        return self
+        self._told = False
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        super().__exit__()
         if self._told:
             stop.forget(self.results, self.driver)
 
@@ -50,24 +31,3 @@ class Interrupt:
             self._told = True
             stop.ask(self.results, self.driver)
         return self.came
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == HANGUP:
-            let_go_of_terminal()  # before anything is printed: a write to a terminal that is gone fails
-        if self.came:
-            if number == HANGUP:  # the kernel and the shell may both have said it
-                return
-            raise KeyboardInterrupt
-        self.came = True
-        with contextlib.suppress(OSError):
-            print("\nstopping: the runs at work save a checkpoint first; once more stops now", flush=True)
-
-
-def let_go_of_terminal() -> None:
-    """Lets what this process prints to a terminal go nowhere; what goes to files and pipes is left as it is."""
-    for descriptor in (0, 1, 2):
-        with contextlib.suppress(OSError):
-            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-                nowhere = os.open(os.devnull, os.O_RDWR)
-                os.dup2(nowhere, descriptor)
-                os.close(nowhere)

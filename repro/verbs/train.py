@@ -40,7 +40,8 @@ def main(given: argparse.Namespace) -> int:
     from repro.fork import begun, fork
     from repro.models import start
     from repro.resources import Resources
-    from repro.run_folder import RunFailed, RunFolder
+    from repro.run_folder import RunFailed, RunFolder, Stopped
+    from repro.signals import Heeded
     from repro.storage import Folder
     from repro.train import train
 
@@ -63,10 +64,14 @@ def main(given: argparse.Namespace) -> int:
         step = fork(Folder.open(given.fork), folder, spec, given.at, text.hash)
         print(f"going on from step {step:,} of {given.fork}")
     try:
-        row = train(spec, folder, text, resources)
+        with Heeded("stopping: a checkpoint is saved first; once more stops now") as heeded:
+            row = train(spec, folder, text, resources, asked=heeded.asked)
     except RunFailed as error:
         print(f"failed: {spec.run_id}: {error}", file=sys.stderr)
         return 1
+    except Stopped as at:
+        print(f"stopped: {at}; the same command goes on from here", file=sys.stderr)
+        return 130
     print(
         f"{spec.run_id}: held-out loss {row['loss']:.4f} ± {row['loss_se']:.4f} nats/token, N_avg {row['N_avg']:,.0f}, "
         f"{row['tokens_per_second'] / 1e3:.0f}k tokens/s -> {folder}"

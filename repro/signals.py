@@ -1,0 +1,63 @@
+"""Signals that ask a process to stop: once for a checkpoint first, twice for now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import threading
+from types import FrameType
+from typing import Any, Self
+
+HANGUP = getattr(signal, "SIGHUP", None)
+SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
+
+
+class Heeded:
+    """While it is entered, in the main thread, a first signal is noted, and a second raises KeyboardInterrupt.
+
+    A closed terminal asks as Ctrl-C does, however often it says so; under nohup, which ignores that, it goes on ignored.
+
+    Args:
+        first: what a first signal prints.
+    """
+
+    def __init__(self, first: str):
+        self.first, self.came = first, False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            heeded = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in heeded}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def asked(self) -> bool:
+        """Whether to stop."""
+        return self.came
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == HANGUP:
+            let_go_of_terminal()  # before anything is printed: a write to a terminal that is gone fails
+        if self.came:
+            if number == HANGUP:  # the kernel and the shell may both have said it
+                return
+            raise KeyboardInterrupt
+        self.came = True
+        with contextlib.suppress(OSError):
+            print(f"\n{self.first}", flush=True)
+
+
+def let_go_of_terminal() -> None:
+    """Lets what this process prints to a terminal go nowhere; what goes to files and pipes is left as it is."""
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
