@@ -42,7 +42,7 @@ class RunFolder:
 
         Of one that was begun more than once `attempts`, and `before`: how the last attempt ended. Of one that is done
         `identity`, of what was trained, and `tables`, the hashes of what it left. A file that is damaged says nothing of
-        the run, which so counts as failed with that as the reason: the next driver goes on from its last checkpoint.
+        the run, which so counts as failed with that as the reason, and `damaged`: the next driver goes on from its last checkpoint.
         """
         if not self.folder.exists("status.json"):
             return {"state": "queued"}
@@ -51,11 +51,9 @@ class RunFolder:
             fault = _fault(found)
         except UserError as error:
             found, fault = {}, str(error).splitlines()[0]
-        return (
-            found
-            if fault is None
-            else {"state": "failed", "reason": f"status.json is damaged: {fault}", "updated": 0.0}
-        )
+        if fault is None:
+            return found
+        return {"state": "failed", "reason": f"status.json is damaged: {fault}", "updated": 0.0, "damaged": True}
 
     def spec(self) -> tuple[RunSpec, str]:
         """The spec that is trained here, and the hash of its corpus.

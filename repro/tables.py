@@ -300,8 +300,8 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
         field = RUNS.field(column)
         runs = runs.set_column(RUNS.get_field_index(column), field, pa.array(values, field.type))
     joined["runs"] = runs
-    for name, table in joined.items():
-        write_arrow(results, f"{name}.parquet", table)
+    for joint, whole in joined.items():
+        write_arrow(results, f"{joint}.parquet", whole)
     collect_evaluations(results, studies)
     return joined
 

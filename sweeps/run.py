@@ -139,7 +139,7 @@ def _is_done(place: Folder, spec: RunSpec, corpus_hash: str) -> bool:
         if fault is None:
             return True
         run.progress("failed", reason=f"it was done, but {fault}")
-    elif status.get("updated") == 0.0:  # it couldn't be read
+    elif status.get("damaged"):
         fault = status["reason"]
     if fault is not None:
         print(f"{spec.run_id}: {one_line(fault)}; it goes on from its last checkpoint", flush=True)

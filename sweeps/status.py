@@ -162,6 +162,8 @@ class Watcher:
 
     def _is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:
         """Whether a status was written since training began."""
+        if status.get("damaged"):
+            return True
         if self.before is None:
             return bool(status.get("updated", 0.0) >= self.began)
         return bool(status.get("updated") != self.before.get(run_id))
@@ -169,7 +171,7 @@ class Watcher:
     def look(self) -> Snapshot:
         """Reads the status of every run that hasn't ended yet."""
         now = time.time()
-        running, failed, retried, tokens, spent, last = [], [], [], 0.0, 0.0, self.began
+        running, failed, retried, ended, tokens, spent, last = [], [], [], 0, 0.0, 0.0, self.began
         for run in self.todo:
             status = self._ended.get(run.run_id) or RunFolder(self.place / "runs" / run.run_id).status()
             share = 0.0
@@ -177,7 +179,9 @@ class Watcher:
             if fresh and "attempts" in status:
                 retried.append(Retried(run.run_id, status["attempts"], status["before"]))
             if status["state"] in ("done", "failed") and fresh:
-                self._ended[run.run_id] = status
+                if not status.get("damaged"):  # it may be written anew
+                    self._ended[run.run_id] = status
+                ended += 1
                 last = max(last, status["updated"])
                 share = 1.0
                 if status["state"] == "failed":
@@ -193,13 +197,13 @@ class Watcher:
             tokens += share * run.tokens
             spent += share * run.cost
         running, slowest = _paced(running)
-        queued = len(self.todo) - len(self._ended) - len(running)
+        queued = len(self.todo) - ended - len(running)
         elapsed = max(0.0, (now if queued or running else last) - self.began)
         whole = sum(run.cost for run in self.todo)
         left = 0.0 if not (queued or running) else elapsed * (whole - spent) / spent if spent else None
         return Snapshot(
             name=self.name,
-            done=self.ended_before + len(self._ended) - len(failed),
+            done=self.ended_before + ended - len(failed),
             queued=queued,
             running=tuple(sorted(running, key=lambda r: -(r.left or 0.0))),
             failed=tuple(failed),
