@@ -271,3 +271,28 @@ def test_a_service_that_does_not_answer_costs_a_process_one_try(
         assert RunFolder(run).status()["state"] == "done"
         assert list(trackers.faults(run)) == ["mlflow"]
         assert len([w for w in caught if "mlflow is left out" in str(w.message)]) == (i == 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[1]", b'{"mlflow": 7}', b'{"mlflow": {"failed": 1, "id": ["x"]}}', b'{"wandb": {"id": "../../../escape"}}', b"[" * 10**5],
+)  # fmt: skip
+def test_what_a_run_keeps_of_its_trackers_may_be_damaged_and_no_id_in_it_is_a_path(
+    data: bytes, make_spec: Make, tmp_path: Path
+) -> None:
+    run = Folder.open(tmp_path)
+    run.write(trackers.KEPT, data)
+    assert trackers.faults(run) == {}
+    assert not any(
+        "id" in facts for facts in trackers.Trackers(make_spec(), run, [], ("mlflow", "wandb")).kept.values()
+    )
+
+
+def test_an_event_file_is_one_by_its_whole_name(make_spec: Make, tmp_path: Path) -> None:
+    run = Folder.open(tmp_path)
+    for name in ("events.out.tfevents.nan", "tfevents.1e999", "old-events.out.tfevents.5"):
+        (run / "tensorboard").write(name, b"theirs")
+    made = trackers.TensorBoard(make_spec(), run, None)
+    made.write([])
+    assert trackers.EVENTS.fullmatch(made.name)
+    assert (run / "tensorboard").read("events.out.tfevents.nan") == b"theirs"

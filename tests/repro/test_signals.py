@@ -1,0 +1,81 @@
+"""Signals to this very process: a closed terminal is a request to stop, and under nohup it is none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from repro.signals import SIGNALS, Heeded
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_first_one_asks(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with Heeded("stopping") as heeded:
+        assert not heeded.asked()
+        os.kill(os.getpid(), number)
+        assert heeded.asked()
+    assert "stopping" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_one_ends_it_now(number: int) -> None:
+    with Heeded("stopping"):
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+
+def test_a_closed_terminal_may_say_so_twice() -> None:
+    with Heeded("stopping") as heeded:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert heeded.asked()
+
+
+def test_under_nohup_it_is_ignored_still() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Heeded("stopping") as heeded:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not heeded.asked()
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+PRINTS = """
+import os, sys, time
+from repro.signals import Heeded
+with Heeded("stopping") as heeded:
+    print("ready", flush=True)
+    while not heeded.asked():
+        time.sleep(.02)
+    print("saved", flush=True)
+    open(sys.argv[1], "w").write("saved")
+"""
+
+
+def test_what_is_printed_once_the_terminal_is_gone_ends_nothing(tmp_path: os.PathLike[str]) -> None:
+    ours, theirs = os.openpty()
+    file = os.path.join(tmp_path, "saved")
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{PRINTS}", file],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    assert b"ready" in os.read(ours, 100)
+    os.close(ours)  # the kernel hangs the terminal up, and whoever writes to it fails
+    assert process.wait(timeout=60) == 0
+    assert os.path.exists(file)
