@@ -82,8 +82,9 @@ def _shut_in() -> None:
         # Without it Ray takes the address that other machines see, whatever it is told, and its servers every interface.
         ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
     }
-    if (loopback := next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)) is not None:
-        mine["GLOO_SOCKET_IFNAME"] = loopback  # of worker groups; else the interface of the machine's name
+    loopbacks = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    if loopbacks and "GLOO_SOCKET_IFNAME" not in os.environ:
+        mine["GLOO_SOCKET_IFNAME"] = loopbacks[0]  # of worker groups; else the interface of the machine's name
     for name, value in mine.items():
         _replaced.setdefault(name, os.environ.get(name))
         os.environ[name] = value

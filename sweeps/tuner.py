@@ -92,7 +92,11 @@ def train_one(trial: dict[str, Any]) -> Outcome:
             return "stopped"
         if run.status()["state"] == "done":  # by one whose lease ended just before ours began
             return "held"
-        _fork(trial, run)
+        try:
+            _fork(trial, run)
+        except UserError as error:  # what its parent left can't be believed, and trying again won't change it
+            run.progress("failed", reason=str(error))
+            return "failed"
         return _fit(trial, run)
     finally:
         lease.give_back()

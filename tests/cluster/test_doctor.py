@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import checks
 from tests.repro.failing import tmpfs
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +131,6 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Found]]
         ("open files", "at most 2048 on node 0"),
         ("clock", "s ahead of the driver"),
         ("compiler", "none on node 0"),
-        ("tokens", "authentication is off on driver, node 0"),
         ("results", "Read-only file system"),
         ("disk", "at least 1 needed"),
         ("all-reduce", "gloo over node 0"),
@@ -149,8 +149,18 @@ def test_a_taken_port_that_others_reach_is_a_warning(ill: tuple[int, Found]) -> 
 
 def test_an_ill_environment_has_no_other_fault(ill: tuple[int, Found]) -> None:
     _, found = ill
-    named = {"versions", "open files", "clock", "compiler", "tokens", "results", "disk", "all-reduce"}
+    named = {"versions", "open files", "clock", "compiler", "results", "disk", "all-reduce"}
     assert set(faults(found)) == named
+
+
+def test_a_local_ray_has_its_token_whatever_the_environment_says_and_a_cluster_without_one_is_a_fault(
+    ill: tuple[int, Found],
+) -> None:
+    _, found = ill
+    assert [f["level"] for f in found["tokens"]] == ["ok"]
+    [said] = checks.tokens({"driver": {"tokens": False}, "node 0": {"tokens": False}, "node 1": {"tokens": True}})
+    assert said.level == "fault"
+    assert "authentication is off on driver, node 0" in said.found
 
 
 @pytest.mark.full

@@ -57,9 +57,12 @@ def begun(root: Path, finished: Finished) -> tuple[subprocess.Popen, str]:
     return process, mark
 
 
-def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(finished: Finished, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.full)])
+def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(
+    number: int, finished: Finished, tmp_path: Path
+) -> None:
     process, mark = begun(tmp_path, finished)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
     assert "stopping: the runs at work save a checkpoint first" in out
