@@ -15,6 +15,7 @@ import ray
 
 from repro import local_ray
 
+WORDS = ("SigIgn", "SigBlk")  # of /proc/PID/status: what a process ignores and blocks
 ASK = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 
 
@@ -95,5 +96,7 @@ def test_a_closed_terminal_ends_none_of_its_processes(home: Path) -> None:
     ignored = 1 << (signal.SIGHUP - 1)
     for process in family()[1:]:
         status = Path(f"/proc/{process.pid}/status").read_text()
-        masks = {line.split(":")[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Sig")}
+        masks = {
+            key: int(mask, 16) for key, _, mask in (line.partition(":") for line in status.splitlines()) if key in WORDS
+        }
         assert (masks["SigIgn"] | masks["SigBlk"]) & ignored, process.name()
