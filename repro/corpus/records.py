@@ -21,7 +21,7 @@ DOCUMENT = 1 << 28  # bytes of a text file, characters of a line, of a file that
 ROW_GROUP_BYTES = 2 << 30  # of the text column, as the footer states them
 BATCH_BYTES = 1 << 26  # of a Parquet batch, about
 BATCH_ROWS = 1024
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
+_MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _FIRST = {
     ".zst": "zstd -d FILE",
     ".xz": "xz -dk FILE",

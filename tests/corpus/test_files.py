@@ -112,3 +112,46 @@ def test_content_changes_with_the_bytes_and_not_with_names_or_times(tmp_path):
     assert FilesSource((str(tmp_path / "b.txt"),), "text").content(cache) == before
     (tmp_path / "b.txt").write_text("TEXT")
     assert FilesSource((str(tmp_path / "b.txt"),), "text").content(cache) != before
+
+
+def texts(*paths):
+    return [document.text for document in FilesSource(paths, "text").documents()]
+
+
+def test_a_file_is_read_once_by_however_many_patterns_and_names(tmp_path, monkeypatch):
+    write_jsonl(tmp_path)
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "a.jsonl")
+    (tmp_path / "c.jsonl").hardlink_to(tmp_path / "a.jsonl")
+    monkeypatch.chdir(tmp_path)
+    assert texts("*.jsonl", "a.jsonl", f"{tmp_path}/./[ab].jsonl", "b.jsonl", "c.jsonl") == TEXTS
+    (tmp_path / "other.jsonl").write_text('{"text": "one more"}\n')
+    assert texts("*.jsonl") == [*TEXTS, "one more"]
+
+
+def test_home_and_variables_are_expanded_and_brackets_are_brackets(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TEXTS", str(tmp_path / "text[v2]"))
+    (tmp_path / "text[v2]").mkdir()
+    write_jsonl(tmp_path / "text[v2]")
+    for path in ("~/text[v2]/a.jsonl", "$TEXTS/a.jsonl", "${TEXTS}/a.jsonl"):
+        assert texts(path) == TEXTS
+    with pytest.raises(UserError, match="NO_SUCH_VARIABLE"):
+        texts("$NO_SUCH_VARIABLE/a.jsonl")
+
+
+def test_a_file_changed_with_its_size_and_time_kept_is_other_content(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    before, times = FilesSource((str(path),), "text").content(tmp_path / "cache"), path.stat()
+    path.write_text("TEXT")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert FilesSource((str(path),), "text").content(tmp_path / "cache") != before
+
+
+def test_a_broken_note_of_a_hash_is_not_believed(tmp_path):
+    write_jsonl(tmp_path)
+    source = FilesSource((str(tmp_path / "a.jsonl"),), "text")
+    found = source.content(tmp_path / "cache")
+    [note] = (tmp_path / "cache").iterdir()
+    note.write_text("../../evil")
+    assert source.content(tmp_path / "cache") == found

@@ -44,3 +44,45 @@ def test_what_cannot_be_read_is_one_message_and_no_traceback_of_the_library(data
     spec = CorpusSpec(**{"source": "huggingface", "name": str(dataset), **change})
     with pytest.raises(UserError, match="the dataset could not be read"):
         list(open_source(spec).documents())
+
+
+def change(file):
+    file.write_text(file.read_text().replace("number 7,", "number seven,"))
+
+
+def more(file):
+    (file.parent / "train-2.jsonl").write_text('{"text": "one more document"}\n')
+
+
+def rename(file):
+    file.rename(file.with_name("train-renamed.jsonl"))
+
+
+@pytest.mark.parametrize("way", [change, more, rename])
+def test_a_local_dataset_that_has_changed_is_another_corpus(dataset, tmp_path, way):
+    spec = CorpusSpec("huggingface", str(dataset), heldout_fraction=0.1)
+    before = build(spec, 260, 16, tmp_path / "corpora")
+    assert build(spec, 260, 16, tmp_path / "corpora").folder == before.folder
+    way(dataset / "train.jsonl")
+    after = build(spec, 260, 16, tmp_path / "corpora")
+    assert after.folder != before.folder
+    if way is not rename:
+        assert after.manifest.text_sha256 != before.manifest.text_sha256
+
+
+def test_a_local_dataset_is_found_by_home_and_variables(dataset, monkeypatch):
+    monkeypatch.setenv("HOME", str(dataset.parent))
+    monkeypatch.setenv("PLACE", str(dataset))
+    for name in ("~/mine", "$PLACE"):
+        assert len(list(open_source(CorpusSpec("huggingface", name)).documents())) == 60
+
+
+def test_a_folder_that_is_linked_into_itself_is_looked_into_once(dataset, tmp_path):
+    (dataset / "again").symlink_to(dataset)
+    assert open_source(CorpusSpec("huggingface", str(dataset))).content(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../no/such", "a/b/c", "...", "x y/z", "owner/na--me"])
+def test_what_is_neither_folder_nor_id_never_reaches_the_hub(name):
+    with pytest.raises(UserError, match=r"corpus\.name"):
+        list(open_source(CorpusSpec("huggingface", name)).documents())
