@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import re
 import sys
 from typing import Any
 
 import numpy as np
 
-from analysis import holdout, table
-from analysis.fit import FitResult, fit
+from analysis import cells, holdout, limits, saved_fit, table
+from analysis.fit import fit
 from analysis.laws import LAWS
 from analysis.problem import Objective
-from analysis.shown import plain_json
+from analysis.shown import plain_json, say
 from analysis.uncertainty import bootstrap, information, profile
 from repro.errors import UserError
 
@@ -22,29 +24,77 @@ SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its pr
 
 
 def _read(given: argparse.Namespace, names: list[str]) -> table.Table:
-    columns = {}
-    for pair in filter(None, given.columns.split(",")):
-        name, sign, held = pair.partition("=")
-        if not sign or not held:
-            raise UserError("not a column", key="--columns", found=pair, expected="NAME=COLUMN,…")
-        columns[name] = held
+    """The rows that the arguments name. Prints what is odd about single ones."""
+    laws = holdout.by_name(names)
+    if not names or len(set(names)) < len(names):
+        raise UserError("no law, or one twice", key="--laws", found=given.laws, expected="names, each once")
+    needed = {name for law in laws for name in law.columns}
+    by = (given.holdout or "").split(":")[-1]
     rows = table.read(
-        given.table, holdout.by_name(names), columns=columns, exclude=given.exclude, clusters=given.clusters
+        given.table,
+        laws,
+        columns=_columns(given.columns),
+        exclude=given.exclude,
+        clusters=given.clusters,
+        also=[by] if by and by not in ("clusters", "loss", *needed) else [],
     )
-    for flag in rows.flags:
-        print(f"row {flag.row}: {flag.reason}", file=sys.stderr)
+    for line in table.summary(rows.flags):
+        print(line, file=sys.stderr)
     return rows
+
+
+def _columns(words: list[str]) -> dict[str, str]:
+    """Columns by the laws' names. Raises UserError for a pair that is none, and for a name that stands there twice."""
+    columns: dict[str, str] = {}
+    for text in words:
+        for pair in re.findall(r'(?:[^,"]|"[^"]*")+', text):
+            name, sign, held = (part.strip() for part in pair.partition("="))
+            held = held[1:-1] if len(held) > 1 and held[0] == held[-1] == '"' else held
+            if not sign or not held or not name:
+                raise UserError("not a column", key="--columns", found=pair, expected="NAME=COLUMN,…")
+            if name in columns:
+                raise UserError(
+                    "a name that stands there twice", key="--columns", found=f"{name}={columns[name]}, {name}={held}",
+                    expected="one column",
+                )  # fmt: skip
+            columns[name] = held
+    return columns
+
+
+def _objective(given: argparse.Namespace) -> Objective:
+    """Raises UserError for a threshold that the objective hasn't got, or that is no positive number."""
+    if given.delta is None:
+        return Objective(given.objective)
+    if given.objective in ("lad", "wls"):
+        raise UserError(
+            "an objective without a threshold", key="--delta", found=given.objective, expected="huber_log, huber"
+        )
+    if not (math.isfinite(given.delta) and given.delta > 0):
+        raise UserError("threshold out of range", key="--delta", found=given.delta, expected="more than 0, and finite")
+    return Objective(given.objective, given.delta)
+
+
+def _sparsity(rows: table.Table) -> np.ndarray | None:
+    """Of each row, where the table tells it in a column that can be read."""
+    name = rows.names.get("S", "S")
+    if "S" in rows.columns or rows.raw is None or rows.raw.names.count(name) != 1:
+        return rows.columns.get("S")
+    try:
+        found = np.array([cells.number(cell, "share") for cell in rows.cells(name)])
+    except cells.NoNumber:
+        return None
+    return found if np.all((found >= 0) & (found < 1)) else None
 
 
 def fit_table(given: argparse.Namespace) -> int:
     rows, law = _read(given, [given.law]), LAWS[given.law]
     columns = {name: rows.columns[name] for name in law.columns}
-    result = fit(law, columns, rows.loss, Objective(given.objective, given.delta))
-    shown: dict[str, Any] = _as_json(result) | {
+    result = fit(law, columns, rows.loss, _objective(given))
+    shown: dict[str, Any] = saved_fit.as_json(result) | {
         "source": rows.source,
-        "flags": [dataclasses.asdict(flag) for flag in rows.flags],
+        **table.as_json(rows.flags),
+        **saved_fit.rows_as_json(limits.Rows.of(law, columns, rows.loss, _sparsity(rows))),
         "mean_abs_error": float(np.abs(result.predict(columns) - rows.loss).mean()),
-        "loss_range": [float(rows.loss.min()), float(rows.loss.max())],
         "sigma": given.sigma,
         "information": dataclasses.asdict(information(result, columns, rows.loss)),
         "profile": {name: profile(result, columns, rows.loss, name) for name in law.names},
@@ -62,28 +112,14 @@ def fit_table(given: argparse.Namespace) -> int:
     if given.holdout:
         judged = holdout.compare([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
         shown["held_out"] = {"rule": given.holdout, "mean_abs_error": judged.held_out}
+    residual = np.log(result.predict(columns)) - np.log(rows.loss)
+    shown["warnings"] = [*rows.warnings, *rows.checkpoints(residual), *limits.of_fit(result)]
     if given.json:
         print(json.dumps(plain_json(shown), indent=1))
     else:
         _show_fit(shown)
+    say(shown["warnings"])
     return 0
-
-
-def _as_json(result: FitResult) -> dict[str, Any]:
-    return {
-        "law": result.law,
-        "formula": LAWS[result.law].formula,
-        "parameters": result.parameters,
-        "objective": result.objective,
-        "kind": dataclasses.asdict(result.kind),
-        "status": result.status,
-        "bounds_hit": result.bounds_hit,
-        "unidentified": result.unidentified,
-        "condition": result.condition,
-        "n_rows": result.n_rows,
-        "starts": result.starts,
-        "starts_agreeing": result.starts_agreeing,
-    }
 
 
 def _show_fit(shown: dict[str, Any]) -> None:
@@ -107,16 +143,24 @@ def _show_fit(shown: dict[str, Any]) -> None:
 
 
 def compare_laws(given: argparse.Namespace) -> int:
-    names = [name.strip() for name in given.laws.split(",")]
+    names = [name.strip() for name in given.laws.split(",") if name.strip()]
     rows = _read(given, names)
     rule = given.holdout or f"largest:{LAWS[names[0]].columns[0]}"
     found = holdout.compare(
-        [LAWS[name] for name in names], rows, holdout.split(rows, rule), Objective(given.objective, given.delta),
+        [LAWS[name] for name in names], rows, holdout.split(rows, rule), _objective(given),
         resamples=given.bootstrap, rng=np.random.default_rng(0), sigma=given.sigma,
     )  # fmt: skip
-    shown = [dataclasses.asdict(j) | {"fit": _as_json(j.fit), "residuals": j.residuals.tolist()} for j in found.judged]
+    shown = [
+        dataclasses.asdict(j) | {"fit": saved_fit.as_json(j.fit), "residuals": j.residuals.tolist()}
+        for j in found.judged
+    ]
+    residual = np.log(found.judged[0].fit.predict(rows.columns)) - np.log(rows.loss)
+    warnings = [*rows.warnings, *rows.checkpoints(residual)]
+    warnings += [f"{judged.law}: {text}" for judged in found.judged for text in limits.of_fit(judged.fit)]
     if given.json:
-        print(json.dumps(plain_json({"holdout": rule, "rows": found.rows.tolist(), "laws": shown}), indent=1))
+        whole = {"holdout": rule, "rows": found.rows.tolist(), "laws": shown, "warnings": warnings}
+        print(json.dumps(plain_json(whole), indent=1))
+        say(warnings)
         return 0
     print(
         f"held out: {', '.join(s.name for s in found.splits)} ({len(found.rows)} of {len(rows)} rows); errors in nats"
@@ -128,6 +172,7 @@ def compare_laws(given: argparse.Namespace) -> int:
             f"  {j.law:<24} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.information.aicc:>10.1f} "
             f"{j.information.bic:>10.1f}   {less}"
         )
+    say(warnings)
     return 0
 
 

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from analysis import record
 from repro import tables
+from repro.errors import UserError
 from repro.storage import Folder
 
 Mask = NDArray[np.bool_]
@@ -23,6 +25,9 @@ Mask = NDArray[np.bool_]
 PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as shares of effective compute
 
 PAPER_LR_SCHEDULE = "cosine"
+
+# What no row may lack: else it belongs to nothing.
+WHOLE = ("run_id", "studies", "family", "size", "budget", "seed", "sparsity", "N_prunable", "N_total", "vocab", "shape")
 
 # Two runs that agree in all of these are one configuration: they differ by their seed alone.
 CONFIGURATION = (
@@ -193,16 +198,26 @@ def load(folder: Folder) -> Tables:
     """Reads a sweep's results folder.
 
     Raises:
-        UserError: the runs table is missing, unreadable or of another schema version.
+        UserError: the runs table is missing, unreadable or of another schema version, a run is without what tells it
+            from others, or sweep.json says what can't be.
     """
-    runs = Runs.from_arrow(tables.read(folder, "runs.parquet"))
+    table = tables.read(folder, "runs.parquet", "runs")
+    for name in WHOLE:
+        if table[name].null_count:
+            row = table[name].is_null().to_pylist().index(True) + 1
+            raise UserError(
+                "a cell is missing", file=f"{folder}/runs.parquet", key=name, found=f"null in row {row}",
+                expected="what every run has",
+            )  # fmt: skip
+    runs = Runs.from_arrow(table)
+    parts: tuple[tables.Table, ...] = ("curves", "layers", "evaluations", "tasks")
     other = {
-        name: tables.read(folder, f"{name}.parquet")
+        name: tables.read(folder, f"{name}.parquet", name)
         if folder.exists(f"{name}.parquet")
         else tables.SCHEMAS[name].empty_table()
-        for name in ("curves", "layers", "evaluations", "tasks")
+        for name in parts
     }
-    sweep = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
+    sweep = record.read(folder)
     flags = tuple(_flags(runs))
     excluded = {flag.run_id for flag in flags if flag.excluded}
     usable = np.array([run_id not in excluded for run_id in runs["run_id"]], dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,14 +14,16 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from analysis import simulate
+from analysis import simulate, table
 from analysis.law import Array, Columns, Law
 from analysis.laws import LAWS, RIVALS
 from analysis.simulate import Truth
+from repro import paths
 from repro.errors import UserError
 from repro.storage import Folder
 
 MULTIPLES = (8.0, 20.0, 60.0, 150.0)  # tokens a parameter of a design
+NO_FOLDER = (".json", ".jsonl", ".ndjson", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".xlsx", ".xls")  # endings of files
 MANY = 3  # factors beside size and tokens of which a design holds every combination
 
 # Truths to draw from where nothing published stands in parameters and tokens; they suit tiny models too.
@@ -48,13 +51,21 @@ def truth(law: Law, **changed: float) -> Array:
     """Parameters (P,) to draw from: the law's own published ones or TRUTHS, with those in `changed`.
 
     Raises:
-        UserError: a parameter that the law hasn't got.
+        UserError: a parameter that the law hasn't got, or a value that it can't have.
     """
     known = TRUTHS.get(law.name) or next(iter(law.published.values()))
     for name in changed:
         if name not in law.names:
             raise UserError("no such parameter", key=f"parameters.{name}", found=name, expected=", ".join(law.names))
-    return np.array([{**known, **changed}[name] for name in law.names], dtype=float)
+    theta = {**known, **changed}
+    for parameter in law.parameters:
+        value, high = theta[parameter.name], math.inf if parameter.high is None else parameter.high
+        if not (math.isfinite(value) and parameter.low <= value <= high):
+            raise UserError(
+                "a parameter out of range", key=f"--parameters {parameter.name}", found=value,
+                expected=f"{parameter.low:g} to {high:g}",
+            )  # fmt: skip
+    return np.array([theta[name] for name in law.names], dtype=float)
 
 
 def design(law: Law) -> dict[str, Array]:
@@ -87,15 +98,20 @@ def losses(law: Law, theta: Array, columns: Columns, noise: float, rng: np.rando
 def main(given: argparse.Namespace) -> int:
     """Draws and writes. Returns the exit code."""
     law = LAWS[given.law]
-    if not given.noise >= 0:
+    if not 0 <= given.noise < math.inf:
         raise UserError("noise out of range", key="--noise", found=given.noise, expected="0 or more nats")
+    if given.seed < 0:
+        raise UserError("seed out of range", key="--seed", found=given.seed, expected="0 or more")
     theta = truth(law, **_numbers(given.parameters))
-    path = Path(given.out)
+    path = Path(given.out if "://" in given.out else paths.expand(given.out))
+    ending = path.suffix.lower()
     writers: dict[str, Callable[[pa.Table, str], None]] = {
         ".csv": pa.csv.write_csv,
         ".parquet": pa.parquet.write_table,
     }
-    if path.suffix in writers:
+    if ending in writers and "://" in given.out:
+        raise UserError("a table is drawn on this machine", file=given.out, expected="a path")
+    if ending in writers:
         columns, rng = design(law), np.random.default_rng(given.seed)
         count = len(next(iter(columns.values())))
         chosen = np.arange(count)
@@ -106,11 +122,26 @@ def main(given: argparse.Namespace) -> int:
                 )
             chosen = np.sort(rng.choice(count, given.rows, replace=False))
         columns = {name: values[chosen] for name, values in columns.items()}
-        drawn = losses(law, theta, columns, given.noise, rng)[0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            drawn = losses(law, theta, columns, given.noise, rng)[0]
+        if not (np.isfinite(drawn).all() and (drawn > 0).all()):
+            raise UserError(
+                "losses that no table can hold", key="--noise", found=f"{given.noise:g} nats and these parameters",
+                expected="less noise, or parameters of losses that are positive numbers",
+            )  # fmt: skip
+        _refuse_others(str(path), law)
         path.parent.mkdir(parents=True, exist_ok=True)
-        writers[path.suffix](pa.table({**columns, "loss": drawn}), str(path))
+        writers[ending](pa.table({**columns, "loss": drawn}), str(path))
         print(f"{given.out}: {len(drawn)} rows, losses {drawn.min():.4f} to {drawn.max():.4f}")
+    elif ending in NO_FOLDER:
+        raise UserError(
+            "a table of unknown kind", file=given.out, found=ending, expected=".csv or .parquet, or a folder"
+        )
     else:
+        if given.rows is not None:
+            raise UserError(
+                "a whole sweep has all its rows", key="--rows", found=given.rows, expected="OUT.csv with it"
+            )
         if law not in RIVALS:
             raise UserError(
                 "a sweep can't be drawn from this law", key="--law", found=law.name,
@@ -131,10 +162,28 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_others(file: str, law: Law) -> None:
+    """Raises UserError for a file that is there and wasn't drawn from this law: each of its rows is one of the design."""
+    if not Path(file).exists():
+        return
+    try:
+        there = table.read(file, [law])
+        known = design(law)
+        rows = {tuple(row) for row in np.round(np.log10(np.stack([known[c] + (c == "S") for c in law.columns], 1)), 6)}
+        own = np.round(np.log10(np.stack([there.columns[c] + (c == "S") for c in law.columns], 1)), 6)
+        if {tuple(row) for row in own} <= rows:
+            return
+    except UserError:
+        pass
+    raise UserError("another file lies here", file=file, expected="a new file, or one that was drawn before")
+
+
 def _numbers(text: str) -> dict[str, float]:
     found = {}
     for pair in filter(None, text.split(",")):
         name, _, value = pair.partition("=")
+        if name.strip() in found:
+            raise UserError("a parameter twice", key=f"--parameters {name.strip()}", found=text, expected="one value")
         try:
             found[name.strip()] = float(value)
         except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -14,11 +14,16 @@ from repro.errors import UserError
 
 SPARSEST = 0.95  # as far as a schedule is looked for; the paper's runs end at .8
 SIZES = (1e3, 1e14)  # parameters between which an optimum is looked for
+WIDEST = 12.0  # logarithm of how many times the least size that reaches a loss is looked at
+LARGEST_LOG = 600.0  # logarithm of numbers that can be multiplied a few times
 
 
 @dataclass(frozen=True)
 class ComputeOptimal:
-    """The least loss that a training budget buys: parameters, tokens, nats a token; tokens_per_param = D / N."""
+    """The least loss that a training budget buys: parameters, tokens, nats a token; tokens_per_param = D / N.
+
+    `outside`: at which edges the search ended, which is then no optimum.
+    """
 
     N: float
     D: float
@@ -37,6 +42,7 @@ class Plan:
         D: tokens. loss: nats a token.
         training_flops: effective, 6 N_avg D. executed_flops: on dense hardware, 6 N_dense D.
         inference_flops: 2 N_final times the tokens to be served. lifetime_flops: the sum of training and inference.
+        edges: at which edges the search ended: what is cheapest may lie beyond.
     """
 
     sparsity: float
@@ -49,6 +55,7 @@ class Plan:
     executed_flops: float
     inference_flops: float
     lifetime_flops: float
+    edges: tuple[str, ...] = ()
 
 
 def compute_optimal(result: FitResult, flops: float) -> ComputeOptimal:
@@ -57,17 +64,22 @@ def compute_optimal(result: FitResult, flops: float) -> ComputeOptimal:
     Raises:
         UserError: a law whose columns are not a size and D, or a budget out of range.
     """
-    size = _size(result)
+    size = size_of(result)
     _positive("C", flops)
     law = LAWS[result.law]
 
     def loss(log_size: float) -> float:
         n = math.exp(log_size)
-        return float(law.predict(result.theta, {size: np.array([n]), "D": np.array([flops / (6 * n)])})[0])
+        with np.errstate(over="ignore"):
+            return float(law.predict(result.theta, {size: np.array([n]), "D": np.array([flops / (6 * n)])})[0])
 
     found = optimize.minimize_scalar(loss, bounds=np.log(SIZES), method="bounded", options={"xatol": 1e-10})
     n = math.exp(found.x)
-    edges = ("N is at the edge of what was searched",) if min(abs(found.x - np.log(SIZES))) < 1e-3 else ()
+    if not math.isfinite(found.fun):
+        raise UserError("the law has no least loss at this budget", key="C", found=flops, expected="another budget")
+    edges: tuple[str, ...] = ()
+    if min(abs(found.x - np.log(SIZES))) < 1e-3:
+        edges = (f"{size} = {n:.3g} is the edge of the search ({SIZES[0]:g} to {SIZES[1]:g}), and no optimum",)
     return ComputeOptimal(n, flops / (6 * n), float(found.fun), flops, flops / (6 * n * n), edges)
 
 
@@ -114,45 +126,57 @@ def plan_for(
         raise UserError("no run reaches this loss", key="loss", found=loss, expected=f"more than E = {p['E']:.4g}")
 
     def at(s: float, n: float) -> Plan | None:
-        average = n / (1 - s) * mean_density(s, start, end)
-        left = loss - p["E"] - p["A"] * average ** -p["alpha"]
-        if left <= 0:
+        try:
+            average = n / (1 - s) * mean_density(s, start, end)
+            left = loss - p["E"] - p["A"] * average ** -p["alpha"]
+            if left <= 0:
+                return None
+            tokens = (p["B"] / left) ** (1 / p["beta"])
+        except OverflowError:
             return None
-        tokens = (p["B"] / left) ** (1 / p["beta"])
         training, serving = 6 * average * tokens, 2 * n * inference_tokens
-        return Plan(
+        plan = Plan(
             s, n / (1 - s), average, n, tokens, loss, training, 6 * n / (1 - s) * tokens, serving, training + serving
         )
+        return plan if math.isfinite(plan.executed_flops + plan.lifetime_flops) else None
 
     def cost(s: float, n: float) -> float:
         plan = at(s, n)
         return math.inf if plan is None else math.log(plan.lifetime_flops)
 
-    def best_size(s: float) -> float:
+    def bestsize_of(s: float) -> tuple[float, bool]:
+        """And whether it is where the search for it ended."""
         if n_final is not None:
-            return n_final
+            return n_final, False
         # Below this size no number of tokens reaches the loss.
-        least = (p["A"] / (loss - p["E"])) ** (1 / p["alpha"]) / mean_density(s, start, end) * (1 - s)
-        low = math.log(least)
-        found = optimize.minimize_scalar(
-            lambda x: cost(s, math.exp(x)), bounds=(low + 1e-6, low + 12), method="bounded"
-        )
-        return math.exp(found.x)
+        low = math.log(p["A"] / (loss - p["E"])) / p["alpha"] + math.log((1 - s) / mean_density(s, start, end))
+        high = low + WIDEST
+        if not -LARGEST_LOG < low < high < LARGEST_LOG:
+            return math.inf, False
+        found = optimize.minimize_scalar(lambda x: cost(s, math.exp(x)), bounds=(low + 1e-6, high), method="bounded")
+        return math.exp(found.x), found.x > high - 1e-3
 
-    options = np.linspace(0, SPARSEST, 96) if sparsity is None else np.array([sparsity])
-    costs = [cost(s, best_size(s)) for s in options]
-    if not np.isfinite(min(costs)):
+    options = np.linspace(0, SPARSEST, 96).tolist() if sparsity is None else [sparsity]
+    sizes = [bestsize_of(s) for s in options]
+    costs = [cost(s, n) for s, (n, _) in zip(options, sizes, strict=True)]
+    best = int(np.argmin(costs))
+    plan = at(options[best], sizes[best][0]) if math.isfinite(costs[best]) else None
+    if plan is None:
         raise UserError(
-            "no run reaches this loss at this size", key="loss", found=f"{loss} with {n_final:,.0f} left",
+            "no run reaches this loss at this size", key="loss",
+            found=f"{loss}{'' if n_final is None else f' with {n_final:,.0f} left'}",
             expected="a higher loss or a larger model",
         )  # fmt: skip
-    chosen = float(options[int(np.argmin(costs))])
-    plan = at(chosen, best_size(chosen))
-    assert plan is not None
-    return plan
+    edges = []
+    if sparsity is None and best == len(options) - 1:
+        edges.append(f"sparsity {SPARSEST:g} is the edge of the search: sparser is cheaper by this law, without end")
+    if sizes[best][1]:
+        edges.append(f"N_final = {plan.N_final:.3g} is the edge of the search: larger is cheaper by this law")
+    return replace(plan, edges=tuple(edges))
 
 
-def _size(result: FitResult) -> str:
+def size_of(result: FitResult) -> str:
+    """The law's name of its one size. Raises UserError where it has several, or other columns."""
     law = LAWS[result.law]
     if isinstance(law, PowerLaw):
         return law.count

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -27,3 +29,10 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
+
+
+def say(warnings: Iterable[str]) -> None:
+    """Prints warnings to the standard error, a line each, after the answer that they are of."""
+    sys.stdout.flush()
+    for text in warnings:
+        print(f"warning: {text}", file=sys.stderr)

@@ -1,47 +1,36 @@
-"""Any table as columns of numbers and a loss: CSV, JSON lines, Parquet, or the results folder of a sweep.
+"""Any table as columns of numbers and a loss: delimited text, JSON, Parquet, or the results folder of a sweep.
 
 What is odd about a row is said, with its number in the file, and a row that can't be used is left out aloud; nothing is
-dropped in silence. Where a table gives training FLOP as C, the missing one of N and D follows from C = 6 N D.
+dropped in silence. Only the columns that somebody asks for are read, and only in rows that no condition leaves out. Where
+a table gives training FLOP as C, the missing one of N and D follows from C = 6 N D.
 """
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 
+from analysis import cells, conditions, doubts, limits, readers
 from analysis.law import Array, Law
-from repro import tables
+from analysis.readers import Raw, listed
 from repro.errors import UserError
-from repro.storage import Folder
 
 LOSS = "loss"
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "!=": operator.ne,
-    "=": operator.eq,
-    "<": operator.lt,
-    ">": operator.gt,
-}
 
 
 @dataclass(frozen=True)
 class RowFlag:
-    """Something odd about a row. `row`: its number, the first is 1. `excluded`: no fit uses it."""
+    """Something odd about a row. `row`: its number, the first is 1. `excluded`: no fit uses it. `kind`: of the reason."""
 
     row: int
     reason: str
     excluded: bool
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +44,8 @@ class Table:
         rows: their numbers in the source, (n,); the first is 1.
         clusters: what belongs together in a bootstrap, (n,); None where nothing says so.
         flags: everything odd, rows left out included.
+        warnings: what is odd about the table as a whole, a sentence each.
+        raw: what it was read from; names: its columns by the laws' names.
     """
 
     source: str
@@ -63,6 +54,9 @@ class Table:
     rows: Array
     clusters: np.ndarray | None
     flags: tuple[RowFlag, ...]
+    warnings: tuple[str, ...] = ()
+    raw: Raw | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -71,7 +65,20 @@ class Table:
         """The rows of a mask."""
         clusters = None if self.clusters is None else self.clusters[chosen]
         columns = {name: values[chosen] for name, values in self.columns.items()}
-        return Table(self.source, columns, self.loss[chosen], self.rows[chosen], clusters, self.flags)
+        return replace(self, columns=columns, loss=self.loss[chosen], rows=self.rows[chosen], clusters=clusters)
+
+    def cells(self, name: str) -> list[Any]:
+        """The cells (n,) of any column of the file, as they stand there."""
+        assert self.raw is not None
+        cells_of = self.raw.column(name)
+        return [cells_of[int(row) - 1] for row in self.rows]
+
+    def checkpoints(self, residual: Array | None = None) -> list[str]:
+        """Whether rows that no cluster holds together look like checkpoints of one run."""
+        if self.raw is None or self.clusters is not None:
+            return []
+        once = [name for name, count in Counter(self.raw.names).items() if count == 1]
+        return doubts.of_checkpoints(self.columns, once, self.cells, self.names, residual)
 
 
 def read(
@@ -81,6 +88,7 @@ def read(
     columns: Mapping[str, str] | None = None,
     exclude: Sequence[str] = (),
     clusters: str | None = None,
+    also: Sequence[str] = (),
 ) -> Table:
     """The columns that `laws` need, from a file or a results folder.
 
@@ -88,162 +96,220 @@ def read(
         columns: names in the file by the laws' names and `loss`; a name that isn't given stands for itself.
         exclude: conditions such as `loss>=4.5`, `size=17k` or `row=12,40`; rows that meet any are left out.
         clusters: a column whose equal values are drawn together in a bootstrap.
+        also: further columns of numbers, to hold rows out by.
 
     Raises:
-        UserError: no such file or column, text where a number should stand, no rows.
+        UserError: no such file or column, a name that nothing asks for, text where a number should stand, no rows.
     """
-    raw, usual = _raw(source)
-    if not raw.num_rows:
+    asked = tuple(conditions.parse(text) for text in exclude)
+    raw = readers.read(source)
+    if not raw.rows:
         raise UserError("an empty table", file=source, found="no rows", expected="at least one more than parameters")
-    names = {**usual, **(columns or {})}
-    wanted = {name for law in laws for name in law.columns} | {LOSS}
-    found: dict[str, Array] = {}
-    for name in sorted(wanted | {"C", "N", "D"}):
-        held = names.get(name, name)
-        if held in raw.column_names:
-            found[name] = _numbers(raw.column(held), source, held)
-        elif name in (columns or {}):
-            raise _missing(source, held, raw)
-    _derive(found)
-    for name in sorted(wanted - set(found)):
-        raise _missing(source, names.get(name, name), raw, name)
-    labels = None
-    if clusters or "clusters" in names:
-        labels = np.array(
-            [str(v) for v in _column(raw, clusters or names["clusters"], source).to_pylist()], dtype=object
-        )
-    flags, left_out = _flags({name: found[name] for name in wanted}), np.zeros(raw.num_rows, dtype=bool)
-    for condition in exclude:
-        met = _meets(raw, condition, source)
-        flags += [RowFlag(int(i) + 1, f"left out: {condition}", True) for i in np.flatnonzero(met)]
-    for flag in flags:
-        left_out[flag.row - 1] |= flag.excluded
-    if left_out.all():
-        raise UserError(
-            "no row is left", file=source, found=f"{raw.num_rows} rows, all left out; row 1: {flags[0].reason}"
-        )
-    kept = ~left_out
-    return Table(
+    needed = {name for law in laws for name in law.columns}
+    wanted = tuple(dict.fromkeys([*(name for law in laws for name in law.columns), LOSS, *also]))
+    names = _names(raw, laws, wanted, columns or {})
+    doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
+    flags, warnings = _left_out(raw, asked, names)
+    left = np.ones(raw.rows, dtype=bool)
+    left[[flag.row - 1 for flag in flags]] = False
+    if not left.any():
+        raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; row 1: {flags[0].reason}")
+    also = [name for name in also if name not in needed]
+    found, odd = _numbers(raw, wanted, names, left, also)
+    flags += odd
+    flags += _copies({name: found[name] for name in wanted}, left, {flag.row for flag in odd})
+    kept = left.copy()
+    kept[[flag.row - 1 for flag in flags if flag.excluded]] = False
+    if not kept.any():
+        raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {_counted(flags)}")
+    labels = _labels(raw, clusters or names.get("clusters"))
+    table = Table(
         source,
         {name: values[kept] for name, values in found.items() if name != LOSS},
         found[LOSS][kept],
         np.flatnonzero(kept).astype(np.float64) + 1,
         None if labels is None else labels[kept],
         tuple(sorted(flags, key=lambda flag: flag.row)),
+        raw=raw,
+        names=names,
     )
+    warnings += doubts.of_loss(names[LOSS], table.loss, source)
+    warnings += limits.of_rows(*limits.spans(table.columns))
+    return replace(table, warnings=tuple(warnings))
 
 
-def _raw(source: str) -> tuple[pa.Table, dict[str, str]]:
-    """The table as it stands, and what its columns are usually called."""
-    folder = Folder.open(source)
-    if folder.exists("runs.parquet"):
-        usual = {"N": "N_final", "S": "sparsity", "clusters": "family"}
-        return tables.read(folder, "runs.parquet"), usual
-    path = Path(source)
-    if not path.is_file():
-        raise UserError(
-            "no such table",
-            file=source,
-            expected="a .csv, .jsonl or .parquet file, or a results folder with runs.parquet",
-        )
-    readers: dict[str, Callable[[str], pa.Table]] = {
-        ".csv": pa.csv.read_csv,
-        ".jsonl": pa.json.read_json,
-        ".json": pa.json.read_json,
-        ".ndjson": pa.json.read_json,
-        ".parquet": pa.parquet.read_table,
-    }
-    if path.suffix not in readers:
-        raise UserError(
-            "a table of unknown kind", file=source, found=path.suffix or "no ending", expected=", ".join(readers)
-        )
-    try:
-        return readers[path.suffix](source), {}
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        what = "not a table" if path.read_bytes().strip() else "an empty table"
-        raise UserError(what, file=source, found=str(error).splitlines()[0]) from error
+# ---------------------------------------------------------------- names
 
 
-def _missing(source: str, column: str, raw: pa.Table, name: str | None = None) -> UserError:
+def _names(raw: Raw, laws: Sequence[Law], wanted: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Names in the file of all that is wanted, by the laws' names: as given, as usual, or the same.
+
+    Raises:
+        UserError: a name that nothing asks for, a column that isn't there, or one column under two names of a law.
+    """
+    names = {name: name for name in wanted} | dict(raw.usual)
+    needed = {name for law in laws for name in law.columns}
+    lack = [n for n in ("N", "D") if n in needed and n not in given and names[n] not in raw.names]
+    from_flops = len(lack) == 1 and {"N", "D"} <= needed
+    for name in given:
+        if name not in wanted and not (name == "C" and from_flops):
+            known = [*wanted, *(["C"] if from_flops else [])]
+            raise UserError(
+                "a name that nothing asks for", file=raw.source, key=f"--columns {name}={given[name]}", found=name,
+                expected=listed(known, like=name),
+            )  # fmt: skip
+    names |= given
+    if from_flops:
+        names["C"] = given.get("C", "C")
+    for name in wanted:
+        if names[name] not in raw.names and not (from_flops and name in lack and names["C"] in raw.names):
+            raise _missing(raw, name, names[name])
+    for law in laws:
+        held: dict[str, str] = {}
+        for name in (*law.columns, LOSS):
+            other = held.setdefault(names[name], name)
+            if other != name:
+                told = name if name in given else other
+                raise UserError(
+                    "one column under two names of a law", file=raw.source, key=f"--columns {told}={names[told]}",
+                    found=f"{other} and {name} are both {names[name]}", expected="a column of its own for each",
+                )  # fmt: skip
+    return names
+
+
+def _missing(raw: Raw, name: str, held: str) -> UserError:
+    hint = ""
+    if any(" - " in column for column in raw.names):
+        hint = "; a chart's export has a column a run: export the table of runs instead"
     return UserError(
         "no such column",
-        file=source,
-        key=f"columns.{name or column}",
-        found=", ".join(raw.column_names),
-        expected=f"{column}; or say --columns {name or column}=ITS_NAME",
+        file=raw.source,
+        key=f"columns.{name}",
+        found=listed(raw.names, like=held),
+        expected=f"{held}; or say --columns {name}=ITS_NAME{hint}",
     )
 
 
-def _column(raw: pa.Table, name: str, source: str) -> pa.ChunkedArray:
-    if name not in raw.column_names:
-        raise _missing(source, name, raw)
-    return raw.column(name)
+# ---------------------------------------------------------------- rows
 
 
-def _numbers(column: pa.ChunkedArray, source: str, name: str) -> Array:
-    """A column as floats, null as nan. Raises UserError at the first text."""
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type):
-        return np.array([np.nan if v is None else v for v in column.to_pylist()], dtype=float)
-    values = []
-    for row, value in enumerate(column.to_pylist(), 1):
-        try:
-            values.append(np.nan if value is None or value == "" else float(value))
-        except (TypeError, ValueError):
-            raise UserError(
-                "text in a column of numbers",
-                file=source,
-                key=name,
-                found=f"{value!r} in row {row}",
-                expected="a number",
-            ) from None
-    return np.array(values)
+def _left_out(
+    raw: Raw, asked: Sequence[conditions.Condition], names: Mapping[str, str]
+) -> tuple[list[RowFlag], list[str]]:
+    """Rows that conditions leave out, and what is odd about the conditions."""
+    flags, warnings = [], []
+    for condition in asked:
+        met, none = conditions.meets(condition, raw, names)
+        reason = f"left out: {condition.text}"
+        flags += [RowFlag(int(i) + 1, reason, True, reason) for i in np.flatnonzero(met)]
+        if none:
+            warnings.append(none)
+        if condition.column is None and "row" in raw.names:
+            warnings.append(f'--exclude {condition.text!r} goes by the number of a row; the column is written "row"')
+    return flags, warnings
 
 
-def _derive(found: dict[str, Array]) -> None:
-    """The missing one of N, D from C = 6 N D."""
+def _numbers(
+    raw: Raw, wanted: Sequence[str], names: Mapping[str, str], left: np.ndarray, also: Sequence[str]
+) -> tuple[dict[str, Array], list[RowFlag]]:
+    """The wanted columns as numbers (rows,), nan in rows that are not left; and the rows that can't be used."""
+    there = [n for n in dict.fromkeys([*wanted, *(["C"] if "C" in names else [])]) if names[n] in raw.names]
+    held = {name: raw.column(names[name]) for name in there}
+    chosen = np.flatnonzero(left)
+    try:
+        comma = cells.comma_of(held[name][i] for name in there for i in chosen) or raw.comma
+    except cells.NoNumber as error:
+        raise UserError("numbers of two kinds", file=raw.source, expected=str(error)) from error
+    found = {}
+    for name in there:
+        values = np.full(raw.rows, np.nan)
+        for i in chosen:
+            try:
+                values[i] = cells.number(held[name][i], cells.kind_of(name), comma)
+            except cells.NoNumber as error:
+                raise UserError(
+                    "text in a column of numbers" if isinstance(held[name][i], str) else "no number in a column of numbers",
+                    file=raw.source, key=names[name], found=f"{cells.shown(held[name][i])} in row {i + 1}",
+                    expected=f"{error}; or --exclude row={i + 1}",
+                ) from None  # fmt: skip
+        found[name] = values
     for missing, other in (("D", "N"), ("N", "D")):
-        if missing not in found and other in found and "C" in found:
-            found[missing] = found["C"] / (6 * found[other])
+        if missing in wanted and missing not in found and "C" in found and other in found:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                found[missing] = found["C"] / (6 * found[other])
+    flags = []
+    for i in chosen:
+        wrong = [
+            (name, _said(name, held[name][i] if name in held else found[name][i], float(found[name][i])))
+            for name in wanted
+            if not (math.isfinite(found[name][i]) if name in also else _usable(name, found[name][i]))
+        ]
+        if wrong:
+            kind = f"left out: {', '.join(name for name, _ in wrong)} can't be used"
+            flags.append(RowFlag(int(i) + 1, f"left out: {', '.join(f'{n} is {v}' for n, v in wrong)}", True, kind))
+    return {name: values for name, values in found.items() if name in wanted}, flags
 
 
-def _flags(found: Mapping[str, Array]) -> list[RowFlag]:
+def _said(name: str, cell: Any, value: float) -> str:
+    """What is wrong with a cell that can't be used."""
+    if isinstance(cell, str) and not math.isfinite(value):
+        return cell.strip() or "missing"
+    return "missing" if cell is None else f"{value:g}{', no share' if name == 'S' and value >= 1 else ''}"
+
+
+def _usable(name: str, value: float) -> bool:
+    return math.isfinite(value) and (0 <= value < 1 if name == "S" else value > 0)
+
+
+def _copies(found: Mapping[str, Array], left: np.ndarray, without: set[int]) -> list[RowFlag]:
+    """Rows that say what an earlier one says."""
     flags: list[RowFlag] = []
     seen: dict[tuple[float, ...], int] = {}
-    names = sorted(found)
-    for i, values in enumerate(zip(*(found[name] for name in names), strict=True)):
-        row = i + 1
-        wrong = [f"{n} is {v:g}" for n, v in zip(names, values, strict=True) if not _usable(n, v)]
-        if wrong:
-            flags.append(RowFlag(row, f"left out: {', '.join(wrong)}", True))
-        elif values in seen:
-            flags.append(RowFlag(row, f"a copy of row {seen[values]}, and counted twice", False))
+    for i in np.flatnonzero(left):
+        values, row = tuple(column[i] for column in found.values()), int(i) + 1
+        if row in without:
+            continue
+        if values in seen:
+            reason = f"a copy of row {seen[values]}, and counted twice"
+            flags.append(RowFlag(row, reason, False, "a copy of another row, and counted twice"))
         seen.setdefault(values, row)
     return flags
 
 
-def _usable(name: str, value: float) -> bool:
-    return bool(np.isfinite(value)) and (0 <= value < 1 if name == "S" else value > 0)
+def _labels(raw: Raw, name: str | None) -> np.ndarray | None:
+    if name is None:
+        return None
+    return np.array([str(value) for value in raw.column(name, "--clusters")], dtype=object)
 
 
-def _meets(raw: pa.Table, condition: str, source: str) -> np.ndarray:
-    """Which rows meet `COLUMN OP VALUE`; several values behind = are any of them."""
-    found = re.fullmatch(r"\s*(.+?)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*", condition)
-    if not found:
-        raise UserError(
-            "not a condition", key="exclude", found=condition, expected="COLUMN OP VALUE, for example loss>=4.5"
-        )
-    name, sign, text = found.groups()
-    values = list(range(1, raw.num_rows + 1)) if name == "row" else _column(raw, name, source).to_pylist()
-    met = np.zeros(raw.num_rows, dtype=bool)
-    for word in text.split(",") if sign == "=" else [text]:
-        try:
-            wanted: Any = float(word)
-            held: list[Any] = [np.nan if v is None else float(v) for v in values]
-        except (TypeError, ValueError):
-            if sign not in ("=", "!="):
-                raise UserError(
-                    "not a number", key="exclude", found=condition, expected="a number behind < or >"
-                ) from None
-            wanted, held = word, list(map(str, values))
-        met |= np.array([OPERATORS[sign](v, wanted) for v in held], dtype=bool)
-    return met
+# ---------------------------------------------------------------- what is said of them
+
+
+def _counted(flags: Sequence[RowFlag]) -> str:
+    counts = Counter(flag.kind or flag.reason for flag in flags)
+    return "; ".join(f"{reason} ({count:,} rows)" for reason, count in counts.most_common(5))
+
+
+def summary(flags: Sequence[RowFlag], most: int = 3) -> list[str]:
+    """A line for each of the first few rows of every kind, and one for how many more there are."""
+    by_kind: dict[str, list[RowFlag]] = {}
+    for flag in flags:
+        by_kind.setdefault(flag.kind or flag.reason, []).append(flag)
+    lines = []
+    for kind, own in by_kind.items():
+        lines += [f"row {flag.row}: {flag.reason}" for flag in own[:most]]
+        if len(own) > most:
+            lines.append(f"and {len(own) - most:,} more rows: {kind}")
+    return lines
+
+
+def as_json(flags: Sequence[RowFlag], most: int = 20) -> dict[str, Any]:
+    """The first of every kind as `flags`, and how many there are of each as `flag_counts`."""
+    counts: Counter[str] = Counter()
+    first = []
+    for flag in flags:
+        kind = flag.kind or flag.reason
+        counts[kind] += 1
+        if counts[kind] <= most:
+            first.append({"row": flag.row, "reason": flag.reason, "excluded": flag.excluded})
+    return {"flags": first, "flag_counts": dict(counts)}

@@ -237,6 +237,8 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
         raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0][:300]}", file=path) from error
     if table is not None:
         wanted, have = {f.name: f.type for f in SCHEMAS[table]}, {f.name: f.type for f in whole.schema}
+        if len(have) < len(whole.schema):
+            raise UserError("a column twice", file=path, found=", ".join(whole.schema.names)[:300])
         if differ := sorted(key for key in wanted.keys() | have.keys() if wanted.get(key) != have.get(key)):
             raise UserError(
                 f"not the columns of {table}",

@@ -100,8 +100,10 @@ def _learning_rates(given: argparse.Namespace) -> int:
     from repro import tables
     from repro.storage import Folder
 
-    for best in learning_rates.best(tables.read(Folder.open(given.results), "runs.parquet")):
+    for best in learning_rates.best(tables.read(Folder.open(given.results), "runs.parquet", "runs")):
         note = "  # at the edge of the rates tried: the best may lie beyond" if best.at_edge else ""
+        if best.unusable:
+            note += f"{',' if note else '  #'} {best.unusable} more without a finite loss"
         print(f"{best.size} {best.budget}: lr {best.lr:.2g}, loss {best.loss:.4f}, {best.tried} rates{note}")
     return 0
 

@@ -27,12 +27,18 @@ def add_parser(verbs: Any) -> None:
     several = verbs.add_parser("compare", description="Which law predicts better?", **described)
     several.add_argument("--laws", required=True, help="names, comma-separated; the first is held against the others")
     for command in (one, several):
-        command.add_argument("table", metavar="TABLE", help=".csv, .jsonl or .parquet, or a results folder")
         command.add_argument(
-            "--columns", default="", metavar="N=…,D=…", help="names of the columns in the table, and of loss"
+            "table", metavar="TABLE", help=".csv, .tsv, .json, .jsonl or .parquet, or a results folder"
+        )
+        command.add_argument(
+            "--columns",
+            action="append",
+            default=[],
+            metavar="N=…,D=…",
+            help="names of the columns in the table, and of loss",
         )
         command.add_argument("--objective", choices=("huber_log", "huber", "lad", "wls"), default="huber_log")
-        command.add_argument("--delta", type=float, default=1e-3, help="Huber threshold (default: 1e-3)")
+        command.add_argument("--delta", type=float, help="Huber threshold (default: 1e-3)")
         command.add_argument(
             "--exclude", action="append", default=[], metavar="COND", help="rows to leave out: loss>=4.5"
         )
