@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from repro.errors import UserError
 
+# No model comes near them; they keep a slip of the pen from a search over a billion widths.
+MOST = {"d_model": 2**20, "layers": 10_000, "heads": 2**17, "mlp": 2**24, "vocab": 2**27}
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -26,9 +29,11 @@ class Shape:
     vocab: int
 
     def __post_init__(self) -> None:
-        for name in ("d_model", "layers", "heads", "mlp", "vocab"):
-            if getattr(self, name) < 1:
-                raise UserError("dimension out of range", key=name, found=getattr(self, name), expected="at least 1")
+        for name, most in MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise UserError(
+                    "dimension out of range", key=name, found=getattr(self, name), expected=f"1 to {most:,}"
+                )
         if self.d_model % (2 * self.heads):
             raise UserError(
                 "width doesn't divide into heads",

@@ -13,6 +13,7 @@ from repro.errors import UserError
 
 MATCHES = 1_000_000  # files that one pattern may match
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+=-]{0,126}[A-Za-z0-9_+=-])?")
+_ONE_SLASH = re.compile(r"(?:s3|gs|gcs|abfss?|hdfs|file|https?):/?(?:[^/:]|$)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 
 
@@ -26,12 +27,14 @@ def expand(place: str | os.PathLike[str], *, file: object = None, key: str | Non
         file, key: where it was read from, for error messages.
 
     Raises:
-        UserError: a variable that isn't set, a user without a home folder, or a NUL character.
+        UserError: a variable that isn't set, a user without a home folder, a NUL character, or `s3:/` for `s3://`.
     """
     text = os.fspath(place)
     if "\0" in text:
         raise UserError("a path with a NUL character", file=file, key=key, found=repr(text), expected="a path")
     is_uri = "://" in text
+    if _ONE_SLASH.match(text) and not os.path.lexists(text):
+        raise UserError("an address with one slash", file=file, key=key, found=text, expected="two: s3://bucket/folder")
     literal = 0 if is_uri or "$" not in text else _length_that_exists(text)
     if "$" in text[literal:]:
         text = text[:literal] + _VARIABLE.sub(lambda found: _variable(found, text, file, key), text[literal:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from repro import bounds
 from repro.errors import UserError
 from repro.spec import RunSpec
 
@@ -42,18 +43,20 @@ class Resources:
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
 
     def __post_init__(self) -> None:
-        least = {"workers": 1, "checkpoint_every": 1, "micro_batch": 1, "lanes": 1, "retries": 0, "keep_checkpoints": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise UserError("value out of range", key=name, found=value, expected=f"at least {bound}")
+        bounds.all_within(
+            self,
+            {
+                "workers": (1, bounds.PROCESSES, "processes"),
+                "lanes": (1, bounds.PROCESSES, "runs"),
+                "checkpoint_every": (1, bounds.STEPS, "steps"),
+                "micro_batch": (1, bounds.STEPS, "sequences"),
+                "retries": (0, 1000, "times"),
+                "keep_checkpoints": (1, bounds.STEPS, "checkpoints"),
+            },
+        )
         for label, count in self.workers_by_size.items():
-            if count < 1:
-                raise UserError(
-                    "value out of range", key=f"workers_by_size.{label}", found=count, expected="at least 1"
-                )
-        if self.spike is not None and self.spike <= 0:
-            raise UserError("value out of range", key="spike", found=self.spike, expected="more than 0 nats, or null")
+            bounds.within(f"workers_by_size.{label}", count, 1, bounds.PROCESSES, "processes")
+        bounds.positive("spike", self.spike, "nats")
 
     def of(self, spec: RunSpec) -> Resources:
         """Those of one run, with its count of workers."""

@@ -23,6 +23,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
+from repro.bounds import EVENTS, STEPS
 from repro.errors import UserError
 
 Shape = Literal["geometric", "linear", "cubic", "constant", "dense"]
@@ -62,10 +63,7 @@ class PruningSchedule:
             raise UserError("unknown shape", key="shape", found=self.shape, expected=", ".join(SHAPES))
         if not 0 <= self.sparsity < 1:
             raise UserError("sparsity out of range", key="sparsity", found=self.sparsity, expected="0 <= sparsity < 1")
-        if self.total_steps < 1:
-            raise UserError("no steps", key="total_steps", found=self.total_steps, expected="at least 1")
-        if self.interval < 1:
-            raise UserError("interval out of range", key="interval", found=self.interval, expected="at least 1 step")
+        _check_counts(self.total_steps, "total_steps", self.interval)
         if (self.shape == "dense") != (self.sparsity == 0):
             raise UserError(
                 "shape and sparsity disagree",
@@ -75,6 +73,8 @@ class PruningSchedule:
             )
         if self.shape in ("dense", "constant"):
             return
+        if self.events > EVENTS:
+            raise _too_many(self.events, self.interval)
         if self.start_step < 0 or (self.end_step - self.start_step) % self.interval:
             raise UserError(
                 "end - start is not a multiple of the interval",
@@ -120,10 +120,7 @@ class PruningSchedule:
         """
         if not 0 <= sparsity < 1:
             raise UserError("sparsity out of range", key="sparsity", found=sparsity, expected="0 <= sparsity < 1")
-        if dense_steps < 1:
-            raise UserError("no steps", key="dense_steps", found=dense_steps, expected="at least 1")
-        if interval < 1:
-            raise UserError("interval out of range", key="interval", found=interval, expected="at least 1 step")
+        _check_counts(dense_steps, "dense_steps", interval)
         if sparsity == 0:
             return cls.dense(dense_steps)
         if shape == "dense":
@@ -157,7 +154,9 @@ class PruningSchedule:
 
         # Compute at the end grows with the number of events: find the count that straddles the wanted one.
         wanted, most = end * dense_steps, 2 + math.ceil(dense_steps / (1 - sparsity) / interval)
-        above = bisect.bisect_left(range(most), wanted, key=compute_at_end)
+        above = bisect.bisect_left(range(min(most, EVENTS + 2)), wanted, key=compute_at_end)
+        if above > EVENTS + 1:
+            raise _too_many(above, interval)
         events = min((above, above - 1), key=lambda n: abs(compute_at_end(n) - wanted))
         while events >= 2:
             end_step = start_step + (events - 1) * interval
@@ -284,6 +283,24 @@ class PruningSchedule:
 
     def n_final(self, prunable: int) -> int:
         return self.kept(self.events - 1, prunable) if self.events else prunable
+
+
+def _check_counts(steps: int, key: str, interval: int) -> None:
+    if steps < 1:
+        raise UserError("no steps", key=key, found=steps, expected="at least 1")
+    if steps > STEPS:
+        raise UserError("too many steps", key=key, found=f"{steps:,}", expected=f"at most {STEPS:,}")
+    if interval < 1:
+        raise UserError("interval out of range", key="interval", found=interval, expected="at least 1 step")
+
+
+def _too_many(events: int, interval: int) -> UserError:
+    return UserError(
+        "too many pruning events",
+        key="interval",
+        found=f"over {min(events, EVENTS):,}, one every {interval} steps",
+        expected=f"at most {EVENTS:,}: a longer interval",
+    )
 
 
 def _shape_density(shape: str, sparsity: float, event: int, events: int) -> float:

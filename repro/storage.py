@@ -21,7 +21,6 @@ from repro import objects, paths, stores
 from repro.errors import DISK_FULL, UserError
 
 TRIES = 20  # to read an object that is replaced again and again
-_ONE_SLASH = re.compile(r"(s3|gs|gcs|abfs|abfss|hdfs|file|https?):/?[^/:]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,6 @@ class Folder:
         if not text.strip():
             raise UserError("no place named", key=key, found=repr(text), expected="a path or a URI")
         if "://" not in text:
-            if _ONE_SLASH.match(text):
-                raise UserError("an address with one slash", key=key, found=text, expected="two, as in s3://bucket/x")
             return cls(fs.LocalFileSystem(), os.path.abspath(text))
         filesystem, path = stores.open_uri(text, key=key)
         return cls(filesystem, path)
@@ -58,7 +55,7 @@ class Folder:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def __truediv__(self, name: str) -> Folder:
-        return Folder(self.filesystem, f"{self.path}/{name}")
+        return Folder(self.filesystem, self._at(name))
 
     def __str__(self) -> str:
         return self.path
@@ -117,7 +114,7 @@ class Folder:
         return True
 
     def read_json(self, name: str) -> Any:
-        """The mapping in a file. One that is replaced meanwhile is read again: a part of a mapping is no JSON."""
+        """What a file holds. One that is replaced meanwhile is read again: a part of a mapping is no JSON."""
         path, fault = self._at(name), ValueError()
         for _ in range(1 if self.is_local else TRIES):
             try:
@@ -172,7 +169,16 @@ class Folder:
         return data
 
     def _at(self, name: str) -> str:
-        return f"{self.path}/{name}" if name else self.path
+        """The path of what lies in this folder, whoever gave its name.
+
+        Raises:
+            UserError: a name that leaves it.
+        """
+        if not name:
+            return self.path
+        if "\0" in name or not all(part not in ("", ".", "..") for part in name.split("/")):
+            raise UserError("a name that leaves its folder", file=self.path, found=repr(name), expected="a file's name")
+        return f"{self.path}/{name}"
 
 
 def _check_local(path: str, key: str | None) -> None:

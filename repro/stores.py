@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from pyarrow import fs
 
 from repro.errors import UserError
+from repro.patience import within
 
-T = TypeVar("T")
 PATIENCE = 30.0  # seconds for a store's first answer; pyarrow alone waits for a Google store for a quarter of an hour
 _reached: set[str] = set()  # stores and buckets that have answered this process
 
@@ -35,31 +32,6 @@ def open_uri(uri: str, *, key: str | None = None) -> tuple[fs.FileSystem, str]:
 def without_secret(uri: str) -> str:
     """A URI as it may be shown: without a user and a password."""
     return re.sub(r"//[^/@]*@", "//***@", uri)
-
-
-def within(seconds: float, act: Callable[[], T], place: str) -> T:
-    """What `act` returns or raises, where it does so in time.
-
-    Raises:
-        TimeoutError: it doesn't; it is left to itself, since what waits in a library can't be stopped.
-    """
-    result: list[T] = []
-    fault: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(act())
-        except BaseException as error:
-            fault.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if fault:
-        raise fault[0]
-    if not result:
-        raise TimeoutError(f"{place}: no answer within {seconds:g} s")
-    return result[0]
 
 
 def _opened(uri: str, key: str | None) -> tuple[fs.FileSystem, str]:

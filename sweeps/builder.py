@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from repro import ladder
+from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.schedule import PruningSchedule, interval_for
 from repro.spec import DECAY, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
@@ -212,7 +213,11 @@ def _resolved(pruning: PruningSpec, dense_steps: int) -> PruningSchedule:
 
 
 def _steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:
-    return round(tokens_per_param * model.shape.prunable / (optimizer.batch * model.sequence))
+    steps = tokens_per_param * model.shape.prunable / (optimizer.batch * model.sequence)
+    if not steps <= STEPS:
+        expected = f"at most {STEPS:,}: a smaller budget, or a larger batch"
+        raise UserError("too many steps", key="budgets", found=f"{steps:,.4g}", expected=expected)
+    return round(steps)
 
 
 def _chosen(options: dict[str, Any], name: str, block: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from repro.bounds import EVENTS, STEPS, within
 from repro.errors import UserError
 from repro.spec import LearningRates, Score
 
@@ -66,8 +67,8 @@ class Change:
                 found=f"interval {self.interval} and events {self.events}",
                 expected="one of them",
             )
-        if self.events is not None and self.events < 2:
-            raise UserError("too few events", key="events", found=self.events, expected="at least 2")
+        within("events", self.events, 2, EVENTS, "events")
+        within("interval", self.interval, 1, STEPS, "steps")
 
 
 @dataclass(frozen=True, kw_only=True)

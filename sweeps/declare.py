@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repro import strict
+from repro.bounds import STEPS, positive, within
 from repro.errors import UserError
+from repro.paths import check_name, expand
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Score
 from sweeps.change import Falling, Window
@@ -33,6 +35,7 @@ class PruningDefaults:
     do_not_prune: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        within("interval", self.interval, 1, STEPS, "steps")
         if not 0 < self.narrowest <= 1:
             raise UserError("share out of range", key="narrowest", found=self.narrowest, expected="0 < share <= 1")
 
@@ -43,6 +46,11 @@ class Partners:
 
     mlp_multiple: int = 8
     lr: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        within("mlp_multiple", self.mlp_multiple, 1, 2**20)
+        for label, lr in self.lr.items():
+            positive(f"lr.{label}", lr)
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,20 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Storage:
-    """Where token shards and results lie: a folder or a URI. Bears no identity."""
+    """Where token shards and results lie: a folder or a URI, as it was said. Bears no identity."""
 
     corpus: str = "data"
     results: str = "results"
+
+    def expanded(self, file: object) -> Storage:
+        """With `~` and variables replaced, on the machine that uses them.
+
+        Raises:
+            UserError: there is no such home folder or variable.
+        """
+        return Storage(
+            expand(self.corpus, file=file, key="storage.corpus"), expand(self.results, file=file, key="storage.results")
+        )
 
 
 @dataclass(frozen=True)
@@ -91,14 +109,33 @@ class Declaration:
     storage: Storage = Storage()
 
     def __post_init__(self) -> None:
-        for label, ratio in self.budgets.items():
-            if ratio <= 0:
+        check_name(self.name, key="name")  # of the results folder
+        dense = self.studies.dense.budgets if self.studies.dense else {}
+        for block, budgets in (("budgets", self.budgets), ("studies.dense.budgets", dense)):
+            for label, ratio in budgets.items():
+                check_name(label, key=f"{block}.{label}")  # of run ids, as those of sizes, and so of folders
+                positive(f"{block}.{label}", ratio, "tokens per prunable parameter")
+        for label in self.sizes:
+            check_name(label, key=f"sizes.{label}")
+        self._check_labels({**self.budgets, **dense})
+
+    def _check_labels(self, budgets: dict[str, float]) -> None:
+        """Refuses a rule for a size or a budget that there isn't: it would do nothing, and say nothing."""
+        for label in self.partners.lr:  # SIZE-p80 and the like
+            if not any(label.startswith(f"{size}-") for size in self.sizes):
+                expected = f"SIZE-p80 or SIZE-t80, of one of: {', '.join(self.sizes)}"
+                raise UserError("no such partner", key=f"partners.lr.{label}", found=label, expected=expected)
+        for label in self.resources.workers_by_size:
+            if not any(label == size or label.startswith(f"{size}-") for size in self.sizes):
+                expected = f"one of: {', '.join(self.sizes)}"
                 raise UserError(
-                    "budget out of range",
-                    key=f"budgets.{label}",
-                    found=ratio,
-                    expected="more than 0 tokens per prunable parameter",
+                    "no such size", key=f"resources.workers_by_size.{label}", found=label, expected=expected
                 )
+        for index, rule in enumerate(self.repeat if isinstance(self.repeat, tuple) else ()):
+            for key, label, known in (("size", rule.size, self.sizes), ("budget", rule.budget, budgets)):
+                if label not in known:
+                    expected = f"one of: {', '.join(known)}"
+                    raise UserError(f"no such {key}", key=f"repeat[{index}].{key}", found=label, expected=expected)
 
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
         """The model and the optimizer of a size."""
@@ -131,5 +168,15 @@ def _refuse_unknown(keys: dict[str, Any], names: list[str], file: object, block:
 
 
 def read(file: str | Path) -> Declaration:
-    """The contents of a sweep file."""
+    """The contents of a sweep file.
+
+    Raises:
+        UserError: it isn't one, or something in it can't be.
+    """
+    file = Path(expand(file))
+    if file.is_dir():
+        kept = "a results folder" if (file / "sweep.json").exists() else "a folder"
+        raise UserError(f"{kept} where a sweep file is wanted", file=file, expected="a YAML file, as sweeps/quick.yaml")
+    if file.suffix.lower() in (".parquet", ".csv", ".gz", ".html", ".safetensors", ".py"):
+        raise UserError("not a sweep file", file=file, found=file.suffix, expected="a YAML file, as sweeps/quick.yaml")
     return strict.build(Declaration, strict.read_yaml(file), file=file)

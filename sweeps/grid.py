@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from repro.bounds import RUNS
 from repro.errors import UserError
+from repro.paths import check_name
+from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import RunSpec
 from sweeps import declare
@@ -54,10 +57,14 @@ def expand(file: str | Path) -> Sweep:
         UserError: anything in the file that can't be, two specs with one id, or a run that needs more text
             than the corpus has and may not repeat it.
     """
-    file = Path(file)
+    file = Path(expand_place(file))
     declared = declare.read(file)
     planned: dict[str, PlannedRun] = {}
-    for study, spec in _asked_for(declared, Builder(declared, file)):
+    for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file))):
+        if asked >= RUNS:
+            raise UserError(
+                "too many runs", file=file, key=f"studies.{study}", found=f"over {RUNS:,}", expected=f"at most {RUNS:,}"
+            )
         known = planned.setdefault(spec.fingerprint, PlannedRun(spec, ()))
         if study not in known.studies:
             planned[spec.fingerprint] = replace(known, studies=(*known.studies, study))
@@ -89,6 +96,7 @@ def _asked_for(declared: Declaration, build: Builder) -> Iterator[tuple[str, Run
 def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
     seen: dict[str, PlannedRun] = {}
     for run in runs:
+        check_name(run.spec.run_id, file=file, key=f"the id of a run of {run.studies[0]}")  # labels make it long
         other = seen.setdefault(run.spec.run_id, run)
         if other is not run:
             both = " and ".join(f"{r.spec.fingerprint} ({', '.join(r.studies)})" for r in (other, run))
@@ -109,6 +117,7 @@ def _refuse_repeated_text(runs: tuple[PlannedRun, ...], file: Path) -> None:
             f"{len(over)} run{'s need' if len(over) > 1 else ' needs'} more text than the corpus has",
             file=file,
             key="repeat",
-            found="; ".join(f"{spec.run_id} needs {spec.tokens:.4g} tokens" for spec in over),
+            found="; ".join(f"{spec.run_id} needs {spec.tokens:.4g} tokens" for spec in over[:5])
+            + (f"; and {len(over) - 5} more" if len(over) > 5 else ""),
             expected=f"at most {over[0].corpus.unique_tokens:.5g} tokens (corpus.unique_tokens), or `repeat: true`, or a `repeat` rule for them",
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from repro import tables, trackers
+from repro import paths, ray_address, tables, trackers
 from repro.corpus import Corpus, build
 from repro.errors import UserError
 from repro.provenance import provenance
@@ -23,7 +23,6 @@ from sweeps.interrupt import Interrupt
 from sweeps.packing import longest_first
 from sweeps.progress import Progress
 from sweeps.queue import Job, Queue
-from sweeps.shared import Shared
 from sweeps.status import Watcher
 
 
@@ -43,13 +42,18 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     """
     began = time.time()
     trackers.require(sweep.resources.trackers, sweep.file)
-    place = Folder.open(uri := _uri(sweep, results))
-    check_results(place, sweep)
+    sweep = replace(sweep, storage=sweep.storage.expanded(sweep.file))
+    place = Folder.open(uri := _uri(sweep, results), key="storage.results" if results is None else "--results")
+    is_left = check_results(place, sweep)
+    place.check_writable(key="storage.results" if results is None else "--results")
+    if is_left:
+        ray_address.check()
     place.tidy()
     texts = build_corpora(sweep)
     for planned in sweep.runs:
         spec = planned.spec
         texts[spec.run_id].check(spec.tokens, spec.repeat, spec.run_id)
+        texts[spec.run_id].check_heldout(spec.evaluation.blocks, spec.evaluation.block_sequences)
     todo = longest_first(p.spec for p in sweep.runs if not _is_done(place, p.spec, texts[p.spec.run_id].hash))
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     record["share_prefix"] = sweep.share_prefix
@@ -75,7 +79,8 @@ def _train(
 
     corpora: path or URI of each run's, and its hash.
     """
-    from sweeps import tuner  # Ray is imported only when something is to be trained
+    from sweeps import tuner  # Ray and torch are imported only when something is to be trained
+    from sweeps.shared import Shared
 
     place = Folder.open(uri)
     tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
@@ -148,8 +153,10 @@ def _is_done(place: Folder, spec: RunSpec, corpus_hash: str) -> bool:
 
 def _uri(sweep: Sweep, results: str | None) -> str:
     """Where the results of a sweep lie: a URI, or an absolute path."""
-    root = results or sweep.storage.results
-    return f"{root if '://' in root else os.path.abspath(root)}/{sweep.name}"
+    root = paths.expand(results, key="--results") if results is not None else sweep.storage.expanded(sweep.file).results
+    if not root.strip():
+        raise UserError("no place named", key="storage.results", found=repr(root), expected="a folder or a URI")
+    return f"{root.rstrip('/') if '://' in root else os.path.abspath(root)}/{sweep.name}"
 
 
 def dry_run(sweep: Sweep, *, results: str | None = None) -> int:
@@ -183,8 +190,8 @@ def where(root: str, text: Corpus) -> str:
     return f"{root.rstrip('/')}/{text.folder.name}" if "://" in root else str(text.folder)
 
 
-def check_results(place: Folder, sweep: Sweep) -> None:
-    """Refuses a results folder of another schema version, or one that holds other specs under our ids."""
+def check_results(place: Folder, sweep: Sweep) -> bool:
+    """Whether a run is left to train; refuses a folder of another schema version, or of other specs under our ids."""
     if record := kept.read(place):
         found = record.get("schema_version")
         if found != tables.SCHEMA_VERSION:
@@ -195,8 +202,12 @@ def check_results(place: Folder, sweep: Sweep) -> None:
                 found=found,
                 expected=f"{tables.SCHEMA_VERSION}; move the folder away or name another",
             )
+    is_left = False
     for planned in sweep.runs:
-        RunFolder(place / "runs" / planned.spec.run_id).begun_with(planned.spec)
+        run = RunFolder(place / "runs" / planned.spec.run_id)
+        begun = run.begun_with(planned.spec) is not None
+        is_left = is_left or not begun or run.status()["state"] != "done"
+    return is_left
 
 
 def finish(

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import TYPE_CHECKING, Literal
 
+from repro.bounds import RUNS, within
 from repro.errors import UserError
-from repro.spec import RunSpec
+from repro.paths import check_name
+from repro.spec import BATCH, RunSpec
 from sweeps.change import Change, Variant, Window, check_sparsity
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Schedules(_Study):
     sparsities: tuple[float, ...]
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
+        within("dense", len(self.dense) * len(self.prune), 0, RUNS, "windows")  # before they are made
         windows = [Window(d, p) for d, p in product(self.dense, self.prune) if d + p <= 1 + 1e-9]
         for budget, sparsity, window in product(self.budgets, self.sparsities, windows):
             yield build.run(self.size, budget, sparsity, window)
@@ -103,7 +106,7 @@ class Robustness(_Study):
         changes = [Change(lr=centre.lr * multiple) for multiple in self.lr_multiples]
         for multiple in self.batch_multiples:
             batch = centre.batch * multiple
-            if batch < 1 or batch % 1:
+            if not 1 <= batch <= BATCH or batch % 1:
                 raise UserError(
                     "not a whole batch",
                     key="batch_multiples",
@@ -273,4 +276,4 @@ class SingleRun(Change):
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
         spec = build.run(self.size, self.budget, self.sparsity, self.window, seed=self.seed, change=self)
-        yield replace(spec, run_id=self.id) if self.id else spec
+        yield spec if self.id is None else replace(spec, run_id=check_name(self.id, key="id"))

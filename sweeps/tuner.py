@@ -19,7 +19,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
-from repro import local_ray, stop
+from repro import local_ray, ray_address, stop
 from repro.errors import UserError
 from repro.lease import Lease
 from repro.resources import Resources
@@ -242,12 +242,17 @@ def connect(lanes: int | None, workers: int) -> None:
     if ray.is_initialized():
         return
     os.environ.update(WORKER_ENV | DRIVER_ENV)
-    if os.environ.get("RAY_ADDRESS"):
+    address = ray_address.given()
+    if address is None:
+        os.environ.pop(ray_address.KEY, None)  # blank, or "local": Ray would take it for a cluster's
+    else:
+        ray_address.check(address)
+        os.environ[ray_address.KEY] = address
         env: dict[str, Any] = {"env_vars": dict(WORKER_ENV)}
-        if "://" not in os.environ["RAY_ADDRESS"]:
+        if "://" not in address:
             # Train's cleaner, which gives back what a dead driver's worker groups held, else looks for a cluster on its
             # host and dies where it finds two.
-            env["env_vars"]["RAY_ADDRESS"] = os.environ["RAY_ADDRESS"]
+            env["env_vars"]["RAY_ADDRESS"] = address
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
             env |= {"working_dir": str(local_ray.ROOT), "excludes": ["results", "data", ".venv", ".git"]}
         ray.init(runtime_env=env, log_to_driver=False)

@@ -78,17 +78,21 @@ class Corpus:
         Raises:
             UserError: fewer held-out rows than asked for.
         """
+        self.check_heldout(blocks, block_sequences)
         wanted, rows = blocks * block_sequences, len(self.heldout)
-        if wanted > rows:
+        sample = self.heldout.take(np.arange(wanted) * rows // wanted)
+        return sample.reshape(blocks, block_sequences, -1)
+
+    def check_heldout(self, blocks: int, block_sequences: int) -> None:
+        """Holds that there are so many held-out rows. Raises UserError where there are fewer."""
+        if blocks * block_sequences > len(self.heldout):
             raise UserError(
                 "too little held-out text",
                 file=self.folder,
                 key="evaluation.blocks",
                 found=f"{blocks} blocks of {block_sequences} sequences",
-                expected=f"at most {rows} sequences",
+                expected=f"at most {len(self.heldout)} sequences",
             )
-        sample = self.heldout.take(np.arange(wanted) * rows // wanted)
-        return sample.reshape(blocks, block_sequences, -1)
 
     def targets(self, rows: np.ndarray) -> Targets:
         """Inputs, labels, positions and segments of `rows`, (batch, sequence + 1)."""

@@ -9,9 +9,10 @@ from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
 from repro.spec.model import ModelSpec, StartSpec
 from repro.spec.run import RunSpec, from_kept, load
-from repro.spec.training import DECAY, EvalSpec, LearningRates, OptimizerSpec, PruningSpec, Score
+from repro.spec.training import BATCH, DECAY, EvalSpec, LearningRates, OptimizerSpec, PruningSpec, Score
 
 __all__ = [
+    "BATCH",
     "DECAY",
     "CorpusSpec",
     "EvalSpec",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from repro import ladder
+from repro.bounds import positive, within
 from repro.errors import UserError
 from repro.spec.identity import LABEL
 
@@ -31,8 +32,9 @@ class ModelSpec:
     rope_base: float = 10_000.0
 
     def __post_init__(self) -> None:
-        if self.sequence < 2:
-            raise UserError("sequence too short", key="sequence", found=self.sequence, expected="at least 2 tokens")
+        within("sequence", self.sequence, 2, 2**24, "tokens")
+        within("norm_eps", self.norm_eps, 0, 1)
+        positive("rope_base", self.rope_base)
         _ = self.shape  # refuses impossible dimensions
 
     @cached_property

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repro import strict
+from repro.bounds import SEEDS, within
 from repro.errors import UserError
+from repro.paths import check_name, expand
 from repro.schedule import PruningSchedule
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import LABEL, LATER, canonical
@@ -42,6 +44,9 @@ class RunSpec:
     start: StartSpec | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
+        if self.run_id:  # "" is of one that is being named
+            check_name(self.run_id, key="run_id")
+        within("seed", self.seed, 0, SEEDS)
         _ = self.schedule  # refuses impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
@@ -142,7 +147,7 @@ class RunSpec:
 
 def load(path: str | Path) -> RunSpec:
     """A RunSpec from the spec.json that a run leaves behind, or from YAML of the same keys."""
-    path = Path(path)
+    path = Path(expand(path))
     if path.is_dir():
         path = path / "spec.json"
     return from_kept(strict.read_yaml(path), file=path)
@@ -150,4 +155,6 @@ def load(path: str | Path) -> RunSpec:
 
 def from_kept(data: dict[str, Any], file: object = None) -> RunSpec:
     """A RunSpec from the mapping in a run's spec.json, which has what was computed beside it."""
+    if not isinstance(data, dict):
+        raise UserError("not a spec", file=file, found=type(data).__name__, expected="what a run leaves in spec.json")
     return strict.build(RunSpec, {k: v for k, v in data.items() if k not in ("fingerprint", "corpus_hash")}, file=file)

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from repro.bounds import STEPS, within
 from repro.errors import UserError
 from repro.schedule import PruningSchedule, Shape
 from repro.spec.identity import LATER
 
 DECAY = 0.2
+BATCH = 2**24  # most sequences of a step, or of a held-out block
 Score = Literal["magnitude", "random", "magnitude_gradient"]
 LearningRates = Literal["cosine", "cosine_compute", "wsd"]
 
@@ -42,13 +44,13 @@ class OptimizerSpec:
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
-            ("lr", self.lr > 0, "more than 0"),
-            ("batch", self.batch >= 1, "at least 1 sequence"),
+            ("lr", 0 < self.lr < math.inf, "more than 0, and finite"),
+            ("batch", 1 <= self.batch <= BATCH, f"1 to {BATCH:,} sequences"),
             ("beta1", 0 <= self.beta1 < 1, "0 <= beta1 < 1"),
             ("beta2", 0 <= self.beta2 < 1, "0 <= beta2 < 1"),
-            ("eps", self.eps > 0, "more than 0"),
-            ("weight_decay", self.weight_decay >= 0, "0 or more"),
-            ("clip", self.clip > 0, "more than 0"),
+            ("eps", 0 < self.eps < 1, "0 < eps < 1"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more, and finite"),
+            ("clip", 0 < self.clip < math.inf, "more than 0, and finite"),
             ("warmup", 0 <= self.warmup < 1 or _counts(self.warmup), "0 <= share < 1, or a whole number of steps"),
             ("final_lr", 0 <= self.final_lr <= 1, "0 <= share <= 1"),
             ("decay", 0 < self.decay < 1 or _counts(self.decay), "0 < share < 1, or a whole number of steps"),
@@ -81,7 +83,7 @@ class OptimizerSpec:
 
 
 def _counts(steps: float) -> bool:
-    return steps >= 1 and float(steps).is_integer()
+    return 1 <= steps <= STEPS and float(steps).is_integer()
 
 
 @dataclass(frozen=True)
@@ -135,15 +137,9 @@ class EvalSpec:
     every: int | None = None
 
     def __post_init__(self) -> None:
-        if self.every is not None and self.every < 1:
-            raise UserError("value out of range", key="every", found=self.every, expected="at least 1 step, or null")
-        if self.blocks < 2 or self.block_sequences < 1:
-            raise UserError(
-                "too few held-out blocks",
-                key="blocks",
-                found=f"{self.blocks} of {self.block_sequences}",
-                expected="at least 2 of 1",
-            )
+        within("every", self.every, 1, STEPS, "steps, or null")
+        within("blocks", self.blocks, 2, BATCH, "held-out blocks")
+        within("block_sequences", self.block_sequences, 1, BATCH, "sequences")
 
     def due(self, step: int) -> bool:
         """Whether there is an evaluation after the update of `step`."""

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from repro.errors import UserError
+from repro.options import real
 
 
 def add_parser(verbs: Any) -> None:
@@ -20,22 +21,12 @@ def add_parser(verbs: Any) -> None:
         metavar="gpus=N,type=T",
         help="plan it on a cluster; more keys: per_node (8), max_workers of a run (a node), memory (GB a GPU)",
     )
-    plan.add_argument("--price", type=_price, help="of a GPU-hour")
+    plan.add_argument("--price", type=real("a price of a GPU-hour", 0, 1e9), help="of a GPU-hour")
     plan.add_argument(
         "--measured",
         metavar="FILE",
         help='measured throughput, JSON: {"tokens_per_second": {DEVICE: {SIZE: of one worker}}}',
     )
-
-
-def _price(text: str) -> float:
-    try:
-        price = float(text)
-    except ValueError:
-        price = -1.0
-    if not 0 <= price < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a price of a GPU-hour")
-    return price
 
 
 def _expand(given: argparse.Namespace) -> int:

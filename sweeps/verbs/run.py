@@ -8,6 +8,9 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from repro.bounds import PROCESSES
+from repro.options import whole
+
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
@@ -15,26 +18,24 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("file", help="sweep YAML")
     parser.add_argument("--results", help="root of the results folders, instead of the sweep's")
     parser.add_argument("--corpus", help="root of the corpora, instead of the sweep's: a folder or a URI")
-    parser.add_argument("--lanes", type=_lanes, help="runs at once, instead of the sweep's")
+    parser.add_argument("--lanes", type=whole(1, PROCESSES), help="runs at once, instead of the sweep's")
     parser.add_argument(
         "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
     )
     parser.set_defaults(main=main)
 
 
-def _lanes(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def main(given: argparse.Namespace) -> int:
     """Trains as parsed arguments say; returns the exit code."""
-    from sweeps import grid, run
+    from repro.paths import expand
+    from sweeps import grid
 
     sweep = grid.expand(given.file)
-    if given.corpus:
-        sweep = replace(sweep, storage=replace(sweep.storage, corpus=given.corpus))
+    from sweeps import run
+
+    if given.corpus is not None:
+        corpus = expand(given.corpus, key="--corpus")
+        sweep = replace(sweep, storage=replace(sweep.storage, corpus=corpus))
     if given.dry_run:
         return run.dry_run(sweep, results=given.results)
     try:

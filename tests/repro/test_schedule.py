@@ -4,6 +4,7 @@ import argparse
 import itertools
 import json
 import math
+import time
 
 import pytest
 
@@ -246,3 +247,29 @@ def test_the_drawing_falls_from_one_to_the_final_density_within_the_terminal(wid
 def test_the_command_refuses_a_schedule_given_half_in_steps(capsys):
     with pytest.raises(UserError, match="in compute or in steps"):
         command(capsys, *FORWARD, "--end-step", "9000")
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "dense_steps", "interval", "key"),
+    [
+        (0.8, 10**12, 1000, "dense_steps"),
+        (0.0, 2 * 10**9, 1, "dense_steps"),
+        (1 - 1e-12, 1000, 100, "total_steps"),
+        (0.8, 10**8, 1, "interval"),
+        (0.99, 10**9, 100, "interval"),
+    ],
+)
+def test_what_would_take_for_ever_to_resolve_is_refused_at_once(sparsity, dense_steps, interval, key):
+    began = time.monotonic()
+    with pytest.raises(UserError) as error:
+        PruningSchedule.resolve(sparsity=sparsity, dense_steps=dense_steps, start=0.25, end=0.75, interval=interval)
+    assert error.value.key == key
+    assert time.monotonic() - began < 5
+    with pytest.raises(UserError, match="too many"):
+        PruningSchedule(0.8, 0, 10**8, 2 * 10**8, 1)
+
+
+def test_a_thousand_million_steps_and_a_hundred_thousand_events_are_still_resolved():
+    schedule = PruningSchedule.resolve(sparsity=0.5, dense_steps=5 * 10**8, start=0.25, end=0.75, interval=10**4)
+    assert schedule.compute_at_end == pytest.approx(0.75, abs=1e-4)
+    assert PruningSchedule(0.5, 0, 99_999, 10**6, 1).events == 100_000

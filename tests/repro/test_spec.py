@@ -89,7 +89,7 @@ def test_a_value_without_a_literal_form_is_refused_and_not_guessed():
     with pytest.raises(TypeError, match=r"RunSpec\.corpus"):
         specs.canonical(replace(RUN, corpus={"name": "botocore"}))
     with pytest.raises(ValueError, match="JSON compliant"):
-        specs.canonical(replace(RUN, model=replace(RUN.model, rope_base=float("nan"))))
+        specs.canonical(PruningSpec(start=float("nan")))
 
 
 def test_resources_are_no_part_of_a_run():
@@ -169,9 +169,56 @@ def test_a_warm_up_and_a_decay_longer_than_the_run_are_refused_by_the_run():
         (lambda: specs.EvalSpec(blocks=1), "blocks"),
         (lambda: Resources(workers=0), "workers"),
         (lambda: replace(RUN, pruning=replace(RUN.pruning, sparsity=1.2)), "sparsity"),
+        (lambda: replace(RUN, pruning=replace(RUN.pruning, sparsity=1.0)), "sparsity"),
+        (lambda: replace(RUN, pruning=replace(RUN.pruning, sparsity=float("nan"))), "sparsity"),
+        (lambda: replace(RUN, pruning=replace(RUN.pruning, start=float("nan"))), "start"),
+        (lambda: replace(RUN, pruning=replace(RUN.pruning, end=float("inf"))), "end"),
+        (lambda: replace(RUN, pruning=replace(RUN.pruning, interval=0)), "interval"),
+        (lambda: replace(RUN, dense_steps=10**10), "dense_steps"),
+        (lambda: replace(RUN, dense_steps=0), "dense_steps"),
+        (lambda: replace(RUN, seed=-1), "seed"),
+        (lambda: replace(RUN, seed=2**63), "seed"),
+        (lambda: replace(RUN, run_id="../../escape"), "run_id"),
+        (lambda: replace(RUN, run_id="a/b"), "run_id"),
+        (lambda: OptimizerSpec(lr=float("inf"), batch=8), "lr"),
+        (lambda: OptimizerSpec(lr=float("nan"), batch=8), "lr"),
+        (lambda: OptimizerSpec(lr=-1e-3, batch=8), "lr"),
+        (lambda: OptimizerSpec(lr=1, batch=2**40), "batch"),
+        (lambda: OptimizerSpec(lr=1, batch=1, weight_decay=float("inf")), "weight_decay"),
+        (lambda: OptimizerSpec(lr=1, batch=1, clip=0), "clip"),
+        (lambda: OptimizerSpec(lr=1, batch=1, eps=float("nan")), "eps"),
+        (lambda: OptimizerSpec(lr=1, batch=1, warmup=1e300), "warmup"),
+        (lambda: ModelSpec(9, 2, 4, 32, vocab=288, sequence=64), "d_model"),
+        (lambda: ModelSpec(8, 0, 1, 32, vocab=288, sequence=64), "layers"),
+        (lambda: ModelSpec(8, 2, 0, 32, vocab=288, sequence=64), "heads"),
+        (lambda: ModelSpec(8, 2, 1, 32, vocab=10**12, sequence=64), "vocab"),
+        (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=10**12), "sequence"),
+        (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=64, rope_base=float("nan")), "rope_base"),
+        (lambda: ModelSpec(8, 2, 1, 32, vocab=288, sequence=64, norm_eps=-1.0), "norm_eps"),
+        (lambda: specs.EvalSpec(blocks=10**12), "blocks"),
+        (lambda: specs.EvalSpec(block_sequences=0), "block_sequences"),
+        (lambda: specs.EvalSpec(every=0), "every"),
+        (lambda: Resources(lanes=10**9), "lanes"),
+        (lambda: Resources(retries=10**9), "retries"),
+        (lambda: Resources(spike=float("nan")), "spike"),
+        (lambda: Resources(workers_by_size={"4k": 0}), "workers_by_size.4k"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(make, key):
     with pytest.raises(UserError) as error:
         make()
     assert error.value.key == key
+
+
+@pytest.mark.parametrize("kept", ["[1]", '{"run_id": 1}', '{"model": []}', "nothing", "", '{"a": ' + "[" * 5000])
+def test_a_broken_spec_of_a_run_is_refused_with_its_file(tmp_path, kept):
+    (tmp_path / "spec.json").write_text(kept)
+    for place in (tmp_path, tmp_path / "spec.json"):
+        with pytest.raises(UserError, match=r"spec\.json"):
+            specs.load(place)
+
+
+def test_a_spec_in_a_home_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "spec.json").write_text(json.dumps(RUN.to_dict()))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert specs.load("~") == specs.load("~/spec.json") == specs.load("$HOME/spec.json") == RUN

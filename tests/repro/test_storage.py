@@ -117,3 +117,26 @@ def test_a_store_is_probed_and_left_as_it_was() -> None:
         assert Folder.open(f"s3://{BUCKET}/results").names() == []
         with pytest.raises(UserError, match="can't be written"):
             Folder.open("s3://no-such-bucket/results").check_writable()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/passwd", "a//b", ".", "..", "a/..", "a\0b", "./a"])
+def test_a_name_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    folder = Folder.open(tmp_path / "inner")
+    for use in (
+        lambda: folder / name,
+        lambda: folder.write(name, b""),
+        lambda: folder.read(name),
+        lambda: folder.exists(name),
+    ):
+        with pytest.raises(UserError, match="leaves its folder"):
+            use()
+    assert not (tmp_path / "x").exists()
+
+
+def test_json_that_is_no_text_or_too_deep_names_the_file(tmp_path: Path) -> None:
+    folder = Folder.open(tmp_path)
+    folder.write("deep.json", b"[" * 100_000)
+    folder.write("odd.json", b"\xff\xfe{")
+    for name in ("deep.json", "odd.json"):
+        with pytest.raises(UserError, match=name):
+            folder.read_json(name)

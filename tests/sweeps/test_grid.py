@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from repro.errors import UserError
-from sweeps import ids
+from sweeps import grid, ids
 from sweeps.change import Change
 from sweeps.grid import expand
 from sweeps.studies import Studies, StudyName
@@ -187,6 +187,67 @@ def test_confirmed_windows_are_trained_at_fresh_seeds(sweep_file):
             "4k-10tpp-s80-d25-p50-seed0",
         ),
         ({"studies": None}, "studies", None),
+        # names that would become folders
+        ({"name": "../../escape"}, "name", "../../escape"),
+        ({"name": "a/b"}, "name", "a/b"),
+        ({"name": ".hidden"}, "name", ".hidden"),
+        ({"name": '"a\\0b"'}, "name", "x00"),
+        ({"name": "''"}, "name", "''"),
+        ({"name": "-rf"}, "name", "-rf"),
+        ({"sizes": "{../4k: {d_model: 8, mlp: 32, lr: 0.01}}"}, "sizes.../4k", "../4k"),
+        ({"budgets": "{10/tpp: 10}"}, "budgets.10/tpp", "10/tpp"),
+        ({"studies": "{dense: {sizes: [4k], budgets: {../x: 40}}}"}, "studies.dense.budgets.../x", "../x"),
+        ({"runs": "[{size: 4k, budget: 10tpp, id: ../../../x}]"}, "runs[0].id", "../../../x"),
+        ({"runs": "[{size: 4k, budget: 10tpp, id: /etc/x}]"}, "runs[0].id", "/etc/x"),
+        ({"runs": "[{size: 4k, budget: 10tpp, id: ''}]"}, "runs[0].id", "''"),
+        ({"runs": "[{size: 4k, budget: 10tpp, id: a b}]"}, "runs[0].id", "a b"),
+        ({"partners": "{mlp_multiple: 1, lr: {../4k-p80: 0.5}}"}, "partners.lr.../4k-p80", "../4k-p80"),
+        # rules for what there isn't
+        ({"partners": "{mlp_multiple: 1, lr: {5k-p80: 0.5}}"}, "partners.lr.5k-p80", "5k-p80"),
+        ({"resources": "{workers_by_size: {5k: 2}}"}, "resources.workers_by_size.5k", "5k"),
+        ({"repeat": "[{size: 5k, budget: 10tpp, sparsities: [0]}]"}, "repeat[0].size", "5k"),
+        ({"repeat": "[{size: 4k, budget: 11tpp, sparsities: [0]}]"}, "repeat[0].budget", "11tpp"),
+        # numbers that would take for ever, or no machine has
+        ({"budgets": "{10tpp: 1.0e+300}"}, "studies.law.budgets", "e+"),
+        ({"budgets": "{10tpp: .inf}"}, "budgets.10tpp", "inf"),
+        ({"budgets": "{10tpp: .nan}"}, "budgets.10tpp", "nan"),
+        ({"budgets": "{10tpp: 0}"}, "budgets.10tpp", "0"),
+        ({"budgets": "{10tpp: 1.0e-9}"}, "studies.law.dense_steps", "0"),
+        ({"optimizer": "{batch: 0}"}, "sizes.13k.batch", "0"),
+        ({"optimizer": "{batch: 100000000000}"}, "sizes.13k.batch", "100000000000"),
+        ({"optimizer": "{batch: 8.5}"}, "sizes.13k.batch", "8.5"),
+        ({"sizes": "{4k: {d_model: 8, mlp: 32, lr: 0}}"}, "sizes.4k.lr", "0"),
+        ({"sizes": "{4k: {d_model: 8, mlp: 32, lr: .inf}}"}, "sizes.4k.lr", "inf"),
+        ({"sizes": "{4k: {d_model: 8, mlp: -32, lr: 0.01}}"}, "sizes.4k.mlp", "-32"),
+        ({"sizes": "{4k: [8, 32]}"}, "sizes.4k", "[8, 32]"),
+        ({"model": "[1, 2]"}, "model", "[1, 2]"),
+        ({"pruning": "{interval: 0}"}, "pruning.interval", "0"),
+        ({"pruning": "{interval: -4}"}, "pruning.interval", "-4"),
+        ({"pruning": "{interval: 1000000000000}"}, "pruning.interval", "1000000000000"),
+        ({"partners": "{mlp_multiple: 0}"}, "partners.mlp_multiple", "0"),
+        ({"storage": "/data"}, "storage", "/data"),
+        ({"storage": "{results: 3}"}, "storage.results", "3"),
+        ({"storage": "{results: ~}"}, "storage.results", "None"),
+        ({"resources": "{lanes: 1000000000}"}, "resources.lanes", "1000000000"),
+        ({"evaluation": "{blocks: 1}"}, "evaluation.blocks", "1"),
+        ({"runs": "[{size: 4k, budget: 10tpp, seed: -1}]"}, "runs[0].seed", "-1"),
+        ({"runs": "[{size: 4k, budget: 10tpp, seed: 9223372036854775808}]"}, "runs[0].seed", "9223372036854775808"),
+        ({"runs": "[{size: 4k, budget: 10tpp, sparsity: 0.8, events: 1}]"}, "runs[0].events", "1"),
+        ({"runs": "[{size: 4k, budget: 10tpp, sparsity: 0.8, window: {dense: .nan}}]"}, "runs[0].window.dense", "nan"),
+        (
+            {
+                "studies": "{robustness: {size: 4k, budget: 10tpp, sparsities: [0], lr_multiples: [0], batch_multiples: [1]}}"
+            },
+            "studies.robustness.lr",
+            "0",
+        ),
+        (
+            {
+                "studies": "{robustness: {size: 4k, budget: 10tpp, sparsities: [0], lr_multiples: [1], batch_multiples: [1.0e+300]}}"
+            },
+            "studies.robustness.batch_multiples",
+            "1e+300",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_file_key_found_and_expected(sweep_file, blocks, key, found):
@@ -198,6 +259,39 @@ def test_bad_input_is_refused_with_file_key_found_and_expected(sweep_file, block
     assert found is None or found in str(error.value.found)
     assert error.value.expected
     assert str(file) in str(error.value)
+
+
+def test_a_sweep_of_too_many_runs_is_refused_before_they_are_made(sweep_file, monkeypatch):
+    seeds, shares = list(range(400)), [i / 400 for i in range(400)]
+    for studies, key in (
+        (f"{{seeds: {{seeds: {seeds}, configurations: [{{size: 4k, budget: 10tpp}}]}}}}", "studies.seeds"),
+        (
+            f"{{schedules: {{size: 4k, budgets: [10tpp], dense: {shares}, prune: {shares}, sparsities: [0.8]}}}}",
+            "studies.schedules.dense",
+        ),
+    ):
+        monkeypatch.setattr(grid, "RUNS", 300)
+        with pytest.raises(UserError, match=r"too many runs|out of range") as error:
+            expand(sweep_file(studies=studies))
+        assert error.value.key == key
+        assert "50,000" in str(error.value.expected) or "300" in str(error.value.expected)
+
+
+def test_labels_that_yaml_1_1_takes_for_something_else_are_labels(sweep_file, tmp_path):
+    file = tmp_path / "labels.yaml"
+    text = sweep_file().read_text().replace("4k", "on").replace("10tpp", "2024-01-01")
+    file.write_text(text.replace("'", ""))
+    assert run_ids(file) == ["on-2024-01-01-s00-seed0", "on-2024-01-01-s80-d25-p50-seed0"]
+
+
+def test_an_id_that_labels_make_too_long_is_refused(sweep_file):
+    label = "x" * 120
+    file = sweep_file(
+        sizes=f"{{{label}: {{d_model: 8, mlp: 32, lr: 0.01}}}}",
+        studies=f"{{law: {{sizes: [{label}], budgets: [10tpp], sparsities: [0]}}}}",
+    )
+    with pytest.raises(UserError, match="not a name"):
+        expand(file)
 
 
 def test_two_specs_with_one_id_are_refused_with_both_named(sweep_file):
