@@ -25,7 +25,11 @@ def check_sizes(config: dict[str, Any], file: object = None) -> dict[str, Any]:
         UserError: one is, or it nests deeper than DEEPEST.
     """
     for key, value in _numbers(config, "", 0, file):
-        most = MOST if _LOOP.search(key.rpartition(".")[2]) and not key.endswith(("_size", "_id", "_dim")) else LARGEST
+        most = (
+            MOST
+            if _LOOP.search(key.rpartition(".")[2]) and not key.endswith(("_size", "_id", "_ids", "_dim"))
+            else LARGEST
+        )
         if abs(value) > most:
             found = f"{value:.3g}" if abs(value) < 10**300 else "a number of hundreds of digits"
             raise UserError("a number that no model has", file=file, key=key, found=found, expected=f"at most {most:,}")

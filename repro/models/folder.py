@@ -18,6 +18,7 @@ CARD = "README.md"
 LARGEST_JSON = 2**25  # bytes, as of a header; the index of a trillion parameters has 15 MB
 LARGEST_CARD = 2**20  # bytes of a card that are read; its front matter comes first
 MOST_TENSORS = 1_000_000
+_WITH_CONFIG = (f"{DENSE}.safetensors", f"{COMPACT}.safetensors")  # files that a config.json beside them is about
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -31,6 +32,10 @@ class ModelFolder:
     card: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def config_file(self) -> Path:
+        return (self.path if self.path.is_dir() else self.path.parent) / "config.json"
+
 
 def open_model(path_or_id: str) -> ModelFolder:
     """The model in a folder, in one safetensors file, or of a Hugging Face id, of which the files are fetched.
@@ -42,7 +47,9 @@ def open_model(path_or_id: str) -> ModelFolder:
     if not path.exists() and _ID.fullmatch(path_or_id):
         path = _fetched(path_or_id)
     if path.is_file():
-        return ModelFolder(path, _one_file(path), {}, "")
+        beside = path.parent / "config.json"
+        explains = path.name in _WITH_CONFIG and beside.is_file()
+        return ModelFolder(path, _one_file(path), read_mapping(beside) if explains else {}, "")
     if not path.is_dir():
         raise UserError("no such model", file=path, expected="a folder, a .safetensors file or a Hugging Face id")
     tensors, notes = _tensors(path)

@@ -125,7 +125,7 @@ def _candidates(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]], faile
     else:
         try:
             yielded = False
-            for layout in tree.layouts(model.config, len(shapes), model.path / "config.json"):
+            for layout in tree.layouts(model.config, len(shapes), model.config_file):
                 yield layout
                 yielded = True
             if yielded:

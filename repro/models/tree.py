@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import huggingface_hub.constants
+import psutil
 import torch
 import transformers
 from torch import nn
@@ -179,17 +180,11 @@ def _guarded(most: int) -> Iterator[None]:
         undo.callback(setattr, huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
         huggingface_hub.constants.HF_HUB_OFFLINE = True
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        most_memory = _address_space() + HEADROOM
-        if soft == resource.RLIM_INFINITY or most_memory < soft:
+        mapped = psutil.Process().memory_info().vms
+        if soft == resource.RLIM_INFINITY or mapped + HEADROOM < soft:
             undo.callback(resource.setrlimit, resource.RLIMIT_AS, (soft, hard))
-            resource.setrlimit(resource.RLIMIT_AS, (most_memory, hard))
+            resource.setrlimit(resource.RLIMIT_AS, (mapped + HEADROOM, hard))
         yield
-
-
-def _address_space() -> int:
-    """Bytes that this process has mapped."""
-    with open("/proc/self/statm") as stream:
-        return int(stream.read().split()[0]) * resource.getpagesize()
 
 
 def _matcher(patterns: Any) -> Any:

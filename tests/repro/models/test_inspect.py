@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -203,17 +202,12 @@ def test_it_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def from_the_cache(model_id: str, home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "repro", "inspect", model_id, "--json"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
-    )
-
-
-def test_an_id_is_read_where_the_hub_keeps_what_it_fetched(tmp_path: Path) -> None:
+def test_an_id_is_read_where_the_hub_keeps_what_it_fetched(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As links to blobs elsewhere in the cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     cache, commit = tmp_path / "hub" / "models--org--name", "0123456789abcdef0123456789abcdef01234567"
     whole = write(tmp_path / "model", pruned(0.6, torch.bfloat16), shards=2)
     for folder in ("refs", "blobs", f"snapshots/{commit}"):
@@ -222,13 +216,11 @@ def test_an_id_is_read_where_the_hub_keeps_what_it_fetched(tmp_path: Path) -> No
     for i, file in enumerate(sorted(whole.iterdir())):
         file.rename(cache / "blobs" / str(i))
         (cache / "snapshots" / commit / file.name).symlink_to(f"../../blobs/{i}")
-    done = from_the_cache("org/name", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["sparsity"] == pytest.approx(0.6, abs=1e-4)
-    missing = from_the_cache("org/other", tmp_path)
-    assert missing.returncode == 2
-    assert "org/other" in missing.stderr
-    assert "Traceback" not in missing.stderr
+    code, found = inspected("org/name", capsys)
+    assert code == 0
+    assert found["sparsity"] == pytest.approx(0.6, abs=1e-4)
+    assert main(["inspect", "org/other"]) == 2
+    assert "org/other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -317,6 +317,7 @@ def test_the_names_of_other_years_give_the_same_counts(
     found = inspected(tmp_path / "model", capsys)
     same(found, of_the_tree(network, family.experts))
     assert found["notes"] == []
+    same(inspected(tmp_path / "model" / "model.safetensors", capsys), of_the_tree(network, family.experts))
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     del config["architectures"]
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
