@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis import cells, holdout, limits, saved_fit, table
+from analysis import cells, holdout, limits, row_flags, saved_fit, table
 from analysis.fit import fit
 from analysis.laws import LAWS
 from analysis.problem import Objective
@@ -38,7 +38,7 @@ def _read(given: argparse.Namespace, names: list[str]) -> table.Table:
         clusters=given.clusters,
         also=[by] if by and by not in ("clusters", "loss", *needed) else [],
     )
-    for line in table.summary(rows.flags):
+    for line in row_flags.summary(rows.flags):
         print(line, file=sys.stderr)
     return rows
 
@@ -92,7 +92,7 @@ def fit_table(given: argparse.Namespace) -> int:
     result = fit(law, columns, rows.loss, _objective(given))
     shown: dict[str, Any] = saved_fit.as_json(result) | {
         "source": rows.source,
-        **table.as_json(rows.flags),
+        **row_flags.as_json(rows.flags),
         **saved_fit.rows_as_json(limits.Rows.of(law, columns, rows.loss, _sparsity(rows))),
         "mean_abs_error": float(np.abs(result.predict(columns) - rows.loss).mean()),
         "sigma": given.sigma,
@@ -107,19 +107,28 @@ def fit_table(given: argparse.Namespace) -> int:
         shown |= {
             "intervals": drawn.interval(),
             "bootstrap": {"method": drawn.method, "resamples": given.bootstrap, "units": drawn.clusters},
-            "draws": drawn.theta[:: max(1, len(drawn.theta) // SAVED)][:SAVED].tolist(),
+            "draws": _some(drawn.theta),
         }
     if given.holdout:
         judged = holdout.compare([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
         shown["held_out"] = {"rule": given.holdout, "mean_abs_error": judged.held_out}
     residual = np.log(result.predict(columns)) - np.log(rows.loss)
     shown["warnings"] = [*rows.warnings, *rows.checkpoints(residual), *limits.of_fit(result)]
+    if given.clusters and not given.bootstrap:
+        shown["warnings"].append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
     if given.json:
         print(json.dumps(plain_json(shown), indent=1))
     else:
         _show_fit(shown)
     say(shown["warnings"])
     return 0
+
+
+def _some(theta: np.ndarray) -> list[list[float]]:
+    """As many of the resampled parameters (R, P) as a file keeps, those that are numbers."""
+    known = theta[np.isfinite(theta).all(axis=1)]
+    some: list[list[float]] = known[:: max(1, len(known) // SAVED)][:SAVED].tolist()
+    return some
 
 
 def _show_fit(shown: dict[str, Any]) -> None:

@@ -57,10 +57,12 @@ def spans(columns: Mapping[str, Array]) -> tuple[dict[str, Range], dict[str, Ran
     ratios = {}
     for a, b in itertools.combinations(counts, 2):
         ratios[f"{a}/{b}"] = _range(columns[a] / columns[b])
+        if len(columns[a]) < 3:
+            continue
         over, under = np.log(columns[a]), np.log(columns[b])
         power = float(f"{np.copysign(np.std(over), np.cov(over, under)[0, 1]) / max(np.std(under), 1e-9):.3g}")
         along = _range(np.exp(over - power * under))
-        if len(over) > 2 and abs(power - 1) > 0.02 and along[1] < APART * along[0] and np.std(under) > 0.1:
+        if abs(power - 1) > 0.02 and along[1] < APART * along[0] and np.std(under) > 0.1:
             ratios[f"{a}/{b}^{power:g}"] = along
     return {name: _range(values) for name, values in columns.items()}, ratios
 

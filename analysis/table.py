@@ -18,19 +18,10 @@ import numpy as np
 from analysis import cells, conditions, doubts, limits, readers
 from analysis.law import Array, Law
 from analysis.readers import Raw, listed
+from analysis.row_flags import RowFlag, copies, counted
 from repro.errors import UserError
 
 LOSS = "loss"
-
-
-@dataclass(frozen=True)
-class RowFlag:
-    """Something odd about a row. `row`: its number, the first is 1. `excluded`: no fit uses it. `kind`: of the reason."""
-
-    row: int
-    reason: str
-    excluded: bool
-    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,11 +108,11 @@ def read(
     also = [name for name in also if name not in needed]
     found, odd = _numbers(raw, wanted, names, left, also)
     flags += odd
-    flags += _copies({name: found[name] for name in wanted}, left, {flag.row for flag in odd})
+    flags += copies({name: found[name] for name in wanted}, left, {flag.row for flag in odd})
     kept = left.copy()
     kept[[flag.row - 1 for flag in flags if flag.excluded]] = False
     if not kept.any():
-        raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {_counted(flags)}")
+        raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {counted(flags)}")
     labels = _labels(raw, clusters or names.get("clusters"))
     table = Table(
         source,
@@ -261,55 +252,7 @@ def _usable(name: str, value: float) -> bool:
     return math.isfinite(value) and (0 <= value < 1 if name == "S" else value > 0)
 
 
-def _copies(found: Mapping[str, Array], left: np.ndarray, without: set[int]) -> list[RowFlag]:
-    """Rows that say what an earlier one says."""
-    flags: list[RowFlag] = []
-    seen: dict[tuple[float, ...], int] = {}
-    for i in np.flatnonzero(left):
-        values, row = tuple(column[i] for column in found.values()), int(i) + 1
-        if row in without:
-            continue
-        if values in seen:
-            reason = f"a copy of row {seen[values]}, and counted twice"
-            flags.append(RowFlag(row, reason, False, "a copy of another row, and counted twice"))
-        seen.setdefault(values, row)
-    return flags
-
-
 def _labels(raw: Raw, name: str | None) -> np.ndarray | None:
     if name is None:
         return None
     return np.array([str(value) for value in raw.column(name, "--clusters")], dtype=object)
-
-
-# ---------------------------------------------------------------- what is said of them
-
-
-def _counted(flags: Sequence[RowFlag]) -> str:
-    counts = Counter(flag.kind or flag.reason for flag in flags)
-    return "; ".join(f"{reason} ({count:,} rows)" for reason, count in counts.most_common(5))
-
-
-def summary(flags: Sequence[RowFlag], most: int = 3) -> list[str]:
-    """A line for each of the first few rows of every kind, and one for how many more there are."""
-    by_kind: dict[str, list[RowFlag]] = {}
-    for flag in flags:
-        by_kind.setdefault(flag.kind or flag.reason, []).append(flag)
-    lines = []
-    for kind, own in by_kind.items():
-        lines += [f"row {flag.row}: {flag.reason}" for flag in own[:most]]
-        if len(own) > most:
-            lines.append(f"and {len(own) - most:,} more rows: {kind}")
-    return lines
-
-
-def as_json(flags: Sequence[RowFlag], most: int = 20) -> dict[str, Any]:
-    """The first of every kind as `flags`, and how many there are of each as `flag_counts`."""
-    counts: Counter[str] = Counter()
-    first = []
-    for flag in flags:
-        kind = flag.kind or flag.reason
-        counts[kind] += 1
-        if counts[kind] <= most:
-            first.append({"row": flag.row, "reason": flag.reason, "excluded": flag.excluded})
-    return {"flags": first, "flag_counts": dict(counts)}

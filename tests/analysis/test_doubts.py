@@ -193,7 +193,9 @@ def test_separate_runs_are_not_taken_for_checkpoints(rows: list[dict[str, Any]],
 
 def test_clusters_settle_it(say: Say, tmp_path: Path) -> None:
     rows = checkpoints(run=np.repeat(np.arange(14), 10))
-    assert say("fit", csv(tmp_path, rows), "--law", "chinchilla", "--clusters", "run")[0]["warnings"] == []
+    words = ["fit", csv(tmp_path, rows), "--law", "chinchilla", "--clusters", "run"]
+    assert say(*words, "--bootstrap", "100")[0]["warnings"] == []
+    assert "each row by itself" in say(*words)[1]  # a profile knows nothing of clusters
 
 
 # ---------------------------------------------------------------- another kind of loss

@@ -76,3 +76,38 @@ def test_a_real_sweep_is_never_written_over(tmp_path: Path, capsys: pytest.Captu
     assert main(words) == 2
     assert "a real sweep lies here" in capsys.readouterr().err
     assert (tmp_path / "runs.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--noise", "nan", "OUT.csv"],
+        ["--noise", "inf", "OUT.csv"],
+        ["--noise", "1e9", "OUT.csv"],
+        ["--seed", "-1", "OUT.csv"],
+        ["--parameters", "A=-5", "OUT.csv"],
+        ["--parameters", "E=nan", "OUT.csv"],
+        ["--parameters", "E=1,E=2", "OUT.csv"],
+        ["--rows", "60", "OUT"],
+        ["OUT.csv.gz"],
+        ["OUT.jsonl"],
+        ["OUT.xlsx"],
+        ["s3://bucket/OUT.csv"],
+    ],
+)
+def test_a_table_that_cant_be_drawn_is_refused_and_nothing_is_written(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "--law", "N_avg", *words]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_of_somebody_is_never_written_over(tmp_path: Path) -> None:
+    words = ["simulate", "--law", "chinchilla", str(tmp_path / "runs.CSV")]
+    for there in ("N,D,loss\n1e6,2e7,5.1\n", "mine\n", ""):
+        (tmp_path / "runs.CSV").write_text(there)
+        assert main(words) == 2
+        assert (tmp_path / "runs.CSV").read_text() == there
+    (tmp_path / "runs.CSV").unlink()
+    assert main(words) == main(words) == 0  # what was drawn may be drawn again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,84 @@ def test_an_empty_file_and_an_unknown_kind_are_refused(tmp_path: Path, capsys: p
     ):
         assert main(["fit", str(tmp_path / name), "--law", "chinchilla"]) == 2
         assert message in capsys.readouterr().err
+
+
+NAMED = [r | {"val_loss": r["loss"] * 0.9, "run": i} for i, r in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"Loss": "val_loss"}, "loss, N, D"),
+        ({"n": "N"}, "N, D, loss"),
+        ({"params": "N"}, "N, D, loss"),
+        ({"C": "val_loss"}, "N, D, loss"),  # N and D are there: C would change nothing
+        ({"N": "D"}, "a column of its own"),
+        ({"loss": "N"}, "a column of its own"),
+        ({"loss": "Val_Loss"}, "Val_Loss; or"),
+    ],
+)
+def test_a_name_that_nothing_asks_for_is_refused_with_those_that_are(
+    given: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=expected):
+        table.read(csv(tmp_path, NAMED), [CHINCHILLA], columns=given)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--columns", "N=N,N=D"],
+        ["--columns", "N=N", "--columns", "N=D"],
+        ["--columns", "N"],
+        ["--columns", "=N"],
+        ["--clusters", "Run"],
+        ["--holdout", "largest:n"],
+        ["--holdout", "each:none"],
+        ["--delta", "0"],
+        ["--delta", "nan"],
+        ["--delta", "-1"],
+        ["--delta", "inf"],
+        ["--objective", "lad", "--delta", "0.1"],
+        ["--exclude", "n == 1e6"],
+    ],
+)
+def test_an_option_that_would_do_nothing_or_has_no_meaning_is_refused(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["fit", csv(tmp_path, NAMED), "--law", "chinchilla", *words]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("laws", ["chinchilla,chinchilla", ",", "Chinchilla,over_training", "chinchilla,nosuch"])
+def test_laws_are_named_once_and_as_they_are(laws: str, tmp_path: Path) -> None:
+    assert main(["compare", csv(tmp_path, NAMED), "--laws", laws]) == 2
+
+
+def test_columns_with_commas_and_spaces_are_named_in_quotes(tmp_path: Path) -> None:
+    rows = [{'"loss, val"': r["loss"], "N params": r["N"], "D": r["D"]} for r in ROWS]
+    words = ["--law", "chinchilla", "--columns", 'loss="loss, val",N=N params', "--json"]
+    assert main(["fit", csv(tmp_path, rows), *words]) == 0
+
+
+def test_what_is_left_out_or_not_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    rows = [r | {"C": "8xA100", "status": "ok"} for r in ROWS]
+    rows += [{"N": "?", "D": "8k steps", "loss": "diverged", "C": 1, "status": "failed"}]
+    found = table.read(csv(tmp_path, rows), [CHINCHILLA], exclude=["status=failed"])
+    assert (len(found), [flag.row for flag in found.flags]) == (12, [13])
+    with pytest.raises(UserError, match="'8k steps' in row 13"):
+        table.read(csv(tmp_path, rows), [CHINCHILLA])
+
+
+def test_thousands_of_rows_that_are_left_out_take_a_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [*ROWS, *[ROWS[0] | {"loss": f"{50 + i}"} for i in range(3000)], *[ROWS[0] | {"loss": "NA"}] * 500]
+    words = ["--law", "chinchilla", "--exclude", "loss>=50", "--exclude", "loss == 9", "--json"]
+    assert main(["fit", csv(tmp_path, rows), *words]) == 0
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) < 12
+    assert "and 2,997 more rows: left out: loss>=50" in told.err
+    assert "no row meets --exclude 'loss == 9'" in told.err
+    found = json.loads(told.out)
+    assert found["flag_counts"] == {"left out: loss>=50": 3000, "left out: loss can't be used": 500}
+    assert len(found["flags"]) == 40
+    assert any("loss == 9" in text for text in found["warnings"])
