@@ -9,7 +9,7 @@ from typing import Any
 
 from repro import checkpoint, rows
 from repro.errors import UserError
-from repro.manifest import FILE, ROWS, examine, name_of, sealed, steps_in
+from repro.manifest import FILE, ROWS, examine, name_of, sealed, sizes, steps_in
 from repro.run_folder import RunFolder
 from repro.spec import RunSpec
 from repro.storage import Folder
@@ -102,6 +102,10 @@ def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict
             manifest, fault = examine(folder / name)
             if fault is None and manifest["identity"] != trained.identity(trained_on):
                 fault = f"of another run than {trained.run_id}"
+            elif fault is None and (held := sum(sizes(manifest).values())) != trained.model.shape.total:
+                fault = (
+                    f"{held:,} weights, and the spec says {trained.model.shape.total:,}"  # before either takes memory
+                )
             if fault is None:
                 return folder / name, manifest
             faults[name] = fault

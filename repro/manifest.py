@@ -154,21 +154,24 @@ def _untiled(layout: dict[str, Any]) -> Iterator[str]:
 def _fault_of(place: Folder, file: str, manifest: dict[str, Any]) -> str | None:
     if not place.exists(file):
         return f"no {file}"
-    size, most = _plain_size(place, file), _most_bytes(file, manifest)
+    size, (least, most) = _plain_size(place, file), _bounds(file, manifest)
     if size is None:
         return f"{file} is a link, or no plain file"
-    if size > most:
-        return f"{file} has {size:,} bytes, and what it holds takes at most {most:,}"
+    if not least <= size <= most:
+        return f"{file} has {size:,} bytes, and what it holds takes {least:,} to {most:,}"
     return None if _hash(place, file) == manifest["files"][file] else f"{file} doesn't have its hash"
 
 
-def _most_bytes(file: str, manifest: dict[str, Any]) -> int:
-    """What a file may take: three tensors of four bytes a weight, a bit a weight, or the rows of its steps."""
+def _bounds(file: str, manifest: dict[str, Any]) -> tuple[int, int]:
+    """The least and most bytes of a file: three tensors of four bytes a weight, a bit a weight, or the rows of its steps."""
     if file == ROWS:
-        return MOST_ROWS
+        return 0, MOST_ROWS
     held = sizes(manifest) if file == MASKS else {name: count for name, (_, count) in manifest["layout"][file].items()}
     header = 2**16 + 1024 * len(held)
-    return header + (sum(count // 8 + 1 for count in held.values()) if file == MASKS else 12 * sum(held.values()))
+    if file == MASKS:  # of the prunable ones
+        return 0, header + sum(count // 8 + 1 for count in held.values())
+    weights = 12 * sum(held.values())
+    return weights, header + weights
 
 
 def _plain_size(place: Folder, file: str) -> int | None:

@@ -11,6 +11,7 @@ from repro.lease import Looker, newest
 from repro.resources import Resources
 from repro.run_folder import RunFolder, Stamps
 from repro.spec import RunSpec
+from repro.terminal import one_line
 
 POLL = 2.0  # seconds between two looks at a run that another driver trains, or that waits for its parent
 PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is tried again: doubled each time
@@ -107,7 +108,7 @@ class Queue:
                 job.run.progress("failed", reason=why)
                 return
             pause = min(PAUSE * 2 ** (job.died - 1), LONGEST_PAUSE)
-            self.say(f"{run_id}: its worker died ({reason}); again in {pause:.0f} s, try {job.died + 1}")
+            self.say(f"{run_id}: its worker died ({one_line(reason)}); again in {pause:.0f} s, try {job.died + 1}")
             self._later(job, pause)
 
     def _later(self, job: Job, seconds: float) -> None:

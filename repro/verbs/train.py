@@ -43,6 +43,7 @@ def main(given: argparse.Namespace) -> int:
     from repro.run_folder import RunFailed, RunFolder, Stopped
     from repro.signals import Heeded
     from repro.storage import Folder
+    from repro.terminal import printable
     from repro.train import train
 
     spec = specs.load(given.spec)
@@ -67,7 +68,7 @@ def main(given: argparse.Namespace) -> int:
         with Heeded("stopping: a checkpoint is saved first; once more stops now") as heeded:
             row = train(spec, folder, text, resources, asked=heeded.asked)
     except RunFailed as error:
-        print(f"failed: {spec.run_id}: {error}", file=sys.stderr)
+        print(f"failed: {spec.run_id}: {printable(str(error))}", file=sys.stderr)
         return 1
     except Stopped as at:
         print(f"stopped: {at}; the same command goes on from here", file=sys.stderr)

@@ -146,12 +146,16 @@ def a_pipe(file: Path) -> None:
     os.mkfifo(file)
 
 
+def shorter(file: Path) -> None:
+    os.truncate(file, 0)
+
+
 def a_bomb(file: Path) -> None:
     os.truncate(file, 2**42)
 
 
 @pytest.mark.parametrize("file", ["rank-0.safetensors", "masks.safetensors", "rows.json", "manifest.json"])
-@pytest.mark.parametrize("put", [a_link, a_pipe, a_bomb])
+@pytest.mark.parametrize("put", [a_link, a_pipe, a_bomb, shorter])
 def test_a_file_that_is_no_plain_one_or_longer_than_it_may_be_is_never_read(
     put: Callable[[Path], None], file: str, theirs: Path
 ) -> None:
@@ -205,6 +209,11 @@ def _first(tensors: dict[str, torch.Tensor]) -> str:
     return next(name for name in tensors if name.startswith("master/"))
 
 
+def weights(theirs: Path) -> dict[str, torch.Tensor]:
+    place, said = checkpoint_of(Folder.open(theirs))
+    return checkpoint.masters(place, said, manifest.sizes(said))
+
+
 TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
     "halves": lambda t: t.update({_first(t): t[_first(t)].half()}),
     "a shape": lambda t: t.update({_first(t): t[_first(t)].view(-1, 1)}),
@@ -223,18 +232,20 @@ def test_tensors_that_are_not_those_of_the_layout_are_refused(
     change(tensors)
     save_file(tensors, file)
     reseal(theirs)
-    place, said = checkpoint_of(Folder.open(theirs))
-    with pytest.raises(UserError, match="other tensors than its layout says"):
-        checkpoint.masters(place, said, manifest.sizes(said))
+    with pytest.raises(UserError, match=r"other tensors than its layout says|rank-0\.safetensors has"):
+        weights(theirs)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff" * 64, (2**40).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}"])
-def test_a_file_that_is_no_safetensors_is_one_message(data: bytes, theirs: Path) -> None:
-    (place_of(theirs) / "rank-0.safetensors").write_bytes(data)
+HEADERS = {"none": b"", "a long one": b"\xff" * 64, "one past the end": (2**40).to_bytes(8, "little") + b"{}", "an empty one": b"\x02" + bytes(7) + b"{}"}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize("length", [0, 100_000])
+def test_a_file_that_is_no_safetensors_is_one_message(data: bytes, length: int, theirs: Path) -> None:
+    (place_of(theirs) / "rank-0.safetensors").write_bytes(data.ljust(length, b" "))
     reseal(theirs)
-    place, said = checkpoint_of(Folder.open(theirs))
     with pytest.raises(UserError, match=r"rank-0\.safetensors"):
-        checkpoint.masters(place, said, manifest.sizes(said))
+        weights(theirs)
 
 
 def test_a_checkpoint_of_another_model_is_refused_before_memory_is_taken(theirs: Path) -> None:
@@ -243,6 +254,16 @@ def test_a_checkpoint_of_another_model_is_refused_before_memory_is_taken(theirs:
     for wanted in ({**sizes, "more": 10**15}, dict.fromkeys(sizes, 10**15), dict(list(sizes.items())[1:])):
         with pytest.raises(UserError, match="another model"):
             checkpoint.masters(place, said, wanted)
+
+
+def test_a_spec_of_more_weights_than_the_checkpoint_holds_is_refused_before_memory_is_taken(
+    theirs: Path, trunk: RunSpec, text: Corpus
+) -> None:
+    large = replace(trunk, model=replace(trunk.model, d_model=2**20, mlp=2**20))
+    RunFolder(Folder.open(theirs)).declare(large, text.hash)
+    reseal(theirs, with_(identity=large.identity(text.hash)))
+    with pytest.raises(UserError, match=r"weights, and the spec says"):
+        checkpoint_of(Folder.open(theirs))
 
 
 def test_masks_of_another_schedule_are_refused_when_the_run_goes_on(theirs: Path, trunk: RunSpec, text: Corpus) -> None:
