@@ -17,6 +17,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,8 @@ def _remove(folder: str) -> None:
     import ray
 
     ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+    time.sleep(0.1)  # an agent that has only begun may still write a file, and make its folder anew
     shutil.rmtree(folder, ignore_errors=True)
 
 
