@@ -1,6 +1,8 @@
 # The image that `cluster render` names: docker build -t REGISTRY/sparse-scaling:TAG . && docker push REGISTRY/sparse-scaling:TAG
 # The checkout lies in /app, whose sweep files the manifests name; corpora and results come and go by volume and storage.
-FROM python:3.11.14-slim-bookworm
+# The digest is that of the tag's multi-architecture index, as several public repositories record it; it wasn't asked of
+# Docker Hub, so `docker buildx imagetools inspect python:3.11.14-slim-bookworm` should say the same. One that differs fails.
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 # g++ for torch.compile; openssh and rsync for Ray's cluster launcher.
 # hadolint ignore=DL3008
@@ -12,8 +14,8 @@ RUN apt-get update \
     && chown -R sweep:sweep /app
 
 WORKDIR /app
-COPY requirements.lock .
-RUN pip install --no-cache-dir --requirement requirements.lock
+COPY requirements.lock requirements-cuda.lock ./
+RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.lock --requirement requirements-cuda.lock
 
 COPY --chown=root:root . .
 ENV PYTHONPATH=/app \

@@ -4,6 +4,9 @@ SWEEP   ?= sweeps/laptop.yaml
 NAME     = $(basename $(notdir $(SWEEP)))
 RESULTS ?= results/$(NAME)
 PY      := .venv/bin/python
+# A change of licence is looked at by a person. NVIDIA's own, of what CUDA needs, comes with PyPI's torch.
+LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
+LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps
 # One process more than two cores, since those that drive Ray wait much; a file stays whole, and in its turn.
 CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
@@ -17,12 +20,18 @@ help: ## list the targets
 
 setup: .venv/.done ## make .venv from requirements.lock (the other targets do it when needed)
 
-.venv/.done: requirements.lock
+# --no-deps: the locks name all there is, and what they don't name isn't installed. What isn't served of the first is torch's
+# CPU build; then it is PyPI's, which needs the third.
+.venv/.done: requirements.lock requirements-cpu.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	  || { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V). Say make PYTHON=python3.11 ..."; exit 2; }
 	@echo "setting up .venv (a few minutes, once)"
 	@rm -rf .venv && $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location -r requirements.lock
+	@$(LOCKED) -r requirements-cpu.lock 2> .venv/torch.log || ! grep -A9 'DO NOT MATCH' .venv/torch.log
+	@$(LOCKED) -r requirements.lock
+	@$(PY) -c 'import importlib.metadata as m, sys; sys.exit("cuda" in str(m.requires("torch")))' \
+	  || $(LOCKED) -r requirements-cuda.lock
+	@$(PY) -m pip check
 	@touch $@
 
 reproduce: sweep report ## train the sweep, fit the laws, draw the figures, write the report
@@ -64,16 +73,23 @@ test-full: setup ## the tests with their long counts
 test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, namespaces as machines, trackers
 	@command -v chromium >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -r tests/requirements-system.txt
+	@sed -n 's/^\([a-z0-9][^ ]*==[^ ]*\) .*/\1/p' requirements.lock > .venv/constraints.txt # those packages have no hashes
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt -r tests/requirements-system.txt
 	@$(PY) -m pytest tests -m system
 
 test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
 	@$(PY) -m pytest -m big
 
-check: setup ## lint and types
+check: setup ## lint, types, licences, and known vulnerabilities of what is locked
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m piplicenses --from=mixed --partial-match --fail-on='GPL;General Public' --allow-only='$(LICENCES)' \
+	  --ignore-packages $$(sed -n 's/==.*//p' requirements-cuda.lock) > /dev/null && echo "licences: those allowed"
+	@$(PY) -c 'import urllib.request as u; u.urlopen("https://pypi.org/pypi/pip/json", timeout=20)' 2> /dev/null \
+	  || { echo "vulnerabilities: NOT CHECKED: PyPI, which knows them, does not answer from here"; exit 0; } \
+	  && for lock in requirements.lock requirements-cuda.lock; do \
+	    $(PY) -m pip_audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || exit; done
 
 format: setup ## sort imports, format, and mend what the linter can
 	@$(PY) -m ruff check --fix .

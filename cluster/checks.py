@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.deployment import ROOT
+from cluster.versions import locked
 from repro.resources import Resources
 from sweeps.forecast import model_sizes
 from sweeps.grid import Sweep
@@ -39,14 +38,9 @@ class Finding:
     advice: str = ""
 
 
-def pinned() -> dict[str, str]:
-    """Package -> version, of requirements.lock."""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-
-
 def versions(nodes: Facts) -> Iterator[Finding]:
     """Python, and every package that requirements.lock pins, on the driver and on each node."""
-    wanted, pythons, sound = pinned(), {node: fact["python"] for node, fact in nodes.items()}, True
+    wanted, pythons, sound = locked(), {node: fact["python"] for node, fact in nodes.items()}, True
     for node, fact in nodes.items():
         python = tuple(map(int, fact["python"].split(".")[:2]))
         if not PYTHONS[0] <= python < PYTHONS[1]:
@@ -60,7 +54,10 @@ def versions(nodes: Facts) -> Iterator[Finding]:
                 sound = False
                 level: Level = "fault" if packages is DECISIVE else "warning"
                 yield Finding(
-                    "versions", level, f"{', '.join(wrong)} on {node}", "pip install -r requirements.lock there"
+                    "versions",
+                    level,
+                    f"{', '.join(wrong)} on {node}",
+                    "pip install --require-hashes --no-deps -r requirements.lock there",
                 )
     if len({p.rsplit(".", 1)[0] for p in pythons.values()}) > 1:
         yield Finding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 from pathlib import Path
 
 LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
@@ -12,8 +13,7 @@ MATTER = ("ray", "torch", "deepspeed", "transformers", "tokenizers", "pyarrow", 
 
 def locked() -> dict[str, str]:
     """Package -> version, of all that requirements.lock names."""
-    lines = (line.split("#")[0].strip() for line in LOCK.read_text(encoding="utf-8").splitlines())
-    return {name.lower(): version for name, _, version in (line.partition("==") for line in lines) if version}
+    return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def differences() -> list[str]:

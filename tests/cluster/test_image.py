@@ -31,7 +31,11 @@ def test_the_dockerfile_is_clean() -> None:
     ("line", "worse", "rule"),
     [
         ("USER 1000", "USER root", "DL3002"),
-        ("FROM python:3.11.14-slim-bookworm", "FROM python:latest", "DL3007"),
+        (
+            "FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d",
+            "FROM python:latest",
+            "DL3007",
+        ),
         ("--no-cache-dir ", "", "DL3042"),
     ],
 )
