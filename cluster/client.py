@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from repro.errors import UserError
+from repro.stores import without_secret
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 ADDRESS = "http://127.0.0.1:8265"
+PATIENCE = (5.0, 15.0)  # seconds for a connection, and for an answer
+JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")  # an id, which becomes a part of the URL that is asked
 
 
 def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
@@ -26,14 +31,11 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
         UserError: nothing answers there, or it refuses us.
     """
     address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS") or ADDRESS
-    if not address.startswith(("http://", "https://")):
-        raise UserError(
-            "not the address of a dashboard", key="--address", found=address, expected=f"a URL, {ADDRESS} say"
-        )
-    address = address.rstrip("/")
+    address = checked(address)
     os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray lets the environment win over an argument
     if _token_exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when Ray is first imported
+    _reach(address)
     import requests
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
@@ -58,12 +60,65 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
         ) from None
 
 
+def checked(address: str) -> str:
+    """The URL of a dashboard, without what follows its path.
+
+    Raises:
+        UserError: it is none, or one with a password in it, which messages and logs would show.
+    """
+    try:
+        parts = urlsplit(address.strip())
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, an address of IPv6 without its end
+        fits = False
+    if not fits or not address.strip().isprintable() or " " in address.strip():
+        raise UserError(
+            "not the address of a dashboard", key="--address", found=repr(address), expected=f"a URL, {ADDRESS} say"
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UserError(
+            "an address with more than a host, a port and a path",
+            key="--address",
+            found=without_secret(address.partition("?")[0]),
+            expected=f"a URL, {ADDRESS} say; its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
+        )
+    return address.strip().rstrip("/")
+
+
+def _reach(address: str) -> None:
+    """Asks for the version, which takes seconds where Ray's own client would wait without end."""
+    import requests
+
+    try:
+        answer = requests.get(f"{address}/api/version", timeout=PATIENCE, stream=True, allow_redirects=False)
+        found = "" if answer.status_code in (200, 401, 403) else f"{answer.status_code} {answer.reason}"
+        answer.close()
+    except (requests.exceptions.RequestException, UnicodeError) as error:
+        found = _innermost(error)
+    if found:
+        raise UserError(
+            "no Ray job server answers",
+            file=address,
+            found=found,
+            expected="the dashboard of a cluster whose head was started with ray[default]",
+        )
+
+
+def _innermost(error: BaseException) -> str:
+    """What a failed request comes from, in a line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
 def details(client: JobSubmissionClient, job: str) -> JobDetails:
     """What the cluster knows of a job.
 
     Raises:
         UserError: it knows no such job.
     """
+    if not JOB.fullmatch(job):
+        raise UserError("not the id of a job", key="ID", found=repr(job), expected="one that submit printed")
     try:
         return client.get_job_info(job)
     except RuntimeError as error:

@@ -11,10 +11,12 @@ from dataclasses import asdict
 from cluster import checks, probe
 from cluster.checks import Finding
 from cluster.errands import DRIVER, all_reduce, ask, first_line, join, round_trip, skews_of
+from cluster.versions import locked
 from repro import corpus
 from repro.corpus.build import folder_of
 from repro.corpus.sources import open_source
 from repro.errors import UserError
+from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import CorpusSpec
 from sweeps.grid import Sweep, expand
@@ -49,7 +51,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
     results = _place(storage or (sweep.storage.results if sweep else None))
     corpora = _place(sweep.storage.corpus) if sweep else None
     local = [place for place in (results, corpora) if place and "://" not in place]
-    here = probe.facts(checks.pinned(), local)
+    here = probe.facts(locked(), local)
     if not joins:
         yield from checks.ports({DRIVER: here}, joined=False)
     try:
@@ -63,7 +65,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
             "RAY_ADDRESS, its token (RAY_AUTH_TOKEN_PATH), its Ray version, `ray status` there",
         )
         return
-    answers, silent = ask(nodes, probe.facts, checks.pinned(), local)
+    answers, silent = ask(nodes, probe.facts, locked(), local)
     for node, why in silent.items():
         yield Finding(
             "cluster", "fault", f"{node} runs no task: {why}", "its logs, under /tmp/ray/session_latest/logs there"
@@ -112,7 +114,8 @@ def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
 
 
 def _place(uri: str | None) -> str | None:
-    return uri if uri is None or "://" in uri else os.path.abspath(uri)
+    place = uri if uri is None else expand_place(uri)
+    return place if place is None or "://" in place else os.path.abspath(place)
 
 
 def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:

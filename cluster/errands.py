@@ -12,7 +12,8 @@ from typing import Any
 
 from cluster import checks, probe
 from cluster.checks import Finding
-from cluster.wait import answers
+from repro.addresses import reach
+from repro.errors import UserError
 from repro.resources import Resources
 from repro.storage import Folder
 
@@ -27,8 +28,8 @@ def join(resources: Resources) -> dict[str, str]:
     from sweeps import tuner
 
     address = os.environ.get("RAY_ADDRESS")
-    if address and not answers(address):
-        raise ConnectionError(f"nothing listens at {address}")
+    if address:
+        reach(address)
     tuner.connect(None, resources.workers)
     alive = [node for node in ray.nodes() if node["Alive"]]
     return {f"node {i} ({node['NodeManagerAddress']})": node["NodeID"] for i, node in enumerate(alive)}
@@ -88,11 +89,11 @@ def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]
         lost, _ = ask(nodes, probe.missing, place, [*written])
         lost[DRIVER] = probe.missing(place, [*written])
         unread = {node: [written[name] for name in found] for node, found in lost.items() if found}
-    except ValueError as error:  # a URI that no file system knows
+    except (ValueError, UserError) as error:  # a URI that no file system knows
         why_not[DRIVER] = str(error)
     finally:
         for clear in (lambda: ask(nodes, probe.clear, place, made), lambda: probe.clear(place, made)):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, UserError):
                 clear()
     yield from checks.storage(what, root, why_not, unread)
 
@@ -111,7 +112,7 @@ def _made(root: str) -> list[str]:
 def _seen(uri: str) -> bool:
     try:
         return Folder.open(uri).exists()
-    except (OSError, ValueError):
+    except (OSError, ValueError, UserError):
         return True
 
 
@@ -160,4 +161,6 @@ def first_line(error: Exception) -> str:
     """What an error says, without Ray's traceback: its last line where there is one."""
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if isinstance(cause, UserError):
+        return "; ".join(" ".join(line.split()) for line in lines)[:600]
     return f"{type(cause).__name__}: {lines[0][:300]}" if lines else type(cause).__name__

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from repro.errors import UserError
 from repro.storage import Folder
 
 PATIENCE = timedelta(seconds=60)  # of one worker for the other
@@ -95,28 +96,27 @@ def write(uri: str, name: str) -> str | None:
     """Writes a file that holds its name; returns why it couldn't."""
     try:
         Folder.open(uri).write(name, name.encode())
-    except OSError as error:
-        return str(error)
+    except (OSError, UserError) as error:
+        return " ".join(str(error).split())
     return None
 
 
 def missing(uri: str, names: list[str]) -> list[str]:
     """Those of `names` that this node can't read back."""
-    place, lost = Folder.open(uri), []
+    lost = []
     for name in names:
         try:
-            if place.read(name) != name.encode():
+            if Folder.open(uri).read(name) != name.encode():
                 lost.append(name)
-        except OSError:
+        except (OSError, UserError):
             lost.append(name)
     return lost
 
 
 def clear(uri: str, parents: list[str]) -> None:
     """Removes a folder, and of `parents`, innermost first, those that are empty now."""
-    place = Folder.open(uri)
-    with suppress(OSError):
-        place.delete()
+    with suppress(OSError, UserError):
+        Folder.open(uri).delete()
         for parent in map(Folder.open, parents):
             if not parent.names():
                 parent.delete()

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import time
 from typing import Any
 
+from cluster.numbers import count, seconds
+from repro.addresses import answers, check
 from repro.errors import UserError
-
-
-def answers(address: str) -> bool:
-    """Whether something listens at HOST:PORT; True of other kinds of address. Ray itself tries for minutes."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not port.isdecimal():
-        return True
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb wait."""
     command = verbs.add_parser("wait")
-    command.add_argument("--nodes", type=int, required=True, metavar="N", help="the head is one of them")
-    command.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="(%(default)s)")
+    command.add_argument("--nodes", type=count, required=True, metavar="N", help="the head is one of them")
+    command.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="(%(default)s)")
     command.set_defaults(main=main)
 
 
@@ -36,6 +25,7 @@ def main(given: argparse.Namespace) -> int:
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         raise UserError("no cluster to wait for", key="RAY_ADDRESS", expected="HEAD:PORT")
+    check(address)
     import ray
 
     deadline, found, why = time.monotonic() + given.timeout, 0, f"nothing listens at {address}"
