@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 from typing import Any
 
 from pyarrow import fs
@@ -14,10 +15,24 @@ from pyarrow import fs
 from cluster.client import ADDRESS, connect, details
 from repro import transfer
 from repro.errors import UserError
+from repro.paths import check_name
 from repro.storage import Folder
 
 RECORD = "sweep.json"
+RECORD_BYTES = 64 << 20  # at most: it is read as a whole
+MOST = 500_000  # files; the largest sweep here makes some 10,000
 NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # what drivers tell each other, what is half written
+NAME = re.compile(r"[\w+=-][\w .,@+=-]{0,254}", re.ASCII)  # of a file or folder; trackers use more than we do
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """files, bytes: copied; same: files left as they were; left_out: how many weren't brought for what they are."""
+
+    files: int
+    bytes: int
+    same: int
+    left_out: int
 
 
 def add_parser(verbs: Any) -> None:
@@ -33,9 +48,12 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     """Fetches. Returns the exit code."""
     source = locate(given.source, given.address)
-    target = Folder.open(given.to or f"results/{source.name}")
-    fetched, size, same = fetch(source, target, checkpoints=given.checkpoints)
-    print(f"{source.name}: {fetched} files fetched, {size / 1e6:,.1f} MB, {same} unchanged -> {target}")
+    name = check_name(source.name, file=source, key="ID|URI")
+    target = Folder.open(f"results/{name}" if given.to is None else given.to, key="--to")
+    done = fetch(source, target, checkpoints=given.checkpoints)
+    print(f"{name}: {done.files} files fetched, {done.bytes / 1e6:,.1f} MB, {done.same} unchanged -> {target}")
+    if done.left_out:
+        print(f"  {done.left_out} left out: links, special files, or names that no run gives")
     if target.exists("runs.parquet"):
         print(f"  python -m analysis report {target}")
     else:
@@ -50,11 +68,12 @@ def locate(source: str, address: str | None = None) -> Folder:
         UserError: no sweep's results are there, or none that can be reached from here.
     """
     place = source
-    if "://" not in source and not os.path.isdir(source):
+    if "://" not in source and not os.path.isdir(os.path.expanduser(source)):
         client, address = connect(address)
-        place = (details(client, source).metadata or {}).get("results", "")
-        if not place:
+        found = (details(client, source).metadata or {}).get("results", "")
+        if not found:
             raise UserError("not a job of `cluster submit`", key="ID", found=source, expected="an id that it printed")
+        place = _told(found, source)
     try:
         folder = Folder.open(place)
         if folder.exists(RECORD):
@@ -72,42 +91,113 @@ def locate(source: str, address: str | None = None) -> Folder:
     raise UserError("no sweep's results here", file=place, found="no such file", expected=RECORD)
 
 
-def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple[int, int, int]:
-    """Copies what is not there yet, each file whole. Returns files copied, their bytes, and files left as they were.
+def _told(place: str, job: str) -> str:
+    """Where a job says that its results are: an absolute path or a URI, as `submit` writes it, not what a shell makes of it."""
+    if not place.isprintable() or "$" in place or not (place.startswith("/") or "://" in place):
+        raise UserError(
+            "a job whose results are nowhere", key=job, found=repr(place)[:300], expected="a URI or an absolute path"
+        )
+    return place
+
+
+def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> Fetched:
+    """Copies what is not there yet, each file whole.
 
     Raises:
-        UserError: `target` is no local folder, or holds another sweep.
+        UserError: `target` is no local folder, or holds another sweep; or the source isn't what a sweep leaves: a name
+            that leaves its folder, too many files, more than this disk holds.
     """
     if not target.is_local or (source.is_local and os.path.realpath(source.path) == os.path.realpath(target.path)):
         raise UserError("not a folder to fetch to", key="--to", found=target, expected="another folder on this machine")
-    name = source.read_json(RECORD)["name"]
-    found = target.read_json(RECORD)["name"] if target.exists(RECORD) else name
+    target.check_writable(key="--to")
+    name = _sweep(source)
+    found = _sweep(target) if target.exists(RECORD) else name
     if found != name:
         raise UserError("another sweep lies here", key="--to", found=f"{found} in {target}", expected=name)
-    fetched = size = same = 0
-    for path, info in _wanted(source, checkpoints):
-        local = f"{target.path}/{path}"
-        if os.path.exists(local) and (os.stat(local).st_size, os.stat(local).st_mtime_ns) == (info.size, info.mtime_ns):
-            same += 1
-            continue
+    wanted, left_out = _wanted(source, checkpoints)
+    todo = [(path, info) for path, info in wanted if not _is_here(target, path, info)]
+    _hold_room(target, source, sum(info.size for _, info in todo))
+    size = 0
+    for path, info in todo:
         while True:
             transfer.copy(source, path, target)
             now = source.filesystem.get_file_info(info.path)
+            if now.type != fs.FileType.File:
+                raise UserError(
+                    "a file that is gone meanwhile", file=source, found=path, expected="the same command again"
+                )
             if (now.size, now.mtime_ns) == (info.size, info.mtime_ns):
                 break
             info = now  # it was replaced meanwhile, and what is here may be a part of the new one
-        os.utime(local, ns=(info.mtime_ns, info.mtime_ns))
-        fetched, size = fetched + 1, size + info.size
-    return fetched, size, same
+        os.utime(f"{target.path}/{path}", ns=(info.mtime_ns, info.mtime_ns))
+        size += info.size
+    return Fetched(len(todo), size, len(wanted) - len(todo), left_out)
 
 
-def _wanted(source: Folder, checkpoints: bool) -> Iterator[tuple[str, fs.FileInfo]]:
-    """The files to bring; those of runs before the tables that were joined from them, what names them all last."""
-    found = []
-    for path, info in transfer.files(source):
-        parts = PurePosixPath(path).parts
-        if ".." in parts:
-            raise UserError("a name that leaves its folder", file=source, found=path, expected="no .. in it")
-        if not NOT_RESULTS.search(parts[-1]) and (checkpoints or "checkpoint" not in parts):
-            found.append((path, info))
-    return iter(sorted(found, key=lambda one: (one[0] == RECORD, "/" not in one[0], one[0])))
+def _sweep(folder: Folder) -> str:
+    """The name of the sweep that a results folder says it is of."""
+    size = folder.filesystem.get_file_info(f"{folder.path}/{RECORD}").size
+    if (size or 0) > RECORD_BYTES:
+        raise UserError(
+            "not a sweep's record",
+            file=f"{folder}/{RECORD}",
+            found=f"{size / 2**20:,.0f} MiB",
+            expected=f"at most {RECORD_BYTES >> 20} MiB",
+        )
+    found = folder.read_json(RECORD)
+    name = found.get("name") if isinstance(found, dict) else None
+    return check_name(name if isinstance(name, str) else "", file=f"{folder}/{RECORD}", key="name")
+
+
+def _is_here(target: Folder, path: str, info: fs.FileInfo) -> bool:
+    local = f"{target.path}/{path}"
+    if os.path.realpath(local) != os.path.realpath(target.path) + "/" + path:
+        raise UserError(
+            "a link stands where a file is to be written", key="--to", found=local, expected="a folder without links"
+        )
+    return os.path.exists(local) and (os.stat(local).st_size, os.stat(local).st_mtime_ns) == (info.size, info.mtime_ns)
+
+
+def _hold_room(target: Folder, source: Folder, size: int) -> None:
+    os.makedirs(target.path, exist_ok=True)
+    free = shutil.disk_usage(target.path).free
+    if size > free:
+        raise UserError(
+            "more than this disk holds",
+            file=source,
+            found=f"{size / 1e9:,.1f} GB",
+            expected=f"at most {free / 1e9:,.1f} GB, what is free at {target}",
+        )
+
+
+def _wanted(source: Folder, checkpoints: bool) -> tuple[list[tuple[str, fs.FileInfo]], int]:
+    """The files to bring, and how many to leave; those of runs before the tables that were joined from them, what names
+    them all last.
+    """
+    found, left_out = [], 0
+    for path, info in _listed(source):
+        parts = path.split("/")
+        if not all(parts) or any(part in (".", "..") for part in parts) or "\0" in path or "\\" in path:
+            raise UserError("a name that leaves its folder", file=source, found=repr(path), expected="no .. in it")
+        if NOT_RESULTS.search(parts[-1]) or ("checkpoint" in parts and not checkpoints):
+            continue
+        if info is None or not all(map(NAME.fullmatch, parts)):
+            left_out += 1
+            continue
+        found.append((path, info))
+        if len(found) > MOST:
+            raise UserError("too many files", file=source, found=f"over {MOST:,}", expected="what a sweep leaves")
+    return sorted(found, key=lambda one: (one[0] == RECORD, "/" not in one[0], one[0])), left_out
+
+
+def _listed(source: Folder) -> Iterator[tuple[str, fs.FileInfo | None]]:
+    """Path inside the source and facts of everything in it but folders; None instead of facts of what is no regular file."""
+    if not source.is_local:
+        yield from transfer.files(source)
+        return
+    for folder, below, names in os.walk(source.path):  # which doesn't follow links
+        for name in [*names, *(name for name in below if os.path.islink(f"{folder}/{name}"))]:
+            place = f"{folder}/{name}"
+            regular = os.path.isfile(place) and not os.path.islink(place)
+            path = os.path.relpath(place, source.path)
+            yield path, source.filesystem.get_file_info(place) if regular else None

@@ -1,10 +1,13 @@
-"""The checkout as it goes to a cluster: code and sweep files, no data, no results, nothing hidden."""
+"""The checkout as it goes to a cluster: what git tracks and nothing else, no data, no results, nothing secret or hidden."""
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -14,6 +17,22 @@ from repro.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = {"data", "results", "node_modules", "__pycache__"}
+# Of a checkout that isn't git's, an unpacked archive say: these folders, and these files beside them.
+FOLDERS = ("analysis", "bench", "cluster", "repro", "sweeps", "tests")
+FILES = (
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "pyproject.toml",
+    "requirements-cpu.lock",
+    "requirements-cuda.lock",
+    "requirements.lock",
+)
+# Names that keys and passwords go by, tracked or not; .dockerignore and .skyignore hold the same.
+SECRETS = (
+    "*.pem", "*.key", "*.ppk", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.gpg", "*.env", "*.env.*", "id_rsa*", "id_dsa*",
+    "id_ecdsa*", "id_ed25519*", "*secret*", "*credential*", "*password*", "*kubeconfig*", "auth_token*", "*.token",
+)  # fmt: skip
 LIMIT = 100 * 2**20  # bytes; Ray's job server refuses a larger body
 SUBMITTED = "submitted"  # where a sweep file from outside the checkout goes
 
@@ -25,8 +44,16 @@ class _Quoting(yaml.SafeDumper):
 _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
-def pack(file: Path, target: Path, root: Path = ROOT) -> str:
-    """Copies the checkout, with the sweep file, into the empty folder `target`. Returns the file's path in there.
+@dataclass(frozen=True)
+class Packed:
+    """file: the sweep file's path among what goes along. warnings: what doesn't, and may be missed."""
+
+    file: str
+    warnings: list[str]
+
+
+def pack(file: Path, target: Path, root: Path = ROOT) -> Packed:
+    """Copies the checkout, with the sweep file, into the empty folder `target`.
 
     Raises:
         UserError: there is more than a cluster takes.
@@ -45,22 +72,62 @@ def pack(file: Path, target: Path, root: Path = ROOT) -> str:
     for path in sizes:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+        shutil.copy2(path, copy, follow_symlinks=False)
     inside = file.resolve()
     if inside in sizes:
-        return inside.relative_to(root).as_posix()
+        return Packed(inside.relative_to(root).as_posix(), _untracked(root))
     # In one with what it extends, since that stays behind.
     declared = yaml.dump(strict.read_yaml(file), Dumper=_Quoting, sort_keys=False)
     copy = target / SUBMITTED / f"{file.stem}.yaml"
     copy.parent.mkdir(exist_ok=True)
     copy.write_text(declared, encoding="utf-8")
-    return copy.relative_to(target).as_posix()
+    return Packed(copy.relative_to(target).as_posix(), _untracked(root))
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Every file that goes along. Links to folders are not followed."""
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(
-            n for n in below if n not in LEFT_OUT and not n.startswith(".") and not n.endswith(".egg-info")
-        )
-        yield from (Path(folder) / n for n in sorted(names) if not n.startswith(".") and (Path(folder) / n).is_file())
+    """Every file that goes along: regular ones only, since a link may lead to anything of this machine's."""
+    tracked = _git(root, "ls-files", "-z", "--cached")
+    found = sorted(_walk(root)) if tracked is None else [root / name for name in tracked]
+    for path in found:
+        parts = path.relative_to(root).parts
+        hidden = any(part.startswith(".") or part.endswith(".egg-info") or part in LEFT_OUT for part in parts)
+        if not hidden and not is_secret(path.name) and path.is_file() and not _through_a_link(path, root):
+            yield path
+
+
+def is_secret(name: str) -> bool:
+    """Whether a file of this name is taken for a key, a token or a password."""
+    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SECRETS)
+
+
+def _through_a_link(path: Path, root: Path) -> bool:
+    return path.resolve() != root.resolve() / path.relative_to(root)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    yield from (root / name for name in FILES)
+    for top in FOLDERS:
+        for folder, below, names in os.walk(root / top):
+            below[:] = [name for name in below if not name.startswith(".") and name not in LEFT_OUT]
+            yield from (Path(folder) / name for name in names)
+
+
+def _untracked(root: Path) -> list[str]:
+    """A warning of code and sweep files that git doesn't track yet, which are missed where others use them."""
+    listed = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *FOLDERS) or []
+    found = [name for name in listed if name.endswith((".py", ".yaml", ".j2"))]
+    shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+    return [f"{len(found)} files that git doesn't track stay behind: {shown}"] if found else []
+
+
+def _git(root: Path, *words: str) -> list[str] | None:
+    """The names that git prints; None where there is no git, or this folder is none of its checkouts."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *words]
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    # A checkout inside of a repository of something else is none of git's.
+    return names if words[1:3] != ("-z", "--cached") or "requirements.lock" in names else None
