@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cluster.values import allowed, inside, one_line, plain_path
+from repro import strict
 from repro.errors import UserError
+from repro.paths import expand
 from sweeps.devices import Cluster
 from sweeps.forecast import forecast
 from sweeps.grid import Sweep
@@ -17,42 +19,25 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = PurePosixPath("/app")  # of the checkout in the image, as the Dockerfile has it
 MARGIN = 1.5  # of the plan's makespan: throughput is assumed, queues and restarts take their part
 
-NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"  # a DNS label, short enough for what is appended to it
-WORD = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-PATTERNS = {  # option -> what it may look like, and an example
-    "name": (NAME, "lower-case letters, digits and hyphens, at most 40; --name chooses another"),
-    "image": (
-        r"[a-z0-9][a-z0-9._/:-]{0,254}(:[A-Za-z0-9._-]{1,128})?(@sha256:[0-9a-f]{64})?",
-        "registry.example.org/sparse-scaling:0.1.0",
-    ),
-    "storage": (r"(s3|gs|gcs|abfss?|hdfs)://[A-Za-z0-9@._:-]+(/[A-Za-z0-9._=-]+)*", "s3://BUCKET/FOLDER"),
-    "claim": (r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of a ReadWriteMany PersistentVolumeClaim"),
-    "service_account": (r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of a ServiceAccount"),
-    "secret": (r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of a Secret"),
-    "partition": (WORD, "the name of a partition"),
-    "account": (WORD, "the name of an account"),
-    "instance": (WORD, "a machine type, like p5.48xlarge"),
-    "region": (r"[a-z]+(-[a-z]+)+-?[0-9]", "us-east-1"),
-    "zone": (r"[a-z]+-[a-z]+[0-9]-[a-z]", "us-central1-a"),
-    "project": (r"[a-z][-a-z0-9]{4,28}[a-z0-9]", "the id of a Google Cloud project"),
-    "boot_image": (r"[a-z][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*", "projects/PROJECT/global/images/family/FAMILY"),
-    "nfs": (r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:(/[A-Za-z0-9._-]*)+", "fs-0123.efs.us-east-1.amazonaws.com:/"),
-}
-
 
 @dataclass(frozen=True)
 class Deployment:
     """A sweep on a cluster of equal nodes.
 
-    name: of the job or cluster. file: the sweep file as the command names it. results: root of the results folders.
-    nodes: that train; cpus, memory (GB, None leaves it to the target), gpus: of each of them. gpu: its name in repro.hardware, None without one.
-    hours: wall-clock limit. warnings: of the plan.
+    name: of the job or cluster. file: the sweep file as the commands name it. results, corpora: roots of the results
+    folders and of the corpora. builds: whether a step builds the corpora, on all cores of the cluster, before the runs.
+    mount: where a volume with the corpora is mounted on every node, where there is one.
+    nodes: that train; cpus, memory (GB, None leaves it to the target), gpus: of each of them. gpu: its name in
+    repro.hardware, None without one. hours: wall-clock limit. warnings: of the plan.
     """
 
     sweep: Sweep
     name: str
     file: str
     results: str
+    corpora: str
+    builds: bool
+    mount: str | None
     nodes: int
     cpus: int
     memory: int | None
@@ -62,19 +47,35 @@ class Deployment:
     warnings: tuple[str, ...] = ()
 
     @property
-    def run(self) -> list[str]:
-        """The command that trains the sweep, in the checkout."""
-        return ["python", "-m", "sweeps", "run", self.file, "--results", self.results]
+    def run(self) -> str:
+        """The shell command that trains the sweep, in the checkout."""
+        return train(self.file, self.results, self.corpora)
 
     @property
-    def build(self) -> list[str]:
-        """The command that builds its corpora on a node, in the checkout."""
-        return ["python", "-m", "repro", "corpus", self.file]
+    def build(self) -> str | None:
+        """The shell command that builds its corpora on the cluster at RAY_ADDRESS, in the checkout; None without one."""
+        return corpus(self.file, self.corpora) if self.builds else None
 
     @property
-    def corpus(self) -> str:
-        """Where the corpora lie in the image."""
-        return str(HOME / self.sweep.storage.corpus)
+    def steps(self) -> str:
+        """Both, one after the other."""
+        return chain(self.build, self.run)
+
+
+def train(file: str, results: str, corpora: str) -> str:
+    """The shell command that trains a sweep."""
+    return shlex.join(["python", "-m", "sweeps", "run", file, "--results", results, "--corpus", corpora])
+
+
+def corpus(file: str, corpora: str) -> str:
+    """The shell command that builds a sweep's corpora on the cluster at RAY_ADDRESS."""
+    words = ["python", "-m", "repro", "corpus", "build", file, "--corpus", corpora]
+    return f'{shlex.join(words)} --address "$RAY_ADDRESS"'
+
+
+def chain(build: str | None, run: str) -> str:
+    """Shell that builds and, when that has come to a good end, becomes the process that trains."""
+    return f"{build} && exec {run}" if build else f"exec {run}"
 
 
 def deployment(
@@ -84,6 +85,8 @@ def deployment(
     measured: str | None,
     name: str | None,
     storage: str | None,
+    corpora: str | None,
+    volume: bool,
     nodes: int | None,
     cpus: int | None,
     memory: int | None,
@@ -97,6 +100,8 @@ def deployment(
         devices: the GPUs, or None for a cluster without.
         measured: a measured-throughput file for the plan.
         name, storage, nodes, cpus, memory, hours: instead of the sweep's name, its results folder, and what the plan says.
+        corpora: root of corpora that are built already; None has the cluster build them.
+        volume: every node mounts a volume for the corpora.
         shared_disk: the nodes see this machine's disk, so that local paths mean the same there.
 
     Raises:
@@ -144,11 +149,21 @@ def deployment(
     cores = cpus or (8 * gpus or 4)
     name = sweep.name if name is None else name
     allowed("name", name)
+    if not shared_disk and not volume:
+        _refuse_local_text(sweep)
+    unbuilt = "" if corpora is not None else undeclared(sweep)
+    if unbuilt:
+        warnings += (unbuilt,)
+    results = _results(sweep, storage, shared_disk)
+    root, mount = _corpora(sweep, corpora, volume, shared_disk, results)
     return Deployment(
         sweep=sweep,
         name=name,
         file=_file(sweep, shared_disk),
-        results=_results(sweep, storage, shared_disk),
+        results=results,
+        corpora=root,
+        builds=corpora is None and not unbuilt,
+        mount=mount,
         nodes=devices.gpus // gpus if devices else nodes or 1,
         cpus=cores,
         memory=memory,
@@ -159,58 +174,83 @@ def deployment(
     )
 
 
-def allowed(option: str, value: str) -> str:
-    """The value. Raises UserError when it doesn't look like what `option` may be."""
-    pattern, expected = PATTERNS[option]
-    if not re.fullmatch(pattern, value):
-        raise UserError(
-            "not a value that a manifest may hold",
-            key=f"--{option.replace('_', '-')}",
-            found=repr(value),
-            expected=expected,
-        )
-    return value
-
-
-def command(words: list[str]) -> str:
-    """Words as one shell command, each quoted."""
-    return shlex.join(words)
-
-
 def _file(sweep: Sweep, shared_disk: bool) -> str:
     file = sweep.file.resolve()
     if shared_disk:
-        return _one_line(str(file), "FILE")
+        return one_line(str(file), "FILE")
     if not file.is_relative_to(ROOT):
         raise UserError("the image holds the checkout alone", file=sweep.file, expected=f"a sweep file under {ROOT}")
-    corpus = PurePosixPath(sweep.storage.corpus)
-    if ".." in corpus.parts or "://" in sweep.storage.corpus:
-        raise UserError(
-            "the corpus must lie on a node's disk",
-            file=sweep.file,
-            key="storage.corpus",
-            found=corpus,
-            expected="a folder, without '..'",
-        )
-    return _one_line(file.relative_to(ROOT).as_posix(), "FILE")
+    return plain_path(file.relative_to(ROOT).as_posix(), "FILE")
 
 
 def _results(sweep: Sweep, storage: str | None, shared_disk: bool) -> str:
-    uri = sweep.storage.results if storage is None else storage
-    if "://" in uri:
-        return allowed("storage", uri)
+    given = sweep.storage.results if storage is None else storage
+    file, key = (sweep.file, "storage.results") if storage is None else (None, "--storage")
+    if "://" in given:
+        return allowed("storage", expand(given, file=file, key=key), file=file, key=key)
     if not shared_disk:
         raise UserError(
             "results on a node's disk are lost with the node",
-            file=None if storage else sweep.file,
-            key="--storage" if storage else "storage.results",
-            found=uri,
+            file=file,
+            key=key,
+            found=given,
             expected="--storage s3://BUCKET/FOLDER, or another object store that outlives the cluster",
         )
-    return _one_line(str((ROOT / uri).resolve()), "--storage")
+    return _of_this_disk(given, file, key)
 
 
-def _one_line(path: str, key: str) -> str:
-    if any(ord(letter) < 32 for letter in path):
-        raise UserError("a path with control characters", key=key, found=repr(path), expected="a path of one line")
-    return path
+def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, results: str) -> tuple[str, str | None]:
+    """Root of the corpora as the nodes name it, and where they mount a volume for it."""
+    place = sweep.storage.corpus if given is None else given
+    file, key = (sweep.file, "storage.corpus") if given is None else (None, "--corpus")
+    if "://" in place:
+        if volume:
+            raise UserError(
+                "the corpora lie on a store, and a volume for them is named",
+                file=file,
+                key=key,
+                found=place,
+                expected="the one or the other",
+            )
+        return allowed("storage", expand(place, file=file, key=key), file=file, key=key), None
+    if shared_disk:
+        return _of_this_disk(place, file, key), None
+    if given is not None:
+        raise UserError(
+            "corpora on a disk of this machine, which the nodes don't see",
+            key=key,
+            found=given,
+            expected="s3://BUCKET/FOLDER, or another object store that has them",
+        )
+    if not volume:
+        return f"{results.rstrip('/')}/corpora", None
+    mount = str(inside(HOME, place, file=file, key=key))
+    return mount, mount
+
+
+def _of_this_disk(place: str, file: object, key: str) -> str:
+    """A path that means the same on the nodes, whose user and whose disk are those of this machine."""
+    if not place.strip():
+        raise UserError("no place named", file=file, key=key, found=repr(place), expected="a path or a URI")
+    return one_line(str((ROOT / expand(place, file=file, key=key)).resolve()), key)
+
+
+def undeclared(sweep: Sweep) -> str:
+    """Why `repro corpus build`, which knows one vocabulary and one sequence of a file, can't build all its corpora."""
+    model = strict.read_yaml(sweep.file).get("model") or {}
+    wanted = {(run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
+    if wanted <= {(model.get("vocab"), model.get("sequence"))}:
+        return ""
+    return "sizes differ in vocabulary or sequence: `sweeps run` builds their corpora, in one process"
+
+
+def _refuse_local_text(sweep: Sweep) -> None:
+    for run in sweep.runs:
+        if run.spec.corpus.source == "files":
+            raise UserError(
+                "text files that the nodes don't have",
+                file=sweep.file,
+                key="corpus.paths",
+                found=", ".join(run.spec.corpus.paths)[:200],
+                expected="a volume that holds them below storage.corpus (--claim, --nfs), or a source that every node reaches",
+            )

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from cluster import versions
 from cluster.client import ADDRESS, connect, details, node_count
+from cluster.deployment import chain, corpus, train, undeclared
 from cluster.pack import pack
+from cluster.values import on_the_cluster
 from repro.errors import UserError
 from repro.provenance import COMMIT, provenance
 from sweeps import grid
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 STOP_WAIT = 300  # seconds a stopped driver has for its checkpoints before it is killed; Ray's own 3 are too few
+# Of the checkout that goes along, which Ray unpacks first; PyPI's torch needs the second.
+PIP = {
+    "packages": [f"-r ${{RAY_RUNTIME_ENV_CREATE_WORKING_DIR}}/requirements{kind}.lock" for kind in ("", "-cuda")],
+    "pip_install_options": ["--disable-pip-version-check", "--require-hashes", "--no-deps"],
+    "pip_check": False,
+}
 AT_WORK = ("PENDING", "RUNNING")
 
 
@@ -38,14 +46,16 @@ def add_parser(verbs: Any) -> None:
         "--results", help="root of the results folders, instead of the sweep's: a URI or an absolute path"
     )
     command.add_argument(
-        "--corpus", help="root of the corpora (the sweep's, or RESULTS/corpora where that is relative)"
+        "--corpus",
+        help="root of corpora that are built already; without it the cluster builds them first, on all its cores, at the "
+        "sweep's root, or RESULTS/corpora where that is relative",
     )
     command.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME",
-        help="pass this variable of yours on, AWS_ENDPOINT_URL say; may be repeated. Ray keeps it with the job, readable "
+        help="pass this variable of yours on, AWS_ENDPOINT_URL or HF_TOKEN say; may be repeated. Ray keeps it with the job, readable "
         "to whoever has the cluster's token: nodes with roles of their own need no keys",
     )
     command.add_argument(
@@ -67,17 +77,28 @@ def add_parser(verbs: Any) -> None:
 def submit(given: argparse.Namespace) -> int:
     """Packs the checkout, submits and says how to go on. Returns the exit code; that of the sweep with --follow."""
     sweep = grid.expand(given.file)
-    results = _results(sweep, given.results)
+    root = _root(sweep, given.results)
+    results = f"{root}/{sweep.name}"
+    corpora, built = corpora_of(sweep, given.corpus, root)
     passed = _passed_on(given.env)
     client, address = connect(given.address)
     warnings = _warnings(client, address, results)
+    if given.pip and (theirs := client._server_ray_version) != versions.locked()["ray"]:
+        raise UserError(
+            "a cluster of another Ray, which no job can change",
+            key="--pip",
+            found=f"Ray {theirs} at {address}",
+            expected=f"Ray {versions.locked()['ray']}, as requirements.lock has it",
+        )
     twins = [
         job.submission_id
         for job in client.list_jobs()
         if job.submission_id and job.status.value in AT_WORK and (job.metadata or {}).get("results") == results
     ]
     with tempfile.TemporaryDirectory(prefix="submit-") as scratch:
-        entrypoint = _entrypoint(sweep, pack(Path(given.file), Path(scratch)), given)
+        packed = pack(Path(given.file), Path(scratch))
+        warnings += packed.warnings
+        warnings += [line for line in (undeclared(sweep),) if line and not built]
         environment: dict[str, Any] = {
             "working_dir": scratch,
             "env_vars": {
@@ -87,12 +108,11 @@ def submit(given: argparse.Namespace) -> int:
             },
         }
         if given.pip:
-            wanted = [f"{name}=={version}" for name, version in versions.locked().items() if name != "ray"]
-            environment["pip"] = {"packages": wanted, "pip_check": False}
+            environment["pip"] = PIP
         name = re.sub(r"[^\w-]+", "-", sweep.name)
         try:
             job = client.submit_job(
-                entrypoint=entrypoint,
+                entrypoint=entrypoint(sweep, packed.file, root, corpora, built),
                 submission_id=f"{name}-{time.strftime('%m%d-%H%M%S')}",
                 runtime_env=environment,
                 metadata={"sweep": sweep.name, "results": results},
@@ -158,28 +178,42 @@ def stop(given: argparse.Namespace) -> int:
     return 0
 
 
-def _results(sweep: Sweep, root: str | None) -> str:
-    """Path or URI of the sweep's results folder."""
-    found = root or sweep.storage.results
-    if "://" not in found and not found.startswith("/"):
+def _root(sweep: Sweep, given: str | None) -> str:
+    """Path or URI of the root of the results folders, as the cluster is to find it."""
+    place = sweep.storage.results if given is None else given
+    file, key = (sweep.file, "storage.results") if given is None else (None, "--results")
+    if not place.startswith(("/", "~", "$")) and "://" not in place:
         raise UserError(
             "a job runs in a folder that Ray throws away, where a relative path would lose the results",
-            file=None if root else sweep.file,
-            key="--results" if root else "storage.results",
-            found=found,
+            file=file,
+            key=key,
+            found=place,
             expected="--results with a URI (s3://bucket/results) or an absolute path that every node sees",
         )
-    return f"{found.rstrip('/')}/{sweep.name}"
+    return on_the_cluster(place, file, key)
 
 
-def _entrypoint(sweep: Sweep, file: str, given: argparse.Namespace) -> str:
-    """The command line of the driver, every word quoted."""
-    root: str = given.results or sweep.storage.results
-    corpus: str = given.corpus or sweep.storage.corpus
-    if "://" not in corpus and not corpus.startswith("/"):
-        corpus = f"{root.rstrip('/')}/corpora"
-    words = ["python", "-m", "sweeps", "run", file, "--results", root, "--corpus", corpus]
-    return f"python -m cluster.versions; exec {shlex.join(words)}"
+def entrypoint(sweep: Sweep, file: str, root: str, corpora: str, built: bool) -> str:
+    """The command line of the driver: what it runs on, the corpora unless they are built, the runs."""
+    build = None if built or undeclared(sweep) else corpus(file, corpora)
+    return f"python -m cluster.versions; {chain(build, train(file, root, corpora))}"
+
+
+def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
+    """Root of the corpora as the cluster is to find it, and whether they are built already."""
+    if given is not None:
+        if not given.startswith(("/", "~", "$")) and "://" not in given:
+            raise UserError(
+                "a relative path means nothing to a job",
+                key="--corpus",
+                found=given,
+                expected="a URI, or an absolute path that every node sees",
+            )
+        return on_the_cluster(given, None, "--corpus"), True
+    place = sweep.storage.corpus
+    if "://" not in place and not place.startswith(("/", "~", "$")):
+        return f"{root}/corpora", False
+    return on_the_cluster(place, sweep.file, "storage.corpus"), False
 
 
 def _passed_on(names: list[str]) -> dict[str, str]:

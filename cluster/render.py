@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +12,11 @@ from typing import Any
 import jinja2
 
 from cluster import machines
-from cluster.deployment import HOME, ROOT, Deployment, allowed, command, deployment
+from cluster.deployment import HOME, ROOT, Deployment, deployment
+from cluster.numbers import count, hours
+from cluster.values import allowed
+from cluster.versions import locked
+from repro import paths as places
 from repro.errors import UserError
 from sweeps.devices import Cluster
 from sweeps.grid import expand
@@ -30,17 +33,18 @@ examples:
 """
 # Target -> its template, the options that it needs and those that it takes, beside what all take.
 TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
-    "kuberay": ("kuberay.yaml.j2", {"image", "storage"}, {"claim", "service_account", "secret", "memory"}),
-    "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory"}),
-    "aws": ("launcher.yaml.j2", {"image", "storage", "region"}, {"instance", "nfs"}),
-    "gcp": ("launcher.yaml.j2", {"image", "storage", "zone", "project"}, {"instance", "nfs", "boot_image"}),
-    "skypilot": ("skypilot.yaml.j2", {"storage"}, set()),
+    "kuberay": ("kuberay.yaml.j2", {"image", "storage"}, {"claim", "service_account", "secret", "hf_secret", "memory"}),
+    "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory", "hf_token"}),
+    "aws": ("launcher.yaml.j2", {"image", "storage", "region"}, {"instance", "nfs", "hf_token"}),
+    "gcp": ("launcher.yaml.j2", {"image", "storage", "zone", "project"}, {"instance", "nfs", "boot_image", "hf_token"}),
+    "skypilot": ("skypilot.yaml.j2", {"storage"}, {"hf_token"}),
 }
 OPTIONS = {
     "image": "container image, built from the Dockerfile",
-    "claim": "volume claim, ReadWriteMany, that holds the corpora; without it every pod builds its own",
+    "claim": "volume claim, ReadWriteMany, for the corpora, mounted at storage.corpus; without it they lie on the storage",
     "service_account": "of the pods: what may write to the storage",
     "secret": "whose keys become environment variables of the pods: credentials of the storage",
+    "hf_secret": "whose key HF_TOKEN is your Hugging Face token, for gated tokenizers and text",
     "partition": "Slurm's",
     "account": "Slurm's",
     "region": "of AWS",
@@ -48,8 +52,9 @@ OPTIONS = {
     "project": "of Google Cloud",
     "instance": "machine type of the nodes that train, instead of the one that has these GPUs",
     "boot_image": "disk image of the nodes with GPUs, with their driver",
-    "nfs": "HOST:/PATH that holds the corpora; without it every node builds its own",
+    "nfs": "HOST:/PATH for the corpora, mounted at storage.corpus; without it they lie on the storage",
 }
+ABSENT: dict[str, Any] = dict.fromkeys(OPTIONS) | {"hf_token": False}
 
 
 def add_parser(verbs: Any) -> None:
@@ -66,18 +71,30 @@ def add_parser(verbs: Any) -> None:
         "--cluster", metavar="gpus=N,type=T", help="as `sweeps plan` takes it; none is a cluster of CPUs"
     )
     parser.add_argument("--measured", metavar="FILE", help="measured throughput, for the plan's hours")
-    parser.add_argument("--nodes", type=_count, metavar="N", help="without GPUs: how many (1)")
-    parser.add_argument("--cpus", type=_count, metavar="N", help="of a node (8 a GPU, else 4)")
+    parser.add_argument("--nodes", type=count, metavar="N", help="without GPUs: how many (1)")
+    parser.add_argument("--cpus", type=count, metavar="N", help="of a node (8 a GPU, else 4)")
     parser.add_argument(
         "--memory",
-        type=_count,
+        type=count,
         metavar="GB",
         help="of a node (kuberay: 64 a GPU, else 4 a CPU; slurm: the site's default)",
     )
-    parser.add_argument("--hours", type=_hours, metavar="H", help="at most (half as long again as the plan says)")
+    parser.add_argument("--hours", type=hours, metavar="H", help="at most (half as long again as the plan says)")
     parser.add_argument("--name", help="of the job or the cluster (the sweep's)")
     parser.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")
-    parser.add_argument("--out", metavar="FILE", help="where to write it (standard output)")
+    parser.add_argument(
+        "--corpus",
+        metavar="PLACE",
+        help="root of corpora that are built already, a URI (slurm: or a folder); without it the cluster builds them first, "
+        "on all its cores",
+    )
+    parser.add_argument("--out", metavar="FILE", help="where to write it (standard output); its folder is made")
+    parser.add_argument(
+        "--hf-token",
+        action="store_true",
+        help="slurm, aws, gcp, skypilot: give the nodes your Hugging Face token, for gated tokenizers and text; the manifest "
+        "holds where it comes from, never the token",
+    )
     for option, text in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
         parser.add_argument(f"--{option.replace('_', '-')}", metavar="X", help=f"{', '.join(takers)}: {text}")
@@ -87,6 +104,7 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     """Renders and writes. Returns the exit code."""
     options = _options(given)
+    out = None if given.out is None else _out(given.out)
     sweep = expand(given.file)
     found = deployment(
         sweep,
@@ -94,6 +112,8 @@ def main(given: argparse.Namespace) -> int:
         measured=given.measured,
         name=given.name,
         storage=given.storage,
+        corpora=given.corpus,
+        volume=bool(options.get("claim") or options.get("nfs")),
         nodes=given.nodes,
         cpus=given.cpus,
         memory=given.memory,
@@ -103,15 +123,28 @@ def main(given: argparse.Namespace) -> int:
     text = render(given.target, found, options)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if given.out is None:
+    if out is None:
         print(text, end="")
     else:
-        Path(given.out).write_text(text)
-        print(f"{given.out}: {found.nodes} nodes, {found.gpus} GPUs each, at most {found.hours} h")
+        from repro.storage import Folder
+
+        Folder.open(out.parent).write(out.name, text.encode())
+        print(f"{out}: {found.nodes} nodes, {found.gpus} GPUs each, at most {found.hours} h")
     return 0
 
 
-def render(target: str, deployment: Deployment, options: dict[str, str]) -> str:
+def _out(place: str) -> Path:
+    """Where to write, which is no folder and lies in one that can be made."""
+    out = Path(places.expand(place, key="--out"))
+    if out.is_dir() or place.endswith("/"):
+        raise UserError("a folder where a file is wanted", key="--out", found=place, expected="the name of a file")
+    from repro.storage import Folder
+
+    Folder.open(out.parent).check_writable(key="--out")
+    return out
+
+
+def render(target: str, deployment: Deployment, options: dict[str, Any]) -> str:
     """The manifest of a target.
 
     Args:
@@ -134,8 +167,8 @@ def render(target: str, deployment: Deployment, options: dict[str, str]) -> str:
             target=target,
             home=str(HOME),
             root=str(ROOT),
-            ray=_ray_version(),
-            **(dict.fromkeys(OPTIONS) | options | more),
+            ray=locked()["ray"],
+            **(ABSENT | options | more),
         )
     )
 
@@ -150,16 +183,23 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.filters |= {"json": json.dumps, "sh": shlex.quote, "command": command}
+    made.filters |= {"json": json.dumps, "sh": shlex.quote, "command": shlex.join}
     return made
 
 
-def _options(given: argparse.Namespace) -> dict[str, str]:
+def _options(given: argparse.Namespace) -> dict[str, Any]:
     """The target's own options, each checked."""
     _, needed, taken = TARGETS[given.target]
-    found = {}
+    found: dict[str, Any] = {}
+    if given.hf_token:
+        if "hf_token" not in taken:
+            raise UserError(f"{given.target} takes no --hf-token", key="--hf-token", expected="--hf-secret NAME")
+        found["hf_token"] = True
     if given.name is not None:
         allowed("name", given.name)
+    for key, uri in (("--storage", given.storage), ("--corpus", given.corpus)):
+        if uri is not None and "://" in uri:
+            allowed("storage", places.expand(uri, key=key), key=key)
     for option in (*OPTIONS, "storage", "memory"):
         value, name = getattr(given, option), f"--{option.replace('_', '-')}"
         if value is None:
@@ -172,25 +212,3 @@ def _options(given: argparse.Namespace) -> dict[str, str]:
         elif option == "memory" and option not in taken:
             raise UserError(f"{given.target} takes no {name}", key=name, found=value)
     return found
-
-
-def _ray_version() -> str:
-    """The one that requirements.lock pins."""
-    [version] = re.findall(r"^ray==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    return version
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _hours(text: str) -> float:
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = -1.0
-    if not 0 < hours < 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours")
-    return hours

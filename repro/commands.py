@@ -17,16 +17,21 @@ def run(prog: str, description: str, examples: str, verbs: Verbs, argv: Sequence
     Verbs that aren't asked for are listed and no more; a module may add several verbs at once.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(
+    given = parser(prog, description, examples, verbs, words).parse_args(words)
+    code: int = given.main(given)
+    return code
+
+
+def parser(prog: str, description: str, examples: str, verbs: Verbs, words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser that reads `words`; of their verb it knows everything, of the others the names."""
+    made = argparse.ArgumentParser(
         prog=prog, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    parsers = made.add_subparsers(dest="verb", required=True, metavar="VERB")
     if words and words[0] in verbs:
         module, _ = verbs[words[0]]
         importlib.import_module(module).add_parser(parsers)
     for name, (_, text) in verbs.items():
         if name not in parsers.choices:
             parsers.add_parser(name, help=text)
-    given = parser.parse_args(words)
-    code: int = given.main(given)
-    return code
+    return made

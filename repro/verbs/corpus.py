@@ -35,6 +35,9 @@ def add_parser(verbs: Any) -> None:
     builder = kinds.add_parser("build", help="build a sweep's corpus unless it is there, and describe it", **shown)
     builder.add_argument("spec", metavar="SPEC", help="sweep YAML")
     builder.add_argument("--workers", type=int, help="processes of Ray Data (default: this process; a cluster's cores)")
+    builder.add_argument(
+        "--corpus", metavar="ROOT", help="root of the corpora, instead of the sweep's: a folder or a URI"
+    )
     builder.add_argument("--address", metavar="HEAD:PORT", help="of a Ray cluster to do it on")
     builder.add_argument("--shard-mib", type=int, default=128, help="most MiB of tokens in a shard (default: 128)")
     builder.set_defaults(main=_build)
@@ -62,6 +65,7 @@ def _build(given: argparse.Namespace) -> int:
     def say(line: str) -> None:
         print(line, flush=True)
 
+    root = given.corpus or root
     with pool_of(given.workers, given.address) as pool:
         text = build(spec, vocab, sequence, root, progress=say, shard_bytes=given.shard_mib << 20, pool=pool)
     print(describe(text))

@@ -1,0 +1,147 @@
+"""What may stand in a manifest: every value that a user gives is held against a pattern before a template sees it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from repro.errors import UserError
+from repro.paths import expand
+
+NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"  # a DNS label, short enough for what is appended to it
+WORD = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+OBJECT = rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*"  # Kubernetes' name of one
+HOST = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+PART = r"(?!\.{1,2}(/|$))[A-Za-z0-9._=+][A-Za-z0-9._=+-]{0,254}"  # of a path; neither . nor .. nor an option
+COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"  # of an image's name, as the OCI distribution specification has it
+PATTERNS = {  # option -> what it may look like, and an example
+    "name": (NAME, "lower-case letters, digits and hyphens, at most 40; --name chooses another"),
+    "image": (
+        rf"(?=.{{1,512}}$)({HOST}(:[0-9]{{1,5}})?/)?{COMPONENT}(/{COMPONENT})*"
+        r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?",
+        "registry.example.org/sparse-scaling:0.1.0",
+    ),
+    "storage": (
+        rf"(s3|gs|gcs)://[A-Za-z0-9][A-Za-z0-9._-]*(/{PART})*/?",  # stores with a conditional PUT, and no keys in it
+        "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
+    ),
+    "claim": (OBJECT, "the name of a ReadWriteMany PersistentVolumeClaim"),
+    "service_account": (OBJECT, "the name of a ServiceAccount"),
+    "secret": (OBJECT, "the name of a Secret"),
+    "hf_secret": (OBJECT, "the name of a Secret with the key HF_TOKEN"),
+    "partition": (WORD, "the name of a partition"),
+    "account": (WORD, "the name of an account"),
+    "instance": (WORD, "a machine type, like p5.48xlarge"),
+    "region": (r"[a-z]{2,16}(-[a-z]{1,16}){1,3}-?[0-9]{1,2}", "us-east-1"),
+    "zone": (r"[a-z]{2,16}-[a-z]{1,16}[0-9]{1,2}-[a-z]", "us-central1-a"),
+    "project": (r"[a-z][-a-z0-9]{4,28}[a-z0-9]", "the id of a Google Cloud project"),
+    "boot_image": (
+        r"[a-z][A-Za-z0-9_-]{0,254}(/[A-Za-z0-9_-]{1,255}){0,8}",
+        "projects/PROJECT/global/images/family/FAMILY",
+    ),
+    "nfs": (rf"{HOST}:(/|(/{PART})+/?)", "fs-0123.efs.us-east-1.amazonaws.com:/"),
+}
+PLAIN = re.compile(rf"/?{PART}(/{PART})*/?")
+
+
+def allowed(option: str, value: str, *, file: object = None, key: str | None = None) -> str:
+    """The value. Raises UserError when it doesn't look like what `option` may be; file, key: where it stands."""
+    pattern, expected = PATTERNS[option]
+    if not re.fullmatch(pattern, value):
+        raise UserError(
+            "not a value that a manifest may hold",
+            file=file,
+            key=key or f"--{option.replace('_', '-')}",
+            found=repr(value),
+            expected=expected,
+        )
+    return value
+
+
+def on_the_cluster(place: str, file: object, key: str) -> str:
+    """A place as the nodes of a cluster that isn't this machine's find it: a URI, or an absolute path of theirs.
+
+    Raises:
+        UserError: `~` or a variable in a path, which mean another place there than here; or a URI with a password in it.
+    """
+    if "://" in place:
+        from repro.stores import without_secret  # which imports pyarrow
+
+        uri = expand(place, file=file, key=key)
+        if "@" in uri.partition("://")[2].partition("/")[0] and not uri.startswith("abfs"):
+            raise UserError(
+                "a key in an address, which logs and results would show",
+                file=file,
+                key=key,
+                found=without_secret(uri),
+                expected="the address alone; roles or variables of the nodes for the key",
+            )
+        return one_line(uri, key).rstrip("/")
+    if place.startswith("~") or "$" in place:
+        raise UserError(
+            "~ and variables of this machine aren't those of the cluster",
+            file=file,
+            key=key,
+            found=place,
+            expected="the absolute path that every node sees, written out",
+        )
+    return one_line(place, key).rstrip("/") or "/"
+
+
+def one_line(path: str, key: str) -> str:
+    """A path that a shell gets quoted: whatever it holds, but characters that can be printed on one line.
+
+    Raises:
+        UserError: it holds another, a line's end or an escape say.
+    """
+    if not path.isprintable():
+        raise UserError("a path with control characters", key=key, found=repr(path), expected="a path of one line")
+    return path
+
+
+def plain_path(path: str, key: str, file: object = None) -> str:
+    """A path that is the same to every shell, container runtime and mount: letters, digits and ._=+- between slashes.
+
+    Raises:
+        UserError: it holds anything else, `..` say, or `~` or `$`, which aren't the nodes'.
+    """
+    if not PLAIN.fullmatch(path):
+        raise UserError(
+            "not a path that a manifest may hold",
+            file=file,
+            key=key,
+            found=repr(path),
+            expected="letters, digits and . _ = + - between slashes; ~ and $ of this machine aren't those of the nodes",
+        )
+    return path
+
+
+def inside(home: PurePosixPath, folder: str, *, file: object, key: str) -> PurePosixPath:
+    """A folder of a container whose checkout is at `home`, where a volume may be mounted without hiding the checkout.
+
+    Raises:
+        UserError: it is another kind of path, the checkout itself, a folder above it, or one of the system.
+    """
+    place = home / plain_path(folder, key, file)
+    system = len(place.parts) < 3 or place.parts[1] in (
+        "bin",
+        "boot",
+        "dev",
+        "etc",
+        "lib",
+        "lib64",
+        "proc",
+        "sbin",
+        "sys",
+        "usr",
+    )
+    if system or home.is_relative_to(place):
+        raise UserError(
+            "a volume there would hide the checkout, or the system",
+            file=file,
+            key=key,
+            found=str(place),
+            expected=f"a folder of its own, {home}/data say",
+        )
+    return place
