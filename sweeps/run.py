@@ -187,7 +187,9 @@ def build_corpora(sweep: Sweep) -> dict[str, Corpus]:
 
 def where(root: str, text: Corpus) -> str:
     """What workers find a corpus by: its path, or its URI where it was published under one."""
-    return f"{root.rstrip('/')}/{text.folder.name}" if "://" in root else str(text.folder)
+    if "://" not in root:
+        return str(text.folder)
+    return f"{paths.expand(root, key='storage.corpus').rstrip('/')}/{text.folder.name}"
 
 
 def check_results(place: Folder, sweep: Sweep) -> bool:

@@ -20,7 +20,6 @@ from repro.errors import UserError
 
 GROUP_BYTES = 1 << 18  # of rows that have a hash together: what the first reading of one of them costs
 HEX = 32  # digits that are kept of a group's SHA-256
-_AT_ONCE = 1 << 18  # tokens that are summed at once, as 64-bit numbers
 
 
 def rows_of_group(width: int, dtype: np.dtype) -> int:
@@ -38,10 +37,8 @@ def row_sums(rows: np.ndarray) -> np.ndarray:
 
     Odd factors modulo 2^64: a single difference times its factor is never 0. They aren't kept anywhere.
     """
-    factors = _factors(rows.shape[1])
-    step = max(1, _AT_ONCE // rows.shape[1])
-    parts = [rows[first : first + step].astype(np.uint64) @ factors for first in range(0, len(rows), step)]
-    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    sums: np.ndarray = np.einsum("ij,j->i", rows, _factors(rows.shape[1]), dtype=np.uint64, casting="safe")
+    return sums
 
 
 @lru_cache(maxsize=8)
@@ -77,7 +74,8 @@ class ShardReader:
 
     def __init__(self, folder: Path, shard: Shard, width: int):
         self.path, self.shard, self.width = folder / shard.file, shard, width
-        self._file = _identity(self.path)  # before it is mapped: what is written later makes another of it
+        self._name = str(self.path)  # which is quicker to look up
+        self._file = _identity(self._name)  # before it is mapped: what is written later makes another of it
         self._check_size()
         try:
             self._bytes = pa.memory_map(str(self.path)).read_buffer()
@@ -97,7 +95,7 @@ class ShardReader:
         Raises:
             UserError: one of them is not what the manifest's hashes say.
         """
-        now = _identity(self.path)
+        now = _identity(self._name)
         if now is not None and self._file is not None and now[:2] == self._file[:2] and now[2] != self._file[2]:
             raise self.damaged(
                 f"{now[2]} bytes", f"{self.shard.bytes} bytes"
@@ -107,9 +105,9 @@ class ShardReader:
         if not self._known.groups[groups].all():
             self._learn(np.unique(groups[~self._known.groups[groups]]))
         self._read[groups] = True
-        wrong = np.flatnonzero(row_sums(found) != self._known.sums[rows])
-        if len(wrong):
-            raise self.damaged(f"row {rows[wrong[0]]} has changed since it was first read", "the same tokens")
+        wrong = row_sums(found) != self._known.sums[rows]
+        if wrong.any():
+            raise self.damaged(f"row {rows[wrong.argmax()]} has changed since it was first read", "the same tokens")
         return found
 
     def recheck(self) -> None:
@@ -118,7 +116,7 @@ class ShardReader:
         Raises:
             UserError: it is gone, or one of them differs.
         """
-        if self._read.any() and _identity(self.path) != self._file:
+        if self._read.any() and _identity(self._name) != self._file:
             again = ShardReader(self.path.parent, self.shard, self.width)
             for group in np.flatnonzero(self._read).tolist():
                 again._checked(group)
@@ -172,7 +170,7 @@ def _hash(rows: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()[:HEX]
 
 
-def _identity(path: Path) -> tuple[int, int, int, int, int] | None:
+def _identity(path: str) -> tuple[int, int, int, int, int] | None:
     """What tells a file from what it was before it was written to or replaced; None when there is none."""
     try:
         found = os.stat(path)

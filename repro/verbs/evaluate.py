@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
         "corpus",
         metavar="CORPUS",
         nargs="?",
-        help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .jsonl .json.gz .parquet",
+        help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .json .jsonl .json.gz .parquet",
     )
     parser.add_argument(
         "--window",

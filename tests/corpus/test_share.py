@@ -100,3 +100,31 @@ def test_a_path_that_is_not_on_this_machine_says_what_to_do(tmp_path: Path) -> N
     with pytest.raises(UserError, match="not on this machine") as refused:
         obtain(str(tmp_path / "elsewhere"))
     assert "--corpus s3://" in str(refused.value)
+
+
+def test_of_a_store_nothing_is_copied_but_what_a_manifest_may_name(
+    store: None, machine: Path, pydoc_corpus: Corpus
+) -> None:
+    root = Folder.open(f"s3://{BUCKET}/hostile")
+    share.publish(pydoc_corpus, root)
+    place = root / pydoc_corpus.folder.name
+    place.write("evil.sh", b"echo")
+    place.write("train-99999.arrow", b"")
+    copied = obtain(f"s3://{BUCKET}/hostile/{pydoc_corpus.folder.name}")
+    assert sorted(path.name for path in copied.folder.iterdir()) == sorted(
+        path.name for path in pydoc_corpus.folder.iterdir()
+    )
+
+
+def test_a_damaged_local_copy_of_a_stores_corpus_is_noticed_by_who_reads_it(
+    store: None, machine: Path, pydoc_corpus: Corpus
+) -> None:
+    root = Folder.open(f"s3://{BUCKET}/again")
+    share.publish(pydoc_corpus, root)
+    place = f"s3://{BUCKET}/again/{pydoc_corpus.folder.name}"
+    shard = obtain(place).folder / "train-00000.arrow"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(UserError, match=r"train-00000\.arrow"):
+        obtain(place).batch(0, 1000, seed=0)
