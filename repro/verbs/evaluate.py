@@ -9,7 +9,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from repro.bounds import within
 from repro.errors import UserError
+from repro.paths import expand
 
 if TYPE_CHECKING:
     from repro.corpus import Corpus
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from repro.evaluation.models import Model
     from repro.storage import Folder
 
+MOST = 10**12  # tokens, windows or questions
 Rows = list[dict[str, Any]]
 
 EXAMPLES = """examples:
@@ -75,6 +78,7 @@ def main(given: argparse.Namespace) -> int:
     _check(given)
     from repro.evaluation import harness, models, texts
     from repro.resources import Resources
+    from repro.storage import Folder
     from repro.zero import device_of
 
     progress = partial(print, file=sys.stderr)
@@ -85,11 +89,14 @@ def main(given: argparse.Namespace) -> int:
     known = source if source is not None and not isinstance(source, texts.FilesSource) else None
     device = device_of(Resources(device=given.device))
     model = models.load(given.model, given.precision, device, given.corpora or "data", known)
+    place = Folder.open(given.out, key="--out") if given.out is not None else model.folder
+    if place is not None:
+        place.check_writable(key="--out")  # before what is to be kept there is measured
     found = {
         "evaluations": [] if source is None else [_perplexity(model, source, given)],
         "tasks": harness.scores(model, names, given.tasks_path, given.fewshot, given.limit) if names else [],
     }
-    place = _keep(model, found, given.out)
+    _keep(model, found, place)
     if given.json:
         print(json.dumps(found, allow_nan=False))
         return 0
@@ -107,13 +114,12 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(
             "nothing to evaluate on", found="neither CORPUS nor --tasks", expected="at least one of the two"
         )
-    for key, least in (("max_tokens", 1), ("limit", 1), ("fewshot", 0)):
-        value = getattr(given, key)
-        if value is not None and value < least:
-            raise UserError(
-                "value out of range", key=f"--{key.replace('_', '-')}", found=value, expected=f"at least {least}"
-            )
-    if given.tasks_path and not os.path.isdir(given.tasks_path):
+    for key, least in (("max_tokens", 1), ("limit", 1), ("fewshot", 0), ("window", 2), ("stride", 1)):
+        within(f"--{key.replace('_', '-')}", getattr(given, key), least, MOST)
+    given.model = expand(given.model, key="MODEL")
+    if given.tasks_path is not None:
+        given.tasks_path = expand(given.tasks_path, key="--tasks-path")
+    if given.tasks_path is not None and not os.path.isdir(given.tasks_path):
         raise UserError("no such folder of tasks", file=given.tasks_path, key="--tasks-path")
 
 
@@ -140,14 +146,13 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
     }
 
 
-def _keep(model: Model, found: dict[str, Rows], out: str | None) -> Folder | None:
-    """Adds the rows to the tables of a folder, and of the run's sweep; returns the folder."""
+def _keep(model: Model, found: dict[str, Rows], place: Folder | None) -> None:
+    """Adds the rows to the tables of a folder, if there is one, and of the run's sweep."""
     from repro import tables
     from repro.storage import Folder
 
-    place = Folder.open(out) if out else model.folder
     if place is None:
-        return None
+        return
     for table in ("evaluations", "tasks"):
         if found[table]:
             tables.add(place, table, found[table])
@@ -155,7 +160,6 @@ def _keep(model: Model, found: dict[str, Rows], out: str | None) -> Folder | Non
     sweep = Folder(place.filesystem, os.path.dirname(runs.path))
     if place is model.folder and runs.name == "runs" and sweep.exists("runs.parquet"):
         tables.collect_evaluations(sweep, tables.read(sweep, "runs.parquet")["run_id"].to_pylist())
-    return place
 
 
 def _described(row: dict[str, Any]) -> list[str]:

@@ -8,6 +8,9 @@ import os
 import sys
 from typing import Any
 
+from repro.bounds import STEPS
+from repro.options import whole
+
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
@@ -17,13 +20,17 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), default=1)
-    parser.add_argument("--micro-batch", type=int, help="sequences at once (default: the whole batch)")
-    parser.add_argument("--checkpoint-every", type=int, default=1000, help="steps (default: 1000)")
-    parser.add_argument("--keep-checkpoints", type=int, default=2, help="how many stay while it trains (default: 2)")
+    parser.add_argument("--micro-batch", type=whole(1, STEPS), help="sequences at once (default: the whole batch)")
+    parser.add_argument("--checkpoint-every", type=whole(1, STEPS), default=1000, help="steps (default: 1000)")
+    parser.add_argument(
+        "--keep-checkpoints", type=whole(1, STEPS), default=2, help="how many stay while it trains (default: 2)"
+    )
     parser.add_argument(
         "--fork", metavar="RUN", help="folder of another run, from a checkpoint of which this one starts"
     )
-    parser.add_argument("--at", type=int, metavar="STEP", help="which checkpoint of it (default: the newest)")
+    parser.add_argument(
+        "--at", type=whole(0, STEPS), metavar="STEP", help="which checkpoint of it (default: the newest)"
+    )
     parser.add_argument(
         "--init",
         metavar="MODEL",
@@ -36,20 +43,22 @@ def main(given: argparse.Namespace) -> int:
     # As in a sweep's lanes, so that the numbers are the same to the bit; torch reads it when it is first imported.
     os.environ["OMP_NUM_THREADS"] = "1"
     from repro import spec as specs
+    from repro.paths import expand
+    from repro.storage import Folder
+
+    spec, folder = specs.load(given.spec), Folder.open(given.out, key="--out")
+    folder.check_writable(key="--out")
     from repro.corpus import build
     from repro.fork import begun, fork
     from repro.models import start
     from repro.resources import Resources
     from repro.run_folder import RunFailed, RunFolder, Stopped
     from repro.signals import Heeded
-    from repro.storage import Folder
     from repro.terminal import printable
     from repro.train import train
 
-    spec = specs.load(given.spec)
     if given.init:
-        spec = dataclasses.replace(spec, start=start.start_from(given.init))
-    folder = Folder.open(given.out)
+        spec = dataclasses.replace(spec, start=start.start_from(expand(given.init, key="--init")))
     resources = Resources(
         device=given.device,
         zero_stage=given.zero_stage,
