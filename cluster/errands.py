@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from typing import Any
 
 from cluster import checks, probe
 from cluster.checks import Finding
-from repro.addresses import reach
 from repro.errors import UserError
 from repro.resources import Resources
 from repro.storage import Folder
@@ -27,9 +25,6 @@ def join(resources: Resources) -> dict[str, str]:
 
     from sweeps import tuner
 
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        reach(address)
     tuner.connect(None, resources.workers)
     alive = [node for node in ray.nodes() if node["Alive"]]
     return {f"node {i} ({node['NodeManagerAddress']})": node["NodeID"] for i, node in enumerate(alive)}

@@ -6,13 +6,11 @@ import argparse
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pyarrow import fs
 
-from cluster.client import ADDRESS, connect, details
+from cluster.client import ADDRESS, JOB, connect, details
 from repro import transfer
 from repro.errors import UserError
 from repro.paths import check_name
@@ -22,17 +20,6 @@ RECORD = "sweep.json"
 RECORD_BYTES = 64 << 20  # at most: it is read as a whole
 MOST = 500_000  # files; the largest sweep here makes some 10,000
 NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # what drivers tell each other, what is half written
-NAME = re.compile(r"[\w+=-][\w .,@+=-]{0,254}", re.ASCII)  # of a file or folder; trackers use more than we do
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """files, bytes: copied; same: files left as they were; left_out: how many weren't brought for what they are."""
-
-    files: int
-    bytes: int
-    same: int
-    left_out: int
 
 
 def add_parser(verbs: Any) -> None:
@@ -50,10 +37,8 @@ def main(given: argparse.Namespace) -> int:
     source = locate(given.source, given.address)
     name = check_name(source.name, file=source, key="ID|URI")
     target = Folder.open(f"results/{name}" if given.to is None else given.to, key="--to")
-    done = fetch(source, target, checkpoints=given.checkpoints)
-    print(f"{name}: {done.files} files fetched, {done.bytes / 1e6:,.1f} MB, {done.same} unchanged -> {target}")
-    if done.left_out:
-        print(f"  {done.left_out} left out: links, special files, or names that no run gives")
+    fetched, size, same = fetch(source, target, checkpoints=given.checkpoints)
+    print(f"{name}: {fetched} files fetched, {size / 1e6:,.1f} MB, {same} unchanged -> {target}")
     if target.exists("runs.parquet"):
         print(f"  python -m analysis report {target}")
     else:
@@ -68,7 +53,7 @@ def locate(source: str, address: str | None = None) -> Folder:
         UserError: no sweep's results are there, or none that can be reached from here.
     """
     place = source
-    if "://" not in source and not os.path.isdir(os.path.expanduser(source)):
+    if JOB.fullmatch(source) and not os.path.isdir(source):
         client, address = connect(address)
         found = (details(client, source).metadata or {}).get("results", "")
         if not found:
@@ -100,8 +85,8 @@ def _told(place: str, job: str) -> str:
     return place
 
 
-def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> Fetched:
-    """Copies what is not there yet, each file whole.
+def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple[int, int, int]:
+    """Copies what is not there yet, each file whole. Returns files copied, their bytes, and files left as they were.
 
     Raises:
         UserError: `target` is no local folder, or holds another sweep; or the source isn't what a sweep leaves: a name
@@ -114,7 +99,7 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> Fetch
     found = _sweep(target) if target.exists(RECORD) else name
     if found != name:
         raise UserError("another sweep lies here", key="--to", found=f"{found} in {target}", expected=name)
-    wanted, left_out = _wanted(source, checkpoints)
+    wanted = _wanted(source, checkpoints)
     todo = [(path, info) for path, info in wanted if not _is_here(target, path, info)]
     _hold_room(target, source, sum(info.size for _, info in todo))
     size = 0
@@ -131,7 +116,7 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> Fetch
             info = now  # it was replaced meanwhile, and what is here may be a part of the new one
         os.utime(f"{target.path}/{path}", ns=(info.mtime_ns, info.mtime_ns))
         size += info.size
-    return Fetched(len(todo), size, len(wanted) - len(todo), left_out)
+    return len(todo), size, len(wanted) - len(todo)
 
 
 def _sweep(folder: Folder) -> str:
@@ -170,34 +155,14 @@ def _hold_room(target: Folder, source: Folder, size: int) -> None:
         )
 
 
-def _wanted(source: Folder, checkpoints: bool) -> tuple[list[tuple[str, fs.FileInfo]], int]:
-    """The files to bring, and how many to leave; those of runs before the tables that were joined from them, what names
-    them all last.
-    """
-    found, left_out = [], 0
-    for path, info in _listed(source):
+def _wanted(source: Folder, checkpoints: bool) -> list[tuple[str, fs.FileInfo]]:
+    """The files to bring; those of runs before the tables that were joined from them, what names them all last."""
+    found = []
+    for path, info in transfer.files(source):
         parts = path.split("/")
-        if not all(parts) or any(part in (".", "..") for part in parts) or "\0" in path or "\\" in path:
-            raise UserError("a name that leaves its folder", file=source, found=repr(path), expected="no .. in it")
         if NOT_RESULTS.search(parts[-1]) or ("checkpoint" in parts and not checkpoints):
-            continue
-        if info is None or not all(map(NAME.fullmatch, parts)):
-            left_out += 1
             continue
         found.append((path, info))
         if len(found) > MOST:
             raise UserError("too many files", file=source, found=f"over {MOST:,}", expected="what a sweep leaves")
-    return sorted(found, key=lambda one: (one[0] == RECORD, "/" not in one[0], one[0])), left_out
-
-
-def _listed(source: Folder) -> Iterator[tuple[str, fs.FileInfo | None]]:
-    """Path inside the source and facts of everything in it but folders; None instead of facts of what is no regular file."""
-    if not source.is_local:
-        yield from transfer.files(source)
-        return
-    for folder, below, names in os.walk(source.path):  # which doesn't follow links
-        for name in [*names, *(name for name in below if os.path.islink(f"{folder}/{name}"))]:
-            place = f"{folder}/{name}"
-            regular = os.path.isfile(place) and not os.path.islink(place)
-            path = os.path.relpath(place, source.path)
-            yield path, source.filesystem.get_file_info(place) if regular else None
+    return sorted(found, key=lambda one: (one[0] == RECORD, "/" not in one[0], one[0]))

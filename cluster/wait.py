@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from typing import Any
 
 from cluster.numbers import count, seconds
-from repro.addresses import answers, check
+from repro import ray_address
 from repro.errors import UserError
 
 
@@ -22,25 +21,24 @@ def add_parser(verbs: Any) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Returns the exit code: 1 when they didn't come in time."""
-    address = os.environ.get("RAY_ADDRESS")
-    if not address:
-        raise UserError("no cluster to wait for", key="RAY_ADDRESS", expected="HEAD:PORT")
-    check(address)
+    address = ray_address.given()
+    if address is None:
+        raise UserError("no cluster to wait for", key=ray_address.KEY, expected="HEAD:PORT")
+    if address != "auto":
+        ray_address.parse(address)
     import ray
 
     deadline, found, why = time.monotonic() + given.timeout, 0, f"nothing listens at {address}"
     while time.monotonic() < deadline:
-        if not answers(address):
-            time.sleep(1)
-            continue
         try:
+            ray_address.check(address)
             if not ray.is_initialized():
                 ray.init(log_to_driver=False)
             found = sum(node["Alive"] for node in ray.nodes())
             if found >= given.nodes:
                 print(f"{found} nodes at {address}", flush=True)
                 return 0
-        except (ConnectionError, RuntimeError) as error:  # the head isn't up yet
+        except (UserError, ConnectionError, RuntimeError) as error:  # the head isn't up yet
             why = str(error).strip().splitlines()[0]
         time.sleep(1)
     print(f"{found} of {given.nodes} nodes have joined in {given.timeout:g} s{'' if found else ': ' + why}", flush=True)

@@ -20,14 +20,15 @@ def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
     Raises:
         UserError: an object whose name would leave the folder that it is copied to.
     """
-    for path in _within(folder) if folder.is_local else _under(folder):
-        yield path, folder.filesystem.get_file_info(f"{folder.path}/{path}")
-
-
-def _under(folder: Folder) -> list[str]:
+    if folder.is_local:
+        for path in _within(folder):
+            yield path, folder.filesystem.get_file_info(f"{folder.path}/{path}")
+        return
     found = folder.filesystem.get_file_info(fs.FileSelector(folder.path, recursive=True, allow_not_found=True))
     start = len(folder.path.rstrip("/")) + 1
-    return [_checked(path, folder) for path in sorted(i.path[start:] for i in found if i.type == fs.FileType.File)]
+    for info in sorted(found, key=lambda info: info.path):  # the listing says it all: no question for each object
+        if info.type == fs.FileType.File:
+            yield _checked(info.path[start:], folder), info
 
 
 def _within(folder: Folder) -> list[str]:

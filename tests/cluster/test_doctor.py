@@ -186,7 +186,7 @@ def test_an_address_where_nothing_listens() -> None:
     code, found = doctor("--address", "127.0.0.1:1")
     assert code == 1
     assert set(faults(found)) == {"cluster"}
-    assert "nothing listens at 127.0.0.1:1" in faults(found)["cluster"]
+    assert "nothing listens there; key: RAY_ADDRESS; found: 127.0.0.1:1" in faults(found)["cluster"]
 
 
 @pytest.fixture
