@@ -92,7 +92,7 @@ def test_what_a_job_says_of_its_results_is_no_shell_text(
     ("source", "said"),
     [
         ("https://example.org/results/tiny", "https"),
-        ("s3:/bucket/x", "two, as in"),
+        ("s3:/bucket/x", "one slash"),
         ("../nowhere", "no sweep's results here"),
         ("a/b", "no sweep's results here"),
         ("quick-1122-101530", "no Ray job server"),
