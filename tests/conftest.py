@@ -20,6 +20,11 @@ VOCAB, SEQUENCE = 300, 32
 TEXT = CorpusSpec("package", "pydoc", heldout_fraction=0.1)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes and long text are not part of a test's name: gzip's hold the time, and all workers must agree on names."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 80) else None
+
+
 @pytest.fixture(scope="session")
 def text_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
