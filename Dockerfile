@@ -1,7 +1,7 @@
 # The image that `cluster render` names: docker build -t REGISTRY/sparse-scaling:TAG . && docker push REGISTRY/sparse-scaling:TAG
 # The checkout lies in /app, whose sweep files the manifests name; corpora and results come and go by volume and storage.
 # The digest is that of the tag's multi-architecture index, as several public repositories record it; it wasn't asked of
-# Docker Hub, so `docker buildx imagetools inspect python:3.11.14-slim-bookworm` should say the same. One that differs fails.
+# Docker Hub, so `docker buildx imagetools inspect python:3.11.14-slim-bookworm` should say the same.
 FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 # g++ for torch.compile; openssh and rsync for Ray's cluster launcher.
