@@ -63,8 +63,15 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """Ends a node and all that runs on it, without a word to anybody."""
-        node = psutil.Process(self.nodes.pop(name).pid)
-        for process in [node, *node.children(recursive=True)]:
+        started, found = self.nodes.pop(name), []
+        with contextlib.suppress(psutil.NoSuchProcess):  # where it has ended, what it has started may be left
+            node = psutil.Process(started.pid)
+            found = [node, *node.children(recursive=True)]
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(f"{self.folder}/{name}" in word for word in process.cmdline()):
+                    found.append(process)
+        for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
