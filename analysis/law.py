@@ -30,7 +30,8 @@ class Parameter:
     Attributes:
         name: as in the formula.
         unit: its unit; empty for a pure number.
-        low, high: bounds. `high` None: the least loss of the table (an irreducible loss lies below every loss).
+        low, high: bounds: what the parameter must be whatever the rows are. The rows themselves bound nothing: one
+            row with too low a loss would then move every other parameter of a fit that is robust against it.
         log: the solver works on its logarithm.
         starts: values to start from; empty for a scale, in which the law is linear and which the solver finds.
     """
@@ -38,7 +39,7 @@ class Parameter:
     name: str
     unit: str
     low: float
-    high: float | None
+    high: float
     log: bool = False
     starts: tuple[float, ...] = ()
 

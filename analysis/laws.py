@@ -11,7 +11,7 @@ from analysis.law import NOTHING, Array, Columns, Law, Parameter, Published, Ter
 EXPONENTS = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9)
 FEW_EXPONENTS = (0.2, 0.4, 0.7)
 
-IRREDUCIBLE = Parameter("E", "nats/token", 0.0, None)
+IRREDUCIBLE = Parameter("E", "nats/token", 0.0, np.inf)
 _A = Parameter("A", "nats/token * parameters^alpha", 1e-9, 1e30, log=True)
 _ALPHA = Parameter("alpha", "", 0.01, 2.5, starts=EXPONENTS)
 _B = Parameter("B", "nats/token * tokens^beta", 1e-9, 1e30, log=True)
@@ -75,7 +75,7 @@ class SparseLaw(Law):
     source = "Frantar et al. 2023, arXiv 2309.08520, eq. 1"
     columns = ("N", "S", "D")
     parameters = (
-        Parameter("c", "nats/token", 0.0, None),
+        Parameter("c", "nats/token", 0.0, np.inf),
         Parameter("a_S", "nats/token * parameters^b_N", 1e-9, 1e30, log=True),
         Parameter("c_S", "nats/token * parameters^b_N", 1e-9, 1e30, log=True),
         Parameter("a_D", "nats/token * data^b_D", 1e-9, 1e30, log=True),

@@ -93,10 +93,7 @@ class Problem:
         self.log = np.array([p.log for p in law.parameters])
         self.free = np.array([p.name not in held for p in law.parameters])
         self.low = np.array([p.low for p in law.parameters])
-        ceiling = loss.min(axis=1, keepdims=True) * (1 - 1e-9)
-        self.high = np.concatenate(
-            [ceiling if p.high is None else np.full_like(ceiling, p.high) for p in law.parameters], axis=1
-        )
+        self.high = np.array([p.high for p in law.parameters])
         self.target = np.log(loss) if objective.logarithmic else loss
 
     def starts(self) -> Array:
@@ -161,7 +158,7 @@ class Problem:
         return found, values, np.array([p[2] for p in polished])
 
     def _linear_programs(self, theta: Array) -> tuple[Array, float, bool]:
-        u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high[0])
+        u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high)
         value, radius = float(self.values(theta[None])[0]), 0.1
         rows, weight = self.loss.shape[1], np.broadcast_to(self.weight[0], self.loss[0].shape)
         for _ in range(200):
@@ -205,7 +202,7 @@ class Problem:
 
     def at_bound(self, theta: Array) -> tuple[str, ...]:
         """Names of the parameters that ended at a bound."""
-        u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high[0])
+        u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high)
         near = 1e-9 * np.maximum(1.0, np.abs(u))
         return tuple(n for n, hit in zip(self.law.names, (u <= low + near) | (u >= high - near), strict=True) if hit)
 

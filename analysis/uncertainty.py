@@ -116,7 +116,7 @@ def profile(
     at, index = result.theta, law.names.index(name)
     allowed = _scale(problem, at) * stats.f.ppf(level, 1, len(loss) - len(at)) / 2
     base = float(problem.values(at[None])[0])
-    low, high = float(problem.low[index]), float(problem.high[0, index])
+    low, high = float(problem.low[index]), float(problem.high[index])
     logarithmic = law.parameters[index].log
 
     def rise(value: float, start: Array) -> tuple[float, Array]:
