@@ -15,6 +15,7 @@ import numpy as np
 from analysis import cells, holdout, limits, row_flags, saved_fit, table
 from analysis.fit import fit
 from analysis.laws import LAWS
+from analysis.outcome import enough_resamples, positive_sigma
 from analysis.problem import Objective
 from analysis.shown import plain_json, say
 from analysis.uncertainty import bootstrap, information, profile
@@ -25,6 +26,10 @@ SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its pr
 
 def _read(given: argparse.Namespace, names: list[str]) -> table.Table:
     """The rows that the arguments name. Prints what is odd about single ones."""
+    if given.sigma is not None:
+        positive_sigma(given.sigma)
+    if given.bootstrap:
+        enough_resamples(given.bootstrap)
     laws = holdout.by_name(names)
     if not names or len(set(names)) < len(names):
         raise UserError("no law, or one twice", key="--laws", found=given.laws, expected="names, each once")
@@ -90,6 +95,7 @@ def fit_table(given: argparse.Namespace) -> int:
     rows, law = _read(given, [given.law]), LAWS[given.law]
     columns = {name: rows.columns[name] for name in law.columns}
     result = fit(law, columns, rows.loss, _objective(given))
+    profiled = profile(result, columns, rows.loss)
     shown: dict[str, Any] = saved_fit.as_json(result) | {
         "source": rows.source,
         **row_flags.as_json(rows.flags),
@@ -97,7 +103,8 @@ def fit_table(given: argparse.Namespace) -> int:
         "mean_abs_error": float(np.abs(result.predict(columns) - rows.loss).mean()),
         "sigma": given.sigma,
         "information": dataclasses.asdict(information(result, columns, rows.loss)),
-        "profile": {name: profile(result, columns, rows.loss, name) for name in law.names},
+        "profile": profiled.intervals,
+        "profile_reason": profiled.reason,
     }
     if given.bootstrap:
         drawn = bootstrap(
@@ -106,7 +113,12 @@ def fit_table(given: argparse.Namespace) -> int:
         )  # fmt: skip
         shown |= {
             "intervals": drawn.interval(),
-            "bootstrap": {"method": drawn.method, "resamples": given.bootstrap, "units": drawn.clusters},
+            "bootstrap": {
+                "method": drawn.method,
+                "resamples": given.bootstrap,
+                "units": drawn.clusters,
+                "at_bound": drawn.at_bound,
+            },
             "draws": _some(drawn.theta),
         }
     if given.holdout:
@@ -138,10 +150,7 @@ def _show_fit(shown: dict[str, Any]) -> None:
         f"agree, condition {shown['condition']:.3g}"
     )
     for name, value in shown["parameters"].items():
-        low, high = shown.get("intervals", shown["profile"])[name]
-        kind = "bootstrap" if "intervals" in shown else "profile"
-        note = "   not identified" if name in shown["unidentified"] else ""
-        print(f"  {name:>10} {value:>14.6g}   95% [{low:.6g}, {high:.6g}] ({kind}){note}")
+        print(f"  {name:>10} {value:>14.6g}   {_interval_of(name, shown)}")
     low, high = shown["loss_range"]
     beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
     print(
@@ -149,6 +158,26 @@ def _show_fit(shown: dict[str, Any]) -> None:
     )
     if "held_out" in shown:
         print(f"  held out by {shown['held_out']['rule']}: {shown['held_out']['mean_abs_error']:.5f} nats")
+
+
+def _interval_of(name: str, shown: dict[str, Any]) -> str:
+    """A parameter's interval with what it depends on."""
+    kind = "bootstrap" if "intervals" in shown else "profile"
+    interval = shown.get("intervals", shown["profile"])[name]
+    text = f"95% [{interval[0]:.6g}, {interval[1]:.6g}] ({kind})" if interval else "no interval"
+    if not interval:
+        text += " without --bootstrap" if kind == "profile" else ": too many resamples without a number"
+        text += f": {shown['profile_reason']}" if kind == "profile" and shown["profile_reason"] else ""
+    bounds = shown["bounds_hit"]
+    notes = ["at a bound"] if name in bounds else []
+    if others := [other for other in bounds if other != name]:
+        notes.append(f"given that {' and '.join(others)} {'stays' if len(others) == 1 else 'stay'} at a bound")
+    for other, share in shown.get("bootstrap", {}).get("at_bound", {}).items():
+        if other not in bounds:
+            notes.append(f"{other} is at a bound in {share:.1%} of the resamples")
+    if name in shown["unidentified"]:
+        notes.append("not identified")
+    return text + "".join(f"   {note}" for note in notes)
 
 
 def compare_laws(given: argparse.Namespace) -> int:
@@ -166,8 +195,15 @@ def compare_laws(given: argparse.Namespace) -> int:
     residual = np.log(found.judged[0].fit.predict(rows.columns)) - np.log(rows.loss)
     warnings = [*rows.warnings, *rows.checkpoints(residual)]
     warnings += [f"{judged.law}: {text}" for judged in found.judged for text in limits.of_fit(judged.fit)]
+    drawn = found.resampled
     if given.json:
-        whole = {"holdout": rule, "rows": found.rows.tolist(), "laws": shown, "warnings": warnings}
+        whole = {
+            "holdout": rule,
+            "rows": found.rows.tolist(),
+            "bootstrap": dataclasses.asdict(drawn) if drawn else None,
+            "laws": shown,
+            "warnings": warnings,
+        }
         print(json.dumps(plain_json(whole), indent=1))
         say(warnings)
         return 0
@@ -179,7 +215,15 @@ def compare_laws(given: argparse.Namespace) -> int:
         less = "" if j.less is None else f"{j.less:+.5f} {_bracket(j.less_interval)} {j.outcome}"
         print(
             f"  {j.law:<24} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.information.aicc:>10.1f} "
-            f"{j.information.bic:>10.1f}   {less}"
+            f"{j.information.bic:>10.1f}   {less}{f': {j.reason}' if j.outcome == 'no interval' else ''}"
+        )
+    for j in found.judged:
+        if j.fit.bounds_hit:
+            print(f"  {j.law}: fitted to all rows, {' and '.join(j.fit.bounds_hit)} ends at a bound")
+    if drawn and drawn.redrawn:
+        print(
+            f"  {drawn.redrawn} draws held no row to fit or none to judge on: left out, and drawn again "
+            f"({drawn.held_out_units} of {drawn.units} rows or clusters are held out)"
         )
     say(warnings)
     return 0

@@ -19,6 +19,7 @@ from analysis.fit import FitResult, fit, obstacle, refit
 from analysis.law import Array, Columns
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS
 from analysis.noise import Spread
+from analysis.outcome import Interval, interval, percentiles
 
 RESAMPLES = 1000
 INTERVAL = (0.025, 0.975)
@@ -26,7 +27,7 @@ INTERVAL = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Measure:
-    """A number and its 95% interval; the bounds are None where the seeds' noise is unknown."""
+    """A number and its 95% interval; the bounds are None where the seeds' noise is unknown, or where resamples have none."""
 
     value: float
     low: float | None = None
@@ -35,10 +36,16 @@ class Measure:
     @classmethod
     def around(cls, value: float, draws: Array | None, *, least: float = -np.inf) -> Measure:
         """The spread of `draws` around their median, laid around `value` and cut at `least`."""
-        if draws is None:
+        spread = percentiles(draws)
+        if draws is None or spread is None or not np.isfinite(value):
             return cls(value)
-        low, high = value + np.quantile(draws, INTERVAL) - np.median(draws)
-        return cls(value, float(max(least, low)), float(max(least, high)))
+        low, high = (value + end - float(np.median(draws[np.isfinite(draws)])) for end in spread)
+        return cls(value, max(least, low), max(least, high))
+
+    @property
+    def interval(self) -> Interval | None:
+        """Both bounds, where they make an interval."""
+        return interval(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -287,7 +294,7 @@ class _Bootstrap:
             return None
         predicted = law.predict(refit(law, runs.columns, losses, result), runs.columns)
         errors = np.abs(predicted - losses).mean(axis=1)
-        return Measure(float(np.median(errors)), *(float(q) for q in np.quantile(errors, INTERVAL)))
+        return Measure(float(np.median(errors)), *(percentiles(errors) or (None, None)))
 
 
 def _setting(

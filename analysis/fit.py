@@ -15,7 +15,7 @@ from analysis.laws import LAWS
 from analysis.problem import EXACT, Objective, Problem
 from repro.errors import UserError
 
-Status = Literal["converged", "max_iter", "abnormal", "bound_hit"]
+Status = Literal["converged", "max_iter", "bound_hit"]
 
 AGREEMENT = 1e-6  # relative excess over the best objective up to which another start agrees
 
@@ -98,7 +98,8 @@ def fit(
         weights: of the rows, (n,); all 1 when None.
 
     Raises:
-        UserError: rows that can't identify the law; the message says which column doesn't vary.
+        UserError: rows that can't identify the law; the message says which column doesn't vary. Values so far from any
+            a law can have that no start has a finite objective.
     """
     reason = obstacle(law, columns, loss)
     if reason:
@@ -115,14 +116,18 @@ def fit(
         problem = Problem(law, columns, loss[None], objective, weight)
         theta, values, converged = problem.least_absolute(theta)
     finite = np.isfinite(values)
+    if not finite.any():
+        raise UserError(
+            f"{law.name} can't be fitted",
+            found="no start at which the objective is a finite number",
+            expected="parameters, tokens and losses in nats, in their usual ranges",
+        )
     best = int(np.argmin(np.where(finite, values, np.inf)))
     agreeing = int(np.sum(values[finite] <= values[best] * (1 + AGREEMENT) + EXACT * len(loss)))
-    hit = problem.at_bound(theta[best])
+    hit = tuple(name for name, at in zip(law.names, law.at_bound(theta[best]), strict=True) if at)
     condition, flat = problem.identified(theta[best])
     status: Status = "converged"
-    if not finite[best]:
-        status = "abnormal"
-    elif hit:
+    if hit:
         status = "bound_hit"
     elif not converged[best]:
         status = "max_iter"

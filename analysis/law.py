@@ -107,6 +107,16 @@ class Law(ABC):
                 result[..., at[name]] += values[term.scale] * size * slope
         return result
 
+    def at_bound(self, theta: Array) -> NDArray[np.bool_]:
+        """Which of the parameters (..., P) sit at one of their bounds."""
+        log = np.array([p.log for p in self.parameters])
+        own, low, high = (
+            np.where(log, np.log(np.where(log, values, 1.0)), values)
+            for values in (theta, *np.array([(p.low, p.high) for p in self.parameters]).T)
+        )
+        near = 1e-9 * np.maximum(1.0, np.abs(own))
+        return (own <= low + near) | (own >= high - near)
+
     def _values(self, theta: Array) -> dict[str, Array]:
         return {name: theta[..., i, None] for i, name in enumerate(self.names)}
 

@@ -106,7 +106,7 @@ def of_fit(result: FitResult) -> list[str]:
         found.append(f"at a bound, not at a minimum: {', '.join(result.bounds_hit)}")
     if flat := [name for name in result.unidentified if name not in result.bounds_hit]:
         found.append(f"not identified by the rows: {', '.join(flat)}; other values fit them as well")
-    if result.status in ("max_iter", "abnormal"):
+    if result.status == "max_iter":
         found.append(f"the fit did not end at a minimum: {result.status}")
     return found
 

@@ -13,6 +13,7 @@ from analysis.law import Array
 
 CONFIDENCE = 0.95
 LEAST_DOF = 2  # of one, two runs of one configuration, a standard deviation is anybody's guess
+ROUNDING = 1e-6  # share of a loss that single precision explains
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,26 @@ class Spread:
 
 @dataclass(frozen=True)
 class Noise:
-    """The seeds' noise. A part is None where fewer than LEAST_DOF degrees of freedom measure it.
+    """The seeds' noise. A part is None where fewer than LEAST_DOF degrees of freedom measure it, or where all seeds
+    end at one loss: a noise of zero would make every difference a finding.
 
     Attributes:
         overall: sd of the held-out loss within a configuration, pooled over all.
         by_sparsity: the same, by final sparsity.
         paired: sd of the difference of two configurations of one model size and budget at the same seed.
+        missing, missing_paired: why `overall` and `paired` are None, for a sentence.
     """
 
     overall: Spread | None
     by_sparsity: dict[float, Spread]
     paired: Spread | None
+    missing: str = ""
+    missing_paired: str = ""
+
+    def no_interval(self, what: str, *, paired: bool = False) -> str:
+        """Why `what` has no interval."""
+        reason = self.missing_paired if paired else self.missing
+        return f"{reason or 'too many resamples have no finite number'}, so {what} has no interval"
 
 
 def measure(runs: Runs) -> Noise:
@@ -72,20 +82,40 @@ def measure(runs: Runs) -> Noise:
     repeated = {key: losses for key, losses in groups.items() if len(losses) > 1}
     sparsities = sorted({sparsity for sparsity, _ in repeated})
     by_sparsity = {s: _within([losses for (own, _), losses in repeated.items() if own == s]) for s in sparsities}
-    known = {s: spread for s, spread in by_sparsity.items() if spread is not None}
-    return Noise(_within(list(repeated.values())), known, _paired(runs))
+    known = {s: spread for s, spread in by_sparsity.items() if isinstance(spread, Spread)}
+    overall, paired = _within(list(repeated.values())), _paired(runs)
+    return Noise(
+        overall if isinstance(overall, Spread) else None,
+        known,
+        paired if isinstance(paired, Spread) else None,
+        overall if isinstance(overall, str) else "",
+        paired if isinstance(paired, str) else "",
+    )
 
 
-def _within(groups: list[list[float]]) -> Spread | None:
+def _within(groups: list[list[float]]) -> Spread | str:
     squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
-    return _known(squares, sum(len(g) - 1 for g in groups), len(groups))
+    level = max((abs(loss) for g in groups for loss in g), default=0.0)
+    return known_spread(squares, sum(len(g) - 1 for g in groups), len(groups), level)
 
 
-def _known(squares: float, dof: int, groups: int) -> Spread | None:
-    return Spread.from_squares(squares, dof, groups) if dof >= LEAST_DOF else None
+def known_spread(squares: float, dof: int, groups: int, level: float) -> Spread | str:
+    """The spread of a sum of squared deviations, or why there is none.
+
+    Args:
+        squares, dof, groups: see `Spread.from_squares`.
+        level: the largest number behind the deviations, against which a spread may be rounding alone.
+    """
+    if not dof:
+        return "no configuration was run with several seeds"
+    if dof < LEAST_DOF:
+        return f"too few configurations were run with several seeds ({dof} degree of freedom)"
+    if not np.isfinite(squares) or squares <= dof * (ROUNDING * level) ** 2:
+        return "the seeds of each configuration end at one loss, so that they measure no noise"
+    return Spread.from_squares(squares, dof, groups)
 
 
-def _paired(runs: Runs) -> Spread | None:
+def _paired(runs: Runs) -> Spread | str:
     """What is left of the loss when each configuration and each seed of a (model shape, budget) has its own mean.
 
     Runs of one shape and seed share initialisation and data order, so part of their noise cancels in a
@@ -95,7 +125,7 @@ def _paired(runs: Runs) -> Spread | None:
     for i, row in enumerate(runs.rows()):
         families[row["size"], row["budget"], row["d_model"], row["mlp"], row["layers"]].append(i)
     configurations = runs.configurations
-    squares, dof, groups = 0.0, 0, 0
+    squares, dof, groups, level = 0.0, 0, 0, 0.0
     for members in families.values():
         keys = [configurations[i] for i in members]
         chosen = [i for i, key in zip(members, keys, strict=True) if keys.count(key) > 1]
@@ -107,7 +137,8 @@ def _paired(runs: Runs) -> Spread | None:
         squares += float(np.sum((loss - design @ solution) ** 2))
         dof += len(chosen) - int(rank)
         groups += len({configurations[i] for i in chosen})
-    return _known(2 * squares, dof, groups)
+        level = max(level, float(np.abs(loss).max()))
+    return known_spread(2 * squares, dof, groups, level)
 
 
 def _dummies(labels: list) -> Array:
@@ -127,7 +158,7 @@ def regret_bounds(
         level: probability outside each bound. The lower one is also corrected for the number of rivals, while the
             upper one, a maximum over rivals, needs no correction for them.
     """
-    if spread is None:
+    if spread is None or not (np.isfinite(lower).all() and np.isfinite(upper).all()):
         return None, None
     low = np.max(lower - spread.quantile(level / len(lower)) * spread.sd / np.sqrt(lower_seeds))
     high = np.max(upper + spread.quantile(level) * spread.sd / np.sqrt(upper_seeds))

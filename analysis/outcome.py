@@ -25,7 +25,7 @@ def enough_resamples(count: int) -> int:
             "too few resamples for an interval",
             key="--bootstrap",
             found=count,
-            expected=f"at least {LEAST_RESAMPLES}; 0 or no --bootstrap for none",
+            expected=f"at least {LEAST_RESAMPLES}",
         )
     return count
 

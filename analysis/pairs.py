@@ -16,7 +16,8 @@ import numpy as np
 from analysis.compare import Comparison, Measure
 from analysis.data import Runs, Tables
 from analysis.law import Array
-from analysis.noise import Noise, Spread
+from analysis.noise import Noise, Spread, known_spread
+from analysis.outcome import percentiles
 
 Match = Literal["prunable", "total"]
 PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
@@ -123,12 +124,15 @@ def find_pairs(tables: Tables) -> list[Pair]:
 
 
 def pair_noise(pairs: list[Pair], noise: Noise) -> Spread | None:
-    """sd of a pair's difference over seeds; where no pair has two seeds, that of two independent runs."""
+    """sd of a pair's difference over seeds; where the pairs' seeds don't tell it, that of two independent runs."""
     # A partner that matches in both counts makes one difference, not two.
     repeated = [p.differences for p in {p.runs: p for p in pairs}.values() if p.seeds > 1]
     if repeated:
         squares = sum(float(np.sum((d - d.mean()) ** 2)) for d in repeated)
-        return Spread.from_squares(squares, sum(len(d) - 1 for d in repeated), len(repeated))
+        level = max(float(np.abs(p.sparse["loss"]).max()) for p in pairs)
+        own = known_spread(squares, sum(len(d) - 1 for d in repeated), len(repeated), level)
+        if isinstance(own, Spread):
+            return own
     if noise.overall is None:
         return None
     return Spread.from_squares(2 * noise.overall.sd**2 * noise.overall.dof, noise.overall.dof, noise.overall.groups)
@@ -158,8 +162,7 @@ def weigh(pair: Pair, spread: Spread | None, comparison: Comparison, *, tail: fl
         return PairResult(pair, difference, Measure(value), None)
     theta = comparison.dense_draws[np.arange(PAIR_DRAWS) % len(comparison.dense_draws)]
     ratios = _size_ratio(theta, pair, draws)
-    low, high = np.quantile(ratios, (tail, 1 - tail))
-    return PairResult(pair, difference, Measure(value, float(low), float(high)), ratios)
+    return PairResult(pair, difference, Measure(value, *(percentiles(ratios, 1 - 2 * tail) or (None, None))), ratios)
 
 
 def _size_ratio(theta: Array, pair: Pair, difference: Array) -> Array:

@@ -200,11 +200,9 @@ class Problem:
         names = tuple(name for name, along in zip(self.law.names, moved, strict=True) if along)
         return float(sizes[0] / sizes[-1]) if sizes[-1] > 0 else np.inf, names
 
-    def at_bound(self, theta: Array) -> tuple[str, ...]:
-        """Names of the parameters that ended at a bound."""
-        u, low, high = self._inner(theta), self._inner(self.low), self._inner(self.high)
-        near = 1e-9 * np.maximum(1.0, np.abs(u))
-        return tuple(n for n, hit in zip(self.law.names, (u <= low + near) | (u >= high - near), strict=True) if hit)
+    def linearised(self, theta: Array) -> tuple[Array, Array]:
+        """Residuals (n,) at `theta` and their slopes (n, P) in the solver's parameters."""
+        return self._residual(theta[None], slice(None))[0], self._jacobian(theta[None])[0]
 
     # ---------------------------------------------------------------- inside
 

@@ -50,6 +50,7 @@ def as_json(result: FitResult) -> dict[str, Any]:
         "kind": dataclasses.asdict(result.kind),
         "status": result.status,
         "bounds_hit": result.bounds_hit,
+        "intervals_given": result.bounds_hit,  # the intervals of the other parameters hold while these sit at a bound
         "unidentified": result.unidentified,
         "condition": result.condition,
         "n_rows": result.n_rows,

@@ -17,12 +17,15 @@ from scipy import optimize, stats
 from analysis.fit import FitResult, refit
 from analysis.law import Array, Columns
 from analysis.laws import LAWS
+from analysis.outcome import LEVEL, Interval, enough_resamples, interval, percentiles, positive_sigma
 from analysis.problem import Objective, Problem
 from repro.errors import UserError
 
 CLUSTERS = 12
-LEVEL = 0.95
 BATCH = 500  # resamples that descend together: what fits a cache
+SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold
+LEAST_LEFT = 3  # rows more than free parameters
+ROUNDING = 1e-9  # residuals that floating point explains
 Method = Literal["cases", "clusters", "parametric"]
 
 
@@ -35,6 +38,7 @@ class Draws:
         method: how they were drawn.
         theta: (R, P).
         clusters: how many units were resampled.
+        at_bound: share of the resamples in which a parameter sits at one of its bounds, by name, where any does.
     """
 
     law: str
@@ -42,16 +46,28 @@ class Draws:
     theta: Array
     clusters: int
 
-    def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
-        """Percentile interval of each parameter, by name: the k-th of R draws stands for k / (R + 1)."""
-        low, high = np.quantile(self.theta, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
-        return {n: (float(a), float(b)) for n, a, b in zip(LAWS[self.law].names, low, high, strict=True)}
+    @property
+    def at_bound(self) -> dict[str, float]:
+        share = LAWS[self.law].at_bound(self.theta).mean(axis=0)
+        return {name: float(own) for name, own in zip(LAWS[self.law].names, share, strict=True) if own}
+
+    def interval(self, level: float = LEVEL) -> dict[str, Interval | None]:
+        """Percentile interval of each parameter, by name; None where the draws make none."""
+        return {n: percentiles(own, level) for n, own in zip(LAWS[self.law].names, self.theta.T, strict=True)}
 
     def band(self, columns: Columns, level: float = LEVEL) -> tuple[Array, Array]:
         """Percentile interval of the predicted loss, (n,) and (n,)."""
         predicted = LAWS[self.law].predict(self.theta, columns)
         low, high = np.quantile(predicted, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
         return low, high
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Profile intervals by parameter; None where there is none, with the reason."""
+
+    intervals: dict[str, Interval | None]
+    reason: str | None
 
 
 def bootstrap(
@@ -73,8 +89,11 @@ def bootstrap(
         sigma: the seeds' standard deviation in nats, for a parametric bootstrap where there are too few clusters.
 
     Raises:
-        UserError: too few clusters, and no sigma.
+        UserError: too few resamples; too few clusters, and no sigma; a sigma that isn't a positive number.
     """
+    enough_resamples(resamples)
+    if sigma is not None:
+        positive_sigma(sigma)
     law = LAWS[result.law]
     _, member = np.unique(np.arange(len(loss)) if clusters is None else clusters, return_inverse=True)
     units = int(member.max()) + 1
@@ -101,29 +120,37 @@ def bootstrap(
     return Draws(result.law, "parametric", np.vstack(parts), units)
 
 
-def profile(
-    result: FitResult, columns: Columns, loss: Array, name: str, *, weights: Array | None = None, level: float = LEVEL
-) -> tuple[float, float]:
-    """Profile interval of one parameter: where the objective, minimised over the others, has risen too far.
+def profile(result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL) -> Profile:
+    """Profile interval of each parameter: where the objective, minimised over the others, has risen too far.
 
-    The rise that counts is that of an F test, in units of the objective's own scale (the variance of the score over
-    the mean curvature: for least squares the residual variance). A bound of the parameter ends the interval.
+    A bound of the parameter ends its interval. `allowed` says how far is too far.
+
+    Args:
+        columns, loss: what `result` was fitted on, without weights.
     """
-    law = LAWS[result.law]
-    kind = result.kind if result.kind.kind != "lad" else Objective("huber_log", 1e-5)
-    row = None if weights is None else np.asarray(weights, dtype=float)[None]
-    problem = Problem(law, columns, loss[None], kind, row, held=(name,))
-    at, index = result.theta, law.names.index(name)
-    allowed = _scale(problem, at) * stats.f.ppf(level, 1, len(loss) - len(at)) / 2
-    base = float(problem.values(at[None])[0])
-    low, high = float(problem.low[index]), float(problem.high[index])
-    logarithmic = law.parameters[index].log
+    law, start = LAWS[result.law], result.theta
+    kind = result.kind if result.kind.kind != "lad" else SMOOTH
+    whole = Problem(law, columns, loss[None], kind)
+    at, base, _ = whole.descend(start[None])
+    rises = _allowed(whole, at[0], level)
+    if isinstance(rises, str):
+        return Profile(dict.fromkeys(law.names), rises)
+    ends = {
+        name: _ends(Problem(law, columns, loss[None], kind, held=(name,)), at[0], float(base[0]) + rises[i], i)
+        for i, name in enumerate(law.names)
+    }
+    return Profile({name: interval(*found) for name, found in ends.items()}, None)
+
+
+def _ends(problem: Problem, at: Array, most: float, index: int) -> tuple[float, float]:
+    """Where the objective, minimised over all parameters but one, reaches `most` on either side."""
+    logarithmic = problem.law.parameters[index].log
 
     def rise(value: float, start: Array) -> tuple[float, Array]:
         trial = start.copy()
         trial[index] = value
         theta, values, _ = problem.descend(trial[None])
-        return float(values[0]) - base - allowed, theta[0]
+        return float(values[0]) - most if np.isfinite(values[0]) else np.inf, theta[0]
 
     def end(bound: float, sign: float) -> float:
         inner, start, step = at[index], at, 0.02
@@ -137,20 +164,70 @@ def profile(
                 return float(bound)
             inner, start, step = outer, moved, step * 2
 
-    return end(low, -1.0), end(high, 1.0)
+    return end(float(problem.low[index]), -1.0), end(float(problem.high[index]), 1.0)
 
 
 def _first(rise: Callable[[float, Array], tuple[float, Array]], start: Array) -> Callable[[float], float]:
-    return lambda value: rise(value, start)[0]
+    return lambda value: min(rise(value, start)[0], np.finfo(float).max)
 
 
-def _scale(problem: Problem, theta: Array) -> float:
-    residual = problem._residual(theta[None], slice(None))[0]
-    threshold = problem.objective.threshold
-    score = np.clip(residual, -threshold, threshold)
-    inside = float(np.mean(np.abs(residual) <= threshold))
-    free = len(residual) - len(theta)
-    return float(np.sum(score**2) / free / max(inside, 1 / len(residual)))
+def allowed(result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL) -> Array | str:
+    """How far the objective may rise (P,) inside each parameter's profile interval, or why that can't be known.
+
+    With psi the slope of the objective in a residual and psi' its curvature, a parameter's estimate has the variance of
+    a sandwich, G (sum psi^2 x x') G with G = (sum psi' x x')^-1, and moving it off by one unit raises the objective
+    by 1 / 2G. So twice the rise over the ratio of the two is chi-square of one degree of freedom (Huber and Ronchetti
+    2009, section 6.3), or F, for the ratio is estimated. Rows may be noisier in one place than in another.
+
+    psi' is a density of residuals at zero. A row inside the threshold is 1 where that is wide. A fit that holds
+    small residuals cheap passes through as many rows as it has free parameters, which say nothing of the density:
+    they are left out of its total, and it is taken over the bandwidth of Hall and Sheather (1988), row by row (Powell
+    1991), as is done for quantile regression (Koenker 2005, section 3.4). psi^2 is divided by (1 - leverage)^2: the
+    sandwich known as HC3, which few rows and few noisy ones don't make too thin.
+    """
+    kind = result.kind if result.kind.kind != "lad" else SMOOTH
+    problem = Problem(LAWS[result.law], columns, loss[None], kind)
+    return _allowed(problem, problem.descend(result.theta[None])[0][0], level)
+
+
+def _allowed(problem: Problem, theta: Array, level: float) -> Array | str:
+    residual, slopes = problem.linearised(theta)
+    free = ~problem.law.at_bound(theta)
+    slopes = slopes[:, free]
+    norm = np.linalg.norm(slopes, axis=0)
+    slopes = slopes / np.where(norm > 0, norm, 1.0)
+    rows, count = slopes.shape
+    left, threshold, size = rows - count, problem.objective.threshold, np.abs(residual)
+    if left < LEAST_LEFT:
+        return f"there are {left} rows more than free parameters; a profile needs {LEAST_LEFT}"
+    if size.max() < ROUNDING * max(1.0, float(np.abs(problem.target).max())):
+        return "the law passes through every row, so that no noise can be measured"
+    curvature = _curvature(size, threshold, count, level)
+    leverage = np.einsum("np,pn->n", slopes, np.linalg.pinv(slopes))
+    score = (np.clip(residual, -threshold, threshold) / np.maximum(1 - leverage, 1e-6)) ** 2
+    inverse = np.linalg.pinv((slopes * curvature[:, None]).T @ slopes)
+    ratio = np.full(len(free), score.mean() / curvature.mean())
+    ratio[free] = ((inverse @ slopes.T) ** 2 @ score) / np.diag(inverse)
+    return ratio * stats.f.ppf(level, 1, left) / 2
+
+
+def _curvature(size: Array, threshold: float, count: int, level: float) -> Array:
+    """What each row adds to the density of residuals at zero, times twice the threshold; (n,) from |residuals| (n,)."""
+    if not np.isfinite(threshold):
+        return np.ones_like(size)
+    left = len(size) - count
+    near = min(left, int(np.ceil(2 * _bandwidth(len(size), level) * left)))
+    width = max(threshold, float(np.sort(size)[count + near - 1]))
+    inside = size <= width
+    share = (inside.sum() - count) / left
+    return inside * (share * len(size) / inside.sum() * threshold / width)
+
+
+def _bandwidth(rows: int, level: float) -> float:
+    """Hall and Sheather's (1988) half width of the shares around the median, from which its density is taken."""
+    return float(
+        rows ** (-1 / 3) * stats.norm.ppf((1 + level) / 2) ** (2 / 3) * (1.5 * stats.norm.pdf(0) ** 2) ** (1 / 3)
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.data import Runs
 from analysis.evidence import Evidence
-from analysis.noise import Spread
+from analysis.noise import Noise, Spread
+from analysis.outcome import Interval, above, below, interval
 
 HIGH, LOWER = 0.8, (0.2, 0.4)
 BEST, LATE, LONG = (0.25, 0.75), (0.5, 1.0), (0.25, 1.0)  # start and end of pruning, shares of compute
@@ -37,11 +38,11 @@ class Contrast:
     value: float
     variance: float
 
-    def interval(self, spread: Spread | None) -> tuple[float, float] | None:
+    def interval(self, spread: Spread | None) -> Interval | None:
         if spread is None:
             return None
         half = spread.quantile((1 - LEVEL) / 2 / 2) * spread.sd * float(np.sqrt(self.variance))
-        return self.value - half, self.value + half
+        return interval(self.value - half, self.value + half)
 
     def row(self, spread: Spread | None) -> dict[str, Any]:
         low, high = self.interval(spread) or (None, None)
@@ -56,7 +57,7 @@ def judge(evidence: Evidence) -> Verdict:
     spread = evidence.noise.paired
     found = contrasts(evidence)
     pooled = [p for name in (LATE_START, TOO_LONG) if (p := _pooled(name, found)) is not None]
-    outcome, because = _decide(pooled, spread)
+    outcome, because = _decide(pooled, evidence.noise)
     late = next((p for p in pooled if p.name == LATE_START), None)
     return Verdict(
         claim="e",
@@ -72,14 +73,14 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _decide(pooled: list[Contrast], spread: Spread | None) -> tuple[Outcome, str]:
+def _decide(pooled: list[Contrast], noise: Noise) -> tuple[Outcome, str]:
     if len(pooled) < 2:
         return "inconclusive", "the sweep doesn't hold 50/50, 25/75 and 25/50/25 at 20, 40 and 80%"
-    if spread is None:
-        return "inconclusive", "no configuration was run with several seeds, so a contrast has no interval"
-    bounds = {c.name: c.interval(spread) or (-np.inf, np.inf) for c in pooled}
-    under = [name for name, (_, high) in bounds.items() if high < 0]
-    over = [name for name, (low, _) in bounds.items() if low > 0]
+    bounds = {c.name: c.interval(noise.paired) for c in pooled}
+    if all(own is None for own in bounds.values()):
+        return "inconclusive", noise.no_interval("a contrast", paired=True)
+    under = [name for name, own in bounds.items() if below(own, 0)]
+    over = [name for name, own in bounds.items() if above(own, 0)]
     if under:
         return "not reproduced", f"it helps rather than hurts: {', '.join(under)}"
     if len(over) == len(bounds):

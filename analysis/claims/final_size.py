@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import INTERVAL
 from analysis.evidence import Evidence
 from analysis.law import Array
+from analysis.outcome import Interval, above, below, percentiles
 from analysis.pairs import PairResult
 
 SPARSITY = 0.8
@@ -32,7 +32,7 @@ def judge(evidence: Evidence) -> Verdict:
         r for r in evidence.pairs if r.pair.match == "prunable" and np.isclose(r.pair.sparsity, SPARSITY) and r.ratio
     ]
     measured, interval = _pooled(results)
-    outcome, because = _decide(measured, interval, evidence.comparison.dense_reason)
+    outcome, because = _decide(measured, interval, evidence)
     return Verdict(
         claim="f",
         statement=STATEMENT,
@@ -47,14 +47,15 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _decide(measured: float | None, interval: tuple[float, float] | None, no_slope: str | None) -> tuple[Outcome, str]:
+def _decide(measured: float | None, interval: Interval | None, evidence: Evidence) -> tuple[Outcome, str]:
     if measured is None:
-        return "inconclusive", no_slope or "the sweep holds no run at 80% with a dense partner of equal N_avg"
+        no_pair = "the sweep holds no run at 80% with a dense partner of equal N_avg"
+        return "inconclusive", evidence.comparison.dense_reason or no_pair
     if interval is None:
-        return "inconclusive", "no configuration was run with several seeds, so a ratio has no interval"
-    if interval[0] >= LEAST:
+        return "inconclusive", evidence.noise.no_interval("a ratio")
+    if above(interval, LEAST):
         return "reproduced", f"the model that is left is worth a dense one at least {LEAST:g} times its size"
-    if interval[1] < LEAST:
+    if below(interval, LEAST):
         return "not reproduced", f"the model that is left is worth a dense one of under {LEAST:g} times its size"
     return "inconclusive", f"the interval holds {LEAST:g}"
 
@@ -63,7 +64,7 @@ def _to_final(result: PairResult) -> float:
     return result.pair.n_avg / float(result.pair.sparse["N_final"][0])
 
 
-def _pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float] | None]:
+def _pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:
     if not results:
         return None, None
     values = [np.log(r.ratio.value * _to_final(r)) for r in results if r.ratio]
@@ -71,15 +72,12 @@ def _pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float
     value = float(np.exp(np.mean(values)))
     if len(draws) < len(values):
         return value, None
-    low, high = np.quantile(np.exp(np.mean(draws, axis=0)), INTERVAL)
-    return value, (float(low), float(high))
+    return value, percentiles(np.exp(np.mean(draws, axis=0)))
 
 
 def _row(result: PairResult) -> dict[str, Any]:
     pair, share = result.pair, _to_final(result)
-    low, high = (None, None)
-    if result.ratio_draws is not None:
-        low, high = (float(q) * share for q in np.quantile(result.ratio_draws, INTERVAL))
+    interval = percentiles(result.ratio_draws)
     return {
         "pair": pair.name,
         "seeds": pair.seeds,
@@ -87,8 +85,8 @@ def _row(result: PairResult) -> dict[str, Any]:
         "N_avg": pair.n_avg,
         "N_eff": result.ratio.value * pair.n_avg if result.ratio else None,
         "N_eff/N_final": result.ratio.value * share if result.ratio else None,
-        "low": low,
-        "high": high,
+        "low": interval[0] * share if interval else None,
+        "high": interval[1] * share if interval else None,
         "D": float(pair.sparse["D"][0]),
         "effective FLOPs, sparse": float(pair.sparse["effective_flops"][0]),
         "effective FLOPs, dense": float(pair.partner["effective_flops"][0]),

@@ -14,6 +14,7 @@ from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.compare import LAW_TO_GRID, Errors
 from analysis.evidence import Evidence
 from analysis.laws import LAWS, N_AVG
+from analysis.outcome import above, below, interval
 
 MARGIN = 0.016  # nats: the paper's mean error, where it claims the law
 LEVEL = 0.95
@@ -44,11 +45,10 @@ class Cell:
 
     @property
     def says(self) -> str:
-        if self.low is None or self.high is None:
-            return "open"
-        if self.low > MARGIN or self.high < -MARGIN:
+        own = interval(self.low, self.high)
+        if above(own, MARGIN) or below(own, -MARGIN):
             return "leaves"
-        return "holds" if self.low > -MARGIN and self.high < MARGIN else "open"
+        return "holds" if above(own, -MARGIN) and below(own, MARGIN) else "open"
 
     def row(self) -> dict[str, Any]:
         return {
@@ -66,7 +66,7 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on what the paper doesn't claim."""
     found = cells(evidence)
     worst = max(found, key=lambda c: abs(c.residual), default=None)
-    outcome, because = _decide(found, evidence.comparison.settings[LAW_TO_GRID].reason)
+    outcome, because = _decide(found, evidence)
     details = [
         Detail("Residual by schedule, predicted − actual, nats", tuple(c.row() for c in found)),
         *drifts(evidence),
@@ -84,7 +84,7 @@ def judge(evidence: Evidence) -> Verdict:
             else "largest residual of a cell, nats"
         ),
         measured=worst.residual if worst else None,
-        interval=(worst.low, worst.high) if worst and worst.low is not None and worst.high is not None else None,
+        interval=interval(worst.low, worst.high) if worst else None,
         paper=PAPER,
         rule=RULE,
         verdict=outcome,
@@ -93,11 +93,12 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _decide(found: list[Cell], reason: str | None) -> tuple[Outcome, str]:
+def _decide(found: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
     if not found:
+        reason = evidence.comparison.settings[LAW_TO_GRID].reason
         return "inconclusive", reason or "the sweep holds no schedule grid beside the law set"
     if all(c.low is None for c in found):
-        return "inconclusive", "no configuration was run with several seeds, so a residual has no interval"
+        return "inconclusive", evidence.noise.no_interval("a residual")
     leaving, holding = ([c for c in found if c.says == word] for word in ("leaves", "holds"))
     if leaving:
         late = sum(c.end > 0.75 + 1e-6 for c in leaving)
@@ -124,7 +125,7 @@ def cells(evidence: Evidence) -> list[Cell]:
         residual, low, high = float(errors.residual[own].mean()), None, None
         if errors.draws is not None and noise is not None:
             half = noise.quantile((1 - LEVEL) / 2 / len(levels)) * float(errors.draws[:, own].mean(axis=1).std())
-            low, high = residual - half, residual + half
+            low, high = interval(residual - half, residual + half) or (None, None)
         found.append(Cell(key[0], key[1], key[2], int(own.sum()), residual, low, high))
     return found
 

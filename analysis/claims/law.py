@@ -13,6 +13,7 @@ from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL
 from analysis.noise import Noise, Spread
+from analysis.outcome import Interval, above, below
 from analysis.uncertainty import information
 
 _SHARED = ("E", "A", "alpha", "B", "beta", "w")  # parameters that have a column of their own
@@ -41,17 +42,17 @@ def judge(evidence: Evidence) -> Verdict:
     in_sample, held_out = comparison.settings[IN_SAMPLE], comparison.settings[DENSE_TO_SPARSE]
     law_set = evidence.tables.law_set
     measured: float | None = None
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     outcome: Outcome = "inconclusive"
     if in_sample.reason:
         because = f"no fit on the law set: {in_sample.reason}"
     else:
         error = in_sample.errors[N_AVG.name].mean_abs()
         measured = error.value
-        if error.low is None or error.high is None:
-            because = "no configuration was run with several seeds, so an error has no interval"
+        interval = error.interval
+        if interval is None:
+            because = evidence.noise.no_interval("an error")
         else:
-            interval = (error.low, error.high)
             outcome, because = _decide(error, comparison.luck[N_AVG.name], held_out, law_set)
     errors_by_setting = (_errors(setting, evidence) for setting in evidence.settings.values())
     details = [d for d in (_laws(evidence), *errors_by_setting, _noise(evidence.noise)) if d.rows]
@@ -73,8 +74,8 @@ def judge(evidence: Evidence) -> Verdict:
 def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> tuple[Outcome, str]:
     if law_set.sparse.all() or not law_set.sparse.any():
         return "inconclusive", "the law set doesn't hold both dense and sparse runs"
-    if _over(error.low):
-        if luck.high is not None and error.value > luck.high:
+    if above(error.interval, PAPER_ERROR):
+        if below(luck.interval, error.value):
             return (
                 "not reproduced",
                 f"the error in sample is over {PAPER_ERROR}, and over what the seeds' noise explains",
@@ -83,10 +84,11 @@ def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> 
     if held_out.reason:
         return "inconclusive", f"dense runs can't be made to predict sparse ones: {held_out.reason}"
     margins = {
-        law.name: held_out.errors[law.name].worse_than(held_out.errors[N_AVG.name]) for law in (N_FINAL, N_DENSE)
+        law.name: held_out.errors[law.name].worse_than(held_out.errors[N_AVG.name]).interval
+        for law in (N_FINAL, N_DENSE)
     }
-    beaten_by = [name for name, m in margins.items() if m.high is not None and m.high < 0]
-    tied_with = [name for name, m in margins.items() if m.low is not None and m.low <= 0]
+    beaten_by = [name for name, own in margins.items() if below(own, 0)]
+    tied_with = [name for name, own in margins.items() if not above(own, 0)]
     if beaten_by:
         return (
             "not reproduced",
@@ -97,7 +99,7 @@ def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> 
             "inconclusive",
             f"fitted on dense runs, N_avg is not shown to predict sparse runs better than {' and '.join(tied_with)}",
         )
-    if _over(error.high):
+    if not below(error.interval, PAPER_ERROR):
         return "inconclusive", f"N_avg predicts sparse runs best, but the error in sample may be over {PAPER_ERROR}"
     sparsities = set(np.round(law_set["sparsity"], 6))
     sizes, budgets = len(set(law_set["N_prunable"])), len(set(law_set["budget"]))
@@ -107,10 +109,6 @@ def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> 
         "reproduced",
         f"the error in sample is at most {PAPER_ERROR}, and fitted on dense runs N_avg predicts sparse runs best",
     )
-
-
-def _over(bound: float | None) -> bool:
-    return bound is not None and bound > PAPER_ERROR
 
 
 def _notes(evidence: Evidence) -> list[str]:
@@ -132,7 +130,7 @@ def _notes(evidence: Evidence) -> list[str]:
                 f"Sizes span {span:.1f}x and tokens per parameter {budget.max() / budget.min():.1f}x; "
                 "under 10x and 2x the parameters of a law are poorly identified."
             )
-    if luck := comparison.luck.get(N_AVG.name):
+    if (luck := comparison.luck.get(N_AVG.name)) and luck.interval:
         notes.append(
             f"If the N_avg law were the truth, the seeds' noise alone would give a mean |error| of {luck.value:.4f} nats in sample "
             f"({luck.low:.4f} to {luck.high:.4f})."
@@ -140,7 +138,8 @@ def _notes(evidence: Evidence) -> list[str]:
     notes += [f"On the law set {name} can't be fitted: {reason}." for name, reason in comparison.obstacles.items()]
     for where, fits in (("the law set", list(comparison.law_fits.values())), ("dense runs", [comparison.dense_fit])):
         notes += [
-            f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not identified."
+            f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not "
+            "identified, and every interval from this fit holds only while it stays there."
             for f in fits
             if f is not None and f.bounds_hit
         ]

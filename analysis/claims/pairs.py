@@ -8,8 +8,8 @@ import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import INTERVAL
 from analysis.evidence import Evidence
+from analysis.outcome import Interval, above, below, percentiles
 from analysis.pairs import PairResult, pair_noise
 
 LOW, HIGH = 0.9, 1.1
@@ -31,7 +31,7 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (c)."""
     results = [r for r in evidence.pairs if r.pair.match == "prunable"]
     measured, interval = pooled(results)
-    outcome, because = _decide(results, evidence.comparison.dense_reason)
+    outcome, because = _decide(results, evidence)
     notes = []
     if results:
         closest = max(abs(r.pair.n_partner / r.pair.n_avg - 1) for r in results)
@@ -61,7 +61,7 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float] | None]:
+def pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:
     """Geometric mean of N_eff/N_avg over pairs, and its 95% interval where every pair has draws."""
     ratios = [r.ratio.value for r in results if r.ratio is not None]
     if not ratios:
@@ -70,24 +70,20 @@ def pooled(results: list[PairResult]) -> tuple[float | None, tuple[float, float]
     draws = [r.ratio_draws for r in results if r.ratio_draws is not None]
     if len(draws) < len(ratios):
         return value, None
-    low, high = np.quantile(np.exp(np.mean(np.log(draws), axis=0)), INTERVAL)
-    return value, (float(low), float(high))
+    return value, percentiles(np.exp(np.mean(np.log(draws), axis=0)))
 
 
-def _decide(results: list[PairResult], no_slope: str | None) -> tuple[Outcome, str]:
+def _decide(results: list[PairResult], evidence: Evidence) -> tuple[Outcome, str]:
+    no_slope = evidence.comparison.dense_reason
     if not results:
         return "inconclusive", "the sweep holds no sparse run with a dense partner of equal N_avg, tokens and seed"
     if no_slope:
         return "inconclusive", f"no dense law to turn nats into sizes: {no_slope}"
-    bounds = [
-        (r.pair, r.ratio.low, r.ratio.high)
-        for r in results
-        if r.ratio and r.ratio.low is not None and r.ratio.high is not None
-    ]
-    if not bounds:
-        return "inconclusive", "no configuration was run with several seeds, so a ratio has no interval"
-    outside = [pair.name for pair, low, high in bounds if high < LOW or low > HIGH]
-    inside = [pair.name for pair, low, high in bounds if low >= LOW and high <= HIGH]
+    found = [(r.pair.name, r.ratio.interval) for r in results if r.ratio]
+    if all(own is None for _, own in found):
+        return "inconclusive", evidence.noise.no_interval("a ratio")
+    outside = [name for name, own in found if below(own, LOW) or above(own, HIGH)]
+    inside = [name for name, own in found if above(own, LOW) and below(own, HIGH)]
     if outside:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}"
     if len(inside) < len(results):

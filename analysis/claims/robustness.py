@@ -12,7 +12,8 @@ from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
-from analysis.noise import Spread, regret_bounds
+from analysis.noise import Noise, Spread, regret_bounds
+from analysis.outcome import above, below, interval
 
 MARGIN = 0.01  # nats
 ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
@@ -72,9 +73,8 @@ class Regret:
 
     @property
     def outcome(self) -> Outcome:
-        if self.at_edge or self.low is None or self.high is None:
-            return "inconclusive"
-        return "reproduced" if self.high < MARGIN else "not reproduced" if self.low > MARGIN else "inconclusive"
+        own = None if self.at_edge else interval(self.low, self.high)
+        return "reproduced" if below(own, MARGIN) else "not reproduced" if above(own, MARGIN) else "inconclusive"
 
     def row(self) -> dict[str, Any]:
         def said(line: Line) -> str:
@@ -96,7 +96,7 @@ class Regret:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (d)."""
     found = list(regrets(evidence.tables, evidence.noise.paired))
-    outcome, because = _decide(found)
+    outcome, because = _decide(found, evidence.noise)
     lows, highs = [r.low for r in found if r.low is not None], [r.high for r in found if r.high is not None]
     return Verdict(
         claim="d",
@@ -104,7 +104,7 @@ def judge(evidence: Evidence) -> Verdict:
         quantity="largest regret of the dense run's best setting, nats",
         measured=max((r.value for r in found), default=None),
         # A line with its best at an edge bounds nothing from above.
-        interval=(max(lows), max(highs)) if lows and highs and not any(r.at_edge for r in found) else None,
+        interval=interval(max(lows), max(highs)) if lows and highs and not any(r.at_edge for r in found) else None,
         paper=PAPER,
         rule=RULE,
         verdict=outcome,
@@ -119,11 +119,11 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _decide(found: list[Regret]) -> tuple[Outcome, str]:
+def _decide(found: list[Regret], noise: Noise) -> tuple[Outcome, str]:
     if not found:
         return "inconclusive", "the sweep has no three learning rates or batches of both a dense and a sparse run"
     if all(r.low is None for r in found):
-        return "inconclusive", "no configuration was run with several seeds, so a regret has no interval"
+        return "inconclusive", noise.no_interval("a regret", paired=True)
     refuting = [r for r in found if r.outcome == "not reproduced"]
     edges = sorted({NAMES[r.sparse.factor] for r in found if r.at_edge})
     if refuting:

@@ -13,6 +13,7 @@ from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import regret_bounds
+from analysis.outcome import Interval, above, below, interval
 
 MARGIN = 0.01  # nats
 TOP = 3
@@ -60,9 +61,8 @@ class Cell:
 
     @property
     def outcome(self) -> Outcome:
-        if self.low is None or self.high is None:
-            return "inconclusive"
-        return "reproduced" if self.high < MARGIN else "not reproduced" if self.low > MARGIN else "inconclusive"
+        own = interval(self.low, self.high)
+        return "reproduced" if below(own, MARGIN) else "not reproduced" if above(own, MARGIN) else "inconclusive"
 
     def row(self) -> dict[str, Any]:
         return {
@@ -90,14 +90,14 @@ def judge(evidence: Evidence) -> Verdict:
         return _verdict(None, None, "inconclusive", "no cell holds 25/50/25 and a rival", notes, [])
     regret = max(c.regret for c in cells)
     lows, highs = [c.low for c in cells if c.low is not None], [c.high for c in cells if c.high is not None]
-    interval = (max(lows), max(highs)) if lows and highs else None
+    bounds = interval(max(lows), max(highs)) if lows and highs else None
     sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
     whole = sparsities >= set(SPARSITIES) and len(budgets) >= 2 and all(c.schedules >= SCHEDULES for c in cells)
     refuting = [c for c in cells if c.outcome == "not reproduced"]
     within = [c for c in cells if c.outcome == "reproduced"]
     outcome: Outcome = "inconclusive"
-    if interval is None:
-        because = "no configuration was run with several seeds, so a regret has no interval"
+    if bounds is None:
+        because = evidence.noise.no_interval("a regret", paired=True)
     elif refuting:
         outcome, because = (
             "not reproduced",
@@ -116,7 +116,7 @@ def judge(evidence: Evidence) -> Verdict:
         notes.append(
             f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom)."
         )
-    return _verdict(regret, interval, outcome, because, notes, cells)
+    return _verdict(regret, bounds, outcome, because, notes, cells)
 
 
 def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
@@ -192,7 +192,7 @@ def schedule_name(start: float, end: float) -> str:
 
 def _verdict(
     regret: float | None,
-    interval: tuple[float, float] | None,
+    bounds: Interval | None,
     outcome: Outcome,
     because: str,
     notes: list[str],
@@ -203,7 +203,7 @@ def _verdict(
         statement=STATEMENT,
         quantity="largest regret of 25/50/25 over the cells, nats",
         measured=regret,
-        interval=interval,
+        interval=bounds,
         paper=PAPER,
         rule=RULE,
         verdict=outcome,

@@ -8,7 +8,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from analysis.shown import plain
-from repro.errors import UserError
 
 if TYPE_CHECKING:
     from analysis.claims import Verdict
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from repro.storage import Folder
 
 RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
-LEAST_RESAMPLES = 100
 
 
 def add_parser(verbs: Any) -> None:
@@ -42,17 +40,11 @@ def add_parser(verbs: Any) -> None:
 
 
 def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
-    from analysis import data
+    from analysis import data, outcome
     from analysis.evidence import Evidence
     from repro.storage import Folder
 
-    if given.bootstrap < LEAST_RESAMPLES:
-        raise UserError(
-            "too few resamples for an interval",
-            key="--bootstrap",
-            found=given.bootstrap,
-            expected=f"at least {LEAST_RESAMPLES}",
-        )
+    outcome.enough_resamples(given.bootstrap)
     results = Folder.open(given.results)
     return Evidence(data.load(results), given.bootstrap), results
 

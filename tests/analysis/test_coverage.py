@@ -43,8 +43,9 @@ def covered(name: str, tables: int) -> tuple[dict[str, float], int]:
             clusters=np.zeros(len(loss)),
             sigma=noise,
         )
-        for (low, high), parameter, value in zip(drawn.interval().values(), law.names, theta, strict=True):
-            hits[parameter] += bool(low <= value <= high)
+        for found, parameter, value in zip(drawn.interval().values(), law.names, theta, strict=True):
+            assert found is not None
+            hits[parameter] += bool(found[0] <= value <= found[1])
         low, high = drawn.band(beyond)
         hits["prediction"] += bool(low[0] <= wanted <= high[0])
     return {key: count / tables for key, count in hits.items()}, len(hits)

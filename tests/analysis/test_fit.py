@@ -68,19 +68,19 @@ def test_an_irreducible_loss_at_its_bound_is_reported_as_not_identified(columns:
     assert "E" in result.bounds_hit
 
 
-def test_the_irreducible_loss_stays_under_the_least_loss(columns: dict[str, np.ndarray]) -> None:
+def test_a_floor_under_pure_noise_lies_within_the_noise(columns: dict[str, np.ndarray]) -> None:
     loss = np.random.default_rng(1).normal(3.0, 0.01, 40)
-    result = fit(N_AVG, columns, loss)
-    assert 0 <= result.parameters["E"] < loss.min()
+    assert 0 <= fit(N_AVG, columns, loss).parameters["E"] < np.median(loss) + 0.01
 
 
-def test_a_loss_under_the_floor_of_all_others_stops_the_floor_at_its_bound(columns: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize("share", [0.9, 0.5, 1e-3])
+def test_a_loss_under_the_floor_of_all_others_moves_no_parameter(share: float, columns: dict[str, np.ndarray]) -> None:
     wide = {name: values * 1e6 for name, values in columns.items()}  # where little but the floor is left of the loss
     loss = N_AVG.predict(truth_of(N_AVG), wide)
-    loss[7] = 0.9 * THETA["E"]
+    loss[7] = share * THETA["E"]
     result = fit(N_AVG, wide, loss)
-    assert result.parameters["E"] == pytest.approx(loss[7])
-    assert (result.status, result.bounds_hit) == ("bound_hit", ("E",))
+    assert result.parameters["E"] == pytest.approx(THETA["E"], abs=1e-3)
+    assert (result.status, result.bounds_hit) == ("converged", ())
 
 
 def test_resamples_equal_to_the_data_end_where_the_fit_did(columns: dict[str, np.ndarray]) -> None:
