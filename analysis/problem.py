@@ -11,7 +11,6 @@ early, which is what happened to the published Chinchilla fit (Besiroglu et al. 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,7 +74,7 @@ class Problem:
     Args:
         law, columns, loss, objective: see `fit`.
         weight: (1, n) or (R, n); None is 1.
-        held: parameters that stay where a start puts them.
+        held: parameters that stay where a start puts them, (1, P) or (R, P); None is none.
     """
 
     def __init__(
@@ -85,13 +84,13 @@ class Problem:
         loss: Array,
         objective: Objective,
         weight: Array | None = None,
-        held: Sequence[str] = (),
+        held: NDArray[np.bool_] | None = None,
     ):
         self.law, self.loss, self.objective = law, loss, objective
         self.weight = np.ones((1, loss.shape[1])) if weight is None else weight
         self.columns = {name: np.asarray(columns[name], dtype=float) for name in law.columns}
         self.log = np.array([p.log for p in law.parameters])
-        self.free = np.array([p.name not in held for p in law.parameters])
+        self.held = held
         self.low = np.array([p.low for p in law.parameters])
         self.high = np.array([p.high for p in law.parameters])
         self.target = np.log(loss) if objective.logarithmic else loss
@@ -216,19 +215,22 @@ class Problem:
     def _sum(self, residual: Array, members: slice | NDArray[np.intp]) -> Array:
         return (self.objective.rows(residual) * self._rows(self.weight, members)).sum(axis=1)
 
-    def _jacobian(self, theta: Array) -> Array:
+    def _jacobian(self, theta: Array, members: slice | NDArray[np.intp] = slice(None)) -> Array:
         """d residual / d u, (R, n, P)."""
         jacobian = self.law.gradient(theta, self.columns)
         if self.objective.logarithmic:
             jacobian /= self.law.predict(theta, self.columns)[..., None]
         jacobian *= np.where(self.log, theta, 1.0)[:, None, :]
-        return np.where(self.free, jacobian, 0.0) if not self.free.all() else jacobian
+        if self.held is None:
+            return jacobian
+        held = self.held if len(self.held) == 1 else self.held[members]
+        return np.where(held[:, None, :], 0.0, jacobian)
 
     def _step(
         self, u: Array, residual: Array, damping: Array, low: Array, high: Array, members: NDArray[np.intp]
     ) -> tuple[Array, Array]:
         """Damped Newton step (R, P) on the free parameters, and the decrease (R,) that its model promises."""
-        jacobian = self._jacobian(self._outer(u))
+        jacobian = self._jacobian(self._outer(u), members)
         threshold, rows = self.objective.threshold, self._rows(self.weight, members)
         size = np.abs(residual)
         outer_weight = (

@@ -7,15 +7,15 @@ losses instead. With neither there is no interval, and the result says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from numpy.typing import NDArray
+from scipy import stats
 
 from analysis.fit import FitResult, refit
-from analysis.law import Array, Columns
+from analysis.law import Array, Columns, Law
 from analysis.laws import LAWS
 from analysis.outcome import LEVEL, Interval, enough_resamples, interval, percentiles, positive_sigma
 from analysis.problem import Objective, Problem
@@ -24,6 +24,8 @@ from repro.errors import UserError
 CLUSTERS = 12
 BATCH = 500  # resamples that descend together: what fits a cache
 SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold
+SECANTS = 60  # steps of the search for an end of a profile
+CLOSE = 1e-4  # of the rise, or of the distance, within which an end is found
 LEAST_LEFT = 3  # rows more than free parameters
 ROUNDING = 1e-9  # residuals that floating point explains
 Method = Literal["cases", "clusters", "parametric"]
@@ -135,40 +137,66 @@ def profile(result: FitResult, columns: Columns, loss: Array, *, level: float = 
     rises = _allowed(whole, at[0], level)
     if isinstance(rises, str):
         return Profile(dict.fromkeys(law.names), rises)
-    ends = {
-        name: _ends(Problem(law, columns, loss[None], kind, held=(name,)), at[0], float(base[0]) + rises[i], i)
-        for i, name in enumerate(law.names)
-    }
-    return Profile({name: interval(*found) for name, found in ends.items()}, None)
+    low, high = _ends(law, columns, loss, kind, at[0], float(base[0]), rises)
+    return Profile({name: interval(*ends) for name, *ends in zip(law.names, low, high, strict=True)}, None)
 
 
-def _ends(problem: Problem, at: Array, most: float, index: int) -> tuple[float, float]:
-    """Where the objective, minimised over all parameters but one, reaches `most` on either side."""
-    logarithmic = problem.law.parameters[index].log
+def _ends(
+    law: Law, columns: Columns, loss: Array, kind: Objective, at: Array, base: float, rises: Array
+) -> tuple[Array, Array]:
+    """Where the objective, minimised over all parameters but one, has risen by `rises` (P,) on either side; (P,) each.
 
-    def rise(value: float, start: Array) -> tuple[float, Array]:
-        trial = start.copy()
-        trial[index] = value
-        theta, values, _ = problem.descend(trial[None])
-        return float(values[0]) - most if np.isfinite(values[0]) else np.inf, theta[0]
+    All ends are sought together: steps that double until the rise is too large, then regula falsi (Illinois).
+    """
+    count = len(at)
+    index, sign = np.tile(np.arange(count), 2), np.repeat([-1.0, 1.0], count)
+    log = np.array([p.log for p in law.parameters])[index]
+    unit = np.where(log, 1.0, np.maximum(np.abs(at[index]), 1e-3))
+    bound = np.array([(p.low, p.high) for p in law.parameters]).T.ravel()
+    ratio = bound / np.where(log, at[index], 1.0)
+    room = np.abs(np.where(log, np.log(np.where(log, ratio, 1.0)), (bound - at[index]) / unit))
 
-    def end(bound: float, sign: float) -> float:
-        inner, start, step = at[index], at, 0.02
-        while True:
-            outer = inner * np.exp(sign * step) if logarithmic else inner + sign * step * max(abs(at[index]), 1e-3)
-            outer = min(outer, bound) if sign > 0 else max(outer, bound)
-            over, moved = rise(outer, start)
-            if over > 0:
-                return float(optimize.brentq(_first(rise, start), *sorted((inner, outer)), rtol=1e-6))
-            if outer == bound:
-                return float(bound)
-            inner, start, step = outer, moved, step * 2
+    def value(distance: Array, which: NDArray[np.intp]) -> Array:
+        move, own = sign[which] * distance, at[index[which]]
+        moved = np.where(log[which], own * np.exp(np.where(log[which], move, 0.0)), own + move * unit[which])
+        return np.where(distance >= room[which], bound[which], moved)
 
-    return end(float(problem.low[index]), -1.0), end(float(problem.high[index]), 1.0)
+    def over(distance: Array, which: NDArray[np.intp]) -> tuple[Array, Array]:
+        trial = start[which]
+        trial[np.arange(len(which)), index[which]] = value(distance, which)
+        held = index[which, None] == np.arange(count)
+        theta, values, _ = Problem(law, columns, loss[None], kind, held=held).descend(trial)
+        return np.where(np.isfinite(values), values, np.inf) - base - rises[index[which]], theta
 
-
-def _first(rise: Callable[[float, Array], tuple[float, Array]], start: Array) -> Callable[[float], float]:
-    return lambda value: min(rise(value, start)[0], np.finfo(float).max)
+    start = np.repeat(at[None], 2 * count, axis=0)
+    inner, outer, step = np.zeros(2 * count), np.minimum(0.02, room), 0.02
+    below, above = -rises[index], np.full(2 * count, np.nan)
+    seeking = np.arange(2 * count)
+    while len(seeking):
+        above[seeking], theta = over(outer[seeking], seeking)
+        inside = (above[seeking] <= 0) & (outer[seeking] < room[seeking])
+        seeking, step = seeking[inside], step * 2
+        start[seeking], inner[seeking], below[seeking] = theta[inside], outer[seeking], above[seeking]
+        outer[seeking] = np.minimum(outer[seeking] + step, room[seeking])
+    crossed = np.flatnonzero(above > 0)
+    for _ in range(SECANTS):
+        if not len(crossed):
+            break
+        with np.errstate(invalid="ignore"):
+            share = -below[crossed] / (above[crossed] - below[crossed])
+        share = np.where((share > 0.01) & (share < 0.99), share, 0.5)
+        middle = inner[crossed] + share * (outer[crossed] - inner[crossed])
+        found, theta = over(middle, crossed)
+        up, down = crossed[found > 0], crossed[found <= 0]
+        outer[up], above[up] = middle[found > 0], found[found > 0]
+        inner[down], below[down], start[down] = middle[found <= 0], found[found <= 0], theta[found <= 0]
+        below[up] /= 2  # Illinois: the end that stays counts half
+        above[down] /= 2
+        near = (np.abs(found) <= CLOSE * rises[index[crossed]]) | (outer[crossed] - inner[crossed] <= CLOSE * middle)
+        outer[crossed[near]] = middle[near]
+        crossed = crossed[~near]
+    ends = value(outer, np.arange(2 * count))
+    return ends[:count], ends[count:]
 
 
 def allowed(result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL) -> Array | str:

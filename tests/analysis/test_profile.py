@@ -70,7 +70,9 @@ def covered(objective: Objective, residuals: str, tables: int) -> Array:
     smooth = SMOOTH if objective.kind == "lad" else objective
     start = np.repeat(truth[None], tables, axis=0)
     minima, base, _ = Problem(CHINCHILLA, columns, losses, smooth).descend(start)
-    held = [Problem(CHINCHILLA, columns, losses, smooth, held=(name,)).descend(start)[1] for name in CHINCHILLA.names]
+    held = [
+        Problem(CHINCHILLA, columns, losses, smooth, held=one[None]).descend(start)[1] for one in np.eye(5, dtype=bool)
+    ]
     rises = np.stack(held, axis=1) - base[:, None]
     most = np.stack([_allowed(with_start(first, own), columns, loss) for own, loss in zip(minima, losses, strict=True)])
     inside = rises <= most
@@ -93,7 +95,7 @@ def holds(hits: Array, tables: int) -> None:
     assert np.all((hits >= low) & (hits <= high)), (hits / tables, low / tables, high / tables)
 
 
-@pytest.mark.parametrize("name", ["huber_log 1e-3", "huber_log 1e-4", "wls"])
+@pytest.mark.parametrize("name", ["huber_log 1e-3", "wls"])
 def test_95_percent_profiles_hold_the_truth_in_95_percent_of_60_tables(name: str) -> None:
     holds(covered(OBJECTIVES[name], "resampled", 60), 60)
 
@@ -106,7 +108,7 @@ def test_95_percent_profiles_hold_the_truth_in_95_percent_of_1000_tables(name: s
 
 
 @pytest.mark.skipif(not EPOCH.is_file(), reason="needs ../shared/data beside the project")
-@pytest.mark.parametrize("name", ["huber_log 1e-2", "huber_log 1e-4", "lad"])
+@pytest.mark.parametrize("name", ["huber_log 1e-2", "lad", pytest.param("huber_log 1e-4", marks=pytest.mark.full)])
 def test_a_profile_on_epochs_points_is_about_as_wide_as_the_bootstrap(name: str) -> None:
     """The published 80% rests on it: E [1.769, 1.870], alpha [.315, .374], beta [.332, .417] by 4,000 resamples."""
     columns, measured = points()
