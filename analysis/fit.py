@@ -111,8 +111,10 @@ def fit(
     weight = None if weights is None else np.asarray(weights, dtype=float)[None]
     first = Objective("huber_log", 1e-3) if objective.kind == "lad" else objective
     problem = Problem(law, columns, loss[None], first, weight)
-    theta, values, converged = problem.descend(problem.starts())
-    if objective.kind == "lad":
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        starts = problem.starts()
+        theta, values, converged = problem.descend(starts)
+    if objective.kind == "lad" and len(starts):
         problem = Problem(law, columns, loss[None], objective, weight)
         theta, values, converged = problem.least_absolute(theta)
     finite = np.isfinite(values)

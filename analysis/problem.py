@@ -96,7 +96,10 @@ class Problem:
         self.target = np.log(loss) if objective.logarithmic else loss
 
     def starts(self) -> Array:
-        """Starts (S, P): a grid on the exponents, and least squares on relative residuals for the scales."""
+        """Starts (S, P): a grid on the exponents, and least squares on relative residuals for the scales.
+
+        Exponents at which a term is no finite number, or zero in all rows, are left out; that may be all of them.
+        """
         parameters = self.law.parameters
         grid = np.array(list(itertools.product(*(p.starts for p in parameters if p.starts))))
         linear = [i for i, p in enumerate(parameters) if not p.starts]
@@ -105,6 +108,8 @@ class Problem:
         offset = np.broadcast_to(self.law.offset(self.columns), self.loss[0].shape)
         basis = self.law.gradient(theta, self.columns)[:, :, linear] / self.loss[0][None, :, None]
         scale = np.linalg.norm(basis, axis=1, keepdims=True)
+        usable = (np.isfinite(scale) & (scale > 0)).all(axis=(1, 2))  # LAPACK doesn't come back from what isn't finite
+        theta, basis, scale = theta[usable], basis[usable], scale[usable]
         wanted = 1 - offset / self.loss[0]
         solution = (np.linalg.pinv(basis / scale, rcond=1e-9) @ wanted) / scale[:, 0, :]
         least = 0.02 / np.abs(basis).max(axis=1)  # a term that least squares makes negative starts at 2% of the loss
@@ -193,6 +198,8 @@ class Problem:
             self._jacobian(theta[None])[0] * np.sqrt(np.broadcast_to(self.weight[0], self.loss[0].shape))[:, None]
         )
         norm = np.linalg.norm(jacobian, axis=0)
+        if not np.isfinite(norm).all():
+            return np.inf, self.law.names
         _, sizes, directions = np.linalg.svd(jacobian / np.where(norm > 0, norm, 1.0), full_matrices=False)
         flat = directions[sizes <= FLAT * sizes[0]]
         moved = (np.abs(flat) > 0.1).any(axis=0) | (norm == 0)

@@ -220,5 +220,6 @@ class _Check:
 
 KNOWN = frozenset({
     *NEEDED, *LIMITS, "formula", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
-    "mean_abs_error", "sigma", "information", "profile", "intervals", "bootstrap", "draws", "held_out", "warnings",
+    "mean_abs_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
+    "bootstrap", "draws", "held_out", "warnings",
 })  # fmt: skip

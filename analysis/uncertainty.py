@@ -228,6 +228,8 @@ def _allowed(problem: Problem, theta: Array, level: float) -> Array | str:
     left, threshold, size = rows - count, problem.objective.threshold, np.abs(residual)
     if left < LEAST_LEFT:
         return f"there are {left} rows more than free parameters; a profile needs {LEAST_LEFT}"
+    if not (np.isfinite(slopes).all() and np.isfinite(size).all()):
+        return "the law has no finite slope at some row"
     if size.max() < ROUNDING * max(1.0, float(np.abs(problem.target).max())):
         return "the law passes through every row, so that no noise can be measured"
     curvature = _curvature(size, threshold, count, level)
