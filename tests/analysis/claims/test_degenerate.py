@@ -57,8 +57,8 @@ def one_seed(rows: Rows) -> Rows:
     return [r for r in rows if r["seed"] == 0]
 
 
-SPOILED = [same_over_seeds, two_seeds_of_one_run, a_failed_size, one_seed]
-SLOW = [pytest.param(a_cell_of_failed_runs, marks=pytest.mark.full)]
+SPOILED = [same_over_seeds, a_failed_size]
+SLOW = [pytest.param(f, marks=pytest.mark.full) for f in (two_seeds_of_one_run, one_seed, a_cell_of_failed_runs)]
 
 
 @pytest.mark.parametrize("spoil", [*SPOILED, *SLOW], ids=lambda spoil: spoil.__name__)
@@ -70,7 +70,7 @@ def test_every_verdict_is_finite_or_inconclusive(spoil: Callable[[Rows], Rows], 
             assert verdict.verdict == "inconclusive", verdict.claim
         else:
             assert np.isfinite(verdict.interval).all()
-            assert verdict.interval[0] < verdict.interval[1]
+            assert verdict.interval[0] <= verdict.interval[1]  # a regret's bounds end at zero, both of them maybe
             assert verdict.measured is not None
         assert verdict.measured is None or np.isfinite(verdict.measured)
         assert "nan" not in verdict.because
