@@ -20,7 +20,7 @@ def test_a_report_writes_page_verdicts_and_figures_with_neither_torch_nor_ray(re
         f"found = {HEAVY!r} & set(sys.modules); "
         "ours = {m for m in sys.modules if m.startswith('repro.')} "
         "- {'repro.tables', 'repro.schedule', 'repro.ladder', 'repro.errors', 'repro.storage', 'repro.objects', 'repro.commands', 'repro.paths', "
-        "'repro.faults', 'repro.homes', 'repro.stores', 'repro.terminal'}; "
+        "'repro.bounds', 'repro.faults', 'repro.homes', 'repro.patience', 'repro.stores', 'repro.terminal'}; "
         "assert not found and not ours, (found, ours); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
