@@ -18,7 +18,7 @@ from analysis.laws import LAWS
 from analysis.outcome import enough_resamples, positive_sigma
 from analysis.problem import Objective
 from analysis.shown import plain_json, say
-from analysis.uncertainty import bootstrap, information, profile
+from analysis.uncertainty import CLUSTERS, bootstrap, information, profile
 from repro.errors import UserError
 
 SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its predictions
@@ -128,12 +128,21 @@ def fit_table(given: argparse.Namespace) -> int:
     shown["warnings"] = [*rows.warnings, *rows.checkpoints(residual), *limits.of_fit(result)]
     if given.clusters and not given.bootstrap:
         shown["warnings"].append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
+    shown["warnings"] += _unused(given.sigma, shown.get("bootstrap", {}).get("method"))
     if given.json:
         print(json.dumps(plain_json(shown), indent=1))
     else:
         _show_fit(shown)
     say(shown["warnings"])
     return 0
+
+
+def _unused(sigma: float | None, method: str | None) -> list[str]:
+    """What to say of a standard deviation of the seeds that no interval was drawn from."""
+    used = sigma is None or method == "parametric"
+    return (
+        [] if used else [f"no interval uses --sigma: it is for a bootstrap of fewer than {CLUSTERS} rows or clusters"]
+    )
 
 
 def _some(theta: np.ndarray) -> list[list[float]]:
@@ -196,6 +205,7 @@ def compare_laws(given: argparse.Namespace) -> int:
     warnings = [*rows.warnings, *rows.checkpoints(residual)]
     warnings += [f"{judged.law}: {text}" for judged in found.judged for text in limits.of_fit(judged.fit)]
     drawn = found.resampled
+    warnings += _unused(given.sigma, drawn.method if drawn else None)
     if given.json:
         whole = {
             "holdout": rule,

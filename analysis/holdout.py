@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from analysis import cells
 from analysis.fit import FitResult, fit, obstacle, refit
 from analysis.law import Array, Law
 from analysis.laws import LAWS
@@ -92,19 +93,19 @@ class Comparison:
 
 
 def split(table: Table, rule: str) -> list[Split]:
-    """Splits by a rule: `largest:COLUMN`, `lowest:COLUMN`, `share:0.2:COLUMN` or `each:COLUMN`.
+    """Splits by a rule: `largest:COLUMN`, `lowest:COLUMN`, `share:0.2:COLUMN` (or `share:20%:COLUMN`) or `each:COLUMN`.
 
     `largest` holds out the rows with the column's largest value, `share` the largest fifth, `each` every value (or
     cluster, for `each:clusters`) in turn.
 
     Raises:
-        UserError: no such rule or column, or nothing is left on one side.
+        UserError: no such rule, column or share, or nothing is left on one side.
     """
     kind, _, rest = rule.partition(":")
     if kind == "share":
         text, _, name = rest.partition(":")
         values = _values(table, name, rule)
-        edge = np.quantile(values, 1 - float(text))
+        edge = np.quantile(values, 1 - _share(text, rule))
         found = [Split(f"{name} >= {edge:.6g}", values >= edge)]
     elif kind in ("largest", "lowest"):
         values = _values(table, rest, rule)
@@ -126,6 +127,18 @@ def split(table: Table, rule: str) -> list[Split]:
         if not one.test.any() or one.test.all():
             raise UserError("nothing is left to fit or to judge on", key="holdout", found=f"{rule}: {one.name}")
     return found
+
+
+def _share(text: str, rule: str) -> float:
+    try:
+        share = cells.number(text, "share")
+    except cells.NoNumber:
+        share = np.nan
+    if not 0 < share < 1:
+        raise UserError(
+            "not a share of the rows", key="holdout", found=rule, expected="share:0.2:COLUMN or share:20%:COLUMN, of (0, 1)"
+        )  # fmt: skip
+    return share
 
 
 def _values(table: Table, name: str, rule: str) -> Array:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import draw, holdout, outcome
+from analysis import draw, holdout, outcome, table
 from analysis.__main__ import main
 from analysis.compare import Measure
 from analysis.fit import fit
@@ -143,3 +143,21 @@ def test_a_table_from_which_no_start_has_an_objective_is_refused() -> None:
     columns = {name: values * 1e-300 for name, values in draw.design(LAW).items()}
     with pytest.raises(UserError, match="can't be fitted"), np.errstate(all="ignore"):
         fit(LAW, columns, 1e300 * draw.losses(LAW, draw.truth(LAW), draw.design(LAW), 0.0, np.random.default_rng(0))[0])
+
+
+def test_a_share_of_the_rows_is_held_out_however_it_is_written(file: str) -> None:
+    rows = table.read(file, [LAW])
+    fifth, percent = (holdout.split(rows, f"share:{text}:D")[0] for text in ("0.2", "20%"))
+    assert fifth.name == percent.name
+    assert np.array_equal(fifth.test, percent.test)
+
+
+@pytest.mark.parametrize("rule", ["share:20:D", "share:x:D", "share::D", "share:nan:D", "share:-0.1:D", "share:0:D", "share:1:D", "share:D", "share", "third:D", ""])  # fmt: skip
+def test_a_rule_that_holds_out_no_share_is_refused(file: str, rule: str) -> None:
+    with pytest.raises(UserError):
+        holdout.split(table.read(file, [LAW]), rule)
+
+
+def test_a_standard_deviation_that_no_interval_uses_is_said(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", file, "--law", "chinchilla", "--sigma", "0.01", "--json"]) == 0
+    assert any("--sigma" in warning for warning in json.loads(capsys.readouterr().out)["warnings"])
