@@ -152,7 +152,7 @@ def test_with_the_papers_cosine_the_first_learning_rate_that_differs_is_named(
 def test_how_weights_are_chosen_matters_from_the_first_event_on(make_spec: Make) -> None:
     usual = replace(make_spec(dense_steps=100), optimizer=COMPUTE)
     others = [
-        replace(usual, run_id=str(change), pruning=replace(usual.pruning, **change))
+        replace(usual, run_id=next(iter(change)), pruning=replace(usual.pruning, **change))
         for change in ({"score": "random"}, {"distribution": "uniform"}, {"do_not_prune": ("q_proj",)})
     ]
     starts = {fork.step for fork in grow([usual, *others]).forks.values()}

@@ -22,6 +22,7 @@ from repro.checkpoint import masters
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.fork import checkpoint_of
+from repro.manifest import sealed
 from repro.models import bitmask, export
 from repro.models.card import Card
 from repro.models.public import without_places
@@ -398,9 +399,15 @@ def test_no_place_of_this_machine_is_published(run: Run, tmp_path: Path) -> None
     folder = Folder.open(tmp_path / "run")
     shutil.copytree(str(run.folder), tmp_path / "run", dirs_exist_ok=True)
     kept = folder.read_json("spec.json")
-    kept["corpus"]["paths"] = [f"{home}/texts/a.txt", "~/b/*.txt", "s3://bucket-of-alice/c.jsonl", "relative/d.txt"]
+    paths = [f"{home}/texts/a.txt", "~/b/*.txt", "s3://bucket-of-alice/c.jsonl", "relative/d.txt"]
+    kept["corpus"] |= {"source": "files", "paths": paths}
     kept["start"] = {"sha256": "0" * 64, "model": f"{home}/models/first"}
-    folder.write_json("spec.json", kept)
+    spec = from_kept(kept)
+    folder.write_json("spec.json", kept | {"fingerprint": spec.fingerprint})
+    for name in (folder / "checkpoint").names():
+        saved = folder / "checkpoint" / name
+        manifest = saved.read_json("manifest.json") | {"identity": spec.identity(kept["corpus_hash"])}
+        saved.write_json("manifest.json", sealed(manifest))
     export.export(folder, tmp_path / "model", run.text, compact=True)
     for file in (tmp_path / "model").rglob("*"):
         for word in (b"alice", b"secret-project", str(tmp_path).encode(), str(run.text.folder).encode(), b"relative/"):
