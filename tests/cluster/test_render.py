@@ -82,7 +82,13 @@ def open_objects(schema: Any) -> Any:
 
 
 @pytest.mark.skipif(not KUBERAY.exists(), reason="KubeRay's RayJob schema isn't beside the checkout")
-@pytest.mark.parametrize("more", [(), ("--claim", "corpora", "--secret", "keys", "--service-account", "trainer")])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param((), marks=pytest.mark.full),
+        ("--claim", "corpora", "--secret", "keys", "--service-account", "trainer"),
+    ],
+)
 def test_the_rayjob_holds_to_kuberays_schema(rendered: Rendered, more: tuple[str, ...]) -> None:
     schema = open_objects(json.loads(KUBERAY.read_text()))
     schema["properties"]["metadata"] = {"type": "object", "required": ["name"]}  # Kubernetes' own

@@ -37,8 +37,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def family() -> list[psutil.Process]:
-    me = psutil.Process()
-    return [me, *me.children(recursive=True)]
+    """This process and Ray's; those of multiprocessing are other tests'."""
+    me, children = psutil.Process(), psutil.Process().children(recursive=True)
+    return [me, *(child for child in children if "multiprocessing" not in " ".join(child.cmdline()))]
 
 
 def asked(token: str | None) -> bytes:

@@ -81,6 +81,7 @@ def fails_alone(file: Path, results: Path) -> str:
     return reason
 
 
+@pytest.mark.full
 def test_a_run_that_diverges_fails_alone(declare: Declare, tmp_path: Path) -> None:
     file = declare("size: 4k, budget: short, lr: 1.0e+30", "lanes: 2", tmp_path / "results")
     reason = fails_alone(file, tmp_path / "results")

@@ -107,6 +107,7 @@ def test_again_trains_nothing_and_never_wakes_ray(finished: Path, tmp_path: Path
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
+@pytest.mark.full
 def test_a_deleted_folder_is_trained_again_to_the_bit_and_no_other(finished: Path, tmp_path: Path) -> None:
     file = copy(finished, tmp_path)
     shutil.rmtree(tmp_path / "results" / "tiny" / "runs" / IDS[3])

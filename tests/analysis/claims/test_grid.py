@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from analysis import simulate
 from analysis.claims import Verdict, grid
 from analysis.data import Tables
@@ -32,6 +34,7 @@ def test_where_it_leaves_the_margin_is_named(swept: Make) -> None:
     assert "16 of 36 cells, 16 of them with pruning past 75%" in found.because
 
 
+@pytest.mark.full
 def test_noise_makes_it_inconclusive(swept: Make) -> None:
     assert verdict(swept(truth=Truth(sigma=0.05))).verdict == "inconclusive"
 
@@ -57,6 +60,7 @@ def test_runs_of_equal_average_count_end_at_one_loss_if_the_law_holds(swept: Mak
     assert all(r["p of such a spread by luck"] < 1e-6 for r in iso(swept(truth=Truth(law=N_FINAL))))
 
 
+@pytest.mark.full
 def test_without_a_grid_or_seeds_there_is_a_reason(swept: Make) -> None:
     rows = simulate.simulate(Truth())
     assert verdict(swept([r for r in rows if "schedules" not in r["studies"]])).verdict == "inconclusive"

@@ -28,12 +28,15 @@ def test_runs_that_obey_the_average_law_reproduce_the_claim(swept: Make) -> None
     assert found.interval[0] < found.measured < found.interval[1] < law.PAPER_ERROR
 
 
-@pytest.mark.parametrize("rival", [N_FINAL, N_DENSE], ids=lambda rival: rival.name)
+@pytest.mark.parametrize(
+    "rival", [N_FINAL, pytest.param(N_DENSE, marks=pytest.mark.full)], ids=lambda rival: rival.name
+)
 def test_runs_that_obey_another_count_refute_it(rival: Law, swept: Make) -> None:
     found = verdict(swept(truth=Truth(law=rival)))
     assert found.verdict == "not reproduced"
 
 
+@pytest.mark.full
 def test_noise_refutes_nothing(swept: Make) -> None:
     found = verdict(swept(truth=Truth(sigma=0.15)))
     assert found.measured is not None

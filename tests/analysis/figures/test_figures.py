@@ -47,6 +47,7 @@ def test_the_numbers_beside_a_figure_are_those_it_draws(module, count: int, writ
         assert sum(float(r["over_best"]) == 0 for r in rows) == 8
 
 
+@pytest.mark.full
 def test_the_same_tables_give_the_same_files(results: Path, written: Path, tmp_path: Path) -> None:
     figures.write_all(Evidence(data.load(Folder.open(results)), resamples=100), Folder.open(tmp_path))
     for path in written.iterdir():
