@@ -16,16 +16,17 @@ Interval = tuple[float, float]
 
 LEVEL = 0.95
 LEAST_RESAMPLES = 100  # fewer leave under three of them in each tail of a 95% interval
+MOST_RESAMPLES = 1_000_000  # beyond it an interval gains nothing and memory runs out
 
 
 def enough_resamples(count: int) -> int:
-    """`count` as it is. Raises UserError where it is too small for an interval."""
-    if count < LEAST_RESAMPLES:
+    """`count` as it is. Raises UserError where it is too small for an interval, or too large for memory."""
+    if not LEAST_RESAMPLES <= count <= MOST_RESAMPLES:
         raise UserError(
-            "too few resamples for an interval",
+            f"too {'few' if count < LEAST_RESAMPLES else 'many'} resamples for an interval",
             key="--bootstrap",
             found=count,
-            expected=f"at least {LEAST_RESAMPLES}",
+            expected=f"at least {LEAST_RESAMPLES}, at most {MOST_RESAMPLES:,}",
         )
     return count
 

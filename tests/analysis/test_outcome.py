@@ -111,6 +111,7 @@ def test_one_row_held_out_is_no_verdict_unless_its_noise_is_known() -> None:
         (["--bootstrap", "1"], "at least 100"),
         (["--bootstrap", "-1"], "at least 100"),
         (["--bootstrap", "99"], "at least 100"),
+        (["--bootstrap", "1000000001"], "at most 1,000,000"),
         (["--sigma", "0"], "more than 0"),
         (["--sigma", "-0.01"], "more than 0"),
         (["--sigma", "nan", "--bootstrap", "100"], "more than 0"),
