@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis import record
+from analysis import sweep_json
 from repro import tables
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 Mask = NDArray[np.bool_]
 
@@ -217,7 +217,7 @@ def load(folder: Folder) -> Tables:
         else tables.SCHEMAS[name].empty_table()
         for name in parts
     }
-    sweep = record.read(folder)
+    sweep = sweep_json.read(folder)
     flags = tuple(_flags(runs))
     excluded = {flag.run_id for flag in flags if flag.excluded}
     usable = np.array([run_id not in excluded for run_id in runs["run_id"]], dtype=bool)

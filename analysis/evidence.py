@@ -9,7 +9,7 @@ from analysis.compare import RESAMPLES, Comparison, Setting, compare, hold_out
 from analysis.data import Tables
 from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
-from analysis.promise import Promise, hold
+from analysis.plan_vs_actual import Promise, hold
 from analysis.theory import Theory, explain
 
 

@@ -22,7 +22,7 @@ from analysis import delimited, json_tables
 from analysis.cells import Comma
 from repro import paths, tables
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 LARGEST = 1 << 29  # bytes of text, unpacked
 ROWS = 20_000_000  # rows of a Parquet file

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from analysis import confounds, promise
+from analysis import confounds, plan_vs_actual
 from analysis.claims import Detail, Verdict
 from analysis.claims.schedule import schedule_name
 from analysis.data import Runs, Tables
@@ -85,7 +85,7 @@ def _promise(evidence: Evidence, figures: tuple[Drawn, ...]) -> dict[str, Any] |
     if found is None:
         return None
     return {
-        "facts": list(promise.summary(evidence.tables, found)),
+        "facts": list(plan_vs_actual.summary(evidence.tables, found)),
         "worst": Detail("The runs farthest from their promise", tuple(found.worst())),
         "figure": next((f for f in figures if f.name == PROMISE), None),
     }

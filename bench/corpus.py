@@ -34,9 +34,9 @@ import psutil
 
 from bench import c4
 from repro.corpus import Corpus
-from repro.corpus.spaces import slices
+from repro.corpus.chunked_tokenizer import slices
 from repro.corpus.tokenizer import Tokenizer, train_bpe
-from repro.provenance import provenance
+from repro.training.provenance import provenance
 
 VOCAB, SEQUENCE = 16_000, 2048
 SAMPLE = 65_000_000  # bytes of gzipped text, about 200 MB, that tokenizers encodes alone

@@ -27,13 +27,13 @@ from pathlib import Path
 import numpy as np
 from scipy import optimize, special
 
-from analysis import draw, table
+from analysis import simulated_table, table
 from analysis.fit import FitResult, fit
 from analysis.law import Array
 from analysis.laws import CHINCHILLA
 from analysis.problem import huber
 from analysis.uncertainty import bootstrap
-from repro.provenance import provenance
+from repro.training.provenance import provenance
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")
 DELTA, RESAMPLES, REPEATS = 1e-3, 4000, 7
@@ -82,7 +82,7 @@ def points(file: Path) -> tuple[dict[str, Array], Array]:
     rng = np.random.default_rng(0)
     columns = {"N": rng.uniform(17.5, 23.5, 240), "D": rng.uniform(19, 26, 240)}
     columns = {name: np.exp(values) for name, values in columns.items()}
-    loss = draw.losses(CHINCHILLA, draw.truth(CHINCHILLA), columns, 0.02, rng)[0]
+    loss = simulated_table.losses(CHINCHILLA, simulated_table.truth(CHINCHILLA), columns, 0.02, rng)[0]
     print(
         "240 points DRAWN from Hoffmann's constants (Epoch's file isn't there); Huber 1e-3 on log residuals, summed; one thread"
     )

@@ -20,11 +20,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from repro import hardware
 from repro.corpus import build
 from repro.errors import UserError, guarded
-from repro.provenance import provenance
 from repro.spec import CorpusSpec, EvalSpec, RunSpec
+from repro.training import hardware
+from repro.training.provenance import provenance
 from sweeps.devices import Cluster, Throughput, flops_per_token
 from sweeps.grid import Sweep, expand
 
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _device() -> str:
-    """The name of repro.hardware's tables that this machine's GPU has."""
+    """The name of repro.training.hardware's tables that this machine's GPU has."""
     import torch
 
     if not torch.cuda.is_available():
@@ -116,7 +116,7 @@ def _at_once(given: argparse.Namespace, size: str, text: str) -> list[float]:
 def _measure(sweep: Sweep, spec: RunSpec, text: str) -> float:
     """Tokens a second of this process; it says "ready" once warm, and begins when told to."""
     from bench.variants import VARIANTS, Bench
-    from repro import zero
+    from repro.training import zero
 
     resources = replace(sweep.resources.of(spec), workers=1)
     spec = replace(spec, corpus=TEXT, repeat=True, evaluation=EvalSpec(2, 1))

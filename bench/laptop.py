@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from repro.provenance import provenance
 from repro.resources import Resources
 from repro.spec import RunSpec
+from repro.training.provenance import provenance
 from sweeps import grid
 from sweeps.tuner import WORKER_ENV
 
@@ -70,8 +70,8 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     """Median ms a step of each variant, and of each part of ours."""
     import torch
 
-    from repro import model, zero
     from repro.pruning.pruner import Pruner
+    from repro.training import model, zero
 
     cpu, o = torch.device("cpu"), spec.optimizer
     tokens = torch.randint(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from repro.provenance import provenance
+from repro.training.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEP = """

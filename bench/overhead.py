@@ -29,11 +29,11 @@ from ray.train.torch import TorchTrainer
 
 from repro import strict, tables
 from repro.corpus import build
-from repro.provenance import provenance
 from repro.resources import Resources
-from repro.run_folder import RunFolder, Stamps
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder, Stamps
+from repro.training.provenance import provenance
 from sweeps import tuner
 from sweeps.queue import Job, Queue
 

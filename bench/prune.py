@@ -33,10 +33,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from repro.provenance import provenance
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard, keep_largest, stretch_length
+from repro.training.provenance import provenance
 
 EARLIER, KEPT, CHECKED = 0.7, 0.5, 100_003
 HEAD = "      weights ranks  method                    ms [min, max]  extra MB         bytes  x ours  kept - asked"

@@ -29,12 +29,12 @@ import numpy as np
 import torch
 
 from bench.variants import VARIANTS, Bench, resident
-from repro import hardware, zero
 from repro.corpus import build
 from repro.ladder import executed_flops
-from repro.provenance import provenance
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.training import hardware, zero
+from repro.training.provenance import provenance
 
 WARM = 10
 MILLION = ModelSpec(128, 3, 4, 512, 2048, 128)

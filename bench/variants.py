@@ -16,13 +16,13 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
-from repro import model, zero
 from repro.corpus import Corpus
 from repro.resources import Resources
-from repro.run_folder import RunFolder
 from repro.spec import PruningSpec, RunSpec
-from repro.storage import Folder
-from repro.trainer import Trainer
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training import model, zero
+from repro.training.trainer import Trainer
 
 Step = Callable[[int], None]  # takes the number of the step, makes it
 

@@ -23,7 +23,7 @@ import numpy as np
 from repro.corpus.order import rows_at
 from repro.corpus.packing import token_dtype
 from repro.corpus.shards import SHARD_BYTES, ShardWriter, TokenRows
-from repro.provenance import provenance
+from repro.training.provenance import provenance
 
 STEPS = 2000
 # name, vocabulary, sequence, batch, tokens/s, size as a share of the largest

@@ -16,7 +16,7 @@ from sweeps.grid import Sweep
 from sweeps.memory import USABLE, checkpoint_bytes, per_worker
 
 Level = Literal["ok", "warning", "fault"]
-Facts = Mapping[str, Mapping[str, Any]]  # node -> what cluster/probe.py said of it
+Facts = Mapping[str, Mapping[str, Any]]  # node -> what cluster/node_facts.py said of it
 
 DECISIVE = ("torch", "ray", "deepspeed")  # another version of these trains other numbers, or nothing
 PYTHONS = ((3, 11), (3, 14))

@@ -28,7 +28,7 @@ class Deployment:
     folders and of the corpora. builds: whether a step builds the corpora, on all cores of the cluster, before the runs.
     mount: where a volume with the corpora is mounted on every node, where there is one.
     nodes: that train; cpus, memory (GB, None leaves it to the target), gpus: of each of them. gpu: its name in
-    repro.hardware, None without one. hours: wall-clock limit. warnings: of the plan.
+    repro.training.hardware, None without one. hours: wall-clock limit. warnings: of the plan.
     """
 
     sweep: Sweep

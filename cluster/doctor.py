@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from cluster import checks, probe
+from cluster import checks, node_facts
 from cluster.checks import Finding
-from cluster.errands import DRIVER, all_reduce, ask, first_line, join, round_trip, skews_of
+from cluster.remote_checks import DRIVER, all_reduce, ask, first_line, join, round_trip, skews_of
 from cluster.versions import locked
 from repro import corpus
 from repro.corpus.build import folder_of
@@ -51,7 +51,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
     results = _place(storage or (sweep.storage.results if sweep else None))
     corpora = _place(sweep.storage.corpus) if sweep else None
     local = [place for place in (results, corpora) if place and "://" not in place]
-    here = probe.facts(locked(), local)
+    here = node_facts.facts(locked(), local)
     if not joins:
         yield from checks.ports({DRIVER: here}, joined=False)
     try:
@@ -65,7 +65,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
             "RAY_ADDRESS, its token (RAY_AUTH_TOKEN_PATH), its Ray version, `ray status` there",
         )
         return
-    answers, silent = ask(nodes, probe.facts, locked(), local)
+    answers, silent = ask(nodes, node_facts.facts, locked(), local)
     for node, why in silent.items():
         yield Finding(
             "cluster", "fault", f"{node} runs no task: {why}", "its logs, under /tmp/ray/session_latest/logs there"
@@ -133,7 +133,7 @@ def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
             what, *rest = str(error).splitlines()
             yield Finding("corpus", "fault", f"{spec.name}: {what}", "; ".join(" ".join(line.split()) for line in rest))
             continue
-        seen, _ = ask(nodes, probe.exists, str(folder))
+        seen, _ = ask(nodes, node_facts.exists, str(folder))
         blind = [node for node in nodes if not seen.get(node)]
         if blind:
             yield Finding(

@@ -11,10 +11,10 @@ from typing import Any
 from pyarrow import fs
 
 from cluster.client import ADDRESS, JOB, connect, details
-from repro import transfer
 from repro.errors import UserError
 from repro.paths import check_name
-from repro.storage import Folder
+from repro.store import transfer
+from repro.store.folder import Folder
 
 RECORD = "sweep.json"
 RECORD_BYTES = 64 << 20  # at most: it is read as a whole

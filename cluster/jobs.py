@@ -21,7 +21,7 @@ from cluster.deployment import chain, corpus, train, undeclared
 from cluster.pack import pack
 from cluster.values import on_the_cluster
 from repro.errors import UserError
-from repro.provenance import COMMIT, provenance
+from repro.training.provenance import COMMIT, provenance
 from sweeps import grid
 from sweeps.grid import Sweep
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repro.errors import UserError
 
-# GPU of repro.hardware's tables and how many a node -> the cloud's machine type.
+# GPU of repro.training.hardware's tables and how many a node -> the cloud's machine type.
 AWS = {
     ("H200", 8): "p5en.48xlarge",
     ("H100", 8): "p5.48xlarge",

@@ -126,7 +126,7 @@ def main(given: argparse.Namespace) -> int:
     if out is None:
         print(text, end="")
     else:
-        from repro.storage import Folder
+        from repro.store.folder import Folder
 
         Folder.open(out.parent).write(out.name, text.encode())
         print(f"{out}: {found.nodes} nodes, {found.gpus} GPUs each, at most {found.hours} h")
@@ -138,7 +138,7 @@ def _out(place: str) -> Path:
     out = Path(places.expand(place, key="--out"))
     if out.is_dir() or place.endswith("/"):
         raise UserError("a folder where a file is wanted", key="--out", found=place, expected="the name of a file")
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     Folder.open(out.parent).check_writable(key="--out")
     return out

@@ -66,7 +66,7 @@ def on_the_cluster(place: str, file: object, key: str) -> str:
         UserError: `~` or a variable in a path, which mean another place there than here; or a URI with a password in it.
     """
     if "://" in place:
-        from repro.stores import without_secret  # which imports pyarrow
+        from repro.store.addresses import without_secret  # which imports pyarrow
 
         uri = expand(place, file=file, key=key)
         if "@" in uri.partition("://")[2].partition("/")[0] and not uri.startswith("abfs"):

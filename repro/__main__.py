@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from repro import commands
+from repro.console import commands
 from repro.errors import guarded
 
 VERBS = {

@@ -70,7 +70,7 @@ def guarded(main: Main) -> Main:
 
     @functools.wraps(main)
     def wrapped(argv: list[str] | None = None) -> int:
-        from repro import faults, homes, terminal  # they need UserError
+        from repro.console import faults, homes, terminal  # they need UserError
 
         terminal.adapt()
         try:
@@ -102,7 +102,7 @@ def guarded(main: Main) -> Main:
 
 
 def _say(message: str) -> None:
-    from repro import terminal
+    from repro.console import terminal
 
     print(f"error: {terminal.printable(message)}", file=sys.stderr)
 

@@ -16,7 +16,7 @@ class Resources:
 
     device: "auto" is cuda where there is one. workers: data-parallel processes of a run. workers_by_size: those of
     single sizes, by label. sizing: "plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives
-    it (sweeps/packing.py), instead of those declared. micro_batch: sequences a worker takes at once; null takes its
+    it (sweeps/placement.py), instead of those declared. micro_batch: sequences a worker takes at once; null takes its
     whole share. compile: torch.compile, which needs a C++ compiler. lanes: runs at once; null is as many as there are
     cores or GPUs for. checkpoint_every: steps. retries: how often a run whose worker died is tried again, each time
     after twice as long a pause.

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from repro import paths
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 SCHEMA_VERSION = 2
 MOST_ROWS = 50_000_000

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from repro import hardware, ladder, strict
+from repro import ladder, strict
 from repro.errors import UserError
 from repro.spec import ModelSpec, RunSpec
+from repro.training import hardware
 
 # Assumed, ours, until a benchmark (bench/gpu.py) says better: prunable weights -> model FLOPs utilisation of one GPU,
 # executed FLOPs over its peak, the same for every type. A smaller model has narrower matrices, so it uses less of a GPU.
@@ -26,7 +27,7 @@ Source = Literal["measured", "from measured sizes", "assumed MFU"]
 class Cluster:
     """Devices to plan on: `gpus=64,type=h100,per_node=8`.
 
-    gpus: how many in all. type: a name of repro.hardware's tables, in any case, or one of the measured file.
+    gpus: how many in all. type: a name of repro.training.hardware's tables, in any case, or one of the measured file.
     per_node: of one node; by default 8, or all where there are fewer. max_workers: most workers of one run; by
     default a node. memory: GB a device, where it isn't the data sheet's.
     """
@@ -79,7 +80,7 @@ class Cluster:
 
     @property
     def known(self) -> str | None:
-        """The name of repro.hardware's tables that `type` means; None is a device they don't have."""
+        """The name of repro.training.hardware's tables that `type` means; None is a device they don't have."""
         wanted = self.type.lower().replace("-", " ").replace("_", " ")
         return next((name for name in hardware.PEAKS if name.lower() == wanted), None)
 
@@ -159,7 +160,7 @@ class Throughput:
         """From ASSUMED_MFU and the peak of the device.
 
         Raises:
-            UserError: the device isn't in repro.hardware's tables, or can't do this precision.
+            UserError: the device isn't in repro.training.hardware's tables, or can't do this precision.
         """
         if cluster.known is None:
             raise UserError(

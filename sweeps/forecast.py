@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import hardware
 from repro.spec import RunSpec
-from sweeps import packing, scaling
+from repro.training import hardware
+from sweeps import placement, scaling
 from sweeps.devices import Cluster, Measured, Source, Throughput
 from sweeps.grid import Sweep
 from sweeps.memory import USABLE, Memory, checkpoint_bytes, fits, fitting_micro_batch, per_worker
-from sweeps.packing import Job, Placed
+from sweeps.placement import Job, Placed
 from sweeps.plan import epochs
 from sweeps.scaling import Size
 
@@ -48,7 +48,7 @@ class RunForecast:
 class Forecast:
     """What a sweep takes on a cluster; `runs` are in the order in which they start.
 
-    lower_bound_hours: no packing is shorter (packing.lower_bound). naive_makespan_hours: in the file's order, each run
+    lower_bound_hours: no packing is shorter (placement.lower_bound). naive_makespan_hours: in the file's order, each run
     on `naive_workers`. checkpoint_bytes: of the runs' last checkpoints; peak_checkpoint_bytes: at most at any time. measured: size labels.
     """
 
@@ -81,7 +81,7 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
     Raises:
         UserError: the device is unknown, can't do the sweep's precision, or isn't in the measured file.
     """
-    specs = packing.longest_first(run.spec for run in sweep.runs)
+    specs = placement.longest_first(run.spec for run in sweep.runs)
     if measured is None:
         speed = Throughput.assumed(cluster, specs[0].precision)
     else:
@@ -95,7 +95,7 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
             most = cluster.holding(sweep.resources.of(spec).workers) if declared else most
             options[spec.run_id] = (scaling.size(spec, most, 1, cluster, speed, sweep.resources),)
     jobs = [_job(spec, options[spec.run_id]) for spec in specs]
-    placed = packing.pack(jobs, cluster.gpus, cluster.node)
+    placed = placement.pack(jobs, cluster.gpus, cluster.node)
     fixed, naive = _naive(sweep, cluster, speed)
     by_id = {spec.run_id: spec for spec in specs}
     runs = tuple(_run(by_id[p.run_id], p, options[p.run_id], speed, sweep, cluster) for p in placed)
@@ -103,10 +103,10 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
     return Forecast(
         cluster=cluster,
         runs=runs,
-        gpu_hours=packing.gpu_seconds(placed) / HOUR,
-        makespan_hours=packing.makespan(placed) / HOUR,
-        lower_bound_hours=packing.lower_bound(jobs, cluster.gpus) / HOUR,
-        naive_makespan_hours=packing.makespan(naive) / HOUR,
+        gpu_hours=placement.gpu_seconds(placed) / HOUR,
+        makespan_hours=placement.makespan(placed) / HOUR,
+        lower_bound_hours=placement.lower_bound(jobs, cluster.gpus) / HOUR,
+        naive_makespan_hours=placement.makespan(naive) / HOUR,
         naive_workers=fixed,
         checkpoint_bytes=sum(kept),
         peak_checkpoint_bytes=_peak_checkpoints(runs, sweep.resources.keep_checkpoints),
@@ -136,7 +136,7 @@ def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tupl
     for spec in specs:
         micro = fitting_micro_batch(spec, sweep.resources, fixed, cluster.memory_bytes) or 1
         jobs.append(_job(spec, [scaling.size(spec, fixed, micro, cluster, speed, sweep.resources)]))
-    return fixed, packing.simulate(jobs, lambda *_: fixed, cluster.gpus, cluster.node)
+    return fixed, placement.simulate(jobs, lambda *_: fixed, cluster.gpus, cluster.node)
 
 
 def _run(
@@ -190,13 +190,13 @@ def _warnings(
     if sweep.resources.sizing == "declared" and most > cluster.gpus:
         yield f"resources asks for {most} workers a run, more than this cluster's {cluster.gpus} GPUs: the driver would refuse"
     yield from _memory_warnings(sweep, cluster, specs, unfit)
-    idle, last = packing.tail(placed, cluster.gpus)
-    total = packing.makespan(placed)
+    idle, last = placement.tail(placed, cluster.gpus)
+    total = placement.makespan(placed)
     if idle > TAIL * total:
         text = f"a straggler: less than half of the cluster is busy in the last {hours(idle / HOUR)} of {hours(total / HOUR)} h, behind {_some(last)}"
         if cluster.gpus % (2 * cluster.node) == 0:
-            fewer = packing.pack(jobs, cluster.gpus // 2, cluster.node)
-            text += f"; {cluster.gpus // 2} GPUs would take {hours(packing.makespan(fewer) / HOUR)} h"
+            fewer = placement.pack(jobs, cluster.gpus // 2, cluster.node)
+            text += f"; {cluster.gpus // 2} GPUs would take {hours(placement.makespan(fewer) / HOUR)} h"
         yield text
     least = min(speed.points)
     below = sorted({spec.size for spec in specs.values() if spec.model.shape.prunable < least / 2})

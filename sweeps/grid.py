@@ -15,10 +15,10 @@ from repro.paths import check_name
 from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import RunSpec
-from sweeps import declare
-from sweeps.builder import Builder, located
-from sweeps.declare import Declaration, Storage
+from sweeps import sweep_file
+from sweeps.run_builder import Builder, located
 from sweeps.studies import StudyName
+from sweeps.sweep_file import Declaration, Storage
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def expand(file: str | Path) -> Sweep:
             than the corpus has and may not repeat it.
     """
     file = Path(expand_place(file))
-    declared = declare.read(file)
+    declared = sweep_file.read(file)
     planned: dict[str, PlannedRun] = {}
     for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file))):
         if asked >= RUNS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from repro.spec import RunSpec
-from sweeps.change import Window
+from sweeps.overrides import Window
 
 _TAGS = (
     ("optimizer", "lr", "lr"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from repro import stop
-from repro.signals import Heeded
-from repro.storage import Folder
+from repro.console.signals import Heeded
+from repro.store import stop
+from repro.store.folder import Folder
 
 
 class Interrupt(Heeded):

@@ -1,6 +1,6 @@
 """Memory of one worker by ZeRO stage and micro-batch, and bytes of a checkpoint: estimates, no torch.
 
-States, in bytes a parameter (all parameters, W workers), as DeepSpeed holds them with the settings of repro/zero.py:
+States, in bytes a parameter (all parameters, W workers), as DeepSpeed holds them with the settings of repro/training/zero.py:
 
     stage   weights        gradients                        masters and moments
     0       2, fp32 4      bf16 2 and an fp32 copy 4; 4     12; 8 in fp32, whose weights are the masters
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from repro.resources import Resources
 from repro.spec import RunSpec
 
-BUCKET = 500_000_000  # elements, as repro/zero.py has it (which imports torch)
+BUCKET = 500_000_000  # elements, as repro/training/zero.py has it (which imports torch)
 USABLE = 0.9  # of a device: the CUDA context, NCCL's buffers and fragmentation take the rest
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from repro.lease import Looker, newest
+from repro.console.terminal import one_line
 from repro.resources import Resources
-from repro.run_folder import RunFolder, Stamps
 from repro.spec import RunSpec
-from repro.terminal import one_line
+from repro.store.lease import Looker, newest
+from repro.store.run_folder import RunFolder, Stamps
 
 POLL = 2.0  # seconds between two looks at a run that another driver trains, or that waits for its parent
 PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is tried again: doubled each time

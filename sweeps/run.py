@@ -9,18 +9,19 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from repro import paths, ray_address, tables, trackers
+from repro import paths, ray_address, tables
+from repro.console.terminal import one_line
 from repro.corpus import Corpus, build
 from repro.errors import UserError
-from repro.provenance import provenance
-from repro.run_folder import RunFolder, Stamps
 from repro.spec import RunSpec
-from repro.storage import Folder
-from repro.terminal import one_line
-from sweeps import kept, sizing
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder, Stamps
+from repro.training import trackers
+from repro.training.provenance import provenance
+from sweeps import assign_workers, sweep_json
 from sweeps.grid import Sweep
 from sweeps.interrupt import Interrupt
-from sweeps.packing import longest_first
+from sweeps.placement import longest_first
 from sweeps.progress import Progress
 from sweeps.queue import Job, Queue
 from sweeps.status import Watcher
@@ -58,7 +59,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     record["share_prefix"] = sweep.share_prefix
     record["lr_schedules"] = sorted({p.spec.optimizer.lr_schedule for p in sweep.runs})
-    previous = kept.read(place)
+    previous = sweep_json.read(place)
     trained: set[str] = set()
     if todo:
         places = {run_id: (where(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
@@ -80,12 +81,12 @@ def _train(
     corpora: path or URI of each run's, and its hash.
     """
     from sweeps import tuner  # Ray and torch are imported only when something is to be trained
-    from sweeps.shared import Shared
+    from sweeps.parents import Shared
 
     place = Folder.open(uri)
     tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
     gpu = tuner.has_gpus(sweep.resources)
-    sizes = sizing.of(sweep, todo, tuner.cluster(gpu))
+    sizes = assign_workers.of(sweep, todo, tuner.cluster(gpu))
     most = max(own.workers for own in sizes.resources.values())
     if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
         raise UserError(
@@ -99,7 +100,7 @@ def _train(
     before = Stamps({run_id: RunFolder(place / "runs" / run_id) for run_id in asked})
     # What `sweeps status` reads while the runs are trained.
     training = {"began": began, "runs": asked, "before": before.at}
-    place.write_json(kept.FILE, record | said | {"training": training})
+    place.write_json(sweep_json.FILE, record | said | {"training": training})
 
     shared = Shared(place / "runs", sweep, todo, before)
 
@@ -194,7 +195,7 @@ def where(root: str, text: Corpus) -> str:
 
 def check_results(place: Folder, sweep: Sweep) -> bool:
     """Whether a run is left to train; refuses a folder of another schema version, or of other specs under our ids."""
-    if record := kept.read(place):
+    if record := sweep_json.read(place):
         found = record.get("schema_version")
         if found != tables.SCHEMA_VERSION:
             raise UserError(
@@ -231,7 +232,7 @@ def finish(
     made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
     text = next(iter(texts.values()))
     place.write_json(
-        kept.FILE,
+        sweep_json.FILE,
         record
         | made
         | {

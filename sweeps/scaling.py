@@ -8,7 +8,7 @@ With t_1 the seconds of a step on one worker (executed FLOPs over the device's r
   2 P at stages 0 and 1 (gradients once a step, weights once), (a + 1) P at stage 2 (gradients each micro-batch),
   3 a P at stage 3 (weights forward and backward, and gradients). A ring of W sends (W - 1) / W of it. Nothing is
   overlapped with computing, which is pessimistic.
-* bandwidth: the slowest link of the ring, in bytes/s: NVLink or PCIe within a node (repro/hardware.py), the network
+* bandwidth: the slowest link of the ring, in bytes/s: NVLink or PCIe within a node (repro/training/hardware.py), the network
   between nodes (devices.NETWORK).
 * UPDATE: what more workers don't shorten of a step: the norm, AdamW's and the masks' launches, latencies.
 

@@ -16,12 +16,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from repro.console.terminal import one_line
 from repro.errors import UserError
-from repro.run_folder import RunFolder
-from repro.storage import Folder
-from repro.terminal import one_line
-from sweeps import kept
-from sweeps.kept import Planned
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from sweeps import sweep_json
+from sweeps.sweep_json import Planned
 
 REFRESH = 1.0  # seconds between two looks at the files
 SILENT = 60.0  # seconds without a word after which a running run is marked
@@ -157,7 +157,7 @@ class Watcher:
         Raises:
             UserError: no sweep has begun in this folder.
         """
-        found = kept.of(place)
+        found = sweep_json.of(place)
         return cls(place, found.name, found.planned, found.asked, found.began, found.before, price)
 
     def _is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:

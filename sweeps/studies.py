@@ -1,7 +1,7 @@
 """The studies of a sweep: what each declares in YAML and which runs it asks for. No torch.
 
 A study is a frozen dataclass, its keys the keys in the sweep file, with one method, `runs`, which asks a
-`Builder` (sweeps/builder.py) for one run after another. Two studies may ask for the same run; it is trained once.
+`Builder` (sweeps/run_builder.py) for one run after another. Two studies may ask for the same run; it is trained once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from repro.bounds import RUNS, within
 from repro.errors import UserError
 from repro.paths import check_name
 from repro.spec import BATCH, RunSpec
-from sweeps.change import Change, Variant, Window, check_sparsity
+from sweeps.overrides import Change, Variant, Window, check_sparsity
 
 if TYPE_CHECKING:
-    from sweeps.builder import Builder
+    from sweeps.run_builder import Builder
 
 Match = Literal["prunable", "total"]
 StudyName = Literal[

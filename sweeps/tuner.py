@@ -19,12 +19,13 @@ from ray.train.torch import TorchTrainer
 from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
-from repro import local_ray, ray_address, stop
+from repro import local_ray, ray_address
 from repro.errors import UserError
-from repro.lease import Lease
 from repro.resources import Resources
-from repro.run_folder import RunFolder, stamp
-from repro.storage import Folder
+from repro.store import stop
+from repro.store.folder import Folder
+from repro.store.lease import Lease
+from repro.store.run_folder import RunFolder, stamp
 from sweeps.devices import Cluster
 from sweeps.queue import Job, Outcome, Queue
 
@@ -40,7 +41,7 @@ WORKER_ENV = {
 }
 DRIVER_ENV = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is run.Interrupts
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is sweeps.interrupt
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_MAX_PENDING_TRIALS_PG": "64",  # the queue gives no more than there is room for
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -57,7 +58,7 @@ class Trial(ray.tune.Trainable):
     """One run a trial. The process is used again for the next one: start-up and imports are paid once.
 
     With one worker Ray Train runs the loop in this very process (its local mode); with more it makes a
-    worker group. Either way the loop is `repro.train.train_loop`.
+    worker group. Either way the loop is `repro.training.train.train_loop`.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -104,8 +105,9 @@ def train_one(trial: dict[str, Any]) -> Outcome:
 
 def _fork(trial: dict[str, Any], run: RunFolder) -> None:
     """Starts a run from its parent's checkpoint; one that has begun, or whose parent left none, goes its own way."""
-    from repro import fork, strict  # torch
+    from repro import strict
     from repro.spec import RunSpec
+    from repro.training import fork  # torch
 
     if trial["fork"] is None or fork.begun(run.folder):
         return
@@ -142,7 +144,7 @@ def _fit(trial: dict[str, Any], run: RunFolder) -> Outcome:
 
 
 def _loop(trial: dict[str, Any]) -> None:
-    from repro.train import train_loop
+    from repro.training.train import train_loop
 
     train_loop(trial)
 

@@ -18,18 +18,30 @@ LIGHT_MODULES = [
     "repro/schedule.py",
     "repro/ladder.py",
     "repro/tables.py",
-    "repro/storage.py",
+    "repro/store/folder.py",
     "repro/paths.py",
 ]
-LIGHT_MODULES += ["sweeps/grid.py", "sweeps/plan.py", "sweeps/builder.py", "sweeps/studies.py", "sweeps/declare.py"]
-LIGHT_MODULES += ["repro/hardware.py", "sweeps/devices.py", "sweeps/memory.py", "sweeps/scaling.py"]
+LIGHT_MODULES += [
+    "sweeps/grid.py",
+    "sweeps/plan.py",
+    "sweeps/run_builder.py",
+    "sweeps/studies.py",
+    "sweeps/sweep_file.py",
+]
+LIGHT_MODULES += ["repro/training/hardware.py", "sweeps/devices.py", "sweeps/memory.py", "sweeps/scaling.py"]
 LIGHT_MODULES += ["cluster/render.py", "cluster/deployment.py", "cluster/machines.py", "cluster/checks.py"]
-LIGHT_MODULES += ["sweeps/packing.py", "sweeps/forecast.py", "sweeps/quote.py", "sweeps/prefix.py", "sweeps/sizing.py"]
+LIGHT_MODULES += [
+    "sweeps/placement.py",
+    "sweeps/forecast.py",
+    "sweeps/plan_report.py",
+    "sweeps/prefix_plan.py",
+    "sweeps/assign_workers.py",
+]
 LIGHT_MODULES += [
     "repro/models/tensors.py",
     "repro/models/folder.py",
     "repro/models/counts.py",
-    "repro/models/claims.py",
+    "repro/models/card_claims.py",
     "repro/models/layout.py",
     "repro/models/rules.py",
     "repro/models/quantised.py",
@@ -42,8 +54,8 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.ladder",
     "repro.errors",
     "repro.paths",
-    "repro.storage",
-    "repro.commands",
+    "repro.store.folder",
+    "repro.console.commands",
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import commands
+from repro.console import commands
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {

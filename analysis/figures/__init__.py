@@ -32,7 +32,7 @@ from analysis.figures import (
     theory,
 )
 from analysis.figures.panel import Panel
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 FIGURES: tuple[ModuleType, ...] = (
     pairs,

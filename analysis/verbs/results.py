@@ -12,7 +12,7 @@ from analysis.shown import plain
 if TYPE_CHECKING:
     from analysis.claims import Verdict
     from analysis.evidence import Evidence
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
 RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
 
@@ -42,7 +42,7 @@ def add_parser(verbs: Any) -> None:
 def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
     from analysis import data, outcome
     from analysis.evidence import Evidence
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     outcome.enough_resamples(given.bootstrap)
     results = Folder.open(given.results)
@@ -51,7 +51,7 @@ def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
 
 def _report(given: argparse.Namespace) -> int:
     from analysis import claims, figures, report
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     found, results = _evidence(given)
     out = Folder.open(given.out) if given.out else results
@@ -66,7 +66,7 @@ def _report(given: argparse.Namespace) -> int:
 
 def _figures(given: argparse.Namespace) -> int:
     from analysis import figures
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     found, results = _evidence(given)
     folder = (Folder.open(given.out) if given.out else results) / "figures"
@@ -90,7 +90,7 @@ def _claims(given: argparse.Namespace) -> int:
 def _learning_rates(given: argparse.Namespace) -> int:
     from analysis import learning_rates
     from repro import tables
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     for best in learning_rates.best(tables.read(Folder.open(given.results), "runs.parquet", "runs")):
         note = "  # at the edge of the rates tried: the best may lie beyond" if best.at_edge else ""

@@ -36,6 +36,6 @@ def add_parser(verbs: Any) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    from analysis import draw
+    from analysis import simulated_table
 
-    return draw.main(given)
+    return simulated_table.main(given)

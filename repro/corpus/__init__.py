@@ -3,6 +3,6 @@
 from repro.corpus.build import build
 from repro.corpus.corpus import Corpus, describe
 from repro.corpus.declared import declared
-from repro.corpus.share import obtain
+from repro.corpus.publish import obtain
 
 __all__ = ["Corpus", "build", "declared", "describe", "obtain"]

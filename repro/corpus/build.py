@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from repro.corpus import share
+from repro.corpus import publish
+from repro.corpus.build_dir import alone, empty, go_on, remove, work_name
 from repro.corpus.corpus import Corpus
 from repro.corpus.declared import check_tokens
+from repro.corpus.extract import PART_BYTES, ingest
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
 from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
@@ -22,12 +24,10 @@ from repro.corpus.pretrained import load_pretrained
 from repro.corpus.progress import Progress
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
-from repro.corpus.spool import PART_BYTES, ingest
-from repro.corpus.work import alone, empty, go_on, remove, work_name
 from repro.corpus.writer import CorpusWriter
 from repro.errors import UserError
 from repro.spec import CorpusSpec, canonical
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 
 def build(
@@ -64,7 +64,7 @@ def build(
     folder = folder_of(spec, vocab, sequence, place)
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
         say.line(f"copying it from {place}")
-        share.copy_in(place / folder.name)
+        publish.copy_in(place / folder.name)
     pool = pool or Here()
     hidden = work_name(folder.name)
     own = folder.parent / hidden
@@ -82,7 +82,7 @@ def build(
     corpus = Corpus(folder)
     _check_text(spec, corpus.manifest.text_sha256)
     if not place.is_local:
-        share.publish(corpus, place)
+        publish.publish(corpus, place)
     return corpus
 
 
@@ -136,7 +136,7 @@ def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | 
         UserError: the source isn't there.
     """
     place = root if isinstance(root, Folder) else Folder.open(root)
-    local = Path(place.path) if place.is_local else share.cache()
+    local = Path(place.path) if place.is_local else publish.cache()
     return local / _folder_name(spec, vocab, sequence, open_source(spec).content(local))
 
 

@@ -15,7 +15,7 @@ from repro.corpus.packing import Targets, padding, targets
 from repro.corpus.shards import TokenRows
 from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 
 class Corpus:

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from repro.corpus.chunks import in_pieces
+from repro.corpus.extract import Spool
 from repro.corpus.overlap import WORDS, Wanted, ngram_hashes
-from repro.corpus.spool import Spool
-from repro.corpus.stretches import in_pieces
 from repro.corpus.tokenizer import Tokenizer
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 Side = Literal["heldout", "train"]
 TOKENIZER = "tokenizer.json"

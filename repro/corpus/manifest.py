@@ -14,7 +14,7 @@ from repro.corpus.overlap import Overlap
 from repro.corpus.packing import token_dtype
 from repro.errors import UserError
 from repro.spec import CorpusSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 SCHEMA_VERSION = 1
 FILE = "manifest.json"

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from repro.corpus.stretches import bytes_of, distinct, joined
+from repro.corpus.chunks import bytes_of, distinct, joined
 
 WORDS = 13
 # Held-out n-grams looked at: 80 MB of hashes at most, whatever the corpus.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from repro.corpus.spaces import Apart, Pieces, apart, ids_of
-from repro.corpus.stretches import joined
+from repro.corpus.chunked_tokenizer import Apart, Pieces, apart, ids_of
+from repro.corpus.chunks import joined
 from repro.errors import UserError
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from repro.corpus.encode import LISTED_GROUPS, NGRAMS, TOKENIZER, Encoder, TokenPart
+from repro.corpus.extract import Spool
+from repro.corpus.joiner import Joiner
 from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
 from repro.corpus.progress import Progress
 from repro.corpus.sources import open_source
-from repro.corpus.split import Joiner
-from repro.corpus.spool import Spool
 from repro.corpus.tokenizer import BOS, EOS, Tokenizer, train_bpe
 from repro.errors import UserError
 from repro.spec import CorpusSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 SEEN = "seen"  # which of the held-out n-grams occur in the training text so far, a byte each
 

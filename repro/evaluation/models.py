@@ -8,19 +8,19 @@ from typing import Any
 
 import torch
 
-from repro import checkpoint, model
 from repro.corpus import Corpus, obtain
 from repro.corpus.build import folder_of
 from repro.errors import UserError
 from repro.evaluation.reader import Reader
-from repro.fork import checkpoint_of
 from repro.models.config import check_sizes, without_code
 from repro.models.folder import read_mapping
 from repro.models.formats import ADAPTER_CONFIG, MERGE
 from repro.paths import expand
-from repro.run_folder import RunFolder
 from repro.spec import RunSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training import checkpoint, model
+from repro.training.fork import checkpoint_of
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

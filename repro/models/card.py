@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from repro.corpus.manifest import Manifest
-from repro.models import claims
+from repro.models import card_claims
 from repro.models.counts import Counts, table
 from repro.models.folder import CARD
 from repro.spec import RunSpec
@@ -59,7 +59,7 @@ class Card:
             "library_name": "transformers",
             "pipeline_tag": "text-generation",
             "tags": ["llama", "sparse", "sparse-pre-training"] if sparse else ["llama"],
-            claims.KEY: said,
+            card_claims.KEY: said,
         }
 
     def _page(self) -> Iterator[str]:

@@ -12,18 +12,19 @@ from typing import Any, Literal
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from repro import checkpoint, tables
+from repro import tables
 from repro.corpus import Corpus
 from repro.errors import UserError
-from repro.fork import checkpoint_of
-from repro.model import config_of, prunable, query_scale
 from repro.models import bitmask, card, counts, start
 from repro.models.config import check_sizes
 from repro.models.folder import CARD, COMPACT, open_model
 from repro.models.public import without_places
-from repro.run_folder import RunFolder
 from repro.spec import ModelSpec, from_kept
-from repro.storage import Folder, scratch_prefix
+from repro.store.folder import Folder, scratch_prefix
+from repro.store.run_folder import RunFolder
+from repro.training import checkpoint
+from repro.training.fork import checkpoint_of
+from repro.training.model import config_of, prunable, query_scale
 
 SHARD = "5GB"  # a file of weights is no larger
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

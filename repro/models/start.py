@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from repro.errors import UserError
-from repro.model import config_of, query_scale
 from repro.models import bitmask
 from repro.models.config import check_sizes
 from repro.models.folder import ModelFolder, open_model
 from repro.models.tensors import digest
 from repro.spec import ModelSpec, StartSpec
+from repro.training.model import config_of, query_scale
 
 SAME = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps", "tie_word_embeddings")
 

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from repro import zero
-from repro.model import prunable
 from repro.pruning import select, structure
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import SCORES, Stretch
 from repro.schedule import PruningSchedule
 from repro.spec import PruningSpec
+from repro.training import zero
+from repro.training.model import prunable
 
 
 class Pruner:

@@ -147,7 +147,7 @@ def _of_sweep(file: str) -> Corpus:
     """The corpus of a sweep, where it is built. Raises UserError where it isn't."""
     from repro.corpus import declared, obtain
     from repro.corpus.build import folder_of
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     spec, vocab, sequence, root = declared(file)
     folder = folder_of(spec, vocab, sequence, root)

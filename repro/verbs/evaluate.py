@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from repro.corpus import Corpus
     from repro.corpus.files import FilesSource
     from repro.evaluation.models import Model
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
 MOST = 10**12  # tokens, windows or questions
 Rows = list[dict[str, Any]]
@@ -78,8 +78,8 @@ def main(given: argparse.Namespace) -> int:
     _check(given)
     from repro.evaluation import harness, models, texts
     from repro.resources import Resources
-    from repro.storage import Folder
-    from repro.zero import device_of
+    from repro.store.folder import Folder
+    from repro.training.zero import device_of
 
     progress = partial(print, file=sys.stderr)
     names = [name for name in (given.tasks or "").split(",") if name]
@@ -149,7 +149,7 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
 def _keep(model: Model, found: dict[str, Rows], place: Folder | None) -> None:
     """Adds the rows to the tables of a folder, if there is one, and of the run's sweep."""
     from repro import tables
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     if place is None:
         return

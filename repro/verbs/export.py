@@ -50,8 +50,8 @@ def main(given: argparse.Namespace) -> int:
 
     from repro.corpus import build
     from repro.models.export import export
-    from repro.run_folder import RunFolder
-    from repro.storage import Folder
+    from repro.store.folder import Folder
+    from repro.store.run_folder import RunFolder
 
     run, out = Folder.open(given.run), Path(given.out)
     spec, _ = RunFolder(run).spec()

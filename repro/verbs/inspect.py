@@ -41,14 +41,14 @@ def add_parser(verbs: Any) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    from repro.models import claims, counts
+    from repro.models import card_claims, counts
     from repro.models.folder import CARD, open_model
 
-    asked = claims.from_words(given.claim)
+    asked = card_claims.from_words(given.claim)
     model = open_model(given.model)
-    said = claims.from_card(model.card, file=model.path / CARD)
+    said = card_claims.from_card(model.card, file=model.path / CARD)
     found = counts.count(model)
-    verdicts = claims.judge(said | asked, found)
+    verdicts = card_claims.judge(said | asked, found)
     if given.json:
         print(json.dumps({"model": given.model, **found.to_dict(), "claims": [v.to_dict() for v in verdicts]}))
     else:

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from repro.bounds import STEPS
-from repro.options import whole
+from repro.console.options import whole
 
 
 def add_parser(verbs: Any) -> None:
@@ -44,18 +44,18 @@ def main(given: argparse.Namespace) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     from repro import spec as specs
     from repro.paths import expand
-    from repro.storage import Folder
+    from repro.store.folder import Folder
 
     spec, folder = specs.load(given.spec), Folder.open(given.out, key="--out")
     folder.check_writable(key="--out")
+    from repro.console.signals import Heeded
+    from repro.console.terminal import printable
     from repro.corpus import build
-    from repro.fork import begun, fork
     from repro.models import start
     from repro.resources import Resources
-    from repro.run_folder import RunFailed, RunFolder, Stopped
-    from repro.signals import Heeded
-    from repro.terminal import printable
-    from repro.train import train
+    from repro.store.run_folder import RunFailed, RunFolder, Stopped
+    from repro.training.fork import begun, fork
+    from repro.training.train import train
 
     if given.init:
         spec = dataclasses.replace(spec, start=start.start_from(expand(given.init, key="--init")))

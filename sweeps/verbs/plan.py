@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from repro.console.options import real
 from repro.errors import UserError
-from repro.options import real
 
 
 def add_parser(verbs: Any) -> None:
@@ -44,7 +44,7 @@ def _plan(given: argparse.Namespace) -> int:
         from sweeps import plan
 
         return plan.print_plan(given.file, as_json=given.json)
-    from sweeps import quote
+    from sweeps import plan_report
 
-    made = quote.Quote.of(given.file, given.cluster, given.price, given.measured)
-    return quote.print_quote(made, as_json=given.json)
+    made = plan_report.Quote.of(given.file, given.cluster, given.price, given.measured)
+    return plan_report.print_quote(made, as_json=given.json)

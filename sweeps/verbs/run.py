@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from repro.bounds import PROCESSES
-from repro.options import whole
+from repro.console.options import whole
 
 
 def add_parser(verbs: Any) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from analysis import data, simulate
+from analysis import data, simulated_sweep
 from analysis.data import Tables
 from analysis.evidence import Evidence
-from analysis.simulate import Truth
-from repro.storage import Folder
+from analysis.simulated_sweep import Truth
+from repro.store.folder import Folder
 
 Rows = list[dict[str, Any]]
 
@@ -23,7 +23,7 @@ def swept(tmp_path: Path) -> Callable[..., Tables]:
 
     def make(rows: Rows | None = None, truth: Truth | None = None, **options: int) -> Tables:
         folder = Folder.open(tmp_path / "results")
-        simulate.write(folder, simulate.simulate(truth or Truth(), **options) if rows is None else rows)
+        simulated_sweep.write(folder, simulated_sweep.simulate(truth or Truth(), **options) if rows is None else rows)
         return data.load(folder)
 
     return make
@@ -41,8 +41,8 @@ def promised(folder: Folder, rows: Rows, seconds: float | None = None) -> None:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of a whole sweep that obeys the average-parameter law."""
     path = tmp_path_factory.mktemp("sweep") / "simulated"
-    rows = simulate.simulate(Truth())
-    simulate.write(Folder.open(path), rows)
+    rows = simulated_sweep.simulate(Truth())
+    simulated_sweep.write(Folder.open(path), rows)
     promised(Folder.open(path), rows)
     return path
 
@@ -57,9 +57,9 @@ def evidence(results: Path) -> Evidence:
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of a few runs of one size and seed, without noise estimates."""
     path = tmp_path_factory.mktemp("sweep") / "few"
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     few = [
         r for r in rows if r["size"] == "25k" and r["budget"] == "10t" and r["sparsity"] in (0, 0.8) and r["seed"] == 0
     ]
-    simulate.write(Folder.open(path), few)
+    simulated_sweep.write(Folder.open(path), few)
     return path

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.compare import DENSE_TO_GRID, DENSE_TO_SPARSE, IN_SAMPLE, LAW_TO_GRID, Comparison, compare
 from analysis.data import Tables
 from analysis.law import Law
 from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 from analysis.noise import measure
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 
 def held_against(tables: Tables) -> Comparison:
@@ -54,7 +54,7 @@ def test_runs_the_law_was_fitted_on_are_not_held_out(swept) -> None:
 
 
 def test_without_seeds_there_are_errors_but_no_intervals(swept) -> None:
-    comparison = held_against(swept([r for r in simulate.simulate(Truth()) if r["seed"] == 0]))
+    comparison = held_against(swept([r for r in simulated_sweep.simulate(Truth()) if r["seed"] == 0]))
     measure_ = comparison.settings[IN_SAMPLE].errors[N_AVG.name].mean_abs()
     assert measure_.value > 0
     assert (measure_.low, measure_.high) == (None, None)
@@ -62,14 +62,14 @@ def test_without_seeds_there_are_errors_but_no_intervals(swept) -> None:
 
 
 def test_a_law_that_cant_be_fitted_is_named_and_the_others_go_on(swept) -> None:
-    comparison = held_against(swept([r for r in simulate.simulate(Truth()) if r["size"] != "8k"]))
+    comparison = held_against(swept([r for r in simulated_sweep.simulate(Truth()) if r["size"] != "8k"]))
     assert set(comparison.law_fits) == {N_AVG.name, N_FINAL.name, SPARSE.name}
     assert comparison.obstacles[N_DENSE.name] == "N_prunable takes fewer than three values"
     assert N_EFFECTIVE.name not in comparison.settings[DENSE_TO_SPARSE].errors
 
 
 def test_too_few_runs_leave_every_setting_with_a_reason(swept) -> None:
-    comparison = held_against(swept(simulate.simulate(Truth())[:2]))
+    comparison = held_against(swept(simulated_sweep.simulate(Truth())[:2]))
     assert comparison.dense_fit is None
     assert all(setting.reason and not setting.errors for setting in comparison.settings.values())
 
@@ -98,7 +98,7 @@ def test_intervals_lie_around_what_was_measured(swept) -> None:
 
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_few_degrees_of_freedom_widen_an_interval_and_never_move_it_off_its_value(seeds: int, swept) -> None:
-    rows = [r for r in simulate.simulate(Truth(), seeds=seeds) if not r["sparsity"] or r["seed"] == 0]
+    rows = [r for r in simulated_sweep.simulate(Truth(), seeds=seeds) if not r["sparsity"] or r["seed"] == 0]
     tables = swept(rows)
     noise = measure(tables.runs)
     assert noise.overall is not None

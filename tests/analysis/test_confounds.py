@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from analysis import confounds, simulate
+from analysis import confounds, simulated_sweep
 from analysis.evidence import Evidence
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 
 def details(tables) -> dict[str, tuple[dict, ...]]:
@@ -19,7 +19,7 @@ def test_a_control_stands_beside_the_run_that_it_changes(swept) -> None:
 
 
 def test_what_was_changed_is_said_in_words(swept) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     base = next(r for r in rows if "controls" in r["studies"] and "law" in r["studies"] and r["sparsity"])
     changes = {
         "score random instead of magnitude": {"score": "random"},

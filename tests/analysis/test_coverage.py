@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import draw
+from analysis import simulated_table
 from analysis.fit import fit, refit, with_start
 from analysis.laws import LAWS
 from analysis.uncertainty import bootstrap
@@ -22,8 +22,8 @@ def covered(name: str, tables: int) -> tuple[dict[str, float], int]:
     """How often the 95% interval of each parameter, and of a prediction beyond the table, held the truth."""
     law, noise = LAWS[name], QUIETER.get(name, NOISE)
     rng = np.random.default_rng(7)
-    theta, columns = draw.truth(law), draw.design(law)
-    losses = draw.losses(law, theta, columns, noise, rng, tables)
+    theta, columns = simulated_table.truth(law), simulated_table.design(law)
+    losses = simulated_table.losses(law, theta, columns, noise, rng, tables)
     beyond = {c: np.array([v.max() * (2.0 if c not in ("S", "rho") else 1.0)]) for c, v in columns.items()}
     wanted = float(law.predict(theta, beyond)[0])
     first = fit(law, columns, losses[0])

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import data, simulate
-from analysis.simulate import Truth
+from analysis import data, simulated_sweep
+from analysis.simulated_sweep import Truth
 from repro import tables as schemas
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 
 def test_a_whole_sweep_holds_the_papers_runs(swept) -> None:
@@ -27,7 +27,7 @@ def test_a_run_that_serves_two_studies_is_one_row_in_both(swept) -> None:
 
 
 def test_odd_rows_are_flagged_with_a_reason_and_only_useless_ones_left_out(swept) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     rows[0]["loss"], rows[1]["loss"], rows[2]["epochs"], rows[3]["loss"] = float("nan"), -1.0, 1.5, 7.0
     tables = swept(rows)
     flags = {f.run_id: f for f in tables.flags}
@@ -39,7 +39,7 @@ def test_odd_rows_are_flagged_with_a_reason_and_only_useless_ones_left_out(swept
 
 
 def test_rows_of_one_id_are_left_out_together(swept) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     tables = swept([*rows, rows[0]])
     assert rows[0]["run_id"] not in set(tables.runs["run_id"])
     assert "more than once" in next(f for f in tables.flags if f.excluded).reason
@@ -47,7 +47,9 @@ def test_rows_of_one_id_are_left_out_together(swept) -> None:
 
 def test_seeds_of_a_configuration_share_its_key_and_windows_of_dense_runs_dont_matter(swept) -> None:
     rows = [
-        r for r in simulate.simulate(Truth()) if r["size"] == "25k" and r["sparsity"] == 0 and "seeds" in r["studies"]
+        r
+        for r in simulated_sweep.simulate(Truth())
+        if r["size"] == "25k" and r["sparsity"] == 0 and "seeds" in r["studies"]
     ]
     rows[1]["start"], rows[1]["end"] = 0.5, 1.0
     assert len(set(swept(rows).runs.configurations)) == 1
@@ -67,6 +69,6 @@ def test_only_the_runs_table_has_to_be_there(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path)
     with pytest.raises(UserError, match=r"runs\.parquet"):
         data.load(folder)
-    schemas.write(folder, "runs.parquet", "runs", simulate.simulate(Truth())[:3])
+    schemas.write(folder, "runs.parquet", "runs", simulated_sweep.simulate(Truth())[:3])
     tables = data.load(folder)
     assert (len(tables.runs), tables.curves.num_rows, dict(tables.sweep)) == (3, 0, {})

@@ -9,7 +9,7 @@ from analysis.fit import fit, obstacle, refit
 from analysis.law import Law
 from analysis.laws import COUNTS, N_AVG, N_EFFECTIVE
 from analysis.problem import huber
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 from repro.errors import UserError
 
 THETA = {"E": 1.5, "A": 40.0, "alpha": 0.35, "B": 250.0, "beta": 0.4, "w": 0.6}

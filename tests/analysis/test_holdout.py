@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analysis import draw, holdout
+from analysis import holdout, simulated_table
 from analysis.law import Array, Law
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
 from analysis.optimal import mean_density
@@ -34,8 +34,8 @@ def runs() -> dict[str, Array]:
 
 def table(law: Law, seed: int) -> Table:
     columns = runs()
-    theta = draw.truth(law, **CHINCHILLA)
-    loss = draw.losses(law, theta, columns, NOISE, np.random.default_rng(seed))[0]
+    theta = simulated_table.truth(law, **CHINCHILLA)
+    loss = simulated_table.losses(law, theta, columns, NOISE, np.random.default_rng(seed))[0]
     return Table("drawn", columns, loss, np.arange(len(loss)) + 1.0, None, ())
 
 

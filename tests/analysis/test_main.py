@@ -19,8 +19,8 @@ def test_a_report_writes_page_verdicts_and_figures_with_neither_torch_nor_ray(re
         f"code = main(['report', {str(results)!r}, '--out', {str(tmp_path)!r}, '--bootstrap', '100']); "
         f"found = {HEAVY!r} & set(sys.modules); "
         "ours = {m for m in sys.modules if m.startswith('repro.')} "
-        "- {'repro.tables', 'repro.schedule', 'repro.ladder', 'repro.errors', 'repro.storage', 'repro.objects', 'repro.commands', 'repro.paths', "
-        "'repro.bounds', 'repro.faults', 'repro.homes', 'repro.patience', 'repro.stores', 'repro.terminal'}; "
+        "- {'repro.tables', 'repro.schedule', 'repro.ladder', 'repro.errors', 'repro.store.folder', 'repro.store.objects', 'repro.console.commands', 'repro.paths', "
+        "'repro.bounds', 'repro.console.faults', 'repro.console.homes', 'repro.patience', 'repro.store.addresses', 'repro.console.terminal'}; "
         "assert not found and not ours, (found, ours); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])

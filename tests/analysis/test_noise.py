@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.noise import Spread, measure
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 
 def test_the_seeds_sd_comes_back_inside_its_interval(swept) -> None:
@@ -17,12 +17,12 @@ def test_the_seeds_sd_comes_back_inside_its_interval(swept) -> None:
 
 
 def test_one_seed_measures_no_noise(swept) -> None:
-    noise = measure(swept([r for r in simulate.simulate(Truth()) if r["seed"] == 0]).runs)
+    noise = measure(swept([r for r in simulated_sweep.simulate(Truth()) if r["seed"] == 0]).runs)
     assert (noise.overall, noise.by_sparsity, noise.paired) == (None, {}, None)
 
 
 def test_what_a_seed_does_to_all_runs_cancels_in_paired_differences(swept) -> None:
-    rows = simulate.simulate(Truth(sigma=0.001), seeds=6)
+    rows = simulated_sweep.simulate(Truth(sigma=0.001), seeds=6)
     for row in rows:
         row["loss"] += 0.1 * row["seed"]
     noise = measure(swept(rows).runs)
@@ -33,7 +33,7 @@ def test_what_a_seed_does_to_all_runs_cancels_in_paired_differences(swept) -> No
 
 
 def test_another_configuration_is_not_another_seed(swept) -> None:
-    rows = [r for r in simulate.simulate(Truth()) if r["seed"] == 0][:1]
+    rows = [r for r in simulated_sweep.simulate(Truth()) if r["seed"] == 0][:1]
     rows.append(rows[0] | {"run_id": "other", "lr": 2 * rows[0]["lr"]})
     assert measure(swept(rows).runs).overall is None
 
@@ -46,7 +46,7 @@ def test_draws_of_a_spread_with_few_degrees_of_freedom_have_students_tails() -> 
 
 
 def test_two_runs_are_too_few_for_a_standard_deviation(swept) -> None:
-    rows = [r for r in simulate.simulate(Truth()) if r["seed"] == 0]
+    rows = [r for r in simulated_sweep.simulate(Truth()) if r["seed"] == 0]
     again = next(r for r in rows if "law" in r["studies"])
     one_more = {**again, "seed": 1, "run_id": "again", "loss": again["loss"] + 0.01}
     found = measure(swept([*rows, one_more]).runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import draw, holdout, outcome, table
+from analysis import holdout, outcome, simulated_table, table
 from analysis.__main__ import main
 from analysis.compare import Measure
 from analysis.fit import fit
@@ -23,8 +23,8 @@ LAW = LAWS["chinchilla"]
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     """The design of `simulate --law chinchilla --noise 0.005`: 16 rows, four of them with the largest N."""
-    columns = draw.design(LAW)
-    loss = draw.losses(LAW, draw.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
+    columns = simulated_table.design(LAW)
+    loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
     rows = [dict(zip((*columns, "loss"), row, strict=True)) for row in zip(*columns.values(), loss, strict=True)]
     return csv(tmp_path, rows)
 
@@ -92,8 +92,8 @@ def test_resamples_that_hit_no_held_out_row_are_drawn_again_and_counted(file: st
 
 
 def test_one_row_held_out_is_no_verdict_unless_its_noise_is_known() -> None:
-    columns = draw.design(LAW)
-    loss = draw.losses(LAW, draw.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
+    columns = simulated_table.design(LAW)
+    loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
     rows = Table("drawn", columns, loss, np.arange(16) + 1.0, None, ())
     split = [holdout.Split("the last row", np.arange(16) == 15)]
     laws = [LAW, LAWS["over_training"]]
@@ -129,8 +129,8 @@ def test_an_interval_without_meaning_is_refused_with_the_least_that_is_sensible(
 
 def test_a_huge_noise_is_no_verdict() -> None:
     """Losses that overflow leave a resample without a number; so many of them leave no interval."""
-    columns = draw.design(LAW)
-    loss = draw.losses(LAW, draw.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
+    columns = simulated_table.design(LAW)
+    loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
     few = Table("drawn", columns, loss, np.arange(16) + 1.0, np.arange(16) % 4, ())
     with np.errstate(all="ignore"):
         found = holdout.compare(
@@ -141,9 +141,16 @@ def test_a_huge_noise_is_no_verdict() -> None:
 
 
 def test_a_table_from_which_no_start_has_an_objective_is_refused() -> None:
-    columns = {name: values * 1e-300 for name, values in draw.design(LAW).items()}
+    columns = {name: values * 1e-300 for name, values in simulated_table.design(LAW).items()}
     with pytest.raises(UserError, match="can't be fitted"), np.errstate(all="ignore"):
-        fit(LAW, columns, 1e300 * draw.losses(LAW, draw.truth(LAW), draw.design(LAW), 0.0, np.random.default_rng(0))[0])
+        fit(
+            LAW,
+            columns,
+            1e300
+            * simulated_table.losses(
+                LAW, simulated_table.truth(LAW), simulated_table.design(LAW), 0.0, np.random.default_rng(0)
+            )[0],
+        )
 
 
 def test_a_share_of_the_rows_is_held_out_however_it_is_written(file: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import draw
+from analysis import simulated_table
 from analysis.__main__ import main
 from analysis.fit import fit
 from analysis.law import Law
@@ -35,8 +35,8 @@ def test_one_low_row_of_epochs_leaves_the_others_their_fit() -> None:
 )
 @pytest.mark.parametrize("factor", [1e-3, 0.3, 100.0])
 def test_the_starts_find_the_minimum_whatever_one_row_says(law: Law, factor: float) -> None:
-    columns, truth, rng = draw.design(law), draw.truth(law), np.random.default_rng(3)
-    loss = draw.losses(law, truth, columns, 0.003, rng)[0]
+    columns, truth, rng = simulated_table.design(law), simulated_table.truth(law), np.random.default_rng(3)
+    loss = simulated_table.losses(law, truth, columns, 0.003, rng)[0]
     loss[rng.integers(len(loss))] *= factor
     for objective in (Objective(), Objective("huber_log", 1e-2), Objective("huber", 1e-2)):
         result = fit(law, columns, loss, objective)

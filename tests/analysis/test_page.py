@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.__main__ import main
-from analysis.simulate import Truth
-from repro.storage import Folder
+from analysis.simulated_sweep import Truth
+from repro.store.folder import Folder
 from tests.analysis.conftest import promised
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -28,9 +28,9 @@ LAPTOP = Path(__file__).parents[2] / "results" / "laptop"
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a drawn sweep with a run whose loss isn't a number."""
-    out, rows = tmp_path_factory.mktemp("report"), simulate.simulate(Truth())
+    out, rows = tmp_path_factory.mktemp("report"), simulated_sweep.simulate(Truth())
     next(r for r in rows if r["studies"] == ["schedules"])["loss"] = float("nan")
-    simulate.write(Folder.open(out), rows)
+    simulated_sweep.write(Folder.open(out), rows)
     promised(Folder.open(out), rows)
     assert main(["report", str(out), "--bootstrap", "100"]) == 0
     return out / "report.html"

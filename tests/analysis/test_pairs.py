@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.evidence import Evidence
 from analysis.pairs import find_pairs, pair_noise
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 
 def test_each_sparse_run_finds_both_its_partners_at_every_seed(swept) -> None:
@@ -22,7 +22,7 @@ def test_each_sparse_run_finds_both_its_partners_at_every_seed(swept) -> None:
 
 
 def test_partners_are_found_by_columns_not_by_labels(swept) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     for row in rows:
         if "-p" in row["size"] or "-t" in row["size"]:
             row["size"] = "nameless"
@@ -30,7 +30,7 @@ def test_partners_are_found_by_columns_not_by_labels(swept) -> None:
 
 
 def test_one_dense_run_may_match_in_both_counts(swept) -> None:
-    rows = [row for row in simulate.simulate(Truth()) if row["size"] != "25k-t20"]
+    rows = [row for row in simulated_sweep.simulate(Truth()) if row["size"] != "25k-t20"]
     [sparse] = [r for r in rows if r["sparsity"] == 0.2 and "pairs" in r["studies"] and r["seed"] == 0]
     for row in rows:
         if row["size"] == "25k-p20":
@@ -41,7 +41,7 @@ def test_one_dense_run_may_match_in_both_counts(swept) -> None:
 
 @pytest.mark.parametrize("column", ["total_steps", "batch_tokens", "budget", "seed"])
 def test_a_dense_run_that_differs_in_data_is_no_partner(column: str, swept) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     for row in rows:
         if row["size"] == "25k-p80":
             row[column] = "other" if column == "budget" else row[column] + 100
@@ -51,7 +51,7 @@ def test_a_dense_run_that_differs_in_data_is_no_partner(column: str, swept) -> N
 def test_a_dense_run_of_another_size_is_no_partner(swept) -> None:
     rows = [
         r | {"N_prunable": 3 * r["N_prunable"], "N_total": 3 * r["N_total"]} if r["sparsity"] == 0 else r
-        for r in simulate.simulate(Truth())
+        for r in simulated_sweep.simulate(Truth())
     ]
     assert find_pairs(swept(rows)) == []
 
@@ -59,7 +59,7 @@ def test_a_dense_run_of_another_size_is_no_partner(swept) -> None:
 @pytest.mark.parametrize("share", [0.8, 1.0, 1.25])
 def test_the_dense_size_of_equal_loss_comes_back(share: float, swept) -> None:
     truth = Truth(sigma=1e-6)
-    rows = simulate.simulate(truth)
+    rows = simulated_sweep.simulate(truth)
     for row in rows:
         if row["sparsity"]:  # a sparse run that is as good as a dense one of `share` times its N_avg
             columns = {"N_avg": np.array([share * row["N_avg"]]), "D": np.array([float(row["D"])])}

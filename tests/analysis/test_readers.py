@@ -19,7 +19,7 @@ import pytest
 from analysis import readers, table
 from analysis.laws import CHINCHILLA
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 from tests.analysis.test_table import ROWS
 
 TEXT = "N,D,loss\n" + "".join(f"{r['N']},{r['D']},{r['loss']}\n" for r in ROWS)

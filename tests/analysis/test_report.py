@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis import claims, data, figures, report, simulate
+from analysis import claims, data, figures, report, simulated_sweep
 from analysis.__main__ import main
 from analysis.evidence import Evidence
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 from repro import tables
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 
 def page_of(folder: Folder) -> str:
@@ -88,7 +88,7 @@ def test_every_run_has_a_row(page: str, results: Path) -> None:
 
 def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
-    simulate.write(folder, simulate.simulate(Truth())[:40])
+    simulated_sweep.write(folder, simulated_sweep.simulate(Truth())[:40])
     folder.write_json(
         "sweep.json",
         {
@@ -119,7 +119,7 @@ def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: P
 
 def test_evaluations_stand_on_the_page_with_their_errors(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
-    simulate.write(folder, simulate.simulate(Truth())[:6])
+    simulated_sweep.write(folder, simulated_sweep.simulate(Truth())[:6])
     unknown: dict = dict.fromkeys(tables.EVALUATIONS.names)
     row = unknown | {
         "model": "25k-<run>",
@@ -145,17 +145,17 @@ def test_evaluations_stand_on_the_page_with_their_errors(tmp_path: Path) -> None
 
 
 def test_a_flagged_run_is_listed_with_its_reason(tmp_path: Path) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     rows[0]["loss"] = float("nan")
     folder = Folder.open(tmp_path / "results")
-    simulate.write(folder, rows)
+    simulated_sweep.write(folder, rows)
     page = page_of(folder)
     assert f"<code>{rows[0]['run_id']}</code>: its held-out loss is nan; left out" in page
 
 
 def test_a_sweep_without_runs_still_has_a_page(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
-    simulate.write(folder, [])
+    simulated_sweep.write(folder, [])
     folder.write_json("sweep.json", {"name": "lost", "failed": [{"run_id": "lost-1", "reason": "out of memory"}]})
     page = page_of(folder)
     assert page.count("inconclusive") >= 7
@@ -202,10 +202,10 @@ OTHER_RATES = "learning rates follow cosine_compute, wsd; the paper"
 def test_verdicts_of_what_is_not_the_papers_experiment_are_marked_on_the_page_and_in_the_terminal(
     record: dict, parent: str | None, said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, rows = Folder.open(tmp_path), simulate.simulate(Truth())
+    folder, rows = Folder.open(tmp_path), simulated_sweep.simulate(Truth())
     few = [r for r in rows if r["size"] == "25k" and r["budget"] == "10t" and r["seed"] == 0]
     few[0]["forked_from"] = parent
-    simulate.write(folder, few)
+    simulated_sweep.write(folder, few)
     folder.write_json("sweep.json", folder.read_json("sweep.json") | record)
     departures = data.load(folder).departures
     assert [found.startswith(start) for found, start in zip(departures, said, strict=True)] == [True] * len(said)

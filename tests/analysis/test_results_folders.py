@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import data, simulate
+from analysis import data, simulated_sweep
 from analysis.__main__ import main
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 from repro import tables
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 VERBS = (["report"], ["figures"], ["claims"], ["lr"], ["fit", "--law", "N_avg"])
-ROWS = simulate.simulate(Truth())
+ROWS = simulated_sweep.simulate(Truth())
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    simulate.write(Folder.open(tmp_path / "results"), ROWS[:12])
+    simulated_sweep.write(Folder.open(tmp_path / "results"), ROWS[:12])
     return tmp_path / "results"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import commands
+from repro.console import commands
 
 # Notes its own name and words, and what it knows of the token; `python -c` is run, and so is what `srun` would start.
 NOTE = """#!{python}

@@ -20,7 +20,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from repro.storage import Folder
+from repro.store.folder import Folder
 from tests.cluster.network import Network, network
 from tests.cluster.nodes import ROOT, Cluster
 from tests.stores import BUCKET, s3

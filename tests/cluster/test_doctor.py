@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cluster import checks
-from tests.repro.failing import tmpfs
+from tests.repro.training.failing import tmpfs
 
 ROOT = Path(__file__).parents[2]
 

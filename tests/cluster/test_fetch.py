@@ -13,7 +13,7 @@ from cluster import fetch as module
 from cluster.__main__ import main
 from cluster.fetch import fetch
 from repro.errors import UserError
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import data
-from repro import transfer
-from repro.storage import Folder
+from repro.store import transfer
+from repro.store.folder import Folder
 from tests.cluster.nodes import ROOT, Cluster
 from tests.stores import BUCKET, SECRET, free_port, s3
 

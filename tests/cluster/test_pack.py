@@ -12,7 +12,7 @@ from cluster.pack import FILES, FOLDERS, ROOT, SECRETS, SUBMITTED, files, is_sec
 from repro.errors import UserError
 from sweeps import grid
 
-TRACKED = ("repro/train.py", "sweeps/quick.yaml", "requirements.lock")
+TRACKED = ("repro/training/train.py", "sweeps/quick.yaml", "requirements.lock")
 SECRET = (
     "server.pem", "repro/id_rsa", "secrets.env", "sweeps/.env", "repro/aws-credentials.json", "id_ed25519.pub", "prod.env.local",
     "My-Secret.txt", "tls.KEY", "sweeps/kubeconfig", "auth_token", "Passwords.csv", "repro/store.p12",
@@ -57,7 +57,7 @@ def test_what_git_does_not_track_stays_behind_and_is_said(tmp_path: Path) -> Non
     write(tmp_path, "notes.txt", "repro/new.py", "sweeps/mine.yaml", "weights.bin")
     (tmp_path / "repro" / "train.py").write_text("changed")
     git(tmp_path, "rm", "-q", "--cached", "sweeps/quick.yaml")
-    assert names(tmp_path) == ["repro/train.py", "requirements.lock"]
+    assert names(tmp_path) == ["repro/training/train.py", "requirements.lock"]
     (tmp_path / "packed").mkdir()
     packed = pack(ROOT / "sweeps" / "quick.yaml", tmp_path / "packed", tmp_path)
     assert packed.file == "submitted/quick.yaml"

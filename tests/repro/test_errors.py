@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from repro import homes, terminal
+from repro.console import homes, terminal
 from repro.errors import UserError, guarded
 
 

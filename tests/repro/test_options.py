@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from repro.options import real, whole
+from repro.console.options import real, whole
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from repro.signals import SIGNALS, Heeded
+from repro.console.signals import SIGNALS, Heeded
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_under_nohup_it_is_ignored_still() -> None:
 
 PRINTS = """
 import os, sys, time
-from repro.signals import Heeded
+from repro.console.signals import Heeded
 with Heeded("stopping") as heeded:
     print("ready", flush=True)
     while not heeded.asked():

@@ -10,8 +10,8 @@ import pytest
 
 from repro import tables
 from repro.errors import UserError
-from repro.storage import Folder
-from tests.repro.test_run_folder import a_row
+from repro.store.folder import Folder
+from tests.repro.store.test_run_folder import a_row
 
 VERSION = {"schema_version": str(tables.SCHEMA_VERSION)}
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from repro import hardware
 from repro.spec import RunSpec
+from repro.training import hardware
 from sweeps.devices import Throughput, flops_per_token
 from sweeps.forecast import hours
 from sweeps.grid import Sweep, expand
 from sweeps.plan import amount
-from sweeps.quote import Quote
+from sweeps.plan_report import Quote
 
 ROOT = Path(__file__).parents[2]
 PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from repro.errors import UserError
-from repro.run_folder import RunFolder
 from repro.spec import RunSpec
-from repro.storage import Folder
-from sweeps import grid, kept, run
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from sweeps import grid, run, sweep_json
 from sweeps.grid import Sweep
-from tests.repro.test_run_folder import TEXT, finished
+from tests.repro.store.test_run_folder import TEXT, finished
 from tests.sweeps.test_run import declare
 
 
@@ -73,7 +73,7 @@ def test_runs_whose_folders_were_exchanged_are_refused(trained: Sweep, tmp_path:
 
 @pytest.mark.parametrize("data", [b"", b"[]x", b"[1]", b"[" * 10**5])
 def test_a_damaged_sweep_json_is_refused_with_what_to_do(data: bytes, trained: Sweep, tmp_path: Path) -> None:
-    file = tmp_path / "results" / "tiny" / kept.FILE
+    file = tmp_path / "results" / "tiny" / sweep_json.FILE
     file.write_bytes(data)
     with pytest.raises(UserError, match="move it away"):
         run.dry_run(trained)

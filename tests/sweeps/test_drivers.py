@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from repro import tables
-from repro.storage import Folder
+from repro.store.folder import Folder
 from tests.sweeps.test_run import ROOT, SWEEP
 
 FULL = pytest.mark.full

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.repro.failing import tmpfs
+from tests.repro.training.failing import tmpfs
 from tests.sweeps.test_run import run
 
 SWEEP = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.hardware import LINKS, MEMORY, PEAKS
+from repro.training.hardware import LINKS, MEMORY, PEAKS
 from sweeps import scaling
 from sweeps.__main__ import main
 from sweeps.devices import Cluster, Throughput

@@ -11,8 +11,8 @@ import yaml
 
 from repro.errors import UserError
 from sweeps import grid, ids
-from sweeps.change import Change
 from sweeps.grid import expand
+from sweeps.overrides import Change
 from sweeps.studies import Studies, StudyName
 
 TINY = """

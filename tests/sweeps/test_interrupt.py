@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from repro import train
 from repro.corpus import build
 from repro.resources import Resources
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.training import train
 from sweeps import grid
 from tests.sweeps.driving import orphans, start, statuses, until
 from tests.sweeps.test_run import declare, losses, run

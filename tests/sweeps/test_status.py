@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from repro.run_folder import RunFolder
 from repro.spec import RunSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
 from sweeps.__main__ import main
-from sweeps.kept import Planned
 from sweeps.status import Watcher, clock
+from sweeps.sweep_json import Planned
 
 RUNS = [Planned(f"run-{i}", tokens=1000, cost=10.0) for i in range(6)]
 ASKED = [run.run_id for run in RUNS[2:]]

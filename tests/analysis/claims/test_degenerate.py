@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import claims, simulate
+from analysis import claims, simulated_sweep
 from analysis.claims import Verdict
 from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE
 from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.laws import N_AVG
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 Rows = list[dict[str, Any]]
@@ -63,7 +63,7 @@ SLOW = [pytest.param(f, marks=pytest.mark.full) for f in (two_seeds_of_one_run, 
 
 @pytest.mark.parametrize("spoil", [*SPOILED, *SLOW], ids=lambda spoil: spoil.__name__)
 def test_every_verdict_is_finite_or_inconclusive(spoil: Callable[[Rows], Rows], swept: Make) -> None:
-    verdicts = judged(swept(spoil(simulate.simulate(Truth()))))
+    verdicts = judged(swept(spoil(simulated_sweep.simulate(Truth()))))
     assert len(verdicts) == 7
     for verdict in verdicts:
         if verdict.interval is None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, failure_modes
 from analysis.data import Tables
 from analysis.evidence import Evidence
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 
@@ -49,4 +49,4 @@ def test_contrasts_average_over_budgets_and_seeds(swept: Make) -> None:
 
 
 def test_without_the_runs_there_is_a_reason(swept: Make) -> None:
-    assert "doesn't hold" in verdict(swept([r for r in simulate.simulate(Truth()) if r["end"] < 1])).because
+    assert "doesn't hold" in verdict(swept([r for r in simulated_sweep.simulate(Truth()) if r["end"] < 1])).because

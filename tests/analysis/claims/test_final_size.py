@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, final_size
 from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.laws import N_FINAL
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 
@@ -35,6 +35,6 @@ def test_noise_makes_it_inconclusive(swept: Make) -> None:
 
 
 def test_without_a_pair_at_80_percent_there_is_a_reason(swept: Make) -> None:
-    found = verdict(swept([r for r in simulate.simulate(Truth()) if r["sparsity"] != 0.8]))
+    found = verdict(swept([r for r in simulated_sweep.simulate(Truth()) if r["sparsity"] != 0.8]))
     assert (found.verdict, found.measured) == ("inconclusive", None)
     assert "80%" in found.because

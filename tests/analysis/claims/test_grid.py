@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, grid
 from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.laws import N_FINAL
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 
@@ -62,6 +62,6 @@ def test_runs_of_equal_average_count_end_at_one_loss_if_the_law_holds(swept: Mak
 
 @pytest.mark.full
 def test_without_a_grid_or_seeds_there_is_a_reason(swept: Make) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     assert verdict(swept([r for r in rows if "schedules" not in r["studies"]])).verdict == "inconclusive"
     assert "no interval" in verdict(swept([r for r in rows if r["seed"] == 0])).because

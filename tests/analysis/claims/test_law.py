@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, law
 from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Law
 from analysis.laws import N_DENSE, N_FINAL
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 
@@ -46,13 +46,13 @@ def test_noise_refutes_nothing(swept: Make) -> None:
 
 
 def test_without_seeds_there_is_a_number_and_no_verdict(swept: Make) -> None:
-    found = verdict(swept([r for r in simulate.simulate(Truth()) if r["seed"] == 0]))
+    found = verdict(swept([r for r in simulated_sweep.simulate(Truth()) if r["seed"] == 0]))
     assert (found.verdict, found.interval) == ("inconclusive", None)
     assert found.measured is not None
 
 
 def test_part_of_the_law_set_cant_reproduce_it(swept: Make) -> None:
-    found = verdict(swept([r for r in simulate.simulate(Truth()) if r["sparsity"] != 0.6]))
+    found = verdict(swept([r for r in simulated_sweep.simulate(Truth()) if r["sparsity"] != 0.6]))
     assert found.verdict == "inconclusive"
     assert "law set" in found.because
 
@@ -76,7 +76,9 @@ def test_every_law_and_setting_stands_in_the_details_beside_the_seeds_noise(swep
 @pytest.mark.parametrize("sparse", [True, False])
 def test_sparse_or_dense_runs_alone_say_nothing_of_one_law_for_both(sparse: bool, swept: Make) -> None:
     rows = [
-        r for r in simulate.simulate(Truth(law=N_DENSE)) if "law" not in r["studies"] or bool(r["sparsity"]) == sparse
+        r
+        for r in simulated_sweep.simulate(Truth(law=N_DENSE))
+        if "law" not in r["studies"] or bool(r["sparsity"]) == sparse
     ]
     found = verdict(swept(rows))
     assert found.verdict == "inconclusive"

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from scipy import stats
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, pairs
 from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Law
 from analysis.laws import N_DENSE, N_FINAL
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 
@@ -47,28 +47,28 @@ def test_noise_makes_it_inconclusive(swept: Make) -> None:
 
 
 def test_one_seed_of_each_pair_borrows_the_noise_of_other_runs(swept: Make) -> None:
-    rows = simulate.simulate(Truth(sigma=0.001))
+    rows = simulated_sweep.simulate(Truth(sigma=0.001))
     found = verdict(swept([r for r in rows if r["seed"] == 0 or (not r["sparsity"] and "pairs" not in r["studies"])]))
     assert found.interval is not None
     assert any("two independent runs" in note for note in found.notes)
 
 
 def test_missing_sparsities_leave_it_open(swept: Make) -> None:
-    rows = simulate.simulate(Truth(sigma=0.001))
+    rows = simulated_sweep.simulate(Truth(sigma=0.001))
     found = verdict(swept([r for r in rows if r["size"] != "25k-p60"]))
     assert found.verdict == "inconclusive"
     assert "sparsities" in found.because
 
 
 def test_no_pair_is_a_reason_and_not_a_crash(swept: Make) -> None:
-    found = verdict(swept([r for r in simulate.simulate(Truth()) if "-" not in r["size"]]))
+    found = verdict(swept([r for r in simulated_sweep.simulate(Truth()) if "-" not in r["size"]]))
     assert (found.verdict, found.measured, found.details) == ("inconclusive", None, ())
 
 
 def test_without_a_dense_law_the_difference_in_nats_remains(swept: Make) -> None:
     rows = [
         r
-        for r in simulate.simulate(Truth())
+        for r in simulated_sweep.simulate(Truth())
         if r["size"] in ("25k", "25k-p80") and (r["sparsity"] == 0.8 or "-" in r["size"])
     ]
     found = verdict(swept(rows))
@@ -81,7 +81,7 @@ def test_the_pooled_ratios_interval_holds_the_truth_in_95_percent_of_drawn_sweep
     """In a world of the average law a sparse run is worth exactly its N_avg."""
     sweeps, held = 200, 0
     for seed in range(sweeps):
-        found = verdict(swept(simulate.simulate(Truth(), seed=seed)))
+        found = verdict(swept(simulated_sweep.simulate(Truth(), seed=seed)))
         assert found.interval is not None
         held += found.interval[0] <= 1 <= found.interval[1]
     low, high = stats.binom.interval(0.99, sweeps, 0.95)

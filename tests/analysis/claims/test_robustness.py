@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, robustness
 from analysis.data import Tables
 from analysis.evidence import Evidence
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 Make = Callable[..., Tables]
 
@@ -19,7 +19,7 @@ def verdict(tables: Tables) -> Verdict:
 
 def shifted(sparsity: float, lr: float, batch: float) -> float:
     """A world in which a sparse run wants a smaller learning rate."""
-    return simulate.tuned(sparsity, lr * (4 if sparsity else 1), batch)
+    return simulated_sweep.tuned(sparsity, lr * (4 if sparsity else 1), batch)
 
 
 def test_equal_optima_reproduce_the_claim(swept: Make) -> None:
@@ -35,7 +35,7 @@ def test_another_best_learning_rate_at_the_edge_is_inconclusive_and_says_so(swep
 
 
 def test_another_best_learning_rate_inside_refutes_it(swept: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulate, "MULTIPLES", (0.0625, 0.25, 1.0, 4.0))
+    monkeypatch.setattr(simulated_sweep, "MULTIPLES", (0.0625, 0.25, 1.0, 4.0))
     found = verdict(swept(truth=Truth(sigma=0.001, recipe=shifted)))
     assert found.verdict == "not reproduced"
     assert "at 80% another learning rate" in found.because
@@ -47,7 +47,7 @@ def test_noise_makes_it_inconclusive(swept: Make) -> None:
 
 
 def test_without_the_study_or_without_seeds_there_is_a_reason(swept: Make) -> None:
-    rows = simulate.simulate(Truth())
+    rows = simulated_sweep.simulate(Truth())
     assert "no three learning rates" in verdict(swept([r for r in rows if "robustness" not in r["studies"]])).because
     assert "no configuration" in verdict(swept([r for r in rows if r["seed"] == 0])).because
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import simulate
+from analysis import simulated_sweep
 from analysis.claims import Verdict, schedule
 from analysis.data import Tables
 from analysis.evidence import Evidence
-from analysis.simulate import Truth
+from analysis.simulated_sweep import Truth
 
 # A law that no count and no number of tokens moves: what remains is the noise and what a schedule costs.
 TIED = Truth(theta=(4.0, 1e-6, 0.35, 1e-6, 0.4), sigma=5e-4)
@@ -43,13 +43,13 @@ def test_one_bad_cell_refutes_it(fresh_seeds: int, swept: Make) -> None:
     assert {row["sparsity"] for row in found.details[0].rows if row["verdict"] == "not reproduced"} == {0.8}
 
 
-@pytest.mark.parametrize("penalty", [simulate.no_penalty, worst_at_80])
-def test_noise_makes_it_inconclusive_either_way(penalty: simulate.Penalty, swept: Make) -> None:
+@pytest.mark.parametrize("penalty", [simulated_sweep.no_penalty, worst_at_80])
+def test_noise_makes_it_inconclusive_either_way(penalty: simulated_sweep.Penalty, swept: Make) -> None:
     assert verdict(swept(truth=replace(TIED, penalty=penalty, sigma=0.05))).verdict == "inconclusive"
 
 
 def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
-    rows = simulate.simulate(TIED, fresh_grid_seeds=2)
+    rows = simulated_sweep.simulate(TIED, fresh_grid_seeds=2)
     for row in rows:
         if (row["seed"], row["start"], row["end"], row["sparsity"]) == (0, 0.5, 0.75, 0.8):
             row["loss"] -= 0.05
@@ -60,7 +60,7 @@ def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
 
 
 def test_rivals_without_fresh_seeds_widen_the_upper_bound_and_are_counted(swept: Make) -> None:
-    rows = simulate.simulate(TIED, fresh_grid_seeds=2)
+    rows = simulated_sweep.simulate(TIED, fresh_grid_seeds=2)
     everywhere = schedule.judge_cells(Evidence(swept(rows)))[0]
     confirmed = {(0.25, 0.75), (0.0, 0.25), (0.5, 0.75), (0.75, 1.0)}
     some = [r for r in rows if r["seed"] == 0 or not r["sparsity"] or (r["start"], r["end"]) in confirmed]
@@ -71,20 +71,20 @@ def test_rivals_without_fresh_seeds_widen_the_upper_bound_and_are_counted(swept:
 
 def test_part_of_the_grid_can_refute_but_not_reproduce(swept: Make) -> None:
     def one_budget(truth: Truth) -> list[dict]:
-        return [r for r in simulate.simulate(truth) if r["budget"] == "10t"]
+        return [r for r in simulated_sweep.simulate(truth) if r["budget"] == "10t"]
 
     assert verdict(swept(one_budget(TIED))).verdict == "inconclusive"
     assert verdict(swept(one_budget(replace(TIED, penalty=worst_at_80)))).verdict == "not reproduced"
 
 
 def test_one_seed_gives_a_regret_without_an_interval(swept: Make) -> None:
-    found = verdict(swept([r for r in simulate.simulate(TIED) if r["seed"] == 0]))
+    found = verdict(swept([r for r in simulated_sweep.simulate(TIED) if r["seed"] == 0]))
     assert (found.verdict, found.interval) == ("inconclusive", None)
     assert found.measured is not None
 
 
 def test_a_cell_without_the_papers_schedule_is_skipped_with_a_reason(swept: Make) -> None:
-    rows = [r for r in simulate.simulate(TIED) if (r["sparsity"], r["start"], r["end"]) != (0.4, 0.25, 0.75)]
+    rows = [r for r in simulated_sweep.simulate(TIED) if (r["sparsity"], r["start"], r["end"]) != (0.4, 0.25, 0.75)]
     found = verdict(swept(rows))
     assert len(found.details[0].rows) == 6
     assert sum("no 25/50/25" in note for note in found.notes) == 2
@@ -92,7 +92,7 @@ def test_a_cell_without_the_papers_schedule_is_skipped_with_a_reason(swept: Make
 
 def test_truly_tied_schedules_are_rarely_refuted(swept: Make) -> None:
     rng = np.random.default_rng(0)
-    rows = simulate.simulate(replace(TIED, sigma=0.0))
+    rows = simulated_sweep.simulate(replace(TIED, sigma=0.0))
     refuted = 0
     for _ in range(20):
         noisy = [r | {"loss": r["loss"] + 0.01 * rng.standard_normal()} for r in rows]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import data, figures, simulate
+from analysis import data, figures, simulated_sweep
 from analysis.evidence import Evidence
 from analysis.figures import comparison, interactive, law, pairs, residuals, robustness, schedules, style, theory
 from analysis.figures.panel import Panel, Points
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def test_the_same_tables_give_the_same_files(results: Path, written: Path, tmp_p
 
 
 def test_few_runs_or_none_still_make_figures(quick: Path, tmp_path: Path) -> None:
-    simulate.write(Folder.open(tmp_path / "none"), [])
+    simulated_sweep.write(Folder.open(tmp_path / "none"), [])
     for source in (quick, tmp_path / "none"):
         drawn = figures.write_all(
             Evidence(data.load(Folder.open(source)), resamples=100), Folder.open(tmp_path / f"{source.name}-figures")

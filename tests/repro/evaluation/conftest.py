@@ -13,13 +13,13 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from repro import train
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.corpus.tokenizer import train_bpe
 from repro.resources import Resources
 from repro.spec import EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.training import train
 from tests.conftest import SEQUENCE, TEXT, VOCAB
 
 CONTEXT = 48

@@ -16,12 +16,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from repro import tables, train
+from repro import tables
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.evaluation.scores import BLOCKS, Ratio
 from repro.resources import Resources
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.training import train
 from tests import workers
 from tests.conftest import SEQUENCE
 from tests.repro.evaluation.conftest import CONTEXT, sparse_spec

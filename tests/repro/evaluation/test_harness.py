@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro import tables
 from repro.__main__ import main
-from repro.storage import Folder
+from repro.store.folder import Folder
 
 Evaluate = Callable[..., dict[str, Any]]
 QUESTIONS = [

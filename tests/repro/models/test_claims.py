@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repro.models.claims import judge
+from repro.models.card_claims import judge
 from repro.models.counts import Counts, Layer
 
 FOUND = Counts(

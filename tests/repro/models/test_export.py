@@ -18,21 +18,21 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, pipeline
 
 from repro.__main__ import main
-from repro.checkpoint import masters
 from repro.corpus import Corpus
 from repro.errors import UserError
-from repro.fork import checkpoint_of
-from repro.manifest import sealed
 from repro.models import bitmask, export
 from repro.models.card import Card
 from repro.models.public import without_places
 from repro.resources import Resources
 from repro.spec import ModelSpec, RunSpec, from_kept
-from repro.storage import Folder
-from repro.train import train
+from repro.store.folder import Folder
+from repro.training.checkpoint import masters
+from repro.training.checkpoint_manifest import sealed
+from repro.training.fork import checkpoint_of
+from repro.training.train import train
 from tests import workers
-from tests.repro.lives import stopped
 from tests.repro.models import trainer
+from tests.repro.training.lives import stopped
 
 Make = Callable[..., RunSpec]
 SHAPE = ModelSpec(32, 2, 2, 48, 300, 32)  # 16 dimensions a head: queries are 4 times as large

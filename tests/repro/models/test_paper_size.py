@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM, pipeline
 
 from repro.__main__ import main
 from repro.corpus import build
-from repro.run_folder import RunFolder
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
 from tests.repro.models import trainer
 from tests.sweeps.driving import start, until
 

@@ -12,18 +12,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from repro import model, strict
+from repro import strict
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.errors import UserError
-from repro.fork import fork
 from repro.models import export, start
 from repro.resources import Resources
-from repro.run_folder import RunFolder
 from repro.spec import ModelSpec, RunSpec, StartSpec
-from repro.storage import Folder
-from repro.train import train
-from tests.repro.lives import assert_same, rows, stopped
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training import model
+from repro.training.fork import fork
+from repro.training.train import train
+from tests.repro.training.lives import assert_same, rows, stopped
 
 Make = Callable[..., RunSpec]
 SHAPE = ModelSpec(32, 2, 2, 48, 300, 32)

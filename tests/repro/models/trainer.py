@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from repro import checkpoint, train, zero
 from repro.corpus import Corpus
 from repro.pruning.pruner import Pruner
 from repro.resources import Resources
-from repro.run_folder import RunFolder
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training import checkpoint, train, zero
 
 
 def logits(run: Folder, text: Corpus, tokens: torch.Tensor) -> torch.Tensor:

@@ -10,11 +10,11 @@ import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 
-from repro import model, zero
 from repro.corpus import Corpus
 from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.spec import RunSpec
+from repro.training import model, zero
 
 CPU = torch.device("cpu")
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from repro import checkpoint, model, train, zero
 from repro.corpus import Corpus
-from repro.manifest import examine, name_of
 from repro.resources import Resources
 from repro.spec import RunSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.training import checkpoint, model, train, zero
+from repro.training.checkpoint_manifest import examine, name_of
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
 

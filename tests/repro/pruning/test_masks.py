@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from repro import model
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.spec import ModelSpec
+from repro.training import model
 
 CPU = torch.device("cpu")
 SHAPES = {"a": torch.Size([3, 7]), "b": torch.Size([4, 8]), "c": torch.Size([1, 1]), "d": torch.Size([9, 5])}

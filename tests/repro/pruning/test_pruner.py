@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from repro import model, zero
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.spec import RunSpec
+from repro.training import model, zero
 from tests.repro.pruning.engines import cross_entropy, is_clean, opened, update
 
 CPU = torch.device("cpu")

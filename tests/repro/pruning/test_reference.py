@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from repro import model, tables, train
+from repro import tables
 from repro.corpus import Corpus, build
-from repro.manifest import name_of
 from repro.resources import Resources
 from repro.spec import CorpusSpec, ModelSpec, RunSpec
-from repro.storage import Folder
+from repro.store.folder import Folder
+from repro.training import model, train
+from repro.training.checkpoint_manifest import name_of
 from tests import reference
 from tests.repro.pruning.engines import opened, update
 

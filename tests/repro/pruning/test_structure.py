@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro import strict, zero
+from repro import strict
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.pruning import structure
@@ -20,6 +20,7 @@ from repro.pruning.pruner import Pruner
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard
 from repro.spec import ModelSpec, PruningSpec, RunSpec
+from repro.training import zero
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
 

@@ -1,0 +1,164 @@
+"""What runs on every node of the cluster for the doctor: plain functions, handed to Ray as tasks and actors."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from repro.errors import UserError
+from repro.store.folder import Folder
+
+PATIENCE = timedelta(seconds=60)  # of one worker for the other
+COMPILERS = ("c++", "g++", "clang++")
+
+
+def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
+    """What is true of this node.
+
+    Args:
+        packages: whose versions are asked.
+        folders: local paths whose free space is asked, that of the nearest one that exists.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return {
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "versions": versions(packages),
+        "gpus": _gpus(),
+        "compiler": os.environ.get("CXX") or next(filter(None, map(shutil.which, COMPILERS)), None),
+        "memory": memory(),
+        "cores": len(os.sched_getaffinity(0)),
+        "open_files": (soft, hard),
+        "disk": {folder: shutil.disk_usage(_existing(folder)).free for folder in (tempfile.gettempdir(), *folders)},
+        "listens": listens(),
+        "tokens": os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Installed versions, without what follows a +; of what isn't installed, nothing."""
+    found = {}
+    for package in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package).split("+")[0]
+    return found
+
+
+def memory() -> int:
+    """Bytes that processes may still take: of the machine, of this container, of this process."""
+    free = [psutil.virtual_memory().available]
+    with suppress(OSError, ValueError):  # no cgroup v2, or "max"
+        group = Path("/sys/fs/cgroup")
+        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        soft, _ = resource.getrlimit(limit)
+        if soft != resource.RLIM_INFINITY:
+            free.append(soft)
+    return min(free)
+
+
+def listens() -> list[tuple[str, int, str]]:
+    """(address, port, name of the process where it may be known) of every TCP port on which something listens here."""
+    found = []
+    for link in psutil.net_connections("tcp"):
+        if link.status == psutil.CONN_LISTEN:
+            name = ""
+            with suppress(psutil.Error):
+                name = psutil.Process(link.pid).name() if link.pid else ""
+            found.append((link.laddr.ip, link.laddr.port, name))
+    return found
+
+
+def now() -> float:
+    """This node's clock."""
+    return time.time()
+
+
+def exists(path: str) -> bool:
+    """Whether this node sees a local folder."""
+    return os.path.isdir(path)
+
+
+def write(uri: str, name: str) -> str | None:
+    """Writes a file that holds its name; returns why it couldn't."""
+    try:
+        Folder.open(uri).write(name, name.encode())
+    except (OSError, UserError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def missing(uri: str, names: list[str]) -> list[str]:
+    """Those of `names` that this node can't read back."""
+    lost = []
+    for name in names:
+        try:
+            if Folder.open(uri).read(name) != name.encode():
+                lost.append(name)
+        except (OSError, UserError):
+            lost.append(name)
+    return lost
+
+
+def clear(uri: str, parents: list[str]) -> None:
+    """Removes a folder, and of `parents`, innermost first, those that are empty now."""
+    with suppress(OSError, UserError):
+        Folder.open(uri).delete()
+        for parent in map(Folder.open, parents):
+            if not parent.names():
+                parent.delete()
+
+
+class Worker:
+    """One of two workers that add their ranks up."""
+
+    def address(self) -> str:
+        """HOST:PORT at which this worker can be met."""
+        import ray
+
+        with socket.socket() as listener:
+            listener.bind(("", 0))
+            return f"{ray.util.get_node_ip_address()}:{listener.getsockname()[1]}"
+
+    def add(self, rank: int, meet: str, backend: str) -> float:
+        """The sum over both workers of rank + 1."""
+        import torch
+        import torch.distributed as dist
+
+        device = "cuda" if backend == "nccl" else "cpu"
+        dist.init_process_group(backend, init_method=f"tcp://{meet}", rank=rank, world_size=2, timeout=PATIENCE)
+        number = torch.full((1024,), rank + 1.0, device=device)
+        dist.all_reduce(number)
+        total = float(number.mean())
+        dist.destroy_process_group()
+        return total
+
+
+def _gpus() -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"names": [], "memory": [], "nccl": None}
+    of = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))
+    return {"names": [g.name for g in of], "memory": [g.total_memory for g in of], "nccl": nccl}
+
+
+def _existing(folder: str) -> Path:
+    path = Path(folder)
+    while not path.exists():
+        path = path.parent
+    return path

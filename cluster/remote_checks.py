@@ -1,0 +1,161 @@
+"""The doctor's errands to the nodes: each sends functions of cluster/node_facts.py there through Ray."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cluster import checks, node_facts
+from cluster.checks import Finding
+from repro.errors import UserError
+from repro.resources import Resources
+from repro.store.folder import Folder
+
+PATIENCE = 120.0  # seconds for a node to answer
+DRIVER = "driver"
+
+
+def join(resources: Resources) -> dict[str, str]:
+    """Joins the cluster, or starts one of this machine; returns node name -> Ray's id of it."""
+    import ray
+
+    from sweeps import tuner
+
+    tuner.connect(None, resources.workers)
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return {f"node {i} ({node['NodeManagerAddress']})": node["NodeID"] for i, node in enumerate(alive)}
+
+
+def ask(nodes: dict[str, str], what: Callable[..., Any], *words: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a function returns on each node, and why others didn't answer."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    asked = {
+        node: ray.remote(num_cpus=0, max_retries=0)(what)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False))
+        .remote(*words)
+        for node, node_id in nodes.items()
+    }
+    answers, silent = {}, {}
+    for node, reply in asked.items():
+        try:
+            answers[node] = ray.get(reply, timeout=PATIENCE)
+        except (
+            Exception
+        ) as error:  # of the node, its environment or the function: the doctor reports, it doesn't fall ill
+            silent[node] = first_line(error)
+    return answers, silent
+
+
+def skews_of(nodes: dict[str, str], answers: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """By node, seconds ahead of the driver, and half of how long asking took. A process is there from the first question."""
+    skews = {}
+    for node in answers:
+        began = time.time()
+        reply, _ = ask({node: nodes[node]}, node_facts.now)
+        ended = time.time()
+        if node in reply:
+            skews[node] = (reply[node] - (began + ended) / 2, (ended - began) / 2)
+    return skews
+
+
+def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]:
+    """The driver and each node write a file under `root`; each reads all; nothing is left."""
+    made = _made(root)
+    place = f"{root.rstrip('/')}/.doctor-{secrets.token_hex(4)}"
+    names = {DRIVER: DRIVER, **nodes}
+    why_not: dict[str, str] = {}
+    unread: dict[str, list[str]] = {}
+    try:
+        for node, name in names.items():
+            if node == DRIVER:
+                why = node_facts.write(place, name)
+            else:
+                reply, silent = ask({node: nodes[node]}, node_facts.write, place, name)
+                why = silent.get(node) or reply[node]
+            if why:
+                why_not[node] = why
+        written = {name: node for node, name in names.items() if node not in why_not}
+        lost, _ = ask(nodes, node_facts.missing, place, [*written])
+        lost[DRIVER] = node_facts.missing(place, [*written])
+        unread = {node: [written[name] for name in found] for node, found in lost.items() if found}
+    except (ValueError, UserError) as error:  # a URI that no file system knows
+        why_not[DRIVER] = str(error)
+    finally:
+        for clear in (lambda: ask(nodes, node_facts.clear, place, made), lambda: node_facts.clear(place, made)):
+            with suppress(OSError, ValueError, UserError):
+                clear()
+    yield from checks.storage(what, root, why_not, unread)
+
+
+def _made(root: str) -> list[str]:
+    """The folders, innermost first, that come into being when something is written under `root`."""
+    if "://" in root:
+        return [] if _seen(root) else [root]
+    made, path = [], Path(root)
+    while not path.exists():
+        made.append(str(path))
+        path = path.parent
+    return made
+
+
+def _seen(uri: str) -> bool:
+    try:
+        return Folder.open(uri).exists()
+    except (OSError, ValueError, UserError):
+        return True
+
+
+def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resources) -> Finding:
+    """Two workers, on two nodes where there are two, add their numbers up, over NCCL where there are GPUs."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    with_gpu = [node for node in nodes for _ in facts[node]["gpus"]["names"]]
+    backend = "nccl" if len(with_gpu) > 1 and resources.device != "cpu" else "gloo"
+    places = with_gpu if backend == "nccl" else [*nodes]
+    ends = (places[0], places[-1])
+    workers: list[Any] = []
+    try:
+        worker_class: Any = ray.remote(num_cpus=0, num_gpus=1 if backend == "nccl" else 0)(node_facts.Worker)
+        workers = [
+            worker_class.options(scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[node], soft=False)).remote()
+            for node in ends
+        ]
+        meet = ray.get(workers[0].address.remote(), timeout=PATIENCE)
+        sums = ray.get(
+            [worker.add.remote(rank, meet, backend) for rank, worker in enumerate(workers)], timeout=PATIENCE
+        )
+    except Exception as error:  # of torch, NCCL, gloo or Ray: that is the finding
+        advice = "GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME must name the interface that joins the nodes; firewalls; host names"
+        return Finding(
+            "all-reduce",
+            "fault",
+            f"{backend} over {' and '.join(dict.fromkeys(ends))} fails: {first_line(error)}",
+            advice,
+        )
+    finally:
+        for worker in workers:
+            ray.kill(worker)
+    right = all(total == 3.0 for total in sums)
+    said = f"{backend}, 2 workers on {' and '.join(dict.fromkeys(ends))}" + ("" if right else f": got {sums}, not 3")
+    return Finding(
+        "all-reduce",
+        "ok" if right else "fault",
+        said,
+        "" if right else "the network or a device garbles sums; do not train",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without Ray's traceback: its last line where there is one."""
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if isinstance(cause, UserError):
+        return "; ".join(" ".join(line.split()) for line in lines)[:600]
+    return f"{type(cause).__name__}: {lines[0][:300]}" if lines else type(cause).__name__

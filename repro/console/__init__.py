@@ -1,0 +1,1 @@
+"""What every command shares: verbs, options, messages, signals and what a terminal can show."""

@@ -1,0 +1,192 @@
+"""Which tokenizers may be given a text in stretches that are cut before spaces, so that each stretch is encoded once.
+
+A cut is made before a space between two printable characters of ASCII. No token of these tokenizers reaches over it,
+and what stands on one side has no bearing on the other: of GPT-2's family since the expression that parts text into
+words always parts there, of Llama-2's family since no entry of the vocabulary has a space after another character, so
+that nothing is ever merged over it.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from repro.corpus.chunks import bytes_of, distinct
+
+if TYPE_CHECKING:
+    import tokenizers
+
+SPACE = "▁"  # as Llama-2's family writes it
+WORDS = tuple(  # of Llama-3 and GPT-4, and of Qwen; each parts before such a space
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+    + digits
+    + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    for digits in (r"\p{N}{1,3}", r"\p{N}")
+)
+MEMORY_BYTES = 16 << 20  # of stretches and their ids
+SLICE_BYTES = 1 << 19  # of text, encoded at once: an encoding takes some hundred bytes a token
+Lead = Literal["never", "always", "first"]
+
+
+class Apart:
+    """A tokenizer for stretches, which remembers what it has encoded, up to MEMORY_BYTES and what one call adds.
+
+    Args:
+        backend: encodes a stretch as it is.
+        lead: when a space goes before a text; "first": unless one is there.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, lead: Lead):
+        self._backend, self._lead = backend, lead
+        self._stretches = pa.array([], pa.large_binary())
+        self._ids, self._lengths = np.empty(0, np.uint32), np.empty(0, np.int64)
+
+    def encode(self, texts: pa.LargeStringArray) -> Pieces:
+        """The ids of all texts, as those of their stretches."""
+        stretches, which, begins = self.cut(texts)
+        known = pc.index_in(stretches, self._stretches)
+        fresh = stretches.filter(known.is_null())
+        if len(fresh):
+            if self._stretches.nbytes + self._ids.nbytes > MEMORY_BYTES:
+                self._stretches, fresh, known = stretches.slice(0, 0), stretches, pa.nulls(len(stretches), pa.int32())
+                self._ids, self._lengths = self._ids[:0], self._lengths[:0]
+            ids, lengths = ids_of(self._backend, fresh.cast(pa.large_string()).to_pylist())
+            next_ones = np.arange(len(self._stretches), len(self._stretches) + len(fresh), dtype=np.int32)
+            known = pc.replace_with_mask(known, known.is_null(), pa.array(next_ones))
+            self._stretches = pa.concat_arrays([self._stretches, fresh])
+            self._ids, self._lengths = np.append(self._ids, ids), np.append(self._lengths, lengths)
+        return Pieces(self._ids, self._lengths, known.to_numpy()[which], begins)
+
+    def cut(self, texts: pa.LargeStringArray) -> tuple[pa.LargeBinaryArray, np.ndarray, np.ndarray]:
+        """The different stretches; which of them stands where; where each text begins and the last one ends there."""
+        if self._lead != "never":
+            bare = pc.equal(pc.binary_length(texts), 0)
+            if self._lead == "first":
+                bare = pc.or_(bare, pc.or_(pc.starts_with(texts, " "), pc.starts_with(texts, SPACE)))
+            space, nothing = (pa.scalar(text, pa.large_string()) for text in (" ", ""))
+            texts = pc.if_else(bare, texts, pc.binary_join_element_wise(space, texts, nothing))
+        data, bounds = bytes_of(texts)
+        byte = np.frombuffer(data, np.uint8)
+        printable = (byte > 32) & (byte < 127)
+        begins = np.zeros(len(byte), bool)
+        begins[1:-1] = (byte[1:-1] == 32) & printable[:-2] & printable[2:]
+        some = bounds[:-1] < bounds[1:]
+        begins[bounds[1:][some] - 1] = False  # a text's last: what follows is another text's
+        begins[bounds[:-1][some]] = True
+        at = np.flatnonzero(begins)
+        return *distinct(data, at), np.searchsorted(at, bounds)
+
+
+class Pieces(NamedTuple):
+    """Tokens by the piece. ids: of all pieces, (n,) uint32; lengths: how many are whose; which: the pieces in the order
+    of the texts; begins: where in that order each text begins and the last one ends, (texts + 1,)."""
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    which: np.ndarray
+    begins: np.ndarray
+
+
+def ids_of(backend: tokenizers.Tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of all texts, (ids,) uint32, and how many are whose, (texts,). Uses the threads of `tokenizers`."""
+    ids, lengths = array("I"), []
+    for some in slices(texts):
+        for encoding in backend.encode_batch_fast(some, add_special_tokens=False):
+            found = encoding.ids
+            ids.extend(found)
+            lengths.append(len(found))
+    return np.frombuffer(ids, np.uint32) if ids else np.empty(0, np.uint32), np.array(lengths, np.int64)
+
+
+def slices(texts: list[str]) -> Iterator[list[str]]:
+    """The texts in their order, about SLICE_BYTES in a list."""
+    some: list[str] = []
+    room = SLICE_BYTES
+    for text in texts:
+        some.append(text)
+        room -= len(text)
+        if room <= 0:
+            yield some
+            some, room = [], SLICE_BYTES
+    if some:
+        yield some
+
+
+def apart(backend: tokenizers.Tokenizer) -> Apart | None:
+    """The tokenizer that encodes stretches as `backend` encodes them in their text; None if it isn't known to."""
+    from tokenizers import Tokenizer
+
+    state = json.loads(backend.to_str())
+    model, normalizer, words = state["model"], state["normalizer"], state["pre_tokenizer"]
+    if (
+        model["type"] != "BPE"
+        or any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"))
+        or not all(map(_stays_inside, state["added_tokens"]))
+    ):
+        return None
+    if normalizer in (None, {"type": "NFC"}) and _parts_at_spaces(words):
+        return Apart(backend, "never")
+    lead = _lead(normalizer, words)
+    if lead not in (None, "never") and not all(added["special"] for added in state["added_tokens"]):
+        return None  # what follows an added token is begun as a text is
+    vocab = model["vocab"]
+    if lead is None or model.get("ignore_merges") or SPACE not in vocab or any(map(_crosses, vocab)):
+        return None
+    state["normalizer"] = _replace()
+    state["pre_tokenizer"] = None
+    own = Tokenizer.from_str(json.dumps(state))
+    own.encode_special_tokens = backend.encode_special_tokens
+    return Apart(own, lead)
+
+
+def _stays_inside(added: dict[str, Any]) -> bool:
+    """Whether an added token can't reach over a cut. Special ones are found in no text."""
+    content = added["content"]
+    if added["special"]:
+        return True
+    if added["lstrip"] or added["rstrip"] or added["single_word"]:
+        return False
+    return len(content) > 1 if content.isspace() else " " not in content and not _crosses(content)
+
+
+def _parts_at_spaces(words: dict[str, Any] | None) -> bool:
+    if words is None:
+        return False
+    *first, last = words["pretokenizers"] if words["type"] == "Sequence" else [words]
+    if last["type"] != "ByteLevel" or last["add_prefix_space"]:
+        return False
+    known = [_is_known(part) for part in first if part["type"] != "Digits"]
+    return all(known) and (bool(known) or last["use_regex"])
+
+
+def _is_known(part: dict[str, Any]) -> bool:
+    return part["type"] == "Split" and (part["pattern"], part["behavior"], part["invert"]) in [
+        ({"Regex": pattern}, "Isolated", False) for pattern in WORDS
+    ]
+
+
+def _replace() -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+
+
+def _lead(normalizer: dict[str, Any] | None, words: dict[str, Any] | None) -> Lead | None:
+    """When a tokenizer that writes spaces as SPACE puts one before a text; None if it isn't one."""
+    if words is None:
+        if normalizer == _replace():
+            return "never"
+        if normalizer == {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, _replace()]}:
+            return "always"
+        return None
+    if normalizer is None and words["type"] == "Metaspace" and words["replacement"] == SPACE and not words["split"]:
+        return "never" if words["prepend_scheme"] == "never" else "first"
+    return None
+
+
+def _crosses(token: str) -> bool:
+    return SPACE in token.lstrip(SPACE)

@@ -1,0 +1,236 @@
+"""The extracted text on disk, in parts, and which of it is held out.
+
+A source is read once, whatever its size, its pieces apart from each other: documents go to the parts, Arrow streams that
+appear whole. The hash of the text and the size of every group are taken from the parts in the source's order, and the
+split, the tokenizer, the tokens and the overlap are then read from there. Where one part ends and the next begins
+bears on nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from repro import strict
+from repro.corpus.files import local
+from repro.corpus.huggingface import local_folder
+from repro.corpus.pool import Pool, in_order
+from repro.corpus.progress import Progress
+from repro.corpus.sources import Document, Source, open_source
+from repro.errors import UserError
+from repro.spec import CorpusSpec
+from repro.store.folder import Folder
+
+# Groups are held out in the order of their place, a hash of their name; a fixed number of places keeps the
+# table of sizes small for any number of groups. One more place is never held out.
+PLACES = 1 << 20
+PART_BYTES = 8_000_000  # of text in a part: a few seconds of a tokenizer's work
+BATCH_BYTES = 4_000_000
+FILE = "text.json"
+_SCHEMA = pa.schema([("place", pa.uint32()), ("group", pa.large_string()), ("text", pa.large_string())])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of text. documents: how many of its file count. bytes: of their text. lowest, highest: their places."""
+
+    file: str
+    documents: int
+    bytes: int
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Extracted text. sha256: of all of it, in order. cutoff: places below it are held out."""
+
+    sha256: str
+    cutoff: int
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def open(cls, folder: Folder) -> Spool:
+        return strict.build(cls, folder.read_json(FILE), file=f"{folder}/{FILE}")
+
+    def side(self, *, heldout: bool) -> list[int]:
+        """Numbers of the parts that hold text of one side of the split."""
+        return [
+            number
+            for number, part in enumerate(self.parts)
+            if (part.lowest < self.cutoff if heldout else part.highest >= self.cutoff)
+        ]
+
+    def read(self, folder: Folder, number: int, *, heldout: bool) -> tuple[list[str], pa.LargeStringArray]:
+        """Groups and texts of a part that stand on one side of the split."""
+        batch = _load(folder, self.parts[number])
+        kept = pc.less(batch.column("place"), self.cutoff)
+        batch = batch.filter(kept if heldout else pc.invert(kept))
+        return batch.column("group").to_pylist(), batch.column("text")
+
+    def training_batches(self, folder: Folder) -> Iterator[list[str]]:
+        """Training text, cut where BATCH_BYTES of all text have gone by: a tokenizer is trained on the first of them."""
+        texts, size = [], 0
+        for part in self.parts:
+            batch = _load(folder, part)
+            sizes = pc.binary_length(batch.column("text")).to_pylist()
+            columns = zip(batch.column("place").to_pylist(), sizes, batch.column("text").to_pylist(), strict=True)
+            for place, length, text in columns:
+                if place >= self.cutoff:
+                    texts.append(text)
+                size += length
+                if size >= BATCH_BYTES:
+                    yield texts
+                    texts, size = [], 0
+        yield texts
+
+
+def place(group: str) -> int:
+    """Where a group stands in the order of being held out, 0 first."""
+    return int.from_bytes(hashlib.sha256(group.encode("utf-8", "replace")).digest()[:4], "big") % PLACES
+
+
+def ingest(spec: CorpusSpec, folder: Folder, pool: Pool, progress: Progress, part_bytes: int = PART_BYTES) -> Spool:
+    """Reads the source that `spec` names into `folder`, goes on where it was read in part, and decides what is held out.
+
+    Raises:
+        UserError: no text, or no way to split it into two sides of whole groups.
+    """
+    if folder.exists(FILE):
+        return Spool.open(folder)
+    digest = hashlib.sha256()
+    size = np.zeros(PLACES + 1, np.int64)  # (places + 1,) bytes of the text of the groups at each place
+    parts: list[Part] = []
+    for reader in _readers(spec, folder, part_bytes):
+        for part in _limited(reader.parts(pool, progress), spec.max_documents):
+            batch = _load(folder, part)
+            text = batch.column("text").cast(pa.large_binary())
+            digest.update(b"\0".join([*text.to_pylist(), b""]))
+            lengths = pc.binary_length(text).to_numpy()
+            np.add.at(size, batch.column("place").to_numpy(), lengths)
+            parts.append(dataclasses.replace(part, bytes=int(lengths.sum())))
+    total = int(size.sum())
+    where = ", ".join(spec.paths) or f"{spec.source} {spec.name}"
+    if not total:
+        raise UserError(
+            "an empty corpus", file=where, key="corpus.name", found="no text", expected="at least one document"
+        )
+    # A declared split is held out as it is: its documents stand at place 0 and nothing else does.
+    target = total * spec.heldout_fraction if spec.heldout_split is None else size[0]
+    cutoff = 1 + int(np.searchsorted(np.cumsum(size), target))
+    if not 0 < size[:cutoff].sum() < total:
+        raise UserError(
+            "a corpus that cannot be split by whole groups",
+            file=where,
+            key="corpus.heldout_fraction",
+            found="all text on one side",
+            expected="two or more groups of which one can be held out",
+        )
+    spool = Spool(digest.hexdigest(), cutoff, tuple(parts))
+    folder.write_json(FILE, dataclasses.asdict(spool))
+    return spool
+
+
+def _readers(spec: CorpusSpec, folder: Folder, part_bytes: int) -> Iterator[Reader]:
+    # A worker's own folder isn't the one that paths were given in.
+    spec = dataclasses.replace(spec, paths=tuple(map(local, spec.paths)))
+    if spec.source == "huggingface" and (mine := local_folder(spec.name)):
+        spec = dataclasses.replace(spec, name=str(mine))
+    if spec.heldout_split is None:
+        yield Reader(spec, folder, part_bytes, "text-0", None)
+    else:
+        yield Reader(spec, folder, part_bytes, "text-0", PLACES)
+        yield Reader(
+            dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None), folder, part_bytes, "text-1", 0
+        )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Brings pieces of a source to the spool, in any process. place: of all its documents; None is by their group."""
+
+    spec: CorpusSpec
+    folder: Folder
+    part_bytes: int
+    stem: str
+    place: int | None
+
+    def parts(self, pool: Pool, progress: Progress) -> Iterator[Part]:
+        """The parts of all pieces in order, as far as they are asked for; only what isn't there is read."""
+        pieces = range(self._source.pieces)
+        there = set(self.folder.names())
+        progress.begin("reading the text", len(pieces), "pieces")
+        for piece in in_order(pool, self, pieces, lambda piece: self._list(piece) in there):
+            progress.advance(1)
+            for part in self.folder.read_json(self._list(piece)):
+                yield Part(**part)
+
+    def __call__(self, piece: int) -> None:
+        """Reads a piece. Its list of parts comes last: with it the piece is whole."""
+        parts: list[Part] = []
+        for documents in _cut(self._placed(piece), self.part_bytes):
+            file = f"{self.stem}-{piece:05d}-{len(parts):05d}.arrow"
+            places, groups, texts = zip(*documents, strict=True)
+            ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+            buffers = [None, pa.py_buffer(np.concatenate([[0], ends])), pa.py_buffer(b"".join(texts))]
+            columns = [
+                pa.array(np.array(places, np.uint32)),
+                pa.array(groups, pa.large_string()),
+                pa.Array.from_buffers(pa.large_string(), len(texts), buffers),
+            ]
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
+                stream.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+            self.folder.write(file, memoryview(sink.getvalue()))
+            parts.append(Part(file, len(texts), int(ends[-1]), min(places), max(places)))
+        self.folder.write_json(self._list(piece), [dataclasses.asdict(part) for part in parts])
+
+    @cached_property
+    def _source(self) -> Source:
+        return open_source(self.spec)
+
+    def _list(self, piece: int) -> str:
+        return f"{self.stem}-{piece:05d}.json"
+
+    def _placed(self, piece: int) -> Iterator[tuple[int, Document]]:
+        texts = (document for document in self._source.documents(piece) if document.text.strip())
+        for document in islice(texts, self.spec.max_documents):
+            yield place(document.group) if self.place is None else self.place, document
+
+
+def _cut(placed: Iterator[tuple[int, Document]], most: int) -> Iterator[list[tuple[int, str, bytes]]]:
+    documents: list[tuple[int, str, bytes]] = []
+    size = 0
+    for at, document in placed:
+        data = document.text.encode("utf-8", "replace")  # a lone surrogate, which JSON may hold, has no UTF-8
+        documents.append((at, document.group, data))
+        size += len(data)
+        if size >= most:
+            yield documents
+            documents, size = [], 0
+    if documents:
+        yield documents
+
+
+def _limited(parts: Iterator[Part], most: int | None) -> Iterator[Part]:
+    """Parts of `most` documents together: the last one in part, and none is asked for beyond it."""
+    left = most
+    for part in parts:
+        if left is not None and part.documents >= left:
+            yield dataclasses.replace(part, documents=left)
+            return
+        yield part
+        left = None if left is None else left - part.documents
+
+
+def _load(folder: Folder, part: Part) -> pa.RecordBatch:
+    with pa.ipc.open_stream(folder.read(part.file)) as stream:
+        return stream.read_next_batch().slice(0, part.documents)

@@ -1,0 +1,145 @@
+"""Lease: of many drivers on one results folder, one trains a run.
+
+A lease is a file `lease-N.json` in the run's folder, made by a write that fails where the file is there already, so
+two can't have it. Its holder writes it again every BEAT seconds and removes it at the end. A holder is dead when its
+process is, or, where that can't be told from here, as on another host or in another container, when its file has stayed
+the same for SILENCE seconds of the looker's own clock; then the next to come makes lease N + 1. A holder that finds a higher number, or can't write for half of SILENCE, was taken
+for dead: its process ends at once, so that two never write into one folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from repro.errors import UserError
+from repro.store import processes
+from repro.store.run_folder import RunFolder
+
+BEAT = 3.0
+SILENCE = 30.0
+LAST = 999_999
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease that was found. name: of its file. said: what its holder has written; nothing where that is damaged."""
+
+    name: str
+    said: dict[str, Any]
+
+
+def newest(run: RunFolder) -> Held | None:
+    """The lease of a run with the highest number; None where there is none."""
+    names = [name for name in run.folder.names() if re.fullmatch(r"lease-\d{6}\.json", name)]
+    for name in reversed(names):
+        try:
+            said = run.folder.read_json(name)
+            return Held(name, said if isinstance(said, dict) else {})
+        except FileNotFoundError:  # its holder has removed it between the two looks
+            continue
+        except UserError:  # damaged: it is there, and its holder is dead once it has stayed so
+            return Held(name, {})
+    return None
+
+
+@dataclass
+class Looker:
+    """Tells living holders from dead ones. Keeps what it saw, since the dead on other hosts show by not changing."""
+
+    _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def is_taken(self, run: RunFolder, held: Held | None) -> bool:
+        """Whether the holder of `held`, the newest lease of a run, is alive, or the worker that it started still is."""
+        if held is None:
+            return False
+        if self._alive(f"{run.folder}/{held.name}", held.said):
+            return True
+        status = run.status()
+        return status["state"] == "running" and processes.lives(status["owner"], status["updated"]) is True
+
+    def _alive(self, key: str, said: dict[str, Any]) -> bool:
+        lives = processes.lives(said, said.get("began"))
+        if lives is not None:
+            return lives
+        text, now = json.dumps(said), time.monotonic()
+        before, since = self._seen.get(key, ("", now))
+        if before != text:
+            self._seen[key] = (text, now)
+            return True
+        return now - since < SILENCE
+
+
+class Lease:
+    """Holds the lease of a run while it is entered.
+
+    Args:
+        run: the run's folder.
+        driver: token of the driver on whose behalf it is held.
+        over: name of a lease whose holder is known to be dead, which this one comes after.
+    """
+
+    def __init__(self, run: RunFolder, driver: str, over: str | None = None):
+        self.run, self.driver, self.over, self.name = run, driver, over, ""
+        self._stop = threading.Event()
+        self._beats, self._nonce = 0, secrets.token_hex(8)
+
+    def take(self) -> bool:
+        """Whether it is ours now. When it isn't, another one has it."""
+        held = newest(self.run)
+        if held is not None and held.name != self.over and Looker().is_taken(self.run, held):
+            return False
+        number = int(held.name[6:12]) + 1 if held else 1
+        if number > LAST:
+            raise UserError(
+                "no lease comes after this one",
+                file=f"{self.run.folder}/{held.name if held else ''}",
+                expected="none in its place",
+            )
+        name = f"lease-{number:06d}.json"
+        self._began = time.time()
+        if not self.run.folder.create(name, self._said()):
+            return False
+        self.name = name
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+        return True
+
+    def give_back(self) -> None:
+        """Stops the beat and removes the file, and those of dead holders before it."""
+        self._stop.set()
+        self._thread.join()
+        if not self._is_mine(newest(self.run)):
+            return
+        for name in self.run.folder.names():
+            if name.startswith("lease-") and name <= self.name:
+                self.run.folder.delete(name)
+
+    def _said(self) -> bytes:
+        self._beats += 1
+        said = {"driver": self.driver, **processes.mine(), "began": self._began}
+        return json.dumps(said | {"nonce": self._nonce, "beats": self._beats}).encode()
+
+    def _is_mine(self, held: Held | None) -> bool:
+        return held is not None and held.said.get("nonce") == self._nonce
+
+    def _beat(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(BEAT):
+            try:
+                # Twice: a store may show an object that is being replaced as gone.
+                lost = not self._is_mine(newest(self.run)) and not self._is_mine(newest(self.run))
+                if not lost:
+                    self.run.folder.write(self.name, self._said())
+                    last = time.monotonic()
+            except OSError:
+                lost = time.monotonic() - last > SILENCE / 2
+            if lost and not self._stop.is_set():
+                os.kill(os.getpid(), signal.SIGKILL)

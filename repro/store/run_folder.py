@@ -1,0 +1,232 @@
+"""RunFolder: the files by which a run says what it is and where it stands.
+
+State lives here and nowhere else: `done` is skipped, `failed` is tried again, a `running` whose owner is
+dead is taken over, and deleting the folder asks for the run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from repro import spec as specs
+from repro import tables
+from repro.errors import UserError
+from repro.spec import RunSpec
+from repro.store import processes
+from repro.store.folder import Folder
+
+State = Literal["queued", "running", "done", "failed"]
+PARTS = ("run.parquet", "curve.parquet", "layers.parquet")  # what a run that is done has left
+
+
+class RunFailed(Exception):
+    """A run that can't end well: it is marked `failed` with this reason and the sweep goes on."""
+
+
+class Stopped(Exception):
+    """A run that was asked to stop: its checkpoint is saved, it is `queued` and goes on from there."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, `results/SWEEP/runs/RUN_ID`."""
+
+    folder: Folder
+
+    def status(self) -> dict[str, Any]:
+        """At least `state`; with `reason` when failed; `step`, `total_steps`, `workers`, `tokens_per_second`, `mfu` at work.
+
+        Of one that was begun more than once `attempts`, and `before`: how the last attempt ended. Of one that is done
+        `identity`, of what was trained, and `tables`, the hashes of what it left. A file that is damaged says nothing of
+        the run, which so counts as failed with that as the reason, and `damaged`: the next driver goes on from its last checkpoint.
+        """
+        if not self.folder.exists("status.json"):
+            return {"state": "queued"}
+        try:
+            found = self.folder.read_json("status.json")
+            fault = _fault(found)
+        except UserError as error:
+            found, fault = {}, str(error).splitlines()[0]
+        if fault is None:
+            return found
+        return {"state": "failed", "reason": f"status.json is damaged: {fault}", "updated": 0.0, "damaged": True}
+
+    def spec(self) -> tuple[RunSpec, str]:
+        """The spec that is trained here, and the hash of its corpus.
+
+        Raises:
+            UserError: no run has begun here, or what says so is damaged.
+        """
+        file = f"{self.folder}/spec.json"
+        if not self.folder.exists("spec.json"):
+            raise UserError("no run has begun here", file=file, expected="a run's folder")
+        kept = self.folder.read_json("spec.json")
+        if not isinstance(kept, dict) or not isinstance(kept.get("corpus_hash"), str):
+            raise UserError("not the spec of a run", file=file, key="corpus_hash", expected="what a run leaves behind")
+        spec = specs.from_kept(kept, file=file)
+        if kept.get("fingerprint") != spec.fingerprint:
+            raise UserError(
+                "a spec that isn't the one of its fingerprint: it was altered",
+                file=file,
+                key="fingerprint",
+                found=repr(kept.get("fingerprint"))[:80],
+                expected=spec.fingerprint,
+            )
+        return spec, kept["corpus_hash"]
+
+    def is_done(self, spec: RunSpec, corpus_hash: str | None = None) -> bool:
+        """Whether this very spec has been trained here, to its end, on this very text when its hash is given.
+
+        Raises:
+            UserError: the folder holds another spec under the same id, or was begun on other text.
+        """
+        found = self.begun_with(spec, corpus_hash)
+        return found is not None and self.status()["state"] == "done" and self.fault(spec, found) is None
+
+    def begun_with(self, spec: RunSpec, corpus_hash: str | None = None) -> str | None:
+        """The hash of the text on which this very spec was begun here; None where nothing has begun.
+
+        Raises:
+            UserError: the folder holds another spec under the same id, or was begun on other text than `corpus_hash`.
+        """
+        if not self.folder.exists("spec.json"):
+            return None
+        kept, trained_on = self.spec()
+        if kept.fingerprint != spec.fingerprint:
+            raise UserError(
+                f"two specs with one id: {spec.run_id}",
+                file=f"{self.folder}/spec.json",
+                key="fingerprint",
+                found=kept.fingerprint,
+                expected=f"{spec.fingerprint}, of the run declared now; give one another id or another results folder",
+            )
+        if corpus_hash not in (None, trained_on):
+            raise UserError(
+                f"the text has changed since {spec.run_id} was trained",
+                file=f"{self.folder}/spec.json",
+                key="corpus_hash",
+                found=trained_on,
+                expected=f"{corpus_hash}, of the text there is now; name another results folder",
+            )
+        return trained_on
+
+    def fault(self, spec: RunSpec, corpus_hash: str) -> str | None:
+        """Why a run whose status is `done` is not: its tables are gone, altered, or those of another run. None: it is."""
+        status = self.status()
+        if status.get("identity", spec.identity(corpus_hash)) != spec.identity(corpus_hash):
+            return "status.json is of another run"
+        hashes = status.get("tables", {})  # older versions wrote none
+        for name in PARTS:
+            if not self.folder.exists(name):
+                return f"no {name}"
+            if name in hashes and hashlib.sha256(self.folder.read(name)).hexdigest() != hashes[name]:
+                return f"{name} is not what the run wrote"
+        try:
+            rows = tables.read(self.folder, "run.parquet", "runs").select(["fingerprint", "corpus_hash"]).to_pylist()
+        except UserError as error:
+            return f"run.parquet: {str(error).splitlines()[0]}"
+        if rows != [{"fingerprint": spec.fingerprint, "corpus_hash": corpus_hash}]:
+            return "run.parquet is of another run"
+        return None
+
+    def declare(self, spec: RunSpec, corpus_hash: str) -> None:
+        """Says what is trained here; nobody does so yet."""
+        self.folder.write_json(
+            "spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint, "corpus_hash": corpus_hash}
+        )
+
+    def begin(self, spec: RunSpec, corpus_hash: str) -> None:
+        self.declare(spec, corpus_hash)
+        last = self.status()
+        again: dict[str, Any] = {}
+        if last["state"] != "queued":
+            ended = last["reason"] if last["state"] == "failed" else "stopped, or its process died"
+            again = {"attempts": last.get("attempts", 1) + 1, "before": ended}
+        self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time(), **again)
+
+    def progress(self, state: State, **facts: Any) -> None:
+        """Writes the status: who is at work, since when, how often it was begun, and the facts given."""
+        last = self.status()
+        kept = {"began": last.get("began")} | {key: last[key] for key in ("attempts", "before") if key in last}
+        self.folder.write_json(
+            "status.json", {"state": state, **kept, **facts, "owner": processes.mine(), "updated": time.time()}
+        )
+
+    def finish(self, spec: RunSpec, corpus_hash: str, hashes: Mapping[str, str]) -> None:
+        """Says that the run is done. hashes: of its tables, by name."""
+        total = spec.schedule.total_steps
+        self.progress("done", step=total, total_steps=total, identity=spec.identity(corpus_hash), tables=dict(hashes))
+
+
+class Stamps:
+    """What statuses said at one moment, so that what was said since is told without comparing clocks.
+
+    Args:
+        runs: by id.
+    """
+
+    def __init__(self, runs: Mapping[str, RunFolder]):
+        self.at = {run_id: stamp(run.status()) for run_id, run in runs.items()}
+
+    def is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:
+        """Whether a run's status was written since."""
+        return stamp(status) != self.at.get(run_id)
+
+
+def stamp(status: Mapping[str, Any]) -> float | None:
+    """What tells a status from the one before it; None of a run that has never begun."""
+    return status.get("updated")
+
+
+def _fault(status: Any) -> str | None:
+    """What is wrong with a status; None when nothing is."""
+    if not isinstance(status, dict):
+        return "no mapping"
+    if status.get("state") not in get_args(State):
+        return "state is none"
+    state = status["state"]
+    needed = {"failed": ("reason",), "running": ("step", "total_steps", "owner"), "queued": (), "done": ()}[state]
+    if missing := [key for key in ("updated", *needed) if key not in status]:
+        return f"no {missing[0]}"
+    if "attempts" in status and "before" not in status:
+        return "no before"
+    if wrong := [key for key, is_good in _KINDS.items() if key in status and not is_good(status[key])]:
+        return f"{wrong[0]} is no such value"
+    if status.get("step", 0) > status.get("total_steps", math.inf):
+        return "step is past the last"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "updated": _is_number,
+    "began": lambda value: value is None or _is_number(value),
+    "reason": lambda value: isinstance(value, str),
+    "before": lambda value: isinstance(value, str),
+    "attempts": lambda value: _is_count(value) and value > 0,
+    "step": _is_count,
+    "total_steps": lambda value: _is_count(value) and value > 0,
+    "workers": lambda value: _is_count(value) and value > 0,
+    "tokens_per_second": lambda value: value is None or (_is_number(value) and value >= 0),
+    "mfu": lambda value: value is None or _is_number(value),
+    "try_micro_batch": lambda value: value is None or (_is_count(value) and value > 0),
+    "owner": lambda value: isinstance(value, dict),
+    "identity": lambda value: isinstance(value, str),
+    "tables": lambda value: isinstance(value, dict) and _are_texts(value.values()),
+}

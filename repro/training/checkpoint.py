@@ -1,0 +1,247 @@
+"""Checkpoints: masters, moments and packed masks as safetensors, a manifest of hashes last, nothing pickled.
+
+A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank (at stage 0 from
+the first alone), `masks.safetensors` and the rows logged so far from rank 0, then `manifest.json`, which says
+what each file holds of which tensor. So a run goes on at another stage and worker count: ranks read what is
+theirs now. A folder without a manifest, or with a file that doesn't match it, does not count: the one before it
+is taken. There is no other state: dropout is off, and the batch of a step follows from the step and the seed.
+A checkpoint from which another run will start lies in `forks/` instead, where none is removed for a newer one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import save as save_tensors
+
+from repro.errors import UserError
+from repro.pruning.pruner import Pruner
+from repro.store.folder import Folder
+from repro.training import zero
+from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
+from repro.training.checkpoint_tensors import flat, refuse_another, state
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Where a run goes on: `step` is the next one to train, `rows` what was logged before it, unchecked, in `place`."""
+
+    place: Folder
+    step: int
+    rows: dict[str, Any]
+
+
+def save(
+    folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int | None
+) -> None:
+    """Saves the state before the forward pass of `step`, then removes all but the last `keep`. Collective.
+
+    Args:
+        folder: the run's checkpoint folder.
+        engine, pruner: what is saved.
+        step: updates done so far.
+        rows: JSON-able records to restore with it (curve and layer rows, sums).
+        identity: of the spec and its corpus, checked at restoring.
+        keep: how many checkpoints stay, this one included; None keeps all.
+
+    Raises:
+        OSError: a file could not be written, on any rank; the checkpoints before this one are as they were.
+    """
+    rank, place = dist.get_rank(), folder / name_of(step)
+    first = rank == 0
+
+    def shard() -> tuple[str, str, dict[str, Any]] | None:
+        if not first and zero.replicated(engine):
+            return None
+        file, data = f"rank-{rank}.safetensors", save_tensors(_state(engine))
+        place.write(file, data)
+        layout = {f.name: [f.offset, f.master.numel()] for f in zero.fragments(engine)}
+        return file, hashlib.sha256(data).hexdigest(), layout
+
+    def rest() -> None:
+        if not first:
+            return
+        files = {file: digest for file, digest, _ in written}
+        masks = {name: pruner.masks.bits(name).cpu() for name in pruner.masks.sizes}
+        for file, data in ((MASKS, save_tensors(masks)), (ROWS, dumped(rows))):
+            place.write(file, data)
+            files[file] = hashlib.sha256(data).hexdigest()
+        manifest = {
+            "format": FORMAT,
+            "step": step,
+            "identity": identity,
+            "updates": zero.updates(engine),
+            "world": dist.get_world_size(),
+            "zero_stage": engine.zero_optimization_stage(),
+            "layout": {file: layout for file, _, layout in written},
+            "files": files,
+        }
+        place.write_json(FILE, sealed(manifest))
+        if keep is not None:
+            keep_last(folder, keep, newest=step)
+
+    try:
+        _together(lambda: remove(place) if first else None)
+        written = [found for found in _together(shard) if found is not None]
+        _together(rest)
+    except OSError:
+        if first and not place.exists(FILE):
+            with contextlib.suppress(OSError):
+                place.delete()  # gives back what half of it took
+        raise
+
+
+def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Restored | None:
+    """Loads the newest whole checkpoint of this run, or returns None when there is none. Collective."""
+    for name in reversed(steps_in(folder)):
+        place = folder / name
+        manifest, fault = examine(place, share=(dist.get_rank(), dist.get_world_size()))
+        faults = _together(partial(str, fault or ""))
+        if fault := next(filter(None, faults), None):
+            if dist.get_rank() == 0:
+                log.warning("%s is damaged (%s); the one before it is taken", place, fault)
+            continue
+        if manifest["identity"] != identity:
+            continue
+        load(place, manifest, engine, pruner)
+        _refuse_other_masks(place, manifest["step"], pruner)
+        return Restored(place, manifest["step"], place.read_json(ROWS))
+    return None
+
+
+def missing(folder: Folder, steps: tuple[int, ...], identity: str) -> set[int]:
+    """Of which of `steps` there is no whole checkpoint of this run; every rank gets the same answer. Collective."""
+
+    def lacking() -> set[int]:
+        found = {step: examine(folder / name_of(step)) for step in steps}
+        return {step for step, (manifest, fault) in found.items() if fault or manifest["identity"] != identity}
+
+    return _together(lambda: lacking() if dist.get_rank() == 0 else set())[0]
+
+
+def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -> None:
+    """Copies the masters, moments and masks of a checkpoint into an engine of any stage and world. Collective.
+
+    Raises:
+        UserError: it doesn't hold every weight of this model.
+    """
+    refuse_another(place, manifest, {n: getattr(p, "ds_numel", p.numel()) for n, p in engine.module.named_parameters()})
+    fragments = {f.name: f for f in zero.fragments(engine)}
+    for file, layout in manifest["layout"].items():
+        shared = {n: s for n in fragments if n in layout and (s := _overlap(fragments[n], *layout[n]))}
+        if not shared:
+            continue
+        saved = state(place, file, layout)
+        for name, (mine, theirs, count) in shared.items():
+            f = fragments[name]
+            for key, tensor in (("master", f.master), *f.moments.items()):
+                tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
+    _load_masks(place, pruner)
+    zero.set_updates(engine, manifest["updates"])
+    zero.cast_masters(engine)
+    pruner.apply()
+
+
+def masters(place: Folder, manifest: dict[str, Any], wanted: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    """The fp32 weights of a checkpoint, whole and flat, by name; needs no engine and no process group.
+
+    Args:
+        place, manifest: as `manifest.examine` found it whole.
+        wanted: weights of each tensor of the model.
+
+    Raises:
+        UserError: it holds other weights than those.
+    """
+    refuse_another(place, manifest, wanted)
+    whole = {name: torch.empty(size) for name, size in wanted.items()}
+    for file, layout in manifest["layout"].items():
+        saved = state(place, file, layout)
+        for name, (offset, count) in layout.items():
+            whole[name].narrow(0, offset, count).copy_(saved[f"master/{name}"])
+    return whole
+
+
+def keep_last(folder: Folder, keep: int, newest: int) -> None:
+    """Removes all checkpoints but the last `keep` up to step `newest`, and what a stopped saving has left."""
+    names = steps_in(folder)
+    whole = [name for name in names if name <= name_of(newest) and (folder / name).exists(FILE)]
+    for name in names:
+        if name not in whole[-keep:]:
+            remove(folder / name)
+
+
+def remove(place: Folder) -> None:
+    """Its manifest first: a folder that is only half removed doesn't count."""
+    place.delete(FILE)
+    place.delete()
+
+
+def dumped(rows: dict[str, Any]) -> bytes:
+    return json.dumps(rows, allow_nan=False).encode()
+
+
+# -------------------------------------------------------------------------------------------------- inside
+
+
+def _load_masks(place: Folder, pruner: Pruner) -> None:
+    masks = pruner.masks
+    bits = flat(place, MASKS, {name: (size + 7) // 8 for name, size in masks.sizes.items()}, torch.uint8)
+    for name, found in bits.items():
+        if (rest := masks.sizes[name] % 8) and int(found[-1]) >> rest:
+            raise UserError("a mask of more weights than its tensor has", file=f"{place}/{MASKS}", key=name)
+        masks.bits(name).copy_(found)
+
+
+def _refuse_other_masks(place: Folder, step: int, pruner: Pruner) -> None:
+    """Refuses masks that leave other counts than the schedule does in the forward pass before `step`."""
+    schedule, total = pruner.schedule, pruner.total
+    due = schedule.weight_steps(total, step) - schedule.weight_steps(total, step - 1) if step else total
+    if pruner.nonzero != due:
+        raise UserError(
+            "masks of another schedule",
+            file=f"{place}/{MASKS}",
+            found=f"{pruner.nonzero:,} weights left",
+            expected=f"{due:,}, as the schedule has them before step {step}",
+        )
+
+
+def _state(engine: Any) -> dict[str, torch.Tensor]:
+    state = {}
+    for f in zero.fragments(engine):
+        for key, tensor in (("master", f.master), *f.moments.items()):
+            state[f"{key}/{f.name}"] = tensor.detach().cpu().contiguous().clone()
+    return state
+
+
+def _overlap(f: zero.Fragment, offset: int, count: int) -> tuple[int, int, int] | None:
+    """Where a fragment and a saved stretch of its tensor meet: (index in ours, index in theirs, weights)."""
+    first, last = max(f.offset, offset), min(f.offset + f.master.numel(), offset + count)
+    return (first - f.offset, first - offset, last - first) if first < last else None
+
+
+def _together(work: Callable[[], T]) -> list[T]:
+    """What `work` returns on each rank; an OSError of any rank is raised on all, so that none waits for another."""
+    mine: Any = None
+    error: tuple[int | None, str] | None = None
+    try:
+        mine = work()
+    except OSError as caught:
+        error = (caught.errno, caught.strerror or str(caught))
+    outcomes: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(outcomes, (mine, error))
+    for _, failure in outcomes:
+        if failure is not None:
+            raise OSError(*failure)
+    return [result for result, _ in outcomes]

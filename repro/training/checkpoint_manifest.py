@@ -1,0 +1,195 @@
+"""A checkpoint's manifest: read as a stranger's, so that nothing in it becomes a path, a loop or memory unchecked.
+
+Its seal shows damage and proves nothing about its author: whoever writes a manifest can seal it. So a name in it is one
+of three forms, numbers are whole and bounded, the stretches of each tensor tile it without gap or overlap, and a file is
+no link, no longer than what the manifest says it holds, and has its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyarrow import fs
+
+from repro.errors import UserError
+from repro.store.folder import Folder
+
+FORMAT = 2
+FILE, MASKS, ROWS = "manifest.json", "masks.safetensors", "rows.json"
+KEYS = {"format", "step", "identity", "updates", "world", "zero_stage", "layout", "files", "seal"}
+CHUNK = 2**23  # bytes that are hashed at once
+LONGEST = 2**28  # bytes of a manifest
+MOST_ROWS = 2**30  # bytes of rows.json
+MOST = 2**44  # weights of one tensor
+RANKS = 2**20
+_RANK = re.compile(r"rank-(0|[1-9]\d{0,6})\.safetensors")
+_STEP = re.compile(r"step-\d{8}")
+_TENSOR = re.compile(r"\w[\w.]{0,255}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def name_of(step: int) -> str:
+    """The folder of the checkpoint before the forward pass of `step`."""
+    return f"step-{step:08d}"
+
+
+def steps_in(folder: Folder) -> list[str]:
+    """Names of the checkpoints in a folder, whole or not, sorted; what else lies there is none of ours."""
+    return [name for name in folder.names() if _STEP.fullmatch(name)]
+
+
+def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with the hash of all else that it says, by which damage to it shows."""
+    said = {key: value for key, value in manifest.items() if key != "seal"}
+    return said | {"seal": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
+
+
+def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, Any], str | None]:
+    """The manifest of a checkpoint, and what is wrong with it: None when every file is there and has its hash.
+
+    Args:
+        share: (i, n): only every n-th file from the i-th is held against its hash.
+    """
+    manifest, fault = _read(place)
+    if fault is not None:
+        return {}, fault
+    for file in sorted(manifest["files"])[share[0] :: share[1]]:
+        if fault := _fault_of(place, file, manifest):
+            return manifest, fault
+    return manifest, None
+
+
+def sizes(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Weights of each tensor that a checkpoint holds, by name."""
+    ends: dict[str, int] = {}
+    for layout in manifest["layout"].values():
+        for name, (offset, count) in layout.items():
+            ends[name] = max(ends.get(name, 0), offset + count)
+    return ends
+
+
+# -------------------------------------------------------------------------------------------------- inside
+
+
+def _read(place: Folder) -> tuple[dict[str, Any], str | None]:
+    if not place.exists(FILE):
+        return {}, f"no {FILE}"
+    if (size := _plain_size(place, FILE)) is None or size > LONGEST:
+        return {}, f"{FILE} is no file of at most {LONGEST:,} bytes"
+    try:
+        manifest = place.read_json(FILE)
+    except UserError:
+        return {}, f"{FILE} is not JSON"
+    if not isinstance(manifest, dict) or "seal" not in manifest or sealed(manifest) != manifest:
+        return {}, f"{FILE} doesn't have its hash"
+    if manifest.get("format") != FORMAT:
+        return {}, f"{FILE} is of format {str(manifest.get('format'))[:20]}, not {FORMAT}"
+    if wrong := next(_wrong(manifest, place.name), None):
+        return {}, f"{FILE}: {wrong}"
+    return manifest, None
+
+
+def _wrong(manifest: dict[str, Any], name: str) -> Iterator[str]:
+    """What a manifest says that none of ours would."""
+    if set(manifest) != KEYS:
+        yield f"its keys are not {', '.join(sorted(KEYS))}"
+        return
+    step, world = manifest["step"], manifest["world"]
+    if not _whole(step, 0, 10**8 - 1) or name_of(step) != name:
+        yield f"step is not the one of {name}"
+    if manifest["updates"] != step or not _whole(manifest["updates"], 0):
+        yield "updates is not step"
+    if not _whole(world, 1, RANKS) or not _whole(manifest["zero_stage"], 0, 3):
+        yield "world or zero_stage is no such number"
+        return
+    if not isinstance(manifest["identity"], str) or len(manifest["identity"]) > 200:
+        yield "identity is no such text"
+    files, layout = manifest["files"], manifest["layout"]
+    if not isinstance(files, dict) or not isinstance(layout, dict):
+        yield "files or layout is no mapping"
+        return
+    ranks = set(files) - {MASKS, ROWS}
+    for file in sorted(files):
+        found = _RANK.fullmatch(file)
+        if file not in (MASKS, ROWS) and (not found or int(found[1]) >= world):
+            yield f"a file named {file[:80]!r}, not rank-N.safetensors, {MASKS} or {ROWS}"
+            return
+        if not isinstance(files[file], str) or not _HASH.fullmatch(files[file]):
+            yield f"no hash of {file}"
+    if len(ranks) + 2 != len(files) or not ranks or ranks != set(layout):
+        yield f"files are not those of its layout, {MASKS} and {ROWS}"
+        return
+    yield from _untiled(layout)
+
+
+def _untiled(layout: dict[str, Any]) -> Iterator[str]:
+    stretches: dict[str, list[tuple[int, int]]] = {}
+    for file, held in layout.items():
+        if not isinstance(held, dict):
+            yield f"layout of {file} is no mapping"
+            return
+        for name, stretch in held.items():
+            if not _TENSOR.fullmatch(name) or not isinstance(stretch, list) or len(stretch) != 2:
+                yield f"layout of {file} has {name[:80]!r}, which is no tensor with its stretch"
+                return
+            if not (_whole(stretch[0], 0, MOST) and _whole(stretch[1], 1, MOST)):
+                yield f"layout of {file} has a stretch of {name} that is none"
+                return
+            stretches.setdefault(name, []).append((stretch[0], stretch[1]))
+    for name, found in stretches.items():
+        end = 0
+        for offset, count in sorted(found):
+            if offset != end:
+                yield f"layout has a gap or an overlap in {name} at {offset}"
+                return
+            end += count
+
+
+def _fault_of(place: Folder, file: str, manifest: dict[str, Any]) -> str | None:
+    if not place.exists(file):
+        return f"no {file}"
+    size, (least, most) = _plain_size(place, file), _bounds(file, manifest)
+    if size is None:
+        return f"{file} is a link, or no plain file"
+    if not least <= size <= most:
+        return f"{file} has {size:,} bytes, and what it holds takes {least:,} to {most:,}"
+    return None if _hash(place, file) == manifest["files"][file] else f"{file} doesn't have its hash"
+
+
+def _bounds(file: str, manifest: dict[str, Any]) -> tuple[int, int]:
+    """The least and most bytes of a file: three tensors of four bytes a weight, a bit a weight, or the rows of its steps."""
+    if file == ROWS:
+        return 0, MOST_ROWS
+    held = sizes(manifest) if file == MASKS else {name: count for name, (_, count) in manifest["layout"][file].items()}
+    header = 2**16 + 1024 * len(held)
+    if file == MASKS:  # of the prunable ones
+        return 0, header + sum(count // 8 + 1 for count in held.values())
+    weights = 12 * sum(held.values())
+    return weights, header + weights
+
+
+def _plain_size(place: Folder, file: str) -> int | None:
+    """Bytes of a file; None where it is something else, as a link, a pipe or a device."""
+    if place.is_local:
+        found = os.lstat(f"{place.path}/{file}")
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+    info = place.filesystem.get_file_info(f"{place.path}/{file}")
+    return info.size if info.type == fs.FileType.File else None
+
+
+def _hash(place: Folder, file: str) -> str:
+    digest = hashlib.sha256()
+    with place.filesystem.open_input_stream(f"{place.path}/{file}") as stream:
+        while data := stream.read(CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _whole(value: object, least: int, most: int | None = None) -> bool:
+    return type(value) is int and value >= least and (most is None or value <= most)

@@ -1,0 +1,155 @@
+"""A second run that starts from a checkpoint of a first: what was trained once is not trained again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Collection
+from typing import Any
+
+from repro.errors import UserError
+from repro.spec import RunSpec
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training import checkpoint, checkpoint_rows
+from repro.training.checkpoint_manifest import FILE, ROWS, examine, name_of, sealed, sizes, steps_in
+
+
+def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
+    """Gives `child` a copy of a checkpoint of `parent`, from which training `spec` in it goes on.
+
+    Model, text, batch, the learning rates and what was pruned so far must be the same; the rest (both schedules from
+    here on, seed, steps) may differ. The child's tables say whose child it is; its seconds count the parent's until
+    here. Where all else is the same too (`sweeps.prefix_plan` sees to it), so are all other numbers, to the bit.
+
+    Args:
+        parent, child: run folders.
+        spec: of the child.
+        step: of the checkpoint; None takes the newest whole one.
+        corpus_hash: of the text that the child will see, if it is known; it must be the parent's.
+
+    Returns:
+        The step from which the child goes on.
+
+    Raises:
+        UserError: there is no such checkpoint, or the child could not have come this way.
+    """
+    trained, trained_on = RunFolder(parent).spec()
+    if corpus_hash not in (None, trained_on):
+        raise UserError(
+            f"the text has changed since {trained.run_id} was trained",
+            file=f"{parent}/spec.json",
+            key="corpus_hash",
+            found=trained_on,
+            expected=f"{corpus_hash}, of the text there is now",
+        )
+    place, manifest = checkpoint_of(parent, step)
+    at = manifest["step"]
+    _refuse_strangers(trained, spec, at, parent)
+    if begun(child):
+        raise UserError(
+            "the new run has begun already",
+            file=child,
+            found=", ".join((child / "checkpoint").names()),
+            expected="a folder without checkpoints",
+        )
+    log = checkpoint_rows.restored(place.read_json(ROWS), trained, at, f"{place}/{ROWS}")
+    for row in (*log.curve, *log.layers):
+        row["run_id"] = spec.run_id
+    log.forked_from, log.forked_step, log.last_losses = trained.run_id, at, []
+    copy = child / "checkpoint" / place.name
+    data = checkpoint.dumped(log.to_rows())
+    for file in manifest["files"]:
+        copy.write(file, data if file == ROWS else place.read(file))
+    files = manifest["files"] | {ROWS: hashlib.sha256(data).hexdigest()}
+    RunFolder(child).declare(spec, trained_on)
+    mine = manifest | {"files": files, "identity": spec.identity(trained_on)}
+    copy.write_json(FILE, sealed(mine))
+    return at
+
+
+def begun(child: Folder) -> bool:
+    """Whether a run has a checkpoint of its own; what a fork that was stopped halfway has left is none."""
+    folder = child / "checkpoint"
+    return any((folder / name).exists(FILE) for name in steps_in(folder))
+
+
+def ready(parent: Folder, step: int) -> bool:
+    """Whether a run has left the whole checkpoint of `step` that it was asked for (`train(forks=...)`)."""
+    return examine(parent / "forks" / name_of(step))[1] is None
+
+
+def discard(parent: Folder, keep: Collection[int] = ()) -> None:
+    """Removes the checkpoints in a run's `forks/` but for those of some steps."""
+    kept = {name_of(step) for step in keep}
+    for name in steps_in(parent / "forks"):
+        if name not in kept:
+            checkpoint.remove(parent / "forks" / name)
+
+
+def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict[str, Any]]:
+    """A run's whole checkpoint of `step`, or its newest, and its manifest; one of another run doesn't count.
+
+    Raises:
+        UserError: there is none, or no run has begun in this folder.
+    """
+    trained, trained_on = RunFolder(parent).spec()
+    folders = (parent / "forks", parent / "checkpoint")
+    there = sorted(((name, folder) for folder in folders for name in steps_in(folder)), key=lambda found: found[0])
+    faults = {}
+    for name, folder in reversed(there):
+        if step is None or name == name_of(step):
+            manifest, fault = examine(folder / name)
+            if fault is None and manifest["identity"] != trained.identity(trained_on):
+                fault = f"of another run than {trained.run_id}"
+            elif fault is None and (held := sum(sizes(manifest).values())) != trained.model.shape.total:
+                fault = (
+                    f"{held:,} weights, and the spec says {trained.model.shape.total:,}"  # before either takes memory
+                )
+            if fault is None:
+                return folder / name, manifest
+            faults[name] = fault
+    raise UserError(
+        "no such checkpoint",
+        file=parent,
+        key="step",
+        found=", ".join(f"{n}: {f}" for n, f in faults.items()) or ", ".join(n for n, _ in there) or "none",
+        expected="a whole one" if step is None else f"a whole {name_of(step)}",
+    )
+
+
+def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -> None:
+    def differ(key: str, found: object, expected: object) -> UserError:
+        return UserError(
+            f"{spec.run_id} can't go on from {trained.run_id}", file=parent, key=key, found=found, expected=expected
+        )
+
+    for key in ("model", "corpus"):
+        mine, theirs = getattr(spec, key), getattr(trained, key)
+        for field in dataclasses.fields(mine):
+            a, b = getattr(mine, field.name), getattr(theirs, field.name)
+            if a != b and field.metadata.get("identity", True):
+                raise differ(f"{key}.{field.name}", a, b)
+    began_with, theirs_began = (run.start.sha256 if run.start else None for run in (spec, trained))
+    if began_with != theirs_began:
+        raise differ("start.sha256", began_with or "the initialisation", theirs_began or "the initialisation")
+    if spec.optimizer.batch != trained.optimizer.batch:
+        raise differ("optimizer.batch", spec.optimizer.batch, trained.optimizer.batch)
+    if at > spec.last_percent:
+        raise differ("dense_steps", f"{spec.schedule.total_steps} steps", f"{at} and the last 1% of them")
+    size = spec.model.shape.prunable
+    mine, theirs = (
+        [(s, run.schedule.kept(event, size)) for s in range(at) if (event := run.schedule.event_at(s)) is not None]
+        for run in (spec, trained)
+    )
+    if mine != theirs:
+        raise differ(
+            "pruning", f"{len(mine)} events before step {at}", f"the {len(theirs)} that there were, with their counts"
+        )
+    for s in range(at):
+        lr, theirs_then = (run.optimizer.lr_at(s, run.schedule) for run in (spec, trained))
+        if lr != theirs_then:
+            raise differ("optimizer.lr", f"{lr:.9g} at step {s}", f"{theirs_then:.9g}, as it was before step {at}")
+    for key in ("score", "distribution", "structure", "do_not_prune"):
+        if theirs and getattr(spec.pruning, key) != getattr(trained.pruning, key):
+            raise differ(f"pruning.{key}", getattr(spec.pruning, key), getattr(trained.pruning, key))

@@ -1,0 +1,68 @@
+"""What a number was made with: commit, package versions and hardware."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+COMMIT = "SPARSE_SCALING_COMMIT"  # says the commit where the code has come without its history
+PACKAGES = ("torch", "deepspeed", "ray", "transformers", "tokenizers", "datasets", "pyarrow", "numpy", "scipy")
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """commit (null outside a checkout, `+changes` when it is not clean), versions and hardware."""
+    return {"commit": _commit(), "python": platform.python_version(), "versions": _versions(), "hardware": hardware()}
+
+
+@functools.cache
+def hardware() -> dict[str, Any]:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {"cpu": _cpu(), "cores": os.cpu_count(), "memory_gib": round(pages / 2**30, 1), "gpu": _gpu()}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpu() -> str | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _commit() -> str | None:
+    root = Path(__file__).parents[2]
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get(COMMIT) or None

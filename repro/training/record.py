@@ -1,0 +1,195 @@
+"""What a run leaves behind: the rows of its three tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro import ladder, tables
+from repro.corpus import Corpus
+from repro.resources import Resources
+from repro.spec import RunSpec
+from repro.store.folder import Folder
+from repro.training import hardware
+from repro.training.provenance import provenance
+
+CURVE_POINTS = 200
+
+
+@dataclass
+class Log:
+    """Rows and sums gathered so far; JSON-able, so that a checkpoint restores them.
+
+    weight_steps: sum over steps of N_t as measured. tokens: tokens fed. lr_wd_sum: sum of lr * weight decay.
+    recent_losses, lowest_loss: what watch.Watch goes by. forked_from, forked_step: the run whose checkpoint this
+    one started from, and of which step.
+    """
+
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    last_losses: list[float] = field(default_factory=list)
+    weight_steps: int = 0
+    tokens: int = 0
+    lr_wd_sum: float = 0.0
+    seconds: float = 0.0
+    recent_losses: list[float] = field(default_factory=list)
+    lowest_loss: float | None = None
+    forked_from: str | None = None
+    forked_step: int | None = None
+
+    def count(self, nonzero: int, tokens: int, lr_wd: float) -> None:
+        self.weight_steps += nonzero
+        self.tokens += tokens
+        self.lr_wd_sum += lr_wd
+
+    def is_complete(self, step: int) -> bool:
+        """Whether every step before `step` was logged, so that any run that shares them finds its own."""
+        return len(self.curve) == step
+
+    def thin(self, spec: RunSpec) -> None:
+        """Drops what a run doesn't log from the steps that were all logged, for those that fork off."""
+        complete = sum(row["step"] == i + 1 for i, row in enumerate(self.curve))
+        self.curve = [row for row in self.curve[:complete] if logged(spec, row["step"] - 1)] + self.curve[complete:]
+
+    def add_step(
+        self, spec: RunSpec, step: int, lr: float, loss: float, norm: float | None, heldout: float | None, ms: float
+    ) -> None:
+        self.curve.append(
+            {
+                "run_id": spec.run_id,
+                "step": step + 1,
+                "tokens": self.tokens,
+                "effective_flops": ladder.effective_flops(self.weight_steps, spec.tokens_per_step),
+                "density": spec.schedule.density(step),
+                "lr": lr,
+                "loss_train": loss,
+                "grad_norm": norm,
+                "loss_eval": heldout,
+                "ms": ms,
+            }
+        )
+
+    def add_event(self, run_id: str, event: int, step: int, kept: dict[str, int], sizes: dict[str, int]) -> None:
+        self.layers += [
+            {"run_id": run_id, "event": event, "step": step, "tensor": name, "size": sizes[name], "kept": count}
+            for name, count in kept.items()
+        ]
+
+    def to_rows(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def logged(spec: RunSpec, step: int) -> bool:
+    """Whether `step` gets a row of the curve: about CURVE_POINTS a run, the last 1%, and where it is evaluated."""
+    every = max(1, spec.schedule.total_steps // CURVE_POINTS)
+    return step % every == 0 or step >= spec.last_percent or spec.evaluation.due(step)
+
+
+def token_weighted(losses: np.ndarray, counts: np.ndarray) -> float:
+    """Mean loss over tokens from per-block means and counts."""
+    return float((losses * counts).sum() / counts.sum())
+
+
+def run_row(
+    spec: RunSpec,
+    text: Corpus,
+    resources: Resources,
+    log: Log,
+    losses: np.ndarray,
+    counts: np.ndarray,
+    *,
+    world: int,
+    micro_batch: int,
+    device: str,
+    seconds_setup: float,
+) -> dict[str, Any]:
+    """The row of run.parquet. Sweep and studies are the sweep's to fill in (tables.collect)."""
+    s, m, o, p, shape = spec.schedule, spec.model, spec.optimizer, spec.pruning, spec.model.shape
+    executed = ladder.executed_flops(shape, log.tokens, m.sequence)
+    return {
+        "run_id": spec.run_id,
+        "fingerprint": spec.fingerprint,
+        "sweep": "",
+        "studies": [],
+        "family": f"{spec.size}-{spec.budget}",
+        "size": spec.size,
+        "budget": spec.budget,
+        "seed": spec.seed,
+        "d_model": m.d_model,
+        "layers": m.layers,
+        "heads": m.heads,
+        "mlp": m.mlp,
+        "vocab": m.vocab,
+        "sequence": m.sequence,
+        "init": m.init,
+        "precision": spec.precision,
+        "corpus": spec.corpus.name,
+        "corpus_hash": text.hash,
+        "N_total": shape.total,
+        "N_prunable": shape.prunable,
+        "N_avg": log.weight_steps / s.total_steps,
+        "N_final": s.n_final(shape.prunable),
+        "density_avg": log.weight_steps / s.total_steps / shape.prunable,
+        "sparsity": p.sparsity,
+        "start": p.start,
+        "end": p.end,
+        "start_step": s.start_step,
+        "end_step": s.end_step,
+        "total_steps": s.total_steps,
+        "dense_steps": spec.dense_steps,
+        "interval": p.interval,
+        "events": s.events,
+        "shape": p.shape,
+        "score": p.score,
+        "distribution": p.distribution,
+        "structure": p.structure,
+        "do_not_prune": list(p.do_not_prune),
+        "D": log.tokens,
+        "epochs": log.tokens / text.unique_tokens,
+        "dense_tokens": spec.dense_steps * spec.tokens_per_step,
+        "effective_flops": ladder.effective_flops(log.weight_steps, spec.tokens_per_step),
+        "executed_flops": executed,
+        "lr": o.lr,
+        "batch_tokens": spec.tokens_per_step,
+        "weight_decay": o.weight_decay,
+        "lr_wd_sum": log.lr_wd_sum,
+        "loss": token_weighted(losses, counts),
+        "loss_se": float(losses.std(ddof=1) / len(losses) ** 0.5),
+        "loss_blocks": losses.tolist(),
+        "loss_train": float(np.mean(log.last_losses)),
+        "seconds": log.seconds,
+        "seconds_setup": seconds_setup,
+        "tokens_per_second": log.tokens / log.seconds,
+        "mfu": hardware.mfu(executed, log.seconds, world, device, spec.precision),
+        "peak_memory": _peak_memory(device),
+        "workers": world,
+        "zero_stage": resources.zero_stage,
+        "micro_batch": micro_batch,
+        "forked_from": log.forked_from,
+        "forked_step": log.forked_step,
+        "device": device,
+    }
+
+
+def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
+    """Writes the three tables and the provenance of one run. Returns the hashes of the tables, by name."""
+    parts: dict[str, tuple[tables.Table, list[dict[str, Any]]]] = {
+        "run.parquet": ("runs", [row]),
+        "curve.parquet": ("curves", log.curve),
+        "layers.parquet": ("layers", log.layers),
+    }
+    hashes = {name: tables.write(folder, name, table, rows) for name, (table, rows) in parts.items()}
+    folder.write_json("provenance.json", provenance())
+    return hashes
+
+
+def _peak_memory(device: str) -> int:
+    """Bytes, of the process so far: the allocator's peak on a GPU, the resident set's on a CPU."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,254 @@
+"""Trainer: the loop of one run on one rank."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from repro import ladder
+from repro.corpus import Corpus
+from repro.corpus.packing import IGNORED
+from repro.pruning.pruner import Pruner
+from repro.resources import Resources
+from repro.spec import RunSpec
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFailed, RunFolder, Stopped
+from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, evaluate, hardware, record, zero
+from repro.training.trackers import Trackers
+from repro.training.watch import WINDOW, Watch
+
+HEARTBEAT = 2.0  # seconds between two writings of status.json
+
+
+class Trainer:
+    """State of one run on one rank.
+
+    Args:
+        spec, run, text, resources: what is trained, where to, on what, how.
+        engine: from `zero.engine`.
+        micro: sequences at once.
+        began: `time.perf_counter()` at which the run began.
+        forks: steps before which other runs fork off.
+        asked: whether the run is to stop, asked on rank 0 every HEARTBEAT.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        run: RunFolder,
+        text: Corpus,
+        resources: Resources,
+        engine: Any,
+        micro: int,
+        began: float,
+        forks: tuple[int, ...] = (),
+        asked: Callable[[], bool] = bool,
+    ):
+        self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
+        self.asked = asked
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        self.engine, self.micro = engine, micro
+        self.share = spec.optimizer.batch // self.world
+        self.accumulation = self.share // micro
+        self.identity = spec.identity(text.hash)
+        self.checkpoints, self.forks = run.folder / "checkpoint", forks
+        self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
+        self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
+        self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
+        self.log = record.Log()
+
+    def fit(self) -> dict[str, Any]:
+        """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective.
+
+        Raises:
+            Stopped: it was asked to stop, on every rank; the last step is in a checkpoint.
+        """
+        first = self.resume()
+        shown = Trackers(self.spec, self.run.folder, self.log.curve, self.resources.trackers)
+        with shown if self.rank == 0 else nullcontext() as trackers:
+            return self._fit(first, trackers)
+
+    def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
+        self.entered = self.looked = time.perf_counter()
+        due = checkpoint.missing(self.run.folder / "forks", self.forks, self.identity)
+        total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
+        for step in range(first, total):
+            if step in due and self.log.is_complete(step):
+                self._save(step, self.run.folder / "forks", keep=None)
+            if step > first and step % self.resources.checkpoint_every == 0:
+                self._save(step, self.checkpoints, self.resources.keep_checkpoints)
+                if trackers:
+                    trackers.write()
+                    self.looked = time.perf_counter()
+            self.step(step)
+            self._clock()
+            if self.watch.stopped and step + 1 < total:
+                self._stop(step + 1, total)
+            if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
+                beat = self.log.seconds
+                if self.asked():
+                    self.watch.ask_to_stop()
+                speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
+                self.run.progress(
+                    "running",
+                    step=step + 1,
+                    total_steps=total,
+                    workers=self.world,
+                    tokens_per_second=speed,
+                    mfu=self._mfu(speed),
+                )
+        self.watch.look()
+        losses, counts = self._evaluate()
+        if not np.isfinite(losses).all():
+            raise RunFailed(f"the held-out loss is not finite after {total} steps")
+        self._clock()
+        self._verify()
+        self.log.thin(self.spec)
+        if first < total:
+            self._save(total, self.checkpoints, self.resources.keep_checkpoints)
+        self.text.recheck()
+        outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
+        row = record.run_row(
+            self.spec,
+            self.text,
+            self.resources,
+            self.log,
+            losses,
+            counts,
+            world=self.world,
+            micro_batch=self.micro,
+            device=self.device,
+            seconds_setup=setup + outside,
+        )
+        if trackers:
+            trackers.finish(row["loss"])
+        if self.rank == 0:
+            hashes = record.write(self.run.folder, row, self.log)
+            checkpoint.keep_last(self.checkpoints, 1, newest=total)
+            self.run.finish(self.spec, self.text.hash, hashes)
+        dist.barrier()
+        return row
+
+    def _stop(self, step: int, total: int) -> None:
+        self._save(step, self.checkpoints, self.resources.keep_checkpoints)
+        if self.rank == 0:
+            self.run.progress("queued", step=step, total_steps=total)
+        dist.barrier()
+        raise Stopped(f"{self.spec.run_id} at step {step} of {total}")
+
+    def resume(self) -> int:
+        """Restores the newest whole checkpoint and starts the clocks. Returns the first step to train. Collective."""
+        found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.identity)
+        if found is not None:
+            self.log = checkpoint_rows.restored(
+                found.rows, self.spec, found.step, f"{found.place}/{checkpoint_manifest.ROWS}"
+            )
+        self.watch = Watch(self.resources.spike, self.log.recent_losses, self.log.lowest_loss)
+        self.entered = self.looked = time.perf_counter()
+        self.already = self.log.seconds
+        return found.step if found is not None else 0
+
+    def step(self, step: int) -> None:
+        """One event if it is due, then one update."""
+        spec = self.spec
+        event = spec.schedule.event_at(step)
+        if event is not None:
+            self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
+        lr = spec.optimizer.lr_at(step, spec.schedule)
+        zero.set_lr(self.engine, lr)
+        self.watch.add(step, self._update(step))
+        self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
+        self._record(step, lr)
+
+    def _update(self, step: int) -> torch.Tensor:
+        """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""
+        batch = self.spec.optimizer.batch
+        rows = self.text.batch(step, batch, self.spec.seed, first=self.rank * self.share, count=self.share)
+        tokens = self._batch_tokens(step, batch)
+        total = torch.zeros((), device=self.engine.device)
+        for first in range(0, self.share, self.micro):
+            losses, _ = evaluate.token_losses(self.engine, self.text, rows[first : first + self.micro])
+            # Every token of the global batch weighs the same; DeepSpeed averages over ranks and accumulation.
+            loss = losses.sum() * (self.world * self.accumulation / tokens)
+            self.engine.backward(loss)
+            self.engine.step()
+            total += loss.detach() / (self.world * self.accumulation)
+        if self.engine.skipped_steps:  # DeepSpeed leaves such an update out and goes on
+            raise RunFailed(f"a gradient is not finite at step {step}")
+        return total
+
+    def _batch_tokens(self, step: int, batch: int) -> int:
+        """Tokens of the whole batch that bear loss; every rank finds the same number."""
+        if self.spec.corpus.packing == "concatenate":
+            return batch * self.spec.model.sequence
+        labels = self.text.targets(self.text.batch(step, batch, self.spec.seed)).labels
+        bearing = int((labels != IGNORED).sum())
+        if not bearing:
+            raise RunFailed(f"the loss is not finite: no token of the batch of step {step} bears one, all is padding")
+        return bearing
+
+    def _record(self, step: int, lr: float) -> None:
+        """Looks at the losses when it is time; logs every step until the last fork, then those of the curve."""
+        logged = step < max(self.forks, default=0) or record.logged(self.spec, step)
+        if not logged and self.watch.waiting < WINDOW:
+            return
+        values = self.watch.look()
+        ms = 1e3 * (time.perf_counter() - self.looked) / len(values)
+        if logged:
+            norm = self.engine.get_global_grad_norm()
+            if norm is not None and not math.isfinite(norm):
+                raise RunFailed(f"the gradient's norm is {norm}, not finite, at step {step}")
+            if step >= self.spec.last_percent:
+                self.log.last_losses.append(values[-1])
+            heldout = record.token_weighted(*self._evaluate()) if self.spec.evaluation.due(step) else None
+            self.log.add_step(self.spec, step, lr, values[-1], None if norm is None else float(norm), heldout, ms)
+        self.looked = time.perf_counter()
+
+    def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
+        # On a CPU a few more rows at once are faster; on a GPU the micro-batch is what fits.
+        at_once = self.micro if self.engine.device.type == "cuda" else max(self.micro, 16)
+        return evaluate.heldout(self.engine, self.text, self.blocks, at_once=at_once)
+
+    def _save(self, step: int, folder: Folder, keep: int | None) -> None:
+        """Saves what is good: no loss so far was out of bounds, and every master and moment is finite."""
+        self.watch.look()
+        broken = torch.tensor([sum(not t.isfinite().all() for t in self._state())], device=self.engine.device)
+        dist.all_reduce(broken)
+        if broken:
+            raise RunFailed(f"weights or moments are not finite before step {step}")
+        self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
+        checkpoint.save(folder, self.engine, self.pruner, step, self.log.to_rows(), self.identity, keep)
+        self.looked = time.perf_counter()
+
+    def _state(self) -> Iterator[torch.Tensor]:
+        for f in zero.fragments(self.engine):
+            yield from (f.master, *f.moments.values())
+
+    def _clock(self) -> None:
+        self.log.seconds = self.already + time.perf_counter() - self.entered
+
+    def _mfu(self, tokens_per_second: float) -> float | None:
+        model = self.spec.model
+        flops = ladder.executed_flops(model.shape, 1, model.sequence) * tokens_per_second
+        return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
+
+    def _verify(self) -> None:
+        """Holds what was measured against what the schedule promised. Raises RunFailed."""
+        schedule, total = self.spec.schedule, self.pruner.total
+        strays = torch.tensor([self.pruner.strays()], device=self.engine.device)
+        dist.all_reduce(strays)
+        for what, measured, promised in (
+            ("weights left", self.pruner.nonzero, schedule.n_final(total)),
+            ("sum over steps of N_t", self.log.weight_steps, schedule.weight_steps(total)),
+            ("tokens seen", self.log.tokens, self.spec.tokens),
+            ("removed weights that moved", int(strays), 0),
+        ):
+            if measured != promised:
+                raise RunFailed(f"{what}: measured {measured:,}, the schedule promised {promised:,}")

@@ -1,0 +1,210 @@
+"""A sweep's plan and forecast on a cluster, printed: a table a human reads, or one JSON object. No torch, no Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.spec import RunSpec
+from repro.training import hardware
+from sweeps import scaling
+from sweeps.devices import ASSUMED_MFU, Cluster
+from sweeps.forecast import Forecast, forecast, hours, model_sizes
+from sweeps.grid import Sweep, expand
+from sweeps.memory import USABLE, Memory, fits, per_worker
+from sweeps.plan import Plan, aligned, amount, by_study, plan
+
+MICRO_BATCHES = (1, 4, 16, 64)  # sequences, shown beside the declared one
+STAGES = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A sweep's price on a cluster. price: of a GPU-hour; measured: the file that says how fast devices are, if any."""
+
+    sweep: Sweep
+    plan: Plan
+    forecast: Forecast
+    price: float | None = None
+    measured: str | None = None
+
+    @classmethod
+    def of(cls, file: str | Path, cluster: str, price: float | None = None, measured: str | None = None) -> Quote:
+        """Of a sweep file; `cluster` as Cluster.parse takes it."""
+        devices = Cluster.parse(cluster)
+        sweep = expand(file)
+        return cls(sweep, plan(sweep), forecast(sweep, devices, measured), price, measured)
+
+    def cost(self, gpu_hours: float) -> float:
+        return (self.price or 0.0) * gpu_hours
+
+    @property
+    def held(self) -> float:
+        """What the whole cluster costs until the last run ends."""
+        return self.cost(self.forecast.cluster.gpus * self.forecast.makespan_hours)
+
+
+def print_quote(quote: Quote, as_json: bool) -> int:
+    """Prints a quote, one JSON object or tables; returns the exit code."""
+    print(json.dumps(as_object(quote), indent=1) if as_json else "\n".join(as_text(quote)))
+    return 0
+
+
+def as_object(quote: Quote) -> dict[str, Any]:
+    """JSON-able literals; runs in the order in which they start, hours, bytes and FLOPs."""
+    made, total, priced = quote.forecast, quote.plan.total, quote.price is not None
+    found = {
+        "sweep": quote.sweep.name,
+        "cluster": asdict(made.cluster) | {"per_node": made.cluster.node, "max_workers": max(made.cluster.sizes)},
+        "assumptions": list(assumptions(quote)),
+        "runs": {
+            run.run_id: asdict(quote.plan.runs[run.run_id])
+            | asdict(run)
+            | {"memory": asdict(run.memory) | {"total": run.memory.total}}
+            | ({"cost": quote.cost(run.gpu_hours)} if priced else {})
+            for run in made.runs
+        },
+        "studies": {name: asdict(of_study) for name, of_study in quote.plan.studies.items()},
+        "total": asdict(total),
+        "sharing": asdict(quote.plan.sharing) if quote.plan.sharing else None,
+        "tokens": total.tokens,
+        "effective_flops": total.effective_flops,
+        "executed_flops": total.executed_flops,
+        "busy": made.busy,
+        "memory": list(_memory(quote)),
+    }
+    found |= {name: value for name, value in asdict(made).items() if name not in ("cluster", "runs", "measured")}
+    return found | (
+        {"price": quote.price, "cost": quote.cost(made.gpu_hours), "cost_held": quote.held} if priced else {}
+    )
+
+
+def as_text(quote: Quote) -> list[str]:
+    """Lines: studies, runs, memory, where the figures come from, totals, warnings."""
+    made = quote.forecast
+    over = made.makespan_hours / made.lower_bound_hours - 1
+    money = ""
+    if quote.price is not None:
+        money = (
+            f"; {hours(quote.cost(made.gpu_hours))} at {quote.price:g} a GPU-hour, {hours(quote.held)} for the cluster"
+        )
+    return [
+        *by_study(quote.plan),
+        "",
+        *_run_lines(quote),
+        "",
+        *_memory_lines(quote),
+        "",
+        *assumptions(quote),
+        f"checkpoints: {_bytes(made.checkpoint_bytes)} stay, {_bytes(made.peak_checkpoint_bytes)} at most at a time",
+        f"GPU-hours: {hours(made.gpu_hours)}, {made.busy:.1%} of {made.cluster.gpus} GPUs for {hours(made.makespan_hours)} h{money}",
+        f"makespan: {hours(made.makespan_hours)} h, {over:.1%} over the lower bound of {hours(made.lower_bound_hours)} h; "
+        f"in the file's order, {made.naive_workers} workers each, {hours(made.naive_makespan_hours)} h",
+        *(f"warning: {text}" for text in made.warnings),
+    ]
+
+
+def assumptions(quote: Quote) -> Iterator[str]:
+    """Where the hours and the gigabytes come from, a line each."""
+    cluster, sizes = quote.forecast.cluster, model_sizes(quote.sweep)
+    precision = quote.sweep.runs[0].spec.precision
+    if quote.measured is None and cluster.known:
+        shares = ", ".join(f"{share:.0%} at {size / 1e6:.0f} M" for size, share in ASSUMED_MFU.items())
+        peak = hardware.peak_flops(cluster.known, precision) or 0
+        yield f"speed: assumed, not measured: MFU {shares} prunable weights, in between linear in log N; {peak / 1e12:.0f} TFLOP/s ({cluster.known}, {precision})"
+    else:
+        known = sum(size in quote.forecast.measured for size in sizes)
+        yield f"speed: {quote.measured}: {known} of {len(sizes)} sizes measured, others from them, linear in log N"
+    yield f"workers: up to {max(cluster.sizes)} a run where that keeps {scaling.GOOD:.0%} of their efficiency (model in sweeps/scaling.py); the run with the most work first"
+    if quote.sweep.share_prefix:
+        yield "shared prefixes: not in the hours, in which each run trains all its steps"
+    if cluster.memory_bytes is not None:
+        yield f"memory: estimated (sweeps/memory.py), held against {USABLE:.0%} of {cluster.memory_bytes / 1e9:g} GB"
+
+
+def _run_lines(quote: Quote) -> list[str]:
+    made, total, priced = quote.forecast, quote.plan.total, quote.price is not None
+    head = ("run", "tokens", "eff. FLOPs", "exec. FLOPs", "MFU", "workers", "micro", "GB", "GPU-h", "starts", "hours")
+    rows: list[tuple[str, ...]] = [(*head, "cost") if priced else head]
+    for run in made.runs:
+        own = quote.plan.runs[run.run_id]
+        rows.append(
+            (
+                run.run_id,
+                amount(own.tokens),
+                f"{own.effective_flops:.3g}",
+                f"{own.executed_flops:.3g}",
+                "" if run.mfu is None else f"{run.mfu:.0%}",
+                str(run.workers),
+                str(run.micro_batch),
+                _gigabytes(run.memory.total) + ("!" if run.fits is False else ""),
+                hours(run.gpu_hours),
+                hours(run.start_hours),
+                hours(run.hours),
+                *([hours(quote.cost(run.gpu_hours))] if priced else []),
+            )
+        )
+    flops = (f"{total.effective_flops:.3g}", f"{total.executed_flops:.3g}")
+    in_all = (hours(made.gpu_hours), "", hours(made.makespan_hours))
+    money = [hours(quote.cost(made.gpu_hours))] if priced else []
+    rows.append(("all", amount(total.tokens), *flops, "", "", "", "", *in_all, *money))
+    return aligned(rows, left={0})
+
+
+def _memory(quote: Quote) -> Iterator[dict[str, Any]]:
+    """By model size, ZeRO stage and micro-batch, on the declared workers: bytes of one of them."""
+    resources = quote.sweep.resources
+    for size, spec in model_sizes(quote.sweep).items():
+        share, declared = resources.share(spec)
+        for stage in STAGES:
+            for micro in sorted({declared, *(m for m in MICRO_BATCHES if share % m == 0)}):
+                found = _worker(spec, resources.workers, stage, micro)
+                yield {
+                    "size": size,
+                    "workers": resources.workers,
+                    "zero_stage": stage,
+                    "micro_batch": micro,
+                    "declared": stage == resources.zero_stage and micro == declared,
+                    **asdict(found),
+                    "total": found.total,
+                    "fits": fits(found, quote.forecast.cluster.memory_bytes),
+                }
+
+
+def _memory_lines(quote: Quote) -> list[str]:
+    """States by stage and activations by micro-batch: any sum of the two is a worker's memory."""
+    resources, sizes = quote.sweep.resources, model_sizes(quote.sweep)
+    micros = (f"+ {micro} seq." for micro in MICRO_BATCHES)
+    rows: list[tuple[str, ...]] = [("GB a worker", *(f"ZeRO {stage}" for stage in STAGES), *micros, "declared", "")]
+    for size, spec in sizes.items():
+        _, declared = resources.share(spec)
+        full = _worker(spec, resources.workers, resources.zero_stage, declared)
+        verdict = {None: "", True: "fits", False: "doesn't fit"}[fits(full, quote.forecast.cluster.memory_bytes)]
+        rows.append(
+            (
+                size,
+                *(_gigabytes(_worker(spec, resources.workers, stage, 1).states) for stage in STAGES),
+                *(_gigabytes(_worker(spec, resources.workers, 1, micro).activations) for micro in MICRO_BATCHES),
+                _gigabytes(full.total),
+                verdict,
+            )
+        )
+    _, micro = resources.share(next(iter(sizes.values())))
+    workers = f"{resources.workers} worker{'s' if resources.workers > 1 else ''}"
+    note = f"(states by ZeRO stage on {workers}, plus activations by micro-batch; declared: stage {resources.zero_stage}, {micro} sequences)"
+    return [*aligned(rows, left={0}), note]
+
+
+def _worker(spec: RunSpec, workers: int, stage: int, micro: int) -> Memory:
+    return per_worker(spec, workers=workers, zero_stage=stage, micro_batch=micro)
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.2f}" if count >= 1e9 else f"{count / 1e9:.2g}"
+
+
+def _bytes(count: float) -> str:
+    return amount(count).replace(" B", " G") + "B"

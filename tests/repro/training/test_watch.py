@@ -1,0 +1,230 @@
+"""What a watch lets pass and what it doesn't, and which errors say that memory didn't suffice."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn import functional as F
+
+from repro.resources import Resources
+from repro.spec import RunSpec
+from repro.store.run_folder import RunFailed
+from repro.training import zero
+from repro.training.watch import WINDOW, Watch, is_out_of_memory, smaller_micro_batches
+from tests import workers
+
+Make = Callable[..., RunSpec]
+MIB = 1 << 20
+LEVEL = [3.0] * WINDOW  # as many losses as a mean takes
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """A group of one, which a look asks for its size."""
+    with zero.process_group(torch.device("cpu")):
+        yield
+
+
+def fed(watch: Watch, losses: list[float], first: int = 0) -> Watch:
+    for step, loss in enumerate(losses, first):
+        watch.add(step, torch.tensor(loss))
+    return watch
+
+
+def verdict(watch: Watch, losses: list[float], first: int = 0) -> str | None:
+    """What the run fails with when it is looked at after the last of these losses; None when nothing is wrong."""
+    try:
+        fed(watch, losses, first).look()
+    except RunFailed as failure:
+        return str(failure)
+    return None
+
+
+def named(message: str | None) -> int:
+    """The step that a message names."""
+    [step] = re.findall(r"at step (\d+)", message or "")
+    return int(step)
+
+
+# ------------------------------------------------------------------------------------------------- losses
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("at", [0, 1, 6, 9])
+def test_a_loss_that_is_not_finite_is_named_by_its_step_though_it_is_looked_at_later(bad: float, at: int) -> None:
+    losses = [3.0] * 10
+    losses[at] = bad
+    message = verdict(Watch(None, [], None), losses, first=100)
+    assert message == f"the loss is {bad}, not finite, at step {100 + at}"
+
+
+def test_of_several_bad_losses_the_first_is_named() -> None:
+    assert named(verdict(Watch(None, [], None), [3.0, float("inf"), float("nan")], first=7)) == 8
+
+
+def test_a_look_returns_the_losses_since_the_last_one_and_nothing_waits_after_it() -> None:
+    watch = fed(Watch(None, [], None), [3.0, 2.5])
+    assert watch.waiting == 2
+    assert watch.look() == [3.0, 2.5]
+    assert watch.waiting == 0
+    assert watch.look() == []
+    assert fed(watch, [2.0], first=2).look() == [2.0]
+
+
+@pytest.mark.parametrize(("loss", "spikes"), [(4.98, False), (5.0, True), (1e6, True)])
+def test_a_loss_past_the_bound_is_a_spike_and_both_numbers_are_said(loss: float, spikes: bool) -> None:
+    message = verdict(Watch(2.0, [], None), [*LEVEL, 2.9, loss])
+    assert (message is not None) == spikes
+    if message is not None:
+        assert named(message) == WINDOW + 1
+        assert "spiked" in message
+        assert f"{loss:.3f}" in message
+        assert "2 nats above 2.990" in message  # the lowest mean is the one that ends with the 2.9
+
+
+def test_a_loss_is_held_against_the_lowest_mean_and_not_against_the_last() -> None:
+    climb = [3.0 + i / 4 for i in range(20)]  # no step of it is a quarter of a nat above the one before
+    message = verdict(Watch(2.0, [], None), [*LEVEL, *climb])
+    assert named(message) == WINDOW + next(i for i, loss in enumerate(climb) if loss > 5.0)
+
+
+def test_no_loss_is_a_spike_before_there_is_a_mean_of_ten() -> None:
+    early = [3.0] * (WINDOW - 1)
+    assert verdict(Watch(2.0, [], None), [*early, 1e6]) is None
+    assert verdict(Watch(2.0, [], None), [*early, 3.0, 1e6]) is not None
+
+
+def test_without_a_bound_any_finite_loss_may_pass_but_no_other() -> None:
+    assert verdict(Watch(None, [], None), [*LEVEL, 1e30]) is None
+    assert named(verdict(Watch(None, [], None), [*LEVEL, 1e30, float("nan")])) == WINDOW + 1
+
+
+def test_a_restart_at_any_step_changes_no_verdict() -> None:
+    chance = np.random.default_rng(0)
+    losses = [float(np.float32(x)) for x in 6 * np.exp(-np.arange(60) / 20) + chance.normal(0, 0.3, 60)]
+    losses[47] += 3.0
+    whole = verdict(Watch(2.0, [], None), losses)
+    assert named(whole) == 47
+    for stop in range(48):
+        first = Watch(2.0, [], None)
+        assert verdict(first, losses[:stop]) is None
+        recent, lowest = json.loads(json.dumps([first.recent, first.lowest]))  # as a checkpoint keeps them
+        again = Watch(2.0, recent, lowest)
+        assert verdict(again, losses[stop:], first=stop) == whole, f"after a restart at step {stop}"
+
+
+def test_a_restart_that_forgot_the_losses_before_it_would_miss_a_spike() -> None:
+    """Without this the test above could pass though nothing were carried over."""
+    assert verdict(Watch(2.0, [], None), [3.0] * 5 + [9.0], first=20) is None
+
+
+# What a second worker's losses may be beside twelve of 1.5 here, and what both must say.
+BESIDE: list[tuple[list[float], str | None]] = [
+    ([1.5] * 12, None),
+    ([1.5] * 10 + [float("nan"), 1.5], "the loss is nan, not finite, at step 10"),
+    ([1.5] * 11 + [3.6], "the loss spiked to 5.100 at step 11"),  # the other's own 1.5 is none
+]
+
+
+def verdicts_on_this_rank(cases: list[list[list[float]]]) -> list[str | None]:
+    """What this rank says of each case, where its losses are its row."""
+    with zero.process_group(torch.device("cpu")):
+        return [verdict(Watch(2.0, [], None), parts[dist.get_rank()]) for parts in cases]
+
+
+@pytest.mark.full
+def test_what_one_worker_finds_all_say_alike() -> None:
+    first, second = workers.run(2, verdicts_on_this_rank, [[[1.5] * 12, theirs] for theirs, _ in BESIDE])
+    assert first == second
+    for said, (_, expected) in zip(first, BESIDE, strict=True):
+        assert said is None if expected is None else str(said).startswith(expected)
+
+
+# ------------------------------------------------------------------------------------------------- memory
+
+
+def of_many_slices(size: int) -> torch.Tensor:
+    """Fails in the backward pass alone, which makes a gradient of this size for every slice."""
+    weights = torch.empty(size // 16, requires_grad=True)
+    (weights[:1] + weights[1:2] + weights[2:3]).sum().backward()
+    return weights
+
+
+REFUSED: dict[str, Callable[[int], object]] = {
+    "torch": lambda size: torch.empty(size, dtype=torch.uint8),
+    "torch, in a layer": lambda size: F.linear(torch.zeros(size // 4000, 8), torch.zeros(1000, 8)),
+    "torch, in a backward pass": of_many_slices,
+    "numpy": lambda size: np.empty(size, np.uint8),
+    "arrow": lambda size: pa.allocate_buffer(64 * size),  # its pool has some in reserve
+    "python": lambda size: bytearray(size),
+    "the system": lambda size: mmap.mmap(-1, size),
+}
+
+
+def judged_under_a_limit() -> dict[str, tuple[str, bool]]:
+    """What is raised where 512 MiB are asked for and 256 MiB are left, and whether it is taken for what it is."""
+    for ask in REFUSED.values():
+        ask(4 * MIB)  # what it loads and which threads it starts is here before the limit is
+    limit = psutil.Process().memory_info().vms + 256 * MIB
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    found = {}
+    for name, ask in REFUSED.items():
+        try:
+            ask(512 * MIB)
+            found[name] = ("nothing", False)
+        except (RuntimeError, MemoryError, OSError) as error:
+            found[name] = (type(error).__name__, is_out_of_memory(error))
+    return found
+
+
+def test_memory_that_is_refused_is_known_for_what_it_is_whoever_asked_for_it() -> None:
+    [found] = workers.run(1, judged_under_a_limit)
+    assert set(found) == set(REFUSED)
+    assert {name: kind for name, (kind, known) in found.items() if not known} == {}
+
+
+def of_another_kind(work: Callable[[], object]) -> BaseException:
+    with pytest.raises((RuntimeError, OSError, ValueError)) as error:
+        work()
+    return error.value
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: torch.zeros(2, 3) @ torch.zeros(2, 3),
+        lambda: torch.zeros(3).view(2, 2),
+        lambda: Path("/nowhere/at/all").read_bytes(),
+        lambda: mmap.mmap(-1, 0),
+    ],
+    ids=["shapes of a product", "shape of a view", "no such file", "an empty map"],
+)
+def test_another_error_is_not_taken_for_memory(work: Callable[[], object]) -> None:
+    assert not is_out_of_memory(of_another_kind(work))
+
+
+@pytest.mark.parametrize(
+    ("resources", "smaller"),
+    [
+        (Resources(), [6, 4, 3, 2, 1]),
+        (Resources(micro_batch=4), [2, 1]),
+        (Resources(micro_batch=1), []),
+        (Resources(workers=2), [3, 2, 1]),
+        (Resources(workers=12), []),
+    ],
+)
+def test_smaller_micro_batches_divide_a_workers_share_and_are_half_or_less(
+    resources: Resources, smaller: list[int], make_spec: Make
+) -> None:
+    assert smaller_micro_batches(make_spec(batch=12), resources) == smaller
