@@ -144,8 +144,8 @@ class _Run:
         size = self.spec.model.shape.prunable
         chosen = (how.score, how.distribution, how.structure, how.do_not_prune)
         return [
-            (schedule.start_step + i * schedule.interval, density, schedule.kept(i, size), *chosen)
-            for i, density in enumerate(schedule.event_densities)
+            (step, density, schedule.kept(i, size), *chosen)
+            for i, (step, density) in enumerate(zip(schedule.event_steps, schedule.event_densities, strict=True))
         ]
 
     @property

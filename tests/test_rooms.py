@@ -15,7 +15,7 @@ HEAVY = {"torch", "ray", "deepspeed", "transformers"}
 LIGHT_MODULES = [
     "repro/spec/__init__.py",
     "repro/spec/run.py",
-    "repro/schedule.py",
+    "repro/schedule/pruning.py",
     "repro/ladder.py",
     "repro/tables.py",
     "repro/store/folder.py",

@@ -48,7 +48,10 @@ def dense(make_spec: Make, optimizer: OptimizerSpec = COMPUTE, dense_steps: int 
 def histories(spec: RunSpec) -> list[tuple[object, ...]]:
     """Of each step what bears on the numbers and stands in the tables: its learning rate, density and weights left."""
     schedule, size = spec.schedule, spec.model.shape.prunable
-    densities = [(schedule.density(step), schedule.events_before(step)) for step in range(schedule.total_steps)]
+    densities = [
+        (schedule.density(step), sum(event <= step for event in schedule.event_steps))
+        for step in range(schedule.total_steps)
+    ]
     return [
         (spec.optimizer.lr_at(step, schedule), density, schedule.kept(done - 1, size) if done else size)
         for step, (density, done) in enumerate(densities)

@@ -1,0 +1,95 @@
+"""Pieces: a run's weights over its steps, in any direction, as stretches of steps on which they are constant."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+from repro.errors import UserError
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class Pieces(Generic[Number]):
+    """The weights of each step t of a run, 0 <= t < T, as (first step, weights) of each stretch on which they are constant.
+
+    Weights may fall (pruning), rise (growth) or both. Counts of weights are whole numbers, whose sums are exact; the
+    same class holds densities, shares of the weights of a dense run, whose sums are compute in dense steps.
+
+    Attributes:
+        first_steps: first step of each piece; the first is 0, and they rise.
+        weights: of each piece, 0 or more.
+        total_steps: T.
+
+    Raises:
+        UserError: the pieces don't cover the steps from 0 to T - 1 in order, or weights are negative.
+    """
+
+    first_steps: tuple[int, ...]
+    weights: tuple[Number, ...]
+    total_steps: int
+
+    def __post_init__(self) -> None:
+        firsts: tuple[int, ...] = self.first_steps
+        if not firsts or firsts[0] != 0 or len(firsts) != len(self.weights):
+            raise UserError(
+                "pieces that don't begin at step 0",
+                key="first_steps",
+                found=f"{firsts[:1]}, and {len(firsts)} first steps for {len(self.weights)} weights",
+                expected="0 first, and as many first steps as weights",
+            )
+        if any(a >= b for a, b in pairwise((*firsts, self.total_steps))):
+            raise UserError(
+                "pieces out of order",
+                key="first_steps",
+                found=str((*firsts, self.total_steps))[:200],
+                expected="each first step above the one before, and all below the total",
+            )
+        if not all(weights >= 0 for weights in self.weights):
+            raise UserError("negative weights", key="weights", found=min(self.weights), expected="0 or more")
+
+    @cached_property
+    def _sums(self) -> tuple[Number, ...]:
+        """Sum of the weights over all steps before each piece."""
+        found: list[Number] = [0]
+        for (first, following), weights in zip(pairwise(self.first_steps), self.weights, strict=False):
+            found.append(found[-1] + (following - first) * weights)
+        return tuple(found)
+
+    def index(self, step: int) -> int:
+        """Which piece holds `step`."""
+        return bisect.bisect_right(self.first_steps, step) - 1
+
+    def at(self, step: int) -> Number:
+        """Weights in the forward pass of `step`."""
+        return self.weights[self.index(step)]
+
+    def before(self, step: int) -> Number:
+        """Sum of the weights over all steps before `step`; steps beyond the run count nothing."""
+        step = min(max(step, 0), self.total_steps)
+        piece = self.index(step)
+        return self._sums[piece] + (step - self.first_steps[piece]) * self.weights[piece]
+
+    @property
+    def sum(self) -> Number:
+        """Sum of the weights over all T steps."""
+        return self.before(self.total_steps)
+
+    @property
+    def mean(self) -> float:
+        """Sum over T: of counts, N_avg."""
+        return self.sum / self.total_steps
+
+    @property
+    def final(self) -> Number:
+        """Weights of the last step."""
+        return self.weights[-1]
+
+    @property
+    def falls(self) -> bool:
+        """Whether the weights never rise from one piece to the next."""
+        return all(a >= b for a, b in pairwise(self.weights))
