@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from repro.errors import UserError
@@ -83,40 +84,54 @@ def executed_flops(shape: Shape, tokens: int, sequence: int) -> float:
 
 
 def partner(
-    shape: Shape, target: float, *, count: str = "prunable", mlp_multiple: int = 8, tolerance: float = 1e-3
+    shape: Shape,
+    target: float,
+    *,
+    count: str = "prunable",
+    mlp_multiple: int = 8,
+    head_multiple: int = 2,
+    tolerance: float = 1e-3,
 ) -> Shape:
     """The dense model of about `target` parameters that a sparse run of `shape` is compared with.
 
-    Same layers, heads and vocabulary. The width is the multiple of 2 * heads whose mlp/d is nearest that of
-    `shape` among those that an mlp within 2.5 d and 6 d closes to `tolerance`; if none does, the closest.
+    Layers, heads and vocabulary are those of `shape`. Of the widths whose heads are multiples of `head_multiple`, and of
+    the mlp within 2.5 d and 6 d that comes nearest to the target at each, it takes those within `tolerance`, and of these
+    the one whose mlp/d is nearest that of `shape`. Where none is within the tolerance, `mlp_multiple` is halved.
 
     Args:
         target: wanted count, for example the realised N_avg of the sparse run.
         count: "prunable" or "total", the count that is to match.
-        mlp_multiple: granularity of mlp; 8 at real sizes, 1 at tiny ones.
+        mlp_multiple: coarsest granularity of mlp; 8 at real sizes, 1 at tiny ones.
+        head_multiple: granularity of head_dim, even. Attention kernels and tensor cores want 8 in bf16.
+        tolerance: largest relative distance from the target.
 
     Raises:
         UserError: no width within the bounds comes within `tolerance`.
     """
     wanted_ratio = shape.mlp / shape.d_model
-    step = 2 * shape.heads
-    found: list[tuple[float, float, Shape]] = []
+    nearest: float | None = None
+    while mlp_multiple >= 1:
+        found = list(_candidates(shape, target, count, mlp_multiple, head_multiple * shape.heads))
+        off = {candidate: abs(getattr(candidate, count) / target - 1) for candidate in found}
+        close = [candidate for candidate in found if off[candidate] < tolerance]
+        if close:
+            return min(close, key=lambda one: abs(one.mlp / one.d_model - wanted_ratio))
+        nearest = min((*off.values(), *(() if nearest is None else (nearest,))), default=None)
+        mlp_multiple //= 2
+    raise UserError(
+        "no dense partner comes close enough",
+        key="pairs",
+        found="none in bounds" if nearest is None else f"nearest is {nearest:.2%} away",
+        expected=f"{count} within {tolerance:.2g} of {target:,.0f}, relatively",
+    )
+
+
+def _candidates(shape: Shape, target: float, count: str, mlp_multiple: int, step: int) -> Iterator[Shape]:
+    """At each width, a multiple of `step`, the mlp that comes nearest to the target, if it is within bounds."""
     for width in range(step, 4 * shape.d_model + 1, step):
         base = replace(shape, d_model=width, mlp=mlp_multiple)
         per_mlp = 3 * width * shape.layers
         ideal = mlp_multiple + (target - getattr(base, count)) / per_mlp
         mlp = mlp_multiple * round(ideal / mlp_multiple)
-        if not 2.5 <= mlp / width <= 6:
-            continue
-        candidate = replace(shape, d_model=width, mlp=mlp)
-        found.append((abs(getattr(candidate, count) / target - 1), abs(mlp / width - wanted_ratio), candidate))
-    close = [f for f in found if f[0] < tolerance]
-    if close:
-        return min(close, key=lambda f: f[1])[2]
-    best = min(found, default=None, key=lambda f: f[0])
-    raise UserError(
-        "no dense partner comes close enough",
-        key="pairs",
-        found=f"nearest is {best[0]:.2%} away" if best else "none in bounds",
-        expected=f"{count} within {tolerance:.1%} of {target:,.0f}",
-    )
+        if 2.5 <= mlp / width <= 6:
+            yield replace(shape, d_model=width, mlp=mlp)

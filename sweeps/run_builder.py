@@ -102,9 +102,11 @@ class Builder:
                 sparse.schedule.n_avg(shape.prunable) + fixed,
                 count=match,
                 mlp_multiple=self.declared.partners.mlp_multiple,
+                head_multiple=8 if sparse.precision == "bf16" else 2,
+                tolerance=self.declared.partners.tolerance,
             )
         except UserError as error:
-            raise _with(error, f"in the pair of {sparse.run_id}", self.file, "partners.mlp_multiple") from error
+            raise _with(error, f"in the pair of {sparse.run_id}", self.file, "partners.tolerance") from error
         window = Window(sparse.pruning.start, round(sparse.pruning.end - sparse.pruning.start, 12))
         timing = "" if window == self.declared.pruning.window else window_text(window)
         size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"

@@ -42,13 +42,19 @@ class PruningDefaults:
 
 @dataclass(frozen=True)
 class Partners:
-    """The dense partners of sparse runs. mlp_multiple: granularity of their mlp. lr: their own, by size label."""
+    """The dense partners of sparse runs (ladder.partner).
+
+    mlp_multiple: coarsest granularity of their mlp. tolerance: how near their count must come, relatively. lr: their own
+    learning rates, by size label.
+    """
 
     mlp_multiple: int = 8
+    tolerance: float = 1e-3
     lr: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         within("mlp_multiple", self.mlp_multiple, 1, 2**20)
+        within("tolerance", self.tolerance, 1e-9, 0.1)
         for label, lr in self.lr.items():
             positive(f"lr.{label}", lr)
 

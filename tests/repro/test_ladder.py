@@ -53,6 +53,23 @@ def test_a_partner_has_the_wanted_count_and_the_same_layers_heads_and_vocabulary
     assert 2.5 <= found.mlp / found.d_model <= 6
 
 
+def test_a_partner_for_tensor_cores_has_wide_heads_and_the_coarsest_mlp_that_is_close_enough():
+    shape = Shape(768, 12, 12, 3072, 32_000)
+    multiples = set()
+    for share in (0.892, 0.766, 0.61, 0.3992):
+        found = ladder.partner(shape, share * shape.prunable, head_multiple=8, tolerance=1.2e-4)
+        assert found.head_dim % 8 == 0
+        assert found.prunable == pytest.approx(share * shape.prunable, rel=1.2e-4)
+        multiple = min(8, found.mlp & -found.mlp)
+        coarser = [
+            Shape(d, 12, 12, m, 32_000) for d in range(96, 1537, 96) for m in range(8, 6 * d + 1) if m >= 2.5 * d
+        ]
+        coarser = [one for one in coarser if multiple < 8 and one.mlp % (2 * multiple) == 0]
+        assert all(abs(one.prunable / (share * shape.prunable) - 1) >= 1.2e-4 for one in coarser)
+        multiples.add(multiple)
+    assert len(multiples) > 1
+
+
 def test_a_count_that_no_width_reaches_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="no dense partner comes close enough") as error:
         ladder.partner(Shape(8, 2, 1, 32, 288), 1_000.5, mlp_multiple=8)

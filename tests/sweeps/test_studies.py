@@ -52,8 +52,10 @@ def test_the_law_is_thirty_runs_of_which_eight_are_schedules(file):
     assert len(set(law) & set(sweep.of("schedules"))) == 8
 
 
-@pytest.mark.parametrize(("file", "pairs"), [(PAPER, 4), (LAPTOP, 16), (GPU, 8), (QUICK, 1)])
-def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_rest(file, pairs):
+@pytest.mark.parametrize(
+    ("file", "pairs", "tolerance"), [(PAPER, 4, 1.2e-4), (LAPTOP, 16, 1e-3), (GPU, 8, 5e-4), (QUICK, 1, 1e-3)]
+)
+def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_rest(file, pairs, tolerance):
     runs = committed(file).of("pairs")
     sparse = {(run.budget, run.pruning.sparsity): run for run in runs if run.pruning.sparsity}
     partners = [run for run in runs if not run.pruning.sparsity]
@@ -64,9 +66,9 @@ def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_r
         shape = other.model.shape
         average = other.schedule.n_avg(shape.prunable)
         if kind == "p":
-            assert partner.model.shape.prunable == pytest.approx(average, rel=1e-3)
+            assert partner.model.shape.prunable == pytest.approx(average, rel=tolerance)
         else:
-            assert partner.model.shape.total == pytest.approx(average + shape.total - shape.prunable, rel=1e-3)
+            assert partner.model.shape.total == pytest.approx(average + shape.total - shape.prunable, rel=tolerance)
         assert (partner.schedule.total_steps, partner.tokens, partner.seed) == (
             other.schedule.total_steps,
             other.tokens,
