@@ -12,7 +12,7 @@ CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep submit report figures claims doctor test test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick plan expand sweep submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,8 +64,11 @@ claims: setup ## judge the paper's claims from the tables in RESULTS alone
 doctor: setup ## what is wrong with this machine, or the cluster at RAY_ADDRESS, for SWEEP
 	@$(PY) -m cluster doctor $(SWEEP)
 
-test: setup ## the tests, with real Ray and real DeepSpeed inside
-	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) -m "not full and not big and not system"
+test: setup ## the tests, with real Ray and real DeepSpeed inside; the slowest are listed at the end
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) --durations=15 --durations-min=5 -m "not full and not big and not system"
+
+test-quick: setup ## the tests that take no second each: under two minutes, for work between commits
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) -m "not slow and not full and not big and not system"
 
 test-full: setup ## the tests with their long counts
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) -m "not big and not system"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-# At least one run of every study; 44 runs in all, each of laptop.yaml.
+# At least one run of every study; 46 runs in all, each of laptop.yaml.
 LAPTOP = """
 extends: {file}
 name: equality
@@ -101,7 +102,7 @@ def record() -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Lines: each number of `before` that `after` lacks or has otherwise. A key that only `after` has is no difference."""
+    """Lines, SWEEP: RUN: what differs. A key that only `after` has is no difference."""
     found = []
     sides = [record["plans"] | {"trained": record["runs"]} for record in (before, after)]
     for sweep, runs in sides[0].items():
@@ -126,12 +127,20 @@ def main() -> int:
     compare = verbs.add_parser("compare", help="list what two records differ in; exit code 1 if anything")
     compare.add_argument("before", type=Path)
     compare.add_argument("after", type=Path)
+    compare.add_argument(
+        "--but", metavar="PATTERN", help="regular expression of `SWEEP: RUN` whose differences are meant"
+    )
     given = parser.parse_args()
     if given.verb == "record":
         given.file.write_text(json.dumps(record(), indent=1))
         return 0
     before, after = (json.loads(file.read_text()) for file in (given.before, given.after))
     found = differences(before, after)
+    meant = [line for line in found if given.but and re.match(given.but, line)]
+    found = [line for line in found if line not in set(meant)]
+    if meant:
+        runs = {line.split(": ")[1].split(" is ")[0] for line in meant}
+        print(f"{len(meant)} differences of {len(runs)} runs are meant: {given.but}")
     print("\n".join(found[:50]))
     plans = sum(map(len, before["plans"].values()))
     print(

@@ -58,7 +58,9 @@ class Corpus:
         data = self._tokenizer_json()
         return Tokenizer.from_bytes(data, self.manifest.bos, self.manifest.eos)
 
-    def batch(self, step: int, batch: int, seed: int, first: int = 0, count: int | None = None) -> np.ndarray:
+    def batch(
+        self, step: int, batch: int, seed: int, first: int = 0, count: int | None = None, *, position: int = 0
+    ) -> np.ndarray:
         """Rows of a step, or a worker's share of them: (count, sequence + 1).
 
         Args:
@@ -66,9 +68,10 @@ class Corpus:
             batch: sequences a step, over all workers; it and not the worker count fixes the order.
             seed: of the data order.
             first, count: which of the batch's rows; all from `first` when count is None.
+            position: rows of the order that were read before step 0, by the runs from which this one starts.
         """
         share = slice(first, None if count is None else first + count)
-        return self.train.take(rows_at(step, batch, len(self.train), seed)[share])
+        return self.train.take(rows_at(step, batch, len(self.train), seed, position)[share])
 
     def heldout_blocks(self, blocks: int, block_sequences: int) -> np.ndarray:
         """The same held-out rows for every run, spread evenly: (blocks, block_sequences, sequence + 1).

@@ -13,7 +13,7 @@ ROUNDS = 4  # what makes a Feistel network of random functions a random permutat
 _MASK = (1 << 64) - 1
 
 
-def rows_at(step: int, batch: int, rows: int, seed: int) -> np.ndarray:
+def rows_at(step: int, batch: int, rows: int, seed: int, first: int = 0) -> np.ndarray:
     """Indices of the rows of a step's batch, (batch,) int64.
 
     Args:
@@ -21,8 +21,9 @@ def rows_at(step: int, batch: int, rows: int, seed: int) -> np.ndarray:
         batch: sequences a step, over all workers.
         rows: rows of the corpus, at least 1. Every epoch of `rows` positions visits each once.
         seed: of the data order.
+        first: position in the order at which step 0 begins: rows that were read before.
     """
-    position = step * batch + np.arange(batch, dtype=np.uint64)
+    position = first + step * batch + np.arange(batch, dtype=np.uint64)
     epoch, index = np.divmod(position, np.uint64(rows))
     key = _mix(_mix(np.array([seed & _MASK], np.uint64)) ^ epoch)
     return permute(index, rows, key).astype(np.int64)

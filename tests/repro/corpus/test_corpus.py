@@ -24,6 +24,7 @@ def test_a_batch_holds_the_rows_that_the_order_names(pydoc_corpus):
     rows = np.concatenate(pydoc_corpus.train.views)
     assert len(pydoc_corpus.train.views) > 1
     np.testing.assert_array_equal(pydoc_corpus.batch(7, 16, seed=2), rows[rows_at(7, 16, len(rows), 2)])
+    np.testing.assert_array_equal(pydoc_corpus.batch(2, 4, 2, position=104), pydoc_corpus.batch(7, 16, 2)[:4])
 
 
 def test_held_out_blocks_are_distinct_rows_spread_over_the_whole_split(pydoc_corpus):

@@ -19,6 +19,13 @@ def test_batches_run_through_epoch_after_epoch(rows, batch):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(rows))
 
 
+@pytest.mark.parametrize(("before", "batch"), [(6, 3), (5, 4), (11, 6)])
+def test_a_run_reads_on_where_the_one_before_it_stopped(before, batch):
+    whole = np.concatenate([rows_at(step, 1, 7, seed=3) for step in range(40)])
+    rest = np.concatenate([rows_at(step, batch, 7, seed=3, first=before) for step in range(4)])
+    assert rest.tolist() == whole[before:][: 4 * batch].tolist()
+
+
 def test_epochs_and_seeds_differ_in_their_order():
     orders = {tuple(rows_at(epoch, 1000, 1000, seed)) for epoch in range(3) for seed in range(3)}
     assert len(orders) == 9
