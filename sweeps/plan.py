@@ -11,7 +11,7 @@ from typing import Any
 from repro import ladder
 from repro.spec import RunSpec
 from sweeps.grid import PlannedRun, Sweep, expand
-from sweeps.prefix_plan import Saving, saving
+from sweeps.savings import Saving, saving
 
 
 @dataclass(frozen=True)

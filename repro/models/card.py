@@ -12,7 +12,8 @@ import yaml
 
 from repro.corpus.manifest import Manifest
 from repro.models import card_claims
-from repro.models.counts import Counts, table
+from repro.models.counts import Counts
+from repro.models.counts_table import table
 from repro.models.folder import CARD
 from repro.spec import RunSpec
 

@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    from repro.models import card_claims, counts
+    from repro.models import card_claims, counts, counts_table
     from repro.models.folder import CARD, open_model
 
     asked = card_claims.from_words(given.claim)
@@ -52,7 +52,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps({"model": given.model, **found.to_dict(), "claims": [v.to_dict() for v in verdicts]}))
     else:
-        print("\n".join(counts.described(found)))
+        print("\n".join(counts_table.described(found)))
         if verdicts:
             print()
         for v in verdicts:

@@ -11,7 +11,7 @@ import pytest
 
 from repro.errors import UserError
 from repro.spec import EvalSpec, OptimizerSpec, PruningSpec, RunSpec
-from sweeps import plan, prefix_plan
+from sweeps import plan, prefix_plan, savings
 from sweeps.__main__ import main
 from sweeps.grid import expand
 from sweeps.prefix_plan import Forest, Fork, grow
@@ -83,7 +83,7 @@ def test_each_step_that_runs_have_in_common_is_trained_once_and_none_that_they_h
 
 def test_the_forty_schedules_of_a_budget_share_what_the_arithmetic_says(grid: Callable[..., list[RunSpec]]) -> None:
     """In dense runs: 4 x (3 x .25 + 2 x .5 + .75) before pruning, .75 of it once; the grid takes 65.7."""
-    found = prefix_plan.saving(grid(dense_steps=26_800, interval=100))
+    found = savings.saving(grid(dense_steps=26_800, interval=100))
     assert found.alone.steps / 26_800 == pytest.approx(65.7, abs=0.05)
     assert found.saved.steps == 9.25 * 26_800
     assert found.saved.steps / found.alone.steps == pytest.approx(0.141, abs=5e-4)
@@ -137,7 +137,7 @@ def test_a_run_does_not_start_in_the_last_percent_that_its_training_loss_is_the_
 )
 def test_what_differs_from_the_first_step_on_is_named(change: dict, name: str, make_spec: Make) -> None:
     one = dense(make_spec)
-    found = prefix_plan.saving([one, replace(one, run_id="other", **change)])
+    found = savings.saving([one, replace(one, run_id="other", **change)])
     assert (found.forks, found.saved.steps) == ({}, 0)
     assert found.because == f"400-dense and other differ in {name}"
 
@@ -147,7 +147,7 @@ def test_with_the_papers_cosine_the_first_learning_rate_that_differs_is_named(
 ) -> None:
     paper = OptimizerSpec(5e-3, 4)
     late = [run for run in grid(paper) if "s80-d75-p25" in run.run_id]
-    found = prefix_plan.saving([dense(make_spec, paper), *late])
+    found = savings.saving([dense(make_spec, paper), *late])
     assert found.forks == {}
     assert found.because is not None
     assert "prune alike until step 300, but their learning rates differ from step 1, " in found.because
@@ -204,7 +204,7 @@ def test_the_laptops_sweep_shares_its_grid_and_not_the_papers_cosine() -> None:
     laptop = {run.spec.fingerprint for run in expand(SWEEPS / "laptop.yaml").runs}
     assert {spec.fingerprint for spec in sweep.of("runs")} <= laptop
     shared = [*sweep.of("schedules"), *sweep.of("dense")]
-    assert (prefix_plan.saving(shared).saved.steps, prefix_plan.saving(shared).alone.steps) == (2_580, 17_054)
+    assert (savings.saving(shared).saved.steps, savings.saving(shared).alone.steps) == (2_580, 17_054)
 
 
 def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixture[str]) -> None:
