@@ -20,7 +20,7 @@ from cluster.deployment import MARGIN
 from sweeps.devices import Cluster
 from sweeps.forecast import forecast
 from sweeps.grid import expand
-from tests.sweeps.test_run import SWEEP
+from tests.sweeps.tiny import SWEEP
 
 ROOT = Path(__file__).parents[2]
 PAPER = "sweeps/paper.yaml"

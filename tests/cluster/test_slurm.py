@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.__main__ import main
-from tests.sweeps.test_run import IDS, declare
+from tests.sweeps.tiny import IDS, declare
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "munged")
 pytestmark = [

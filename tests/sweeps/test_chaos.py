@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.sweeps.driving import bears, orphans, start, statuses, until
-from tests.sweeps.test_run import SWEEP, losses, run
+from tests.sweeps.tiny import SWEEP, losses, run
 
 
 def declare(root: Path, runs: int) -> Path:

@@ -14,7 +14,7 @@ from repro.store.run_folder import RunFolder
 from sweeps import grid, run, sweep_json
 from sweeps.grid import Sweep
 from tests.repro.store.test_run_folder import TEXT, finished
-from tests.sweeps.test_run import declare
+from tests.sweeps.tiny import declare
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from repro import tables
 from repro.store.folder import Folder
-from tests.sweeps.test_run import ROOT, SWEEP
+from tests.sweeps.tiny import ROOT, SWEEP
 
 FULL = pytest.mark.full
 

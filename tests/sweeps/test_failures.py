@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.repro.training.failing import tmpfs
-from tests.sweeps.test_run import run
+from tests.sweeps.tiny import run
 
 SWEEP = """
 name: tiny

@@ -18,7 +18,7 @@ from repro.store.folder import Folder
 from repro.training import train
 from sweeps import grid
 from tests.sweeps.driving import orphans, start, statuses, until
-from tests.sweeps.test_run import declare, losses, run
+from tests.sweeps.tiny import declare, losses, run
 
 
 def two_runs(root: Path) -> Path:

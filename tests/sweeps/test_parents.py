@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.sweeps.test_run import IDS, declare, run
+from tests.sweeps.tiny import IDS, declare, run
 
 DENSE, *PRUNED = IDS
 SECONDS = {"seconds", "seconds_setup", "tokens_per_second", "mfu", "peak_memory", "forked_from", "forked_step"}
