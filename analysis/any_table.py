@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from analysis import cells, holdout, limits, row_flags, saved_fit, table
+from analysis import cells, holdout, limits, out_of_sample, row_flags, saved_fit, table
+from analysis.bootstrap import bootstrap
 from analysis.fit import fit
+from analysis.information import information
+from analysis.law import Law
 from analysis.laws import LAWS
 from analysis.outcome import enough_resamples, positive_sigma
 from analysis.problem import Objective
+from analysis.profiles import profile
+from analysis.resample import CLUSTERS
 from analysis.shown import plain_json, say
-from analysis.uncertainty import CLUSTERS, bootstrap, information, profile
 from repro.errors import UserError
 
 SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its predictions
@@ -30,7 +34,7 @@ def _read(given: argparse.Namespace, names: list[str]) -> table.Table:
         positive_sigma(given.sigma)
     if given.bootstrap:
         enough_resamples(given.bootstrap)
-    laws = holdout.by_name(names)
+    laws = _laws(names)
     if not names or len(set(names)) < len(names):
         raise UserError("no law, or one twice", key="--laws", found=given.laws, expected="names, each once")
     needed = {name for law in laws for name in law.columns}
@@ -46,6 +50,14 @@ def _read(given: argparse.Namespace, names: list[str]) -> table.Table:
     for line in row_flags.summary(rows.flags):
         print(line, file=sys.stderr)
     return rows
+
+
+def _laws(names: list[str]) -> list[Law]:
+    """Laws of the registry. Raises UserError for a name that isn't one."""
+    for name in names:
+        if name not in LAWS:
+            raise UserError("no such law", key="law", found=name, expected=", ".join(LAWS))
+    return [LAWS[name] for name in names]
 
 
 def _columns(words: list[str]) -> dict[str, str]:
@@ -122,7 +134,7 @@ def fit_table(given: argparse.Namespace) -> int:
             "draws": _some(drawn.theta),
         }
     if given.holdout:
-        judged = holdout.compare([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
+        judged = out_of_sample.judge([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
         shown["held_out"] = {"rule": given.holdout, "mean_abs_error": judged.held_out}
     residual = np.log(result.predict(columns)) - np.log(rows.loss)
     shown["warnings"] = [*rows.warnings, *rows.checkpoints(residual), *limits.of_fit(result)]
@@ -193,7 +205,7 @@ def compare_laws(given: argparse.Namespace) -> int:
     names = [name.strip() for name in given.laws.split(",") if name.strip()]
     rows = _read(given, names)
     rule = given.holdout or f"largest:{LAWS[names[0]].columns[0]}"
-    found = holdout.compare(
+    found = out_of_sample.judge(
         [LAWS[name] for name in names], rows, holdout.split(rows, rule), _objective(given),
         resamples=given.bootstrap, rng=np.random.default_rng(0), sigma=given.sigma,
     )  # fmt: skip

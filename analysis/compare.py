@@ -1,98 +1,28 @@
-"""The laws on the same runs: fitted on one set, judged on another, with intervals from the seeds' noise.
+"""The laws on the same runs of a sweep: fitted on one set, judged on another, with intervals from the seeds' noise.
 
 The bootstrap is parametric, since a sweep has fewer than 12 clusters of runs: each resample adds noise of the seeds'
 standard deviation to every loss, refits, and predicts again. A run has the same noise in every law and setting, so
-that differences between laws are paired. Added noise makes errors larger on average, so an interval is the spread
-of the resampled errors around their own median, laid around the measured error.
+that differences between laws are paired.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
 from analysis.data import Mask, Runs, Tables
 from analysis.fit import FitResult, fit, obstacle, refit
 from analysis.law import Array, Columns
+from analysis.law_errors import Errors, Measure
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS
 from analysis.noise import Spread
-from analysis.outcome import Interval, interval, percentiles
+from analysis.outcome import percentiles
+from analysis.resample import Resamples
 
 RESAMPLES = 1000
 INTERVAL = (0.025, 0.975)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number and its 95% interval; the bounds are None where the seeds' noise is unknown, or where resamples have none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @classmethod
-    def around(cls, value: float, draws: Array | None, *, least: float = -np.inf) -> Measure:
-        """The spread of `draws` around their median, laid around `value` and cut at `least`."""
-        spread = percentiles(draws)
-        if draws is None or spread is None or not np.isfinite(value):
-            return cls(value)
-        low, high = (value + end - float(np.median(draws[np.isfinite(draws)])) for end in spread)
-        return cls(value, max(least, low), max(least, high))
-
-    @property
-    def interval(self) -> Interval | None:
-        """Both bounds, where they make an interval."""
-        return interval(self.low, self.high)
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Predicted minus actual loss of one law on one set of runs.
-
-    Attributes:
-        law: name in the registry.
-        runs: the runs it is judged on, (n,).
-        predicted: nats a token, (n,).
-        draws: resampled predicted minus resampled actual, (R, n); None where the seeds' noise is unknown.
-    """
-
-    law: str
-    runs: Runs
-    predicted: Array
-    draws: Array | None
-
-    @cached_property
-    def residual(self) -> Array:
-        return self.predicted - self.runs["loss"]
-
-    def mean_abs(self, where: Mask | None = None) -> Measure:
-        """Mean |predicted - actual| in nats, over all runs or those of a mask."""
-        chosen = np.ones(len(self.runs), dtype=bool) if where is None else where
-        draws = None if self.draws is None else np.abs(self.draws[:, chosen]).mean(axis=1)
-        return Measure.around(float(np.abs(self.residual[chosen]).mean()), draws, least=0.0)
-
-    def worse_than(self, other: Errors) -> Measure:
-        """How much larger this law's mean |error| is than the other's on the same runs and draws."""
-        if len(self.runs) != len(other.runs) or np.any(self.runs["run_id"] != other.runs["run_id"]):
-            raise ValueError("errors on different runs")
-        value = float(np.abs(self.residual).mean() - np.abs(other.residual).mean())
-        if self.draws is None or other.draws is None:
-            return Measure(value)
-        return Measure.around(value, np.abs(self.draws).mean(axis=1) - np.abs(other.draws).mean(axis=1))
-
-    def mean(self, where: Mask) -> Measure:
-        """Mean predicted - actual in nats over the runs of a mask."""
-        draws = None if self.draws is None else self.draws[:, where].mean(axis=1)
-        return Measure.around(float(self.residual[where].mean()), draws)
-
-    def drift(self, along: Array) -> Measure:
-        """Slope of the residual along a number of each run (n,), by least squares: nats per unit of it."""
-        centred = along - along.mean()
-        weights = centred / max(float(np.sum(centred**2)), np.finfo(float).tiny)
-        return Measure.around(float(self.residual @ weights), None if self.draws is None else self.draws @ weights)
 
 
 @dataclass(frozen=True)
@@ -151,19 +81,19 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     Args:
         tables: the sweep.
         noise: the seeds' noise; None leaves every interval out.
-        resamples: of the bootstrap.
+        resamples: of the seeds.
         seed: of the bootstrap's generator.
     """
-    bootstrap = _Bootstrap.of(tables, noise, resamples, seed)
+    seeds = _SeedNoise(tables, noise, resamples, seed)
     law_set, dense = tables.law_set, tables.dense
 
     obstacles = {law.name: reason for law in RIVALS if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
     law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in RIVALS if law.name not in obstacles}
-    law_draws = {name: bootstrap.refit(law_set, result) for name, result in law_fits.items()}
+    law_draws = {name: seeds.refit(law_set, result) for name, result in law_fits.items()}
 
     dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
     dense_fit = None if dense_reason else fit(N_AVG, dense.columns, dense["loss"])
-    dense_draws = None if dense_fit is None else bootstrap.refit(dense, dense_fit)
+    dense_draws = None if dense_fit is None else seeds.refit(dense, dense_fit)
 
     on_law_set = {name: (result.theta, law_draws[name]) for name, result in law_fits.items()}
     on_dense: dict[str, tuple[Array, Array | None]] = {}
@@ -179,9 +109,9 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
     fresh = grid.where(~np.isin(grid["run_id"].astype(str), law_set["run_id"].astype(str)))
     law_reason = obstacles.get(N_AVG.name)
     settings = [
-        _setting(bootstrap, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
+        _setting(seeds, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
         _setting(
-            bootstrap,
+            seeds,
             DENSE_TO_SPARSE,
             "fitted on dense runs, judged on sparse runs at 25/50/25",
             dense,
@@ -190,7 +120,7 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
             dense_reason,
         ),
         _setting(
-            bootstrap,
+            seeds,
             DENSE_TO_GRID,
             "fitted on dense runs, judged on the whole schedule grid",
             dense,
@@ -199,7 +129,7 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
             dense_reason,
         ),
         _setting(
-            bootstrap,
+            seeds,
             LAW_TO_GRID,
             "fitted on the law set, judged on the rest of the schedule grid",
             law_set,
@@ -208,16 +138,14 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
             law_reason,
         ),
     ]
-    luck = {
-        name: measure for name, result in law_fits.items() if (measure := bootstrap.luck(law_set, result)) is not None
-    }
+    luck = {name: measure for name, result in law_fits.items() if (measure := seeds.luck(law_set, result)) is not None}
     known = {name: draws for name, draws in law_draws.items() if draws is not None}
     return Comparison(
         law_fits, obstacles, known, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings}
     )
 
 
-def hold_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Setting]:
+def leave_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Setting]:
     """The law set without its extremes, or without each family in turn, judged on what was left out.
 
     Args: see `compare`; the noise drawn is the same.
@@ -225,7 +153,7 @@ def hold_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES
     law_set = tables.law_set
     if not len(law_set):
         return
-    bootstrap = _Bootstrap.of(tables, noise, resamples, seed)
+    seeds = _SeedNoise(tables, noise, resamples, seed)
     ratio = np.round(law_set["dense_tokens"] / law_set["N_prunable"], 1)
     families = [law_set["family"] == name for name in dict.fromkeys(law_set["family"])]
     for name, title, parts in (
@@ -234,10 +162,10 @@ def hold_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES
         (SPARSEST, "the highest sparsity", [law_set["sparsity"] == law_set["sparsity"].max()]),
         (FAMILIES, "each family (size and budget) in turn", families),
     ):
-        yield _without(bootstrap, name, f"law set without {title}, judged on it", law_set, parts)
+        yield _without(seeds, name, f"law set without {title}, judged on it", law_set, parts)
 
 
-def _without(bootstrap: _Bootstrap, name: str, title: str, runs: Runs, parts: list[Mask]) -> Setting:
+def _without(seeds: _SeedNoise, name: str, title: str, runs: Runs, parts: list[Mask]) -> Setting:
     judged = runs.where(np.concatenate([np.flatnonzero(part) for part in parts]))
     fitted = round(float(np.mean([len(runs) - part.sum() for part in parts])))
     errors, left_out = {}, {}
@@ -249,7 +177,7 @@ def _without(bootstrap: _Bootstrap, name: str, title: str, runs: Runs, parts: li
                 left_out[law.name] = reason
                 break
             result = fit(law, train.columns, train["loss"])
-            draws, losses = bootstrap.refit(train, result), bootstrap.losses(test)
+            draws, losses = seeds.refit(train, result), seeds.losses(test)
             predicted.append(result.predict(test.columns))
             drawn.append(None if draws is None or losses is None else law.predict(draws, _columns(test)) - losses)
         else:
@@ -262,25 +190,22 @@ def _without(bootstrap: _Bootstrap, name: str, title: str, runs: Runs, parts: li
     return Setting(name, title, fitted, errors, None, left_out)
 
 
-class _Bootstrap:
-    """Losses with the seeds' noise added, the same for a run wherever it appears."""
+class _SeedNoise:
+    """Resamples that add the seeds' noise, the same to a run wherever it appears; none where that noise is unknown."""
 
-    def __init__(self, runs: Runs, drawn: Array | None):
-        self._drawn = drawn
-        self._row = {run_id: i for i, run_id in enumerate(runs["run_id"])}
-
-    @classmethod
-    def of(cls, tables: Tables, noise: Spread | None, resamples: int, seed: int) -> _Bootstrap:
-        drawn = None if noise is None else noise.draws((resamples, len(tables.runs)), np.random.default_rng(seed))
-        return cls(tables.runs, drawn)
+    def __init__(self, tables: Tables, noise: Spread | None, resamples: int, seed: int):
+        self._row = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
+        self._drawn: Resamples | None = None
+        if noise is not None:
+            shape = resamples, len(tables.runs)
+            self._drawn = Resamples.parametric(noise.draws(shape, np.random.default_rng(seed)))
 
     def losses(self, runs: Runs, around: Array | None = None) -> Array | None:
         """Measured losses, or those given as `around` (n,), with noise: (R, n), or None where it is unknown."""
         if self._drawn is None:
             return None
-        centre = runs["loss"] if around is None else around
-        noise = self._drawn[:, [self._row[run_id] for run_id in runs["run_id"]]]
-        return centre * np.exp(noise / centre)
+        own = self._drawn.where(np.array([self._row[run_id] for run_id in runs["run_id"]], dtype=int))
+        return own.losses(runs["loss"] if around is None else around)
 
     def refit(self, runs: Runs, result: FitResult) -> Array | None:
         losses = self.losses(runs)
@@ -298,7 +223,7 @@ class _Bootstrap:
 
 
 def _setting(
-    bootstrap: _Bootstrap,
+    seeds: _SeedNoise,
     name: str,
     title: str,
     fitted: Runs,
@@ -310,7 +235,7 @@ def _setting(
         reason = "no run to judge on"
     if reason is not None:
         return Setting(name, title, len(fitted), {}, reason)
-    losses, columns = bootstrap.losses(judged), _columns(judged)
+    losses, columns = seeds.losses(judged), _columns(judged)
     errors = {}
     for name_of_law, (theta, resampled) in parameters.items():
         law = LAWS[name_of_law]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from analysis.compare import RESAMPLES, Comparison, Setting, compare, hold_out
+from analysis.compare import RESAMPLES, Comparison, Setting, compare, leave_out
 from analysis.data import Tables
 from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
@@ -39,7 +39,7 @@ class Evidence:
     @cached_property
     def settings(self) -> dict[str, Setting]:
         """Every way the laws are held against runs: the comparison's, and the law set without its extremes."""
-        held_out = hold_out(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
+        held_out = leave_out(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
         return self.comparison.settings | {setting.name: setting for setting in held_out}
 
     @cached_property

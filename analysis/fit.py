@@ -18,6 +18,7 @@ from repro.errors import UserError
 Status = Literal["converged", "max_iter", "bound_hit"]
 
 AGREEMENT = 1e-6  # relative excess over the best objective up to which another start agrees
+BATCH = 500  # resamples that descend together: what fits a cache
 
 
 @dataclass(frozen=True)
@@ -148,37 +149,24 @@ def fit(
     )
 
 
-def refit(
-    law: Law,
-    columns: Columns,
-    losses: Array,
-    start: FitResult,
-    *,
-    weights: Array | None = None,
-    others: Array | None = None,
-) -> Array:
-    """Parameters (R, P) of `law` on R resamples, all descending together from `start`.
+def refit(law: Law, columns: Columns, losses: Array, start: FitResult, *, weights: Array | None = None) -> Array:
+    """Parameters (R, P) of `law` on R resamples, each descending from `start`.
 
     Args:
         losses: (R, n), or (1, n) when only the weights differ.
         weights: (R, n), how often a row was drawn.
-        others: further starts (K, P); of all, the best is kept for each resample.
     """
     # Absolute deviations have no Newton step; resamples take a Huber threshold under which few residuals lie.
     objective = Objective("huber_log", 1e-5) if start.kind.kind == "lad" else start.kind
     count = len(losses) if weights is None else len(weights)
-    problem = Problem(law, columns, losses, objective, weights)
-    best, least = None, None
-    for origin in [start.theta, *([] if others is None else others)]:
-        theta, values, _ = problem.descend(np.repeat(origin[None], count, axis=0))
-        values = np.where(np.isfinite(values), values, np.inf)
-        if best is None or least is None:
-            best, least = theta, values
-        else:
-            better = values < least
-            best, least = np.where(better[:, None], theta, best), np.where(better, values, least)
-    assert best is not None
-    return best
+    found = []
+    for first in range(0, count, BATCH):
+        batch = slice(first, first + BATCH)
+        weight = None if weights is None else weights[batch]
+        problem = Problem(law, columns, losses if len(losses) == 1 else losses[batch], objective, weight)
+        theta, _, _ = problem.descend(np.repeat(start.theta[None], min(BATCH, count - first), axis=0))
+        found.append(theta)
+    return np.vstack(found)
 
 
 def with_start(result: FitResult, theta: Array) -> FitResult:

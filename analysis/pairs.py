@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analysis.compare import Comparison, Measure
+from analysis.compare import Comparison
 from analysis.data import Runs, Tables
 from analysis.law import Array
+from analysis.law_errors import Measure
 from analysis.noise import Noise, Spread, known_spread
 from analysis.outcome import percentiles
 

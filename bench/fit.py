@@ -28,11 +28,11 @@ import numpy as np
 from scipy import optimize, special
 
 from analysis import simulated_table, table
+from analysis.bootstrap import bootstrap
 from analysis.fit import FitResult, fit
 from analysis.law import Array
 from analysis.laws import CHINCHILLA
 from analysis.problem import huber
-from analysis.uncertainty import bootstrap
 from repro.training.provenance import provenance
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")

@@ -11,8 +11,9 @@ from scipy import stats
 
 from analysis.claims.schedule import schedule_name
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import LAW_TO_GRID, Errors
+from analysis.compare import LAW_TO_GRID
 from analysis.evidence import Evidence
+from analysis.law_errors import Errors
 from analysis.laws import LAWS, N_AVG
 from analysis.outcome import above, below, interval
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Errors, Measure, Setting
+from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.data import Runs
 from analysis.evidence import Evidence
+from analysis.information import information
+from analysis.law_errors import Errors, Measure
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL
 from analysis.noise import Noise, Spread
 from analysis.outcome import Interval, above, below
-from analysis.uncertainty import information
 
 _SHARED = ("E", "A", "alpha", "B", "beta", "w")  # parameters that have a column of their own
 PAPER_ERROR = 0.016  # nats, mean over the paper's 30 runs

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from analysis import simulated_table
+from analysis.bootstrap import bootstrap
 from analysis.fit import fit, refit, with_start
 from analysis.laws import LAWS
-from analysis.uncertainty import bootstrap
 
 NOISE = 0.002
 # Parameters that trade with each other are identified, and their intervals right, only where there is less noise.

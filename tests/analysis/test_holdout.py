@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analysis import holdout, simulated_table
+from analysis import holdout, out_of_sample, simulated_table
 from analysis.law import Array, Law
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
 from analysis.optimal import mean_density
@@ -44,7 +44,7 @@ def outcomes(truth: Law, laws: list[Law], rule: str, tables: int) -> dict[str, C
     found: dict[str, Counter[str]] = {law.name: Counter() for law in laws[1:]}
     for seed in range(tables):
         drawn = table(truth, seed)
-        compared = holdout.compare(
+        compared = out_of_sample.judge(
             laws, drawn, holdout.split(drawn, rule), resamples=100, rng=np.random.default_rng(seed), sigma=NOISE
         )
         for judged in compared.judged[1:]:
@@ -78,7 +78,7 @@ def test_laws_that_one_schedule_cant_tell_apart_come_back_undecided(tables: int)
 
 def test_without_a_bootstrap_there_is_no_verdict() -> None:
     drawn = table(N_AVG, 0)
-    compared = holdout.compare([N_AVG, LAWS["N_final"]], drawn, holdout.split(drawn, "largest:S"))
+    compared = out_of_sample.judge([N_AVG, LAWS["N_final"]], drawn, holdout.split(drawn, "largest:S"))
     assert [j.outcome for j in compared.judged] == [None, "no interval"]
     assert compared.judged[1].less is not None
     assert compared.judged[1].less > 0

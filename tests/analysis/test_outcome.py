@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import holdout, outcome, simulated_table, table
+from analysis import holdout, out_of_sample, outcome, simulated_table, table
 from analysis.__main__ import main
-from analysis.compare import Measure
 from analysis.fit import fit
+from analysis.law_errors import Measure
 from analysis.laws import LAWS
 from analysis.table import Table
 from repro.errors import UserError
@@ -95,13 +95,13 @@ def test_one_row_held_out_is_no_verdict_unless_its_noise_is_known() -> None:
     columns = simulated_table.design(LAW)
     loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
     rows = Table("drawn", columns, loss, np.arange(16) + 1.0, None, ())
-    split = [holdout.Split("the last row", np.arange(16) == 15)]
+    split = [holdout.HeldOut("the last row", np.arange(16) == 15)]
     laws = [LAW, LAWS["over_training"]]
-    alone = holdout.compare(laws, rows, split, resamples=100)
+    alone = out_of_sample.judge(laws, rows, split, resamples=100)
     assert (alone.judged[1].outcome, alone.judged[1].less_interval) == ("no interval", None)
     assert "one row" in str(alone.judged[1].reason)
     few = Table("drawn", columns, loss, rows.rows, np.arange(16) % 4, ())
-    assert holdout.compare(laws, few, split, resamples=100, sigma=0.005).judged[1].less_interval is not None
+    assert out_of_sample.judge(laws, few, split, resamples=100, sigma=0.005).judged[1].less_interval is not None
 
 
 @pytest.mark.parametrize("verb", [["fit", "--law", "chinchilla"], ["compare", "--laws", "chinchilla,over_training"]])
@@ -133,7 +133,7 @@ def test_a_huge_noise_is_no_verdict() -> None:
     loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
     few = Table("drawn", columns, loss, np.arange(16) + 1.0, np.arange(16) % 4, ())
     with np.errstate(all="ignore"):
-        found = holdout.compare(
+        found = out_of_sample.judge(
             [LAW, LAWS["over_training"]], few, holdout.split(few, "largest:N"), resamples=100, sigma=1e4
         )
     assert found.judged[1].outcome == "no interval"

@@ -10,11 +10,11 @@ import pytest
 
 from analysis import simulated_table
 from analysis.__main__ import main
+from analysis.bootstrap import bootstrap
 from analysis.fit import fit
 from analysis.law import Law
 from analysis.laws import CHINCHILLA, LAWS, SPARSE
 from analysis.problem import Objective, Problem
-from analysis.uncertainty import bootstrap
 from tests.analysis.test_profile import EPOCH, TRUTH, points
 from tests.analysis.test_table import csv
 

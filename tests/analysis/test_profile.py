@@ -17,7 +17,7 @@ from analysis.fit import FitResult, fit, with_start
 from analysis.law import Array
 from analysis.laws import CHINCHILLA
 from analysis.problem import Objective, Problem
-from analysis.uncertainty import SMOOTH, allowed, profile
+from analysis.profiles import SMOOTH, allowed, profile
 
 EPOCH = Path(__file__).parents[2].parent / "shared" / "data" / "epoch_chinchilla" / "svg_extracted_data.csv"
 TRUTH = np.array([1.8172, 477.8, 0.3473, 2143.4, 0.3672])

@@ -1,67 +1,24 @@
-"""How far a fit can be trusted: bootstraps, profile intervals, prediction bands.
-
-Cases are resampled, in whole clusters (runs of one family share a recipe, and their errors), where there are at least
-CLUSTERS of them. With fewer a case bootstrap is too narrow, and the seeds' standard deviation is added to the fitted
-losses instead. With neither there is no interval, and the result says so.
-"""
+"""Profile intervals: how far a parameter can move before the objective, minimised over the others, rises too far."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.fit import FitResult, refit
+from analysis.fit import FitResult
 from analysis.law import Array, Columns, Law
 from analysis.laws import LAWS
-from analysis.outcome import LEVEL, Interval, enough_resamples, interval, percentiles, positive_sigma
+from analysis.outcome import LEVEL, Interval, interval
 from analysis.problem import Objective, Problem
-from repro.errors import UserError
 
-CLUSTERS = 12
-BATCH = 500  # resamples that descend together: what fits a cache
 SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold
 SECANTS = 60  # steps of the search for an end of a profile
 CLOSE = 1e-4  # of the rise, or of the distance, within which an end is found
 LEAST_LEFT = 3  # rows more than free parameters
 ROUNDING = 1e-9  # residuals that floating point explains
-Method = Literal["cases", "clusters", "parametric"]
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Resampled parameters of one law.
-
-    Attributes:
-        law: its name.
-        method: how they were drawn.
-        theta: (R, P).
-        clusters: how many units were resampled.
-        at_bound: share of the resamples in which a parameter sits at one of its bounds, by name, where any does.
-    """
-
-    law: str
-    method: Method
-    theta: Array
-    clusters: int
-
-    @property
-    def at_bound(self) -> dict[str, float]:
-        share = LAWS[self.law].at_bound(self.theta).mean(axis=0)
-        return {name: float(own) for name, own in zip(LAWS[self.law].names, share, strict=True) if own}
-
-    def interval(self, level: float = LEVEL) -> dict[str, Interval | None]:
-        """Percentile interval of each parameter, by name; None where the draws make none."""
-        return {n: percentiles(own, level) for n, own in zip(LAWS[self.law].names, self.theta.T, strict=True)}
-
-    def band(self, columns: Columns, level: float = LEVEL) -> tuple[Array, Array]:
-        """Percentile interval of the predicted loss, (n,) and (n,)."""
-        predicted = LAWS[self.law].predict(self.theta, columns)
-        low, high = np.quantile(predicted, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
-        return low, high
 
 
 @dataclass(frozen=True)
@@ -70,56 +27,6 @@ class Profile:
 
     intervals: dict[str, Interval | None]
     reason: str | None
-
-
-def bootstrap(
-    result: FitResult,
-    columns: Columns,
-    loss: Array,
-    *,
-    resamples: int,
-    rng: np.random.Generator,
-    clusters: Array | None = None,
-    sigma: float | None = None,
-    weights: Array | None = None,
-) -> Draws:
-    """Refits `result` on resamples.
-
-    Args:
-        columns, loss, weights: what it was fitted on.
-        clusters: (n,) labels of what is drawn together; None makes every row its own.
-        sigma: the seeds' standard deviation in nats, for a parametric bootstrap where there are too few clusters.
-
-    Raises:
-        UserError: too few resamples; too few clusters, and no sigma; a sigma that isn't a positive number.
-    """
-    enough_resamples(resamples)
-    if sigma is not None:
-        positive_sigma(sigma)
-    law = LAWS[result.law]
-    _, member = np.unique(np.arange(len(loss)) if clusters is None else clusters, return_inverse=True)
-    units = int(member.max()) + 1
-    fixed = np.ones(len(loss)) if weights is None else weights
-    if units >= CLUSTERS:
-        counts = rng.multinomial(units, np.full(units, 1 / units), size=resamples)
-        drawn = counts[:, member] * fixed
-        parts = [
-            refit(law, columns, loss[None], result, weights=drawn[i : i + BATCH]) for i in range(0, resamples, BATCH)
-        ]
-        return Draws(result.law, "cases" if clusters is None else "clusters", np.vstack(parts), units)
-    if sigma is None:
-        raise UserError(
-            "too few clusters to resample",
-            found=f"{units} of them",
-            expected=f"at least {CLUSTERS}, or the seeds' standard deviation in nats for a parametric bootstrap",
-        )
-    centre = result.predict(columns)
-    losses = centre * np.exp(rng.standard_normal((resamples, len(loss))) * sigma / centre)
-    parts = [
-        refit(law, columns, losses[i : i + BATCH], result, weights=None if weights is None else weights[None])
-        for i in range(0, resamples, BATCH)
-    ]
-    return Draws(result.law, "parametric", np.vstack(parts), units)
 
 
 def profile(result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL) -> Profile:
@@ -257,25 +164,4 @@ def _bandwidth(rows: int, level: float) -> float:
     """Hall and Sheather's (1988) half width of the shares around the median, from which its density is taken."""
     return float(
         rows ** (-1 / 3) * stats.norm.ppf((1 + level) / 2) ** (2 / 3) * (1.5 * stats.norm.pdf(0) ** 2) ** (1 / 3)
-    )
-
-
-@dataclass(frozen=True)
-class Information:
-    """Akaike's and the Bayesian information criterion of a fit, up to a constant of the data; lower is better."""
-
-    aic: float
-    aicc: float
-    bic: float
-
-
-def information(result: FitResult, columns: Columns, loss: Array) -> Information:
-    """From the residuals of the logarithm, taken as normal with one variance. Beside a held-out test, never alone."""
-    rows, count = len(loss), len(result.theta) + 1
-    residual = np.log(result.predict(columns)) - np.log(loss)
-    fitted = rows * np.log(np.mean(residual**2))
-    aic = float(fitted + 2 * count)
-    left = rows - count - 1
-    return Information(
-        aic, aic + 2 * count * (count + 1) / left if left > 0 else np.inf, float(fitted + count * np.log(rows))
     )
