@@ -34,7 +34,7 @@ class UserError(Exception):
         found: object = None,
         expected: object = None,
     ):
-        self.file, self.key, self.found, self.expected = file, key, found, expected
+        self.message, self.file, self.key, self.found, self.expected = message, file, key, found, expected
         parts = [message]
         if file is not None:
             parts.append(f"  file:     {file}")
@@ -45,6 +45,15 @@ class UserError(Exception):
         if expected is not None:
             parts.append(f"  expected: {expected}")
         super().__init__("\n".join(parts))
+
+    def located(self, file: object = None, key: str | None = None) -> UserError:
+        """This error, of a value in `file` under `key`, before which its own key goes; one that has its file stays."""
+        if self.file is not None or not (file or key):
+            return self
+        inner = self.key or ""
+        dot = "." if key and inner and not inner.startswith("[") else ""
+        whole = f"{key or ''}{dot}{inner}" or None
+        return UserError(self.message, file=file, key=whole, found=self.found, expected=self.expected)
 
     def __reduce__(self) -> tuple[Callable[[str], UserError], tuple[str]]:
         # Ray and multiprocessing carry exceptions between processes; the message is already whole.

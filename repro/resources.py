@@ -2,61 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import field, replace
+from typing import Annotated, Literal
 
-from repro import bounds
+from repro import strict
+from repro.bounds import PROCESSES, STEPS
 from repro.errors import UserError
 from repro.spec import RunSpec
+from repro.strict import Above, Between
+
+Processes = Annotated[int, Between(1, PROCESSES, "processes")]
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Resources:
-    """Where and how a run is executed.
+    """Where and how a run is executed."""
 
-    device: "auto" is cuda where there is one. workers: data-parallel processes of a run. workers_by_size: those of
-    single sizes, by label. sizing: "plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives
-    it (sweeps/placement.py), instead of those declared. micro_batch: sequences a worker takes at once; null takes its
-    whole share. compile: torch.compile, which needs a C++ compiler. lanes: runs at once; null is as many as there are
-    cores or GPUs for. checkpoint_every: steps. retries: how often a run whose worker died is tried again, each time
-    after twice as long a pause.
-    keep_checkpoints: how many of a run that is still training; of a finished one the last is kept.
-    out_of_memory: "retry" goes on with smaller micro-batches (more accumulation, the same batch; equal within the
-    noise of summing in another order), "fail" ends the run and says which micro-batch to try.
-    trackers: shown in these too, beside TensorBoard; they must be installed.
-    spike: nats by which a step's loss may exceed the lowest mean of any ten steps before it; null allows any.
-    """
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = 1
-    workers_by_size: dict[str, int] = field(default_factory=dict)
-    sizing: Literal["declared", "plan"] = "declared"
-    zero_stage: Literal[0, 1, 2, 3] = 1
-    micro_batch: int | None = None
-    compile: bool = False
-    lanes: int | None = None
-    checkpoint_every: int = 1000
-    retries: int = 3
-    keep_checkpoints: int = 2
-    out_of_memory: Literal["retry", "fail"] = "retry"
-    spike: float | None = 5.0
-    trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
-
-    def __post_init__(self) -> None:
-        bounds.all_within(
-            self,
-            {
-                "workers": (1, bounds.PROCESSES, "processes"),
-                "lanes": (1, bounds.PROCESSES, "runs"),
-                "checkpoint_every": (1, bounds.STEPS, "steps"),
-                "micro_batch": (1, bounds.STEPS, "sequences"),
-                "retries": (0, 1000, "times"),
-                "keep_checkpoints": (1, bounds.STEPS, "checkpoints"),
-            },
-        )
-        for label, count in self.workers_by_size.items():
-            bounds.within(f"workers_by_size.{label}", count, 1, bounds.PROCESSES, "processes")
-        bounds.positive("spike", self.spike, "nats")
+    device: Annotated[Literal["auto", "cpu", "cuda"], '"auto" is cuda where there is one'] = "auto"
+    workers: Annotated[Processes, "data-parallel processes of a run"] = 1
+    workers_by_size: Annotated[dict[str, Processes], "those of single sizes, by label"] = field(default_factory=dict)
+    sizing: Annotated[
+        Literal["declared", "plan"],
+        '"plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives it (sweeps/placement.py), '
+        "instead of those declared",
+    ] = "declared"
+    zero_stage: Annotated[Literal[0, 1, 2, 3], "of DeepSpeed"] = 1
+    micro_batch: Annotated[
+        int | None, Between(1, STEPS, "sequences"), "sequences a worker takes at once; null takes its whole share"
+    ] = None
+    compile: Annotated[bool, "torch.compile, which needs a C++ compiler"] = False
+    lanes: Annotated[
+        int | None, Between(1, PROCESSES, "runs"), "runs at once; null is as many as there are cores or GPUs for"
+    ] = None
+    checkpoint_every: Annotated[int, Between(1, STEPS, "steps"), "steps between checkpoints"] = 1000
+    retries: Annotated[
+        int,
+        Between(0, 1000, "times"),
+        "how often a run whose worker died is tried again, each time after twice as long a pause",
+    ] = 3
+    keep_checkpoints: Annotated[
+        int,
+        Between(1, STEPS, "checkpoints"),
+        "how many of a run that is still training; of a finished one the last is kept",
+    ] = 2
+    out_of_memory: Annotated[
+        Literal["retry", "fail"],
+        '"retry" goes on with smaller micro-batches (more accumulation, the same batch; equal within the noise of summing '
+        'in another order), "fail" ends the run and says which micro-batch to try',
+    ] = "retry"
+    spike: Annotated[
+        float | None,
+        Above(0, "nats"),
+        "nats by which a step's loss may exceed the lowest mean of any ten steps before it; null allows any",
+    ] = 5.0
+    trackers: Annotated[
+        tuple[Literal["mlflow", "wandb"], ...], "shown in these too, beside TensorBoard; they must be installed"
+    ] = ()
 
     def of(self, spec: RunSpec) -> Resources:
         """Those of one run, with its count of workers."""

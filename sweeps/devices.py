@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from repro import ladder, strict
+from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.spec import ModelSpec, RunSpec
+from repro.strict import Above, Between
 from repro.training import hardware
 
 # Assumed, ours, until a benchmark (bench/gpu.py) says better: prunable weights -> model FLOPs utilisation of one GPU,
@@ -23,37 +25,33 @@ NETWORK = 25e9  # bytes/s a GPU sends to another node, assumed: 200 Gb/s a GPU
 Source = Literal["measured", "from measured sizes", "assumed MFU"]
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Cluster:
     """Devices to plan on: `gpus=64,type=h100,per_node=8`.
 
-    gpus: how many in all. type: a name of repro.training.hardware's tables, in any case, or one of the measured file.
-    per_node: of one node; by default 8, or all where there are fewer. max_workers: most workers of one run; by
-    default a node. memory: GB a device, where it isn't the data sheet's.
+    type: a name of repro.training.hardware's tables, in any case, or one of the measured file. per_node: GPUs of one node;
+    0 is 8, or all where there are fewer. max_workers: most workers of one run; 0 is a node's. memory: GB a device, where
+    it isn't the data sheet's.
     """
 
-    gpus: int
+    gpus: Annotated[int, Between(1, STEPS, "GPUs")]
     type: str
-    per_node: int = 0
-    max_workers: int = 0
-    memory: float | None = None
+    per_node: Annotated[int, Between(0, STEPS, "GPUs")] = 0
+    max_workers: Annotated[int, Between(0, STEPS, "workers")] = 0
+    memory: Annotated[float | None, Above(0, "GB")] = None
 
     def __post_init__(self) -> None:
-        if self.gpus < 1:
-            raise UserError("no GPUs", key="gpus", found=self.gpus, expected="at least 1")
-        if self.per_node < 0 or self.gpus % self.node:
+        if self.gpus % self.node:
             raise UserError(
                 "the GPUs don't fill whole nodes",
                 key="per_node",
                 found=f"{self.gpus} GPUs, {self.per_node or self.node} a node",
                 expected="a divisor of gpus",
             )
-        if not 0 <= self.max_workers <= self.gpus:
+        if self.max_workers > self.gpus:
             raise UserError(
                 "workers out of range", key="max_workers", found=self.max_workers, expected=f"1 to {self.gpus}"
             )
-        if self.memory is not None and self.memory <= 0:
-            raise UserError("memory out of range", key="memory", found=self.memory, expected="more than 0 GB")
 
     @classmethod
     def parse(cls, text: str) -> Cluster:
@@ -122,26 +120,15 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Measured:
     """A measured-throughput file. tokens_per_second: by device and size label, of one worker on one device."""
 
-    tokens_per_second: dict[str, dict[str, float]]
+    tokens_per_second: dict[str, dict[str, Annotated[float, Above(0, "tokens/s")]]]
 
     @classmethod
     def read(cls, file: str | Path) -> Measured:
-        measured = strict.build(cls, strict.read_yaml(file), file=file)
-        for device, sizes in measured.tokens_per_second.items():
-            for size, rate in sizes.items():
-                if rate <= 0:
-                    raise UserError(
-                        "throughput out of range",
-                        file=file,
-                        key=f"tokens_per_second.{device}.{size}",
-                        found=rate,
-                        expected="more than 0 tokens/s",
-                    )
-        return measured
+        return strict.build(cls, strict.read_yaml(file), file=file)
 
 
 @dataclass(frozen=True)

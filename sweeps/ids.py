@@ -5,21 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from repro.spec import RunSpec
-from sweeps.overrides import Window
+from sweeps.overrides import CHANGEABLE, Window
 
-_TAGS = (
-    ("optimizer", "lr", "lr"),
-    ("optimizer", "batch", "b"),
-    ("optimizer", "weight_decay", "wd"),
-    ("optimizer", "warmup", "warmup"),
-    ("optimizer", "lr_schedule", ""),
-    ("model", "init", ""),
-    ("pruning", "shape", ""),
-    ("pruning", "score", ""),
-    ("pruning", "distribution", ""),
-    ("pruning", "structure", ""),
-    ("pruning", "do_not_prune", "keep_"),
-    ("pruning", "interval", "i"),
+# The interval comes last: it's often the consequence of another difference.
+_TAGS = sorted(
+    ((part, field.name, field.metadata["tag"]) for part, fields in CHANGEABLE.items() for field in fields),
+    key=lambda one: one[1] == "interval",
 )
 
 

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from typing import Annotated, Any, Literal
 
-from repro.bounds import EVENTS, STEPS, within
+from repro import strict
+from repro.bounds import EVENTS
 from repro.errors import UserError
-from repro.spec import LearningRates, Score
+from repro.spec import ModelSpec, OptimizerSpec, PruningSpec, Sparsity
+from repro.strict import Between
 
 Falling = Literal["geometric", "linear", "cubic", "constant"]  # how density falls; a dense run is one of sparsity 0
 
+# Parts of a RunSpec, each with the fields of it that have a tag: those that one run of a sweep may change.
+CHANGEABLE: dict[str, tuple[dataclasses.Field[Any], ...]] = {
+    part: tuple(field for field in dataclasses.fields(cls) if "tag" in field.metadata)
+    for part, cls in (("optimizer", OptimizerSpec), ("model", ModelSpec), ("pruning", PruningSpec))
+}
+_Changes: Any = strict.optional(
+    "_Changes", {field.name: field.type for fields in CHANGEABLE.values() for field in fields}
+)
 
-@dataclass(frozen=True)
+
+@strict.dataclass
 class Window:
     """When a run prunes, in shares of its effective compute: dense for `dense`, then pruning for `prune`."""
 
-    dense: float = 0.25
-    prune: float = 0.5
+    dense: Annotated[float, Between(0, 1, "share of compute", "[)"), "share of compute before the first event"] = 0.25
+    prune: Annotated[float, Between(0, 1, "share of compute", "(]"), "share of compute from the first to the last"] = (
+        0.5
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dense < 1:
-            raise UserError(
-                "start out of range", key="dense", found=self.dense, expected="0 <= dense < 1, a share of compute"
-            )
-        if not 0 < self.prune <= 1 - self.dense + 1e-9:
+        if self.prune > 1 - self.dense + 1e-9:
             raise UserError(
                 "the window doesn't fit",
                 key="prune",
                 found=f"dense {self.dense:g} + prune {self.prune:g} = {self.dense + self.prune:g}",
-                expected="prune above 0 and dense + prune at most 1",
+                expected="dense + prune at most 1",
             )
 
     @property
@@ -37,27 +46,18 @@ class Window:
         return min(1.0, round(self.dense + self.prune, 12))
 
 
-@dataclass(frozen=True)
-class Change:
+@strict.dataclass
+class Change(_Changes):
     """What of a run differs from its sweep's default; null is no difference.
 
-    A changed batch (sequences) keeps the tokens, and the number of events as near as whole intervals can.
-    events: the interval is the one that comes nearest to this number.
+    Its keys are the fields with a tag of OptimizerSpec, ModelSpec and PruningSpec, and `events`. A changed batch keeps
+    the tokens, and the number of events as near as whole intervals can.
     """
 
-    lr: float | None = None
-    batch: int | None = None
-    weight_decay: float | None = None
-    warmup: float | None = None
-    lr_schedule: LearningRates | None = None
-    init: Literal["fan_in", "transformers"] | None = None
-    shape: Falling | None = None
-    score: Score | None = None
-    distribution: Literal["global", "uniform"] | None = None
-    structure: str | None = None
-    do_not_prune: tuple[str, ...] | None = None
-    interval: int | None = None
-    events: int | None = None
+    shape: Annotated[Falling | None, "how density falls"] = None
+    events: Annotated[
+        int | None, Between(2, EVENTS, "events"), "the interval is the one that comes nearest to this number of events"
+    ] = None
 
     def __post_init__(self) -> None:
         if self.interval is not None and self.events is not None:
@@ -67,23 +67,15 @@ class Change:
                 found=f"interval {self.interval} and events {self.events}",
                 expected="one of them",
             )
-        within("events", self.events, 2, EVENTS, "events")
-        within("interval", self.interval, 1, STEPS, "steps")
+
+    def of(self, part: str) -> dict[str, Any]:
+        """What it says of a part of a run, as arguments."""
+        said = {field.name: getattr(self, field.name) for field in CHANGEABLE[part]}
+        return {name: value for name, value in said.items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
+@strict.dataclass
 class Variant(Change):
     """A change to try, at sparsities of its own if it names them."""
 
-    sparsities: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sparsity("sparsities", self.sparsities)
-
-
-def check_sparsity(key: str, value: float | tuple[float, ...] | None) -> None:
-    """Refuses a sparsity, or a list with one, outside [0, 1)."""
-    for sparsity in value if isinstance(value, tuple) else (value,):
-        if sparsity is not None and not 0 <= sparsity < 1:
-            raise UserError("sparsity out of range", key=key, found=sparsity, expected="0 <= sparsity < 1")
+    sparsities: Annotated[tuple[Sparsity, ...] | None, "its own; null takes those of the study"] = None

@@ -1,25 +1,23 @@
 """The studies of a sweep: what each declares in YAML and which runs it asks for. No torch.
 
-A study is a frozen dataclass, its keys the keys in the sweep file, with one method, `runs`, which asks a
-`Builder` (sweeps/run_builder.py) for one run after another. Two studies may ask for the same run; it is trained once.
+A study is a strict dataclass, its keys the keys in the sweep file, with one method, `runs`, which has one run after
+another made. Two studies may ask for the same run; it is trained once.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import field, replace
 from itertools import chain, product
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal, Protocol
 
-from repro.bounds import RUNS, within
+from repro import strict
+from repro.bounds import RUNS, SEEDS, within
 from repro.errors import UserError
 from repro.paths import check_name
-from repro.spec import BATCH, RunSpec
-from sweeps.overrides import Change, Variant, Window, check_sparsity
-
-if TYPE_CHECKING:
-    from sweeps.run_builder import Builder
+from repro.spec import BATCH, OptimizerSpec, RunSpec, Sparsity
+from repro.strict import Above, Between
+from sweeps.overrides import Change, Variant, Window
 
 Match = Literal["prunable", "total"]
 StudyName = Literal[
@@ -27,81 +25,102 @@ StudyName = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class _Study:
-    """Checks that hold for every study."""
+Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]
+Size = Annotated[str, "a label of `sizes`"]
+Sizes = Annotated[tuple[str, ...], "labels of `sizes`"]
+Budget = Annotated[str, "a label of `budgets`"]
+Budgets = Annotated[tuple[str, ...], "labels of `budgets`"]
+Seed = Annotated[int, Between(0, SEEDS), "of the initialisation and of the order of the text"]
+SeedList = Annotated[tuple[Seed, ...], "a run each"]
+TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if field.name in ("sparsity", "sparsities"):
-                check_sparsity(field.name, getattr(self, field.name))
+
+class Making(Protocol):
+    """Makes runs of what a study says of them: sweeps/run_builder.py's Builder."""
+
+    def optimizer(self, size: str) -> OptimizerSpec: ...
+
+    def run(
+        self,
+        size: str,
+        budget: str,
+        sparsity: float = 0.0,
+        window: Window | None = None,
+        *,
+        seed: int = 0,
+        change: Change = ...,
+        tokens_per_param: float | None = None,
+    ) -> RunSpec: ...
+
+    def partner(
+        self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
+    ) -> RunSpec: ...
 
 
-@dataclass(frozen=True)
-class Schedules(_Study):
+@strict.dataclass
+class Schedules:
     """Every window of `dense` x `prune` that fits into the run, at every sparsity and budget (Fig. 4)."""
 
-    size: str
-    budgets: tuple[str, ...]
-    dense: tuple[float, ...]
-    prune: tuple[float, ...]
-    sparsities: tuple[float, ...]
+    size: Size
+    budgets: Budgets
+    dense: Annotated[tuple[float, ...], "shares of compute before the first event"]
+    prune: Annotated[tuple[float, ...], "shares of compute from the first event to the last"]
+    sparsities: Sparsities
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         within("dense", len(self.dense) * len(self.prune), 0, RUNS, "windows")  # before they are made
         windows = [Window(d, p) for d, p in product(self.dense, self.prune) if d + p <= 1 + 1e-9]
         for budget, sparsity, window in product(self.budgets, self.sparsities, windows):
             yield build.run(self.size, budget, sparsity, window)
 
 
-@dataclass(frozen=True)
-class Law(_Study):
+@strict.dataclass
+class Law:
     """Sizes x budgets x sparsities at the default window (Fig. 3)."""
 
-    sizes: tuple[str, ...]
-    budgets: tuple[str, ...]
-    sparsities: tuple[float, ...]
+    sizes: Sizes
+    budgets: Budgets
+    sparsities: Sparsities
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, budget, sparsity in product(self.sizes, self.budgets, self.sparsities):
             yield build.run(size, budget, sparsity)
 
 
-@dataclass(frozen=True)
-class Pairs(_Study):
-    """Sparse runs, each with the dense run of its N_avg, steps, tokens, data order and seed (Fig. 1).
+@strict.dataclass
+class Pairs:
+    """Sparse runs, each with the dense run of its N_avg, steps, tokens, data order and seed (Fig. 1)."""
 
-    match: the count in which the partner equals the sparse run's average: of prunable weights, or of all.
-    """
+    size: Size
+    budgets: Budgets
+    sparsities: Sparsities
+    seeds: SeedList = (0,)
+    match: Annotated[
+        tuple[Match, ...], "the counts in which partners equal the sparse run's average: of prunable weights, or of all"
+    ] = ("prunable",)
 
-    size: str
-    budgets: tuple[str, ...]
-    sparsities: tuple[float, ...]
-    seeds: tuple[int, ...] = (0,)
-    match: tuple[Match, ...] = ("prunable",)
-
-    def sparse(self, build: Builder) -> Iterator[RunSpec]:
+    def sparse(self, build: Making) -> Iterator[RunSpec]:
         for budget, sparsity, seed in product(self.budgets, self.sparsities, self.seeds):
             yield build.run(self.size, budget, sparsity, seed=seed)
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for sparse in self.sparse(build):
             yield sparse
             for match in self.match:
                 yield build.partner(sparse, match)
 
 
-@dataclass(frozen=True)
-class Robustness(_Study):
+@strict.dataclass
+class Robustness:
     """One factor at a time around a size's own learning rate and batch, in multiples of them (Fig. 5)."""
 
-    size: str
-    budget: str
-    sparsities: tuple[float, ...]
-    lr_multiples: tuple[float, ...]
-    batch_multiples: tuple[float, ...]
+    size: Size
+    budget: Budget
+    sparsities: Sparsities
+    lr_multiples: Annotated[tuple[float, ...], "of the size's learning rate"]
+    batch_multiples: Annotated[tuple[float, ...], "of the size's batch"]
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         centre = build.optimizer(self.size)
         changes = [Change(lr=centre.lr * multiple) for multiple in self.lr_multiples]
         for multiple in self.batch_multiples:
@@ -118,25 +137,25 @@ class Robustness(_Study):
             yield build.run(self.size, self.budget, sparsity, change=change)
 
 
-@dataclass(frozen=True)
-class Configuration(_Study):
-    """One point of the grid; no window means the default."""
+@strict.dataclass
+class Configuration:
+    """One point of the grid."""
 
-    size: str
-    budget: str
-    sparsity: float = 0.0
-    window: Window | None = None
+    size: Size
+    budget: Budget
+    sparsity: Sparsity = 0.0
+    window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class IsoAverage:
-    """Runs of nearly equal N_avg but different sparsity and timing; with `partners`, their dense partners too."""
+    """Runs of nearly equal N_avg but different sparsity and timing."""
 
     points: tuple[Configuration, ...]
-    seeds: tuple[int, ...] = (0,)
-    partners: bool = False
+    seeds: SeedList = (0,)
+    partners: Annotated[bool, "whether their dense partners are trained, too"] = False
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for point, seed in product(self.points, self.seeds):
             sparse = build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
             yield sparse
@@ -144,47 +163,48 @@ class IsoAverage:
                 yield build.partner(sparse)
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Dense:
-    """Dense runs at further ratios of tokens to prunable parameters; budgets: by label, that ratio."""
+    """Dense runs at further ratios of tokens to prunable parameters."""
 
-    sizes: tuple[str, ...]
-    budgets: dict[str, float]
+    sizes: Sizes
+    budgets: Annotated[dict[str, TokensPerParam], "by label, tokens of the run per prunable parameter"]
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, (budget, ratio) in product(self.sizes, self.budgets.items()):
             yield build.run(size, budget, tokens_per_param=ratio)
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Confirm:
-    """Windows to train again at fresh seeds: budget -> sparsity -> windows."""
+    """Windows to train again at fresh seeds."""
 
-    size: str
-    seeds: tuple[int, ...]
-    windows: dict[str, dict[float, tuple[Window, ...]]]
+    size: Size
+    seeds: SeedList
+    windows: Annotated[dict[str, dict[float, tuple[Window, ...]]], "by budget, then by sparsity"]
 
     def __post_init__(self) -> None:
-        for cells in self.windows.values():
-            check_sparsity("windows", tuple(cells))
+        for sparsity in chain(*self.windows.values()):
+            if not 0 <= sparsity < 1:
+                raise UserError("value out of range", key="windows", found=sparsity, expected="0 <= sparsity < 1")
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for budget, cells in self.windows.items():
             for sparsity, windows in cells.items():
                 for window, seed in product(windows, self.seeds):
                     yield build.run(self.size, budget, sparsity, window, seed=seed)
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Seeds:
     """Configurations at several seeds, and whole pairs at the seeds that `pairs` names."""
 
-    seeds: tuple[int, ...]
+    seeds: SeedList
     configurations: tuple[Configuration, ...] = ()
     pairs: Pairs | None = None
     confirm: Confirm | None = None
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for point, seed in product(self.configurations, self.seeds):
             yield build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
         if self.pairs:
@@ -193,16 +213,16 @@ class Seeds:
             yield from self.confirm.runs(build)
 
 
-@dataclass(frozen=True)
-class Controls(_Study):
+@strict.dataclass
+class Controls:
     """One thing changed at a time, beside the unchanged run at each sparsity that occurs."""
 
-    size: str
-    budget: str
-    sparsities: tuple[float, ...]
+    size: Size
+    budget: Budget
+    sparsities: Sparsities
     variants: tuple[Variant, ...]
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         asked = [
             (self.sparsities if variant.sparsities is None else variant.sparsities, variant)
             for variant in self.variants
@@ -214,28 +234,26 @@ class Controls(_Study):
                 yield build.run(self.size, self.budget, sparsity, change=variant)
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class LearningRates:
-    """Dense runs of sizes, and of the partners of `pairs` and of `points`, at multiples of their learning rate.
+    """Dense runs of sizes, and of the partners of `pairs` and of `points`, at multiples of their learning rate."""
 
-    partner_budget: what the partners are trained for, in tokens per prunable parameter of their own; null is as long
-    as their sparse runs.
-    """
-
-    multiples: tuple[float, ...]
-    sizes: tuple[str, ...] = ()
-    budgets: tuple[str, ...] = ()
+    multiples: Annotated[tuple[float, ...], "of each learning rate"]
+    sizes: Sizes = ()
+    budgets: Budgets = ()
     pairs: Pairs | None = None
     points: tuple[Configuration, ...] = ()
-    partner_budget: str | None = None
+    partner_budget: Annotated[
+        str | None, "the budget of the partners, at their own size; null is as long as their sparse runs"
+    ] = None
 
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, budget, multiple in product(self.sizes, self.budgets, self.multiples):
             yield build.run(size, budget, change=Change(lr=build.optimizer(size).lr * multiple))
         for (sparse, match), multiple in product(self._paired(build), self.multiples):
             yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)
 
-    def _paired(self, build: Builder) -> Iterator[tuple[RunSpec, Match]]:
+    def _paired(self, build: Making) -> Iterator[tuple[RunSpec, Match]]:
         """Sparse runs, each with a count in which a partner matches it."""
         if self.pairs:
             yield from product(self.pairs.sparse(build), self.pairs.match)
@@ -243,7 +261,7 @@ class LearningRates:
             yield build.run(point.size, point.budget, point.sparsity, point.window), "prunable"
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Studies:
     """The studies block of a sweep file, each study at most once."""
 
@@ -258,22 +276,18 @@ class Studies:
     lr: LearningRates | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@strict.dataclass
 class SingleRun(Change):
-    """One run beside the studies. id: its run id, null for the readable one. studies: those it serves."""
+    """One run beside the studies."""
 
-    size: str
-    budget: str
-    sparsity: float = 0.0
-    window: Window | None = None
-    seed: int = 0
-    id: str | None = None
-    studies: tuple[StudyName, ...] = ("runs",)
+    size: Size = field(kw_only=True)
+    budget: Budget = field(kw_only=True)
+    sparsity: Sparsity = 0.0
+    window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
+    seed: Seed = 0
+    id: Annotated[str | None, "its run id; null is the readable one"] = None
+    studies: Annotated[tuple[StudyName, ...], "those it serves"] = ("runs",)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_sparsity("sparsity", self.sparsity)
-
-    def runs(self, build: Builder) -> Iterator[RunSpec]:
+    def runs(self, build: Making) -> Iterator[RunSpec]:
         spec = build.run(self.size, self.budget, self.sparsity, self.window, seed=self.seed, change=self)
         yield spec if self.id is None else replace(spec, run_id=check_name(self.id, key="id"))

@@ -1,80 +1,79 @@
-"""A sweep file, read: its blocks as strict frozen dataclasses, an unknown key an error. No torch."""
+"""A sweep file, read: its blocks as strict dataclasses, an unknown key an error. No torch."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from repro import strict
-from repro.bounds import STEPS, positive, within
 from repro.errors import UserError
 from repro.paths import check_name, expand
 from repro.resources import Resources
-from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Score
+from repro.spec import (
+    CorpusSpec,
+    DistributionKey,
+    DoNotPruneKey,
+    EvalSpec,
+    Interval,
+    ModelSpec,
+    OptimizerSpec,
+    ScoreKey,
+    StructureKey,
+)
+from repro.strict import Above, Between
 from sweeps.overrides import Falling, Window
-from sweeps.studies import SingleRun, Studies
+from sweeps.studies import Budget, SingleRun, Size, Sparsities, Studies, TokensPerParam
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class PruningDefaults:
-    """How runs prune unless a study says otherwise.
+    """How runs prune unless a study says otherwise."""
 
-    window: the schedule held to be best. interval: steps between events; null takes schedule.interval_for of
-    each run's length and `narrowest`, the narrowest window (share of compute) that is to have enough events.
-    """
-
-    window: Window = Window()
-    interval: int | None = None
-    narrowest: float = 0.25
-    shape: Falling = "geometric"
-    score: Score = "magnitude"
-    distribution: Literal["global", "uniform"] = "global"
-    structure: str = "unstructured"
-    do_not_prune: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        within("interval", self.interval, 1, STEPS, "steps")
-        if not 0 < self.narrowest <= 1:
-            raise UserError("share out of range", key="narrowest", found=self.narrowest, expected="0 < share <= 1")
+    window: Annotated[Window, "the schedule held to be best"] = Window()
+    interval: Annotated[
+        Interval | None,
+        "steps between events; null takes schedule.interval_for of each run's length and `narrowest`",
+    ] = None
+    narrowest: Annotated[
+        float, Between(0, 1, "share", "(]"), "the narrowest window, a share of compute, that is to have enough events"
+    ] = 0.25
+    shape: Annotated[Falling, "how density falls"] = "geometric"
+    score: ScoreKey = "magnitude"
+    distribution: DistributionKey = "global"
+    structure: StructureKey = "unstructured"
+    do_not_prune: DoNotPruneKey = ()
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Partners:
-    """The dense partners of sparse runs (ladder.partner).
+    """The dense partners of sparse runs (ladder.partner)."""
 
-    mlp_multiple: coarsest granularity of their mlp. tolerance: how near their count must come, relatively. lr: their own
-    learning rates, by size label.
-    """
-
-    mlp_multiple: int = 8
-    tolerance: float = 1e-3
-    lr: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        within("mlp_multiple", self.mlp_multiple, 1, 2**20)
-        within("tolerance", self.tolerance, 1e-9, 0.1)
-        for label, lr in self.lr.items():
-            positive(f"lr.{label}", lr)
+    mlp_multiple: Annotated[
+        int, Between(1, 2**20), "coarsest granularity of their mlp: 8 at real sizes, 1 at tiny ones"
+    ] = 8
+    tolerance: Annotated[float, Between(1e-9, 0.1), "how near their count must come, relatively"] = 1e-3
+    lr: Annotated[
+        dict[str, Annotated[float, Above(0)]], "their own learning rates, by size label: SIZE-p80, or SIZE-t80"
+    ] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Repeat:
-    """Runs that may see text more than once; no windows given means any."""
+    """Runs that may see text more than once."""
 
-    size: str
-    budget: str
-    sparsities: tuple[float, ...]
-    windows: tuple[Window, ...] = ()
+    size: Size
+    budget: Budget
+    sparsities: Sparsities
+    windows: Annotated[tuple[Window, ...], "none given means any"] = ()
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Storage:
     """Where token shards and results lie: a folder or a URI, as it was said. Bears no identity."""
 
-    corpus: str = "data"
-    results: str = "results"
+    corpus: Annotated[str, "folder or URI of the token shards"] = "data"
+    results: Annotated[str, "folder or URI of the results folders"] = "results"
 
     def expanded(self, file: object) -> Storage:
         """With `~` and variables replaced, on the machine that uses them.
@@ -87,42 +86,35 @@ class Storage:
         )
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Declaration:
-    """One sweep file.
+    """One sweep file."""
 
-    name: names the results folder. model, optimizer: keys of ModelSpec and OptimizerSpec that all sizes share.
-    sizes: by label, the keys of ModelSpec and OptimizerSpec in which that size differs. budgets: by label,
-    tokens of the dense run per prunable parameter. repeat: whether runs may see text more than once.
-    runs: single runs beside the studies. share_prefix: whether steps that runs have in common are trained once.
-    """
-
-    name: str
+    name: Annotated[str, "names the results folder"]
     corpus: CorpusSpec
-    sizes: dict[str, dict[str, Any]]
-    budgets: dict[str, float]
-    studies: Studies = Studies()
-    runs: tuple[SingleRun, ...] = ()
-    model: dict[str, Any] = field(default_factory=dict)
-    optimizer: dict[str, Any] = field(default_factory=dict)
+    sizes: Annotated[
+        dict[str, dict[str, Any]], "by label, the keys of `model` and `optimizer` in which that size differs"
+    ]
+    budgets: Annotated[dict[str, TokensPerParam], "by label, tokens of the dense run per prunable parameter"]
+    studies: Annotated[Studies, "each asks for its runs; one that several ask for is trained once"] = Studies()
+    runs: Annotated[tuple[SingleRun, ...], "single runs beside the studies"] = ()
+    model: Annotated[dict[str, Any], "what all sizes share of the model"] = field(default_factory=dict)
+    optimizer: Annotated[dict[str, Any], "what all sizes share of the optimizer"] = field(default_factory=dict)
     pruning: PruningDefaults = PruningDefaults()
     partners: Partners = Partners()
     evaluation: EvalSpec = EvalSpec()
-    precision: Literal["fp32", "bf16"] = "fp32"
-    repeat: bool | tuple[Repeat, ...] = False
-    share_prefix: bool = False
+    precision: Annotated[Literal["fp32", "bf16"], "of the forward and backward passes"] = "fp32"
+    repeat: Annotated[bool | tuple[Repeat, ...], "whether runs may see text more than once, or which may"] = False
+    share_prefix: Annotated[bool, "whether steps that runs have in common are trained once"] = False
     resources: Resources = Resources()
     storage: Storage = Storage()
 
     def __post_init__(self) -> None:
         check_name(self.name, key="name")  # of the results folder
         dense = self.studies.dense.budgets if self.studies.dense else {}
-        for block, budgets in (("budgets", self.budgets), ("studies.dense.budgets", dense)):
-            for label, ratio in budgets.items():
-                check_name(label, key=f"{block}.{label}")  # of run ids, as those of sizes, and so of folders
-                positive(f"{block}.{label}", ratio, "tokens per prunable parameter")
-        for label in self.sizes:
-            check_name(label, key=f"sizes.{label}")
+        for block, labels in (("budgets", self.budgets), ("studies.dense.budgets", dense), ("sizes", self.sizes)):
+            for label in labels:
+                check_name(label, key=f"{block}.{label}")  # of run ids, and so of folders
         self._check_labels({**self.budgets, **dense})
 
     def _check_labels(self, budgets: dict[str, float]) -> None:
@@ -146,7 +138,7 @@ class Declaration:
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
         """The model and the optimizer of a size."""
         own, block = self.sizes[label], f"sizes.{label}"
-        of_model, of_optimizer = _names(ModelSpec), _names(OptimizerSpec)
+        of_model, of_optimizer = strict.names(ModelSpec), strict.names(OptimizerSpec)
         _refuse_unknown(self.model, of_model, file, "model")
         _refuse_unknown(self.optimizer, of_optimizer, file, "optimizer")
         _refuse_unknown(own, of_model + of_optimizer, file, block)
@@ -159,10 +151,6 @@ class Declaration:
                 key=block,
             ),
         )
-
-
-def _names(cls: type[ModelSpec | OptimizerSpec]) -> list[str]:
-    return [field.name for field in dataclasses.fields(cls)]
 
 
 def _refuse_unknown(keys: dict[str, Any], names: list[str], file: object, block: str) -> None:

@@ -5,30 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from repro import paths, strict
 from repro.errors import UserError
 from repro.store.folder import Folder
+from repro.strict import Above
 
 FILE = "sweep.json"
 AGAIN = "the file of a sweep; move it away and give `sweeps run` again: what is done stays done, and it is written anew"
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Planned:
     """One run of the sweep: tokens it will see, its cost in arbitrary units, and what the plan promised where it could."""
 
     run_id: str
-    tokens: int
-    cost: float
+    tokens: Annotated[int, Above(0, inclusive=True)]
+    cost: Annotated[float, Above(0, inclusive=True)]
     workers: int | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
         paths.check_name(self.run_id, key="run_id")
-        if self.tokens < 0 or self.cost < 0:
-            raise UserError("a plan below nothing", key="tokens", found=self.tokens, expected="0 or more, as cost")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ FILE = "text.json"
 _SCHEMA = pa.schema([("place", pa.uint32()), ("group", pa.large_string()), ("text", pa.large_string())])
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Part:
     """A stretch of text. documents: how many of its file count. bytes: of their text. lowest, highest: their places."""
 
@@ -49,7 +49,7 @@ class Part:
     highest: int
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Spool:
     """Extracted text. sha256: of all of it, in order. cutoff: places below it are held out."""
 

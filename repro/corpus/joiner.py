@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from repro.corpus.shards import ShardWriter, TokenRows
 from repro.store.folder import Folder
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Counts:
     """What has been joined so far. names: of the first groups; last: of the last."""
 
@@ -45,7 +44,7 @@ class Counts:
         return dataclasses.replace(self, tokens=self.tokens + tokens, rows=self.rows + len(rows))
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Journal:
     """Where to go on from: the shards that are whole, and how things stood before the part that filled the last of them.
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from repro import strict
 from repro.corpus.overlap import Overlap
@@ -22,7 +21,7 @@ MOST_BYTES = 1 << 28  # of a manifest, which has some 40 for each 256 KiB of tok
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Shard:
     """One Arrow file.
 
@@ -37,7 +36,7 @@ class Shard:
     groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Split:
     """Training or held-out text. tokens: in the rows, padding not counted. sha256: of the rows' bytes in order."""
 
@@ -50,7 +49,7 @@ class Split:
     shards: tuple[Shard, ...]
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Manifest:
     """Everything known about a corpus.
 

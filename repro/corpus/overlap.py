@@ -6,12 +6,11 @@ lowercased; no n-gram crosses documents.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from repro import strict
 from repro.corpus.chunks import bytes_of, distinct, joined
 
 WORDS = 13
@@ -24,7 +23,7 @@ FACTOR = 0x9E3779B97F4A7C15
 _PLAIN = bytes(byte if byte >= 128 else ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(256))
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Overlap:
     """Of `heldout` n-grams of `words` words in the held-out text, `shared` occur in the training text."""
 

@@ -9,20 +9,36 @@ from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
 from repro.spec.model import ModelSpec, StartSpec
 from repro.spec.run import RunSpec, from_kept, load
-from repro.spec.training import BATCH, DECAY, EvalSpec, LearningRates, OptimizerSpec, PruningSpec, Score
+from repro.spec.training import (
+    BATCH,
+    DECAY,
+    DistributionKey,
+    DoNotPruneKey,
+    EvalSpec,
+    Interval,
+    OptimizerSpec,
+    PruningSpec,
+    ScoreKey,
+    Sparsity,
+    StructureKey,
+)
 
 __all__ = [
     "BATCH",
     "DECAY",
     "CorpusSpec",
+    "DistributionKey",
+    "DoNotPruneKey",
     "EvalSpec",
-    "LearningRates",
+    "Interval",
     "ModelSpec",
     "OptimizerSpec",
     "PruningSpec",
     "RunSpec",
-    "Score",
+    "ScoreKey",
+    "Sparsity",
     "StartSpec",
+    "StructureKey",
     "canonical",
     "from_kept",
     "load",

@@ -2,75 +2,59 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
 from repro.errors import UserError
 from repro.spec.identity import LABEL
+from repro.spec.model import SHA256
+from repro.strict import Between, dataclass
 
 MOST = 10**15  # documents, or tokens: more than anybody has
 LONGEST = 4096  # characters of a name or path
 
 
-@dataclass(frozen=True)
+@dataclass
 class CorpusSpec:
-    """Which text, cut into tokens how.
+    """Which text, cut into tokens how."""
 
-    source: "package" (text that the package `name` ships), "huggingface" (dataset id `name`), "files"
-    (`paths`, of which only the content bears identity; `name` labels it).
-    tokenizer: "bpe" trains a byte-level BPE of the model's vocabulary on the text; else a Hugging Face id.
-    packing: "concatenate" cuts one stream of documents; "documents" is the authors' way: each document cut
-    at sequence + 1 tokens, the rest dropped, whole documents packed, attention inside a document.
-    heldout_split: a split of the dataset; null holds out whole groups (services, documents) until
-    `heldout_fraction` of the text is reached.
-    max_documents: stop ingesting after so many; null takes all.
-    text_sha256: if given, the extracted text must have this hash.
-    """
-
-    source: Literal["package", "huggingface", "files"]
-    name: str
-    subset: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    text_field: str = "text"
-    tokenizer: str = "bpe"
-    packing: Literal["concatenate", "documents"] = "concatenate"
-    heldout_split: str | None = None
-    heldout_fraction: float = 0.03
-    max_documents: int | None = None
-    text_sha256: str | None = None
-    unique_tokens: float | None = field(default=None, metadata=LABEL)
-    paths: tuple[str, ...] = field(default=(), metadata=LABEL)
+    source: Annotated[
+        Literal["package", "huggingface", "files"],
+        '"package" is text that the package `name` ships, "huggingface" the dataset with the id `name`, "files" those of '
+        "`paths`",
+    ]
+    name: Annotated[str, "of the package or the dataset; of files a label, as only their content bears identity"]
+    subset: Annotated[str | None, "of the dataset"] = None
+    split: Annotated[str, "of the dataset"] = "train"
+    revision: Annotated[str | None, "of the dataset"] = None
+    text_field: Annotated[str, "the text's name in a record"] = "text"
+    tokenizer: Annotated[
+        str, '"bpe" trains a byte-level BPE of the model\'s vocabulary on the text; else the id of one on Hugging Face'
+    ] = "bpe"
+    packing: Annotated[
+        Literal["concatenate", "documents"],
+        '"concatenate" cuts one stream of documents; "documents" is the authors\' way: each document cut at '
+        "sequence + 1 tokens, the rest dropped, whole documents packed, attention inside a document",
+    ] = "concatenate"
+    heldout_split: Annotated[
+        str | None,
+        "a split of the dataset; null holds out whole groups (services, documents) until `heldout_fraction` is reached",
+    ] = None
+    heldout_fraction: Annotated[float, Between(0, 0.5, "share", "()"), "share of the text that is held out"] = 0.03
+    max_documents: Annotated[
+        int | None, Between(1, MOST, "documents"), "ingestion stops after so many; null takes all"
+    ] = None
+    text_sha256: Annotated[str | None, SHA256, "if given, the extracted text must have this hash"] = None
+    unique_tokens: Annotated[
+        float | None,
+        Between(0, MOST, "tokens", "(]"),
+        "of the corpus, as far as known; runs that need more are refused",
+    ] = field(default=None, metadata=LABEL)
+    paths: Annotated[tuple[str, ...], "files and globs of `source: files`"] = field(default=(), metadata=LABEL)
 
     def __post_init__(self) -> None:
-        if not 0 < self.heldout_fraction < 0.5:
-            raise UserError(
-                "held-out share out of range",
-                key="heldout_fraction",
-                found=self.heldout_fraction,
-                expected="0 < share < .5",
-            )
         if self.source == "files" and not self.paths:
             raise UserError("no files named", key="paths", expected="a list of files or globs")
-        if self.unique_tokens is not None and not 0 < self.unique_tokens <= MOST:
-            raise UserError(
-                "tokens out of range",
-                key="unique_tokens",
-                found=self.unique_tokens,
-                expected="more than 0, at most 1e15",
-            )
-        if self.max_documents is not None and not 1 <= self.max_documents <= MOST:
-            raise UserError(
-                "documents out of range",
-                key="max_documents",
-                found=self.max_documents,
-                expected="1 to 1e15, or null: all",
-            )
-        if self.text_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.text_sha256):
-            raise UserError(
-                "not a SHA-256", key="text_sha256", found=repr(self.text_sha256)[:80], expected="64 digits of 0-9a-f"
-            )
         for key in ("name", "subset", "split", "revision", "text_field", "tokenizer", "heldout_split"):
             _check_word(getattr(self, key), key)
         for at, path in enumerate(self.paths):

@@ -1,4 +1,4 @@
-"""What of a spec bears identity, and its canonical form."""
+"""What of a spec bears identity, and its canonical form; what else is declared of a field beside its type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import json
 from typing import Any
 
 LABEL: dict[str, bool] = {"identity": False}
-LATER: dict[str, bool] = {"identity_at_default": False}  # of a field that younger specs have: older fingerprints stay
+LATER: dict[str, bool] = {"identity_at_default": False}  # added later: left out at its default, so fingerprints stay
+
+
+def tag(text: str) -> dict[str, str]:
+    """Of a field that one run of a sweep may change: what stands before its value in the id of such a run."""
+    return {"tag": text}
 
 
 def canonical(spec: Any) -> str:

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 from repro import ladder
-from repro.bounds import positive, within
-from repro.errors import UserError
-from repro.spec.identity import LABEL
+from repro.spec.identity import LABEL, tag
+from repro.strict import Above, Between, Form, dataclass
+
+SHA256 = Form(pattern="^[0-9a-f]{64}$", said="64 hexadecimal digits, 0-9a-f")
+_INIT = (
+    '"fan_in" is the authors\': linears N(0, 1/fan_in), query a further 1/sqrt(head_dim) smaller with attention scores not '
+    'scaled, embedding N(0, 1); "transformers" is N(0, .02^2) and scaled scores'
+)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ModelSpec:
-    """A Llama (RMSNorm, SwiGLU, RoPE, untied head). Field meanings: ladder.Shape; sequence is in tokens.
+    """A Llama (RMSNorm, SwiGLU, RoPE, untied head)."""
 
-    init: "fan_in" is the authors' (linears N(0, 1/fan_in), query a further 1/sqrt(head_dim) smaller with
-    attention scores not scaled, embedding N(0, 1)); "transformers" is N(0, .02^2) and scaled scores.
-    """
-
-    d_model: int
-    layers: int
-    heads: int
-    mlp: int
-    vocab: int
-    sequence: int
-    init: Literal["fan_in", "transformers"] = "fan_in"
-    norm_eps: float = 1e-5
-    rope_base: float = 10_000.0
+    d_model: Annotated[int, Between(1, ladder.MOST["d_model"]), "width of the residual stream"]
+    layers: Annotated[int, Between(1, ladder.MOST["layers"]), "number of blocks"]
+    heads: Annotated[int, Between(1, ladder.MOST["heads"]), "attention heads; d_model is a multiple of 2 * heads"]
+    mlp: Annotated[int, Between(1, ladder.MOST["mlp"]), "inner width of the SwiGLU block"]
+    vocab: Annotated[int, Between(1, ladder.MOST["vocab"]), "rows of the embedding and of the head"]
+    sequence: Annotated[int, Between(2, 2**24, "tokens"), "tokens of a sequence"]
+    init: Annotated[Literal["fan_in", "transformers"], _INIT] = field(default="fan_in", metadata=tag(""))
+    norm_eps: Annotated[float, Between(0, 1), "epsilon of the RMSNorms"] = 1e-5
+    rope_base: Annotated[float, Above(0), "base of the rotary embedding"] = 10_000.0
 
     def __post_init__(self) -> None:
-        within("sequence", self.sequence, 2, 2**24, "tokens")
-        within("norm_eps", self.norm_eps, 0, 1)
-        positive("rope_base", self.rope_base)
         _ = self.shape  # refuses impossible dimensions
 
     @cached_property
@@ -42,17 +39,13 @@ class ModelSpec:
         return ladder.Shape(self.d_model, self.layers, self.heads, self.mlp, self.vocab)
 
 
-@dataclass(frozen=True)
+@dataclass
 class StartSpec:
     """Weights to start from instead of the initialisation: `model` in a Hugging Face folder, of the run's own shape.
 
-    sha256: of the weights (models.tensors.digest), wherever they lie. Masks are not taken over: a zero trains again
-    until an event removes it; so what is sparse stays it with `shape: constant` and its own sparsity.
+    Masks are not taken over: a zero trains again until an event removes it; so what is sparse stays it with
+    `shape: constant` and its own sparsity.
     """
 
-    sha256: str
-    model: str = field(metadata=LABEL)
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            raise UserError("not a SHA-256", key="sha256", found=self.sha256, expected="64 hexadecimal digits")
+    sha256: Annotated[str, SHA256, "of the weights (models.tensors.digest), wherever they lie"]
+    model: Annotated[str, "the folder"] = field(metadata=LABEL)

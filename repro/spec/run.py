@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from repro import strict
-from repro.bounds import SEEDS, within
+from repro.bounds import SEEDS, STEPS
 from repro.errors import UserError
 from repro.paths import check_name, expand
 from repro.schedule import PruningSchedule
@@ -19,15 +19,12 @@ from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import LABEL, LATER, canonical
 from repro.spec.model import ModelSpec, StartSpec
 from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
+from repro.strict import Between, dataclass
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunSpec:
-    """One run. `run_id`, `size` and `budget` are labels; everything else bears identity.
-
-    dense_steps: steps of the dense run of this family; a sparse run is given its compute.
-    repeat: whether the run may see text more than once.
-    """
+    """One run. `run_id`, `size` and `budget` are labels; everything else bears identity."""
 
     run_id: str = field(metadata=LABEL)
     size: str = field(metadata=LABEL)
@@ -36,17 +33,18 @@ class RunSpec:
     corpus: CorpusSpec
     optimizer: OptimizerSpec
     pruning: PruningSpec
-    dense_steps: int
-    seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    repeat: bool = False
+    dense_steps: Annotated[
+        int, Between(1, STEPS, "steps"), "of the dense run of this family; a sparse run is given its compute"
+    ]
+    seed: Annotated[int, Between(0, SEEDS), "of the initialisation and of the order of the text"] = 0
+    precision: Annotated[Literal["fp32", "bf16"], "of the forward and backward passes"] = "fp32"
+    repeat: Annotated[bool, "whether the run may see text more than once"] = False
     evaluation: EvalSpec = EvalSpec()
     start: StartSpec | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.run_id:  # "" is of one that is being named
             check_name(self.run_id, key="run_id")
-        within("seed", self.seed, 0, SEEDS)
         _ = self.schedule  # refuses impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:

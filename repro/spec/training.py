@@ -4,56 +4,64 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal
 
-from repro.bounds import STEPS, within
+from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.schedule import PruningSchedule, Shape
-from repro.spec.identity import LATER
+from repro.spec.identity import LATER, tag
+from repro.strict import Above, Between, dataclass
 
 DECAY = 0.2
 BATCH = 2**24  # most sequences of a step, or of a held-out block
 Score = Literal["magnitude", "random", "magnitude_gradient"]
+Distribution = Literal["global", "uniform"]
 LearningRates = Literal["cosine", "cosine_compute", "wsd"]
+Interval = Annotated[int, Between(1, STEPS, "steps")]
+Sparsity = Annotated[float, Between(0, 1, "sparsity", "[)")]
+ScoreKey = Annotated[
+    Score, 'what is pruned first: the least "magnitude" (the paper), or another score (pruning/scores.py)'
+]
+DistributionKey = Annotated[
+    Distribution, '"global" is one threshold (the paper), "uniform" the same density in every tensor'
+]
+StructureKey = Annotated[str, '"unstructured" (the paper), or "2:4" and the like: of 4 neighbours in a row 2 are left']
+DoNotPruneKey = Annotated[
+    tuple[str, ...], 'names of linear layers left alone ("lm_head"); the others lose so much more that N_t is the same'
+]
+_WARMUP = "linear warm-up from 0: below 1 a share of the run, or of its compute in dense steps; from 1 on a count"
 
 
-@dataclass(frozen=True)
+@dataclass
 class OptimizerSpec:
-    """AdamW and its learning rates.
+    """AdamW and its learning rates."""
 
-    lr: peak. batch: sequences a step. weight_decay is on all parameters, norms and embeddings too. clip: global
-    gradient norm. final_lr: share of the peak at the end.
-    lr_schedule: after a linear warm-up from 0, "cosine" (the paper) falls over the run's own T steps;
-    "cosine_compute" over its effective compute, so that runs of one budget have the same rates until they prune;
-    "wsd" is stable at the peak, then falls in a line: runs of several budgets have the same rates until then.
-    warmup, decay (of "wsd"): below 1 a share, rounded down, of T, or of the compute in dense steps; from 1 on a count.
-    """
-
-    lr: float
-    batch: int
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    warmup: float = 0.01
-    final_lr: float = 0.1
-    lr_schedule: LearningRates = field(default="cosine", metadata=LATER)
-    decay: float = field(default=DECAY, metadata=LATER)
+    lr: Annotated[float, Above(0), "peak learning rate"] = field(metadata=tag("lr"))
+    batch: Annotated[int, Between(1, BATCH, "sequences"), "sequences a step"] = field(metadata=tag("b"))
+    beta1: Annotated[float, Between(0, 1, "beta1", "[)"), "AdamW's"] = 0.9
+    beta2: Annotated[float, Between(0, 1, "beta2", "[)"), "AdamW's"] = 0.95
+    eps: Annotated[float, Between(0, 1, "eps", "()"), "AdamW's"] = 1e-8
+    weight_decay: Annotated[float, Above(0, inclusive=True), "on all parameters, norms and embeddings too"] = field(
+        default=0.1, metadata=tag("wd")
+    )
+    clip: Annotated[float, Above(0), "global gradient norm"] = 1.0
+    warmup: Annotated[float, Above(0, inclusive=True), _WARMUP] = field(default=0.01, metadata=tag("warmup"))
+    final_lr: Annotated[float, Between(0, 1, "of the peak"), "learning rate at the end, as a share of the peak"] = 0.1
+    lr_schedule: Annotated[
+        LearningRates,
+        'after the warm-up: "cosine" (the paper) falls over the run\'s own steps; "cosine_compute" over its effective '
+        'compute, so that runs of one budget have the same rates until they prune; "wsd" is stable at the peak, then '
+        "falls in a line, so that runs of several budgets have the same rates until then",
+    ] = field(default="cosine", metadata=LATER | tag(""))
+    decay: Annotated[float, Above(0), 'the fall of "wsd": below 1 a share of the run, from 1 on a count of steps'] = (
+        field(default=DECAY, metadata=LATER)
+    )
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
-            ("lr", 0 < self.lr < math.inf, "more than 0, and finite"),
-            ("batch", 1 <= self.batch <= BATCH, f"1 to {BATCH:,} sequences"),
-            ("beta1", 0 <= self.beta1 < 1, "0 <= beta1 < 1"),
-            ("beta2", 0 <= self.beta2 < 1, "0 <= beta2 < 1"),
-            ("eps", 0 < self.eps < 1, "0 < eps < 1"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more, and finite"),
-            ("clip", 0 < self.clip < math.inf, "more than 0, and finite"),
-            ("warmup", 0 <= self.warmup < 1 or _counts(self.warmup), "0 <= share < 1, or a whole number of steps"),
-            ("final_lr", 0 <= self.final_lr <= 1, "0 <= share <= 1"),
-            ("decay", 0 < self.decay < 1 or _counts(self.decay), "0 < share < 1, or a whole number of steps"),
+            ("warmup", self.warmup < 1 or _counts(self.warmup), "0 <= share < 1, or a whole number of steps"),
+            ("decay", self.decay < 1 or _counts(self.decay), "0 < share < 1, or a whole number of steps"),
             ("decay", self.decay == DECAY or self.lr_schedule == "wsd", f"{DECAY:g}, unless lr_schedule is wsd"),
         ):
             if not ok:
@@ -83,30 +91,22 @@ class OptimizerSpec:
 
 
 def _counts(steps: float) -> bool:
-    return 1 <= steps <= STEPS and float(steps).is_integer()
+    return 1 <= steps <= STEPS and steps.is_integer()
 
 
-@dataclass(frozen=True)
+@dataclass
 class PruningSpec:
-    """What is pruned, when (fractions of effective compute) and by which score.
+    """What is pruned, when (fractions of effective compute) and by which score."""
 
-    sparsity: final share of the prunable weights removed. start, end: first and last event. interval: steps
-    between events. shape: see PruningSchedule. score: "magnitude" (the paper), "random" or
-    "magnitude_gradient" (pruning/scores.py). distribution: "global" (one threshold, the paper) or "uniform" (the
-    same density in every tensor). structure: "unstructured" (the paper), or "2:4" and the like: of every 4
-    neighbours in a row, 2 are left at the end. do_not_prune: names of linear layers that are left alone
-    ("lm_head"); the others then lose so much more that N_t is the same.
-    """
-
-    sparsity: float = 0.0
-    start: float = 0.25
-    end: float = 0.75
-    interval: int = 1
-    shape: Shape = "dense"
-    score: Score = "magnitude"
-    distribution: Literal["global", "uniform"] = "global"
-    structure: str = "unstructured"
-    do_not_prune: tuple[str, ...] = ()
+    sparsity: Annotated[Sparsity, "final share of the prunable weights removed"] = 0.0
+    start: Annotated[float, Between(0, 1, "of compute"), "first event"] = 0.25
+    end: Annotated[float, Between(0, 1, "of compute"), "last event"] = 0.75
+    interval: Annotated[Interval, "steps between events"] = field(default=1, metadata=tag("i"))
+    shape: Annotated[Shape, "how density falls (PruningSchedule)"] = field(default="dense", metadata=tag(""))
+    score: ScoreKey = field(default="magnitude", metadata=tag(""))
+    distribution: DistributionKey = field(default="global", metadata=tag(""))
+    structure: StructureKey = field(default="unstructured", metadata=tag(""))
+    do_not_prune: DoNotPruneKey = field(default=(), metadata=tag("keep_"))
 
     def __post_init__(self) -> None:
         n, m = self.n_of_m or (1, 2)
@@ -125,21 +125,17 @@ class PruningSpec:
         return (int(found[1]), int(found[2])) if found else None
 
 
-@dataclass(frozen=True)
+@dataclass
 class EvalSpec:
-    """Held-out evaluation: the same `blocks` blocks of `block_sequences` sequences for every run.
+    """Held-out evaluation, of the same blocks for every run."""
 
-    every: steps between evaluations during training, null for at the end only.
-    """
-
-    blocks: int = 64
-    block_sequences: int = 8
-    every: int | None = None
-
-    def __post_init__(self) -> None:
-        within("every", self.every, 1, STEPS, "steps, or null")
-        within("blocks", self.blocks, 2, BATCH, "held-out blocks")
-        within("block_sequences", self.block_sequences, 1, BATCH, "sequences")
+    blocks: Annotated[
+        int, Between(2, BATCH, "held-out blocks"), "blocks of the held-out text, the same for every run"
+    ] = 64
+    block_sequences: Annotated[int, Between(1, BATCH, "sequences"), "sequences of a block"] = 8
+    every: Annotated[
+        int | None, Between(1, STEPS, "steps"), "steps between evaluations during training, null for at the end only"
+    ] = None
 
     def due(self, step: int) -> bool:
         """Whether there is an evaluation after the update of `step`."""

@@ -1,7 +1,7 @@
 """YAML into dataclasses: every key known, typed and placed in the message when it is wrong."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field, replace
+from typing import Annotated, Literal
 
 import pytest
 
@@ -9,7 +9,7 @@ from repro import strict
 from repro.errors import UserError
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Inner:
     share: float
     kind: Literal["a", "b"] = "a"
@@ -19,7 +19,7 @@ class Inner:
             raise UserError("share out of range", key="share", found=self.share, expected="at most 1")
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Outer:
     count: int
     inner: Inner = Inner(0.5)
@@ -76,6 +76,36 @@ def test_a_wrong_key_or_value_is_named_with_its_file_place_and_what_was_expected
     assert (error.value.file, error.value.key, str(error.value.found)) == ("a.yaml", key, found)
     assert error.value.expected
     assert all(word in str(error.value) for word in ("a.yaml", key, found))
+
+
+@strict.dataclass
+class Bounded:
+    """Each kind of bound, alone and of what may be null."""
+
+    share: Annotated[float, strict.Between(0, 1, "of compute", "[)")] = 0.5
+    lanes: Annotated[int | None, strict.Between(1, 1000, "runs"), "runs at once"] = None
+    lr: Annotated[float, strict.Above(0)] = 1.0
+    sha256: Annotated[str | None, strict.Form(pattern="^[0-9a-f]{4}$", said="4 digits")] = None
+    many: tuple[Annotated[int, strict.Above(0, "steps", inclusive=True)], ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "expected"),
+    [
+        ({"share": 1}, "share", "0 <= of compute < 1"),
+        ({"lanes": 0}, "lanes", "1 to 1,000 runs"),
+        ({"lanes": "x"}, "lanes", "a whole number, 1 to 1,000 runs or null"),
+        ({"lr": 0}, "lr", "more than 0, and finite"),
+        ({"sha256": "ABCD"}, "sha256", "4 digits"),
+        ({"many": [1, -1]}, "many[1]", "0 steps or more, and finite"),
+    ],
+)
+def test_a_declared_bound_holds_however_an_instance_is_made_and_is_said(given, key, expected):
+    for make in (lambda: strict.build(Bounded, given), lambda: Bounded(**given), lambda: replace(Bounded(), **given)):
+        with pytest.raises(UserError) as error:
+            make()
+        assert (error.value.key, error.value.expected) == (key, expected)
+    assert Bounded(lanes=None, sha256=None) == Bounded()
 
 
 def test_a_missing_key_is_named_with_its_type():

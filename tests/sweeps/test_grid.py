@@ -138,7 +138,7 @@ def test_confirmed_windows_are_trained_at_fresh_seeds(sweep_file):
         ({"sizes": "{4k: {d_model: 9, mlp: 32, lr: 0.01}}"}, "sizes.4k.d_model", "9 with 1 heads"),
         ({"sizes": "{4k: {d_model: 8, mlp: 32}}"}, "sizes.4k.lr", None),
         ({"budgets": "{10tpp: -10}"}, "budgets.10tpp", "-10"),
-        ({"studies": "{law: {sizes: [4k], budgets: [10tpp], sparsities: [1.2]}}"}, "studies.law.sparsities", "1.2"),
+        ({"studies": "{law: {sizes: [4k], budgets: [10tpp], sparsities: [1.2]}}"}, "studies.law.sparsities[0]", "1.2"),
         ({"studies": "{law: {sizes: [5k], budgets: [10tpp], sparsities: [0.2]}}"}, "studies.law", "5k"),
         ({"studies": "{law: {sizes: [4k], budgets: [30tpp], sparsities: [0.2]}}"}, "studies.law", "30tpp"),
         ({"pruning": "{window: {dense: 0.5, prune: 0.75}}"}, "pruning.window.prune", "dense 0.5 + prune 0.75 = 1.25"),

@@ -1,0 +1,11 @@
+"""Frozen dataclasses whose types and bounds hold, and plain values, as YAML and JSON give them, built into such.
+
+pydantic does the work. What it can't know (rules between keys, names, text) stands in a class's `__post_init__`, which
+raises UserError; so does every other refusal, with the key, what was found and what was expected.
+"""
+
+from repro.reading import read_yaml
+from repro.strict.classes import build, dataclass, names, optional
+from repro.strict.rules import Above, Between, Form
+
+__all__ = ["Above", "Between", "Form", "build", "dataclass", "names", "optional", "read_yaml"]

@@ -1,0 +1,98 @@
+"""The decorator of strict frozen dataclasses, and building one from plain values."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import field, fields
+from typing import Annotated, Any, TypeVar, cast, dataclass_transform
+
+import pydantic.dataclasses
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from repro.errors import UserError
+from repro.strict.messages import explained
+from repro.strict.rules import Above, Between, Form, Refusal, ruled, with_
+
+T = TypeVar("T")
+_CONFIG = ConfigDict(extra="forbid")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def dataclass(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose declared types, and bounds in Annotated, hold for every instance.
+
+    Made in Python or by `build`, one that breaks them is refused with a UserError that names the key. Its `__post_init__`
+    may raise UserErrors, too.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    cls.__annotations__ = {name: ruled(hints[name]) for name in inspect.get_annotations(cls)}
+    if "__post_init__" in cls.__dict__:
+        setattr(cls, "__post_init__", _refusing(cls.__dict__["__post_init__"]))  # noqa: B010
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)(cls)
+    construct = made.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
+        try:
+            construct(self, *args, **given)
+        except ValidationError as error:
+            raise explained(error, type(self)) from error
+
+    made.__init__ = __init__
+    return cast(type[T], made)
+
+
+def optional(name: str, hints: dict[str, Any]) -> type:
+    """A strict dataclass with the keys of others, each of which may be left out or null.
+
+    Args:
+        hints: by key, the types as another strict dataclass declares them.
+    """
+    optional_hints = {}
+    for key, hint in hints.items():
+        inner, *declared = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
+        kept = [one for one in declared if isinstance(one, (str, Between, Above, Form))]
+        optional_hints[key] = with_(inner | None, *kept)
+    made = type(name, (), {"__annotations__": optional_hints, "__module__": __name__, **dict.fromkeys(hints)})
+    return dataclass(made)
+
+
+def _refusing(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(check)
+    def __post_init__(self: Any) -> None:
+        try:
+            check(self)
+        except UserError as error:
+            raise Refusal(error) from error
+
+    return __post_init__
+
+
+def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
+    """An instance of `cls`, a strict dataclass, from a mapping.
+
+    Args:
+        data: the mapping, as YAML or JSON gave it.
+        file, key: where the mapping stands, for error messages.
+
+    Raises:
+        UserError: an unknown or a missing key, a wrong type, a value out of its bounds, or one that the class refuses.
+    """
+    try:
+        adapter: TypeAdapter[T] = _adapter(cls)  # type: ignore[arg-type]
+        return adapter.validate_python(data)
+    except ValidationError as error:
+        raise explained(error, cls).located(file, key) from error
+
+
+@functools.cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
+
+
+def names(*classes: type) -> list[str]:
+    """The keys of strict dataclasses, in their order."""
+    return [one.name for cls in classes for one in fields(cls)]

@@ -1,0 +1,169 @@
+"""How a value in a file becomes one of a declared type, and the bounds that a declaration can name."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import annotated_types
+from pydantic import BeforeValidator, Field, Strict, StringConstraints
+
+from repro.errors import UserError
+from repro.reading import number
+
+WHOLE = 2**63  # tables keep whole numbers in 64 bits
+_YES_AND_NO = dict.fromkeys(("yes", "on"), True) | dict.fromkeys(("no", "off"), False)  # of YAML 1.1
+
+
+class Refusal(ValueError):
+    """A UserError on its way through pydantic, which adds the place of the value to a ValueError."""
+
+    def __init__(self, error: UserError):
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclasses.dataclass(frozen=True)
+class Between(annotated_types.GroupedMetadata):
+    """Bounds of a number, `least` and `most` included unless `open` names them: "[]", "[)", "(]" or "()"."""
+
+    least: float
+    most: float
+    unit: str = ""
+    ends: typing.Literal["[]", "[)", "(]", "()"] = "[]"
+
+    def __iter__(self) -> Iterator[annotated_types.BaseMetadata]:
+        yield annotated_types.Ge(self.least) if self.ends[0] == "[" else annotated_types.Gt(self.least)
+        yield annotated_types.Le(self.most) if self.ends[1] == "]" else annotated_types.Lt(self.most)
+
+    def __str__(self) -> str:
+        if self.ends == "[]":
+            return f"{self.least:,} to {self.most:,}{self.unit and ' '}{self.unit}"
+        low, high = ("<=" if end in "[]" else "<" for end in self.ends)
+        return f"{self.least:,} {low} {self.unit or 'value'} {high} {self.most:,}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Above(annotated_types.GroupedMetadata):
+    """A finite number more than `least`, or from it on where `inclusive`."""
+
+    least: float
+    unit: str = ""
+    inclusive: bool = False
+
+    def __iter__(self) -> Iterator[annotated_types.BaseMetadata]:
+        yield annotated_types.Ge(self.least) if self.inclusive else annotated_types.Gt(self.least)
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return (
+            f"{self.least:,}{unit} or more, and finite"
+            if self.inclusive
+            else f"more than {self.least:,}{unit}, and finite"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Form(StringConstraints):
+    """Text that matches `pattern`; `said` describes it in a message."""
+
+    said: str = ""
+
+    def __str__(self) -> str:
+        return self.said
+
+
+def ruled(hint: Any) -> Any:
+    """A declared type with the rules of this module added to its parts.
+
+    Whole numbers may be written 3.0e2; true and false aren't numbers; numbers are finite; text isn't converted; yes, no,
+    on and off are true and false where those are declared; keys that are numbers are read as numbers are. A text in
+    Annotated is the description of the key.
+    """
+    origin: Any = typing.get_origin(hint)
+    args: Any = typing.get_args(hint)
+    if origin is Annotated:
+        return _annotated(*args)
+    if hint in _RULES:
+        return Annotated[(hint, *_RULES[hint])]
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[tuple(ruled(arg) for arg in args)]  # noqa: UP007
+    if origin is tuple:
+        return origin[ruled(args[0]), ...]
+    if origin is dict:
+        return Annotated[origin[args[0], ruled(args[1])], BeforeValidator(_KEYS[args[0]])]
+    if origin is typing.Literal and bool not in map(type, args):
+        return Annotated[hint, BeforeValidator(_no_flag)]
+    return hint
+
+
+def _annotated(inner: Any, *declared: Any) -> Any:
+    """`ruled` of an Annotated; bounds of what may be null are moved to the value that it is where it isn't null."""
+    texts = [one for one in declared if isinstance(one, str)]
+    bounds = [one for one in declared if not isinstance(one, str)]
+    if typing.get_origin(inner) in (typing.Union, types.UnionType):
+        parts = [arg if arg is type(None) else with_(arg, *bounds) for arg in typing.get_args(inner)]
+        held = ruled(typing.Union[tuple(parts)])  # noqa: UP007
+    elif inner in _RULES:
+        held = with_(inner, *bounds, *_RULES[inner])
+    else:
+        held = with_(ruled(inner), *bounds)
+    return with_(held, *texts, *(Field(description=text) for text in texts))
+
+
+def with_(hint: Any, *metadata: Any) -> Any:
+    """Annotated, where there is something to say."""
+    return Annotated[(hint, *metadata)] if metadata else hint
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not -WHOLE <= value < WHOLE:
+        raise Refusal(UserError("a number out of range", found=shown(value), expected="a whole number below 2^63"))
+    return value
+
+
+def _flag(value: Any) -> Any:
+    return _YES_AND_NO.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _no_flag(value: Any) -> Any:
+    """True would pass for the literal 1."""
+    return repr(value) if isinstance(value, bool) else value
+
+
+def _text_keys(value: Any) -> Any:
+    return {str(name): held for name, held in value.items()} if isinstance(value, dict) else value
+
+
+def _number_keys(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found: dict[float, Any] = {}
+    for name, held in value.items():
+        key = number(name)
+        if isinstance(key, bool) or not isinstance(key, (int, float)):
+            raise Refusal(UserError("wrong type of value", key=str(name), found=shown(name), expected="a number"))
+        if key in found:
+            raise Refusal(UserError("a key is given twice", key=str(name), found=name, expected="each key once"))
+        found[float(key)] = held
+    return found
+
+
+_RULES: dict[Any, tuple[Any, ...]] = {
+    int: (Strict(), BeforeValidator(_whole)),
+    float: (Strict(), Field(allow_inf_nan=False)),
+    bool: (Strict(), BeforeValidator(_flag)),
+    str: (Strict(),),
+}
+_KEYS: dict[Any, Callable[[Any], Any]] = {str: _text_keys, float: _number_keys}
+
+
+def shown(value: Any) -> str:
+    """A value in a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
