@@ -111,7 +111,7 @@ def fit_table(given: argparse.Namespace) -> int:
     shown: dict[str, Any] = saved_fit.as_json(result) | {
         "source": rows.source,
         **row_flags.as_json(rows.flags),
-        **saved_fit.rows_as_json(limits.Rows.of(law, columns, rows.loss, _sparsity(rows))),
+        **saved_fit.rows_as_json(limits.RowRanges.of(law, columns, rows.loss, _sparsity(rows))),
         "mean_abs_error": float(np.abs(result.predict(columns) - rows.loss).mean()),
         "sigma": given.sigma,
         "information": dataclasses.asdict(information(result, columns, rows.loss)),

@@ -26,7 +26,7 @@ SLACK = 1e-6  # relative, by which a number may lie beyond a range that it was p
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowRanges:
     """Where the rows of a fit lie.
 
     Attributes:
@@ -40,7 +40,7 @@ class Rows:
     loss: Range
 
     @classmethod
-    def of(cls, law: Law, columns: Mapping[str, Array], loss: Array, sparsity: Array | None = None) -> Rows:
+    def of(cls, law: Law, columns: Mapping[str, Array], loss: Array, sparsity: Array | None = None) -> RowRanges:
         """Of the columns (n,) of a law and the losses (n,); `sparsity` is of the same rows."""
         held = {name: columns[name] for name in law.columns}
         if sparsity is not None:
@@ -111,7 +111,7 @@ def of_fit(result: FitResult) -> list[str]:
     return found
 
 
-def of_point(rows: Rows | None, point: Mapping[str, float]) -> list[str]:
+def of_point(rows: RowRanges | None, point: Mapping[str, float]) -> list[str]:
     """Where a point lies beyond the rows, in a column, in a ratio of two, or in its loss."""
     if rows is None:
         return ["this fit was saved without the ranges of its rows: whether this goes beyond them can't be said"]

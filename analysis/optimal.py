@@ -34,7 +34,7 @@ class ComputeOptimal:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CheapestRun:
     """A run that ends at a wanted loss.
 
     Attributes:
@@ -104,7 +104,7 @@ def plan_for(
     sparsity: float | None = None,
     start: float = 0.25,
     end: float = 0.75,
-) -> Plan:
+) -> CheapestRun:
     """The cheapest run of the average-parameter law that ends at `loss`.
 
     With `n_final` the model that is left has that size, and sparsity decides how large it begins: more sparsity is
@@ -125,7 +125,7 @@ def plan_for(
     if not loss > p["E"]:
         raise UserError("no run reaches this loss", key="loss", found=loss, expected=f"more than E = {p['E']:.4g}")
 
-    def at(s: float, n: float) -> Plan | None:
+    def at(s: float, n: float) -> CheapestRun | None:
         try:
             average = n / (1 - s) * mean_density(s, start, end)
             left = loss - p["E"] - p["A"] * average ** -p["alpha"]
@@ -135,7 +135,7 @@ def plan_for(
         except OverflowError:
             return None
         training, serving = 6 * average * tokens, 2 * n * inference_tokens
-        plan = Plan(
+        plan = CheapestRun(
             s, n / (1 - s), average, n, tokens, loss, training, 6 * n / (1 - s) * tokens, serving, training + serving
         )
         return plan if math.isfinite(plan.executed_flops + plan.lifetime_flops) else None

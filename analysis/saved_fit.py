@@ -14,7 +14,7 @@ import numpy as np
 from analysis.fit import FitResult, Status
 from analysis.law import Array
 from analysis.laws import LAWS
-from analysis.limits import Range, Rows, parts
+from analysis.limits import Range, RowRanges, parts
 from analysis.problem import Kind, Objective
 from repro import paths
 from repro.errors import UserError
@@ -36,7 +36,7 @@ class SavedFit:
     """
 
     result: FitResult
-    rows: Rows | None
+    rows: RowRanges | None
     draws: Array | None
 
 
@@ -59,7 +59,7 @@ def as_json(result: FitResult) -> dict[str, Any]:
     }
 
 
-def rows_as_json(rows: Rows) -> dict[str, Any]:
+def rows_as_json(rows: RowRanges) -> dict[str, Any]:
     """Where the rows of a fit lie, as plain JSON."""
     return {"ranges": dict(rows.ranges), "ratios": dict(rows.ratios), "loss_range": list(rows.loss)}
 
@@ -141,7 +141,7 @@ class _Check:
         )
         return SavedFit(result, self._rows(law.columns), self._draws(len(names)))
 
-    def _rows(self, columns: tuple[str, ...]) -> Rows | None:
+    def _rows(self, columns: tuple[str, ...]) -> RowRanges | None:
         if "ranges" not in self.saved and "ratios" not in self.saved:
             return None
         for key in LIMITS:
@@ -159,7 +159,7 @@ class _Check:
                 over, under, power = "", "", math.inf
             if over not in ranges or under not in ranges or not math.isfinite(power):
                 self._wrong(f"ratios.{name}", name, "two columns and / between them")
-        return Rows(ranges, ratios, self._range("loss_range", self.saved["loss_range"]))
+        return RowRanges(ranges, ratios, self._range("loss_range", self.saved["loss_range"]))
 
     def _ranges(self, key: str) -> dict[str, Range]:
         value = self.saved[key]

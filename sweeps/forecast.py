@@ -12,7 +12,7 @@ from sweeps import placement, scaling
 from sweeps.devices import Cluster, Measured, Source, Throughput
 from sweeps.grid import Sweep
 from sweeps.memory import USABLE, Memory, checkpoint_bytes, fits, fitting_micro_batch, per_worker
-from sweeps.placement import Job, Placed
+from sweeps.placement import PlacedRun, RunTimes
 from sweeps.plan import epochs
 from sweeps.scaling import Size
 
@@ -123,11 +123,11 @@ def model_sizes(sweep: Sweep) -> dict[str, RunSpec]:
     return dict(sorted(found.items(), key=lambda item: item[1].model.shape.total, reverse=True))
 
 
-def _job(spec: RunSpec, options: Sequence[Size]) -> Job:
-    return Job(spec.run_id, {one.workers: one.seconds for one in options})
+def _job(spec: RunSpec, options: Sequence[Size]) -> RunTimes:
+    return RunTimes(spec.run_id, {one.workers: one.seconds for one in options})
 
 
-def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tuple[Placed, ...]]:
+def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tuple[PlacedRun, ...]]:
     """In the file's order, each run on the declared workers, or as many of them as this cluster and the batches allow."""
     specs = [run.spec for run in sweep.runs]
     allowed = [w for w in cluster.sizes if w <= sweep.resources.workers]
@@ -140,7 +140,7 @@ def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tupl
 
 
 def _run(
-    spec: RunSpec, placed: Placed, options: Sequence[Size], speed: Throughput, sweep: Sweep, cluster: Cluster
+    spec: RunSpec, placed: PlacedRun, options: Sequence[Size], speed: Throughput, sweep: Sweep, cluster: Cluster
 ) -> RunForecast:
     size = next(one for one in options if one.workers == placed.workers)
     memory = per_worker(spec, workers=size.workers, zero_stage=sweep.resources.zero_stage, micro_batch=size.micro_batch)
@@ -178,8 +178,8 @@ def _warnings(
     sweep: Sweep,
     cluster: Cluster,
     specs: Mapping[str, RunSpec],
-    jobs: Sequence[Job],
-    placed: Sequence[Placed],
+    jobs: Sequence[RunTimes],
+    placed: Sequence[PlacedRun],
     unfit: set[str],
     speed: Throughput,
 ) -> Iterator[str]:

@@ -38,7 +38,7 @@ def longest_first(specs: Iterable[RunSpec]) -> list[RunSpec]:
 
 
 @dataclass(frozen=True)
-class Job:
+class RunTimes:
     """A run to place. seconds: how long it takes, by worker count."""
 
     run_id: str
@@ -55,7 +55,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedRun:
     """A run in the simulated schedule: seconds from the sweep's start, and the nodes that it is on."""
 
     run_id: str
@@ -65,22 +65,22 @@ class Placed:
     nodes: tuple[int, ...]
 
 
-def lower_bound(jobs: Sequence[Job], gpus: int) -> float:
+def lower_bound(jobs: Sequence[RunTimes], gpus: int) -> float:
     """Seconds that no schedule beats: all work at its most efficient size over all GPUs, or the longest run at its best."""
     work = sum(min(workers * seconds for workers, seconds in job.seconds.items()) for job in jobs)
     return max(work / gpus, max(min(job.seconds.values()) for job in jobs))
 
 
-def makespan(placed: Sequence[Placed]) -> float:
+def makespan(placed: Sequence[PlacedRun]) -> float:
     """Seconds until the last run ends."""
     return max(p.end for p in placed)
 
 
-def gpu_seconds(placed: Iterable[Placed]) -> float:
+def gpu_seconds(placed: Iterable[PlacedRun]) -> float:
     return sum(p.workers * (p.end - p.start) for p in placed)
 
 
-def pack(jobs: Sequence[Job], gpus: int, node: int) -> tuple[Placed, ...]:
+def pack(jobs: Sequence[RunTimes], gpus: int, node: int) -> tuple[PlacedRun, ...]:
     """Sizes and places `jobs`, in their order of turn; see the module.
 
     Args:
@@ -89,7 +89,7 @@ def pack(jobs: Sequence[Job], gpus: int, node: int) -> tuple[Placed, ...]:
         node: GPUs of a node.
     """
     bound = lower_bound(jobs, gpus)
-    tried: dict[tuple[int, ...], tuple[Placed, ...]] = {}
+    tried: dict[tuple[int, ...], tuple[PlacedRun, ...]] = {}
     for over in TARGETS:
         sized = {p.run_id: p.workers for p in simulate(jobs, partial(_by, bound * (1 + over)), gpus, node)}
         workers = tuple(sized[job.run_id] for job in jobs)
@@ -99,7 +99,9 @@ def pack(jobs: Sequence[Job], gpus: int, node: int) -> tuple[Placed, ...]:
     return min((p for p in tried.values() if makespan(p) <= (1 + SLACK) * shortest), key=gpu_seconds)
 
 
-def simulate(jobs: Sequence[Job], workers: Callable[[Job, float], int], gpus: int, node: int) -> tuple[Placed, ...]:
+def simulate(
+    jobs: Sequence[RunTimes], workers: Callable[[RunTimes, float], int], gpus: int, node: int
+) -> tuple[PlacedRun, ...]:
     """List scheduling: whenever GPUs are free, the first of the waiting runs that has room starts.
 
     A run of at most a node lies within one node, the fullest that holds it; a larger one takes whole nodes.
@@ -109,7 +111,7 @@ def simulate(jobs: Sequence[Job], workers: Callable[[Job, float], int], gpus: in
     """
     free, waiting, now = [node] * (gpus // node), list(jobs), 0.0
     running: list[tuple[float, int, tuple[int, ...]]] = []
-    placed: list[Placed] = []
+    placed: list[PlacedRun] = []
     while waiting or running:
         full: set[int] = set()  # worker counts without room at this moment
         for job in waiting if any(free) else ():
@@ -131,16 +133,16 @@ def simulate(jobs: Sequence[Job], workers: Callable[[Job, float], int], gpus: in
             free[n] -= min(count, node)
         end = now + job.seconds[count]
         heapq.heappush(running, (end, count, nodes))
-        placed.append(Placed(job.run_id, count, now, end, nodes))
+        placed.append(PlacedRun(job.run_id, count, now, end, nodes))
         waiting.remove(job)
     return tuple(placed)
 
 
-def _by(target: float, job: Job, now: float) -> int:
+def _by(target: float, job: RunTimes, now: float) -> int:
     return job.within(target - now)
 
 
-def _given(workers: Mapping[str, int], job: Job, now: float) -> int:
+def _given(workers: Mapping[str, int], job: RunTimes, now: float) -> int:
     return workers[job.run_id]
 
 
@@ -153,7 +155,7 @@ def _room(free: Sequence[int], workers: int, node: int) -> tuple[int, ...] | Non
     return tuple(whole[: workers // node]) if workers % node == 0 and workers // node <= len(whole) else None
 
 
-def tail(placed: Sequence[Placed], gpus: int) -> tuple[float, tuple[str, ...]]:
+def tail(placed: Sequence[PlacedRun], gpus: int) -> tuple[float, tuple[str, ...]]:
     """Seconds at the end during which less than half of the GPUs are busy, and the runs that go on in them, the last to end first."""
     ends = sorted(placed, key=lambda p: p.end, reverse=True)
     for moment in sorted({p.end for p in placed}, reverse=True):

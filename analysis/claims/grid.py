@@ -33,7 +33,7 @@ Reproduced: it holds in every cell. Not reproduced: it leaves in any. Otherwise 
 
 
 @dataclass(frozen=True)
-class Cell:
+class ScheduleResidual:
     """One sparsity and schedule. `residual`: predicted - actual, nats; `low`, `high`: None where noise is unknown."""
 
     sparsity: float
@@ -94,7 +94,7 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _decide(found: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
+def _decide(found: list[ScheduleResidual], evidence: Evidence) -> tuple[Outcome, str]:
     if not found:
         reason = evidence.comparison.settings[LAW_TO_GRID].reason
         return "inconclusive", reason or "the sweep holds no schedule grid beside the law set"
@@ -112,7 +112,7 @@ def _decide(found: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
     return "inconclusive", f"shown to stay within ±{MARGIN}: {len(holding)} of {len(found)} cells; to leave: none"
 
 
-def cells(evidence: Evidence) -> list[Cell]:
+def cells(evidence: Evidence) -> list[ScheduleResidual]:
     """Every sparsity and schedule of the grid that the law set doesn't hold."""
     errors = evidence.comparison.settings[LAW_TO_GRID].errors.get(N_AVG.name)
     if errors is None:
@@ -127,7 +127,7 @@ def cells(evidence: Evidence) -> list[Cell]:
         if errors.draws is not None and noise is not None:
             half = noise.quantile((1 - LEVEL) / 2 / len(levels)) * float(errors.draws[:, own].mean(axis=1).std())
             low, high = interval(residual - half, residual + half) or (None, None)
-        found.append(Cell(key[0], key[1], key[2], int(own.sum()), residual, low, high))
+        found.append(ScheduleResidual(key[0], key[1], key[2], int(own.sum()), residual, low, high))
     return found
 
 

@@ -21,7 +21,7 @@ from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Here, Pool
 from repro.corpus.pretrained import load_pretrained
-from repro.corpus.progress import Progress
+from repro.corpus.progress import BuildProgress
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
 from repro.corpus.writer import CorpusWriter
@@ -59,7 +59,7 @@ def build(
     """
     for key, value in (("vocab", vocab), ("sequence", sequence)):
         check_tokens(value, key)
-    say = Progress(progress or (lambda line: None), spec.name)
+    say = BuildProgress(progress or (lambda line: None), spec.name)
     place = root if isinstance(root, Folder) else Folder.open(root)
     folder = folder_of(spec, vocab, sequence, place)
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
@@ -94,7 +94,7 @@ def _build(
     own: Path,
     work: Folder,
     pool: Pool,
-    say: Progress,
+    say: BuildProgress,
     shard_rows: int,
     part_bytes: int,
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from repro.corpus.manifest import Shard
+from repro.corpus.manifest import ShardFile
 from repro.errors import UserError
 
 GROUP_BYTES = 1 << 18  # of rows that have a hash together: what the first reading of one of them costs
@@ -55,7 +55,7 @@ class Known:
 
 
 @lru_cache(maxsize=4096)
-def _known(shard: Shard, width: int) -> Known:
+def _known(shard: ShardFile, width: int) -> Known:
     """What this process knows of a shard. It follows from the shard's hashes alone, and so serves its later runs."""
     return Known(shard.rows, len(shard.groups) or 1)
 
@@ -72,7 +72,7 @@ class ShardReader:
         UserError: it is missing, or its size or form is not what the manifest says.
     """
 
-    def __init__(self, folder: Path, shard: Shard, width: int):
+    def __init__(self, folder: Path, shard: ShardFile, width: int):
         self.path, self.shard, self.width = folder / shard.file, shard, width
         self._name = str(self.path)  # which is quicker to look up
         self._file = _identity(self._name)  # before it is mapped: what is written later makes another of it

@@ -47,7 +47,7 @@ class Apart:
         self._stretches = pa.array([], pa.large_binary())
         self._ids, self._lengths = np.empty(0, np.uint32), np.empty(0, np.int64)
 
-    def encode(self, texts: pa.LargeStringArray) -> Pieces:
+    def encode(self, texts: pa.LargeStringArray) -> TokenizedPieces:
         """The ids of all texts, as those of their stretches."""
         stretches, which, begins = self.cut(texts)
         known = pc.index_in(stretches, self._stretches)
@@ -61,7 +61,7 @@ class Apart:
             known = pc.replace_with_mask(known, known.is_null(), pa.array(next_ones))
             self._stretches = pa.concat_arrays([self._stretches, fresh])
             self._ids, self._lengths = np.append(self._ids, ids), np.append(self._lengths, lengths)
-        return Pieces(self._ids, self._lengths, known.to_numpy()[which], begins)
+        return TokenizedPieces(self._ids, self._lengths, known.to_numpy()[which], begins)
 
     def cut(self, texts: pa.LargeStringArray) -> tuple[pa.LargeBinaryArray, np.ndarray, np.ndarray]:
         """The different stretches; which of them stands where; where each text begins and the last one ends there."""
@@ -83,7 +83,7 @@ class Apart:
         return *distinct(data, at), np.searchsorted(at, bounds)
 
 
-class Pieces(NamedTuple):
+class TokenizedPieces(NamedTuple):
     """Tokens by the piece. ids: of all pieces, (n,) uint32; lengths: how many are whose; which: the pieces in the order
     of the texts; begins: where in that order each text begins and the last one ends, (texts + 1,)."""
 

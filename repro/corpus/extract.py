@@ -23,7 +23,7 @@ from repro import strict
 from repro.corpus.files import local
 from repro.corpus.huggingface import local_folder
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.progress import Progress
+from repro.corpus.progress import BuildProgress
 from repro.corpus.sources import Document, Source, open_source
 from repro.errors import UserError
 from repro.spec import CorpusSpec
@@ -98,7 +98,9 @@ def place(group: str) -> int:
     return int.from_bytes(hashlib.sha256(group.encode("utf-8", "replace")).digest()[:4], "big") % PLACES
 
 
-def ingest(spec: CorpusSpec, folder: Folder, pool: Pool, progress: Progress, part_bytes: int = PART_BYTES) -> Spool:
+def ingest(
+    spec: CorpusSpec, folder: Folder, pool: Pool, progress: BuildProgress, part_bytes: int = PART_BYTES
+) -> Spool:
     """Reads the source that `spec` names into `folder`, goes on where it was read in part, and decides what is held out.
 
     Raises:
@@ -163,7 +165,7 @@ class Reader:
     stem: str
     place: int | None
 
-    def parts(self, pool: Pool, progress: Progress) -> Iterator[Part]:
+    def parts(self, pool: Pool, progress: BuildProgress) -> Iterator[Part]:
         """The parts of all pieces in order, as far as they are asked for; only what isn't there is read."""
         pieces = range(self._source.pieces)
         there = set(self.folder.names())

@@ -10,14 +10,14 @@ import numpy as np
 
 from repro import strict
 from repro.corpus.encode import LISTED_GROUPS, Side, TokenPart
-from repro.corpus.manifest import Shard, Split
+from repro.corpus.manifest import ShardFile, Split
 from repro.corpus.packing import Packer, Packing, padding
 from repro.corpus.shards import ShardWriter, TokenRows
 from repro.store.folder import Folder
 
 
 @strict.dataclass
-class Counts:
+class Joined:
     """What has been joined so far. names: of the first groups; last: of the last."""
 
     documents: int = 0
@@ -28,7 +28,7 @@ class Counts:
     names: tuple[str, ...] = ()
     last: str | None = None
 
-    def plus(self, part: TokenPart) -> Counts:
+    def plus(self, part: TokenPart) -> Joined:
         again = bool(part.names) and part.names[0] == self.last  # a group's documents follow each other
         return dataclasses.replace(
             self,
@@ -39,7 +39,7 @@ class Counts:
             last=part.last if part.names else self.last,
         )
 
-    def plus_rows(self, rows: np.ndarray) -> Counts:
+    def plus_rows(self, rows: np.ndarray) -> Joined:
         tokens = int(np.count_nonzero(rows != padding(rows.dtype)))
         return dataclasses.replace(self, tokens=self.tokens + tokens, rows=self.rows + len(rows))
 
@@ -53,8 +53,8 @@ class Journal:
 
     at: int = 0
     carry: tuple[int, ...] = ()
-    counts: Counts = Counts()
-    shards: tuple[Shard, ...] = ()
+    counts: Joined = Joined()
+    shards: tuple[ShardFile, ...] = ()
 
 
 class Joiner:

@@ -22,7 +22,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @strict.dataclass
-class Shard:
+class ShardFile:
     """One Arrow file.
 
     bytes: its size. sha256: of the file. groups: hashes of each `group_rows` rows (checks.py); older manifests have none.
@@ -46,7 +46,7 @@ class Split:
     tokens: int
     rows: int
     sha256: str
-    shards: tuple[Shard, ...]
+    shards: tuple[ShardFile, ...]
 
 
 @strict.dataclass
@@ -150,7 +150,7 @@ def _faults(made: Manifest) -> Iterator[tuple[str, str]]:
                 yield f"{side}.shards[{number}].{key}", what
 
 
-def _faults_of(shard: Shard, file: str, row_bytes: int) -> Iterator[tuple[str, str]]:
+def _faults_of(shard: ShardFile, file: str, row_bytes: int) -> Iterator[tuple[str, str]]:
     if shard.file != file:
         yield "file", f"{shard.file[:80]!r}, not {file}"
     if shard.rows < 1 or shard.bytes < shard.rows * row_bytes:

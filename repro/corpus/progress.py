@@ -10,7 +10,7 @@ EVERY = 10.0  # seconds between two lines
 WINDOW = 120.0  # seconds over which the rate is taken: what an earlier build had done goes by at once
 
 
-class Progress:
+class BuildProgress:
     """Tells `say` of one stage after another. name: of what is built."""
 
     def __init__(self, say: Callable[[str], object], name: str):

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from repro.corpus.checks import ShardReader, group_hashes, rows_of_group
-from repro.corpus.manifest import Shard
+from repro.corpus.manifest import ShardFile
 
 SHARD_BYTES = 128 << 20
 
@@ -36,7 +36,7 @@ class ShardWriter:
         width: int,
         dtype: np.dtype,
         shard_rows: int,
-        shards: tuple[Shard, ...] = (),
+        shards: tuple[ShardFile, ...] = (),
     ):
         self.folder, self.split, self.width, self.dtype = folder, split, width, dtype
         self.shards = shards
@@ -56,7 +56,7 @@ class ShardWriter:
                 filled = True
         return filled
 
-    def close(self) -> tuple[Shard, ...]:
+    def close(self) -> tuple[ShardFile, ...]:
         """Writes what is left. Returns all shards."""
         if self._count:
             self._write(self._rows[: self._count])
@@ -76,7 +76,7 @@ class ShardWriter:
         scratch.replace(path)
         size = rows_of_group(self.width, self.dtype)
         self.shards += (
-            Shard(path.name, len(rows), path.stat().st_size, _sha256(path), size, group_hashes(rows, size)),
+            ShardFile(path.name, len(rows), path.stat().st_size, _sha256(path), size, group_hashes(rows, size)),
         )
 
 
@@ -97,7 +97,7 @@ class TokenRows:
         UserError: a shard is missing, or its size or form is not what the manifest says.
     """
 
-    def __init__(self, folder: Path, shards: tuple[Shard, ...], width: int):
+    def __init__(self, folder: Path, shards: tuple[ShardFile, ...], width: int):
         self.folder, self.shards = folder, shards
         self._readers = [ShardReader(folder, shard, width) for shard in shards]
         self.views = [reader.view for reader in self._readers]  # each (rows, width), read-only, mapped, not checked

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from repro.corpus.chunked_tokenizer import Apart, Pieces, apart, ids_of
+from repro.corpus.chunked_tokenizer import Apart, TokenizedPieces, apart, ids_of
 from repro.corpus.chunks import joined
 from repro.errors import UserError
 
@@ -47,7 +47,7 @@ class Tokenizer:
             pieces = self._apart.encode(texts)
         else:
             own = np.arange(len(texts) + 1)
-            pieces = Pieces(*ids_of(self.backend, texts.to_pylist()), own[:-1], own)
+            pieces = TokenizedPieces(*ids_of(self.backend, texts.to_pylist()), own[:-1], own)
         bos, eos = len(pieces.lengths), len(pieces.lengths) + 1  # as two pieces more
         ends = np.stack([pieces.begins[:-1], pieces.begins[1:]], axis=1).reshape(-1)
         lengths = np.append(pieces.lengths, [1, 1])

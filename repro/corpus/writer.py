@@ -21,7 +21,7 @@ from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.progress import Progress
+from repro.corpus.progress import BuildProgress
 from repro.corpus.sources import open_source
 from repro.corpus.tokenizer import BOS, EOS, Tokenizer, train_bpe
 from repro.errors import UserError
@@ -45,7 +45,7 @@ class CorpusWriter:
     folder: Path
     work: Folder
     pool: Pool
-    progress: Progress
+    progress: BuildProgress
     shard_rows: int
     pretrained: Tokenizer | None
 

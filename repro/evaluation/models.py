@@ -11,7 +11,7 @@ import torch
 from repro.corpus import Corpus, obtain
 from repro.corpus.build import folder_of
 from repro.errors import UserError
-from repro.evaluation.reader import Reader
+from repro.evaluation.reader import TextReader
 from repro.models.config import check_sizes, without_code
 from repro.models.folder import read_mapping
 from repro.models.formats import ADAPTER_CONFIG, MERGE
@@ -40,7 +40,7 @@ class Model:
 
     name: str
     network: Any
-    reader: Reader
+    reader: TextReader
     context: int | None
     fingerprint: str | None = None
     step: int | None = None
@@ -108,7 +108,7 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
     return Model(
         name=spec.run_id,
         network=network,
-        reader=Reader.of(text.tokenizer),
+        reader=TextReader.of(text.tokenizer),
         context=spec.model.sequence,
         fingerprint=spec.fingerprint,
         step=manifest["step"],
@@ -177,7 +177,7 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
     return Model(
         name=str(Path(place)),
         network=network.to(device),
-        reader=Reader(tokenizer),
+        reader=TextReader(tokenizer),
         context=context if isinstance(context, int) and context > 0 else None,
     )
 

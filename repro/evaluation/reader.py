@@ -31,13 +31,13 @@ class Tokens(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reader:
+class TextReader:
     """A tokenizer, with `tokenizers` behind it, as evaluation uses it."""
 
     pretrained: PreTrainedTokenizerFast
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer) -> Reader:
+    def of(cls, tokenizer: Tokenizer) -> TextReader:
         """The reader of a model that was trained on a corpus with this tokenizer.
 
         As in training it begins a text with BOS, and a text that spells "<eos>" is text. It puts no EOS after it: where

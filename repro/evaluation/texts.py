@@ -17,7 +17,7 @@ from repro.corpus.files import SUFFIXES, FilesSource
 from repro.corpus.manifest import FILE
 from repro.corpus.packing import Packing, padding
 from repro.errors import UserError
-from repro.evaluation.reader import Reader, Tokens, between
+from repro.evaluation.reader import TextReader, Tokens, between
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def find(
     return source
 
 
-def read(source: Corpus | FilesSource, reader: Reader) -> Text:
+def read(source: Corpus | FilesSource, reader: TextReader) -> Text:
     """The text of `source` as tokens of the model that `reader` belongs to.
 
     A corpus that the same tokenizer has cut gives its held-out rows as they are packed. All else is cut anew, each
@@ -129,7 +129,7 @@ def _pieces(corpus: Corpus) -> Iterator[_Piece]:
                 yield _Piece(bos if starts else None, body, eos if ends else None)
 
 
-def _of_files(source: FilesSource, reader: Reader) -> Text:
+def _of_files(source: FilesSource, reader: TextReader) -> Text:
     digest, texts = hashlib.sha256(), []
     for document in source.documents():
         data = document.text.encode("utf-8", "replace")  # a lone surrogate, which JSON may hold, has no UTF-8
@@ -141,7 +141,7 @@ def _of_files(source: FilesSource, reader: Reader) -> Text:
     return _apart(name, digest.hexdigest()[:12], _anew(texts, reader))
 
 
-def _anew(texts: list[str], reader: Reader) -> list[Tokens]:
+def _anew(texts: list[str], reader: TextReader) -> list[Tokens]:
     return reader.read([text for text in texts if text.strip()])
 
 

@@ -38,7 +38,7 @@ SHARE = Decimal("0.001")  # how far a sparsity may be from what is stated
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimCheck:
     """A claim, what was found, and whether the two agree."""
 
     claim: str
@@ -125,7 +125,7 @@ def _is_short(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e30
 
 
-def judge(claims: Mapping[str, str], counts: Counts) -> list[Verdict]:
+def judge(claims: Mapping[str, str], counts: Counts) -> list[ClaimCheck]:
     """Each claim against the weights: counts to the last digit that is stated, sparsity to .1 of a percent.
 
     The average over training can't be read off the weights that are left: it lies between them and all.
@@ -136,19 +136,19 @@ def judge(claims: Mapping[str, str], counts: Counts) -> list[Verdict]:
     return [_judged(name, stated, counts) for name, stated in claims.items()]
 
 
-def _judged(name: str, stated: str, counts: Counts) -> Verdict:
+def _judged(name: str, stated: str, counts: Counts) -> ClaimCheck:
     if name == "structure":
-        return Verdict(name, stated, counts.structure, stated == counts.structure)
+        return ClaimCheck(name, stated, counts.structure, stated == counts.structure)
     value, last = _number(name, stated)
     if name == "sparsity":
         found = counts.sparsity
-        return Verdict(name, stated, f"{found:.6g}", abs(value - Decimal(found)) <= SHARE)
+        return ClaimCheck(name, stated, f"{found:.6g}", abs(value - Decimal(found)) <= SHARE)
     if name == "average_linear_params":
         least, most = counts.nonzero_linear_params, counts.linear_params
         agrees = least - last / 2 <= value <= most + last / 2
-        return Verdict(name, stated, f"between {least:,} and {most:,}", agrees)
+        return ClaimCheck(name, stated, f"between {least:,} and {most:,}", agrees)
     number = getattr(counts, name)
-    return Verdict(name, stated, f"{number:,}", abs(value - number) <= last / 2)
+    return ClaimCheck(name, stated, f"{number:,}", abs(value - number) <= last / 2)
 
 
 def _number(name: str, stated: str) -> tuple[Decimal, Decimal]:

@@ -94,7 +94,7 @@ def test_tokens_that_follow_from_parameters_identify_neither(power: float, name:
     n = np.geomspace(1e7, 1e10, 20)
     rows = table.read(csv(tmp_path, drawn(n, 20 * n * (n / 1e8) ** (power - 1))), [CHINCHILLA])
     assert any(name in text and "isn't identified" in text for text in rows.warnings)
-    kept = limits.Rows.of(CHINCHILLA, rows.columns, rows.loss)
+    kept = limits.RowRanges.of(CHINCHILLA, rows.columns, rows.loss)
     assert limits.of_rows(kept.ranges, kept.ratios) == list(rows.warnings)  # and so every prediction says it
     on, off = {"N": 1e9, "D": 20 * 1e9 * 10 ** (power - 1)}, {"N": 1e9, "D": 1e9}
     assert limits.of_point(kept, on) == []

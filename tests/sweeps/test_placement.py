@@ -11,20 +11,20 @@ import pytest
 
 from sweeps import placement, run
 from sweeps.grid import expand
-from sweeps.placement import Job, Placed, lower_bound, makespan, pack, simulate
+from sweeps.placement import PlacedRun, RunTimes, lower_bound, makespan, pack, simulate
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 
 
-def drawn(seed: int, count: int = 60, most: int = 8) -> list[Job]:
+def drawn(seed: int, count: int = 60, most: int = 8) -> list[RunTimes]:
     """Runs whose lengths differ by 100 times and that lose 3% of their efficiency a worker, the longest first."""
     draw = random.Random(seed)
     sizes = [2**k for k in range(most.bit_length()) if 2**k <= most]
     alone = sorted((10 ** draw.uniform(0, 2) for _ in range(count)), reverse=True)
-    return [Job(f"run-{i}", {w: base / w * (1 + 0.03 * (w - 1)) for w in sizes}) for i, base in enumerate(alone)]
+    return [RunTimes(f"run-{i}", {w: base / w * (1 + 0.03 * (w - 1)) for w in sizes}) for i, base in enumerate(alone)]
 
 
-def most_in_use(placed: tuple[Placed, ...], node: int) -> Counter[int]:
+def most_in_use(placed: tuple[PlacedRun, ...], node: int) -> Counter[int]:
     """Most GPUs in use at once, by node."""
     peak: Counter[int] = Counter()
     for moment in {p.start for p in placed}:
@@ -62,13 +62,13 @@ def test_drawn_runs_come_within_5_per_cent_of_the_bound(gpus: int, seed: int) ->
 
 
 def test_the_bound_is_the_work_or_the_longest_run_at_its_best_size() -> None:
-    short, long = Job("short", {1: 2.0, 2: 1.5}), Job("long", {1: 10.0, 2: 6.0})
+    short, long = RunTimes("short", {1: 2.0, 2: 1.5}), RunTimes("long", {1: 10.0, 2: 6.0})
     assert lower_bound([long, short], 1) == 12.0
     assert lower_bound([long, short], 4) == 6.0  # not 12 / 4
 
 
 def test_the_longest_run_gets_more_workers_where_that_shortens_the_sweep() -> None:
-    jobs = [Job("long", {1: 10.0, 2: 5.2}), *(Job(f"short-{i}", {1: 2.0, 2: 1.1}) for i in range(3))]
+    jobs = [RunTimes("long", {1: 10.0, 2: 5.2}), *(RunTimes(f"short-{i}", {1: 2.0, 2: 1.1}) for i in range(3))]
     placed = {p.run_id: p for p in pack(jobs, 3, 3)}
     assert placed["long"].workers == 2
     assert {p.workers for name, p in placed.items() if name != "long"} == {1}
@@ -76,18 +76,18 @@ def test_the_longest_run_gets_more_workers_where_that_shortens_the_sweep() -> No
 
 
 def test_no_run_gets_workers_that_shorten_nothing() -> None:
-    jobs = [Job("a", {1: 4.0, 2: 2.5}), Job("b", {1: 4.0, 2: 2.5})]
+    jobs = [RunTimes("a", {1: 4.0, 2: 2.5}), RunTimes("b", {1: 4.0, 2: 2.5})]
     assert [p.workers for p in pack(jobs, 2, 2)] == [1, 1]
 
 
 def test_a_run_that_has_no_room_lets_the_next_pass() -> None:
-    jobs = [Job("first", {1: 3.0}), Job("wide", {2: 1.0}), Job("small", {1: 1.0})]
+    jobs = [RunTimes("first", {1: 3.0}), RunTimes("wide", {2: 1.0}), RunTimes("small", {1: 1.0})]
     found = simulate(jobs, lambda job, _: min(job.seconds), 2, 2)
     assert [(p.run_id, p.start) for p in found] == [("first", 0.0), ("small", 0.0), ("wide", 3.0)]
 
 
 def test_a_run_lies_within_a_node_or_takes_whole_ones() -> None:
-    jobs = [Job("a", {3: 1.0}), Job("b", {3: 2.0}), Job("two", {2: 1.0}), Job("eight", {8: 1.0})]
+    jobs = [RunTimes("a", {3: 1.0}), RunTimes("b", {3: 2.0}), RunTimes("two", {2: 1.0}), RunTimes("eight", {8: 1.0})]
     placed = {p.run_id: p for p in simulate(jobs, lambda job, _: min(job.seconds), 8, 4)}
     assert (placed["a"].nodes, placed["b"].nodes) == ((0,), (1,))
     assert placed["two"].start == 1.0  # two GPUs are free at 0, one on each node
@@ -96,11 +96,11 @@ def test_a_run_lies_within_a_node_or_takes_whole_ones() -> None:
 
 def test_a_run_that_no_cluster_of_this_size_holds_is_an_error() -> None:
     with pytest.raises(ValueError, match="no room for wide"):
-        simulate([Job("wide", {16: 1.0})], lambda job, _: 16, 8, 8)
+        simulate([RunTimes("wide", {16: 1.0})], lambda job, _: 16, 8, 8)
 
 
 def test_the_tail_is_the_time_with_less_than_half_of_the_gpus_busy() -> None:
-    placed = (Placed("long", 1, 0, 10, (0,)), Placed("b", 2, 0, 4, (0,)), Placed("c", 1, 0, 6, (0,)))
+    placed = (PlacedRun("long", 1, 0, 10, (0,)), PlacedRun("b", 2, 0, 4, (0,)), PlacedRun("c", 1, 0, 6, (0,)))
     assert placement.tail(placed, 4) == (4, ("long",))
     assert placement.tail(placed, 2) == (0, ())
 

@@ -4,7 +4,7 @@ import pytest
 
 from repro.corpus.extract import ingest, place
 from repro.corpus.pool import Here
-from repro.corpus.progress import Progress
+from repro.corpus.progress import BuildProgress
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store.folder import Folder
@@ -12,7 +12,7 @@ from repro.store.folder import Folder
 
 def ingested(spec, tmp_path, **how):
     work = Folder.open(tmp_path / "work")
-    return ingest(spec, work, Here(), Progress(print, spec.name), **how), work
+    return ingest(spec, work, Here(), BuildProgress(print, spec.name), **how), work
 
 
 def spool_of(tmp_path, texts, part_bytes=1000, **fields):
