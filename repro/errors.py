@@ -8,8 +8,8 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -46,18 +46,31 @@ class UserError(Exception):
             parts.append(f"  expected: {expected}")
         super().__init__("\n".join(parts))
 
+    def but(self, **changed: Any) -> UserError:
+        """This error with other particulars, by the names of the arguments."""
+        own: dict[str, Any] = {"file": self.file, "key": self.key, "found": self.found, "expected": self.expected}
+        return UserError(**({"message": self.message} | own | changed))
+
     def located(self, file: object = None, key: str | None = None) -> UserError:
         """This error, of a value in `file` under `key`, before which its own key goes; one that has its file stays."""
         if self.file is not None or not (file or key):
             return self
         inner = self.key or ""
         dot = "." if key and inner and not inner.startswith("[") else ""
-        whole = f"{key or ''}{dot}{inner}" or None
-        return UserError(self.message, file=file, key=whole, found=self.found, expected=self.expected)
+        return self.but(file=file, key=f"{key or ''}{dot}{inner}" or None)
 
     def __reduce__(self) -> tuple[Callable[[str], UserError], tuple[str]]:
         # Ray and multiprocessing carry exceptions between processes; the message is already whole.
         return (_rebuilt, (str(self),))
+
+
+@contextlib.contextmanager
+def located(file: object, key: str) -> Iterator[None]:
+    """Gives a UserError that doesn't say where it stands this file and, before its own key, this one."""
+    try:
+        yield
+    except UserError as error:
+        raise error.located(file, key) from error
 
 
 def _rebuilt(text: str) -> UserError:

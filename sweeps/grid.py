@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import get_args
 
 from repro.bounds import RUNS
-from repro.errors import UserError
+from repro.errors import UserError, located
 from repro.paths import check_name
 from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import RunSpec
 from sweeps import sweep_file
-from sweeps.run_builder import Builder, located
+from sweeps.run_builder import Builder
 from sweeps.studies import StudyName
 from sweeps.sweep_file import Declaration, Storage
 

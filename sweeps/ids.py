@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.spec import RunSpec
 from sweeps.overrides import CHANGEABLE, Window
+from sweeps.run_parts import Parts
 
 # The interval comes last: it's often the consequence of another difference.
 _TAGS = sorted(
@@ -14,11 +14,11 @@ _TAGS = sorted(
 )
 
 
-def differences(spec: RunSpec, plain: RunSpec) -> str:
-    """What of `spec` differs from `plain`, as the end of a run id: -lr4e-4-wd0-random."""
+def differences(own: Parts, usual_parts: Parts) -> str:
+    """What of a run differs from its sweep's default, as the end of a run id: -lr4e-4-wd0-random."""
     text = ""
     for part, name, tag in _TAGS:
-        value, usual = (getattr(getattr(run, part), name) for run in (spec, plain))
+        value, usual = (getattr(getattr(parts, part), name) for parts in (own, usual_parts))
         if value != usual:
             text += f"-{tag}{_short(value)}"
     return text

@@ -69,7 +69,7 @@ class Change(_Changes):
             )
 
     def of(self, part: str) -> dict[str, Any]:
-        """What it says of a part of a run, as arguments."""
+        """What it says of a part of a run, by field."""
         said = {field.name: getattr(self, field.name) for field in CHANGEABLE[part]}
         return {name: value for name, value in said.items() if value is not None}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from repro import ladder
-from repro.bounds import STEPS
 from repro.errors import UserError
-from repro.schedule import PruningSchedule, interval_for
-from repro.spec import DECAY, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.schedule import interval_for
+from repro.spec import OptimizerSpec, PruningSpec, RunSpec
 from sweeps.ids import differences, percent, window_text
 from sweeps.overrides import Change, Window
+from sweeps.run_parts import Parts, steps, timeless
 from sweeps.studies import Match
 from sweeps.sweep_file import Declaration
 
@@ -47,6 +45,7 @@ class Builder:
         seed: int = 0,
         change: Change = Change(),
         tokens_per_param: float | None = None,
+        run_id: str | None = None,
     ) -> RunSpec:
         """One run.
 
@@ -56,31 +55,31 @@ class Builder:
             window: when it prunes; None is the sweep's default.
             change: what differs from the sweep's default.
             tokens_per_param: tokens of the dense run per prunable parameter, for a budget that isn't in the file.
+            run_id: its id; None is the readable one.
         """
         model, optimizer = _chosen(self._sizes, size, "sizes")
         ratio = tokens_per_param or _chosen(self.declared.budgets, budget, "budgets")
         window = window or self.declared.pruning.window
-        dense_steps = _steps(ratio, model, optimizer)
         with self._naming(f"{size}-{budget}-s{percent(sparsity)}{window_text(window)}", change):
-            plain = RunSpec(
-                run_id="",
+            dense_steps = steps(ratio, model, optimizer)
+            usual = Parts(model, optimizer, self._pruning(sparsity, window, dense_steps), dense_steps)
+            own = usual if change == Change() else usual.changed(change, ratio)
+            timing = window_text(window) if sparsity and own.pruning.shape != "constant" else ""
+            readable = f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(own, usual)}"
+            return RunSpec(
+                run_id=run_id or readable,
                 size=size,
                 budget=budget,
-                model=model,
+                model=own.model,
                 corpus=self.declared.corpus,
-                optimizer=optimizer,
-                pruning=self._pruning(sparsity, window, dense_steps),
-                dense_steps=dense_steps,
+                optimizer=own.optimizer,
+                pruning=own.pruning,
+                dense_steps=own.dense_steps,
                 seed=seed,
                 precision=self.declared.precision,
                 repeat=self._may_repeat(size, budget, sparsity, window),
                 evaluation=self.declared.evaluation,
             )
-            spec = _changed(plain, change, ratio) if change != Change() else plain
-        timing = window_text(window) if sparsity and spec.pruning.shape != "constant" else ""
-        return replace(
-            spec, run_id=f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(spec, plain)}"
-        )
 
     def partner(
         self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
@@ -106,31 +105,34 @@ class Builder:
                 tolerance=self.declared.partners.tolerance,
             )
         except UserError as error:
-            raise _with(error, f"in the pair of {sparse.run_id}", self.file, "partners.tolerance") from error
+            message = f"{error.message}, in the pair of {sparse.run_id}"
+            raise error.but(message=message, file=self.file, key="partners.tolerance") from error
         window = Window(sparse.pruning.start, round(sparse.pruning.end - sparse.pruning.start, 12))
         timing = "" if window == self.declared.pruning.window else window_text(window)
         size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
-        own = self.declared.partners.lr.get(size, sparse.optimizer.lr)
-        model, steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
+        optimizer = replace(sparse.optimizer, lr=self.declared.partners.lr.get(size, sparse.optimizer.lr))
+        model, dense_steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
         if budget is not None:
-            steps = _steps(_chosen(self.declared.budgets, budget, "budgets"), model, sparse.optimizer)
-        plain = replace(
+            dense_steps = steps(_chosen(self.declared.budgets, budget, "budgets"), model, optimizer)
+        usual = Parts(model, optimizer, PruningSpec(), dense_steps)
+        own = replace(usual, optimizer=replace(optimizer, lr=optimizer.lr * lr_multiple))
+        budget = budget or sparse.budget
+        return replace(
             sparse,
+            run_id=f"{size}-{budget}-s00-seed{sparse.seed}{differences(own, usual)}",
             size=size,
-            budget=budget or sparse.budget,
-            pruning=PruningSpec(),
-            dense_steps=steps,
-            model=model,
-            optimizer=replace(sparse.optimizer, lr=own),
+            budget=budget,
+            model=own.model,
+            optimizer=own.optimizer,
+            pruning=own.pruning,
+            dense_steps=own.dense_steps,
         )
-        spec = replace(plain, optimizer=replace(plain.optimizer, lr=own * lr_multiple))
-        return replace(spec, run_id=f"{size}-{plain.budget}-s00-seed{sparse.seed}{differences(spec, plain)}")
 
     def _pruning(self, sparsity: float, window: Window, dense_steps: int) -> PruningSpec:
         if sparsity == 0:
             return PruningSpec()
         usual = self.declared.pruning
-        return _timeless(
+        return timeless(
             PruningSpec(
                 sparsity=sparsity,
                 start=window.dense,
@@ -162,89 +164,13 @@ class Builder:
         try:
             yield
         except UserError as error:
+            told = error.but(message=f"{error.message}, in {run}")
             if error.key == "interval" and change.interval is None and change.events is None:
-                raise _with(error, f"in {run}", self.file, "pruning.interval") from error
-            raise _with(error, f"in {run}") from error
-
-
-def _changed(plain: RunSpec, change: Change, tokens_per_param: float) -> RunSpec:
-    """`plain` with a change applied: equal tokens, and events where the batch alone would alter their number."""
-    usual = plain.optimizer
-    if change.lr_schedule not in (None, "wsd"):  # the others have no decay of their own
-        usual = replace(usual, lr_schedule=change.lr_schedule, decay=DECAY)
-    model, optimizer = _replaced(plain.model, change), _replaced(usual, change)
-    dense_steps = _steps(tokens_per_param, model, optimizer)
-    pruning = plain.pruning
-    if pruning.sparsity:
-        pruning = _timeless(_replaced(pruning, change))
-        if change.events is not None:
-            finest = _resolved(replace(pruning, interval=1), dense_steps)
-            ideal = (finest.end_step - finest.start_step) / (change.events - 1)
-            pruning = _with_events(change.events, ideal, pruning, dense_steps)
-        elif change.batch is not None and change.interval is None:
-            scaled = pruning.interval * plain.optimizer.batch / change.batch
-            pruning = _with_events(plain.schedule.events, scaled, pruning, dense_steps)
-    return replace(plain, model=model, optimizer=optimizer, pruning=pruning, dense_steps=dense_steps)
-
-
-def _timeless(pruning: PruningSpec) -> PruningSpec:
-    """Static sparsity has no window: two such runs that differ in it are one."""
-    return replace(pruning, start=0.0, end=0.0) if pruning.shape == "constant" else pruning
-
-
-def _replaced(part: Any, change: Change) -> Any:
-    given = {field.name: getattr(change, field.name, None) for field in dataclasses.fields(part)}
-    return replace(part, **{name: value for name, value in given.items() if value is not None})
-
-
-def _with_events(events: int, ideal: float, pruning: PruningSpec, dense_steps: int) -> PruningSpec:
-    """`pruning` at the whole interval beside `ideal` whose number of events is nearest to `events`."""
-    around = [replace(pruning, interval=interval) for interval in sorted({max(1, math.floor(ideal)), math.ceil(ideal)})]
-    return min(around, key=lambda one: abs(_resolved(one, dense_steps).events - events))
-
-
-def _resolved(pruning: PruningSpec, dense_steps: int) -> PruningSchedule:
-    return PruningSchedule.resolve(
-        sparsity=pruning.sparsity,
-        dense_steps=dense_steps,
-        start=pruning.start,
-        end=pruning.end,
-        interval=pruning.interval,
-        shape=pruning.shape,
-    )
-
-
-def _steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:
-    steps = tokens_per_param * model.shape.prunable / (optimizer.batch * model.sequence)
-    if not steps <= STEPS:
-        expected = f"at most {STEPS:,}: a smaller budget, or a larger batch"
-        raise UserError("too many steps", key="budgets", found=f"{steps:,.4g}", expected=expected)
-    return round(steps)
+                told = told.but(file=self.file, key="pruning.interval")
+            raise told from error
 
 
 def _chosen(options: dict[str, Any], name: str, block: str) -> Any:
     if name not in options:
         raise UserError(f"no such entry in {block}", found=name, expected=f"one of: {', '.join(options)}")
     return options[name]
-
-
-@contextmanager
-def located(file: Path, key: str) -> Iterator[None]:
-    """Gives an error that doesn't say where it stands this file and, before its own key, this one."""
-    try:
-        yield
-    except UserError as error:
-        if error.file is not None:
-            raise
-        raise _with(error, "", file, f"{key}.{error.key}" if error.key else key) from error
-
-
-def _with(error: UserError, where: str, file: Path | None = None, key: str | None = None) -> UserError:
-    message = str(error).split("\n")[0]
-    return UserError(
-        f"{message}, {where}" if where else message,
-        file=file or error.file,
-        key=key or error.key,
-        found=error.found,
-        expected=error.expected,
-    )

@@ -7,7 +7,7 @@ another made. Two studies may ask for the same run; it is trained once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field, replace
+from dataclasses import field
 from itertools import chain, product
 from typing import Annotated, Literal, Protocol
 
@@ -50,6 +50,7 @@ class Making(Protocol):
         seed: int = 0,
         change: Change = ...,
         tokens_per_param: float | None = None,
+        run_id: str | None = None,
     ) -> RunSpec: ...
 
     def partner(
@@ -288,6 +289,10 @@ class SingleRun(Change):
     id: Annotated[str | None, "its run id; null is the readable one"] = None
     studies: Annotated[tuple[StudyName, ...], "those it serves"] = ("runs",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.id is not None:
+            check_name(self.id, key="id")
+
     def runs(self, build: Making) -> Iterator[RunSpec]:
-        spec = build.run(self.size, self.budget, self.sparsity, self.window, seed=self.seed, change=self)
-        yield spec if self.id is None else replace(spec, run_id=check_name(self.id, key="id"))
+        yield build.run(self.size, self.budget, self.sparsity, self.window, seed=self.seed, change=self, run_id=self.id)

@@ -58,7 +58,7 @@ def read(place: Folder) -> dict[str, Any]:
     try:
         found = place.read_json(FILE)
     except UserError as error:
-        raise UserError(str(error).splitlines()[0], file=f"{place}/{FILE}", expected=AGAIN) from error
+        raise error.but(file=f"{place}/{FILE}", key=None, found=None, expected=AGAIN) from error
     if not isinstance(found, dict):
         raise UserError("not a mapping", file=f"{place}/{FILE}", found=repr(found)[:80], expected=AGAIN)
     return found

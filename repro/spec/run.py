@@ -43,13 +43,12 @@ class RunSpec:
     start: StartSpec | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        if self.run_id:  # "" is of one that is being named
-            check_name(self.run_id, key="run_id")
+        check_name(self.run_id, key="run_id")
         _ = self.schedule  # refuses impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
             raise UserError(
-                f"the learning rate's warm-up and decay don't fit into the run, {self.run_id or self.size}",
+                f"the learning rate's warm-up and decay don't fit into the run, {self.run_id}",
                 key="warmup",
                 found=f"{warm:,} and {decay:,} of {total:,} steps",
                 expected="fewer, or more steps",
@@ -105,15 +104,7 @@ class RunSpec:
 
     @cached_property
     def schedule(self) -> PruningSchedule:
-        p = self.pruning
-        return PruningSchedule.resolve(
-            sparsity=p.sparsity,
-            dense_steps=self.dense_steps,
-            start=p.start,
-            end=p.end,
-            interval=p.interval,
-            shape=p.shape,
-        )
+        return self.pruning.schedule(self.dense_steps)
 
     @property
     def last_percent(self) -> int:

@@ -118,6 +118,21 @@ class PruningSpec:
                 expected='"unstructured", or "N:M" with 1 <= N < M <= 64, for example "2:4"',
             )
 
+    def schedule(self, dense_steps: int) -> PruningSchedule:
+        """The schedule in steps of a run that is given the compute of `dense_steps` dense ones.
+
+        Raises:
+            UserError: its events don't fit into the run.
+        """
+        return PruningSchedule.resolve(
+            sparsity=self.sparsity,
+            dense_steps=dense_steps,
+            start=self.start,
+            end=self.end,
+            interval=self.interval,
+            shape=self.shape,
+        )
+
     @property
     def n_of_m(self) -> tuple[int, int] | None:
         """(N, M) of an N:M structure."""

@@ -1,0 +1,66 @@
+"""What of a run a change may alter: its model, its optimizer, its pruning and so its steps. No torch, no Ray."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from repro.bounds import STEPS
+from repro.errors import UserError
+from repro.spec import DECAY, ModelSpec, OptimizerSpec, PruningSpec
+from sweeps.overrides import Change
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of a RunSpec, named as its fields are."""
+
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    pruning: PruningSpec
+    dense_steps: int
+
+    def changed(self, change: Change, tokens_per_param: float) -> Parts:
+        """With a change applied: equal tokens, and events where the batch alone would alter their number."""
+        optimizer = self.optimizer
+        if change.lr_schedule not in (None, "wsd"):  # the others have no decay of their own
+            optimizer = replace(optimizer, lr_schedule=change.lr_schedule, decay=DECAY)
+        optimizer = replace(optimizer, **change.of("optimizer"))
+        model = replace(self.model, **change.of("model"))
+        dense_steps = steps(tokens_per_param, model, optimizer)
+        pruning = self.pruning
+        if pruning.sparsity:
+            pruning = timeless(replace(pruning, **change.of("pruning")))
+            if change.events is not None:
+                finest = replace(pruning, interval=1).schedule(dense_steps)
+                ideal = (finest.end_step - finest.start_step) / (change.events - 1)
+                pruning = _with_events(change.events, ideal, pruning, dense_steps)
+            elif change.batch is not None and change.interval is None:
+                events = self.pruning.schedule(self.dense_steps).events
+                ideal = pruning.interval * self.optimizer.batch / change.batch
+                pruning = _with_events(events, ideal, pruning, dense_steps)
+        return Parts(model, optimizer, pruning, dense_steps)
+
+
+def timeless(pruning: PruningSpec) -> PruningSpec:
+    """Static sparsity has no window: two such runs that differ in it are one."""
+    return replace(pruning, start=0.0, end=0.0) if pruning.shape == "constant" else pruning
+
+
+def steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:
+    """Of a dense run.
+
+    Raises:
+        UserError: there are too many.
+    """
+    count = tokens_per_param * model.shape.prunable / (optimizer.batch * model.sequence)
+    if not count <= STEPS:
+        expected = f"at most {STEPS:,}: a smaller budget, or a larger batch"
+        raise UserError("too many steps", key="budgets", found=f"{count:,.4g}", expected=expected)
+    return round(count)
+
+
+def _with_events(events: int, ideal: float, pruning: PruningSpec, dense_steps: int) -> PruningSpec:
+    """`pruning` at the whole interval beside `ideal` whose number of events is nearest to `events`."""
+    around = [replace(pruning, interval=interval) for interval in sorted({max(1, math.floor(ideal)), math.ceil(ideal)})]
+    return min(around, key=lambda one: abs(one.schedule(dense_steps).events - events))
