@@ -11,6 +11,7 @@ from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
 from analysis.plan_vs_actual import Promise, hold
 from analysis.theory import Theory, explain
+from repro import studies
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Evidence:
     @cached_property
     def noise(self) -> Noise:
         """The seeds' noise of the base recipe; other learning rates and kinds of pruning may well be noisier."""
-        base = ("schedules", "law", "pairs", "iso_average", "dense", "seeds")
+        base = (studies.SCHEDULES, studies.LAW, studies.PAIRS, studies.ISO_AVERAGE, studies.DENSE, studies.SEEDS)
         return measure(self.tables.selected(lambda r: r.serves(*base)))
 
     @cached_property

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from repro.errors import UserError
-
-STUDY = "lr"
+from repro.studies import LEARNING_RATES
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,14 @@ def best(runs: pa.Table) -> list[Best]:
     Raises:
         UserError: no run of such a study, or none of a size and budget with a finite loss.
     """
-    chosen = runs.filter(pa.array([STUDY in (studies or ()) for studies in runs["studies"].to_pylist()], pa.bool_()))
+    chosen = runs.filter(
+        pa.array([LEARNING_RATES in (studies or ()) for studies in runs["studies"].to_pylist()], pa.bool_())
+    )
     if not len(chosen):
         studies = sorted({study for own in runs["studies"].to_pylist() for study in own or ()})
         raise UserError(
             "no learning-rate study in this sweep", key="studies",
-            found=", ".join(studies) or "no runs", expected=f"runs of a study `{STUDY}`, as sweeps/lr.yaml has them",
+            found=", ".join(studies) or "no runs", expected=f"runs of a study `{LEARNING_RATES}`, as sweeps/lr.yaml has them",
         )  # fmt: skip
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
     unusable: Counter[tuple[str, str]] = Counter()

@@ -19,6 +19,7 @@ from analysis.law import Array
 from analysis.law_errors import Measure
 from analysis.noise import Noise, Spread, known_spread
 from analysis.outcome import percentiles
+from repro import studies
 
 Match = Literal["prunable", "total"]
 PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
@@ -96,7 +97,9 @@ class PairResult:
 
 def find_pairs(tables: Tables) -> list[Pair]:
     """Pairs of the studies `pairs` and `seeds`, by columns: a dense run of equal steps, batch, budget and seed, and matching count."""
-    runs = tables.selected(lambda r: r.serves("pairs") | r.serves("seeds") & (~r.sparse | r.at_paper_schedule))
+    runs = tables.selected(
+        lambda r: r.serves(studies.PAIRS) | r.serves(studies.SEEDS) & (~r.sparse | r.at_paper_schedule)
+    )
     dense = list(runs.where(~runs.sparse).rows())
     found: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
     for row, configuration in zip(runs.rows(), runs.configurations, strict=True):

@@ -18,6 +18,7 @@ from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
 from analysis.shown import plain
 from analysis.theory import Theory, TwoRegimes
+from repro import studies
 
 PAPER_TOKENS_PER_PARAM = (206, 396)
 PAPER_SIZES = (58e6, 468e6)
@@ -204,7 +205,7 @@ def _made(tables: Tables) -> Iterator[tuple[str, str]]:
 
 def _regime(tables: Tables) -> Iterator[tuple[str, str]]:
     runs = tables.runs
-    base = tables.selected(lambda r: r.serves("law", "schedules"))
+    base = tables.selected(lambda r: r.serves(studies.LAW, studies.SCHEDULES))
     base = base if len(base) else runs
     if not len(base):
         yield "runs", "none that can be used"

@@ -22,6 +22,7 @@ from scipy import stats
 
 from analysis.data import Runs, Tables
 from analysis.law import Array
+from repro import studies
 from repro.schedule import PruningSchedule
 
 POINTS = 200  # a curve is averaged in this many windows of equal log compute, so that every regime has its say
@@ -154,7 +155,7 @@ def sums(regimes: TwoRegimes, schedule: PruningSchedule, prunable: int, batch_to
 
 def explain(tables: Tables) -> Theory:
     """Fits the curve of each dense run of a family with sparse runs, and predicts those."""
-    runs = tables.selected(lambda r: r.serves("law", "schedules") & r.first_seed)
+    runs = tables.selected(lambda r: r.serves(studies.LAW, studies.SCHEDULES) & r.first_seed)
     regimes: dict[str, TwoRegimes] = {}
     predictions = []
     for dense in runs.where(~runs.sparse).rows():

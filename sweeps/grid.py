@@ -15,9 +15,9 @@ from repro.paths import check_name
 from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import RunSpec
+from repro.studies import StudyName
 from sweeps import sweep_file
 from sweeps.run_builder import Builder
-from sweeps.studies import StudyName
 from sweeps.sweep_file import Declaration, Storage
 
 

@@ -17,13 +17,10 @@ from repro.errors import UserError
 from repro.paths import check_name
 from repro.spec import BATCH, OptimizerSpec, RunSpec, Sparsity
 from repro.strict import Above, Between
+from repro.studies import StudyName
 from sweeps.overrides import Change, Variant, Window
 
 Match = Literal["prunable", "total"]
-StudyName = Literal[
-    "schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"
-]
-
 
 Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]
 Size = Annotated[str, "a label of `sizes`"]
@@ -76,7 +73,7 @@ class Schedules:
 
 
 @strict.dataclass
-class Law:
+class LawStudy:
     """Sizes x budgets x sparsities at the default window (Fig. 3)."""
 
     sizes: Sizes
@@ -267,7 +264,7 @@ class Studies:
     """The studies block of a sweep file, each study at most once."""
 
     schedules: Schedules | None = None
-    law: Law | None = None
+    law: LawStudy | None = None
     pairs: Pairs | None = None
     robustness: Robustness | None = None
     iso_average: IsoAverage | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,7 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.ladder",
     "repro.errors",
     "repro.paths",
+    "repro.studies",
     "repro.store.folder",
     "repro.console.commands",
 }
@@ -92,6 +94,14 @@ def test_the_analysis_reads_tables_only() -> None:
     ours = [(file, name) for file, name in of("analysis") if name.split(".")[0] in {"repro", "sweeps"}]
     assert [(file, name) for file, name in ours if name not in OF_REPRO_IN_ANALYSIS | {"repro"}] == []
     assert [(file, name) for file, name in of("analysis") if name.split(".")[0] in HEAVY] == []
+
+
+def test_a_class_name_occurs_once() -> None:
+    files = [file for room in ("repro", "sweeps", "cluster", "analysis") for file in (ROOT / room).rglob("*.py")]
+    names = Counter(
+        n.name for file in files for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("module", LIGHT_MODULES)

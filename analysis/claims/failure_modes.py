@@ -13,6 +13,7 @@ from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.noise import Noise, Spread
 from analysis.outcome import Interval, above, below, interval
+from repro import studies
 
 HIGH, LOWER = 0.8, (0.2, 0.4)
 BEST, LATE, LONG = (0.25, 0.75), (0.5, 1.0), (0.25, 1.0)  # start and end of pruning, shares of compute
@@ -90,7 +91,9 @@ def _decide(pooled: list[Contrast], noise: Noise) -> tuple[Outcome, str]:
 
 def contrasts(evidence: Evidence) -> list[Contrast]:
     """Both contrasts of every size and budget that has the runs."""
-    runs = evidence.tables.selected(lambda r: r.serves("schedules", "law", "seeds", "pairs") & r.sparse)
+    runs = evidence.tables.selected(
+        lambda r: r.serves(studies.SCHEDULES, studies.LAW, studies.SEEDS, studies.PAIRS) & r.sparse
+    )
     found = []
     for key in sorted({(r["dense_tokens"], r["size"], r["budget"]) for r in runs.rows()}):
         own = runs.where(np.array([(r["dense_tokens"], r["size"], r["budget"]) == key for r in runs.rows()]))

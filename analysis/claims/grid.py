@@ -16,6 +16,7 @@ from analysis.evidence import Evidence
 from analysis.law_errors import Errors
 from analysis.laws import LAWS, N_AVG
 from analysis.outcome import above, below, interval
+from repro import studies
 
 MARGIN = 0.016  # nats: the paper's mean error, where it claims the law
 LEVEL = 0.95
@@ -178,7 +179,7 @@ def _directions(errors: Errors) -> dict[str, np.ndarray]:
 
 def iso_average(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Runs of equal N_avg and D, of which any law in N_avg says that they end at one loss."""
-    runs = evidence.tables.selected(lambda r: r.serves("iso_average") & r.sparse)
+    runs = evidence.tables.selected(lambda r: r.serves(studies.ISO_AVERAGE) & r.sparse)
     sd = evidence.noise.overall
     keys = [(r["dense_tokens"], r["size"], r["budget"], r["seed"]) for r in runs.rows()]
     for key in sorted(set(keys)):

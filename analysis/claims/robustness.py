@@ -14,6 +14,7 @@ from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import Noise, Spread, regret_bounds
 from analysis.outcome import above, below, interval
+from repro import studies
 
 MARGIN = 0.01  # nats
 ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
@@ -157,7 +158,7 @@ def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
 
 def lines(tables: Tables) -> Iterator[Line]:
     """The robustness study, cut into lines of at least three settings."""
-    runs = tables.selected(lambda r: r.serves("robustness") & r.first_seed)
+    runs = tables.selected(lambda r: r.serves(studies.ROBUSTNESS) & r.first_seed)
     for sparsity in sorted(set(runs["sparsity"])):
         own = runs.where(runs["sparsity"] == sparsity)
         # The centre is in both lines, every other setting in one: so it has the value that occurs most.

@@ -12,6 +12,7 @@ from analysis.figures import style
 from analysis.figures.curves import smooth, thin
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.pairs import Pair, PairResult
+from repro import studies
 
 NAME = "fig1_pairs"
 NOTHING = "the sweep holds no sparse run with a dense partner"
@@ -65,7 +66,11 @@ def _full_dense(tables: Tables, pair: Pair) -> Runs:
     one = next(pair.sparse.rows())
     equal = ("size", "budget", "N_prunable", "dense_tokens", "batch_tokens")
     return tables.selected(
-        lambda r: ~r.sparse & r.serves("law", "pairs", "seeds") & np.logical_and.reduce([r[k] == one[k] for k in equal])
+        lambda r: (
+            ~r.sparse
+            & r.serves(studies.LAW, studies.PAIRS, studies.SEEDS)
+            & np.logical_and.reduce([r[k] == one[k] for k in equal])
+        )
     )
 
 

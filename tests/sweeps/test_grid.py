@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from repro.errors import UserError
+from repro.studies import StudyName
 from sweeps import grid, ids
 from sweeps.grid import expand
 from sweeps.overrides import Change
-from sweeps.studies import Studies, StudyName
+from sweeps.studies import Studies
 
 TINY = """
 name: tiny

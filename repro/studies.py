@@ -1,0 +1,20 @@
+"""Names of the studies, as a sweep file, the runs table's column `studies` and the analysis write them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+StudyName = Literal[
+    "schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"
+]
+
+SCHEDULES: Final = "schedules"  # every window of pruning
+LAW: Final = "law"  # sizes, budgets and sparsities at one schedule
+PAIRS: Final = "pairs"  # sparse runs with dense partners
+ROBUSTNESS: Final = "robustness"  # other learning rates and batches
+ISO_AVERAGE: Final = "iso_average"  # equal averages of different sparsity and timing
+DENSE: Final = "dense"  # further tokens-to-parameters ratios
+SEEDS: Final = "seeds"  # the same configurations again at other seeds
+CONTROLS: Final = "controls"  # one thing changed at a time
+LEARNING_RATES: Final = "lr"  # in search of the best learning rate
+RUNS: Final = "runs"  # single runs beside the studies
