@@ -9,25 +9,16 @@ import numpy as np
 
 from analysis.claims.verdict import Detail
 from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE
-from analysis.data import CONFIGURATION, Runs
+from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.laws import N_AVG
 from analysis.noise import CONFIDENCE
+from repro import columns
 
-# What a control may change. total_steps follows from the others.
 # What the unchanged run has in common with most others; its shape and window are the paper's.
-RECIPE = (
-    "init",
-    "precision",
-    "score",
-    "distribution",
-    "structure",
-    "do_not_prune",
-    "batch_tokens",
-    "lr",
-    "weight_decay",
-)
-CHANGEABLE = tuple(name for name in CONFIGURATION if name not in ("size", "budget", "sparsity", "total_steps"))
+SETTINGS = columns.names("setting")
+# What a control may change.
+CHANGEABLE = tuple(name for name in columns.names("size", "setting", "window") if name != "sparsity")
 NAMES = {"weight_decay": "weight decay", "do_not_prune": "never pruned", "init": "initialisation", "interval": "events"}
 
 
@@ -50,8 +41,9 @@ def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
     runs = tables.selected(lambda r: r.serves("controls") & r.first_seed)
     if not len(runs):
         return
-    usual = {name: _commonest(runs[name]) for name in RECIPE}
-    is_base = np.array([all(run[name] == usual[name] for name in RECIPE) for run in runs.rows()], dtype=bool)
+    settings = [[_value(run, name) for name in SETTINGS] for run in runs.rows()]
+    usual = [max(values, key=values.count) for values in zip(*settings, strict=True)]
+    is_base = np.array([own == usual for own in settings], dtype=bool)
     is_base &= ~runs.sparse | runs.at_paper_schedule
     is_base &= _as_many_events(runs, is_base)
     base, changed = runs.where(is_base), runs.where(~is_base)
@@ -77,8 +69,9 @@ def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
         }
 
 
-def _commonest(values: np.ndarray) -> Any:
-    return max(values, key=list(values).count)
+def _value(run: dict[str, Any], name: str) -> Any:
+    """What a run has in a column; None where it is null, which as a number is nan and would equal nothing."""
+    return None if run[name] != run[name] else run[name]
 
 
 def _as_many_events(runs: Runs, candidates: np.ndarray) -> np.ndarray:
@@ -98,19 +91,20 @@ def _same(base: dict[str, Any], run: dict[str, Any]) -> bool:
 
 def _said(run: dict[str, Any], base: dict[str, Any]) -> str:
     """What differs, in words."""
-    differing = [name for name in CHANGEABLE if run[name] != base[name]]
+    differing = [name for name in CHANGEABLE if _value(run, name) != _value(base, name)]
     if run["shape"] == "constant":
         return "static sparsity from step 0"
-    if run["sparsity"] == 0:
-        differing = [name for name in differing if name not in ("start", "end", "interval", "shape")]
     if "interval" in differing:
         return f"{run['events']:.0f} events instead of {base['events']:.0f}"
     return ", ".join(
-        f"{NAMES.get(name, name)} {_value(run[name])} instead of {_value(base[name])}" for name in differing
+        f"{NAMES.get(name, name)} {_word(_value(run, name))} instead of {_word(_value(base, name))}"
+        for name in differing
     )
 
 
-def _value(value: Any) -> str:
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
     return value if isinstance(value, str) else f"{value:g}"

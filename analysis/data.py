@@ -27,42 +27,17 @@ PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as 
 PAPER_LR_SCHEDULE = "cosine"
 
 # What no row may lack: else it belongs to nothing.
-WHOLE = ("run_id", "studies", "family", "size", "budget", "seed", "sparsity", "N_prunable", "N_total", "vocab", "shape")
-
-# Two runs that agree in all of these are one configuration: they differ by their seed alone.
-CONFIGURATION = (
-    "size",
-    "budget",
-    "d_model",
-    "layers",
-    "heads",
-    "mlp",
-    "vocab",
-    "sequence",
-    "init",
-    "precision",
-    "corpus_hash",
-    "sparsity",
-    "start",
-    "end",
-    "shape",
-    "interval",
-    "score",
-    "distribution",
-    "structure",
-    "do_not_prune",
-    "total_steps",
-    "batch_tokens",
-    "lr",
-    "weight_decay",
-)
+WHOLE = (
+    "run_id", "recipe", "studies", "family", "size", "budget", "seed", "sparsity", "N_prunable", "N_total", "vocab", "shape",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Runs:
     """Rows of the runs table, by column: numbers as float arrays (null is nan), the rest as object arrays.
 
-    Beside the table's own: N and S, what the sparse law calls the final count and the sparsity.
+    Beside the table's own: N and S, what the sparse law calls the final count and the sparsity. Rows of one `recipe` are one
+    configuration and differ in their seed alone.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -111,15 +86,6 @@ class Runs:
     @property
     def first_seed(self) -> Mask:
         return self["seed"] == 0
-
-    @property
-    def configurations(self) -> list[tuple[Any, ...]]:
-        """Of each row, what it shares with its other seeds. A dense run has no window, whatever was declared."""
-        keys = []
-        for row in self.rows():
-            idle = ("start", "end", "interval") if row["sparsity"] == 0 else ()
-            keys.append(tuple(None if name in idle else row[name] for name in CONFIGURATION))
-        return keys
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ class Noise:
 def measure(runs: Runs) -> Noise:
     """The seeds' noise in a runs table."""
     groups = defaultdict(list)
-    for configuration, sparsity, loss in zip(runs.configurations, runs["sparsity"], runs["loss"], strict=True):
-        groups[float(sparsity), configuration].append(float(loss))
+    for recipe, sparsity, loss in zip(runs["recipe"], runs["sparsity"], runs["loss"], strict=True):
+        groups[float(sparsity), recipe].append(float(loss))
     repeated = {key: losses for key, losses in groups.items() if len(losses) > 1}
     sparsities = sorted({sparsity for sparsity, _ in repeated})
     by_sparsity = {s: _within([losses for (own, _), losses in repeated.items() if own == s]) for s in sparsities}
@@ -124,19 +124,19 @@ def _paired(runs: Runs) -> Spread | str:
     families = defaultdict(list)
     for i, row in enumerate(runs.rows()):
         families[row["size"], row["budget"], row["d_model"], row["mlp"], row["layers"]].append(i)
-    configurations = runs.configurations
+    recipes = runs["recipe"]
     squares, dof, groups, level = 0.0, 0, 0, 0.0
     for members in families.values():
-        keys = [configurations[i] for i in members]
+        keys = [recipes[i] for i in members]
         chosen = [i for i, key in zip(members, keys, strict=True) if keys.count(key) > 1]
         if not chosen:
             continue
-        design = np.hstack([_dummies([configurations[i] for i in chosen]), _dummies([runs["seed"][i] for i in chosen])])
+        design = np.hstack([_dummies([recipes[i] for i in chosen]), _dummies([runs["seed"][i] for i in chosen])])
         loss = runs["loss"][chosen]
         solution, _, rank, _ = np.linalg.lstsq(design, loss, rcond=None)
         squares += float(np.sum((loss - design @ solution) ** 2))
         dof += len(chosen) - int(rank)
-        groups += len({configurations[i] for i in chosen})
+        groups += len({recipes[i] for i in chosen})
         level = max(level, float(np.abs(loss).max()))
     return known_spread(2 * squares, dof, groups, level)
 

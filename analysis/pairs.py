@@ -102,7 +102,7 @@ def find_pairs(tables: Tables) -> list[Pair]:
     )
     dense = list(runs.where(~runs.sparse).rows())
     found: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
-    for row, configuration in zip(runs.rows(), runs.configurations, strict=True):
+    for row in runs.rows():
         if row["sparsity"] == 0:
             continue
         equal = [d for d in dense if all(d[k] == row[k] for k in ("total_steps", "batch_tokens", "budget", "seed"))]
@@ -117,7 +117,7 @@ def find_pairs(tables: Tables) -> list[Pair]:
                 continue
             nearer = off[closest][i] == min(off[closest])
             if off[closest][i] < MATCHED or (off[closest][i] < CLOSE and nearer):
-                found[match, configuration].append((row["run_id"], equal[closest]["run_id"]))
+                found[match, row["recipe"]].append((row["run_id"], equal[closest]["run_id"]))
     position = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
 
     def pick(ids: list[str]) -> Runs:

@@ -18,7 +18,7 @@ from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
 from analysis.shown import plain
 from analysis.theory import Theory, TwoRegimes
-from repro import studies
+from repro import columns, studies
 
 PAPER_TOKENS_PER_PARAM = (206, 396)
 PAPER_SIZES = (58e6, 468e6)
@@ -34,6 +34,7 @@ SECTIONS = (
     ("made", "How it was made"),
     ("regime", "The regime"),
 )
+BESIDE = ("lr", "batch")  # settings that the table of runs always shows; others where they vary
 NEED_RUNS = ("confounds", "theory-numbers", "runs-section")  # sections that a sweep without runs hasn't got
 
 _PAGE = jinja2.Environment(
@@ -62,7 +63,7 @@ def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Dra
         theory=_theory(evidence.theory),
         evaluations=_evaluations(tables),
         sections=list(_sections(evidence)),
-        run_rows=[_run_row(row) for row in tables.all_runs.rows()],
+        run_rows=list(_run_rows(tables.all_runs)),
         flags=tables.flags,
         failed=tables.sweep.get("failed") or [],
         made=list(_made(tables)),
@@ -158,25 +159,29 @@ def _evaluations(tables: Tables) -> tuple[Detail, ...]:
     return tuple(detail for detail in found if detail.rows)
 
 
-def _run_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "run": row["run_id"],
-        "studies": ", ".join(row["studies"]),
-        "size": row["size"],
-        "budget": row["budget"],
-        "seed": row["seed"],
-        "sparsity": row["sparsity"],
-        "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
-        "N_prunable": row["N_prunable"],
-        "N_avg": row["N_avg"],
-        "N_final": row["N_final"],
-        "tokens": row["D"],
-        "loss": row["loss"],
-        "± over blocks": row["loss_se"],
-        "lr": row["lr"],
-        "batch, tokens": row["batch_tokens"],
-        "seconds": row["seconds"],
-    }
+def _run_rows(runs: Runs) -> Iterator[dict[str, Any]]:
+    """The table of runs: what tells them apart, what they were given and how they ended."""
+    varied = [name for name in columns.names("setting") if name not in BESIDE and len(set(map(str, runs[name]))) > 1]
+    for row in runs.rows():
+        yield {
+            "run": row["run_id"],
+            "studies": ", ".join(row["studies"]),
+            "size": row["size"],
+            "budget": row["budget"],
+            "seed": row["seed"],
+            "sparsity": row["sparsity"],
+            "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
+            "N_prunable": row["N_prunable"],
+            "N_avg": row["N_avg"],
+            "N_final": row["N_final"],
+            "tokens": row["D"],
+            "loss": row["loss"],
+            "± over blocks": row["loss_se"],
+            "lr": row["lr"],
+            "batch, tokens": row["batch_tokens"],
+            "seconds": row["seconds"],
+            **{name: ", ".join(row[name]) if isinstance(row[name], tuple) else row[name] for name in varied},
+        }
 
 
 def _made(tables: Tables) -> Iterator[tuple[str, str]]:

@@ -6,17 +6,17 @@ What a fit, an interval or a verdict says of such tables can be held against the
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from analysis.law import Law
 from analysis.laws import N_AVG
-from repro import ladder, tables
+from repro import columns, ladder, tables
 from repro.schedule import PruningSchedule, interval_for
+from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
 
 SIZES = {
@@ -30,7 +30,7 @@ SPARSITIES = (0.2, 0.4, 0.6, 0.8)
 WINDOWS = tuple((d / 100, (d + p) / 100) for d in (0, 25, 50, 75) for p in (25, 50, 75, 100) if d + p <= 100)
 ISO_AVERAGE = ((0.4, 0.5, 0.75), (0.6, 0.5, 1.0), (0.8, 0.75, 1.0))
 MULTIPLES = (0.25, 1.0, 4.0)
-BATCH_TOKENS, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 512, 64, 64, 0.01, 0.1
+BATCH, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 8, 64, 64, 0.01, 0.1
 TENSORS = {"model.layers.0.self_attn.q_proj.weight": 0.4, "lm_head.weight": 0.6}  # and their shares of the weights
 CORPUS = "simulated"
 CLOSE = 0.005  # a partner's count; the tiniest models can't come closer
@@ -65,23 +65,6 @@ class Truth:
     recipe: Penalty = field(default=tuned)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """One run to draw."""
-
-    size: str
-    shape: ladder.Shape
-    budget: str
-    dense_steps: int
-    schedule: PruningSchedule
-    start: float
-    end: float
-    seed: int
-    lr: float = LR
-    batch: int = BATCH_TOKENS
-    weight_decay: float = WEIGHT_DECAY
-
-
 def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: int = 0) -> list[dict[str, Any]]:
     """Rows of the runs table of a sweep: schedules, law set, pairs, dense ratios, robustness, iso-average, a control and seeds.
 
@@ -91,11 +74,11 @@ def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: i
         seeds: seeds of the pairs and of the dense middle size.
         fresh_grid_seeds: further seeds of every schedule of the grid.
     """
-    studies: dict[_Plan, list[str]] = {}
-    for plan, study in _programme(seeds, fresh_grid_seeds):
-        studies.setdefault(plan, []).append(study)
+    studies: dict[RunSpec, list[str]] = {}
+    for spec, study in _programme(seeds, fresh_grid_seeds):
+        studies.setdefault(spec, []).append(study)
     rng = np.random.default_rng(seed)
-    return [_row(plan, list(dict.fromkeys(own)), truth, rng) for plan, own in studies.items()]
+    return [_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in studies.items()]
 
 
 def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
@@ -106,27 +89,27 @@ def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
     folder.write_json("sweep.json", {"name": "simulated", "corpus": CORPUS, "failed": []})
 
 
-def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]:
-    for (size, shape), budget, sparsity in itertools.product(SIZES.items(), TOKENS_PER_PARAM, (0.0, *SPARSITIES)):
-        yield _plan(size, shape, budget, sparsity), "law"
+def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[RunSpec, str]]:
+    for size, budget, sparsity in itertools.product(SIZES, TOKENS_PER_PARAM, (0.0, *SPARSITIES)):
+        yield _spec(size, budget, sparsity), "law"
     middle = SIZES[MIDDLE]
     for budget, sparsity, (start, end), seed in itertools.product(
         TOKENS_PER_PARAM, SPARSITIES, WINDOWS, range(1 + fresh_grid_seeds)
     ):
-        yield _plan(MIDDLE, middle, budget, sparsity, start, end, seed), "seeds" if seed else "schedules"
+        yield _spec(MIDDLE, budget, sparsity, start, end, seed), "seeds" if seed else "schedules"
     for budget, (sparsity, start, end) in itertools.product(TOKENS_PER_PARAM, ISO_AVERAGE):
-        yield _plan(MIDDLE, middle, budget, sparsity, start, end), "iso_average"
+        yield _spec(MIDDLE, budget, sparsity, start, end), "iso_average"
     for size, ratio in itertools.product(SIZES, (5.0, 40.0)):
-        yield _plan(size, SIZES[size], f"{ratio:.0f}t", 0.0, tokens_per_param=ratio), "dense"
+        yield _spec(size, f"{ratio:.0f}t", 0.0, tokens_per_param=ratio), "dense"
     for sparsity, multiple in itertools.product((0.0, 0.8), MULTIPLES):
-        yield _plan(MIDDLE, middle, "10t", sparsity, lr=LR * multiple), "robustness"
-        yield _plan(MIDDLE, middle, "10t", sparsity, batch=int(BATCH_TOKENS * multiple)), "robustness"
+        yield _spec(MIDDLE, "10t", sparsity, lr=LR * multiple), "robustness"
+        yield _spec(MIDDLE, "10t", sparsity, batch=int(BATCH * multiple)), "robustness"
     for sparsity, weight_decay in itertools.product((0.0, 0.8), (WEIGHT_DECAY, 0.0)):
-        yield _plan(MIDDLE, middle, "10t", sparsity, weight_decay=weight_decay), "controls"
+        yield _spec(MIDDLE, "10t", sparsity, weight_decay=weight_decay), "controls"
     for seed in range(1, seeds):
-        yield _plan(MIDDLE, middle, "10t", 0.0, seed=seed), "seeds"
+        yield _spec(MIDDLE, "10t", 0.0, seed=seed), "seeds"
     for sparsity, seed in itertools.product(SPARSITIES, range(seeds)):
-        sparse = _plan(MIDDLE, middle, "10t", sparsity, seed=seed)
+        sparse = _spec(MIDDLE, "10t", sparsity, seed=seed)
         yield sparse, "pairs"
         average = sparse.schedule.n_avg(middle.prunable)
         for letter, count, target in (
@@ -134,127 +117,76 @@ def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[_Plan, str]]
             ("t", "total", average + middle.total - middle.prunable),
         ):
             shape = ladder.partner(middle, target, count=count, mlp_multiple=1, tolerance=CLOSE)
-            steps = sparse.schedule.total_steps
-            yield (
-                _Plan(
-                    f"{MIDDLE}-{letter}{100 * sparsity:.0f}",
-                    shape,
-                    "10t",
-                    steps,
-                    PruningSchedule.dense(steps),
-                    0.25,
-                    0.75,
-                    seed,
-                ),
-                "pairs",
-            )
+            label = f"{MIDDLE}-{letter}{100 * sparsity:.0f}"
+            yield _spec(label, "10t", seed=seed, shape=shape, dense_steps=sparse.schedule.total_steps), "pairs"
 
 
-def _plan(
+def _spec(
     size: str,
-    shape: ladder.Shape,
     budget: str,
-    sparsity: float,
+    sparsity: float = 0.0,
     start: float = 0.25,
     end: float = 0.75,
     seed: int = 0,
+    *,
+    shape: ladder.Shape | None = None,
+    dense_steps: int | None = None,
     tokens_per_param: float | None = None,
     lr: float = LR,
-    batch: int = BATCH_TOKENS,
+    batch: int = BATCH,
     weight_decay: float = WEIGHT_DECAY,
-) -> _Plan:
-    ratio = TOKENS_PER_PARAM[budget] if tokens_per_param is None else tokens_per_param
-    dense_steps = round(ratio * shape.prunable / batch)
-    schedule = PruningSchedule.resolve(
-        sparsity=sparsity, dense_steps=dense_steps, start=start, end=end, interval=interval_for(dense_steps, 0.25)
-    )
-    return _Plan(size, shape, budget, dense_steps, schedule, start, end, seed, lr, batch, weight_decay)
-
-
-def _row(plan: _Plan, studies: list[str], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
-    shape, schedule = plan.shape, plan.schedule
-    prunable, steps = shape.prunable, schedule.total_steps
-    tokens = plan.batch * steps
-    window = f"d{100 * plan.start:.0f}-p{100 * (plan.end - plan.start):.0f}"
-    run_id = f"{plan.size}-{plan.budget}-s{100 * schedule.sparsity:.0f}-{window}-seed{plan.seed}"
-    for name, value, usual in (
-        ("lr", plan.lr, LR),
-        ("b", plan.batch, BATCH_TOKENS),
-        ("wd", plan.weight_decay, WEIGHT_DECAY),
-    ):
+) -> RunSpec:
+    """One run: of the shape of its size and the steps of its budget, unless they are given."""
+    shape = shape or SIZES[size]
+    if dense_steps is None:
+        ratio = TOKENS_PER_PARAM[budget] if tokens_per_param is None else tokens_per_param
+        dense_steps = round(ratio * shape.prunable / (batch * SEQUENCE))
+    run_id = f"{size}-{budget}-s{100 * sparsity:.0f}-d{100 * start:.0f}-p{100 * (end - start):.0f}-seed{seed}"
+    for name, value, usual in (("lr", lr, LR), ("b", batch, BATCH), ("wd", weight_decay, WEIGHT_DECAY)):
         run_id += f"-{name}{value:g}" if value != usual else ""
-    counts: dict[str, float] = {
-        "N_avg": schedule.n_avg(prunable),
-        "N_final": schedule.n_final(prunable),
-        "N_prunable": prunable,
-        "D": tokens,
-    }
-    known = counts | {"N": counts["N_final"], "S": schedule.sparsity}
-    columns = {name: np.array([float(value)]) for name, value in known.items()}
-    mean = float(truth.law.predict(np.array(truth.theta), columns)[0])
-    if schedule.sparsity:
-        mean += truth.penalty(schedule.sparsity, plan.start, plan.end)
-    mean += truth.recipe(schedule.sparsity, plan.lr / LR, plan.batch / BATCH_TOKENS)
-    loss = mean + truth.sigma * float(rng.standard_normal())
-    return (
-        dict.fromkeys(tables.RUNS.names)
-        | counts
-        | {
-            "run_id": run_id,
-            "fingerprint": f"{zlib.crc32(run_id.encode()):016x}",
-            "sweep": "simulated",
-            "studies": studies,
-            "family": f"{plan.size}-{plan.budget}",
-            "size": plan.size,
-            "budget": plan.budget,
-            "seed": plan.seed,
-            "d_model": shape.d_model,
-            "layers": shape.layers,
-            "heads": shape.heads,
-            "mlp": shape.mlp,
-            "vocab": shape.vocab,
-            "sequence": SEQUENCE,
-            "init": "fan_in",
-            "precision": "fp32",
-            "corpus": CORPUS,
-            "corpus_hash": "none",
-            "N_total": shape.total,
-            "density_avg": schedule.density_avg,
-            "sparsity": schedule.sparsity,
-            "start": plan.start,
-            "end": plan.end,
-            "start_step": schedule.start_step,
-            "end_step": schedule.end_step,
-            "total_steps": steps,
-            "dense_steps": plan.dense_steps,
-            "interval": schedule.interval,
-            "events": schedule.events,
-            "shape": schedule.shape,
-            "score": "magnitude",
-            "distribution": "global",
-            "structure": "unstructured",
-            "do_not_prune": [],
-            "epochs": 0.1,
-            "dense_tokens": plan.batch * plan.dense_steps,
-            "effective_flops": ladder.effective_flops(schedule.weight_steps(prunable), plan.batch),
-            "executed_flops": ladder.executed_flops(shape, tokens, SEQUENCE),
-            "lr": plan.lr,
-            "batch_tokens": plan.batch,
-            "weight_decay": plan.weight_decay,
-            "lr_wd_sum": 0.5 * plan.lr * plan.weight_decay * steps,
-            "loss": loss,
-            "loss_se": truth.sigma,
-            "loss_blocks": [loss] * BLOCKS,
-            "loss_train": loss,
-            "seconds": 1.0,
-            "seconds_setup": 0.1,
-            "tokens_per_second": float(tokens),
-            "workers": 1,
-            "zero_stage": 1,
-            "micro_batch": 1,
-            "device": "simulated",
-        }
+    pruning = PruningSpec()
+    if sparsity:
+        interval = interval_for(dense_steps, 0.25)
+        pruning = PruningSpec(sparsity=sparsity, start=start, end=end, interval=interval, shape="geometric")
+    return RunSpec(
+        run_id=run_id,
+        size=size,
+        budget=budget,
+        model=ModelSpec(**asdict(shape), sequence=SEQUENCE),
+        corpus=CorpusSpec(source="package", name=CORPUS),
+        optimizer=OptimizerSpec(lr=lr, batch=batch, weight_decay=weight_decay),
+        pruning=pruning,
+        dense_steps=dense_steps,
+        seed=seed,
     )
+
+
+def _row(spec: RunSpec, studies: list[str], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
+    schedule, pruning, optimizer = spec.schedule, spec.pruning, spec.optimizer
+    known = columns.planned(spec)
+    known |= {"N": known["N_final"], "S": known["sparsity"]}
+    given = {name: np.array([float(known[name])]) for name in ("N", "S", "N_avg", "N_final", "N_prunable", "D")}
+    mean = float(truth.law.predict(np.array(truth.theta), given)[0])
+    if pruning.sparsity:
+        mean += truth.penalty(pruning.sparsity, pruning.start, pruning.end)
+    mean += truth.recipe(pruning.sparsity, optimizer.lr / LR, optimizer.batch / BATCH)
+    loss = mean + truth.sigma * float(rng.standard_normal())
+    trained = columns.Trained(
+        spec=spec,
+        corpus_hash="none",
+        unique_tokens=10 * spec.tokens,
+        weight_steps=schedule.weight_steps(spec.model.shape.prunable),
+        tokens=spec.tokens,
+        lr_wd_sum=0.5 * optimizer.lr * optimizer.weight_decay * schedule.total_steps,
+        loss=loss,
+        loss_se=truth.sigma,
+        loss_blocks=[loss] * BLOCKS,
+        loss_train=loss,
+        seconds=1.0,
+        seconds_setup=0.1,
+        device="simulated",
+    )
+    return columns.row(trained) | {"sweep": "simulated", "studies": studies}
 
 
 def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -296,5 +228,7 @@ def _layers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _schedule(row: dict[str, Any]) -> PruningSchedule:
+    if row["shape"] == "dense":
+        return PruningSchedule.dense(row["total_steps"])
     names = ("sparsity", "start_step", "end_step", "total_steps", "interval", "shape")
     return PruningSchedule(**{name: row[name] for name in names})

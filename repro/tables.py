@@ -16,11 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from repro import paths
+from repro import paths, tables_v2
+from repro.columns import COLUMNS
 from repro.errors import UserError
+from repro.spec import from_kept
 from repro.store.folder import Folder
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, SCHEMA_VERSION)  # versions of tables and results folders
 MOST_ROWS = 50_000_000
 Table = Literal["runs", "curves", "layers", "evaluations", "tasks"]
 
@@ -31,71 +34,15 @@ def _field(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
-RUNS = pa.schema(
-    [
-        _field("run_id", _S, "", "readable id"),
-        _field("fingerprint", _S, "", "hash of the spec's canonical form"),
-        _field("sweep", _S, "", "name of the sweep"),
-        _field("studies", pa.list_(_S), "", "studies this run serves"),
-        _field("family", _S, "", "runs that share size, budget and recipe: the unit of a cluster bootstrap"),
-        _field("size", _S, "", "label of the model size"),
-        _field("budget", _S, "", "label of the compute budget"),
-        _field("seed", _I, "", "seed of initialisation and data order"),
-        _field("d_model", _I, "", "width"),
-        _field("layers", _I, "", "blocks"),
-        _field("heads", _I, "", "attention heads"),
-        _field("mlp", _I, "", "inner width of the SwiGLU block"),
-        _field("vocab", _I, "tokens", "vocabulary"),
-        _field("sequence", _I, "tokens", "sequence length"),
-        _field("init", _S, "", "initialisation"),
-        _field("precision", _S, "", "fp32 or bf16"),
-        _field("corpus", _S, "", "name of the corpus"),
-        _field("corpus_hash", _S, "", "hash of the corpus' manifest"),
-        _field("N_total", _I, "parameters", "all parameters"),
-        _field("N_prunable", _I, "parameters", "weights of all linear layers, LM head included"),
-        _field("N_avg", _F, "parameters", "mean over steps of the non-zero prunable weights"),
-        _field("N_final", _I, "parameters", "non-zero prunable weights at the end"),
-        _field("density_avg", _F, "", "N_avg / N_prunable"),
-        _field("sparsity", _F, "", "final sparsity of the prunable weights"),
-        _field("start", _F, "share of compute", "first event, as declared"),
-        _field("end", _F, "share of compute", "last event, as declared"),
-        _field("start_step", _I, "steps", "first event"),
-        _field("end_step", _I, "steps", "last event"),
-        _field("total_steps", _I, "steps", "T"),
-        _field("dense_steps", _I, "steps", "steps of the dense run of equal compute"),
-        _field("interval", _I, "steps", "between two events"),
-        _field("events", _I, "", "number of pruning events"),
-        _field("shape", _S, "", "how density falls"),
-        _field("score", _S, "", "what weights are ranked by"),
-        _field("distribution", _S, "", "global threshold or uniform density"),
-        _field("structure", _S, "", "unstructured, or N:M"),
-        _field("do_not_prune", pa.list_(_S), "", "linear layers never pruned"),
-        _field("D", _I, "tokens", "tokens seen"),
-        _field("epochs", _F, "", "D over the unique tokens of the corpus"),
-        _field("dense_tokens", _I, "tokens", "tokens of the dense run of equal compute"),
-        _field("effective_flops", _F, "FLOP", "6 * tokens a step * sum of N_t"),
-        _field("executed_flops", _F, "FLOP", "6 N_prunable D plus causal attention scores"),
-        _field("lr", _F, "", "peak learning rate"),
-        _field("batch_tokens", _I, "tokens", "tokens a step"),
-        _field("weight_decay", _F, "", "AdamW weight decay"),
-        _field("lr_wd_sum", _F, "", "sum over steps of lr * weight decay"),
-        _field("loss", _F, "nats/token", "held-out loss, token-weighted"),
-        _field("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
-        _field("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
-        _field("loss_train", _F, "nats/token", "mean training loss of the last 1% of steps"),
-        _field("seconds", _F, "s", "wall time inside the loop, evaluation included"),
-        _field("seconds_setup", _F, "s", "wall time of the run outside the loop: model, engine, saving"),
-        _field("tokens_per_second", _F, "tokens/s", "D / seconds"),
-        _field("mfu", _F, "", "executed FLOPs over the device's peak; null where the peak is unknown"),
-        _field("peak_memory", _I, "bytes", "peak of the process so far: resident set (CPU) or allocator (GPU)"),
-        _field("workers", _I, "", "data-parallel processes"),
-        _field("zero_stage", _I, "", "DeepSpeed ZeRO stage"),
-        _field("micro_batch", _I, "sequences", "what a worker takes at once"),
-        _field("forked_from", _S, "", "run whose checkpoint this one started from; null if none"),
-        _field("forked_step", _I, "steps", "updates that it took over"),
-        _field("device", _S, "", "device name"),
-    ]
-)
+ARROW: dict[Any, pa.DataType] = {
+    str: _S,
+    int: _I,
+    float: _F,
+    bool: _B,
+    list[str]: pa.list_(_S),
+    list[float]: pa.list_(_F),
+}
+RUNS = pa.schema([_field(column.name, ARROW[column.type], column.unit, column.meaning) for column in COLUMNS])
 
 CURVES = pa.schema(
     [
@@ -205,10 +152,10 @@ def write_arrow(folder: Folder, name: str, data: pa.Table) -> str:
 
 
 def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
-    """Reads a Parquet file of this project.
+    """Reads a Parquet file of this project. A runs table of schema version 2 comes in the columns of today.
 
     Args:
-        table: whose columns it must have, each of its kind; None takes any.
+        table: whose columns it must have, each of its kind; None takes any, as they are.
 
     Raises:
         UserError: missing, unreadable, of another schema version, of more rows than a sweep writes, or of other columns.
@@ -220,13 +167,13 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
-        if found != str(SCHEMA_VERSION):
+        if found not in map(str, READABLE):
             raise UserError(
                 "a table of another schema version",
                 file=path,
                 key="schema_version",
                 found=found[:80],
-                expected=str(SCHEMA_VERSION),
+                expected=" or ".join(map(str, READABLE)),
             )
         if file.metadata.num_rows > MOST_ROWS:  # a few bytes may stand for any number of rows
             raise UserError(
@@ -235,19 +182,28 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
         whole = file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0][:300]}", file=path) from error
-    if table is not None:
-        wanted, have = {f.name: f.type for f in SCHEMAS[table]}, {f.name: f.type for f in whole.schema}
-        if len(have) < len(whole.schema):
-            raise UserError("a column twice", file=path, found=", ".join(whole.schema.names)[:300])
-        if differ := sorted(key for key in wanted.keys() | have.keys() if wanted.get(key) != have.get(key)):
-            raise UserError(
-                f"not the columns of {table}",
-                file=path,
-                key=differ[0],
-                found=str(have.get(differ[0], "none")),
-                expected=str(wanted.get(differ[0], "none")),
-            )
+    if table is None:
+        return whole
+    if table == "runs" and found == "2":
+        _check_columns(whole, pa.schema([RUNS.field(name) for name in tables_v2.NAMES]), table, path)
+        return tables_v2.upgraded(whole, RUNS)
+    _check_columns(whole, SCHEMAS[table], table, path)
     return whole
+
+
+def _check_columns(found: pa.Table, schema: pa.Schema, table: Table, path: str) -> None:
+    """Refuses a table whose columns, in whatever order, are not those of `schema`."""
+    wanted, have = {f.name: f.type for f in schema}, {f.name: f.type for f in found.schema}
+    if len(have) < len(found.schema):
+        raise UserError("a column twice", file=path, found=", ".join(found.schema.names)[:300])
+    if differ := sorted(key for key in wanted.keys() | have.keys() if wanted.get(key) != have.get(key)):
+        raise UserError(
+            f"not the columns of {table}",
+            file=path,
+            key=differ[0],
+            found=str(have.get(differ[0], "none")),
+            expected=str(wanted.get(differ[0], "none")),
+        )
 
 
 def add(folder: Folder, table: Literal["evaluations", "tasks"], rows: list[dict[str, Any]]) -> None:
@@ -309,7 +265,11 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
 
 
 def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
-    """What a run has left of a table. Raises UserError where a row is another run's."""
+    """What a run has left of a table, completed from its spec where it is of an older schema version.
+
+    Raises:
+        UserError: a row is another run's, or a file is damaged.
+    """
     found = read(folder, name, table)
     if strangers := set(found["run_id"].to_pylist()) - {run_id}:
         raise UserError(
@@ -319,4 +279,6 @@ def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
             found=repr(next(iter(strangers))),
             expected=run_id,
         )
+    if table == "runs" and found.schema.metadata.get(b"schema_version") == b"2" and folder.exists("spec.json"):
+        return tables_v2.completed(found, from_kept(folder.read_json("spec.json"), file=f"{folder}/spec.json"))
     return found

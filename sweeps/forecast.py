@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.columns import epochs
 from repro.spec import RunSpec
 from repro.training import hardware
 from sweeps import placement, scaling
@@ -13,7 +14,6 @@ from sweeps.devices import Cluster, Measured, Source, Throughput
 from sweeps.grid import Sweep
 from sweeps.memory import USABLE, Memory, checkpoint_bytes, fits, fitting_micro_batch, per_worker
 from sweeps.placement import PlacedRun, RunTimes
-from sweeps.plan import epochs
 from sweeps.scaling import Size
 
 HOUR = 3600.0

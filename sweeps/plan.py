@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import ladder
+from repro import columns
+from repro.columns import effective_flops, epochs, executed_flops
 from repro.spec import RunSpec
 from sweeps.grid import PlannedRun, Sweep, expand
 from sweeps.savings import Saving, saving
@@ -64,54 +65,9 @@ def plan(sweep: Sweep) -> Plan:
     )
 
 
-def epochs(spec: RunSpec) -> float | None:
-    """How often a run sees its corpus."""
-    return spec.tokens / spec.corpus.unique_tokens if spec.corpus.unique_tokens else None
-
-
-def effective_flops(spec: RunSpec) -> float:
-    return ladder.effective_flops(spec.schedule.weight_steps(spec.model.shape.prunable), spec.tokens_per_step)
-
-
-def executed_flops(spec: RunSpec) -> float:
-    return ladder.executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
-
-
 def describe(run: PlannedRun) -> dict[str, Any]:
-    """A run as one flat mapping: identity, dimensions, schedule, counts and price. Times of events are null in a dense run."""
-    spec, schedule, shape = run.spec, run.spec.schedule, run.spec.model.shape
-    dense = schedule.shape == "dense"
-    return {
-        "run_id": spec.run_id,
-        "fingerprint": spec.fingerprint,
-        "studies": list(run.studies),
-        "size": spec.size,
-        "budget": spec.budget,
-        "seed": spec.seed,
-        **asdict(shape),
-        "N_total": shape.total,
-        "N_prunable": shape.prunable,
-        "N_avg": schedule.n_avg(shape.prunable),
-        "N_final": schedule.n_final(shape.prunable),
-        "density_avg": schedule.n_avg(shape.prunable) / shape.prunable,
-        "sparsity": schedule.sparsity,
-        "shape": schedule.shape,
-        "start": None if dense else spec.pruning.start,
-        "end": None if dense else spec.pruning.end,
-        "start_step": None if dense else schedule.start_step,
-        "end_step": None if dense else schedule.end_step,
-        "total_steps": schedule.total_steps,
-        "dense_steps": spec.dense_steps,
-        "interval": None if dense else schedule.interval,
-        "events": schedule.events,
-        "lr": spec.optimizer.lr,
-        "batch_tokens": spec.tokens_per_step,
-        "tokens": spec.tokens,
-        "epochs": epochs(spec),
-        "repeat": spec.repeat,
-        "effective_flops": effective_flops(spec),
-        "executed_flops": executed_flops(spec),
-    }
+    """A run as one flat mapping: every column of the runs table that the plan knows, and its studies."""
+    return {**columns.planned(run.spec), "studies": list(run.studies), "tokens": run.spec.tokens}
 
 
 def print_expand(file: str | Path, as_json: bool) -> int:

@@ -197,13 +197,13 @@ def check_results(place: Folder, sweep: Sweep) -> bool:
     """Whether a run is left to train; refuses a folder of another schema version, or of other specs under our ids."""
     if record := sweep_json.read(place):
         found = record.get("schema_version")
-        if found != tables.SCHEMA_VERSION:
+        if found not in tables.READABLE:
             raise UserError(
                 "a results folder of another schema version",
                 file=f"{place}/sweep.json",
                 key="schema_version",
                 found=found,
-                expected=f"{tables.SCHEMA_VERSION}; move the folder away or name another",
+                expected=f"{' or '.join(map(str, tables.READABLE))}; move the folder away or name another",
             )
     is_left = False
     for planned in sweep.runs:

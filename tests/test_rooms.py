@@ -18,7 +18,9 @@ LIGHT_MODULES = [
     "repro/spec/run.py",
     "repro/schedule/pruning.py",
     "repro/ladder.py",
+    "repro/columns.py",
     "repro/tables.py",
+    "repro/tables_v2.py",
     "repro/store/folder.py",
     "repro/paths.py",
 ]
@@ -50,6 +52,8 @@ LIGHT_MODULES += [
     "repro/models/formats.py",
 ]
 OF_REPRO_IN_ANALYSIS = {
+    "repro.columns",
+    "repro.spec",
     "repro.tables",
     "repro.schedule",
     "repro.ladder",

@@ -142,10 +142,8 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
     others = [i for i in order if i != home]
     top = [i for i in order[:TOP] if i != home]
     by_seed = _losses_by_seed(evidence.tables.runs)
-    configurations = cell.configurations
-    fresh = {
-        i: d for i in top if len(d := _fresh_differences(by_seed[configurations[home]], by_seed[configurations[i]]))
-    }
+    recipes = cell["recipe"]
+    fresh = {i: d for i in top if len(d := _fresh_differences(by_seed[recipes[home]], by_seed[recipes[i]]))}
     at_zero = cell["loss"][home] - cell["loss"]
     if fresh:
         means, counts = np.array([d.mean() for d in fresh.values()]), np.array([len(d) for d in fresh.values()])
@@ -173,10 +171,11 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
     )
 
 
-def _losses_by_seed(runs: Runs) -> dict[tuple[Any, ...], dict[int, float]]:
-    losses: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)
-    for configuration, seed, loss in zip(runs.configurations, runs["seed"], runs["loss"], strict=True):
-        losses[configuration][int(seed)] = float(loss)
+def _losses_by_seed(runs: Runs) -> dict[str, dict[int, float]]:
+    """By recipe and seed."""
+    losses: dict[str, dict[int, float]] = defaultdict(dict)
+    for recipe, seed, loss in zip(runs["recipe"], runs["seed"], runs["loss"], strict=True):
+        losses[recipe][int(seed)] = float(loss)
     return losses
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from repro import columns
 from repro.corpus.manifest import Manifest
 from repro.models import card_claims
 from repro.models.counts import Counts
@@ -94,6 +95,8 @@ class Card:
         yield f"![Density of the prunable weights over training]({FIGURE})"
         yield ""
         yield from _rows(self._scheduled())
+        yield from self._section("Settings")
+        yield from _table(["", "", "meaning"], list(self._settings()))
         yield from self._section("Sparsity by layer")
         head, rows = table(self.counts)
         yield from _table(head, rows)
@@ -141,7 +144,7 @@ class Card:
         yield f"Held out: {blocks.blocks} blocks of {blocks.block_sequences} sequences; ± is a standard error over blocks."
 
     def _trained_on(self) -> Iterator[tuple[str, str]]:
-        corpus, optimizer = self.spec.corpus, self.spec.optimizer
+        corpus = self.spec.corpus
         subset = "".join(f", {part}" for part in (corpus.subset, corpus.split) if part)
         yield "text", f"{corpus.name} ({corpus.source}{subset}); licence of the text: {self.text.licence}"
         yield "hash of its tokens", f"{self.text.hash}; SHA-256 of the text {self.text.text_sha256}"
@@ -150,20 +153,11 @@ class Card:
         tokens = self.step * self.spec.tokens_per_step
         epochs = f", {self.row['epochs']:.3f} epochs" if self.row else ""
         yield "tokens seen", f"{tokens:,}{epochs}"
-        yield "batch", f"{optimizer.batch:,} sequences of {self.spec.model.sequence:,} tokens"
-        yield (
-            "AdamW",
-            f"peak learning rate {optimizer.lr:g} ({optimizer.lr_schedule}), betas {optimizer.beta1:g} and "
-            f"{optimizer.beta2:g}, weight decay {optimizer.weight_decay:g}, clipped at {optimizer.clip:g}",
-        )
-        yield "seed", str(self.spec.seed)
-        if self.spec.start:
-            yield "started from", f"weights of SHA-256 {self.spec.start.sha256}"
         if self.row:
             yield "effective compute", f"{self.row['effective_flops']:.4g} FLOP (6 N_t a token)"
 
     def _scheduled(self) -> Iterator[tuple[str, str]]:
-        schedule, pruning = self.spec.schedule, self.spec.pruning
+        schedule = self.spec.schedule
         yield "steps", f"{schedule.total_steps:,}"
         if schedule.events:
             yield (
@@ -171,9 +165,20 @@ class Card:
                 f"{schedule.events} times, every {schedule.interval:,} steps from {schedule.start_step:,} to {schedule.end_step:,}",
             )
             yield "in shares of compute", f"from {schedule.compute_at_start:.4f} to {schedule.compute_at_end:.4f}"
-            yield "by", f"{pruning.score}, {pruning.distribution}, {pruning.structure}, {pruning.shape}"
-            yield "left alone", ", ".join(pruning.do_not_prune) or "no linear layer"
         yield "average density", f"{schedule.density_avg:.4f}"
+
+    def _settings(self) -> Iterator[list[str]]:
+        """Name, value and meaning of each column of the runs table that holds a choice of the spec; null is left out."""
+        known = columns.planned(self.spec)
+        for column in columns.COLUMNS:
+            value = known.get(column.name)
+            if value is not None and (column.part in ("setting", "window") or column.name == "seed"):
+                shown = f"{value:g}" if isinstance(value, float) else value
+                yield [
+                    column.name,
+                    (", ".join(shown) or "none") if isinstance(shown, list) else str(shown),
+                    column.meaning,
+                ]
 
     def _again(self) -> Iterator[str]:
         versions = ", ".join(f"{name} {version}" for name, version in self.provenance.get("versions", {}).items())

@@ -126,6 +126,13 @@ class RunSpec:
         """16 hex digits of the SHA-256 of the canonical form."""
         return hashlib.sha256(canonical(self).encode()).hexdigest()[:16]
 
+    @cached_property
+    def recipe(self) -> str:
+        """The same of the canonical form without the seed: equal exactly for runs that differ in nothing but their seed."""
+        form = json.loads(canonical(self))
+        del form["seed"]
+        return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
     def identity(self, corpus_hash: str) -> str:
         """What a checkpoint belongs to: this spec on this very text."""
         return f"{self.fingerprint} on {corpus_hash}"

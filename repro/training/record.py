@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro import ladder, tables
+from repro import columns, ladder, tables
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
@@ -109,71 +109,31 @@ def run_row(
     seconds_setup: float,
 ) -> dict[str, Any]:
     """The row of run.parquet. Sweep and studies are the sweep's to fill in (tables.collect)."""
-    s, m, o, p, shape = spec.schedule, spec.model, spec.optimizer, spec.pruning, spec.model.shape
-    executed = ladder.executed_flops(shape, log.tokens, m.sequence)
-    return {
-        "run_id": spec.run_id,
-        "fingerprint": spec.fingerprint,
-        "sweep": "",
-        "studies": [],
-        "family": f"{spec.size}-{spec.budget}",
-        "size": spec.size,
-        "budget": spec.budget,
-        "seed": spec.seed,
-        "d_model": m.d_model,
-        "layers": m.layers,
-        "heads": m.heads,
-        "mlp": m.mlp,
-        "vocab": m.vocab,
-        "sequence": m.sequence,
-        "init": m.init,
-        "precision": spec.precision,
-        "corpus": spec.corpus.name,
-        "corpus_hash": text.hash,
-        "N_total": shape.total,
-        "N_prunable": shape.prunable,
-        "N_avg": log.weight_steps / s.total_steps,
-        "N_final": s.n_final(shape.prunable),
-        "density_avg": log.weight_steps / s.total_steps / shape.prunable,
-        "sparsity": p.sparsity,
-        "start": p.start,
-        "end": p.end,
-        "start_step": s.start_step,
-        "end_step": s.end_step,
-        "total_steps": s.total_steps,
-        "dense_steps": spec.dense_steps,
-        "interval": p.interval,
-        "events": s.events,
-        "shape": p.shape,
-        "score": p.score,
-        "distribution": p.distribution,
-        "structure": p.structure,
-        "do_not_prune": list(p.do_not_prune),
-        "D": log.tokens,
-        "epochs": log.tokens / text.unique_tokens,
-        "dense_tokens": spec.dense_steps * spec.tokens_per_step,
-        "effective_flops": ladder.effective_flops(log.weight_steps, spec.tokens_per_step),
-        "executed_flops": executed,
-        "lr": o.lr,
-        "batch_tokens": spec.tokens_per_step,
-        "weight_decay": o.weight_decay,
-        "lr_wd_sum": log.lr_wd_sum,
-        "loss": token_weighted(losses, counts),
-        "loss_se": float(losses.std(ddof=1) / len(losses) ** 0.5),
-        "loss_blocks": losses.tolist(),
-        "loss_train": float(np.mean(log.last_losses)),
-        "seconds": log.seconds,
-        "seconds_setup": seconds_setup,
-        "tokens_per_second": log.tokens / log.seconds,
-        "mfu": hardware.mfu(executed, log.seconds, world, device, spec.precision),
-        "peak_memory": _peak_memory(device),
-        "workers": world,
-        "zero_stage": resources.zero_stage,
-        "micro_batch": micro_batch,
-        "forked_from": log.forked_from,
-        "forked_step": log.forked_step,
-        "device": device,
-    }
+    executed = ladder.executed_flops(spec.model.shape, log.tokens, spec.model.sequence)
+    return columns.row(
+        columns.Trained(
+            spec=spec,
+            corpus_hash=text.hash,
+            unique_tokens=text.unique_tokens,
+            weight_steps=log.weight_steps,
+            tokens=log.tokens,
+            lr_wd_sum=log.lr_wd_sum,
+            loss=token_weighted(losses, counts),
+            loss_se=float(losses.std(ddof=1) / len(losses) ** 0.5),
+            loss_blocks=losses.tolist(),
+            loss_train=float(np.mean(log.last_losses)),
+            seconds=log.seconds,
+            seconds_setup=seconds_setup,
+            mfu=hardware.mfu(executed, log.seconds, world, device, spec.precision),
+            peak_memory=_peak_memory(device),
+            workers=world,
+            zero_stage=resources.zero_stage,
+            micro_batch=micro_batch,
+            forked_from=log.forked_from,
+            forked_step=log.forked_step,
+            device=device,
+        )
+    )
 
 
 def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
+from repro import columns
 from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.store.folder import Folder
@@ -278,25 +279,9 @@ def scalars(row: Row, spec: RunSpec) -> Iterator[tuple[str, float]]:
 
 
 def settings(spec: RunSpec) -> dict[str, str | int | float]:
-    """What tells a run from others of its sweep."""
-    pruning, optimizer = spec.pruning, spec.optimizer
-    return {
-        "size": spec.size,
-        "budget": spec.budget,
-        "seed": spec.seed,
-        "N_prunable": spec.model.shape.prunable,
-        "total_steps": spec.schedule.total_steps,
-        "sparsity": pruning.sparsity,
-        "start": pruning.start,
-        "end": pruning.end,
-        "interval": pruning.interval,
-        "shape": pruning.shape,
-        "lr": optimizer.lr,
-        "batch_tokens": spec.tokens_per_step,
-        "weight_decay": optimizer.weight_decay,
-        "precision": spec.precision,
-        "fingerprint": spec.fingerprint,
-    }
+    """What the plan knows of a run, by column of the runs table; null is left out."""
+    known = {name: value for name, value in columns.planned(spec).items() if value is not None}
+    return {name: "+".join(value) if isinstance(value, list) else value for name, value in known.items()}
 
 
 def sweep_of(run: Folder) -> str:

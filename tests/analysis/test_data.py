@@ -45,16 +45,14 @@ def test_rows_of_one_id_are_left_out_together(swept) -> None:
     assert "more than once" in next(f for f in tables.flags if f.excluded).reason
 
 
-def test_seeds_of_a_configuration_share_its_key_and_windows_of_dense_runs_dont_matter(swept) -> None:
-    rows = [
-        r
-        for r in simulated_sweep.simulate(Truth())
-        if r["size"] == "25k" and r["sparsity"] == 0 and "seeds" in r["studies"]
-    ]
-    rows[1]["start"], rows[1]["end"] = 0.5, 1.0
-    assert len(set(swept(rows).runs.configurations)) == 1
-    rows[1]["lr"] *= 2
-    assert len(set(swept(rows).runs.configurations)) == 2
+def test_runs_that_differ_in_their_seed_alone_share_a_recipe(swept) -> None:
+    runs = swept().runs
+    dense = runs.where((runs["size"] == "25k") & (runs["budget"] == "10t") & ~runs.sparse)
+    seeds, others = dense.where(dense.serves("seeds", "law")), dense.where(dense.serves("robustness"))
+    assert len(seeds) == 3
+    assert len(set(seeds["recipe"])) == 1
+    assert len(set(others["recipe"])) == len(others) == 5
+    assert set(seeds["recipe"]) < set(others["recipe"])
 
 
 def test_a_curve_comes_by_step_with_unknown_values_as_nan(swept) -> None:

@@ -49,4 +49,7 @@ def test_contrasts_average_over_budgets_and_seeds(swept: Make) -> None:
 
 
 def test_without_the_runs_there_is_a_reason(swept: Make) -> None:
-    assert "doesn't hold" in verdict(swept([r for r in simulated_sweep.simulate(Truth()) if r["end"] < 1])).because
+    assert (
+        "doesn't hold"
+        in verdict(swept([r for r in simulated_sweep.simulate(Truth()) if not r["sparsity"] or r["end"] < 1])).because
+    )

@@ -27,6 +27,8 @@ def a_row(table: tables.Table, **facts: object) -> dict[str, Any]:
     for field in tables.SCHEMAS[table]:
         if pa.types.is_list(field.type):
             row[field.name] = []
+        elif pa.types.is_boolean(field.type):
+            row[field.name] = False
         else:
             row[field.name] = "x" if pa.types.is_string(field.type) else 1
     return row | facts

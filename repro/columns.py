@@ -1,0 +1,224 @@
+"""Every column of the runs table, declared once: type, unit, meaning and how it is computed. No torch, no Ray.
+
+The schema of the table, the plan (`sweeps expand`), the row of a trained run, the settings in trackers and on model cards,
+simulated sweeps and the controls of the analysis derive from `COLUMNS`, so a new field of a spec is one entry here.
+
+A dense run prunes nothing: `start`, `end`, `start_step`, `end_step` and `interval` are null, in the plan and in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from repro import ladder
+from repro.spec import RunSpec
+
+Part = Literal["label", "size", "setting", "window", "count", "result", "execution"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What is known of a run once it is trained, from which its row is computed.
+
+    Attributes:
+        corpus_hash, unique_tokens: of the text that it was trained on.
+        weight_steps: sum over steps of N_t. tokens: tokens fed. lr_wd_sum: sum over steps of lr * weight decay.
+        loss, loss_se, loss_blocks: held out. loss_train: of the last 1% of steps. All in nats a token.
+        seconds: inside the loop, evaluation included. seconds_setup: outside of it.
+        mfu, peak_memory: None where unknown; the memory in bytes.
+        forked_from, forked_step: run whose checkpoint this one started from, and the updates that it took over.
+    """
+
+    spec: RunSpec
+    corpus_hash: str
+    unique_tokens: int
+    weight_steps: int
+    tokens: int
+    lr_wd_sum: float
+    loss: float
+    loss_se: float
+    loss_blocks: list[float]
+    loss_train: float
+    seconds: float
+    seconds_setup: float
+    mfu: float | None = None
+    peak_memory: int | None = None
+    workers: int = 1
+    zero_stage: int = 1
+    micro_batch: int = 1
+    forked_from: str | None = None
+    forked_step: int | None = None
+    device: str
+
+    @property
+    def n_avg(self) -> float:
+        return self.weight_steps / self.spec.schedule.total_steps
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the runs table; any may be null.
+
+    Attributes:
+        name, type, unit, meaning: as in the schema.
+        part: "label" names a run or a group of runs; "size" is a dimension of the model; "window" is when and how far a
+            run prunes; "setting" is every other choice that bears on its loss; "count" follows from these; "result" is
+            measured; "execution" is where, how and how fast it was trained.
+        plan: its value from the spec alone; None where only training tells.
+        run: its value from what was measured; None where the value from the spec holds for the trained run as well.
+    """
+
+    name: str
+    type: Any
+    unit: str
+    meaning: str
+    part: Part
+    plan: Callable[[RunSpec], Any] | None = None
+    run: Callable[[Trained], Any] | None = None
+
+
+def epochs(spec: RunSpec) -> float | None:
+    """How often a run will see its corpus; None where the sweep file doesn't declare how large that is."""
+    return spec.tokens / spec.corpus.unique_tokens if spec.corpus.unique_tokens else None
+
+
+def effective_flops(spec: RunSpec) -> float:
+    return ladder.effective_flops(spec.schedule.weight_steps(spec.model.shape.prunable), spec.tokens_per_step)
+
+
+def executed_flops(spec: RunSpec) -> float:
+    return ladder.executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
+
+
+def _unless_dense(value: Callable[[RunSpec], Any]) -> Callable[[RunSpec], Any]:
+    """`value` for runs that prune, None for dense ones."""
+    return lambda spec: None if spec.schedule.shape == "dense" else value(spec)
+
+
+def _n_avg(spec: RunSpec) -> float:
+    return spec.schedule.n_avg(spec.model.shape.prunable)
+
+
+# One entry a line or two, however long: it is a table.
+# fmt: off
+COLUMNS: tuple[Column, ...] = (
+    Column("run_id", str, "", "readable id", "label", lambda s: s.run_id),
+    Column("fingerprint", str, "", "hash of the spec's canonical form", "label", lambda s: s.fingerprint),
+    Column("recipe", str, "", "hash of the canonical form without the seed: runs that share it differ in their seed alone",
+           "label", lambda s: s.recipe),
+    Column("sweep", str, "", "name of the sweep, which fills it in", "label", run=lambda m: ""),
+    Column("studies", list[str], "", "studies this run serves, which the sweep fills in", "label", run=lambda m: []),
+    Column("family", str, "", "runs that share size and budget: the unit of a cluster bootstrap",
+           "label", lambda s: f"{s.size}-{s.budget}"),
+    Column("size", str, "", "label of the model size", "label", lambda s: s.size),
+    Column("budget", str, "", "label of the compute budget", "label", lambda s: s.budget),
+    Column("seed", int, "", "seed of initialisation and data order", "label", lambda s: s.seed),
+    Column("d_model", int, "", "width", "size", lambda s: s.model.d_model),
+    Column("layers", int, "", "blocks", "size", lambda s: s.model.layers),
+    Column("heads", int, "", "attention heads", "size", lambda s: s.model.heads),
+    Column("mlp", int, "", "inner width of the SwiGLU block", "size", lambda s: s.model.mlp),
+    Column("vocab", int, "tokens", "vocabulary", "size", lambda s: s.model.vocab),
+    Column("sequence", int, "tokens", "sequence length", "size", lambda s: s.model.sequence),
+    Column("lr", float, "", "peak learning rate", "setting", lambda s: s.optimizer.lr),
+    Column("batch", int, "sequences", "sequences a step", "setting", lambda s: s.optimizer.batch),
+    Column("weight_decay", float, "", "AdamW weight decay", "setting", lambda s: s.optimizer.weight_decay),
+    Column("warmup", float, "share or steps", "warm-up: below 1 a share of the run, from 1 on steps", "setting",
+           lambda s: s.optimizer.warmup),
+    Column("lr_schedule", str, "", "how the learning rate falls", "setting", lambda s: s.optimizer.lr_schedule),
+    Column("decay", float, "share or steps", "decay of wsd, as warmup; null of other learning rates", "setting",
+           lambda s: s.optimizer.decay if s.optimizer.lr_schedule == "wsd" else None),
+    Column("final_lr", float, "share of lr", "learning rate at the end", "setting",
+           lambda s: s.optimizer.final_lr),
+    Column("clip", float, "", "bound of the global gradient norm", "setting", lambda s: s.optimizer.clip),
+    Column("beta1", float, "", "AdamW beta1", "setting", lambda s: s.optimizer.beta1),
+    Column("beta2", float, "", "AdamW beta2", "setting", lambda s: s.optimizer.beta2),
+    Column("eps", float, "", "AdamW epsilon", "setting", lambda s: s.optimizer.eps),
+    Column("init", str, "", "initialisation", "setting", lambda s: s.model.init),
+    Column("norm_eps", float, "", "epsilon of the norms", "setting", lambda s: s.model.norm_eps),
+    Column("rope_base", float, "", "base of the rotary embedding", "setting", lambda s: s.model.rope_base),
+    Column("precision", str, "", "fp32 or bf16", "setting", lambda s: s.precision),
+    Column("corpus", str, "", "name of the corpus", "setting", lambda s: s.corpus.name),
+    Column("corpus_hash", str, "", "hash of the corpus' manifest", "setting", run=lambda m: m.corpus_hash),
+    Column("start_sha256", str, "", "hash of the weights that the run started from; null where initialised at random",
+           "setting", lambda s: s.start.sha256 if s.start else None),
+    Column("start_model", str, "", "where those weights were", "label", lambda s: s.start.model if s.start else None),
+    # A permission, which rules of a sweep may give to some sparsities: by itself it changes no number.
+    Column("repeat", bool, "", "whether the run may see text more than once", "label", lambda s: s.repeat),
+    Column("sparsity", float, "", "final sparsity of the prunable weights", "window", lambda s: s.schedule.sparsity),
+    Column("shape", str, "", "how density falls", "window", lambda s: s.schedule.shape),
+    Column("start", float, "share of compute", "first event, as declared", "window",
+           _unless_dense(lambda s: s.pruning.start)),
+    Column("end", float, "share of compute", "last event, as declared", "window", _unless_dense(lambda s: s.pruning.end)),
+    Column("score", str, "", "what weights are ranked by", "setting", lambda s: s.pruning.score),
+    Column("distribution", str, "", "global threshold or uniform density", "setting",
+           lambda s: s.pruning.distribution),
+    Column("structure", str, "", "unstructured, or N:M", "setting", lambda s: s.pruning.structure),
+    Column("do_not_prune", list[str], "", "linear layers never pruned", "setting",
+           lambda s: list(s.pruning.do_not_prune)),
+    Column("interval", int, "steps", "between two events", "window", _unless_dense(lambda s: s.schedule.interval)),
+    Column("start_step", int, "steps", "first event", "count", _unless_dense(lambda s: s.schedule.start_step)),
+    Column("end_step", int, "steps", "last event", "count", _unless_dense(lambda s: s.schedule.end_step)),
+    Column("events", int, "", "number of pruning events", "count", lambda s: s.schedule.events),
+    Column("total_steps", int, "steps", "T", "count", lambda s: s.schedule.total_steps),
+    Column("dense_steps", int, "steps", "steps of the dense run of equal compute", "count", lambda s: s.dense_steps),
+    Column("batch_tokens", int, "tokens", "tokens a step", "count", lambda s: s.tokens_per_step),
+    Column("dense_tokens", int, "tokens", "tokens of the dense run of equal compute", "count",
+           lambda s: s.dense_steps * s.tokens_per_step),
+    Column("N_total", int, "parameters", "all parameters", "count", lambda s: s.model.shape.total),
+    Column("N_prunable", int, "parameters", "weights of all linear layers, LM head included", "count",
+           lambda s: s.model.shape.prunable),
+    Column("N_avg", float, "parameters", "mean over steps of the non-zero prunable weights", "count",
+           _n_avg, lambda m: m.n_avg),
+    Column("N_final", int, "parameters", "non-zero prunable weights at the end", "count",
+           lambda s: s.schedule.n_final(s.model.shape.prunable)),
+    Column("density_avg", float, "", "N_avg / N_prunable", "count",
+           lambda s: _n_avg(s) / s.model.shape.prunable, lambda m: m.n_avg / m.spec.model.shape.prunable),
+    Column("D", int, "tokens", "tokens seen", "count", lambda s: s.tokens, lambda m: m.tokens),
+    Column("epochs", float, "", "D over the unique tokens of the corpus; in a plan, of those declared", "count",
+           epochs, lambda m: m.tokens / m.unique_tokens),
+    Column("effective_flops", float, "FLOP", "6 * tokens a step * sum of N_t", "count",
+           effective_flops, lambda m: ladder.effective_flops(m.weight_steps, m.spec.tokens_per_step)),
+    Column("executed_flops", float, "FLOP", "6 N_prunable D plus causal attention scores", "count",
+           executed_flops, lambda m: ladder.executed_flops(m.spec.model.shape, m.tokens, m.spec.model.sequence)),
+    Column("lr_wd_sum", float, "", "sum over steps of lr * weight decay", "result", run=lambda m: m.lr_wd_sum),
+    Column("loss", float, "nats/token", "held-out loss, token-weighted", "result", run=lambda m: m.loss),
+    Column("loss_se", float, "nats/token", "standard error of `loss` over blocks", "result", run=lambda m: m.loss_se),
+    Column("loss_blocks", list[float], "nats/token", "held-out loss of each block", "result", run=lambda m: m.loss_blocks),
+    Column("loss_train", float, "nats/token", "mean training loss of the last 1% of steps", "result",
+           run=lambda m: m.loss_train),
+    Column("seconds", float, "s", "wall time inside the loop, evaluation included", "execution", run=lambda m: m.seconds),
+    Column("seconds_setup", float, "s", "wall time of the run outside the loop: model, engine, saving", "execution",
+           run=lambda m: m.seconds_setup),
+    Column("tokens_per_second", float, "tokens/s", "D / seconds", "execution", run=lambda m: m.tokens / m.seconds),
+    Column("mfu", float, "", "executed FLOPs over the device's peak; null where the peak is unknown", "execution",
+           run=lambda m: m.mfu),
+    Column("peak_memory", int, "bytes", "peak of the process so far: resident set (CPU) or allocator (GPU)", "execution",
+           run=lambda m: m.peak_memory),
+    Column("workers", int, "", "data-parallel processes", "execution", run=lambda m: m.workers),
+    Column("zero_stage", int, "", "DeepSpeed ZeRO stage", "execution", run=lambda m: m.zero_stage),
+    Column("micro_batch", int, "sequences", "sequences that a worker processes at once", "execution",
+           run=lambda m: m.micro_batch),
+    Column("forked_from", str, "", "run whose checkpoint this one started from; null if none", "execution",
+           run=lambda m: m.forked_from),
+    Column("forked_step", int, "steps", "updates that it took over", "execution", run=lambda m: m.forked_step),
+    Column("device", str, "", "device name", "execution", run=lambda m: m.device),
+)
+# fmt: on
+
+
+def names(*parts: Part) -> tuple[str, ...]:
+    """Names of the columns of some parts, in the order of the table."""
+    return tuple(column.name for column in COLUMNS if column.part in parts)
+
+
+def planned(spec: RunSpec) -> dict[str, Any]:
+    """The columns that a spec alone determines, by name."""
+    return {column.name: column.plan(spec) for column in COLUMNS if column.plan}
+
+
+def row(trained: Trained) -> dict[str, Any]:
+    """The row of a trained run. The sweep fills in its name and the studies (tables.collect)."""
+    known = planned(trained.spec)
+    return {column.name: column.run(trained) if column.run else known[column.name] for column in COLUMNS}

@@ -1,0 +1,79 @@
+"""One declaration for each column: the plan and the table agree, and no choice of a spec is in none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from repro import columns
+from repro.spec import RunSpec, StartSpec
+
+Make = Callable[..., RunSpec]
+CHOICES = ("size", "setting", "window")
+# A value other than the default of each field of a spec that bears identity; what else has to change with it.
+OTHER: dict[str, dict[str, Any]] = {
+    "model": {
+        "d_model": 16, "layers": 3, "heads": 2, "mlp": 40, "vocab": 310, "sequence": 16, "init": "transformers",
+        "norm_eps": 1e-6, "rope_base": 5e5,
+    },
+    "optimizer": {
+        "lr": 1e-2, "batch": 8, "beta1": 0.8, "beta2": 0.99, "eps": 1e-7, "weight_decay": 0.0, "clip": 0.5, "warmup": 4.0,
+        "final_lr": 0.0, "lr_schedule": "wsd", "decay": 0.1,
+    },
+    "pruning": {
+        "sparsity": 0.5, "start": 0.5, "end": 1.0, "interval": 5, "shape": "linear", "score": "random",
+        "distribution": "uniform", "structure": "1:5", "do_not_prune": ("q_proj",),
+    },
+}  # fmt: skip
+
+
+def trained(spec: RunSpec) -> columns.Trained:
+    """A run that went as it was planned."""
+    return columns.Trained(
+        spec=spec, corpus_hash="0" * 16, unique_tokens=10**6, lr_wd_sum=0.1, loss=4.0, loss_se=0.1, loss_blocks=[4.0, 4.0],
+        weight_steps=spec.schedule.weight_steps(spec.model.shape.prunable), tokens=spec.tokens, loss_train=4.0,
+        seconds=2.0, seconds_setup=1.0, device="cpu",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sparsity", [0, 0.8])
+def test_a_run_that_went_as_planned_has_the_row_that_was_planned(sparsity: float, make_spec: Make) -> None:
+    spec = make_spec(sparsity)
+    known, row = columns.planned(spec), columns.row(trained(spec))
+    assert known.pop("epochs") is None  # the sweep file doesn't say how large its corpus is
+    assert row["epochs"] == spec.tokens / 10**6
+    assert {name: row[name] for name in known} == known
+    assert set(row) == {column.name for column in columns.COLUMNS} > set(known)
+    window = [row[name] for name in ("start", "end", "start_step", "end_step", "interval")]
+    assert (window == [None] * 5) == (sparsity == 0)
+
+
+@pytest.mark.parametrize(("part", "name"), [(part, name) for part, own in OTHER.items() for name in own])
+def test_a_field_of_a_spec_is_in_a_column_and_makes_another_recipe(part: str, name: str, make_spec: Make) -> None:
+    spec = make_spec(shape="geometric")
+    if name == "decay":
+        spec = replace(spec, optimizer=replace(spec.optimizer, lr_schedule="wsd"))
+    if name == "structure":
+        spec = replace(spec, model=replace(spec.model, d_model=10, mlp=40))
+    other = replace(spec, **{part: replace(getattr(spec, part), **{name: OTHER[part][name]})})
+    assert other.recipe != spec.recipe
+    mine, theirs = columns.planned(spec), columns.planned(other)
+    assert any(mine[key] != theirs[key] for key in columns.names(*CHOICES) if key in mine)
+
+
+@pytest.mark.parametrize("part", OTHER)
+def test_no_field_is_missing_from_the_test_above(part: str, make_spec: Make) -> None:
+    assert set(OTHER[part]) == {field.name for field in fields(getattr(make_spec(), part))}
+
+
+def test_a_recipe_is_the_spec_without_its_seed_and_labels(make_spec: Make) -> None:
+    spec = make_spec()
+    again = replace(spec, seed=7, run_id="other", size="1b", budget="long")
+    assert (again.recipe, again.fingerprint == spec.fingerprint) == (spec.recipe, False)
+    started = replace(spec, start=StartSpec("0" * 64, "here"))
+    assert started.recipe != spec.recipe
+    assert columns.planned(started)["start_sha256"] == "0" * 64
+    assert columns.planned(replace(started, start=StartSpec("0" * 64, "there")))["recipe"] == started.recipe
