@@ -55,7 +55,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     seen: dict[str, Path] = {}
     while True:
         seen[os.path.realpath(place)] = place
-        data = _read(place)
+        data = read_mapping(place)
         chain.append(data)
         if "extends" not in data:
             break
@@ -91,7 +91,12 @@ def number(text: Any) -> Any:
     return text
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in one YAML or JSON file, as it is written there.
+
+    Raises:
+        UserError: it is missing, broken or not a mapping.
+    """
     text = _text(path)
     try:
         if path.suffix == ".json":

@@ -20,13 +20,13 @@ class Resources:
 
     device: Annotated[Literal["auto", "cpu", "cuda"], '"auto" is cuda where there is one'] = "auto"
     workers: Annotated[Processes, "data-parallel processes of a run"] = 1
-    workers_by_size: Annotated[dict[str, Processes], "those of single sizes, by label"] = field(default_factory=dict)
+    workers_by_size: Annotated[dict[str, Processes], "workers of single sizes, by label"] = field(default_factory=dict)
     sizing: Annotated[
         Literal["declared", "plan"],
         '"plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives it (sweeps/placement.py), '
         "instead of those declared",
     ] = "declared"
-    zero_stage: Annotated[Literal[0, 1, 2, 3], "of DeepSpeed"] = 1
+    zero_stage: Annotated[Literal[0, 1, 2, 3], "ZeRO stage: what DeepSpeed shards over the workers"] = 1
     micro_batch: Annotated[
         int | None, Between(1, STEPS, "sequences"), "sequences a worker takes at once; null takes its whole share"
     ] = None
@@ -43,7 +43,7 @@ class Resources:
     keep_checkpoints: Annotated[
         int,
         Between(1, STEPS, "checkpoints"),
-        "how many of a run that is still training; of a finished one the last is kept",
+        "checkpoints kept of a run that is still training; of a finished one the last is kept",
     ] = 2
     out_of_memory: Annotated[
         Literal["retry", "fail"],
@@ -56,7 +56,8 @@ class Resources:
         "nats by which a step's loss may exceed the lowest mean of any ten steps before it; null allows any",
     ] = 5.0
     trackers: Annotated[
-        tuple[Literal["mlflow", "wandb"], ...], "shown in these too, beside TensorBoard; they must be installed"
+        tuple[Literal["mlflow", "wandb"], ...],
+        "trackers that runs are shown in beside TensorBoard; they must be installed",
     ] = ()
 
     def of(self, spec: RunSpec) -> Resources:

@@ -1,4 +1,4 @@
-"""`python -m sweeps expand | plan | run FILE`, `python -m sweeps status RESULTS`."""
+"""`python -m sweeps expand | plan | run FILE`, `python -m sweeps status RESULTS`, `python -m sweeps schema`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ VERBS = {
     "expand": ("sweeps.verbs.plan", "list the runs that a sweep file declares"),
     "plan": ("sweeps.verbs.plan", "price them: tokens, epochs, FLOPs, totals by study"),
     "run": ("sweeps.verbs.run", "train the runs that are not done"),
+    "schema": ("sweeps.verbs.schema", "print the JSON Schema of a sweep file, for editors"),
     "status": ("sweeps.verbs.status", "where a sweep stands, read from its files alone"),
 }
 
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   python -m sweeps run sweeps/quick.yaml --dry-run     say what would be trained
   python -m sweeps status results/quick                where it stands, from another terminal or machine
   python -m sweeps status results/quick --json         the same once, for machines
+  python -m sweeps schema > sweeps/sweep.schema.json   what editors complete and check sweep files by
 """
 
 

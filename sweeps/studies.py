@@ -22,13 +22,14 @@ from sweeps.overrides import Change, Variant, Window
 
 Match = Literal["prunable", "total"]
 
+FinalSparsity = Annotated[Sparsity, "final sparsity; 0 is a dense run"]
 Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]
 Size = Annotated[str, "a label of `sizes`"]
 Sizes = Annotated[tuple[str, ...], "labels of `sizes`"]
 Budget = Annotated[str, "a label of `budgets`"]
 Budgets = Annotated[tuple[str, ...], "labels of `budgets`"]
-Seed = Annotated[int, Between(0, SEEDS), "of the initialisation and of the order of the text"]
-SeedList = Annotated[tuple[Seed, ...], "a run each"]
+Seed = Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"]
+SeedList = Annotated[tuple[Seed, ...], "seeds; each asks for a run"]
 TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
 
 
@@ -115,8 +116,8 @@ class Robustness:
     size: Size
     budget: Budget
     sparsities: Sparsities
-    lr_multiples: Annotated[tuple[float, ...], "of the size's learning rate"]
-    batch_multiples: Annotated[tuple[float, ...], "of the size's batch"]
+    lr_multiples: Annotated[tuple[float, ...], "multiples of the size's learning rate"]
+    batch_multiples: Annotated[tuple[float, ...], "multiples of the size's batch"]
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         centre = build.optimizer(self.size)
@@ -141,15 +142,18 @@ class Configuration:
 
     size: Size
     budget: Budget
-    sparsity: Sparsity = 0.0
+    sparsity: FinalSparsity = 0.0
     window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
+
+
+Points = Annotated[tuple[Configuration, ...], "points of the grid"]
 
 
 @strict.dataclass
 class IsoAverage:
     """Runs of nearly equal N_avg but different sparsity and timing."""
 
-    points: tuple[Configuration, ...]
+    points: Points
     seeds: SeedList = (0,)
     partners: Annotated[bool, "whether their dense partners are trained, too"] = False
 
@@ -179,7 +183,7 @@ class Confirm:
 
     size: Size
     seeds: SeedList
-    windows: Annotated[dict[str, dict[float, tuple[Window, ...]]], "by budget, then by sparsity"]
+    windows: Annotated[dict[str, dict[float, tuple[Window, ...]]], "windows by budget, then by sparsity"]
 
     def __post_init__(self) -> None:
         for sparsity in chain(*self.windows.values()):
@@ -198,7 +202,7 @@ class Seeds:
     """Configurations at several seeds, and whole pairs at the seeds that `pairs` names."""
 
     seeds: SeedList
-    configurations: tuple[Configuration, ...] = ()
+    configurations: Points = ()
     pairs: Pairs | None = None
     confirm: Confirm | None = None
 
@@ -218,7 +222,7 @@ class Controls:
     size: Size
     budget: Budget
     sparsities: Sparsities
-    variants: tuple[Variant, ...]
+    variants: Annotated[tuple[Variant, ...], "what to change, one at a time"]
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         asked = [
@@ -236,11 +240,11 @@ class Controls:
 class LearningRates:
     """Dense runs of sizes, and of the partners of `pairs` and of `points`, at multiples of their learning rate."""
 
-    multiples: Annotated[tuple[float, ...], "of each learning rate"]
+    multiples: Annotated[tuple[float, ...], "multiples of each learning rate"]
     sizes: Sizes = ()
     budgets: Budgets = ()
     pairs: Pairs | None = None
-    points: tuple[Configuration, ...] = ()
+    points: Points = ()
     partner_budget: Annotated[
         str | None, "the budget of the partners, at their own size; null is as long as their sparse runs"
     ] = None
@@ -280,11 +284,11 @@ class SingleRun(Change):
 
     size: Size = field(kw_only=True)
     budget: Budget = field(kw_only=True)
-    sparsity: Sparsity = 0.0
+    sparsity: FinalSparsity = 0.0
     window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
     seed: Seed = 0
     id: Annotated[str | None, "its run id; null is the readable one"] = None
-    studies: Annotated[tuple[StudyName, ...], "those it serves"] = ("runs",)
+    studies: Annotated[tuple[StudyName, ...], "studies it serves"] = ("runs",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -65,7 +65,7 @@ class Repeat:
     size: Size
     budget: Budget
     sparsities: Sparsities
-    windows: Annotated[tuple[Window, ...], "none given means any"] = ()
+    windows: Annotated[tuple[Window, ...], "windows at which they may; none given means any"] = ()
 
 
 @strict.dataclass
@@ -93,17 +93,20 @@ class Declaration:
     name: Annotated[str, "names the results folder"]
     corpus: CorpusSpec
     sizes: Annotated[
-        dict[str, dict[str, Any]], "by label, the keys of `model` and `optimizer` in which that size differs"
+        dict[str, Annotated[dict[str, Any], strict.KeysOf(ModelSpec, OptimizerSpec)]],
+        "by label, the keys of `model` and `optimizer` in which that size differs",
     ]
     budgets: Annotated[dict[str, TokensPerParam], "by label, tokens of the dense run per prunable parameter"]
     studies: Annotated[Studies, "each asks for its runs; one that several ask for is trained once"] = Studies()
     runs: Annotated[tuple[SingleRun, ...], "single runs beside the studies"] = ()
-    model: Annotated[dict[str, Any], "what all sizes share of the model"] = field(default_factory=dict)
-    optimizer: Annotated[dict[str, Any], "what all sizes share of the optimizer"] = field(default_factory=dict)
+    model: Annotated[dict[str, Any], strict.KeysOf(ModelSpec), "what all sizes share"] = field(default_factory=dict)
+    optimizer: Annotated[dict[str, Any], strict.KeysOf(OptimizerSpec), "what all sizes share"] = field(
+        default_factory=dict
+    )
     pruning: PruningDefaults = PruningDefaults()
     partners: Partners = Partners()
     evaluation: EvalSpec = EvalSpec()
-    precision: Annotated[Literal["fp32", "bf16"], "of the forward and backward passes"] = "fp32"
+    precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[bool | tuple[Repeat, ...], "whether runs may see text more than once, or which may"] = False
     share_prefix: Annotated[bool, "whether steps that runs have in common are trained once"] = False
     resources: Resources = Resources()
@@ -138,27 +141,11 @@ class Declaration:
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
         """The model and the optimizer of a size."""
         own, block = self.sizes[label], f"sizes.{label}"
-        of_model, of_optimizer = strict.names(ModelSpec), strict.names(OptimizerSpec)
-        _refuse_unknown(self.model, of_model, file, "model")
-        _refuse_unknown(self.optimizer, of_optimizer, file, "optimizer")
-        _refuse_unknown(own, of_model + of_optimizer, file, block)
+        model, optimizer = self.model | strict.taken(ModelSpec, own), self.optimizer | strict.taken(OptimizerSpec, own)
         return (
-            strict.build(ModelSpec, self.model | {k: v for k, v in own.items() if k in of_model}, file=file, key=block),
-            strict.build(
-                OptimizerSpec,
-                self.optimizer | {k: v for k, v in own.items() if k in of_optimizer},
-                file=file,
-                key=block,
-            ),
+            strict.build(ModelSpec, model, file=file, key=block),
+            strict.build(OptimizerSpec, optimizer, file=file, key=block),
         )
-
-
-def _refuse_unknown(keys: dict[str, Any], names: list[str], file: object, block: str) -> None:
-    for key in keys:
-        if key not in names:
-            raise UserError(
-                "unknown key", file=file, key=f"{block}.{key}", found=key, expected=f"one of: {', '.join(names)}"
-            )
 
 
 def read(file: str | Path) -> Declaration:

@@ -23,11 +23,11 @@ class CorpusSpec:
         '"package" is text that the package `name` ships, "huggingface" the dataset with the id `name`, "files" those of '
         "`paths`",
     ]
-    name: Annotated[str, "of the package or the dataset; of files a label, as only their content bears identity"]
-    subset: Annotated[str | None, "of the dataset"] = None
-    split: Annotated[str, "of the dataset"] = "train"
-    revision: Annotated[str | None, "of the dataset"] = None
-    text_field: Annotated[str, "the text's name in a record"] = "text"
+    name: Annotated[str, "the package or the dataset; for files a label, as only their content bears identity"]
+    subset: Annotated[str | None, "configuration of the dataset on Hugging Face"] = None
+    split: Annotated[str, "split of the dataset that is trained on"] = "train"
+    revision: Annotated[str | None, "git revision of the dataset on Hugging Face"] = None
+    text_field: Annotated[str, "name of the field of a record that holds the text"] = "text"
     tokenizer: Annotated[
         str, '"bpe" trains a byte-level BPE of the model\'s vocabulary on the text; else the id of one on Hugging Face'
     ] = "bpe"
@@ -48,9 +48,9 @@ class CorpusSpec:
     unique_tokens: Annotated[
         float | None,
         Between(0, MOST, "tokens", "(]"),
-        "of the corpus, as far as known; runs that need more are refused",
+        "size of the corpus, as far as known; runs that need more are refused unless they may repeat text",
     ] = field(default=None, metadata=LABEL)
-    paths: Annotated[tuple[str, ...], "files and globs of `source: files`"] = field(default=(), metadata=LABEL)
+    paths: Annotated[tuple[str, ...], "files and globs, with `source: files`"] = field(default=(), metadata=LABEL)
 
     def __post_init__(self) -> None:
         if self.source == "files" and not self.paths:

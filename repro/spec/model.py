@@ -47,5 +47,5 @@ class StartSpec:
     `shape: constant` and its own sparsity.
     """
 
-    sha256: Annotated[str, SHA256, "of the weights (models.tensors.digest), wherever they lie"]
+    sha256: Annotated[str, SHA256, "hash of the weights (models.tensors.digest), wherever they lie"]
     model: Annotated[str, "the folder"] = field(metadata=LABEL)

@@ -34,10 +34,10 @@ class RunSpec:
     optimizer: OptimizerSpec
     pruning: PruningSpec
     dense_steps: Annotated[
-        int, Between(1, STEPS, "steps"), "of the dense run of this family; a sparse run is given its compute"
+        int, Between(1, STEPS, "steps"), "steps of the dense run of this family; a sparse run is given its compute"
     ]
-    seed: Annotated[int, Between(0, SEEDS), "of the initialisation and of the order of the text"] = 0
-    precision: Annotated[Literal["fp32", "bf16"], "of the forward and backward passes"] = "fp32"
+    seed: Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"] = 0
+    precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[bool, "whether the run may see text more than once"] = False
     evaluation: EvalSpec = EvalSpec()
     start: StartSpec | None = field(default=None, metadata=LATER)

@@ -39,13 +39,13 @@ class OptimizerSpec:
 
     lr: Annotated[float, Above(0), "peak learning rate"] = field(metadata=tag("lr"))
     batch: Annotated[int, Between(1, BATCH, "sequences"), "sequences a step"] = field(metadata=tag("b"))
-    beta1: Annotated[float, Between(0, 1, "beta1", "[)"), "AdamW's"] = 0.9
-    beta2: Annotated[float, Between(0, 1, "beta2", "[)"), "AdamW's"] = 0.95
-    eps: Annotated[float, Between(0, 1, "eps", "()"), "AdamW's"] = 1e-8
-    weight_decay: Annotated[float, Above(0, inclusive=True), "on all parameters, norms and embeddings too"] = field(
-        default=0.1, metadata=tag("wd")
-    )
-    clip: Annotated[float, Above(0), "global gradient norm"] = 1.0
+    beta1: Annotated[float, Between(0, 1, "beta1", "[)"), "AdamW's decay of the first moment"] = 0.9
+    beta2: Annotated[float, Between(0, 1, "beta2", "[)"), "AdamW's decay of the second moment"] = 0.95
+    eps: Annotated[float, Between(0, 1, "eps", "()"), "AdamW's epsilon"] = 1e-8
+    weight_decay: Annotated[
+        float, Above(0, inclusive=True), "weight decay of all parameters, norms and embeddings too"
+    ] = field(default=0.1, metadata=tag("wd"))
+    clip: Annotated[float, Above(0), "largest global gradient norm; a larger gradient is scaled down to it"] = 1.0
     warmup: Annotated[float, Above(0, inclusive=True), _WARMUP] = field(default=0.01, metadata=tag("warmup"))
     final_lr: Annotated[float, Between(0, 1, "of the peak"), "learning rate at the end, as a share of the peak"] = 0.1
     lr_schedule: Annotated[

@@ -5,7 +5,18 @@ raises UserError; so does every other refusal, with the key, what was found and 
 """
 
 from repro.reading import read_yaml
-from repro.strict.classes import build, dataclass, names, optional
+from repro.strict.classes import KeysOf, build, dataclass, json_schema, optional, taken
 from repro.strict.rules import Above, Between, Form
 
-__all__ = ["Above", "Between", "Form", "build", "dataclass", "names", "optional", "read_yaml"]
+__all__ = [
+    "Above",
+    "Between",
+    "Form",
+    "KeysOf",
+    "build",
+    "dataclass",
+    "json_schema",
+    "optional",
+    "read_yaml",
+    "taken",
+]

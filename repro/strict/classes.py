@@ -10,7 +10,9 @@ from dataclasses import field, fields
 from typing import Annotated, Any, TypeVar, cast, dataclass_transform
 
 import pydantic.dataclasses
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from repro.errors import UserError
 from repro.strict.messages import explained
@@ -93,6 +95,43 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def names(*classes: type) -> list[str]:
-    """The keys of strict dataclasses, in their order."""
-    return [one.name for cls in classes for one in fields(cls)]
+class KeysOf:
+    """In Annotated of a dict: some of the keys of strict dataclasses. Its values are looked at when those are built."""
+
+    def __init__(self, *classes: type):
+        self.classes = classes
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._known, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        found: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+        for cls in self.classes:
+            made = handler(_adapter(cls).core_schema)
+            found["properties"] |= handler.resolve_ref_schema(made)["properties"]
+        return found
+
+    def _known(self, given: dict[str, Any]) -> dict[str, Any]:
+        allowed = [one.name for cls in self.classes for one in fields(cls)]
+        for key in given:
+            if key not in allowed:
+                expected = f"one of: {', '.join(allowed)}"
+                raise Refusal(UserError("unknown key", key=key, found=key, expected=expected))
+        return given
+
+
+def taken(cls: type, given: dict[str, Any]) -> dict[str, Any]:
+    """Those of `given` that are keys of a strict dataclass."""
+    return {one.name: given[one.name] for one in fields(cls) if one.name in given}
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of what `build` takes."""
+    return _adapter(cls).json_schema(schema_generator=_Untitled)
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without titles, which would repeat the keys."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False

@@ -1,0 +1,111 @@
+"""The JSON Schema that editors check sweep files by."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from repro.reading import read_mapping
+from sweeps import schema
+from sweeps.__main__ import main
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+FILES = sorted(SWEEPS.glob("*.yaml"))
+CHECK = Draft202012Validator(schema.schema())
+WHOLE = read_mapping(SWEEPS / "laptop.yaml") | {
+    "runs": [{"size": "17k", "budget": "15tpp", "window": {"dense": 0}, "lr_schedule": "wsd"}],
+    "repeat": [{"size": "17k", "budget": "15tpp", "sparsities": [0.8]}],
+    "storage": {"corpus": "~/data"},
+}
+
+
+def refused(data: dict[str, Any]) -> str:
+    """What the schema says of a file that it refuses; empty where it takes it."""
+    return "; ".join(error.message for error in CHECK.iter_errors(data))
+
+
+def test_the_committed_schema_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out == (SWEEPS / "sweep.schema.json").read_text()
+    Draft202012Validator.check_schema(CHECK.schema)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_committed_sweep_names_the_schema_and_holds_to_it(file: Path) -> None:
+    assert file.read_text().splitlines()[0] == "# yaml-language-server: $schema=sweep.schema.json"
+    assert refused(read_mapping(file)) == ""
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (),
+        ("corpus",),
+        ("model",),
+        ("optimizer",),
+        ("sizes", "17k"),
+        ("pruning", "window"),
+        ("partners",),
+        ("evaluation",),
+        ("resources",),
+        ("storage",),
+        ("repeat", 0),
+        ("runs", 0),
+        ("runs", 0, "window"),
+        ("studies",),
+        ("studies", "law"),
+        ("studies", "iso_average", "points", 0, "window"),
+        ("studies", "seeds", "confirm", "windows", "15tpp", "0.2", 0),
+        ("studies", "controls", "variants", 0),
+    ],
+    ids=lambda place: ".".join(map(str, place)) or "top",
+)
+def test_a_misspelled_key_is_refused_at_any_depth(place: tuple[str | int, ...]) -> None:
+    assert refused(WHOLE) == ""
+    misspelled: Any = copy.deepcopy(WHOLE)
+    at = misspelled
+    for part in place:
+        at = at[part]
+    at["spersity"] = 0.5
+    # A message of anyOf tells of the whole value, and so of the key in it.
+    assert "spersity" in refused(misspelled)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"budgets": {"15tpp": 0}},
+        {"optimizer": {"batch": 8.5}},
+        {"precision": "fp16"},
+        {"resources": {"workers": 0}},
+        {"resources": {"zero_stage": 4}},
+        {"runs": [{"size": "17k"}]},
+        {"studies": {"law": {"sizes": ["17k"], "budgets": ["15tpp"], "sparsities": [1]}}},
+        {"pruning": {"window": {"dense": 1}}},
+        {"corpus": {"source": "web", "name": "x"}},
+    ],
+    ids=str,
+)
+def test_a_value_that_no_sweep_can_have_is_refused(block: dict[str, Any]) -> None:
+    assert refused(WHOLE | block)
+
+
+def test_only_a_file_without_extends_needs_the_required_keys() -> None:
+    assert refused({"extends": "laptop.yaml", "name": "x"}) == ""
+    assert "'corpus' is a required property" in refused({"name": "x"})
+
+
+def test_every_key_is_described() -> None:
+    """By itself, or by the block that it holds."""
+
+    def described(key: dict[str, Any]) -> bool:
+        return "description" in key or "$ref" in key or any("$ref" in one for one in key.get("anyOf", ()))
+
+    blocks = [CHECK.schema, *CHECK.schema["$defs"].values(), CHECK.schema["properties"]["model"]]
+    missing = {name for block in blocks for name, key in block["properties"].items() if not described(key)}
+    assert missing == set()
+    assert all("description" in block for block in CHECK.schema["$defs"].values())
