@@ -116,13 +116,13 @@ def _at_once(given: argparse.Namespace, size: str, text: str) -> list[float]:
 def _measure(sweep: Sweep, spec: RunSpec, text: str) -> float:
     """Tokens a second of this process; it says "ready" once warm, and begins when told to."""
     from bench.variants import VARIANTS, Bench
-    from repro.training import zero
+    from repro.training.distributed import device_of, process_group
 
     resources = replace(sweep.resources.of(spec), workers=1)
     spec = replace(spec, corpus=TEXT, repeat=True, evaluation=EvalSpec(2, 1))
-    device = zero.device_of(resources)
+    device = device_of(resources)
     bench = Bench(spec, build(TEXT, spec.model.vocab, spec.model.sequence, text), resources, device, [])
-    with zero.process_group(device):
+    with process_group(device):
         step = VARIANTS["ours, masked"](bench)
         for number in range(WARM):
             step(number)

@@ -13,9 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
-from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.training.provenance import provenance
 from sweeps import grid
@@ -71,7 +69,9 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     import torch
 
     from repro.pruning.pruner import Pruner
-    from repro.training import model, zero
+    from repro.training import model
+    from repro.training.distributed import process_group
+    from repro.training.zero import DeepSpeedEngine
 
     cpu, o = torch.device("cpu"), spec.optimizer
     tokens = torch.randint(
@@ -79,8 +79,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     )
     parts: dict[str, list[float]] = {"  forward": [], "  backward": [], "  update": []}
 
-    def loss_of(network: Any) -> torch.Tensor:
-        logits = network(input_ids=tokens[:, :-1], use_cache=False).logits
+    def loss_of(logits: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
     def plain() -> Callable[[], None]:
@@ -88,7 +87,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
         adamw = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
 
         def step() -> None:
-            loss_of(network).backward()
+            loss_of(network(input_ids=tokens[:, :-1], use_cache=False).logits).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
             adamw.step()
             adamw.zero_grad()
@@ -96,13 +95,21 @@ def _lane(spec: RunSpec) -> dict[str, float]:
         return step
 
     def ours(stage: int, masked: bool, timed: bool = False) -> Callable[[], None]:
-        engine = zero.engine(model.build(spec.model, 0), o, Resources(zero_stage=stage), "fp32", o.batch, 1, cpu)  # type: ignore[arg-type]
+        engine = DeepSpeedEngine(
+            model.build(spec.model, 0),
+            o,
+            stage=stage,
+            precision="fp32",
+            micro_batch=o.batch,
+            accumulation=1,
+            device=cpu,
+        )
         if masked:
             Pruner(engine, spec.schedule, spec.pruning, 0).event(spec.schedule.events - 1)
 
         def step() -> None:
             marks = [time.perf_counter()]
-            loss = loss_of(engine)
+            loss = loss_of(engine.logits(tokens[:, :-1]))
             marks.append(time.perf_counter())
             engine.backward(loss)
             marks.append(time.perf_counter())
@@ -114,7 +121,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
 
         return step
 
-    with zero.process_group(cpu):
+    with process_group(cpu):
         variants = {
             "plain PyTorch": plain(),
             "DeepSpeed stage 0, dense": ours(0, False),

@@ -11,7 +11,6 @@ Ray already started.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import statistics
 import sys
@@ -27,19 +26,20 @@ import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
 
-from repro import strict, tables
-from repro.corpus import build
+from repro import tables
+from repro.corpus import Corpus, build
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stamps
+from repro.training.assignment import Assignment
 from repro.training.provenance import provenance
-from sweeps import tuner
+from sweeps import trial, tuner
 from sweeps.queue import Job, Queue
 
 LANES = 2
 MODEL, TEXT = ModelSpec(8, 1, 1, 32, 300, 32), CorpusSpec("package", "pydoc", heldout_fraction=0.1)
-Launch = Callable[[list[dict[str, Any]]], object]
+Launch = Callable[[list[Assignment]], object]
 
 
 def main() -> int:
@@ -61,11 +61,11 @@ def main() -> int:
             ("a fresh actor a run", _fresh_actors, count),
             ("ours: reused actors, local mode", _driver, count),
         ):
-            trials = [_trial(i, Path(scratch) / name, str(text.folder)) for i in range(runs)]
+            assigned = [_assignment(i, Path(scratch) / name, text) for i in range(runs)]
             began = time.time()
-            launch(trials)
+            launch(assigned)
             wall = time.time() - began
-            rows = [tables.read(Folder.open(t["folder"]), "run.parquet").to_pylist()[0] for t in trials]
+            rows = [tables.read(Folder.open(one.folder), "run.parquet").to_pylist()[0] for one in assigned]
             inside = sum(row["seconds"] for row in rows)
             print(
                 f"  {name:<34} {runs} runs on {LANES} lanes: wall {wall:6.1f} s, in loops {inside:5.1f} s, overhead {(wall * LANES - inside) / runs:5.2f} s a run"
@@ -93,7 +93,7 @@ def _of_sweep(results: Folder) -> str:
     )
 
 
-def _trial(seed: int, root: Path, corpus: str) -> dict[str, Any]:
+def _assignment(seed: int, root: Path, text: Corpus) -> Assignment:
     spec = RunSpec(
         f"tiny-seed{seed}",
         "4k",
@@ -106,29 +106,30 @@ def _trial(seed: int, root: Path, corpus: str) -> dict[str, Any]:
         seed=seed,
         evaluation=EvalSpec(4, 2),
     )
-    return {
-        "spec": spec.to_dict(),
-        "folder": str(root / spec.run_id),
-        "corpus": corpus,
-        "resources": dataclasses.asdict(Resources(device="cpu")),
-        "gpu": False,
-        "results": str(root),
-        "driver": "bench",
-        "over": None,
-        "fork": None,
-        "forks": (),
-    }
+    return Assignment(
+        spec=spec,
+        resources=Resources(device="cpu"),
+        folder=str(root / spec.run_id),
+        corpus=str(text.folder),
+        corpus_hash=text.hash,
+        fork=None,
+        forks=(),
+        results=str(root),
+        driver="bench",
+        over=None,
+        gpu=False,
+    )
 
 
-def _worker_groups(trials: list[dict[str, Any]]) -> None:
+def _worker_groups(given: list[Assignment]) -> None:
     @ray.remote(num_cpus=0)
-    def one(trial: dict[str, Any]) -> None:
+    def one(mapping: dict[str, Any]) -> None:
         scaling = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1})
         with tempfile.TemporaryDirectory(prefix="run-") as scratch:
             run_config = ray.train.RunConfig(name="train", storage_path=scratch)
-            TorchTrainer(tuner._loop, train_loop_config=trial, scaling_config=scaling, run_config=run_config).fit()
+            TorchTrainer(trial._loop, train_loop_config=mapping, scaling_config=scaling, run_config=run_config).fit()
 
-    waiting = list(trials)
+    waiting = [assignment.to_dict() for assignment in given]
     running = [one.remote(waiting.pop()) for _ in range(min(LANES, len(waiting)))]
     while running:
         done, running = ray.wait(running)
@@ -137,23 +138,20 @@ def _worker_groups(trials: list[dict[str, Any]]) -> None:
             running.append(one.remote(waiting.pop()))
 
 
-def _fresh_actors(trials: list[dict[str, Any]]) -> None:
+def _fresh_actors(given: list[Assignment]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ray.tune.Tuner(
-            ray.tune.with_resources(tuner.Trial, {"cpu": 1}),
-            param_space={"trial": ray.tune.grid_search(trials)},
+            ray.tune.with_resources(trial.Trial, {"cpu": 1}),
+            param_space={trial.KEY: ray.tune.grid_search([one.to_dict() for one in given])},
             tune_config=ray.tune.TuneConfig(reuse_actors=False, max_concurrent_trials=LANES),
             run_config=ray.tune.RunConfig(name="tune", storage_path=scratch, verbose=0),
         ).fit()
 
 
-def _driver(trials: list[dict[str, Any]]) -> None:
-    def job(trial: dict[str, Any]) -> Job:
-        run = RunFolder(Folder.open(trial["folder"]))
-        return Job(strict.build(RunSpec, trial["spec"]), Resources(device="cpu"), trial["folder"], run, trial["corpus"])
-
-    queue = Queue(map(job, trials), devices=lambda: LANES, lanes=LANES, stop=bool, before=Stamps({}))
-    tuner.execute(queue, results=trials[0]["results"], driver="bench", gpu=False)
+def _driver(given: list[Assignment]) -> None:
+    jobs = [Job(one, RunFolder(Folder.open(one.folder))) for one in given]
+    queue = Queue(jobs, devices=lambda: LANES, lanes=LANES, stop=bool, before=Stamps({}))
+    tuner.execute(queue)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ from repro.corpus import build
 from repro.ladder import executed_flops
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
-from repro.training import hardware, zero
+from repro.training import hardware
+from repro.training.distributed import device_of, process_group
 from repro.training.provenance import provenance
 
 WARM = 10
@@ -56,7 +57,7 @@ def main() -> int:
     parser.add_argument("--memory", metavar="VARIANT", help=argparse.SUPPRESS)
     given = parser.parse_args()
     resources = Resources(device=given.device, zero_stage=given.stage)
-    device = zero.device_of(resources)
+    device = device_of(resources)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         if given.memory:
             print(json.dumps(_memory(_bench(MILLION, 8, resources, device, scratch), given.memory)))
@@ -106,7 +107,7 @@ def _compare(bench: Bench, given: argparse.Namespace) -> None:
         f"{spec.model.shape.prunable:,} prunable weights, {spec.tokens_per_step:,} tokens a step, {spec.precision}, ZeRO "
         f"{given.stage}, {bench.device}, {torch.get_num_threads()} thread(s); median of {given.rounds} rounds, interleaved"
     )
-    with zero.process_group(bench.device):
+    with process_group(bench.device):
         times = _times(bench, list(VARIANTS), given.rounds)
     for name, ms in times.items():
         memory = _in_a_process_of_its_own(name, given)
@@ -154,7 +155,7 @@ def _in_a_process_of_its_own(name: str, given: argparse.Namespace) -> int:
 
 def _memory(bench: Bench, name: str) -> int:
     """Bytes that a variant takes at its peak, in this fresh process."""
-    with zero.process_group(bench.device):
+    with process_group(bench.device):
         before = resident()["now"]
         step = VARIANTS[name](bench)
         for number in range(5):
@@ -171,7 +172,7 @@ def _paper(size: str, given: argparse.Namespace, device: torch.device, scratch: 
     resources = Resources(zero_stage=given.stage, micro_batch=given.micro_batch, compile=True)
     bench = _bench(PAPER[size], 256, resources, device, scratch)
     spec = bench.spec
-    with zero.process_group(device):
+    with process_group(device):
         times = _times(bench, ["ours, dense", "ours, masked"], max(5, given.rounds // 10))
     name = torch.cuda.get_device_name()
     flops = executed_flops(spec.model.shape, spec.tokens_per_step, spec.model.sequence)
@@ -189,7 +190,7 @@ def _profile(bench: Bench) -> None:
     activities: list[Any] = [torch.profiler.ProfilerActivity.CPU]
     if bench.device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-    with zero.process_group(bench.device):
+    with process_group(bench.device):
         step = VARIANTS["ours, masked"](bench)
         for number in range(WARM):
             step(number)

@@ -21,7 +21,9 @@ from repro.resources import Resources
 from repro.spec import PruningSpec, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.training import model, zero
+from repro.training import model
+from repro.training.run import RunInProgress
+from repro.training.train import engine_of
 from repro.training.trainer import Trainer
 
 Step = Callable[[int], None]  # takes the number of the step, makes it
@@ -119,11 +121,9 @@ def deepspeed_dense(bench: Bench) -> Step:
 def ours(bench: Bench, masked: bool) -> Step:
     """(iii) and (iv): the suite's own loop, dense, and masked after all events of the schedule."""
     spec = bench.spec if masked else replace(bench.spec, pruning=PruningSpec())
-    _, micro = bench.resources.share(spec)
-    network, batch = bench.network(), spec.optimizer.batch
-    engine = zero.engine(network, spec.optimizer, bench.resources, spec.precision, micro, batch // micro, bench.device)
     folder = RunFolder(Folder.open(tempfile.mkdtemp(prefix="bench-")))
-    trainer = Trainer(spec, folder, bench.text, bench.resources, engine, micro, time.perf_counter())
+    run = RunInProgress(spec, folder, bench.text, bench.resources)
+    trainer = Trainer(run, engine_of(run), time.perf_counter())
     trainer.resume()
     for event in range(spec.schedule.events):
         bench.settle()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from repro.console.terminal import one_line
-from repro.resources import Resources
-from repro.spec import RunSpec
 from repro.store.lease import Looker, newest
 from repro.store.run_folder import RunFolder, Stamps
+from repro.training.assignment import Assignment
 
 POLL = 2.0  # seconds between two looks at a run that another driver trains, or that waits for its parent
 PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is tried again: doubled each time
@@ -24,24 +23,26 @@ class Job:
     """A run to train.
 
     Attributes:
-        resources: of this run. uri: of its folder. corpus: path or URI, and corpus_hash: of what lies there.
-        fork: URI of the run and the step from whose checkpoint it starts, if it is there. forks: steps of which other
-        runs need a checkpoint of this one. waits: whether the one that it starts from is still to come.
-        died: how often its worker has. over: the lease of a dead holder. not_before: seconds, time.monotonic.
+        assignment: what the process that trains it is told.
+        run: its folder.
+        waits: whether the checkpoint that it continues from is still to come.
+        died: how often its worker has.
+        not_before: when it may start, in seconds of time.monotonic.
     """
 
-    spec: RunSpec
-    resources: Resources
-    uri: str
+    assignment: Assignment
     run: RunFolder
-    corpus: str
-    corpus_hash: str
-    fork: tuple[str, int] | None = None
-    forks: tuple[int, ...] = ()
     waits: Callable[[], bool] = bool
     died: int = 0
-    over: str | None = None
     not_before: float = 0.0
+
+    @property
+    def run_id(self) -> str:
+        return self.assignment.spec.run_id
+
+    @property
+    def workers(self) -> int:
+        return self.assignment.resources.workers
 
 
 @dataclass
@@ -84,12 +85,12 @@ class Queue:
         """The run that starts now; None when there is none at this moment."""
         if self.stop() or (self.lanes is not None and len(self.running) >= self.lanes):
             return None
-        free = self.devices() - sum(job.resources.workers for job in self.running.values())
+        free = self.devices() - sum(job.workers for job in self.running.values())
         for job in list(self.waiting):
-            fits = self.lanes is not None or job.resources.workers <= free
+            fits = self.lanes is not None or job.workers <= free
             if fits and time.monotonic() >= job.not_before and self._is_free(job):
                 self.waiting.remove(job)
-                self.running[job.spec.run_id] = job
+                self.running[job.run_id] = job
                 self.most = max(self.most, len(self.running))
                 return job
         return None
@@ -103,7 +104,7 @@ class Queue:
             self._later(job, POLL)
         elif outcome == "died":
             job.died += 1
-            if job.died > job.resources.retries:
+            if job.died > job.assignment.resources.retries:
                 why = f"its worker died {job.died} times: {reason}"
                 job.run.progress("failed", reason=why)
                 return
@@ -113,13 +114,13 @@ class Queue:
 
     def _later(self, job: Job, seconds: float) -> None:
         job.not_before = time.monotonic() + seconds
-        # Where it stood: it was longer than those that came after it.
+        # At the front: jobs are sorted longest first, and this one came before those that wait.
         self.waiting.insert(0, job)
 
     def _is_free(self, job: Job) -> bool:
         """Whether nobody trains it and its parent is far enough. One that another driver has ended is dropped."""
         status = job.run.status()
-        failed_now = status["state"] == "failed" and self.before.is_new(job.spec.run_id, status)
+        failed_now = status["state"] == "failed" and self.before.is_new(job.run_id, status)
         if status["state"] == "done" or failed_now:
             self.waiting.remove(job)
             return False
@@ -127,5 +128,5 @@ class Queue:
         if self._looker.is_taken(job.run, held) or job.waits():
             job.not_before = time.monotonic() + POLL
             return False
-        job.over = held.name if held else None
+        job.assignment = replace(job.assignment, over=held.name if held else None)
         return True

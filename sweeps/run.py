@@ -17,6 +17,7 @@ from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stamps
 from repro.training import trackers
+from repro.training.assignment import Assignment, CheckpointRef
 from repro.training.provenance import provenance
 from sweeps import assign_workers, sweep_json
 from sweeps.grid import Sweep
@@ -106,17 +107,21 @@ def _train(
 
     def job(spec: RunSpec) -> Job:
         run_id, fork = spec.run_id, shared.forest.forks.get(spec.run_id)
-        return Job(
+        corpus, corpus_hash = corpora[run_id]
+        assignment = Assignment(
             spec=spec,
             resources=sizes.resources[run_id],
-            uri=f"{uri}/runs/{run_id}",
-            run=RunFolder(place / "runs" / run_id),
-            corpus=corpora[run_id][0],
-            corpus_hash=corpora[run_id][1],
-            fork=None if fork is None else (f"{uri}/runs/{fork.parent}", fork.step),
+            folder=f"{uri}/runs/{run_id}",
+            corpus=corpus,
+            corpus_hash=corpus_hash,
+            fork=None if fork is None else CheckpointRef(f"{uri}/runs/{fork.parent}", fork.step),
             forks=shared.forest.steps(run_id),
-            waits=partial(shared.waits, run_id),
+            results=uri,
+            driver=driver,
+            over=None,
+            gpu=gpu,
         )
+        return Job(assignment, RunFolder(place / "runs" / run_id), partial(shared.waits, run_id))
 
     with Interrupt(place, driver) as interrupt:
         queue = Queue(
@@ -128,7 +133,7 @@ def _train(
             say=partial(print, flush=True),
         )
         with Progress(Watcher(place, sweep.name, sizes.planned, asked, began, before.at)):
-            tuner.execute(queue, results=uri, driver=driver, gpu=gpu)
+            tuner.execute(queue)
     shared.tidy([spec.run_id for spec in todo if RunFolder(place / "runs" / spec.run_id).status()["state"] != "done"])
     training |= {"seconds": time.time() - began, "lanes": queue.most}
     return queue.trained, said | {"training": training}

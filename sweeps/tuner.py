@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 import ray.tune
-from ray.train.torch import TorchTrainer
 from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
 from repro import local_ray, ray_address
 from repro.errors import UserError
 from repro.resources import Resources
-from repro.store import stop
-from repro.store.folder import Folder
-from repro.store.lease import Lease
-from repro.store.run_folder import RunFolder, stamp
 from sweeps.devices import Cluster
-from sweeps.queue import Job, Outcome, Queue
+from sweeps.queue import Queue
+from sweeps.trial import Trial, assignment_of, configuration
 
 # Set before a worker process starts. bench/laptop.py measures the malloc settings: nothing at 1,024 tokens a step.
 WORKER_ENV = {
@@ -54,113 +49,18 @@ SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "A
 class_cache.ENV_VARS_TO_PROPAGATE = class_cache.ENV_VARS_TO_PROPAGATE - SECRETS
 
 
-class Trial(ray.tune.Trainable):
-    """One run a trial. The process is used again for the next one: start-up and imports are paid once.
-
-    With one worker Ray Train runs the loop in this very process (its local mode); with more it makes a
-    worker group. Either way the loop is `repro.training.train.train_loop`.
-    """
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self.trial = config["trial"]
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.trial = new_config["trial"]
-        return True
-
-    def step(self) -> dict[str, Any]:
-        return {"done": True, "outcome": train_one(self.trial)}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        return None
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        return None
-
-
-def train_one(trial: dict[str, Any]) -> Outcome:
-    """Trains one run through Ray Train while it holds its lease. A run that can't end well is in its status.
-
-    Raises:
-        Exception: of Ray Train, when a worker died.
-    """
-    run = RunFolder(Folder.open(trial["folder"]))
-    lease = Lease(run, trial["driver"], trial["over"])
-    if not lease.take():
-        return "held"
-    try:
-        if stop.is_asked(Folder.open(trial["results"]), trial["driver"]):
-            return "stopped"
-        if run.status()["state"] == "done":  # by one whose lease ended just before ours began
-            return "held"
-        try:
-            _fork(trial, run)
-        except UserError as error:  # what its parent left can't be believed, and trying again won't change it
-            run.progress("failed", reason=str(error))
-            return "failed"
-        return _fit(trial, run)
-    finally:
-        lease.give_back()
-
-
-def _fork(trial: dict[str, Any], run: RunFolder) -> None:
-    """Starts a run from its parent's checkpoint; one that has begun, or whose parent left none, goes its own way."""
-    from repro import strict
-    from repro.spec import RunSpec
-    from repro.training import fork  # torch
-
-    if trial["fork"] is None or fork.begun(run.folder):
-        return
-    uri, step = trial["fork"]
-    if fork.ready(Folder.open(uri), step):
-        fork.fork(Folder.open(uri), run.folder, strict.build(RunSpec, trial["spec"]), step)
-
-
-def _fit(trial: dict[str, Any], run: RunFolder) -> Outcome:
-    resources = dict(trial["resources"])
-    workers = resources["workers"]
-    while True:
-        before = stamp(run.status())
-        try:
-            with tempfile.TemporaryDirectory(prefix="run-", ignore_cleanup_errors=True) as scratch:
-                TorchTrainer(
-                    _loop,
-                    train_loop_config=trial | {"resources": resources},
-                    scaling_config=ray.train.ScalingConfig(
-                        num_workers=0 if workers == 1 else workers, use_gpu=trial["gpu"]
-                    ),
-                    run_config=ray.train.RunConfig(name="train", storage_path=scratch),
-                ).fit()
-            return "done" if run.status()["state"] == "done" else "stopped"
-        except Exception:
-            # Ray Train wraps what the loop raised: whether the run failed for good or its worker did is in its status.
-            status = run.status()
-            if status["state"] != "failed" or stamp(status) == before:
-                raise
-        smaller = status.get("try_micro_batch")  # out of memory; one worker alone has tried all of them itself
-        if smaller is None or workers == 1 or resources["out_of_memory"] == "fail":
-            return "failed"
-        resources["micro_batch"] = smaller
-
-
-def _loop(trial: dict[str, Any]) -> None:
-    from repro.training.train import train_loop
-
-    train_loop(trial)
-
-
 class _Ask(Searcher):
     """Tune asks what to try next: the queue's next run, nothing for now, or no more ever."""
 
-    def __init__(self, queue: Queue, common: dict[str, Any]):
+    def __init__(self, queue: Queue):
         super().__init__()
-        self.queue, self.common = queue, common
+        self.queue = queue
 
     def suggest(self, trial_id: str) -> Any:
         if self.queue.is_over:
             return Searcher.FINISHED
         job = self.queue.next()
-        return None if job is None else {"trial": _trial(job) | self.common}
+        return None if job is None else configuration(job.assignment)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
         return True
@@ -181,49 +81,28 @@ class _Tell(ray.tune.Callback):
         self.queue = queue
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.queue.ended(trial.config["trial"]["spec"]["run_id"], trial.last_result["outcome"])
+        self.queue.ended(assignment_of(trial.config).spec.run_id, trial.last_result["outcome"])
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         written = Path(trial.error_file or "")
         lines = written.read_text().strip().splitlines() if written.is_file() else ["it ended without a word"]
-        self.queue.ended(trial.config["trial"]["spec"]["run_id"], "died", lines[-1])
-
-
-def _trial(job: Job) -> dict[str, Any]:
-    return {
-        "spec": job.spec.to_dict(),
-        "folder": job.uri,
-        "corpus": job.corpus,
-        "corpus_hash": job.corpus_hash,
-        "resources": asdict(job.resources),
-        "fork": job.fork,
-        "forks": job.forks,
-        "over": job.over,
-    }
+        self.queue.ended(assignment_of(trial.config).spec.run_id, "died", lines[-1])
 
 
 def _own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
     """What a trial's own process takes; a worker group takes its own beside it."""
-    trial = config["trial"]
-    if trial["resources"]["workers"] > 1:
+    given = assignment_of(config)
+    if given.resources.workers > 1:
         return ray.tune.PlacementGroupFactory([{"CPU": 0.01}])
-    return ray.tune.PlacementGroupFactory([{"CPU": 1.0} | ({"GPU": 1.0} if trial["gpu"] else {})])
+    return ray.tune.PlacementGroupFactory([{"CPU": 1.0} | ({"GPU": 1.0} if given.gpu else {})])
 
 
-def execute(queue: Queue, *, results: str, driver: str, gpu: bool) -> None:
-    """Trains what the queue gives, in its order; returns when it is over and no run is at work.
-
-    Args:
-        queue: of the runs.
-        results: URI of the sweep's folder.
-        driver: token of this driver.
-        gpu: whether runs train on GPUs.
-    """
-    common = {"results": results, "driver": driver, "gpu": gpu}
+def execute(queue: Queue) -> None:
+    """Trains what the queue gives, in its order; returns when it is over and no run is in progress."""
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         ray.tune.Tuner(
             ray.tune.with_resources(Trial, _own_resources),
-            tune_config=ray.tune.TuneConfig(search_alg=_Ask(queue, common), num_samples=-1, reuse_actors=True),
+            tune_config=ray.tune.TuneConfig(search_alg=_Ask(queue), num_samples=-1, reuse_actors=True),
             run_config=ray.tune.RunConfig(
                 name="tune",
                 storage_path=scratch,

@@ -1,7 +1,7 @@
-"""Pruner: the events of a schedule on a DeepSpeed engine, and masks that hold between them.
+"""Pruner: the events of a schedule on an engine, and masks that hold between them.
 
 At an event the weights that go are set to zero in the fp32 master, in both moments and in the module's own
-weights. Between events each prunable gradient is multiplied by its mask before DeepSpeed sees it: so the
+weights. Between events each prunable gradient is multiplied by its mask before the engine sees it: so the
 clipped norm has zeros there, and AdamW moves a removed weight by nothing (its gradient, moments and decay
 are all zero). No weight is touched again until the next event.
 
@@ -11,7 +11,6 @@ Every rank keeps the masks of all weights, at one bit each: it sees whole gradie
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,7 +20,7 @@ from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import SCORES, Stretch
 from repro.schedule import PruningSchedule
 from repro.spec import PruningSpec
-from repro.training import zero
+from repro.training.engine import Engine, Fragment
 from repro.training.model import prunable
 
 
@@ -29,7 +28,7 @@ class Pruner:
     """Holds the masks of one engine.
 
     Args:
-        engine: a DeepSpeed engine from `zero.engine`.
+        engine: holds the weights and their moments.
         schedule: when, and how much stays.
         spec: score, distribution, structure and what is left alone; RunSpec has checked that they go together.
         seed: of random scores.
@@ -41,11 +40,11 @@ class Pruner:
         nonzero: how many of them the masks leave.
     """
 
-    def __init__(self, engine: Any, schedule: PruningSchedule, spec: PruningSpec, seed: int):
+    def __init__(self, engine: Engine, schedule: PruningSchedule, spec: PruningSpec, seed: int):
         self.engine, self.schedule, self.spec, self.seed = engine, schedule, spec, seed
         self.parameters = prunable(engine.module)
-        shapes = {name: getattr(p, "ds_shape", p.shape) for name, p in self.parameters.items()}
-        self.masks = Masks.all_kept(shapes, engine.device)
+        shapes = engine.shapes()
+        self.masks = Masks.all_kept({name: shapes[name] for name in self.parameters}, engine.device)
         self.sizes = self.masks.sizes
         self.total = self.nonzero = sum(self.sizes.values())
         self.scope = [n for n in self.sizes if not set(spec.do_not_prune) & set(n.split("."))]
@@ -75,7 +74,7 @@ class Pruner:
                 tensor.mul_(mask)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                with zero.gathered(self.engine, parameter):
+                with self.engine.gathered(parameter):
                     if parameter.numel():
                         parameter.data.mul_(self.masks.full(name, parameter.dtype))
         self.nonzero = sum(self.masks.counts().values())
@@ -90,24 +89,14 @@ class Pruner:
         moved = [((f.master != 0) & ~self.mask_of(f)).sum() for f in self._fragments()]
         return int(torch.stack(moved).sum()) if moved else 0
 
-    def mask_of(self, f: zero.Fragment) -> torch.Tensor:
+    def mask_of(self, f: Fragment) -> torch.Tensor:
         """(n,) bool, the part of the mask that belongs to a fragment's master."""
         return self.masks.flat(f.name, f.offset, f.master.numel())
 
     # ---------------------------------------------------------------- inside
 
-    def _fragments(self) -> list[zero.Fragment]:
-        return [f for f in zero.fragments(self.engine) if f.name in self.sizes]
-
-    @property
-    def _shared(self) -> bool:
-        """Whether the ranks hold different weights."""
-        return not zero.replicated(self.engine) and dist.get_world_size() > 1
-
-    def _reduce(self, counts: torch.Tensor) -> torch.Tensor:
-        if self._shared:
-            dist.all_reduce(counts)
-        return counts
+    def _fragments(self) -> list[Fragment]:
+        return [f for f in self.engine.fragments() if f.name in self.sizes]
 
     def _select(self, names: list[str], keep: int) -> None:
         """Keeps the `keep` best weights of `names` together."""
@@ -124,15 +113,15 @@ class Pruner:
         for f, bits in zip(fragments, kept, strict=True):
             found.write(f.name, f.offset, unpacked(bits, 0, f.master.numel()))
         # Every weight is set by one rank alone, so the sum of the bytes is the union of their bits.
-        self._reduce(found.buffer)
+        self.engine.reduce(found.buffer)
         self.masks.buffer.copy_(found.buffer)
 
     @property
     def _first(self) -> bool:
         """Whether this rank speaks for what all ranks know alike."""
-        return not self._shared or dist.get_rank() == 0
+        return not self.engine.sharded or dist.get_rank() == 0
 
-    def _shard(self, f: zero.Fragment) -> select.Shard:
+    def _shard(self, f: Fragment) -> select.Shard:
         position, names = f.offset, list(self.sizes)
         position += sum(self.sizes[n] for n in names[: names.index(f.name)])
 
@@ -146,23 +135,16 @@ class Pruner:
         """Packed bits of the weights of each shard that stay."""
         device = self.engine.device
         if self.spec.n_of_m is None:
-            return select.keep_largest(shards, keep, self._reduce, device)
+            return select.keep_largest(shards, keep, self.engine.reduce, device)
         bad = sum(int((keys >= select.NOT_FINITE[keys.dtype]).sum()) for s in shards for _, keys in s.stretches())
-        if int(self._reduce(torch.tensor([bad], device=device))):
+        if int(self.engine.reduce(torch.tensor([bad], device=device))):
             raise select.NotFiniteError("a weight is not finite, so weights can't be ranked")
-        safe = structure.best_of_groups(shards, *self.spec.n_of_m, self._exchange)
+        safe = structure.best_of_groups(shards, *self.spec.n_of_m, self.engine.exchange)
         alive = [unpacked(s.alive, s.offset, s.count) for s in shards]
         rest = [replace(s, alive=packed(a & ~flags), offset=0) for s, a, flags in zip(shards, alive, safe, strict=True)]
-        held = self._reduce(torch.tensor([sum(int(flags.sum()) for flags in safe)], device=device))
-        others = select.keep_largest(rest, keep - int(held), self._reduce, device)
+        held = self.engine.reduce(torch.tensor([sum(int(flags.sum()) for flags in safe)], device=device))
+        others = select.keep_largest(rest, keep - int(held), self.engine.reduce, device)
         return [bits | packed(flags) for bits, flags in zip(others, safe, strict=True)]
-
-    def _exchange(self, edges: list[structure.Edge]) -> list[structure.Edge]:
-        if not self._shared:
-            return edges
-        lists: list[list[structure.Edge]] = [[] for _ in range(dist.get_world_size())]
-        dist.all_gather_object(lists, edges)
-        return [edge for edges in lists for edge in edges]
 
     def _not_finite(self, names: list[str]) -> str:
         """The tensors with a weight that is not finite, on any rank. Collective."""
@@ -170,7 +152,7 @@ class Pruner:
         for f in self._fragments():
             if f.name in names:
                 counts[names.index(f.name)] += (~(f.master.isfinite() & f.moments["exp_avg"].isfinite())).sum()
-        counts = self._reduce(counts)
+        counts = self.engine.reduce(counts)
         return ", ".join(name for name, count in zip(names, counts.tolist(), strict=True) if count)
 
 

@@ -225,7 +225,6 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "workers": lambda value: _is_count(value) and value > 0,
     "tokens_per_second": lambda value: value is None or (_is_number(value) and value >= 0),
     "mfu": lambda value: value is None or _is_number(value),
-    "try_micro_batch": lambda value: value is None or (_is_count(value) and value > 0),
     "owner": lambda value: isinstance(value, dict),
     "identity": lambda value: isinstance(value, str),
     "tables": lambda value: isinstance(value, dict) and _are_texts(value.values()),

@@ -26,9 +26,9 @@ from safetensors.torch import save as save_tensors
 from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
-from repro.training import zero
 from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
 from repro.training.checkpoint_tensors import flat, refuse_another, state
+from repro.training.engine import Engine, Fragment
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Restored:
 
 
 def save(
-    folder: Folder, engine: Any, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int | None
+    folder: Folder, engine: Engine, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int | None
 ) -> None:
     """Saves the state before the forward pass of `step`, then removes all but the last `keep`. Collective.
 
@@ -63,11 +63,11 @@ def save(
     first = rank == 0
 
     def shard() -> tuple[str, str, dict[str, Any]] | None:
-        if not first and zero.replicated(engine):
+        if not first and not engine.sharded:
             return None
         file, data = f"rank-{rank}.safetensors", save_tensors(_state(engine))
         place.write(file, data)
-        layout = {f.name: [f.offset, f.master.numel()] for f in zero.fragments(engine)}
+        layout = {f.name: [f.offset, f.master.numel()] for f in engine.fragments()}
         return file, hashlib.sha256(data).hexdigest(), layout
 
     def rest() -> None:
@@ -82,9 +82,9 @@ def save(
             "format": FORMAT,
             "step": step,
             "identity": identity,
-            "updates": zero.updates(engine),
+            "updates": engine.updates(),
             "world": dist.get_world_size(),
-            "zero_stage": engine.zero_optimization_stage(),
+            "zero_stage": engine.stage,
             "layout": {file: layout for file, _, layout in written},
             "files": files,
         }
@@ -103,7 +103,7 @@ def save(
         raise
 
 
-def restore(folder: Folder, engine: Any, pruner: Pruner, identity: str) -> Restored | None:
+def restore(folder: Folder, engine: Engine, pruner: Pruner, identity: str) -> Restored | None:
     """Loads the newest whole checkpoint of this run, or returns None when there is none. Collective."""
     for name in reversed(steps_in(folder)):
         place = folder / name
@@ -131,14 +131,14 @@ def missing(folder: Folder, steps: tuple[int, ...], identity: str) -> set[int]:
     return _together(lambda: lacking() if dist.get_rank() == 0 else set())[0]
 
 
-def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -> None:
+def load(place: Folder, manifest: dict[str, Any], engine: Engine, pruner: Pruner) -> None:
     """Copies the masters, moments and masks of a checkpoint into an engine of any stage and world. Collective.
 
     Raises:
         UserError: it doesn't hold every weight of this model.
     """
-    refuse_another(place, manifest, {n: getattr(p, "ds_numel", p.numel()) for n, p in engine.module.named_parameters()})
-    fragments = {f.name: f for f in zero.fragments(engine)}
+    refuse_another(place, manifest, {name: shape.numel() for name, shape in engine.shapes().items()})
+    fragments = {f.name: f for f in engine.fragments()}
     for file, layout in manifest["layout"].items():
         shared = {n: s for n in fragments if n in layout and (s := _overlap(fragments[n], *layout[n]))}
         if not shared:
@@ -149,8 +149,8 @@ def load(place: Folder, manifest: dict[str, Any], engine: Any, pruner: Pruner) -
             for key, tensor in (("master", f.master), *f.moments.items()):
                 tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
     _load_masks(place, pruner)
-    zero.set_updates(engine, manifest["updates"])
-    zero.cast_masters(engine)
+    engine.set_updates(manifest["updates"])
+    engine.cast_masters()
     pruner.apply()
 
 
@@ -217,15 +217,15 @@ def _refuse_other_masks(place: Folder, step: int, pruner: Pruner) -> None:
         )
 
 
-def _state(engine: Any) -> dict[str, torch.Tensor]:
+def _state(engine: Engine) -> dict[str, torch.Tensor]:
     state = {}
-    for f in zero.fragments(engine):
+    for f in engine.fragments():
         for key, tensor in (("master", f.master), *f.moments.items()):
             state[f"{key}/{f.name}"] = tensor.detach().cpu().contiguous().clone()
     return state
 
 
-def _overlap(f: zero.Fragment, offset: int, count: int) -> tuple[int, int, int] | None:
+def _overlap(f: Fragment, offset: int, count: int) -> tuple[int, int, int] | None:
     """Where a fragment and a saved stretch of its tensor meet: (index in ours, index in theirs, weights)."""
     first, last = max(f.offset, offset), min(f.offset + f.master.numel(), offset + count)
     return (first - f.offset, first - offset, last - first) if first < last else None

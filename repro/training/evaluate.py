@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -11,9 +9,10 @@ from torch.nn import functional as F
 
 from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
+from repro.training.engine import Engine
 
 
-def heldout(engine: Any, text: Corpus, blocks: np.ndarray, at_once: int) -> tuple[np.ndarray, np.ndarray]:
+def heldout(engine: Engine, text: Corpus, blocks: np.ndarray, at_once: int) -> tuple[np.ndarray, np.ndarray]:
     """Loss and token count of every block; ranks share the blocks. Collective.
 
     Args:
@@ -44,13 +43,13 @@ def heldout(engine: Any, text: Corpus, blocks: np.ndarray, at_once: int) -> tupl
     return (sums[0] / sums[1]).cpu().numpy(), sums[1].cpu().numpy()
 
 
-def token_losses(engine: Any, text: Corpus, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def token_losses(engine: Engine, text: Corpus, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of every token of (B, sequence + 1) rows: ((B, sequence) fp32, (B, sequence) labels)."""
     targets = text.targets(rows)
     inputs, labels = (torch.from_numpy(a).to(engine.device) for a in (targets.inputs, targets.labels))
-    # Positions that start again at each document also confine attention to it: transformers reads it off them.
+    # Positions that start again at each document also confine attention to it: transformers derives the mask from them.
     packed = text.manifest.spec.packing == "documents"
     positions = torch.from_numpy(targets.positions).to(engine.device) if packed else None
-    logits = engine(input_ids=inputs, position_ids=positions, use_cache=False).logits
+    logits = engine.logits(inputs, positions)
     flat = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none")
     return flat.view(labels.shape), labels

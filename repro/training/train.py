@@ -1,4 +1,4 @@
-"""`train`: one spec from its beginning, or from its last checkpoint, to its end; under Ray Train or without Ray."""
+"""`train`: one spec from its first step, or from its last checkpoint, to its last step; under Ray Train or without Ray."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import gc
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from repro import strict
 from repro.corpus import Corpus, obtain
 from repro.errors import DISK_FULL, UserError
 from repro.models import start
@@ -23,9 +21,14 @@ from repro.spec import RunSpec
 from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder, Stopped
-from repro.training import evaluate, model, zero
+from repro.training import evaluate, model
+from repro.training.assignment import Assignment
+from repro.training.distributed import process_group
+from repro.training.engine import Engine
+from repro.training.run import RunInProgress
 from repro.training.trainer import Trainer
 from repro.training.watch import is_out_of_memory, smaller_micro_batches
+from repro.training.zero import DeepSpeedEngine
 
 
 class OutOfMemory(RunFailed):
@@ -35,39 +38,38 @@ class OutOfMemory(RunFailed):
         super().__init__(message)
         self.micro_batch = micro_batch
 
+    def __reduce__(self) -> tuple[type[OutOfMemory], tuple[str, int | None]]:
+        return (OutOfMemory, (str(self), self.micro_batch))  # Ray Train carries it from a worker to whoever launched it
 
-def train_loop(config: dict[str, Any]) -> dict[str, Any] | None:
+
+def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
     """What Ray Train runs on every worker.
 
     Args:
-        config: `spec` and `resources` as mappings, `folder` (URI of the run's folder), `corpus` (path or URI) and its
-            `corpus_hash` as the driver found it, and `results` and `driver`, by which stop.is_asked tells whether the
-            run is to stop; `forks`, if there are any: the steps of which other runs need a checkpoint.
+        mapping: an `Assignment` as a mapping.
 
     Returns:
-        The row of run.parquet; None when it was stopped.
+        The row of run.parquet; None when the run was asked to stop.
     """
-    spec = strict.build(RunSpec, config["spec"])
-    resources = strict.build(Resources, config["resources"])
-    asked = partial(stop.is_asked, Folder.open(config["results"]), config["driver"])
-    forks = tuple(config.get("forks", ()))
-    folder = Folder.open(config["folder"])
+    given = Assignment.parse(mapping)
+    asked = partial(stop.is_asked, Folder.open(given.results), given.driver)
+    folder = Folder.open(given.folder)
     with suppress(Stopped):
-        return train(spec, folder, _text(folder, config["corpus"], config.get("corpus_hash")), resources, forks, asked)
+        return train(given.spec, folder, _text(folder, given), given.resources, given.forks, asked)
     return None
 
 
-def _text(folder: Folder, place: str, corpus_hash: str | None) -> Corpus:
-    """The corpus of the run in `folder`. Where it is damaged, or not the one that is meant, the run has failed."""
+def _text(folder: Folder, given: Assignment) -> Corpus:
+    """The corpus of the run in `folder`. Where it is damaged, or not the one that the driver found, the run has failed."""
     try:
-        text = obtain(place)
-        if corpus_hash not in (None, text.hash):
+        text = obtain(given.corpus)
+        if given.corpus_hash != text.hash:
             raise UserError(
                 "the text has changed since the sweep was begun",
-                file=place,
+                file=given.corpus,
                 key="corpus_hash",
                 found=text.hash,
-                expected=corpus_hash,
+                expected=given.corpus_hash,
             )
     except UserError as error:
         with suppress(OSError):
@@ -84,13 +86,16 @@ def train(
     forks: tuple[int, ...] = (),
     asked: Callable[[], bool] = bool,
 ) -> dict[str, Any]:
-    """Trains one spec to its end and writes its tables; goes on from a checkpoint if there is one.
+    """Trains one spec to its last step and writes its tables; continues from a checkpoint if there is one.
 
-    Out of memory, a run of one worker goes on with smaller micro-batches when `resources` allow it; a group of
+    Out of memory, a run of one worker continues with smaller micro-batches when `resources` allow it; a group of
     workers can't, since the others wait for the one that failed, and whoever launched it starts it again.
 
     Before each step of `forks` it leaves a whole checkpoint in `forks/`, from which `fork.fork` starts other runs. A
-    run that goes on from a later step can't make it any more, and doesn't.
+    run that continues from a later step can't make it any more, and doesn't.
+
+    Returns:
+        The row of run.parquet.
 
     Raises:
         UserError: the spec can't be trained here (the batch doesn't divide, the corpus is too short).
@@ -98,7 +103,7 @@ def train(
             what the schedule promised. The run's status says so, and its last good checkpoint stays.
         Stopped: `asked` said so, a few steps ago; a checkpoint of the last step is saved.
     """
-    run = RunFolder(folder)
+    run = RunInProgress(spec, RunFolder(folder), text, resources, forks, asked)
     total = spec.schedule.total_steps
     if strange := [step for step in forks if not 0 < step < total]:
         raise UserError(
@@ -107,11 +112,11 @@ def train(
     text.check(spec.tokens, spec.repeat, spec.run_id)
     while True:
         try:
-            return _attempt(spec, run, text, resources, forks, asked)
+            return _attempt(run)
         except OutOfMemory as error:
             if error.micro_batch is None or resources.out_of_memory == "fail" or resources.workers > 1:
                 raise
-            resources = replace(resources, micro_batch=error.micro_batch)
+            run = run.with_micro_batch(error.micro_batch)
         _give_back()
 
 
@@ -121,26 +126,22 @@ def _give_back() -> None:
         gc.collect()
 
 
-def _attempt(
-    spec: RunSpec,
-    run: RunFolder,
-    text: Corpus,
-    resources: Resources,
-    forks: tuple[int, ...],
-    asked: Callable[[], bool],
-) -> dict[str, Any]:
-    _, micro = resources.share(spec)
-    device = zero.device_of(resources)
-    with zero.process_group(device), _failures(spec, run, resources, text, device):
-        began = time.perf_counter()
-        if dist.get_rank() == 0:
-            run.begin(spec, text.hash)
-        with _engine(spec, resources, device) as engine:
-            return Trainer(spec, run, text, resources, engine, micro, began, forks, asked).fit()
+def _attempt(run: RunInProgress) -> dict[str, Any]:
+    with process_group(run.device), _failures(run):
+        return _fit(run)
 
 
-@contextmanager
-def _engine(spec: RunSpec, resources: Resources, device: torch.device) -> Iterator[Any]:
+def _fit(run: RunInProgress) -> dict[str, Any]:
+    began = time.perf_counter()
+    if dist.get_rank() == 0:
+        run.place.begin(run.spec, run.text.hash)
+    with closing(engine_of(run)) as engine:
+        return Trainer(run, engine, began).fit()
+
+
+def engine_of(run: RunInProgress) -> Engine:
+    """A new engine of a run, with the weights that it starts from. Needs a process group."""
+    spec, resources = run.spec, run.resources
     network = model.build(spec.model, spec.seed)
     if spec.start is not None:
         start.load(network, spec.model, spec.start)
@@ -148,21 +149,21 @@ def _engine(spec: RunSpec, resources: Resources, device: torch.device) -> Iterat
         # Of each shape two are kept, with and without gradients; beyond dynamo's own 8 models would run uncompiled.
         torch._dynamo.config.recompile_limit = 128
         network.compile()
-    share, micro = resources.share(spec)
-    made = zero.engine(network, spec.optimizer, resources, spec.precision, micro, share // micro, device)
-    try:
-        yield made
-    finally:
-        zero.close(made)
+    return DeepSpeedEngine(
+        network,
+        spec.optimizer,
+        stage=resources.zero_stage,
+        precision=spec.precision,
+        micro_batch=run.micro,
+        accumulation=run.accumulation,
+        device=run.device,
+    )
 
 
 @contextmanager
-def _failures(
-    spec: RunSpec, run: RunFolder, resources: Resources, text: Corpus, device: torch.device
-) -> Iterator[None]:
+def _failures(run: RunInProgress) -> Iterator[None]:
     """Turns what ends a run for good into RunFailed, and marks the run `failed` with the reason, from any rank."""
     failure: Exception
-    facts: dict[str, Any] = {}
     try:
         yield
         return
@@ -179,35 +180,35 @@ def _failures(
             raise
         # The caller's `with` still holds the traceback: what its frames hold is needed now.
         traceback.clear_frames(error.__traceback__)
-        failure = _out_of_memory(spec, resources, text, device, str(error).splitlines()[0])
-        facts["try_micro_batch"] = failure.micro_batch
-    with suppress(OSError):  # a full disk may not take this word either; the error itself still goes up
-        run.progress("failed", reason=str(failure), **facts)
+        failure = _out_of_memory(run, str(error).splitlines()[0])
+    with suppress(OSError):  # a full disk may not take the status either; the error itself is still raised
+        run.place.progress("failed", reason=str(failure))
     raise failure
 
 
-def _out_of_memory(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device, what: str) -> OutOfMemory:
-    share, micro = resources.share(spec)
-    options = smaller_micro_batches(spec, resources)
-    message = f"out of memory with micro-batches of {micro} sequences (batch {spec.optimizer.batch}, {share} a worker): {what}"
+def _out_of_memory(run: RunInProgress, what: str) -> OutOfMemory:
+    resources, options = run.resources, smaller_micro_batches(run.share, run.micro)
+    message = (
+        f"out of memory with micro-batches of {run.micro} sequences "
+        f"(batch {run.spec.optimizer.batch}, {run.share} a worker): {what}"
+    )
     if not options:
         return OutOfMemory(f"{message}; one sequence is the least: take more workers, ZeRO 3 or a larger device", None)
     if resources.out_of_memory == "retry" or resources.workers > 1:
         return OutOfMemory(f"{message}; try resources.micro_batch = {options[0]}", options[0])
-    fits = next((m for m in options if _fits(spec, replace(resources, micro_batch=m), text, device)), None)
+    fits = next((micro for micro in options if _fits(run.with_micro_batch(micro))), None)
     _give_back()  # for the next run of this process
     return OutOfMemory(f"{message}; " + (f"{fits} would fit: resources.micro_batch" if fits else "none fits"), fits)
 
 
-def _fits(spec: RunSpec, resources: Resources, text: Corpus, device: torch.device) -> bool:
+def _fits(run: RunInProgress) -> bool:
     """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it."""
-    share, micro = resources.share(spec)
     _give_back()
     try:
-        with _engine(spec, resources, device) as engine:
-            rows = text.batch(0, spec.optimizer.batch, spec.seed, count=share)
-            for first in range(0, share, micro):
-                losses, _ = evaluate.token_losses(engine, text, rows[first : first + micro])
+        with closing(engine_of(run)) as engine:
+            rows = run.rows(0, rank=0)
+            for first in range(0, run.share, run.micro):
+                losses, _ = evaluate.token_losses(engine, run.text, rows[first : first + run.micro])
                 engine.backward(losses.mean())
                 engine.step()
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,14 +13,13 @@ import torch
 import torch.distributed as dist
 
 from repro import ladder
-from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
-from repro.resources import Resources
-from repro.spec import RunSpec
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFailed, RunFolder, Stopped
-from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, evaluate, hardware, record, zero
+from repro.store.run_folder import RunFailed, Stopped
+from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, evaluate, hardware, record
+from repro.training.engine import Engine
+from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
 from repro.training.watch import WINDOW, Watch
 
@@ -31,37 +30,19 @@ class Trainer:
     """State of one run on one rank.
 
     Args:
-        spec, run, text, resources: what is trained, where to, on what, how.
-        engine: from `zero.engine`.
-        micro: sequences at once.
+        run: what is trained, where to, on what text, how. Whether it is to stop is asked on rank 0 every HEARTBEAT.
+        engine: of the run's model, with its first weights.
         began: `time.perf_counter()` at which the run began.
-        forks: steps before which other runs fork off.
-        asked: whether the run is to stop, asked on rank 0 every HEARTBEAT.
     """
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        run: RunFolder,
-        text: Corpus,
-        resources: Resources,
-        engine: Any,
-        micro: int,
-        began: float,
-        forks: tuple[int, ...] = (),
-        asked: Callable[[], bool] = bool,
-    ):
-        self.spec, self.run, self.text, self.resources, self.began = spec, run, text, resources, began
-        self.asked = asked
+    def __init__(self, run: RunInProgress, engine: Engine, began: float):
+        self.run, self.engine, self.began = run, engine, began
+        self.spec = spec = run.spec
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        self.engine, self.micro = engine, micro
-        self.share = spec.optimizer.batch // self.world
-        self.accumulation = self.share // micro
-        self.identity = spec.identity(text.hash)
-        self.checkpoints, self.forks = run.folder / "checkpoint", forks
+        self.checkpoints, self.forks = run.place.folder / "checkpoint", run.place.folder / "forks"
         self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
         self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
-        self.blocks = text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
+        self.blocks = run.text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.log = record.Log()
 
     def fit(self) -> dict[str, Any]:
@@ -71,19 +52,20 @@ class Trainer:
             Stopped: it was asked to stop, on every rank; the last step is in a checkpoint.
         """
         first = self.resume()
-        shown = Trackers(self.spec, self.run.folder, self.log.curve, self.resources.trackers)
+        shown = Trackers(self.spec, self.run.place.folder, self.log.curve, self.run.resources.trackers)
         with shown if self.rank == 0 else nullcontext() as trackers:
             return self._fit(first, trackers)
 
     def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
         self.entered = self.looked = time.perf_counter()
-        due = checkpoint.missing(self.run.folder / "forks", self.forks, self.identity)
+        resources, place = self.run.resources, self.run.place
+        due = checkpoint.missing(self.forks, self.run.forks, self.run.identity)
         total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
         for step in range(first, total):
             if step in due and self.log.is_complete(step):
-                self._save(step, self.run.folder / "forks", keep=None)
-            if step > first and step % self.resources.checkpoint_every == 0:
-                self._save(step, self.checkpoints, self.resources.keep_checkpoints)
+                self._save(step, self.forks, keep=None)
+            if step > first and step % resources.checkpoint_every == 0:
+                self._save(step, self.checkpoints, resources.keep_checkpoints)
                 if trackers:
                     trackers.write()
                     self.looked = time.perf_counter()
@@ -93,10 +75,10 @@ class Trainer:
                 self._stop(step + 1, total)
             if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
                 beat = self.log.seconds
-                if self.asked():
+                if self.run.asked():
                     self.watch.ask_to_stop()
                 speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
-                self.run.progress(
+                place.progress(
                     "running",
                     step=step + 1,
                     total_steps=total,
@@ -112,45 +94,45 @@ class Trainer:
         self._verify()
         self.log.thin(self.spec)
         if first < total:
-            self._save(total, self.checkpoints, self.resources.keep_checkpoints)
-        self.text.recheck()
+            self._save(total, self.checkpoints, resources.keep_checkpoints)
+        self.run.text.recheck()
         outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
         row = record.run_row(
             self.spec,
-            self.text,
-            self.resources,
+            self.run.text,
+            resources,
             self.log,
             losses,
             counts,
             world=self.world,
-            micro_batch=self.micro,
+            micro_batch=self.run.micro,
             device=self.device,
             seconds_setup=setup + outside,
         )
         if trackers:
             trackers.finish(row["loss"])
         if self.rank == 0:
-            hashes = record.write(self.run.folder, row, self.log)
+            hashes = record.write(place.folder, row, self.log)
             checkpoint.keep_last(self.checkpoints, 1, newest=total)
-            self.run.finish(self.spec, self.text.hash, hashes)
+            place.finish(self.spec, self.run.text.hash, hashes)
         dist.barrier()
         return row
 
     def _stop(self, step: int, total: int) -> None:
-        self._save(step, self.checkpoints, self.resources.keep_checkpoints)
+        self._save(step, self.checkpoints, self.run.resources.keep_checkpoints)
         if self.rank == 0:
-            self.run.progress("queued", step=step, total_steps=total)
+            self.run.place.progress("queued", step=step, total_steps=total)
         dist.barrier()
         raise Stopped(f"{self.spec.run_id} at step {step} of {total}")
 
     def resume(self) -> int:
         """Restores the newest whole checkpoint and starts the clocks. Returns the first step to train. Collective."""
-        found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.identity)
+        found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.run.identity)
         if found is not None:
             self.log = checkpoint_rows.restored(
                 found.rows, self.spec, found.step, f"{found.place}/{checkpoint_manifest.ROWS}"
             )
-        self.watch = Watch(self.resources.spike, self.log.recent_losses, self.log.lowest_loss)
+        self.watch = Watch(self.run.resources.spike, self.log.recent_losses, self.log.lowest_loss)
         self.entered = self.looked = time.perf_counter()
         self.already = self.log.seconds
         return found.step if found is not None else 0
@@ -162,33 +144,32 @@ class Trainer:
         if event is not None:
             self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
         lr = spec.optimizer.lr_at(step, spec.schedule)
-        zero.set_lr(self.engine, lr)
+        self.engine.set_lr(lr)
         self.watch.add(step, self._update(step))
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
         self._record(step, lr)
 
     def _update(self, step: int) -> torch.Tensor:
         """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""
-        batch = self.spec.optimizer.batch
-        rows = self.text.batch(step, batch, self.spec.seed, first=self.rank * self.share, count=self.share)
-        tokens = self._batch_tokens(step, batch)
+        run, rows, tokens = self.run, self.run.rows(step, self.rank), self._batch_tokens(step)
+        rounds = self.world * run.accumulation
         total = torch.zeros((), device=self.engine.device)
-        for first in range(0, self.share, self.micro):
-            losses, _ = evaluate.token_losses(self.engine, self.text, rows[first : first + self.micro])
-            # Every token of the global batch weighs the same; DeepSpeed averages over ranks and accumulation.
-            loss = losses.sum() * (self.world * self.accumulation / tokens)
+        for first in range(0, run.share, run.micro):
+            losses, _ = evaluate.token_losses(self.engine, run.text, rows[first : first + run.micro])
+            # Every token of the global batch weighs the same; the engine averages over ranks and accumulation.
+            loss = losses.sum() * (rounds / tokens)
             self.engine.backward(loss)
             self.engine.step()
-            total += loss.detach() / (self.world * self.accumulation)
-        if self.engine.skipped_steps:  # DeepSpeed leaves such an update out and goes on
+            total += loss.detach() / rounds
+        if self.engine.skipped_steps:  # DeepSpeed leaves such an update out and continues
             raise RunFailed(f"a gradient is not finite at step {step}")
         return total
 
-    def _batch_tokens(self, step: int, batch: int) -> int:
+    def _batch_tokens(self, step: int) -> int:
         """Tokens of the whole batch that bear loss; every rank finds the same number."""
         if self.spec.corpus.packing == "concatenate":
-            return batch * self.spec.model.sequence
-        labels = self.text.targets(self.text.batch(step, batch, self.spec.seed)).labels
+            return self.spec.tokens_per_step
+        labels = self.run.text.targets(self.run.rows(step)).labels
         bearing = int((labels != IGNORED).sum())
         if not bearing:
             raise RunFailed(f"the loss is not finite: no token of the batch of step {step} bears one, all is padding")
@@ -196,25 +177,25 @@ class Trainer:
 
     def _record(self, step: int, lr: float) -> None:
         """Looks at the losses when it is time; logs every step until the last fork, then those of the curve."""
-        logged = step < max(self.forks, default=0) or record.logged(self.spec, step)
+        logged = step < max(self.run.forks, default=0) or record.logged(self.spec, step)
         if not logged and self.watch.waiting < WINDOW:
             return
         values = self.watch.look()
         ms = 1e3 * (time.perf_counter() - self.looked) / len(values)
         if logged:
-            norm = self.engine.get_global_grad_norm()
+            norm = self.engine.grad_norm()
             if norm is not None and not math.isfinite(norm):
                 raise RunFailed(f"the gradient's norm is {norm}, not finite, at step {step}")
             if step >= self.spec.last_percent:
                 self.log.last_losses.append(values[-1])
             heldout = record.token_weighted(*self._evaluate()) if self.spec.evaluation.due(step) else None
-            self.log.add_step(self.spec, step, lr, values[-1], None if norm is None else float(norm), heldout, ms)
+            self.log.add_step(self.spec, step, lr, values[-1], norm, heldout, ms)
         self.looked = time.perf_counter()
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
         # On a CPU a few more rows at once are faster; on a GPU the micro-batch is what fits.
-        at_once = self.micro if self.engine.device.type == "cuda" else max(self.micro, 16)
-        return evaluate.heldout(self.engine, self.text, self.blocks, at_once=at_once)
+        at_once = self.run.micro if self.engine.device.type == "cuda" else max(self.run.micro, 16)
+        return evaluate.heldout(self.engine, self.run.text, self.blocks, at_once=at_once)
 
     def _save(self, step: int, folder: Folder, keep: int | None) -> None:
         """Saves what is good: no loss so far was out of bounds, and every master and moment is finite."""
@@ -224,11 +205,11 @@ class Trainer:
         if broken:
             raise RunFailed(f"weights or moments are not finite before step {step}")
         self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
-        checkpoint.save(folder, self.engine, self.pruner, step, self.log.to_rows(), self.identity, keep)
+        checkpoint.save(folder, self.engine, self.pruner, step, self.log.to_rows(), self.run.identity, keep)
         self.looked = time.perf_counter()
 
     def _state(self) -> Iterator[torch.Tensor]:
-        for f in zero.fragments(self.engine):
+        for f in self.engine.fragments():
             yield from (f.master, *f.moments.values())
 
     def _clock(self) -> None:
@@ -240,7 +221,7 @@ class Trainer:
         return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
 
     def _verify(self) -> None:
-        """Holds what was measured against what the schedule promised. Raises RunFailed."""
+        """Compares what was measured with what the schedule promised; raises RunFailed where they differ."""
         schedule, total = self.spec.schedule, self.pruner.total
         strays = torch.tensor([self.pruner.strays()], device=self.engine.device)
         dist.all_reduce(strays)

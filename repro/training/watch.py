@@ -8,11 +8,9 @@ import math
 import torch
 import torch.distributed as dist
 
-from repro.resources import Resources
-from repro.spec import RunSpec
 from repro.store.run_folder import RunFailed
 
-WINDOW = 10  # steps of the mean that a loss is held against, and between two looks
+WINDOW = 10  # steps of the mean that a loss is compared with, and between two looks
 
 
 class Watch:
@@ -86,7 +84,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def smaller_micro_batches(spec: RunSpec, resources: Resources) -> list[int]:
-    """Micro-batches that divide a worker's share, of at most half of the present one, largest first."""
-    share, micro = resources.share(spec)
+def smaller_micro_batches(share: int, micro: int) -> list[int]:
+    """Micro-batches that divide a worker's `share` of the batch, of at most half of `micro`, largest first."""
     return [m for m in range(micro // 2, 0, -1) if share % m == 0]

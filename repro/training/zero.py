@@ -1,234 +1,223 @@
-"""What DeepSpeed needs around one run: process group, engine, and where ZeRO keeps the fp32 masters."""
+"""DeepSpeedEngine: the Engine that trains here, and where each ZeRO stage keeps the fp32 masters."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from repro.errors import UserError
-from repro.resources import Resources
 from repro.spec import OptimizerSpec
+from repro.training.engine import MOMENTS, Fragment
 
 BUCKET = 500_000_000  # gradients reduced at once, at most
-MOMENTS = ("exp_avg", "exp_avg_sq")
+
+T = TypeVar("T")
 
 
-def device_of(resources: Resources) -> torch.device:
-    """The device that `resources` asks for. Raises UserError when it asks for a GPU and there is none."""
-    if resources.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("no GPU here", key="resources.device", found="cuda", expected="cpu or auto")
-    use_gpu = resources.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_gpu else torch.device("cpu")
-
-
-@contextlib.contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """A process group for DeepSpeed: the one Ray Train made, or a group of one.
-
-    The group is destroyed through DeepSpeed at the end: it keeps module-level references to groups, and a
-    process that trains its next run with a dead one fails ("Group is not registered").
-    """
-    # DeepSpeed picks its accelerator from this variable when it is first imported.
-    os.environ.setdefault("DS_ACCELERATOR", device.type)
-    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
-    import deepspeed
-    import deepspeed.ops
-
-    if device.type == "cpu":
-        # Otherwise init_distributed compiles a shared-memory op for a minute or more.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    os.environ.setdefault("LOCAL_RANK", "0")  # Ray Train and torchrun set it; DeepSpeed insists on it
-    if not dist.is_initialized():
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
-    try:
-        yield
-    finally:
-        deepspeed.comm.destroy_process_group()
-        gc.collect()  # frees the threads and descriptors that the group's cycles hold
-
-
-def engine(
-    model: nn.Module,
-    optimizer: OptimizerSpec,
-    resources: Resources,
-    precision: str,
-    micro_batch: int,
-    accumulation: int,
-    device: torch.device,
-) -> Any:
-    """A DeepSpeed engine around `model` with AdamW whose state exists from the start.
+class DeepSpeedEngine:
+    """An `engine.Engine` on DeepSpeed, with AdamW whose state exists from the start. Needs `distributed.process_group`.
 
     The optimizer is a torch object: by name DeepSpeed would compile one of its own. It is fused, one call for
     all parameters, with weight decay on every parameter (paper, section 1).
-    """
-    import deepspeed
 
-    adamw = torch.optim.AdamW(
-        model.parameters(),
-        lr=optimizer.lr,
-        betas=(optimizer.beta1, optimizer.beta2),
-        eps=optimizer.eps,
-        weight_decay=optimizer.weight_decay,
-        fused=True,
-    )
-    weights = sum(p.numel() for p in model.parameters())
-    config = {
-        "train_micro_batch_size_per_gpu": micro_batch,
-        "gradient_accumulation_steps": accumulation,
-        "gradient_clipping": optimizer.clip,
-        # DeepSpeed allocates the whole bucket in every backward pass: 2 GB by default, for any model.
-        "zero_optimization": {"stage": resources.zero_stage, "reduce_bucket_size": min(weights, BUCKET)},
-        "bf16": {"enabled": precision == "bf16"},
-        # Stages 2 and 3 can sum micro-batches in fp32 below bf16; 0 and 1 (as DeepSpeed has them) sum in bf16.
-        "data_types": {"grad_accum_dtype": "fp32" if resources.zero_stage > 1 else None},
-        "zero_allow_untested_optimizer": True,
-        "steps_per_print": 10**9,
-    }
-    made, *_ = deepspeed.initialize(model=model.to(device), optimizer=adamw, config=config, dist_init_required=False)
-    for flat in _flat_masters(made):
-        # As AdamW itself does at the first update; so that a pruning event and a resume find the moments.
-        state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
-        state.update({name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS})
-        _base(made).state[flat] = state
-    return made
-
-
-def close(made: Any) -> None:
-    """Releases an engine so that the same process can make the next."""
-    made.destroy()
-    if made.zero_optimization_stage() == 3:
-        # What DeepSpeed keeps for good: the last module of a forward pass and a cache over (coordinator, module).
-        from deepspeed.runtime.zero import parameter_offload
-        from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator as Coordinator
-
-        parameter_offload.FWD_MODULE_STACK.clear()
-        for member in vars(Coordinator).values():
-            for cell in getattr(member, "__closure__", None) or ():
-                getattr(cell.cell_contents, "cache_clear", lambda: None)()
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """The part of one parameter whose fp32 master this rank holds. All views, so writing in place is writing.
-
-    Attributes:
-        name: parameter name.
-        parameter: the module's parameter (empty at stage 3 unless gathered).
-        offset: index of the first element in the flattened parameter.
-        master: (n,) fp32.
-        moments: exp_avg and exp_avg_sq, (n,) each.
+    Args:
+        network: the model, whose forward pass is that of a transformers causal language model; moved to `device`.
+        optimizer: of AdamW, and the norm at which gradients are clipped.
+        stage: ZeRO stage, 0 to 3.
+        precision: "fp32" or "bf16", of the module's weights; masters are fp32.
+        micro_batch: sequences in a forward pass.
+        accumulation: rounds of an update.
+        device: of this rank.
     """
 
-    name: str
-    parameter: nn.Parameter
-    offset: int
-    master: torch.Tensor
-    moments: dict[str, torch.Tensor]
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerSpec,
+        *,
+        stage: int,
+        precision: str,
+        micro_batch: int,
+        accumulation: int,
+        device: torch.device,
+    ):
+        import deepspeed
 
+        adamw = torch.optim.AdamW(
+            network.parameters(),
+            lr=optimizer.lr,
+            betas=(optimizer.beta1, optimizer.beta2),
+            eps=optimizer.eps,
+            weight_decay=optimizer.weight_decay,
+            fused=True,
+        )
+        weights = sum(p.numel() for p in network.parameters())
+        config = {
+            "train_micro_batch_size_per_gpu": micro_batch,
+            "gradient_accumulation_steps": accumulation,
+            "gradient_clipping": optimizer.clip,
+            # DeepSpeed allocates the whole bucket in every backward pass: 2 GB by default, for any model.
+            "zero_optimization": {"stage": stage, "reduce_bucket_size": min(weights, BUCKET)},
+            "bf16": {"enabled": precision == "bf16"},
+            # Stages 2 and 3 can sum micro-batches in fp32 below bf16; 0 and 1 (as DeepSpeed has them) sum in bf16.
+            "data_types": {"grad_accum_dtype": "fp32" if stage > 1 else None},
+            "zero_allow_untested_optimizer": True,
+            "steps_per_print": 10**9,
+        }
+        self.stage, self.accumulation = stage, accumulation
+        self._made: Any  # DeepSpeed has no types; its object doesn't leave this class
+        self._made, *_ = deepspeed.initialize(
+            model=network.to(device), optimizer=adamw, config=config, dist_init_required=False
+        )
+        for flat in self._flat_masters():
+            # As AdamW itself does at the first update; so that a pruning event and a resume find the moments.
+            state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
+            state.update({name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS})
+            self._adamw.state[flat] = state
 
-def fragments(made: Any) -> list[Fragment]:
-    """This rank's fragments, in the order of the model's parameters. Every rank holds all of them at stage 0."""
-    stage, state = made.zero_optimization_stage(), _base(made).state
-    copies = {id(p): m for p, m in _copies(made)} if stage == 0 else {}
-    result = []
-    for name, parameter in made.module.named_parameters():
-        if stage == 0:
-            flat, start, count, offset = copies[id(parameter)], 0, parameter.numel(), 0
-        elif stage == 3:
-            zero = parameter._z3_optimizer
-            group, start, width = zero.grad_position[zero.get_param_id(parameter)]
-            flat = zero.fp32_partitioned_groups_flat[group]
-            offset = dist.get_rank() * width
-            count = max(0, min(width, parameter.ds_numel - offset))  # the last rank's part is padded
-        else:
-            mapping = parameter._hp_mapping
-            if mapping is None:
-                continue
-            flat = made.optimizer.single_partition_of_fp32_groups[mapping.param_group_index]
-            start, count = mapping.hp_fragment_address.start, mapping.hp_fragment_address.numel
-            offset = mapping.lp_fragment_address.start
-        if count:
-            views = {key: state[flat][key].view(-1).narrow(0, start, count) for key in MOMENTS}
-            result.append(Fragment(name, parameter, offset, flat.data.view(-1).narrow(0, start, count), views))
-    return result
+    @property
+    def module(self) -> nn.Module:
+        module: nn.Module = self._made.module
+        return module
 
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self._made.device)
 
-def set_lr(made: Any, lr: float) -> None:
-    for group in _base(made).param_groups:
-        group["lr"] = lr
+    @property
+    def sharded(self) -> bool:
+        return self.stage > 0 and dist.get_world_size() > 1
 
+    @property
+    def skipped_steps(self) -> int:
+        return int(self._made.skipped_steps)
 
-def updates(made: Any) -> int:
-    """Updates that AdamW has made: its own count, for the correction of its bias."""
-    return int(_base(made).state[_flat_masters(made)[0]]["step"])
+    def logits(self, tokens: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
+        logits: torch.Tensor = self._made(input_ids=tokens, position_ids=positions, use_cache=False).logits
+        return logits
 
+    def backward(self, loss: torch.Tensor) -> None:
+        self._made.backward(loss)
 
-def set_updates(made: Any, count: int) -> None:
-    for flat in _flat_masters(made):
-        _base(made).state[flat]["step"].fill_(count)
+    def step(self) -> None:
+        self._made.step()
 
+    def grad_norm(self) -> float | None:
+        norm = self._made.get_global_grad_norm()
+        return None if norm is None else float(norm)
 
-def replicated(made: Any) -> bool:
-    """Whether every rank holds all masters (stage 0)."""
-    return made.zero_optimization_stage() == 0
+    def set_lr(self, lr: float) -> None:
+        for group in self._adamw.param_groups:
+            group["lr"] = lr
 
+    def updates(self) -> int:
+        return int(self._adamw.state[self._flat_masters()[0]]["step"])
 
-@contextlib.contextmanager
-def gathered(made: Any, parameter: nn.Parameter) -> Iterator[None]:
-    """The whole of a parameter for reading and writing; at stages 0 to 2 it is there anyway. Collective."""
-    if made.zero_optimization_stage() < 3:
-        yield
-        return
-    import deepspeed
+    def set_updates(self, count: int) -> None:
+        for flat in self._flat_masters():
+            self._adamw.state[flat]["step"].fill_(count)
 
-    with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
-        yield
+    def shapes(self) -> dict[str, torch.Size]:
+        return {name: torch.Size(getattr(p, "ds_shape", p.shape)) for name, p in self.module.named_parameters()}
 
+    def fragments(self) -> list[Fragment]:
+        state = self._adamw.state
+        copies = {id(p): master for p, master in self._copies()} if self.stage == 0 else {}
+        result = []
+        parameter: Any  # on which DeepSpeed notes where its master is
+        for name, parameter in self.module.named_parameters():
+            if self.stage == 0:
+                flat, start, count, offset = copies[id(parameter)], 0, parameter.numel(), 0
+            elif self.stage == 3:
+                zero = parameter._z3_optimizer
+                group, start, width = zero.grad_position[zero.get_param_id(parameter)]
+                flat = zero.fp32_partitioned_groups_flat[group]
+                offset = dist.get_rank() * width
+                count = max(0, min(width, parameter.ds_numel - offset))  # the last rank's part is padded
+            else:
+                mapping = parameter._hp_mapping
+                if mapping is None:
+                    continue
+                flat = self._made.optimizer.single_partition_of_fp32_groups[mapping.param_group_index]
+                start, count = mapping.hp_fragment_address.start, mapping.hp_fragment_address.numel
+                offset = mapping.lp_fragment_address.start
+            if count:
+                moments = {key: state[flat][key].view(-1).narrow(0, start, count) for key in MOMENTS}
+                result.append(Fragment(name, offset, flat.data.view(-1).narrow(0, start, count), moments))
+        return result
 
-def cast_masters(made: Any) -> None:
-    """Casts the masters into the module's weights, as the end of an update does. Collective."""
-    own: dict[str, list[Fragment]] = {}
-    for f in fragments(made):
-        own.setdefault(f.name, []).append(f)
-    with torch.no_grad():
-        for name, parameter in made.module.named_parameters():
-            size = getattr(parameter, "ds_numel", parameter.numel())
-            full = torch.zeros(size, dtype=torch.float32, device=made.device)
-            for f in own.get(name, []):
-                full.narrow(0, f.offset, f.master.numel()).copy_(f.master)
-            if dist.get_world_size() > 1 and not replicated(made):
-                dist.all_reduce(full)
-            with gathered(made, parameter):
-                parameter.data.copy_(full.view(parameter.shape))
+    @contextlib.contextmanager
+    def gathered(self, parameter: nn.Parameter) -> Iterator[None]:
+        if self.stage < 3:
+            yield
+            return
+        import deepspeed
 
+        with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
+            yield
 
-def _base(made: Any) -> torch.optim.Optimizer:
-    """The AdamW inside whatever wraps it."""
-    return getattr(made.optimizer, "optimizer", made.optimizer)
+    def cast_masters(self) -> None:
+        own: dict[str, list[Fragment]] = {}
+        for f in self.fragments():
+            own.setdefault(f.name, []).append(f)
+        shapes = self.shapes()
+        with torch.no_grad():
+            for name, parameter in self.module.named_parameters():
+                full = torch.zeros(shapes[name].numel(), dtype=torch.float32, device=self.device)
+                for f in own.get(name, []):
+                    full.narrow(0, f.offset, f.master.numel()).copy_(f.master)
+                self.reduce(full)
+                with self.gathered(parameter):
+                    parameter.data.copy_(full.view(parameter.shape))
 
+    def reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.sharded:
+            dist.all_reduce(tensor)
+        return tensor
 
-def _copies(made: Any) -> list[tuple[nn.Parameter, torch.Tensor]]:
-    """At stage 0, each parameter and its fp32 master: itself in fp32, a copy in bf16."""
-    if not made.bfloat16_enabled():
-        return [(p, p) for p in made.module.parameters()]
-    groups = zip(made.optimizer.fp16_groups, made.optimizer.fp32_groups, strict=True)
-    return [pair for weights, masters in groups for pair in zip(weights, masters, strict=True)]
+    def exchange(self, items: list[T]) -> list[T]:
+        if not self.sharded:
+            return items
+        lists: list[list[T]] = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(lists, items)
+        return [item for items in lists for item in items]
 
+    def close(self) -> None:
+        self._made.destroy()
+        if self.stage == 3:
+            # What DeepSpeed keeps for good: the last module of a forward pass and a cache over (coordinator, module).
+            from deepspeed.runtime.zero import parameter_offload
+            from deepspeed.runtime.zero.partitioned_param_coordinator import (
+                PartitionedParameterCoordinator as Coordinator,
+            )
 
-def _flat_masters(made: Any) -> list[torch.Tensor]:
-    stage = made.zero_optimization_stage()
-    if stage == 0:
-        return [master for _, master in _copies(made)]
-    if stage == 3:
-        return list(made.optimizer.fp32_partitioned_groups_flat)
-    return list(made.optimizer.single_partition_of_fp32_groups)
+            parameter_offload.FWD_MODULE_STACK.clear()
+            for member in vars(Coordinator).values():
+                for cell in getattr(member, "__closure__", None) or ():
+                    getattr(cell.cell_contents, "cache_clear", lambda: None)()
+
+    # ---------------------------------------------------------------- inside
+
+    @property
+    def _adamw(self) -> torch.optim.Optimizer:
+        """The AdamW inside whatever wraps it."""
+        adamw: torch.optim.Optimizer = getattr(self._made.optimizer, "optimizer", self._made.optimizer)
+        return adamw
+
+    def _copies(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """At stage 0, each parameter and its fp32 master: itself in fp32, a copy in bf16."""
+        if not self._made.bfloat16_enabled():
+            return [(p, p) for p in self.module.parameters()]
+        groups = zip(self._made.optimizer.fp16_groups, self._made.optimizer.fp32_groups, strict=True)
+        return [pair for weights, masters in groups for pair in zip(weights, masters, strict=True)]
+
+    def _flat_masters(self) -> list[torch.Tensor]:
+        if self.stage == 0:
+            return [master for _, master in self._copies()]
+        if self.stage == 3:
+            return list(self._made.optimizer.fp32_partitioned_groups_flat)
+        return list(self._made.optimizer.single_partition_of_fp32_groups)

@@ -79,7 +79,7 @@ def main(given: argparse.Namespace) -> int:
     from repro.evaluation import harness, models, texts
     from repro.resources import Resources
     from repro.store.folder import Folder
-    from repro.training.zero import device_of
+    from repro.training.distributed import device_of
 
     progress = partial(print, file=sys.stderr)
     names = [name for name in (given.tasks or "").split(",") if name]

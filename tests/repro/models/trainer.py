@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import torch
 
 from repro.corpus import Corpus
@@ -9,16 +11,19 @@ from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.training import checkpoint, train, zero
+from repro.training import checkpoint
+from repro.training.distributed import process_group
+from repro.training.run import RunInProgress
+from repro.training.train import engine_of
 
 
 def logits(run: Folder, text: Corpus, tokens: torch.Tensor) -> torch.Tensor:
     """(B, T) tokens -> (B, T, V) fp32, as the run would go on with them."""
     spec, _ = RunFolder(run).spec()
-    resources, device = Resources(device="cpu"), torch.device("cpu")
-    with zero.process_group(device), train._engine(spec, resources, device) as engine, torch.no_grad():
+    going_on = RunInProgress(spec, RunFolder(run), text, Resources(device="cpu"))
+    with process_group(going_on.device), closing(engine_of(going_on)) as engine, torch.no_grad():
         pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
-        found = checkpoint.restore(run / "checkpoint", engine, pruner, spec.identity(text.hash))
+        found = checkpoint.restore(run / "checkpoint", engine, pruner, going_on.identity)
         assert found is not None
         assert found.step == int((run / "checkpoint").names()[-1].removeprefix("step-"))
-        return engine(input_ids=tokens, use_cache=False).logits.float().clone()
+        return engine.logits(tokens).float().clone()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,9 +11,11 @@ from torch.nn import functional as F
 
 from repro.corpus import Corpus
 from repro.pruning.pruner import Pruner
-from repro.resources import Resources
 from repro.spec import RunSpec
-from repro.training import model, zero
+from repro.training import model
+from repro.training.distributed import process_group
+from repro.training.engine import Engine
+from repro.training.zero import DeepSpeedEngine
 
 CPU = torch.device("cpu")
 
@@ -22,48 +23,55 @@ CPU = torch.device("cpu")
 @contextmanager
 def opened(
     spec: RunSpec, stage: int = 1, accumulation: int = 1, dtype: torch.dtype = torch.float32
-) -> Iterator[tuple[Any, Pruner]]:
+) -> Iterator[tuple[DeepSpeedEngine, Pruner]]:
     """A real engine and its pruner, alone or in the group that there is."""
-    with zero.process_group(CPU):
+    with process_group(CPU):
         network = model.build(spec.model, spec.seed).to(dtype)
         micro = spec.optimizer.batch // dist.get_world_size() // accumulation
-        resources = Resources(zero_stage=stage)
-        engine = zero.engine(network, spec.optimizer, resources, spec.precision, micro, accumulation, CPU)
+        engine = DeepSpeedEngine(
+            network,
+            spec.optimizer,
+            stage=stage,
+            precision=spec.precision,
+            micro_batch=micro,
+            accumulation=accumulation,
+            device=CPU,
+        )
         yield engine, Pruner(engine, spec.schedule, spec.pruning, spec.seed)
-        zero.close(engine)
+        engine.close()
 
 
-def update(engine: Any, text: Corpus, spec: RunSpec, step: int) -> float:
+def update(engine: DeepSpeedEngine, text: Corpus, spec: RunSpec, step: int) -> float:
     """One update on this rank's share of the batch. Returns this rank's mean loss."""
     share = spec.optimizer.batch // dist.get_world_size()
     rows = text.batch(step, spec.optimizer.batch, spec.seed, first=dist.get_rank() * share, count=share)
-    zero.set_lr(engine, spec.optimizer.lr_at(step, spec.schedule))
-    parts = torch.from_numpy(rows.astype("int64")).chunk(engine.gradient_accumulation_steps())
+    engine.set_lr(spec.optimizer.lr_at(step, spec.schedule))
+    parts = torch.from_numpy(rows.astype("int64")).chunk(engine.accumulation)
     losses = []
     for part in parts:
-        loss = cross_entropy(engine, part)
+        loss = cross_entropy(engine.logits(part[:, :-1]), part)
         engine.backward(loss)
         engine.step()
         losses.append(float(loss.detach()))
     return sum(losses) / len(losses)
 
 
-def cross_entropy(network: Any, rows: torch.Tensor) -> torch.Tensor:
-    logits = network(input_ids=rows[:, :-1], use_cache=False).logits
+def cross_entropy(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Mean loss of (B, T, V) logits of all but the last tokens of (B, T + 1) rows."""
     return F.cross_entropy(
         logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32)), rows[:, 1:].flatten()
     )
 
 
-def is_clean(engine: Any, pruner: Pruner) -> bool:
+def is_clean(engine: Engine, pruner: Pruner) -> bool:
     """Whether all that was removed is exactly zero: masters and moments held here, and the module's weights."""
     held = [
         tensor[~pruner.mask_of(f)]
-        for f in zero.fragments(engine)
+        for f in engine.fragments()
         if f.name in pruner.sizes
         for tensor in (f.master, *f.moments.values())
     ]
     for name, parameter in pruner.parameters.items():
-        with zero.gathered(engine, parameter):
+        with engine.gathered(parameter):
             held.append(parameter.data[~pruner.masks.full(name)])
     return not any(removed.any() for removed in held)

@@ -16,7 +16,7 @@ from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store.folder import Folder
-from repro.training import checkpoint, model, train, zero
+from repro.training import checkpoint, model, train
 from repro.training.checkpoint_manifest import examine, name_of
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
@@ -68,19 +68,19 @@ def in_layout(layout: Layout, specs: dict[str, RunSpec], trained: Path, text: Co
         manifest, fault = examine(place)
         assert fault is None
         checkpoint.load(place, manifest, engine, pruner)
-        for f in zero.fragments(engine):
+        for f in engine.fragments():
             f.master.copy_(coarse(f.master))
-        zero.cast_masters(engine)
+        engine.cast_masters()
         masks, counts = [], []
         for event in range(spec.schedule.events):
             counts.append(sum(pruner.event(event).values()))
             masks.append(pruner.masks.buffer.clone())
-        before = [f.master.clone() for f in zero.fragments(engine)]
+        before = [f.master.clone() for f in engine.fragments()]
         clean = [is_clean(engine, pruner)]
         for step in range(STEPS, STEPS + UPDATES):
             update(engine, text, spec, step)
             clean.append(is_clean(engine, pruner))
-        moved = any(not torch.equal(f.master, old) for f, old in zip(zero.fragments(engine), before, strict=True))
+        moved = any(not torch.equal(f.master, old) for f, old in zip(engine.fragments(), before, strict=True))
         assert torch.equal(pruner.masks.buffer, masks[-1])
     return {"masks": torch.stack(masks), "counts": counts, "clean": clean, "moved": moved}
 

@@ -13,7 +13,9 @@ from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.spec import RunSpec
-from repro.training import model, zero
+from repro.training import model
+from repro.training.engine import Engine
+from repro.training.zero import DeepSpeedEngine
 from tests.repro.pruning.engines import cross_entropy, is_clean, opened, update
 
 CPU = torch.device("cpu")
@@ -55,7 +57,7 @@ def test_every_stage_prunes_the_same_weights(text: Corpus, make_spec: Make) -> N
     assert all(torch.equal(other, masks[0]) for other in masks[1:])
 
 
-def trained_to(event: int, engine: Any, pruner: Pruner, text: Corpus, spec: RunSpec) -> int:
+def trained_to(event: int, engine: DeepSpeedEngine, pruner: Pruner, text: Corpus, spec: RunSpec) -> int:
     """Trains up to an event and not into it; the earlier events happen. Returns its step."""
     due = spec.schedule.start_step + event * spec.schedule.interval
     for step in range(due):
@@ -65,11 +67,11 @@ def trained_to(event: int, engine: Any, pruner: Pruner, text: Corpus, spec: RunS
     return due
 
 
-def held(engine: Any, pruner: Pruner) -> dict[str, tuple[torch.Tensor, ...]]:
+def held(engine: Engine, pruner: Pruner) -> dict[str, tuple[torch.Tensor, ...]]:
     """Copies of master, first and second moment of every prunable tensor; one worker holds all of each."""
     return {
         f.name: (f.master.clone(), *(moment.clone() for moment in f.moments.values()))
-        for f in zero.fragments(engine)
+        for f in engine.fragments()
         if f.name in pruner.sizes
     }
 
@@ -133,22 +135,21 @@ def test_the_clipped_norm_is_over_all_parameters_with_removed_entries_zero(
         pruner.event(4)
         plain = model.build(spec.model, spec.seed)
         for name, parameter in engine.module.named_parameters():
-            with zero.gathered(engine, parameter), torch.no_grad():
+            with engine.gathered(parameter), torch.no_grad():
                 plain.get_parameter(name).copy_(parameter)
-        cross_entropy(
-            plain, torch.from_numpy(text.batch(step, spec.optimizer.batch, spec.seed).astype("int64"))
-        ).backward()
+        rows = torch.from_numpy(text.batch(step, spec.optimizer.batch, spec.seed).astype("int64"))
+        cross_entropy(plain(input_ids=rows[:, :-1], use_cache=False).logits, rows).backward()
         gradients = {name: parameter.grad for name, parameter in plain.named_parameters()}
         masked = {n: g * pruner.masks.full(n, g.dtype) if n in pruner.sizes else g for n, g in gradients.items()}
         norm, prunable = norm_of(masked), norm_of({n: masked[n] for n in pruner.sizes})
         assert norm > 2 * clip
         assert norm_of(gradients) > 1.01 * norm
         assert norm > 1.01 * prunable
-        before = {f.name: f.moments["exp_avg"].clone() for f in zero.fragments(engine)}
+        before = {f.name: f.moments["exp_avg"].clone() for f in engine.fragments()}
         update(engine, text, spec, step)
         if stage > 0:  # a torch optimizer that DeepSpeed doesn't wrap reports no norm
-            assert float(engine.get_global_grad_norm()) == pytest.approx(norm, rel=1e-5)
-        for f in zero.fragments(engine):
+            assert engine.grad_norm() == pytest.approx(norm, rel=1e-5)
+        for f in engine.fragments():
             clipped = masked[f.name].flatten() * (clip / norm)
             expected = spec.optimizer.beta1 * before[f.name] + (1 - spec.optimizer.beta1) * clipped
             torch.testing.assert_close(f.moments["exp_avg"], expected, rtol=1e-3, atol=1e-7)
@@ -167,12 +168,12 @@ def test_accumulating_gradients_keeps_removed_weights_at_zero(
     with opened(spec, stage, accumulation=2) as (engine, pruner):
         step = trained_to(4, engine, pruner, text, spec)
         pruner.event(4)
-        made = zero.updates(engine)
+        made = engine.updates()
         for later in range(step, step + 6):
             update(engine, text, spec, later)
             assert is_clean(engine, pruner)
         assert made == step
-        assert zero.updates(engine) == step + 6
+        assert engine.updates() == step + 6
 
 
 def test_uniform_leaves_the_same_density_in_every_tensor(make_spec: Make) -> None:
@@ -207,7 +208,7 @@ def test_random_scores_prune_other_weights_than_magnitude(make_spec: Make) -> No
 
 def test_a_weight_that_is_not_finite_is_named(make_spec: Make) -> None:
     with opened(make_spec()) as (engine, pruner):
-        fragment = next(f for f in zero.fragments(engine) if f.name == "lm_head.weight")
+        fragment = next(f for f in engine.fragments() if f.name == "lm_head.weight")
         fragment.master[3] = float("nan")
         with pytest.raises(FloatingPointError, match=r"lm_head\.weight"):
             pruner.event(0)

@@ -20,7 +20,6 @@ from repro.pruning.pruner import Pruner
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard
 from repro.spec import ModelSpec, PruningSpec, RunSpec
-from repro.training import zero
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
 
@@ -78,7 +77,7 @@ def test_a_layer_left_alone_keeps_all_and_the_others_end_with_two_of_four(make_s
 @pytest.mark.parametrize("event", [0, -1])
 def test_a_weight_that_is_not_finite_is_named_here_as_well(event: int, make_spec: Make) -> None:
     with opened(make_spec(0.5, structure="2:4")) as (engine, pruner):
-        fragment = next(f for f in zero.fragments(engine) if f.name == "lm_head.weight")
+        fragment = next(f for f in engine.fragments() if f.name == "lm_head.weight")
         fragment.master[3] = float("nan")
         with pytest.raises(FloatingPointError, match=r"lm_head\.weight"):
             pruner.event(event % pruner.schedule.events)
@@ -88,7 +87,7 @@ def masks_of(spec: RunSpec, stage: int) -> list[Any]:
     """The masks after every event, and how many of this rank's fragments begin inside a group."""
     _, m = spec.pruning.n_of_m
     with opened(spec, stage) as (engine, pruner):
-        inside = sum(f.offset % m > 0 for f in zero.fragments(engine) if f.name in pruner.sizes)
+        inside = sum(f.offset % m > 0 for f in engine.fragments() if f.name in pruner.sizes)
         masks = [(pruner.event(k), pruner.masks.buffer.clone())[1] for k in range(spec.schedule.events)]
     return [torch.stack(masks), inside]
 

@@ -16,6 +16,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.training import record, train
+from repro.training.assignment import Assignment
 from repro.training.trainer import Trainer
 
 TIMED = ("ms", "seconds", "seconds_setup", "tokens_per_second", "peak_memory")
@@ -62,6 +63,25 @@ def stopped(
     with life(stop) as found, pytest.raises(Stopped):
         train.train(spec, folder, text, resources, forks)
     return found
+
+
+def assigned(
+    spec: RunSpec, folder: Folder, text: Corpus, resources: Resources, forks: tuple[int, ...] = ()
+) -> Assignment:
+    """What a driver that nobody asks to stop tells the process that trains a run."""
+    return Assignment(
+        spec=spec,
+        resources=resources,
+        folder=folder.path,
+        corpus=str(text.folder),
+        corpus_hash=text.hash,
+        fork=None,
+        forks=forks,
+        results=folder.path,
+        driver="d",
+        over=None,
+        gpu=False,
+    )
 
 
 def rows(folder: Folder, name: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import train
 from repro.training.trainer import Trainer
+from tests.repro.training.lives import assigned
 
 Make = Callable[..., RunSpec]
 SIX: dict[str, Any] = {"dense_steps": 6, "interval": 2}  # steps
@@ -168,18 +169,6 @@ def test_a_shard_that_is_touched_and_stays_the_same_fails_no_run(copy: Path, mak
         train.train(make_spec(**SIX), Folder.open(tmp_path / "run"), Corpus(copy), Resources())
 
 
-def config(spec: RunSpec, folder: Path, corpus: Path, corpus_hash: str) -> dict[str, object]:
-    return {
-        "spec": spec.to_dict(),
-        "resources": asdict(Resources()),
-        "folder": str(folder),
-        "corpus": str(corpus),
-        "corpus_hash": corpus_hash,
-        "results": str(folder.parent),
-        "driver": "d",
-    }
-
-
 def gone(folder: Path) -> None:
     shutil.rmtree(folder)
 
@@ -198,7 +187,8 @@ def test_a_worker_that_cannot_open_the_text_of_its_sweep_leaves_a_failed_run_wit
     text: Corpus, copy: Path, make_spec: Make, tmp_path: Path, harm: Callable[[Path], object]
 ) -> None:
     harm(copy)
+    given = replace(assigned(make_spec(), Folder.open(tmp_path / "runs"), text, Resources()), corpus=str(copy))
     with pytest.raises(UserError) as refused:
-        train.train_loop(config(make_spec(), tmp_path / "runs", copy, text.hash))
+        train.train_loop(given.to_dict())
     assert RunFolder(Folder.open(tmp_path / "runs")).status()["state"] == "failed"
     assert RunFolder(Folder.open(tmp_path / "runs")).status()["reason"] == str(refused.value)

@@ -38,8 +38,8 @@ def outcome(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -
         try:
             row = train.train(spec, folder, text, resources)
         except RunFailed as failure:
-            row = {"raised": str(failure)}
-    kept = {key: row[key] for key in ("loss", "micro_batch", "raised") if key in row}
+            row = {"raised": str(failure), "try_micro_batch": getattr(failure, "micro_batch", None)}
+    kept = {key: row[key] for key in ("loss", "micro_batch", "raised", "try_micro_batch") if key in row}
     return RunFolder(folder).status() | kept | {"steps": found.steps}
 
 

@@ -14,8 +14,9 @@ from repro.pruning.pruner import Pruner
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store.folder import Folder
-from repro.training import checkpoint, train, zero
+from repro.training import checkpoint, train
 from repro.training.checkpoint_manifest import name_of
+from repro.training.engine import MOMENTS, Engine
 from tests import workers
 from tests.repro.training.lives import life, stopped
 
@@ -26,18 +27,18 @@ EVERY, STOP = 10, 20  # an event comes before step 20 of 60, the last one before
 NOISE = 1e-4  # nats, of summing gradients in another order
 
 
-def state_of(engine: Any, pruner: Pruner) -> dict[str, Any]:
+def state_of(engine: Engine, pruner: Pruner) -> dict[str, Any]:
     """Copies of what this rank holds: its parts of masters and moments, all masks, and whole weights. Collective."""
     parts = [
         [f.name, key, f.offset, tensor.clone()]
-        for f in zero.fragments(engine)
+        for f in engine.fragments()
         for key, tensor in (("master", f.master), *f.moments.items())
     ]
     weights = {}
     for name, parameter in engine.module.named_parameters():
-        with zero.gathered(engine, parameter):
+        with engine.gathered(parameter):
             weights[name] = parameter.detach().clone()
-    return {"parts": parts, "masks": pruner.masks.buffer.clone(), "weights": weights, "updates": zero.updates(engine)}
+    return {"parts": parts, "masks": pruner.masks.buffer.clone(), "weights": weights, "updates": engine.updates()}
 
 
 def piece(spec: RunSpec, folder: str, corpus: str, resources: Resources, stop: int | None) -> dict[str, Any]:
@@ -45,11 +46,11 @@ def piece(spec: RunSpec, folder: str, corpus: str, resources: Resources, stop: i
     found: dict[str, Any] = {"saved": {}, "loaded": None, "first": None, "loss": None}
     save, restore = checkpoint.save, checkpoint.restore
 
-    def seen_saving(place: Folder, engine: Any, pruner: Pruner, step: int, *rest: Any) -> None:
+    def seen_saving(place: Folder, engine: Engine, pruner: Pruner, step: int, *rest: Any) -> None:
         found["saved"][step] = state_of(engine, pruner)
         save(place, engine, pruner, step, *rest)
 
-    def seen_loading(place: Folder, engine: Any, pruner: Pruner, identity: str) -> checkpoint.Restored | None:
+    def seen_loading(place: Folder, engine: Engine, pruner: Pruner, identity: str) -> checkpoint.Restored | None:
         restored = restore(place, engine, pruner, identity)
         if restored is not None:
             found["loaded"] = state_of(engine, pruner)
@@ -81,7 +82,7 @@ def trained(
 def gathered(ranks: list[dict[str, Any]]) -> State:
     """The state of all ranks together, by what it is; every weight must be held, and alike by all who hold it."""
     weights, result = ranks[0]["weights"], {}
-    for key in ("master", *zero.MOMENTS):
+    for key in ("master", *MOMENTS):
         for name, weight in weights.items():
             whole = torch.full((weight.numel(),), torch.nan)
             for _, _, offset, part in (p for r in ranks for p in r["parts"] if p[:2] == [name, key]):

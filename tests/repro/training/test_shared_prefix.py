@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from repro.training.fork import begun, discard, fork, ready
 from repro.training.train import train, train_loop
 from sweeps import prefix_plan
 from tests import workers
-from tests.repro.training.lives import assert_same, life, rows, stopped
+from tests.repro.training.lives import assert_same, assigned, life, rows, stopped
 
 Make = Callable[..., RunSpec]
 FORKED = ("forked_from", "forked_step")
@@ -130,11 +130,8 @@ def test_fork_checkpoints_stay_beside_those_that_come_and_go_until_they_are_disc
 ) -> None:
     [dense] = sweep(COMPUTE, (0.0,))
     folder = Folder.open(tmp_path / "dense")
-    config = {"spec": dense.to_dict(), "resources": asdict(Resources(checkpoint_every=7, keep_checkpoints=1))}
-    train_loop(
-        config
-        | {"folder": folder.path, "corpus": str(text.folder), "forks": [8, 16], "results": str(tmp_path), "driver": "d"}
-    )
+    resources = Resources(checkpoint_every=7, keep_checkpoints=1)
+    train_loop(assigned(dense, folder, text, resources, (8, 16)).to_dict())
     assert (folder / "forks").names() == [name_of(8), name_of(16)]
     assert (folder / "checkpoint").names() == [name_of(32)]
     assert [ready(folder, step) for step in (8, 12, 16, 32)] == [True, False, True, False]

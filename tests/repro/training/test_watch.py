@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store.run_folder import RunFailed
-from repro.training import zero
+from repro.training.distributed import process_group
 from repro.training.watch import WINDOW, Watch, is_out_of_memory, smaller_micro_batches
 from tests import workers
 
@@ -32,7 +32,7 @@ LEVEL = [3.0] * WINDOW  # as many losses as a mean takes
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
     """A group of one, which a look asks for its size."""
-    with zero.process_group(torch.device("cpu")):
+    with process_group(torch.device("cpu")):
         yield
 
 
@@ -139,7 +139,7 @@ BESIDE: list[tuple[list[float], str | None]] = [
 
 def verdicts_on_this_rank(cases: list[list[list[float]]]) -> list[str | None]:
     """What this rank says of each case, where its losses are its row."""
-    with zero.process_group(torch.device("cpu")):
+    with process_group(torch.device("cpu")):
         return [verdict(Watch(2.0, [], None), parts[dist.get_rank()]) for parts in cases]
 
 
@@ -227,4 +227,4 @@ def test_another_error_is_not_taken_for_memory(work: Callable[[], object]) -> No
 def test_smaller_micro_batches_divide_a_workers_share_and_are_half_or_less(
     resources: Resources, smaller: list[int], make_spec: Make
 ) -> None:
-    assert smaller_micro_batches(make_spec(batch=12), resources) == smaller
+    assert smaller_micro_batches(*resources.share(make_spec(batch=12))) == smaller

@@ -1,0 +1,50 @@
+"""The device of a run, and the process group in which DeepSpeed trains it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Iterator
+
+import torch
+import torch.distributed as dist
+
+from repro.errors import UserError
+from repro.resources import Resources
+
+
+def device_of(resources: Resources) -> torch.device:
+    """The device that `resources` asks for. Raises UserError when it asks for a GPU and there is none."""
+    if resources.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no GPU here", key="resources.device", found="cuda", expected="cpu or auto")
+    use_gpu = resources.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_gpu else torch.device("cpu")
+
+
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """A process group for DeepSpeed: the one Ray Train made, or a group of one.
+
+    The group is destroyed through DeepSpeed at the end: it keeps module-level references to groups, and a
+    process that trains its next run with a dead one fails ("Group is not registered").
+    """
+    # DeepSpeed picks its accelerator from this variable when it is first imported.
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
+    import deepspeed
+    import deepspeed.ops
+
+    if device.type == "cpu":
+        # Otherwise init_distributed compiles a shared-memory op for a minute or more.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    os.environ.setdefault("LOCAL_RANK", "0")  # Ray Train and torchrun set it; DeepSpeed insists on it
+    if not dist.is_initialized():
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    try:
+        yield
+    finally:
+        deepspeed.comm.destroy_process_group()
+        gc.collect()  # frees the threads and descriptors that the group's cycles hold

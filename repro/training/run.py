@@ -1,0 +1,79 @@
+"""RunInProgress: all that one attempt at a run is given, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from repro.corpus import Corpus
+from repro.resources import Resources
+from repro.spec import RunSpec
+from repro.store.run_folder import RunFolder
+from repro.training.distributed import device_of
+
+
+@dataclass(frozen=True)
+class RunInProgress:
+    """One run on this machine, as one worker sees it. Raises UserError where its batch doesn't divide over the workers.
+
+    Attributes:
+        spec: what is trained.
+        place: its folder.
+        text: the corpus that it reads.
+        resources: how it is executed; `workers` is the size of the process group.
+        forks: steps before which other runs fork off; each needs a checkpoint.
+        asked: whether the run is to stop.
+    """
+
+    spec: RunSpec
+    place: RunFolder
+    text: Corpus
+    resources: Resources
+    forks: tuple[int, ...] = ()
+    asked: Callable[[], bool] = bool
+
+    def __post_init__(self) -> None:
+        _ = self._parts  # refuses a batch that doesn't divide
+
+    @cached_property
+    def _parts(self) -> tuple[int, int]:
+        return self.resources.share(self.spec)
+
+    @property
+    def share(self) -> int:
+        """Sequences of each batch that one worker takes."""
+        return self._parts[0]
+
+    @property
+    def micro(self) -> int:
+        """Sequences that a worker takes at once."""
+        return self._parts[1]
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches of an update."""
+        return self.share // self.micro
+
+    @cached_property
+    def device(self) -> torch.device:
+        return device_of(self.resources)
+
+    @cached_property
+    def identity(self) -> str:
+        """What its checkpoints belong to."""
+        return self.spec.identity(self.text.hash)
+
+    def rows(self, step: int, rank: int | None = None) -> np.ndarray:
+        """(sequences, sequence + 1) token ids: the share of a rank of the batch of `step`, or the whole batch."""
+        batch, seed = self.spec.optimizer.batch, self.spec.seed
+        if rank is None:
+            return self.text.batch(step, batch, seed)
+        return self.text.batch(step, batch, seed, first=rank * self.share, count=self.share)
+
+    def with_micro_batch(self, micro: int) -> RunInProgress:
+        """The same run, with `micro` sequences at once."""
+        return replace(self, resources=replace(self.resources, micro_batch=micro))
