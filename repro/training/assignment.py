@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from repro import strict
@@ -10,7 +10,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class CheckpointRef:
     """A checkpoint of another run. folder: URI of that run's folder. step: of the checkpoint."""
 
@@ -18,7 +18,7 @@ class CheckpointRef:
     step: int
 
 
-@dataclass(frozen=True)
+@strict.dataclass
 class Assignment:
     """One run to train, as the driver `driver` has decided it.
 
