@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from repro import ladder
-from repro.spec import RunSpec
+
+if TYPE_CHECKING:
+    from repro.spec import RunSpec  # pydantic, which reading a table does without
 
 Part = Literal["label", "size", "setting", "window", "count", "result", "execution"]
 

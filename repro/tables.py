@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from repro import paths, tables_v2
 from repro.columns import COLUMNS
 from repro.errors import UserError
-from repro.spec import from_kept
 from repro.store.folder import Folder
 
 SCHEMA_VERSION = 3
@@ -280,5 +279,7 @@ def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
             expected=run_id,
         )
     if table == "runs" and found.schema.metadata.get(b"schema_version") == b"2" and folder.exists("spec.json"):
+        from repro.spec import from_kept  # pydantic, which a table alone does without
+
         return tables_v2.completed(found, from_kept(folder.read_json("spec.json"), file=f"{folder}/spec.json"))
     return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from repro import columns
-from repro.spec import RunSpec
+
+if TYPE_CHECKING:
+    from repro.spec import RunSpec  # pydantic, which reading a table does without
 
 # The columns of version 2.
 NAMES = (
