@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from repro.errors import UserError
 
 STEPS = 10**9  # of a run
@@ -27,20 +24,3 @@ def within(key: str, value: float | None, least: float, most: float, of: str = "
     if value is not None and not least <= value <= most:
         unit = f" {of}" if of else ""
         raise UserError("value out of range", key=key, found=value, expected=f"{least:,} to {most:,}{unit}")
-
-
-def positive(key: str, value: float | None, of: str = "") -> None:
-    """Refuses a number that isn't above 0, or isn't finite.
-
-    Raises:
-        UserError: it isn't.
-    """
-    if value is not None and not (value > 0 and math.isfinite(value)):
-        unit = f" {of}" if of else ""
-        raise UserError("value out of range", key=key, found=value, expected=f"more than 0{unit}, and finite")
-
-
-def all_within(given: Any, bounds: dict[str, tuple[float, float, str]]) -> None:
-    """`within` for several attributes of `given`: name -> least, most and unit."""
-    for name, (least, most, of) in bounds.items():
-        within(name, getattr(given, name), least, most, of)

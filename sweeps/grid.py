@@ -54,8 +54,8 @@ def expand(file: str | Path) -> Sweep:
     """All runs of a sweep file. A run that several studies ask for appears once, under its first id.
 
     Raises:
-        UserError: anything in the file that can't be, two specs with one id, or a run that needs more text
-            than the corpus has and may not repeat it.
+        UserError: the file is invalid, two specs have one id, or a run needs more text than the corpus has and may not
+            repeat it.
     """
     file = Path(expand_place(file))
     declared = sweep_file.read(file)

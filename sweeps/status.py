@@ -158,7 +158,8 @@ class Watcher:
             UserError: no sweep has begun in this folder.
         """
         found = sweep_json.of(place)
-        return cls(place, found.name, found.planned, found.asked, found.began, found.before, price)
+        last = found.training
+        return cls(place, found.name, found.planned, last.runs, last.began, last.before, price)
 
     def _is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:
         """Whether a status was written since training began."""

@@ -30,7 +30,7 @@ from sweeps.studies import Budget, SingleRun, Size, Sparsities, Studies, TokensP
 class PruningDefaults:
     """How runs prune unless a study says otherwise."""
 
-    window: Annotated[Window, "the schedule held to be best"] = Window()
+    window: Annotated[Window, "the default schedule"] = Window()
     interval: Annotated[
         Interval | None,
         "steps between events; null takes schedule.interval_for of each run's length and `narrowest`",
@@ -70,7 +70,7 @@ class Repeat:
 
 @strict.dataclass
 class Storage:
-    """Where token shards and results lie: a folder or a URI, as it was said. Bears no identity."""
+    """Where token shards and results are kept: folders or URIs. Not part of a run's identity."""
 
     corpus: Annotated[str, "folder or URI of the token shards"] = "data"
     results: Annotated[str, "folder or URI of the results folders"] = "results"
@@ -121,7 +121,7 @@ class Declaration:
         self._check_labels({**self.budgets, **dense})
 
     def _check_labels(self, budgets: dict[str, float]) -> None:
-        """Refuses a rule for a size or a budget that there isn't: it would do nothing, and say nothing."""
+        """Refuses a rule for an unknown size or budget, which would silently do nothing."""
         for label in self.partners.lr:  # SIZE-p80 and the like
             if not any(label.startswith(f"{size}-") for size in self.sizes):
                 expected = f"SIZE-p80 or SIZE-t80, of one of: {', '.join(self.sizes)}"
@@ -152,7 +152,7 @@ def read(file: str | Path) -> Declaration:
     """The contents of a sweep file.
 
     Raises:
-        UserError: it isn't one, or something in it can't be.
+        UserError: it isn't a sweep file, or an invalid one.
     """
     file = Path(expand(file))
     if file.is_dir():

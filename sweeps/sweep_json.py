@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from repro import paths, strict
@@ -30,21 +27,26 @@ class Planned:
         paths.check_name(self.run_id, key="run_id")
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Of a sweep that has begun.
+@strict.dataclass
+class Training:
+    """Of the driver that trained last.
 
-    Attributes:
-        name: of the sweep. planned: its runs. asked: ids of those that were to be trained when training began.
-        began: when that was, seconds since the epoch. before: `updated` of the status of each of `asked` at that moment;
-        None where an older version wrote the file.
+    began: when it did, seconds since the epoch. runs: ids of those that were to be trained. before: `updated` of the
+    status of each of them at that moment; None where an older version wrote the file.
     """
+
+    began: float
+    runs: tuple[str, ...]
+    before: dict[str, float | None] | None = None
+
+
+@strict.dataclass
+class Kept:
+    """Of a sweep that has begun. planned: its runs."""
 
     name: str
     planned: tuple[Planned, ...]
-    asked: tuple[str, ...]
-    began: float
-    before: Mapping[str, float | None] | None
+    training: Training
 
 
 def read(place: Folder) -> dict[str, Any]:
@@ -73,37 +75,16 @@ def of(place: Folder) -> Kept:
     file, found = f"{place}/{FILE}", read(place)
     if not found:
         raise UserError("no sweep has begun here", file=file, expected="a folder that `sweeps run` writes into")
-    planned, training = found.get("planned"), found.get("training")
-    if planned is None or training is None:
-        raise UserError(
-            "a sweep.json of an older form, or of a sweep of which nothing was left to train",
-            file=file,
-            key="planned" if planned is None else "training",
-            found="nothing",
-            expected="what `sweeps run` writes when it trains; `python -m analysis report` shows what is done",
-        )
-
-    def wrong(key: str, value: object) -> UserError:
-        return UserError("wrong type of value", file=file, key=key, found=repr(value)[:80], expected=AGAIN)
-
-    if not isinstance(planned, list):
-        raise wrong("planned", planned)
-    if not isinstance(training, dict):
-        raise wrong("training", training)
-    name, asked, began, before = found.get("name"), training.get("runs"), training.get("began"), training.get("before")
-    if not isinstance(name, str):
-        raise wrong("name", name)
-    if not isinstance(asked, list) or not all(isinstance(run_id, str) for run_id in asked):
-        raise wrong("training.runs", asked)
-    if not isinstance(began, (int, float)) or not _is_number(began):
-        raise wrong("training.began", began)
-    if before is not None and not (
-        isinstance(before, dict) and all(v is None or _is_number(v) for v in before.values())
-    ):
-        raise wrong("training.before", before)
-    runs = tuple(strict.build(Planned, run, file=file, key=f"planned[{i}]") for i, run in enumerate(planned))
-    return Kept(name, runs, tuple(asked), began, before)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    for key in ("planned", "training"):
+        if found.get(key) is None:
+            raise UserError(
+                "a sweep.json of an older form, or of a sweep of which nothing was left to train",
+                file=file,
+                key=key,
+                found="nothing",
+                expected="what `sweeps run` writes when it trains; `python -m analysis report` shows what is done",
+            )
+    try:
+        return strict.build(Kept, strict.taken(Kept, found), file=file)
+    except UserError as error:
+        raise error.but(expected=AGAIN) from error

@@ -57,8 +57,7 @@ def build(
     Raises:
         UserError: no text, not the text that text_sha256 names, too little of it, or a damaged folder.
     """
-    for key, value in (("vocab", vocab), ("sequence", sequence)):
-        check_tokens(value, key)
+    check_tokens(vocab, sequence)
     say = BuildProgress(progress or (lambda line: None), spec.name)
     place = root if isinstance(root, Folder) else Folder.open(root)
     folder = folder_of(spec, vocab, sequence, place)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 from repro import paths, strict
 from repro.errors import UserError
 from repro.spec import CorpusSpec
+from repro.strict import Between, Form
 
 MOST = {
     "vocab": 2**32 - 2,
@@ -15,46 +16,50 @@ MOST = {
 }  # tokens: of 32 bits with a mark of padding; of which a row fits memory
 
 
+@strict.dataclass
+class _Model:
+    vocab: Annotated[int, Between(1, MOST["vocab"])]
+    sequence: Annotated[int, Between(1, MOST["sequence"], "tokens")]
+
+
+@strict.dataclass
+class _Storage:
+    corpus: Annotated[str, Form(pattern=r"\S", said="a folder or URI")] = "data"
+
+
+@strict.dataclass
+class _Declared:
+    """What building a corpus needs of a sweep file."""
+
+    corpus: CorpusSpec
+    model: _Model
+    storage: _Storage = _Storage()
+
+
 def declared(file: str | os.PathLike[str]) -> tuple[CorpusSpec, int, int, str]:
     """Text, vocabulary, sequence and root of the corpora that a sweep's YAML declares.
 
     Raises:
-        UserError: one is missing or none.
+        UserError: one is missing or can't be.
     """
-    sweep = strict.read_yaml(os.fspath(file))
-    spec = strict.build(CorpusSpec, sweep.get("corpus"), file=file, key="corpus")
-    model, storage = (_mapping(sweep, key, file) for key in ("model", "storage"))
-    vocab, sequence = (_tokens(model, key, file) for key in ("vocab", "sequence"))
-    root = storage.get("corpus", "data")
-    if not isinstance(root, str) or not root.strip():
-        raise UserError(
-            "wrong type of value", file=file, key="storage.corpus", found=repr(root), expected="a folder or URI"
-        )
-    return spec, vocab, sequence, paths.expand(root, file=file, key="storage.corpus")
+    sweep = strict.taken(_Declared, strict.read_yaml(os.fspath(file)))
+    for key, cls in (("model", _Model), ("storage", _Storage)):
+        sweep[key] = _needed(cls, sweep.get(key))
+    made = strict.build(_Declared, sweep, file=file)
+    root = paths.expand(made.storage.corpus, file=file, key="storage.corpus")
+    return made.corpus, made.model.vocab, made.model.sequence, root
 
 
-def _mapping(sweep: dict[str, Any], key: str, file: object) -> dict[str, Any]:
-    found = sweep.get(key)
-    if found is None:
+def _needed(cls: type, block: Any) -> Any:
+    """The keys of a block that `cls` has; what isn't a block stays, to be refused."""
+    if block is None:
         return {}
-    if not isinstance(found, dict):
-        raise UserError("not a mapping", file=file, key=key, found=repr(found)[:80], expected="`key: value` lines")
-    return found
+    return strict.taken(cls, block) if isinstance(block, dict) else block
 
 
-def _tokens(model: dict[str, Any], key: str, file: object) -> int:
-    """A whole number of tokens; one that YAML reads as a number with a fraction, as of `3.0e2`, may be whole, too."""
-    found: Any = model.get(key)
-    is_whole = isinstance(found, int) and not isinstance(found, bool)
-    if not is_whole and not (isinstance(found, float) and found.is_integer()):
-        raise UserError("missing key", file=file, key=f"model.{key}", found=found, expected="a whole number")
-    check_tokens(int(found), key, file)
-    return int(found)
-
-
-def check_tokens(value: int, key: str, file: object = None) -> None:
+def check_tokens(vocab: int, sequence: int) -> None:
     """Raises UserError for a vocabulary or sequence that no corpus can have."""
-    if not 1 <= value <= MOST[key]:
-        raise UserError(
-            "tokens out of range", file=file, key=f"model.{key}", found=value, expected=f"1 to {MOST[key]:,}"
-        )
+    try:
+        _Model(vocab, sequence)
+    except UserError as error:
+        raise error.located(None, "model") from error

@@ -62,7 +62,7 @@ class CorpusSpec:
         self._check_source()
 
     def _check_source(self) -> None:
-        """Refuses what another kind of source would ignore, and text that is held out and trained on."""
+        """Refuses keys that this kind of source would ignore, and one split both for training and held out."""
         given: dict[str, Any] = {"paths": self.paths if self.source != "files" else ()}
         if self.source != "huggingface":
             given |= {"subset": self.subset, "revision": self.revision}

@@ -43,7 +43,7 @@ class ModelSpec:
 class StartSpec:
     """Weights to start from instead of the initialisation: `model` in a Hugging Face folder, of the run's own shape.
 
-    Masks are not taken over: a zero trains again until an event removes it; so what is sparse stays it with
+    Masks are not taken over: a zero trains again until an event removes it; so a sparse model stays sparse with
     `shape: constant` and its own sparsity.
     """
 

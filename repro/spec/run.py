@@ -56,7 +56,7 @@ class RunSpec:
         self._check_pruning()
 
     def _check_pruning(self) -> None:
-        """Refuses pruning that this model and this schedule can't have."""
+        """Refuses pruning that is impossible with this model and this schedule."""
         pruning, shape = self.pruning, self.model.shape
         if unknown := set(pruning.do_not_prune) - set(shape.linears):
             raise UserError(

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from repro.errors import UserError
 from repro.strict.rules import Above, Between, Form, Refusal, shown
 
-_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "string_pattern_mismatch")
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 _UNKNOWN = "unexpected_keyword_argument"
 _NAMES = {
     int: "a whole number",
@@ -49,6 +49,8 @@ def _told(fault: ErrorDetails, key: str, hint: Any, owner: type) -> UserError:
         return UserError("missing key", key=key, expected=described(hint))
     if kind in _BOUNDS:
         return UserError("value out of range", key=key, found=value, expected=_bound(hint) or fault["msg"])
+    if kind == "string_pattern_mismatch":
+        return UserError("not of the expected form", key=key, found=value, expected=_bound(hint))
     if kind == "literal_error":
         return UserError("value not allowed", key=key, found=value, expected=described(hint))
     message = "not a mapping" if kind == "dataclass_type" else "wrong type of value"
