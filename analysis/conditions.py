@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis import cells, readers
-from analysis.readers import Raw
+from analysis import cells
+from analysis.cell_table import CellTable, listed
 from repro.errors import UserError
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -86,7 +86,7 @@ def _unread(text: str, expected: str = EXPECTED) -> UserError:
     return UserError("not a condition", key="--exclude", found=text, expected=expected)
 
 
-def meets(condition: Condition, raw: Raw, names: Mapping[str, str]) -> tuple[np.ndarray, str | None]:
+def meets(condition: Condition, raw: CellTable, names: Mapping[str, str]) -> tuple[np.ndarray, str | None]:
     """Which rows (rows,) meet it; and where none does, that, with what comes nearest.
 
     `=` is met by a cell that is any of the values, `!=` by one that is none of them, an empty cell included; the
@@ -111,7 +111,7 @@ def meets(condition: Condition, raw: Raw, names: Mapping[str, str]) -> tuple[np.
     return met, f"no row meets --exclude {condition.text!r}{_nearest(condition, values)}"
 
 
-def _held(condition: Condition, raw: Raw, names: Mapping[str, str]) -> Sequence[Any]:
+def _held(condition: Condition, raw: CellTable, names: Mapping[str, str]) -> Sequence[Any]:
     if condition.column is None:
         return range(1, raw.rows + 1)
     held = names.get(condition.column, condition.column)
@@ -133,7 +133,7 @@ def _number(cell: Any, kind: cells.Kind = "count") -> float:
         return math.nan
 
 
-def _ordered(condition: Condition, values: Sequence[Any], raw: Raw) -> np.ndarray:
+def _ordered(condition: Condition, values: Sequence[Any], raw: CellTable) -> np.ndarray:
     [word] = condition.words
     wanted = _number(word.text)
     if math.isnan(wanted):
@@ -153,7 +153,7 @@ def _ordered(condition: Condition, values: Sequence[Any], raw: Raw) -> np.ndarra
         return np.where(on_it, "=" in condition.sign, compared(numbers, np.float64(wanted)))
 
 
-def _equal(condition: Condition, word: Word, values: Sequence[Any], raw: Raw) -> np.ndarray:
+def _equal(condition: Condition, word: Word, values: Sequence[Any], raw: CellTable) -> np.ndarray:
     if cells.is_missing(word.text) and not (word.quoted and word.text):
         return np.array([cells.is_missing(value) for value in values], dtype=bool)
     wanted = math.nan if word.quoted and any(isinstance(value, str) for value in values) else _number(word.text)
@@ -208,4 +208,4 @@ def _nearest(condition: Condition, values: Sequence[Any]) -> str:
             return f"; {condition.column} runs from {min(numbers):.9g} to {max(numbers):.9g}"
         return f"; the nearest {condition.column} is {min(numbers, key=lambda value: abs(value - wanted)):.12g}"
     texts = list(dict.fromkeys(str(value) for value in values if not cells.is_missing(value)))
-    return f"; {condition.column} holds {readers.listed(texts, like=condition.words[0].text, most=8)}"
+    return f"; {condition.column} holds {listed(texts, like=condition.words[0].text, most=8)}"

@@ -6,27 +6,16 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from analysis.cells import Comma, is_missing, number
+from analysis.cell_table import CellTable
+from analysis.cells import is_missing, number
 from repro.errors import UserError
 
 
-@dataclass(frozen=True)
-class Delimited:
-    """Names of columns, how many rows there are, the cells of a column by its position, and what a comma means."""
-
-    names: tuple[str, ...]
-    rows: int
-    cells: Callable[[int], list[Any]]
-    comma: Comma | None
-
-
-def read(text: str, source: str, delimiter: str | None, longest: int) -> Delimited:
+def read(text: str, source: str, delimiter: str | None, longest: int) -> CellTable:
     """The cells of a text. Blank lines and comments are passed over, rows that end early are filled up.
 
     Args:
@@ -77,7 +66,7 @@ def read(text: str, source: str, delimiter: str | None, longest: int) -> Delimit
     def cells(at: int) -> list[Any]:
         return [row[at].strip() if at < len(row) else None for row in body]
 
-    return Delimited(tuple(head), len(body), cells, "decimal" if delimiter == ";" else None)
+    return CellTable(source, tuple(head), len(body), cells, comma="decimal" if delimiter == ";" else None)
 
 
 def _delimiter(head: str) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from analysis.law import Array, Columns, Law
 from analysis.laws import LAWS
-from analysis.problem import EXACT, Objective, Problem
+from analysis.objective import Objective
+from analysis.problem import EXACT, Problem
 from repro.errors import UserError
 
 Status = Literal["converged", "max_iter", "bound_hit"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from analysis.cell_table import CellTable
 from repro.errors import UserError
 
 DEEPEST = 8  # levels of objects in a row that become dotted names; what is deeper stays one cell
-Columns = tuple[tuple[str, ...], list[list[Any]]]
 
 
-def read(text: str, source: str) -> Columns:
+def read(text: str, source: str) -> CellTable:
     """Names and cells of the table in `text`. An object in a row adds columns named `outer.inner`.
 
     Raises:
@@ -67,7 +67,7 @@ def _lines(text: str, source: str, fault: ValueError) -> list[Any]:
     return rows
 
 
-def _rows(rows: list[Any], source: str) -> Columns:
+def _rows(rows: list[Any], source: str) -> CellTable:
     flat: list[dict[str, Any]] = []
     for i, row in enumerate(rows, 1):
         if not isinstance(row, dict):
@@ -79,7 +79,7 @@ def _rows(rows: list[Any], source: str) -> Columns:
         _flatten(row, "", 0, cells, source, i)
         flat.append(cells)
     names = tuple(dict.fromkeys(name for row in flat for name in row))
-    return names, [[row.get(name) for row in flat] for name in names]
+    return CellTable.of(source, names, [[row.get(name) for row in flat] for name in names])
 
 
 def _flatten(value: dict[str, Any], before: str, depth: int, cells: dict[str, Any], source: str, row: int) -> None:
@@ -93,13 +93,14 @@ def _flatten(value: dict[str, Any], before: str, depth: int, cells: dict[str, An
             cells[full] = inner
 
 
-def _object(whole: dict[str, Any], source: str) -> Columns:
+def _object(whole: dict[str, Any], source: str) -> CellTable:
     """An object of columns, pandas' `split` and `table` forms, or a single row."""
     if isinstance(whole.get("data"), list) and isinstance(whole.get("columns"), list):
         names = tuple(str(name) for name in whole["columns"])
         if any(not isinstance(row, list) or len(row) != len(names) for row in whole["data"]):
             raise UserError("rows that don't fit the columns", file=source, expected=f"{len(names)} cells in each")
-        return names, [list(cells) for cells in zip(*whole["data"], strict=True)] or [[] for _ in names]
+        columns = [list(cells) for cells in zip(*whole["data"], strict=True)] or [[] for _ in names]
+        return CellTable.of(source, names, columns)
     if set(whole) == {"schema", "data"} and isinstance(whole["data"], list):
         return _rows(whole["data"], source)
     values = list(whole.values())
@@ -115,11 +116,11 @@ def _object(whole: dict[str, Any], source: str) -> Columns:
         if len({len(value) for value in values}) > 1:
             counts = ", ".join(f"{name} {len(value)}" for name, value in list(whole.items())[:6])
             raise UserError("columns of unequal length", file=source, found=counts)
-        return tuple(whole), values
+        return CellTable.of(source, tuple(whole), values)
     if values and all(isinstance(value, dict) for value in values):
         rows = list(dict.fromkeys(row for value in values for row in value))
         if all(row.isdecimal() for row in rows):  # pandas' own: column -> row number -> cell
-            return tuple(whole), [[value.get(row) for row in rows] for value in values]
+            return CellTable.of(source, tuple(whole), [[value.get(row) for row in rows] for value in values])
         raise UserError(
             "not a table", file=source, found=f"objects in {', '.join(list(whole)[:6])}", expected="an array of rows"
         )

@@ -18,8 +18,8 @@ from analysis.fit import FitResult, fit, obstacle, refit
 from analysis.holdout import HeldOut
 from analysis.information import Information, information
 from analysis.law import Array, Law
+from analysis.objective import Objective
 from analysis.outcome import Interval, above, below, enough_resamples, percentiles, positive_sigma
-from analysis.problem import Objective
 from analysis.resample import Method
 from analysis.table import Table
 from repro.errors import UserError

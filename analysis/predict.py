@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from analysis import cells, limits, optimal, saved_fit
+from analysis.cell_table import listed
 from analysis.laws import LAWS
-from analysis.readers import listed
 from analysis.saved_fit import SavedFit
 from analysis.shown import plain_json, say
 from repro.errors import UserError

@@ -11,8 +11,9 @@ from scipy import stats
 from analysis.fit import FitResult
 from analysis.law import Array, Columns, Law
 from analysis.laws import LAWS
+from analysis.objective import Objective
 from analysis.outcome import LEVEL, Interval, interval
-from analysis.problem import Objective, Problem
+from analysis.problem import Problem
 
 SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold
 SECANTS = 60  # steps of the search for an end of a profile

@@ -1,7 +1,4 @@
-"""Files of tables as columns of cells: delimited text, JSON and Parquet, by what is in them as much as by their names.
-
-Cells stay as they stand in the file, so that a column that nobody asks for can hold anything.
-"""
+"""Which reader a file needs: delimited text, JSON or Parquet, by what is in it as much as by its name."""
 
 from __future__ import annotations
 
@@ -10,22 +7,19 @@ import gzip
 import io
 import lzma
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
-from analysis import delimited, json_tables
-from analysis.cells import Comma
+from analysis import arrow_tables, delimited, json_tables
+from analysis.cell_table import CellTable
 from repro import paths, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
 
 LARGEST = 1 << 29  # bytes of text, unpacked
-ROWS = 20_000_000  # rows of a Parquet file
+USUAL = {"N": "N_final", "S": "sparsity", "clusters": "family"}  # what the laws' columns are called in a runs table
 DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".dat")
 JSON = (".json", ".jsonl", ".ndjson")
 KINDS = (
@@ -54,49 +48,7 @@ _FOREIGN = {
 _SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
-@dataclass(frozen=True)
-class Raw:
-    """A table as it stands.
-
-    Attributes:
-        source: file or folder.
-        names: of the columns, in their order; one may stand there twice.
-        rows: how many.
-        cells: the cells (rows,) of a column by its position.
-        usual: what the laws' columns are called in such a table.
-        comma: what a comma in a number means, where the kind of file says so.
-    """
-
-    source: str
-    names: tuple[str, ...]
-    rows: int
-    cells: Callable[[int], list[Any]]
-    usual: Mapping[str, str]
-    comma: Comma | None = None
-
-    def column(self, name: str, key: str | None = None) -> list[Any]:
-        """The cells of a column. Raises UserError where there is none of that name, or two."""
-        found = [i for i, own in enumerate(self.names) if own == name]
-        if len(found) > 1:
-            raise UserError(
-                "two columns of one name", file=self.source, key=key or name,
-                found=f"{name} in columns {' and '.join(str(i + 1) for i in found)}", expected="one, or another name",
-            )  # fmt: skip
-        if not found:
-            raise UserError(
-                "no such column", file=self.source, key=key, found=name, expected=listed(self.names, like=name)
-            )
-        return self.cells(found[0])
-
-
-def listed(names: tuple[str, ...] | list[str], like: str = "", most: int = 30) -> str:
-    """Names for a message: at first those that differ in case alone."""
-    near = [name for name in names if name.lower() == like.lower()]
-    order = [*near, *(name for name in dict.fromkeys(names) if name not in near)]
-    return ", ".join(order[:most]) + (f" and {len(order) - most} more" if len(order) > most else "")
-
-
-def read(source: str) -> Raw:
+def read(source: str) -> CellTable:
     """The table in a file, or the runs of a results folder.
 
     Raises:
@@ -104,9 +56,7 @@ def read(source: str) -> Raw:
     """
     folder = Folder.open(source)
     if folder.exists("runs.parquet"):
-        return _arrow(
-            source, tables.read(folder, "runs.parquet", "runs"), {"N": "N_final", "S": "sparsity", "clusters": "family"}
-        )
+        return arrow_tables.arrow(tables.read(folder, "runs.parquet", "runs"), source, USUAL)
     data = _bytes(source)
     endings = re.findall(r"\.[^.]+", source.rsplit("/", 1)[-1].lower())
     packed = next((kind for start, kind in _PACKED_AS.items() if data.startswith(start)), None)
@@ -115,7 +65,7 @@ def read(source: str) -> Raw:
         endings = endings[:-1] if endings and endings[-1] in PACKED else endings
     ending = endings[-1] if endings else ""
     if data.startswith(b"PAR1"):
-        return _parquet(source, data)
+        return arrow_tables.parquet(data, source)
     for start, (what, wanted) in _FOREIGN.items():
         if data.startswith(start):
             raise UserError("a table of unknown kind", file=source, found=what, expected=wanted)
@@ -131,10 +81,8 @@ def read(source: str) -> Raw:
         raise UserError("not a Parquet file", file=source, found=repr(data[:12]), expected="PAR1 at its beginning")
     text = _text(data, source)
     if ending in JSON:
-        names, columns = json_tables.read(text, source)
-        return Raw(source, names, len(columns[0]) if columns else 0, columns.__getitem__, {})
-    found = delimited.read(text, source, "\t" if ending in (".tsv", ".tab") else None, LARGEST)
-    return Raw(source, found.names, found.rows, found.cells, {}, found.comma)
+        return json_tables.read(text, source)
+    return delimited.read(text, source, "\t" if ending in (".tsv", ".tab") else None, LARGEST)
 
 
 def _bytes(source: str) -> bytes:
@@ -187,68 +135,3 @@ def _text(data: bytes, source: str) -> str:
     if "\0" in text:
         raise UserError("not text", file=source, found="a NUL character", expected="UTF-8")
     return text
-
-
-# ---------------------------------------------------------------- Arrow
-
-
-def _parquet(source: str, data: bytes) -> Raw:
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        if file.metadata.num_rows > ROWS:
-            raise UserError("too long a table", file=source, found=f"{file.metadata.num_rows:,} rows", expected=ROWS)
-        fields = list(_fields(file.schema_arrow))
-
-        def cells(at: int) -> list[Any]:
-            top, inner, _ = fields[at]
-            try:
-                read = file.read(columns=[file.schema_arrow.names[top]])
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(source, error) from error
-            [column] = [
-                read.column(i) for i, name in enumerate(read.column_names) if name == file.schema_arrow.names[top]
-            ][:1]
-            return _values(column, inner)
-
-        names = tuple(name for _, _, name in fields)
-        return Raw(source, names, file.metadata.num_rows, cells, {})
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(source, error) from error
-
-
-def _arrow(source: str, table: pa.Table, usual: Mapping[str, str]) -> Raw:
-    return Raw(source, tuple(table.column_names), table.num_rows, lambda at: _values(table.column(at), ()), usual)
-
-
-def _fields(schema: pa.Schema, depth: int = json_tables.DEEPEST) -> Iterator[tuple[int, tuple[str, ...], str]]:
-    """Of every column, those inside of others too: the place of the outermost, the names inside, the dotted name."""
-
-    def within(field: pa.Field, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        if pa.types.is_struct(field.type) and len(path) < depth:
-            for i in range(field.type.num_fields):
-                yield from within(field.type.field(i), (*path, field.type.field(i).name))
-        else:
-            yield path
-
-    for top, field in enumerate(schema):
-        for path in within(field, ()):
-            yield top, path, ".".join((field.name, *path))
-
-
-def _values(column: pa.ChunkedArray, inner: tuple[str, ...]) -> list[Any]:
-    kind = column.type
-    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
-        # The shortest decimal that gives the same float32: 0.8 and not 0.800000011920929.
-        short = column.combine_chunks().to_numpy(zero_copy_only=False)
-        missing = column.is_null().to_pylist()
-        return [None if gone else float(str(value)) for value, gone in zip(short, missing, strict=True)]
-    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_date(kind):
-        return column.cast(pa.string()).to_pylist() if not pa.types.is_duration(kind) else ["a duration"] * len(column)
-    values: list[Any] = column.to_pylist()
-    for name in inner:
-        values = [None if value is None else value.get(name) for value in values]
-    return values
-
-
-def _damaged(source: str, error: Exception) -> UserError:
-    return UserError("not a readable Parquet file", file=source, found=" ".join(str(error).split())[:200])

@@ -15,7 +15,7 @@ from analysis.fit import FitResult, Status
 from analysis.law import Array
 from analysis.laws import LAWS
 from analysis.limits import Range, RowRanges, parts
-from analysis.problem import Kind, Objective
+from analysis.objective import Kind, Objective
 from repro import paths
 from repro.errors import UserError
 

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis import cells, conditions, doubts, limits, readers
+from analysis import cells, column_names, conditions, doubts, limits, readers
+from analysis.cell_table import CellTable
+from analysis.column_names import LOSS
 from analysis.law import Array, Law
-from analysis.readers import Raw, listed
 from analysis.row_flags import RowFlag, copies, counted
 from repro.errors import UserError
-
-LOSS = "loss"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Table:
     clusters: np.ndarray | None
     flags: tuple[RowFlag, ...]
     warnings: tuple[str, ...] = ()
-    raw: Raw | None = None
+    raw: CellTable | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -98,7 +97,7 @@ def read(
         raise UserError("an empty table", file=source, found="no rows", expected="at least one more than parameters")
     needed = {name for law in laws for name in law.columns}
     wanted = tuple(dict.fromkeys([*(name for law in laws for name in law.columns), LOSS, *also]))
-    names = _names(raw, laws, wanted, columns or {})
+    names = column_names.resolve(raw, laws, wanted, columns or {})
     doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
     flags, warnings = _left_out(raw, asked, names)
     left = np.ones(raw.rows, dtype=bool)
@@ -129,63 +128,8 @@ def read(
     return replace(table, warnings=tuple(warnings))
 
 
-# ---------------------------------------------------------------- names
-
-
-def _names(raw: Raw, laws: Sequence[Law], wanted: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Names in the file of all that is wanted, by the laws' names: as given, as usual, or the same.
-
-    Raises:
-        UserError: a name that nothing asks for, a column that isn't there, or one column under two names of a law.
-    """
-    names = {name: name for name in wanted} | dict(raw.usual)
-    needed = {name for law in laws for name in law.columns}
-    lack = [n for n in ("N", "D") if n in needed and n not in given and names[n] not in raw.names]
-    from_flops = len(lack) == 1 and {"N", "D"} <= needed
-    for name in given:
-        if name not in wanted and not (name == "C" and from_flops):
-            known = [*wanted, *(["C"] if from_flops else [])]
-            raise UserError(
-                "a name that nothing asks for", file=raw.source, key=f"--columns {name}={given[name]}", found=name,
-                expected=listed(known, like=name),
-            )  # fmt: skip
-    names |= given
-    if from_flops:
-        names["C"] = given.get("C", "C")
-    for name in wanted:
-        if names[name] not in raw.names and not (from_flops and name in lack and names["C"] in raw.names):
-            raise _missing(raw, name, names[name])
-    for law in laws:
-        held: dict[str, str] = {}
-        for name in (*law.columns, LOSS):
-            other = held.setdefault(names[name], name)
-            if other != name:
-                told = name if name in given else other
-                raise UserError(
-                    "one column under two names of a law", file=raw.source, key=f"--columns {told}={names[told]}",
-                    found=f"{other} and {name} are both {names[name]}", expected="a column of its own for each",
-                )  # fmt: skip
-    return names
-
-
-def _missing(raw: Raw, name: str, held: str) -> UserError:
-    hint = ""
-    if any(" - " in column for column in raw.names):
-        hint = "; a chart's export has a column a run: export the table of runs instead"
-    return UserError(
-        "no such column",
-        file=raw.source,
-        key=f"columns.{name}",
-        found=listed(raw.names, like=held),
-        expected=f"{held}; or say --columns {name}=ITS_NAME{hint}",
-    )
-
-
-# ---------------------------------------------------------------- rows
-
-
 def _left_out(
-    raw: Raw, asked: Sequence[conditions.Condition], names: Mapping[str, str]
+    raw: CellTable, asked: Sequence[conditions.Condition], names: Mapping[str, str]
 ) -> tuple[list[RowFlag], list[str]]:
     """Rows that conditions leave out, and what is odd about the conditions."""
     flags, warnings = [], []
@@ -201,7 +145,7 @@ def _left_out(
 
 
 def _numbers(
-    raw: Raw, wanted: Sequence[str], names: Mapping[str, str], left: np.ndarray, also: Sequence[str]
+    raw: CellTable, wanted: Sequence[str], names: Mapping[str, str], left: np.ndarray, also: Sequence[str]
 ) -> tuple[dict[str, Array], list[RowFlag]]:
     """The wanted columns as numbers (rows,), nan in rows that are not left; and the rows that can't be used."""
     there = [n for n in dict.fromkeys([*wanted, *(["C"] if "C" in names else [])]) if names[n] in raw.names]
@@ -252,7 +196,7 @@ def _usable(name: str, value: float) -> bool:
     return math.isfinite(value) and (0 <= value < 1 if name == "S" else value > 0)
 
 
-def _labels(raw: Raw, name: str | None) -> np.ndarray | None:
+def _labels(raw: CellTable, name: str | None) -> np.ndarray | None:
     if name is None:
         return None
     return np.array([str(value) for value in raw.column(name, "--clusters")], dtype=object)

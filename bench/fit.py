@@ -32,7 +32,7 @@ from analysis.bootstrap import bootstrap
 from analysis.fit import FitResult, fit
 from analysis.law import Array
 from analysis.laws import CHINCHILLA
-from analysis.problem import huber
+from analysis.objective import huber
 from repro.training.provenance import provenance
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")

@@ -58,15 +58,15 @@ def add_parser(verbs: Any) -> None:
 
 
 def _fit(given: argparse.Namespace) -> int:
-    from analysis import any_table
+    from analysis import fit_command
 
-    return any_table.fit_table(given)
+    return fit_command.fit_table(given)
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from analysis import any_table
+    from analysis import compare_command
 
-    return any_table.compare_laws(given)
+    return compare_command.compare_laws(given)
 
 
 def _predict(given: argparse.Namespace) -> int:

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import conditions, readers, table
+from analysis.cell_table import CellTable
 from analysis.laws import CHINCHILLA
 from repro.errors import UserError
 from tests.analysis.test_table import ROWS, csv
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> readers.Raw:
+def raw(tmp_path_factory: pytest.TempPathFactory) -> CellTable:
     """Six rows of every kind of cell."""
     file = tmp_path_factory.mktemp("cells") / "cells.parquet"
     pq.write_table(
@@ -72,7 +73,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> readers.Raw:
         ("row != 1", [2, 3, 4, 5, 6]),
     ],
 )
-def test_a_condition_means_what_it_says(text: str, rows: list[int], raw: readers.Raw) -> None:
+def test_a_condition_means_what_it_says(text: str, rows: list[int], raw: CellTable) -> None:
     met, none = conditions.meets(conditions.parse(text), raw, {})
     assert list(np.flatnonzero(met) + 1) == rows
     assert (none is None) == bool(rows)
@@ -86,7 +87,7 @@ def test_a_condition_means_what_it_says(text: str, rows: list[int], raw: readers
         "N=1e8,", "N=many", "N>many", "tags>3", "pruned=maybe", "nosuch=1", "n=5e7", "row=x", "row=1-4", "N='5e7", "",
     ],
 )  # fmt: skip
-def test_what_cant_be_read_is_refused(text: str, raw: readers.Raw) -> None:
+def test_what_cant_be_read_is_refused(text: str, raw: CellTable) -> None:
     with pytest.raises(UserError, match=r"--exclude"):
         conditions.meets(conditions.parse(text), raw, {})
 
@@ -95,7 +96,7 @@ def test_what_cant_be_read_is_refused(text: str, raw: readers.Raw) -> None:
     ("text", "told"),
     [("N=6e7", "nearest N is 50000000"), ("size=17kk", "size holds 17k"), ("N>1e10", "from 5"), ("row=99", "6 rows")],
 )
-def test_a_condition_that_no_row_meets_is_mentioned(text: str, told: str, raw: readers.Raw) -> None:
+def test_a_condition_that_no_row_meets_is_mentioned(text: str, told: str, raw: CellTable) -> None:
     met, none = conditions.meets(conditions.parse(text), raw, {})
     assert not met.any()
     assert none is not None

@@ -8,7 +8,7 @@ from analysis.data import Tables
 from analysis.fit import fit, obstacle, refit
 from analysis.law import Law
 from analysis.laws import COUNTS, N_AVG, N_EFFECTIVE
-from analysis.problem import huber
+from analysis.objective import huber
 from analysis.simulated_sweep import Truth
 from repro.errors import UserError
 

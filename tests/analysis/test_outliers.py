@@ -14,7 +14,8 @@ from analysis.bootstrap import bootstrap
 from analysis.fit import fit
 from analysis.law import Law
 from analysis.laws import CHINCHILLA, LAWS, SPARSE
-from analysis.problem import Objective, Problem
+from analysis.objective import Objective
+from analysis.problem import Problem
 from tests.analysis.test_profile import EPOCH, TRUTH, points
 from tests.analysis.test_table import csv
 

@@ -16,7 +16,8 @@ from analysis import table
 from analysis.fit import FitResult, fit, with_start
 from analysis.law import Array
 from analysis.laws import CHINCHILLA
-from analysis.problem import Objective, Problem
+from analysis.objective import Objective
+from analysis.problem import Problem
 from analysis.profiles import SMOOTH, allowed, profile
 
 EPOCH = Path(__file__).parents[2].parent / "shared" / "data" / "epoch_chinchilla" / "svg_extracted_data.csv"

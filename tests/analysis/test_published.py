@@ -13,7 +13,7 @@ from analysis.bootstrap import bootstrap
 from analysis.fit import FitResult, fit
 from analysis.law import Law
 from analysis.laws import CHINCHILLA, LAWS, N_AVG, N_DENSE, N_FINAL
-from analysis.problem import Objective
+from analysis.objective import Objective
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data beside the project")

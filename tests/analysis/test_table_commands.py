@@ -13,8 +13,8 @@ from analysis.__main__ import main
 from analysis.bootstrap import bootstrap
 from analysis.fit import fit
 from analysis.laws import CHINCHILLA, LAWS, N_AVG
+from analysis.objective import Objective
 from analysis.optimal import compute_optimal, mean_density, plan_for
-from analysis.problem import Objective
 from analysis.profiles import profile
 from repro.errors import UserError
 from tests.analysis.test_table import csv
