@@ -6,11 +6,12 @@ raises UserError; so does every other refusal, with the key, what was found and 
 
 from repro.reading import read_yaml
 from repro.strict.classes import KeysOf, build, dataclass, json_schema, optional, taken
-from repro.strict.rules import Above, Between, Form
+from repro.strict.rules import Above, Between, ByKey, Form
 
 __all__ = [
     "Above",
     "Between",
+    "ByKey",
     "Form",
     "KeysOf",
     "build",

@@ -7,11 +7,11 @@ import types
 import typing
 from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from repro.errors import UserError
-from repro.strict.rules import Above, Between, Form, Refusal, shown
+from repro.strict.rules import NO_ALTERNATIVE, Above, Between, Form, Refusal, shown
 
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 _UNKNOWN = "unexpected_keyword_argument"
@@ -45,6 +45,8 @@ def _told(fault: ErrorDetails, key: str, hint: Any, owner: type) -> UserError:
     if kind == _UNKNOWN:
         allowed = ", ".join(field.name for field in dataclasses.fields(owner))
         return UserError("unknown key", key=key, found=fault["loc"][-1], expected=f"one of: {allowed}")
+    if kind == NO_ALTERNATIVE:
+        return UserError("none of the alternatives", key=key, found=value, expected=fault["msg"])
     if kind == "missing":
         return UserError("missing key", key=key, expected=described(hint))
     if kind in _BOUNDS:
@@ -71,7 +73,8 @@ def _at(hint: Any, loc: tuple[int | str, ...], key: str = "", owner: type = obje
             return _at(options[0], loc, key, owner)
         if not rest:
             return key, hint, owner  # `part` is the name of an alternative
-        found = [_at(option, tuple(rest), key, owner) for option in options]
+        named = [option for option in options if part == _name(option)] or options
+        found = [_at(option, tuple(rest), key, owner) for option in named]
         return max(found, key=lambda one: one[1] is not Any)
     if dataclasses.is_dataclass(hint):
         fields = dataclasses.fields(hint)
@@ -83,6 +86,12 @@ def _at(hint: Any, loc: tuple[int | str, ...], key: str = "", owner: type = obje
     if origin is dict:
         return _at(args[1], tuple(rest), f"{key}.{part}" if key else str(part), owner)
     return _at(Any, tuple(rest), f"{key}.{part}" if key else str(part), owner)
+
+
+def _name(alternative: Any) -> str:
+    """What pydantic calls an alternative of a union."""
+    tags = [one.tag for one in getattr(alternative, "__metadata__", ()) if isinstance(one, Tag)]
+    return tags[0] if tags else getattr(alternative, "__name__", str(alternative))
 
 
 def _bound(hint: Any) -> str:

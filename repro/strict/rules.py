@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import annotated_types
-from pydantic import BeforeValidator, Field, Strict, StringConstraints
+from pydantic import BeforeValidator, Discriminator, Field, Strict, StringConstraints, Tag
 
 from repro.errors import UserError
 from repro.reading import number
 
+NO_ALTERNATIVE = "no_alternative"
 WHOLE = 2**63  # tables keep whole numbers in 64 bits
 _YES_AND_NO = dict.fromkeys(("yes", "on"), True) | dict.fromkeys(("no", "off"), False)  # of YAML 1.1
 
@@ -76,6 +77,29 @@ class Form(StringConstraints):
         return self.said
 
 
+class ByKey:
+    """In Annotated of a union of strict dataclasses: by a key that only one of them has, the alternative that is meant.
+
+    For example `Annotated[FromFolder | FromRun, ByKey(model=FromFolder, run=FromRun)]`.
+    """
+
+    def __init__(self, **alternatives: type):
+        self.alternatives = alternatives
+
+    def tagged(self) -> Any:
+        """The union as pydantic tells it apart."""
+        parts = tuple(Annotated[cls, Tag(key)] for key, cls in self.alternatives.items())
+        said = f"a mapping with one of the keys {', '.join(self.alternatives)}"
+        told = Discriminator(self._meant, custom_error_type=NO_ALTERNATIVE, custom_error_message=said)
+        return Annotated[typing.Union[parts], told]  # noqa: UP007
+
+    def _meant(self, value: Any) -> str | None:
+        for key, cls in self.alternatives.items():
+            if isinstance(value, cls) or (isinstance(value, dict) and key in value):
+                return key
+        return None
+
+
 def ruled(hint: Any) -> Any:
     """A declared type with the rules of this module added to its parts.
 
@@ -103,8 +127,13 @@ def ruled(hint: Any) -> Any:
 def _annotated(inner: Any, *declared: Any) -> Any:
     """`ruled` of an Annotated; bounds of what may be null are moved to the value that it is where it isn't null."""
     texts = [one for one in declared if isinstance(one, str)]
-    bounds = [one for one in declared if not isinstance(one, str)]
-    if typing.get_origin(inner) in (typing.Union, types.UnionType):
+    bounds = [one for one in declared if not isinstance(one, (str, ByKey))]
+    by_key = next((one for one in declared if isinstance(one, ByKey)), None)
+    if by_key is not None:
+        held = by_key.tagged()
+        if type(None) in typing.get_args(inner):
+            held = typing.Optional[held]  # noqa: UP045
+    elif typing.get_origin(inner) in (typing.Union, types.UnionType):
         parts = [arg if arg is type(None) else with_(arg, *bounds) for arg in typing.get_args(inner)]
         held = ruled(typing.Union[tuple(parts)])  # noqa: UP007
     elif inner in _RULES:

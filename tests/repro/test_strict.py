@@ -108,6 +108,45 @@ def test_a_declared_bound_holds_however_an_instance_is_made_and_is_said(given, k
     assert Bounded(lanes=None, sha256=None) == Bounded()
 
 
+@strict.dataclass
+class FromFolder:
+    model: str
+    digits: int = 0
+
+
+@strict.dataclass
+class FromRun:
+    run: str
+    at: Annotated[int, strict.Above(0, "steps")] | Literal["end"] = "end"
+
+
+@strict.dataclass
+class Started:
+    start: Annotated[FromFolder | FromRun | None, strict.ByKey(model=FromFolder, run=FromRun), "weights"] = None
+
+
+def test_alternatives_are_told_apart_by_a_key():
+    assert strict.build(Started, {"start": {"run": "a", "at": 3.0}}) == Started(FromRun("a", 3))
+    assert strict.build(Started, {"start": {"model": "m"}}).start == FromFolder("m")
+    assert strict.build(Started, {"start": None}).start is None
+
+
+@pytest.mark.parametrize(
+    ("start", "key", "expected"),
+    [
+        ({"run": "a", "digits": 1}, "start.digits", "one of: run, at"),
+        ({"run": "a", "at": 0}, "start.at", "more than 0 steps, and finite"),
+        ({"model": 3}, "start.model", "text, in quotes where it looks like a number"),
+        ({"digits": 1}, "start", "a mapping with one of the keys model, run"),
+        ("a", "start", "a mapping with one of the keys model, run"),
+    ],
+)
+def test_of_alternatives_the_one_that_is_meant_says_what_is_wrong(start, key, expected):
+    with pytest.raises(UserError) as error:
+        strict.build(Started, {"start": start}, file="a.yaml")
+    assert (error.value.key, error.value.expected) == (key, expected)
+
+
 def test_a_missing_key_is_named_with_its_type():
     with pytest.raises(UserError, match="missing key") as error:
         strict.build(Outer, {}, file="a.yaml")
