@@ -2,7 +2,7 @@
 
 A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank (at stage 0 from
 the first alone), `masks.safetensors` and the rows logged so far from rank 0, then `manifest.json`, which says
-what each file holds of which tensor. So a run goes on at another stage and worker count: ranks read what is
+what each file holds of which tensor. So a run can resume at another stage and worker count: ranks read what is
 theirs now. A folder without a manifest, or with a file that doesn't match it, does not count: the one before it
 is taken. There is no other state: dropout is off, and the batch of a step follows from the step and the seed.
 A checkpoint from which another run will start lies in `forks/` instead, where none is removed for a newer one.
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Restored:
-    """Where a run goes on: `step` is the next one to train, `rows` what was logged before it, unchecked, in `place`."""
+    """Where a run resumes: `step` is the next one to train, `rows` what was logged before it, unchecked, in `place`."""
 
     place: Folder
     step: int

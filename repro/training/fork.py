@@ -16,10 +16,10 @@ from repro.training.checkpoint_manifest import FILE, ROWS, examine, name_of, sea
 
 
 def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
-    """Gives `child` a copy of a checkpoint of `parent`, from which training `spec` in it goes on.
+    """Gives `child` a copy of a checkpoint of `parent`, from which `spec` is then trained in it.
 
     Model, text, batch, the learning rates and what was pruned so far must be the same; the rest (both schedules from
-    here on, seed, steps) may differ. The child's tables say whose child it is; its seconds count the parent's until
+    here on, seed, steps) may differ. The child's tables name the parent; its seconds include the parent's up to
     here. Where all else is the same too (`sweeps.prefix_plan` sees to it), so are all other numbers, to the bit.
 
     Args:
@@ -29,10 +29,10 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
         corpus_hash: of the text that the child will see, if it is known; it must be the parent's.
 
     Returns:
-        The step from which the child goes on.
+        The step from which the child continues.
 
     Raises:
-        UserError: there is no such checkpoint, or the child could not have come this way.
+        UserError: there is no such checkpoint, or the child would not have reached it.
     """
     trained, trained_on = RunFolder(parent).spec()
     if corpus_hash not in (None, trained_on):
@@ -69,7 +69,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
 
 
 def begun(child: Folder) -> bool:
-    """Whether a run has a checkpoint of its own; what a fork that was stopped halfway has left is none."""
+    """Whether a run has a checkpoint of its own; the copy of a fork that was stopped halfway doesn't count."""
     folder = child / "checkpoint"
     return any((folder / name).exists(FILE) for name in steps_in(folder))
 

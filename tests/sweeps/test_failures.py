@@ -108,6 +108,18 @@ def test_a_run_that_memory_does_not_suffice_for_fails_alone(declare: Declare, tm
     assert "would fit" in reason
 
 
+@pytest.mark.full
+@pytest.mark.usefixtures("limited_workers")
+def test_a_group_that_memory_does_not_suffice_for_is_started_again_with_less(declare: Declare, tmp_path: Path) -> None:
+    greedy = "size: 4k, budget: long, batch: 16384"
+    code, out = run(declare(greedy, "lanes: 1, workers: 2", tmp_path / "results"))
+    assert code == 0, out
+    status = statuses(tmp_path / "results")["bad"]
+    assert "out of memory with micro-batches of 8192 sequences" in status["before"]
+    [row] = pq.read_table(tmp_path / "results" / "tiny" / "runs" / "bad" / "run.parquet").to_pylist()
+    assert (row["workers"], row["micro_batch"]) == (2, 4096)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Too small for a checkpoint of the larger model, which takes 14 MB."""
