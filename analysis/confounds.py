@@ -13,7 +13,7 @@ from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.laws import N_AVG
 from analysis.noise import CONFIDENCE
-from repro import columns
+from repro import columns, studies
 
 # What the unchanged run has in common with most others; its shape and window are the paper's.
 SETTINGS = columns.names("setting")
@@ -38,7 +38,7 @@ def examine(evidence: Evidence) -> tuple[Detail, ...]:
 def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Each run of the controls study beside the run of the base recipe that it changes."""
     tables, spread = evidence.tables, evidence.noise.paired
-    runs = tables.selected(lambda r: r.serves("controls") & r.first_seed)
+    runs = tables.selected(lambda r: r.serves(studies.CONTROLS) & r.first_seed)
     if not len(runs):
         return
     settings = [[_value(run, name) for name in SETTINGS] for run in runs.rows()]
@@ -80,7 +80,7 @@ def _as_many_events(runs: Runs, candidates: np.ndarray) -> np.ndarray:
     for sparsity in set(runs["sparsity"]):
         own = np.flatnonzero(candidates & (runs["sparsity"] == sparsity))
         if len(own):
-            elsewhere = own[runs.serves("law", "schedules", "pairs")[own]]
+            elsewhere = own[runs.serves(studies.LAW, studies.SCHEDULES, studies.PAIRS)[own]]
             kept[elsewhere[0] if len(elsewhere) else own[0]] = True
     return kept
 

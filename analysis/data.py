@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis import sweep_json
-from repro import tables
+from repro import studies, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
+from repro.studies import StudyName
 
 Mask = NDArray[np.bool_]
 
@@ -69,9 +70,9 @@ class Runs:
         for i in range(len(self)):
             yield {name: values[i] for name, values in self.columns.items()}
 
-    def serves(self, *studies: str) -> Mask:
-        """Which rows serve at least one of `studies`."""
-        return np.array([bool(set(studies) & set(own)) for own in self["studies"]], dtype=bool)
+    def serves(self, *names: StudyName) -> Mask:
+        """Which rows serve at least one of the studies of these names."""
+        return np.array([bool(set(names) & set(own)) for own in self["studies"]], dtype=bool)
 
     @property
     def at_paper_schedule(self) -> Mask:
@@ -138,21 +139,25 @@ class Tables:
     @property
     def law_set(self) -> Runs:
         """The runs the law is fitted on: every sparsity, size and budget at one schedule, first seed."""
-        return self.selected(lambda r: r.serves("law") & r.first_seed)
+        return self.selected(lambda r: r.serves(studies.LAW) & r.first_seed)
 
     @property
     def dense(self) -> Runs:
         """Every dense run of the base recipe: law set, further tokens-to-parameters ratios, partners, other seeds."""
-        return self.selected(lambda r: r.serves("law", "dense", "pairs", "iso_average", "seeds") & ~r.sparse)
+        return self.selected(
+            lambda r: (
+                r.serves(studies.LAW, studies.DENSE, studies.PAIRS, studies.ISO_AVERAGE, studies.SEEDS) & ~r.sparse
+            )
+        )
 
     @property
     def sparse_at_paper_schedule(self) -> Runs:
-        return self.selected(lambda r: r.serves("law", "schedules") & r.at_paper_schedule & r.first_seed)
+        return self.selected(lambda r: r.serves(studies.LAW, studies.SCHEDULES) & r.at_paper_schedule & r.first_seed)
 
     @property
     def grid(self) -> Runs:
         """The schedule grid, first seed."""
-        return self.selected(lambda r: r.serves("schedules") & r.sparse & r.first_seed)
+        return self.selected(lambda r: r.serves(studies.SCHEDULES) & r.sparse & r.first_seed)
 
     def curve(self, run_id: str, *columns: str) -> list[NDArray[np.float64]]:
         """Columns of one run's curve, by step; null is nan."""

@@ -29,8 +29,12 @@ class Evidence:
     @cached_property
     def noise(self) -> Noise:
         """The seeds' noise of the base recipe; other learning rates and kinds of pruning may well be noisier."""
-        base = (studies.SCHEDULES, studies.LAW, studies.PAIRS, studies.ISO_AVERAGE, studies.DENSE, studies.SEEDS)
-        return measure(self.tables.selected(lambda r: r.serves(*base)))
+        base = self.tables.selected(
+            lambda r: r.serves(
+                studies.SCHEDULES, studies.LAW, studies.PAIRS, studies.ISO_AVERAGE, studies.DENSE, studies.SEEDS
+            )
+        )
+        return measure(base)
 
     @cached_property
     def comparison(self) -> Comparison:

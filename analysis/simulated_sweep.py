@@ -14,10 +14,11 @@ import numpy as np
 
 from analysis.law import Law
 from analysis.laws import N_AVG
-from repro import columns, ladder, tables
+from repro import columns, ladder, studies, tables
 from repro.schedule import PruningSchedule, interval_for
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
+from repro.studies import StudyName
 
 SIZES = {
     "8k": ladder.Shape(d_model=16, layers=2, heads=2, mlp=44, vocab=256),
@@ -74,11 +75,11 @@ def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: i
         seeds: seeds of the pairs and of the dense middle size.
         fresh_grid_seeds: further seeds of every schedule of the grid.
     """
-    studies: dict[RunSpec, list[str]] = {}
+    asked: dict[RunSpec, list[StudyName]] = {}
     for spec, study in _programme(seeds, fresh_grid_seeds):
-        studies.setdefault(spec, []).append(study)
+        asked.setdefault(spec, []).append(study)
     rng = np.random.default_rng(seed)
-    return [_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in studies.items()]
+    return [_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in asked.items()]
 
 
 def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
@@ -89,28 +90,28 @@ def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
     folder.write_json("sweep.json", {"name": "simulated", "corpus": CORPUS, "failed": []})
 
 
-def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[RunSpec, str]]:
+def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[RunSpec, StudyName]]:
     for size, budget, sparsity in itertools.product(SIZES, TOKENS_PER_PARAM, (0.0, *SPARSITIES)):
-        yield _spec(size, budget, sparsity), "law"
+        yield _spec(size, budget, sparsity), studies.LAW
     middle = SIZES[MIDDLE]
     for budget, sparsity, (start, end), seed in itertools.product(
         TOKENS_PER_PARAM, SPARSITIES, WINDOWS, range(1 + fresh_grid_seeds)
     ):
-        yield _spec(MIDDLE, budget, sparsity, start, end, seed), "seeds" if seed else "schedules"
+        yield _spec(MIDDLE, budget, sparsity, start, end, seed), studies.SEEDS if seed else studies.SCHEDULES
     for budget, (sparsity, start, end) in itertools.product(TOKENS_PER_PARAM, ISO_AVERAGE):
-        yield _spec(MIDDLE, budget, sparsity, start, end), "iso_average"
+        yield _spec(MIDDLE, budget, sparsity, start, end), studies.ISO_AVERAGE
     for size, ratio in itertools.product(SIZES, (5.0, 40.0)):
-        yield _spec(size, f"{ratio:.0f}t", 0.0, tokens_per_param=ratio), "dense"
+        yield _spec(size, f"{ratio:.0f}t", 0.0, tokens_per_param=ratio), studies.DENSE
     for sparsity, multiple in itertools.product((0.0, 0.8), MULTIPLES):
-        yield _spec(MIDDLE, "10t", sparsity, lr=LR * multiple), "robustness"
-        yield _spec(MIDDLE, "10t", sparsity, batch=int(BATCH * multiple)), "robustness"
+        yield _spec(MIDDLE, "10t", sparsity, lr=LR * multiple), studies.ROBUSTNESS
+        yield _spec(MIDDLE, "10t", sparsity, batch=int(BATCH * multiple)), studies.ROBUSTNESS
     for sparsity, weight_decay in itertools.product((0.0, 0.8), (WEIGHT_DECAY, 0.0)):
-        yield _spec(MIDDLE, "10t", sparsity, weight_decay=weight_decay), "controls"
+        yield _spec(MIDDLE, "10t", sparsity, weight_decay=weight_decay), studies.CONTROLS
     for seed in range(1, seeds):
-        yield _spec(MIDDLE, "10t", 0.0, seed=seed), "seeds"
+        yield _spec(MIDDLE, "10t", 0.0, seed=seed), studies.SEEDS
     for sparsity, seed in itertools.product(SPARSITIES, range(seeds)):
         sparse = _spec(MIDDLE, "10t", sparsity, seed=seed)
-        yield sparse, "pairs"
+        yield sparse, studies.PAIRS
         average = sparse.schedule.n_avg(middle.prunable)
         for letter, count, target in (
             ("p", "prunable", average),
@@ -118,7 +119,7 @@ def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[RunSpec, str
         ):
             shape = ladder.partner(middle, target, count=count, mlp_multiple=1, tolerance=CLOSE)
             label = f"{MIDDLE}-{letter}{100 * sparsity:.0f}"
-            yield _spec(label, "10t", seed=seed, shape=shape, dense_steps=sparse.schedule.total_steps), "pairs"
+            yield _spec(label, "10t", seed=seed, shape=shape, dense_steps=sparse.schedule.total_steps), studies.PAIRS
 
 
 def _spec(
@@ -210,7 +211,7 @@ def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _layers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every tensor at the density of the whole, at every event of the law set's runs."""
-    if not row["sparsity"] or "law" not in row["studies"]:
+    if not row["sparsity"] or studies.LAW not in row["studies"]:
         return
     schedule = _schedule(row)
     for event, density in enumerate(schedule.event_densities):
