@@ -27,7 +27,7 @@ INTERVAL = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to hold the laws against runs: what they are fitted on and judged on.
+    """One way to test the laws: the runs they are fitted on and those they are judged on.
 
     Attributes:
         name: key. title: for readers. errors: by law, empty when `reason` says why it can't be done.

@@ -1,6 +1,6 @@
 """Conditions on the rows of a table, `COLUMN OP VALUE`: what can't be read with one meaning is refused.
 
-Rows are held against a condition as they stand in the file, before any cell has to be a number.
+A condition is tested on cells as they stand in the file, before any of them has to be a number.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def meets(condition: Condition, raw: CellTable, names: Mapping[str, str]) -> tup
         names: columns by the names that a law has for them.
 
     Raises:
-        UserError: no such column, or a value that its column can't be held against.
+        UserError: no such column, or a value that can't be compared with its column.
     """
     values = _held(condition, raw, names)
     if condition.sign in OPERATORS:

@@ -38,12 +38,12 @@ class Evidence:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The laws held against the runs."""
+        """Every law, fitted to the runs and judged on them."""
         return compare(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
 
     @cached_property
     def settings(self) -> dict[str, Setting]:
-        """Every way the laws are held against runs: the comparison's, and the law set without its extremes."""
+        """Every test of the laws: the comparison's settings, and the law set without its extremes."""
         held_out = leave_out(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
         return self.comparison.settings | {setting.name: setting for setting in held_out}
 

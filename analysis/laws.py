@@ -260,4 +260,4 @@ LAWS: dict[str, Law] = {
     )
 }
 COUNTS: tuple[Law, ...] = (N_AVG, N_FINAL, N_DENSE, N_EFFECTIVE)  # one form, of one count or another
-RIVALS: tuple[Law, ...] = (*COUNTS, SPARSE)  # what claim (b) holds against each other
+RIVALS: tuple[Law, ...] = (*COUNTS, SPARSE)  # the laws that claim (b) compares

@@ -1,4 +1,4 @@
-"""What two runs that differ only by their seed differ by: the ruler that every other number is held against."""
+"""The noise of the seeds: by how much two runs differ that differ in their seed alone. Every interval rests on it."""
 
 from __future__ import annotations
 

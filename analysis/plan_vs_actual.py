@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Promise:
-    """A plan held against its outcome.
+    """A plan compared with its outcome.
 
     Attributes:
         runs: those that were planned and trained, as the table has them.

@@ -98,7 +98,7 @@ def _no_number(text: str) -> NoReturn:
 
 
 class _Check:
-    """Keys of one file, each held against what should stand there."""
+    """Keys of one file, each checked for type and range."""
 
     def __init__(self, file: str, saved: dict[str, Any]):
         self.file, self.saved = file, saved
