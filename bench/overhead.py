@@ -114,6 +114,8 @@ def _assignment(seed: int, root: Path, text: Corpus) -> Assignment:
         corpus_hash=text.hash,
         fork=None,
         forks=(),
+        parent=None,
+        children=(),
         results=str(root),
         driver="bench",
         over=None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from repro import ladder
 
 if TYPE_CHECKING:
-    from repro.spec import RunSpec  # pydantic, which reading a table does without
+    from repro.spec import Life, RunSpec  # pydantic, which reading a table does without
 
 Part = Literal["label", "size", "setting", "window", "count", "result", "execution"]
 
@@ -27,6 +27,7 @@ class Trained:
     Attributes:
         corpus_hash, unique_tokens: of the text that it was trained on.
         weight_steps: sum over steps of N_t. tokens: tokens fed. lr_wd_sum: sum over steps of lr * weight decay.
+        loss_parent: held out, of the weights that it started from; None of an initialisation.
         loss, loss_se, loss_blocks: held out. loss_train: of the last 1% of steps. All in nats a token.
         seconds: inside the loop, evaluation included. seconds_setup: outside of it.
         mfu, peak_memory: None where unknown; the memory in bytes.
@@ -52,11 +53,17 @@ class Trained:
     micro_batch: int = 1
     forked_from: str | None = None
     forked_step: int | None = None
+    loss_parent: float | None = None
     device: str
 
     @property
     def n_avg(self) -> float:
         return self.weight_steps / self.spec.schedule.total_steps
+
+    @property
+    def life(self) -> Life:
+        """The sums over its whole life, its own as they were measured."""
+        return self.spec.life_before.then(self.spec.schedule.total_steps, self.weight_steps, self.spec.tokens_per_step)
 
 
 @dataclass(frozen=True)
@@ -144,8 +151,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("corpus", str, "", "name of the corpus", "setting", lambda s: s.corpus.name),
     Column("corpus_hash", str, "", "hash of the corpus' manifest", "setting", run=lambda m: m.corpus_hash),
     Column("start_sha256", str, "", "hash of the weights that the run started from; null where initialised at random",
-           "setting", lambda s: s.start.sha256 if s.start else None),
-    Column("start_model", str, "", "where those weights were", "label", lambda s: s.start.model if s.start else None),
+           "setting", lambda s: getattr(s.start, "sha256", None)),
+    Column("start_model", str, "", "where those weights were", "label", lambda s: getattr(s.start, "model", None)),
+    Column("parent", str, "", "run from whose weights this one started; null if none", "label",
+           lambda s: s.parent.run_id if s.parent else None),
+    Column("parent_recipe", str, "", "recipe of that run", "setting", lambda s: s.parent.recipe if s.parent else None),
+    Column("parent_step", int, "steps", "steps that it had made then", "setting", lambda s: s.parent_step),
+    Column("position", int, "rows", "rows of the text that were read before, by the runs that it comes from", "setting",
+           lambda s: s.position),
     # A permission, which rules of a sweep may give to some sparsities: by itself it changes no number.
     Column("repeat", bool, "", "whether the run may see text more than once", "label", lambda s: s.repeat),
     Column("sparsity", float, "", "final sparsity of the prunable weights", "window", lambda s: s.schedule.sparsity),
@@ -184,10 +197,17 @@ COLUMNS: tuple[Column, ...] = (
            effective_flops, lambda m: ladder.effective_flops(m.weight_steps, m.spec.tokens_per_step)),
     Column("executed_flops", float, "FLOP", "6 N_prunable D plus causal attention scores", "count",
            executed_flops, lambda m: ladder.executed_flops(m.spec.model.shape, m.tokens, m.spec.model.sequence)),
+    Column("N_avg_life", float, "parameters", "mean over tokens of N_t, of this run and those whose weights it started from",
+           "count", lambda s: s.life.n_avg, lambda m: m.life.n_avg),
+    Column("D_life", int, "tokens", "tokens seen by all of them", "count", lambda s: s.life.tokens, lambda m: m.life.tokens),
+    Column("effective_flops_life", float, "FLOP", "effective compute of all of them", "count",
+           lambda s: s.life.effective_flops, lambda m: m.life.effective_flops),
     Column("lr_wd_sum", float, "", "sum over steps of lr * weight decay", "result", run=lambda m: m.lr_wd_sum),
     Column("loss", float, "nats/token", "held-out loss, token-weighted", "result", run=lambda m: m.loss),
     Column("loss_se", float, "nats/token", "standard error of `loss` over blocks", "result", run=lambda m: m.loss_se),
     Column("loss_blocks", list[float], "nats/token", "held-out loss of each block", "result", run=lambda m: m.loss_blocks),
+    Column("L_parent", float, "nats/token", "held-out loss of the weights that the run started from, before its first step; "
+           "null where it started from its initialisation", "result", run=lambda m: m.loss_parent),
     Column("loss_train", float, "nats/token", "mean training loss of the last 1% of steps", "result",
            run=lambda m: m.loss_train),
     Column("seconds", float, "s", "wall time inside the loop, evaluation included", "execution", run=lambda m: m.seconds),

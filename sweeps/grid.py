@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -17,6 +17,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.studies import StudyName
 from sweeps import sweep_file
+from sweeps.lineage import children
 from sweeps.run_builder import Builder
 from sweeps.sweep_file import Declaration, Storage
 
@@ -60,7 +61,8 @@ def expand(file: str | Path) -> Sweep:
     file = Path(expand_place(file))
     declared = sweep_file.read(file)
     planned: dict[str, PlannedRun] = {}
-    for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file))):
+    by_id: dict[str, RunSpec] = {}  # by each id under which it was asked for
+    for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file), by_id)):
         if asked >= RUNS:
             raise UserError(
                 "too many runs", file=file, key=f"studies.{study}", found=f"over {RUNS:,}", expected=f"at most {RUNS:,}"
@@ -68,6 +70,7 @@ def expand(file: str | Path) -> Sweep:
         known = planned.setdefault(spec.fingerprint, PlannedRun(spec, ()))
         if study not in known.studies:
             planned[spec.fingerprint] = replace(known, studies=(*known.studies, study))
+        by_id.setdefault(spec.run_id, known.spec)
     runs = tuple(planned.values())
     if not runs:
         raise UserError(
@@ -81,16 +84,21 @@ def expand(file: str | Path) -> Sweep:
     return Sweep(file, declared.name, runs, declared.resources, declared.storage, declared.share_prefix)
 
 
-def _asked_for(declared: Declaration, build: Builder) -> Iterator[tuple[str, RunSpec]]:
-    """(study, run) for every run that a study asks for, in the order of the file's blocks."""
+def _asked_for(declared: Declaration, build: Builder, known: Mapping[str, RunSpec]) -> Iterator[tuple[str, RunSpec]]:
+    """(study, run) for every run that a study asks for, in the order of the file's blocks; then runs that start from others.
+
+    known: by id, those that it has yielded.
+    """
     for field in dataclasses.fields(declared.studies):
         study = getattr(declared.studies, field.name)
         if study is not None:
             with located(build.file, f"studies.{field.name}"):
                 yield from ((field.name, spec) for spec in study.runs(build))
     for index, single in enumerate(declared.runs):
-        with located(build.file, f"runs[{index}]"):
-            yield from ((name, spec) for spec in single.runs(build) for name in single.studies)
+        if single.start is None:
+            with located(build.file, f"runs[{index}]"):
+                yield from ((name, spec) for spec in single.runs(build) for name in single.studies)
+    yield from children(declared.runs, build, known)
 
 
 def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
@@ -111,13 +119,13 @@ def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
 
 def _refuse_repeated_text(runs: tuple[PlannedRun, ...], file: Path) -> None:
     for_all = [run.spec for run in runs if run.spec.corpus.unique_tokens is not None and not run.spec.repeat]
-    over = [spec for spec in for_all if spec.tokens > (spec.corpus.unique_tokens or math.inf)]
+    over = [spec for spec in for_all if spec.text_tokens > (spec.corpus.unique_tokens or math.inf)]
     if over:
         raise UserError(
             f"{len(over)} run{'s need' if len(over) > 1 else ' needs'} more text than the corpus has",
             file=file,
             key="repeat",
-            found="; ".join(f"{spec.run_id} needs {spec.tokens:.4g} tokens" for spec in over[:5])
+            found="; ".join(f"{spec.run_id} needs {spec.text_tokens:.4g} tokens" for spec in over[:5])
             + (f"; and {len(over) - 5} more" if len(over) > 5 else ""),
             expected=f"at most {over[0].corpus.unique_tokens:.5g} tokens (corpus.unique_tokens), or `repeat: true`, or a `repeat` rule for them",
         )

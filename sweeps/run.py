@@ -54,7 +54,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     texts = build_corpora(sweep)
     for planned in sweep.runs:
         spec = planned.spec
-        texts[spec.run_id].check(spec.tokens, spec.repeat, spec.run_id)
+        texts[spec.run_id].check(spec.text_tokens, spec.repeat, spec.run_id)
         texts[spec.run_id].check_heldout(spec.evaluation.blocks, spec.evaluation.block_sequences)
     todo = longest_first(p.spec for p in sweep.runs if not _is_done(place, p.spec, texts[p.spec.run_id].hash))
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
@@ -82,7 +82,7 @@ def _train(
     corpora: path or URI of each run's, and its hash.
     """
     from sweeps import tuner  # Ray and torch are imported only when something is to be trained
-    from sweeps.parents import Shared
+    from sweeps.parents import Parents
 
     place = Folder.open(uri)
     tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
@@ -103,10 +103,10 @@ def _train(
     training = {"began": began, "runs": asked, "before": before.at}
     place.write_json(sweep_json.FILE, record | said | {"training": training})
 
-    shared = Shared(place / "runs", sweep, todo, before)
+    parents = Parents(place / "runs", sweep, todo, before)
 
     def job(spec: RunSpec) -> Job:
-        run_id, fork = spec.run_id, shared.forest.forks.get(spec.run_id)
+        run_id, fork = spec.run_id, parents.forks.forks.get(spec.run_id)
         corpus, corpus_hash = corpora[run_id]
         assignment = Assignment(
             spec=spec,
@@ -115,17 +115,19 @@ def _train(
             corpus=corpus,
             corpus_hash=corpus_hash,
             fork=None if fork is None else CheckpointRef(f"{uri}/runs/{fork.parent}", fork.step),
-            forks=shared.forest.steps(run_id),
+            forks=parents.forks.steps(run_id),
+            parent=None if spec.parent is None else f"{uri}/runs/{spec.parent.run_id}",
+            children=parents.children(spec),
             results=uri,
             driver=driver,
             over=None,
             gpu=gpu,
         )
-        return Job(assignment, RunFolder(place / "runs" / run_id), partial(shared.waits, run_id))
+        return Job(assignment, RunFolder(place / "runs" / run_id), partial(parents.waits, run_id))
 
     with Interrupt(place, driver) as interrupt:
         queue = Queue(
-            map(job, shared.ordered(todo)),
+            map(job, parents.ordered(todo)),
             devices=partial(tuner.devices, gpu, most > 1),
             lanes=lanes,
             stop=interrupt.asked,
@@ -134,7 +136,7 @@ def _train(
         )
         with Progress(Watcher(place, sweep.name, sizes.planned, asked, began, before.at)):
             tuner.execute(queue)
-    shared.tidy([spec.run_id for spec in todo if RunFolder(place / "runs" / spec.run_id).status()["state"] != "done"])
+    parents.tidy([spec.run_id for spec in todo if RunFolder(place / "runs" / spec.run_id).status()["state"] != "done"])
     training |= {"seconds": time.time() - began, "lanes": queue.most}
     return queue.trained, said | {"training": training}
 

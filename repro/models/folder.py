@@ -10,8 +10,9 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.models import formats
-from repro.models.tensors import Stored, once, read_header
+from repro.models.tensors import Stored, digest, once, read_header
 from repro.paths import expand
+from repro.spec import ModelStart
 
 DENSE, COMPACT = "model", "sparse-bitmask"  # how the files of either layout are called
 CARD = "README.md"
@@ -55,6 +56,12 @@ def open_model(path_or_id: str) -> ModelFolder:
     tensors, notes = _tensors(path)
     config = path / "config.json"
     return ModelFolder(path, tensors, read_mapping(config) if config.is_file() else {}, _card(path / CARD), notes)
+
+
+def start_from(path_or_id: str) -> ModelStart:
+    """What a spec says of a model, opened as `open_model` does, to start from it. Reads its weights once."""
+    model = open_model(path_or_id)
+    return ModelStart(digest(model.tensors.values()), str(model.path.absolute()))
 
 
 def read_mapping(file: Path) -> dict[str, Any]:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from repro.errors import UserError
 from repro.models import bitmask
 from repro.models.config import check_sizes
 from repro.models.folder import ModelFolder, open_model
 from repro.models.tensors import digest
-from repro.spec import ModelSpec, StartSpec
+from repro.spec import ModelSpec, ModelStart
 from repro.training.model import config_of, query_scale
 
 SAME = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps", "tie_word_embeddings")
 
 
-def start_from(path_or_id: str) -> StartSpec:
-    """What a spec says of the model in a folder, or of a Hugging Face id, to start from it."""
-    model = open_model(path_or_id)
-    return StartSpec(digest(model.tensors.values()), str(model.path.absolute()))
+def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
+    """The weights that a run starts from, by the run's own names: flat, fp32, of the run's own scale of queries.
 
-
-def load(network: nn.Module, spec: ModelSpec, start: StartSpec) -> None:
-    """Gives `network`, which `model.build` made of `spec`, the weights that a run starts from.
+    Args:
+        spec: of the run's model.
+        start: which weights.
+        shapes: of the parameters of the run's model.
 
     Raises:
         UserError: they are not the ones that the spec names, or of another model.
@@ -40,17 +39,13 @@ def load(network: nn.Module, spec: ModelSpec, start: StartSpec) -> None:
             expected=start.sha256,
         )
     _refuse_strangers(found, spec)
-    weights = read(found)
-    own = dict(network.named_parameters())
-    for name in {**own, **weights}:
-        mine, theirs = (list(of[name].shape) if name in of else "none" for of in (own, weights))
-        if mine != theirs:
-            raise UserError("a model of another shape", file=found.path, key=name, found=theirs, expected=mine)
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(weights[name])
-            if name.endswith("q_proj.weight"):
-                parameter.div_(query_scale(spec))
+    theirs = read(found)
+    for name in {**shapes, **theirs}:
+        mine, others = list(shapes.get(name, ())) or "none", list(theirs[name].shape) if name in theirs else "none"
+        if mine != others:
+            raise UserError("a model of another shape", file=found.path, key=name, found=others, expected=mine)
+    scaled = {name: query_scale(spec) if name.endswith("q_proj.weight") else 1.0 for name in shapes}
+    return {name: (theirs[name].float() / scale).flatten().contiguous() for name, scale in scaled.items()}
 
 
 def read(model: ModelFolder) -> dict[str, torch.Tensor]:

@@ -7,8 +7,10 @@ executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, w
 
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
-from repro.spec.model import ModelSpec, StartSpec
+from repro.spec.life import Life
+from repro.spec.model import ModelSpec
 from repro.spec.run import RunSpec, from_kept, load
+from repro.spec.start import ModelStart, RunStart
 from repro.spec.training import (
     BATCH,
     DECAY,
@@ -31,13 +33,15 @@ __all__ = [
     "DoNotPruneKey",
     "EvalSpec",
     "Interval",
+    "Life",
     "ModelSpec",
+    "ModelStart",
     "OptimizerSpec",
     "PruningSpec",
     "RunSpec",
+    "RunStart",
     "ScoreKey",
     "Sparsity",
-    "StartSpec",
     "StructureKey",
     "canonical",
     "from_kept",

@@ -6,8 +6,7 @@ from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from repro.errors import UserError
-from repro.spec.identity import LABEL
-from repro.spec.model import SHA256
+from repro.spec.identity import LABEL, SHA256
 from repro.strict import Between, dataclass
 
 MOST = 10**15  # documents, or tokens: more than anybody has

@@ -1,4 +1,4 @@
-"""Which model, and from which weights it starts."""
+"""Which model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 from repro import ladder
-from repro.spec.identity import LABEL, tag
-from repro.strict import Above, Between, Form, dataclass
+from repro.spec.identity import tag
+from repro.strict import Above, Between, dataclass
 
-SHA256 = Form(pattern="^[0-9a-f]{64}$", said="64 hexadecimal digits, 0-9a-f")
 _INIT = (
     '"fan_in" is the authors\': linears N(0, 1/fan_in), query a further 1/sqrt(head_dim) smaller with attention scores not '
     'scaled, embedding N(0, 1); "transformers" is N(0, .02^2) and scaled scores'
@@ -37,15 +36,3 @@ class ModelSpec:
     @cached_property
     def shape(self) -> ladder.Shape:
         return ladder.Shape(self.d_model, self.layers, self.heads, self.mlp, self.vocab)
-
-
-@dataclass
-class StartSpec:
-    """Weights to start from instead of the initialisation: `model` in a Hugging Face folder, of the run's own shape.
-
-    Masks are not taken over: a zero trains again until an event removes it; so a sparse model stays sparse with
-    `shape: constant` and its own sparsity.
-    """
-
-    sha256: Annotated[str, SHA256, "hash of the weights (models.tensors.digest), wherever they lie"]
-    model: Annotated[str, "the folder"] = field(metadata=LABEL)

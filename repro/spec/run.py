@@ -17,9 +17,13 @@ from repro.paths import check_name, expand
 from repro.schedule import PruningSchedule
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import LABEL, LATER, canonical
-from repro.spec.model import ModelSpec, StartSpec
+from repro.spec.life import Life
+from repro.spec.model import ModelSpec
+from repro.spec.start import ModelStart, RunStart
 from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
-from repro.strict import Between, dataclass
+from repro.strict import Between, ByKey, dataclass
+
+MOST_ANCESTORS = 16  # runs in a row: each is nested in the spec of the next
 
 
 @dataclass
@@ -40,10 +44,19 @@ class RunSpec:
     precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[bool, "whether the run may see text more than once"] = False
     evaluation: EvalSpec = EvalSpec()
-    start: StartSpec | None = field(default=None, metadata=LATER)
+    start: Annotated[
+        ModelStart | RunStart | None,
+        ByKey(sha256=ModelStart, fingerprint=RunStart),
+        "weights that it starts from; null is its initialisation",
+    ] = field(default=None, metadata=LATER)
+    position: Annotated[
+        int, Between(0, 2**62, "rows"), "rows of the text that the runs before it read, after which it reads on"
+    ] = field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_name(self.run_id, key="run_id")
+        if isinstance(self.start, RunStart):
+            self._check_start(self.start.parent, self.start.step)
         _ = self.schedule  # refuses impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
@@ -54,6 +67,37 @@ class RunSpec:
                 expected="fewer, or more steps",
             )
         self._check_pruning()
+
+    def _check_start(self, parent: RunSpec, step: int) -> None:
+        """Refuses a start from a run whose weights this model can't have, or whose text it would see again."""
+        if len(self.ancestors) > MOST_ANCESTORS:
+            raise UserError(
+                "too many runs in a row",
+                key="start.run",
+                found=f"{len(self.ancestors)} before {self.run_id or self.size}",
+                expected=f"at most {MOST_ANCESTORS}",
+            )
+        if self.model != parent.model:
+            names = [one.name for one in dataclasses.fields(ModelSpec)]
+            differ = [name for name in names if getattr(self.model, name) != getattr(parent.model, name)]
+            raise UserError(
+                "a run of another model",
+                key="start.run",
+                found=f"{parent.run_id}, with {', '.join(f'{n} {getattr(parent.model, n)}' for n in differ)}",
+                expected=f"one with {', '.join(f'{n} {getattr(self.model, n)}' for n in differ)}",
+            )
+        if self.reads_on and self.seed != parent.seed:
+            raise UserError(
+                "a run that starts from another reads on in its order of the text",
+                key="seed",
+                found=self.seed,
+                expected=f"{parent.seed}, as {parent.run_id} has it, or none",
+            )
+        position = parent.position + step * parent.optimizer.batch if self.reads_on else 0
+        if self.position != position:
+            raise UserError(
+                "not where the run before stopped to read", key="position", found=self.position, expected=position
+            )
 
     def _check_pruning(self) -> None:
         """Refuses pruning that is impossible with this model and this schedule."""
@@ -121,6 +165,57 @@ class RunSpec:
         """D: tokens seen, in tokens."""
         return self.tokens_per_step * self.schedule.total_steps
 
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of its text that have been read once it is done, by this run and those before it on the same text."""
+        return self.position * self.model.sequence + self.tokens
+
+    @property
+    def parent(self) -> RunSpec | None:
+        """The run whose weights it starts from."""
+        return self.start.parent if isinstance(self.start, RunStart) else None
+
+    @property
+    def parent_step(self) -> int | None:
+        """How many steps the parent had made then."""
+        return self.start.step if isinstance(self.start, RunStart) else None
+
+    @cached_property
+    def ancestors(self) -> tuple[RunSpec, ...]:
+        """The runs before it, the nearest first."""
+        return () if self.parent is None else (self.parent, *self.parent.ancestors)
+
+    @property
+    def reads_on(self) -> bool:
+        """Whether its text is that of its parent, so that it reads on where that stopped."""
+        parent = self.parent
+        return parent is not None and canonical(self.corpus) == canonical(parent.corpus)
+
+    def starting_from(self, parent: RunSpec, step: int) -> RunSpec:
+        """This run from the weights of `parent` after `step` steps, reading on in the same text.
+
+        Raises:
+            UserError: they are of another model, that run has no such step, or its order of the text is another.
+        """
+        reads_on = canonical(self.corpus) == canonical(parent.corpus)
+        position = parent.position + step * parent.optimizer.batch if reads_on else 0
+        return dataclasses.replace(self, start=RunStart(parent.fingerprint, step, parent), position=position)
+
+    @cached_property
+    def life_before(self) -> Life:
+        """What the runs before it sum up to, each until its weights were taken over."""
+        if not isinstance(self.start, RunStart):
+            return Life()
+        parent, step = self.start.parent, self.start.step
+        weight_steps = parent.schedule.weight_steps(parent.model.shape.prunable, step)
+        return parent.life_before.then(step, weight_steps, parent.tokens_per_step)
+
+    @cached_property
+    def life(self) -> Life:
+        """The sums over its whole life: of the runs before it and its own."""
+        weight_steps = self.schedule.weight_steps(self.model.shape.prunable)
+        return self.life_before.then(self.schedule.total_steps, weight_steps, self.tokens_per_step)
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of the canonical form."""
@@ -131,6 +226,8 @@ class RunSpec:
         """The same of the canonical form without the seed: equal exactly for runs that differ in nothing but their seed."""
         form = json.loads(canonical(self))
         del form["seed"]
+        if self.parent is not None:
+            form["start"] = {"recipe": self.parent.recipe, "step": self.parent_step}
         return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
     def identity(self, corpus_hash: str) -> str:

@@ -6,7 +6,7 @@ raises UserError; so does every other refusal, with the key, what was found and 
 
 from repro.reading import read_yaml
 from repro.strict.classes import KeysOf, build, dataclass, json_schema, optional, taken
-from repro.strict.rules import Above, Between, ByKey, Form
+from repro.strict.rules import Above, Between, ByKey, Form, Refusal
 
 __all__ = [
     "Above",
@@ -14,6 +14,7 @@ __all__ = [
     "ByKey",
     "Form",
     "KeysOf",
+    "Refusal",
     "build",
     "dataclass",
     "json_schema",

@@ -29,7 +29,9 @@ class Assignment:
         corpus: path or URI of its text.
         corpus_hash: of the text that the driver found there.
         fork: the checkpoint that it continues from, if that is there when it begins; None begins at step 0.
-        forks: steps of which other runs need a checkpoint of this one.
+        forks: steps from which other runs continue in this one's stead; each needs a checkpoint.
+        parent: URI of the folder of the run from whose weights this one starts; None where its spec names none.
+        children: steps after which other runs start from this one's weights; each needs a checkpoint.
         results: URI of the sweep's folder, in which the driver asks its runs to stop.
         driver: token of the driver.
         over: name of the lease of a dead holder that this run takes over; None where there is none.
@@ -43,6 +45,8 @@ class Assignment:
     corpus_hash: str
     fork: CheckpointRef | None
     forks: tuple[int, ...]
+    parent: str | None
+    children: tuple[int, ...]
     results: str
     driver: str
     over: str | None

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from repro.errors import UserError
-from repro.spec import RunSpec
+from repro.spec import RunSpec, canonical
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import checkpoint, checkpoint_rows
@@ -79,6 +79,11 @@ def ready(parent: Folder, step: int) -> bool:
     return examine(parent / "forks" / name_of(step))[1] is None
 
 
+def has_weights(parent: Folder, step: int) -> bool:
+    """Whether a run has any whole checkpoint of `step`: asked for, its last, or one that it keeps for itself."""
+    return any(examine(parent / folder / name_of(step))[1] is None for folder in ("forks", "checkpoint"))
+
+
 def discard(parent: Folder, keep: Collection[int] = ()) -> None:
     """Removes the checkpoints in a run's `forks/` but for those of some steps."""
     kept = {name_of(step) for step in keep}
@@ -130,9 +135,11 @@ def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) 
             a, b = getattr(mine, field.name), getattr(theirs, field.name)
             if a != b and field.metadata.get("identity", True):
                 raise differ(f"{key}.{field.name}", a, b)
-    began_with, theirs_began = (run.start.sha256 if run.start else None for run in (spec, trained))
+    began_with, theirs_began = (canonical(run.start) if run.start else "the initialisation" for run in (spec, trained))
     if began_with != theirs_began:
-        raise differ("start.sha256", began_with or "the initialisation", theirs_began or "the initialisation")
+        raise differ("start", began_with, theirs_began)
+    if spec.position != trained.position:
+        raise differ("position", spec.position, trained.position)
     if spec.optimizer.batch != trained.optimizer.batch:
         raise differ("optimizer.batch", spec.optimizer.batch, trained.optimizer.batch)
     if at > spec.last_percent:

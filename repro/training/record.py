@@ -27,7 +27,7 @@ class Log:
 
     weight_steps: sum over steps of N_t as measured. tokens: tokens fed. lr_wd_sum: sum of lr * weight decay.
     recent_losses, lowest_loss: what watch.Watch goes by. forked_from, forked_step: the run whose checkpoint this
-    one started from, and of which step.
+    one started from, and of which step. loss_parent: held-out loss of the weights that it starts from, in nats/token.
     """
 
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -41,6 +41,7 @@ class Log:
     lowest_loss: float | None = None
     forked_from: str | None = None
     forked_step: int | None = None
+    loss_parent: float | None = None
 
     def count(self, nonzero: int, tokens: int, lr_wd: float) -> None:
         self.weight_steps += nonzero
@@ -131,6 +132,7 @@ def run_row(
             micro_batch=micro_batch,
             forked_from=log.forked_from,
             forked_step=log.forked_step,
+            loss_parent=log.loss_parent,
             device=device,
         )
     )

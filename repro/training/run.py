@@ -12,6 +12,7 @@ import torch
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
+from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training.distributed import device_of
 
@@ -25,7 +26,9 @@ class RunInProgress:
         place: its folder.
         text: the corpus that it reads.
         resources: how it is executed; `workers` is the size of the process group.
-        forks: steps before which other runs fork off; each needs a checkpoint.
+        forks: steps before which other runs fork off; each needs a checkpoint, and all rows before it.
+        children: steps after which other runs start from this one's weights; each needs a checkpoint.
+        parent: folder of the run from whose weights this one starts.
         asked: whether the run is to stop.
     """
 
@@ -34,6 +37,8 @@ class RunInProgress:
     text: Corpus
     resources: Resources
     forks: tuple[int, ...] = ()
+    children: tuple[int, ...] = ()
+    parent: Folder | None = None
     asked: Callable[[], bool] = bool
 
     def __post_init__(self) -> None:
@@ -69,10 +74,10 @@ class RunInProgress:
 
     def rows(self, step: int, rank: int | None = None) -> np.ndarray:
         """(sequences, sequence + 1) token ids: the share of a rank of the batch of `step`, or the whole batch."""
-        batch, seed = self.spec.optimizer.batch, self.spec.seed
+        batch, seed, position = self.spec.optimizer.batch, self.spec.seed, self.spec.position
         if rank is None:
-            return self.text.batch(step, batch, seed)
-        return self.text.batch(step, batch, seed, first=rank * self.share, count=self.share)
+            return self.text.batch(step, batch, seed, position=position)
+        return self.text.batch(step, batch, seed, first=rank * self.share, count=self.share, position=position)
 
     def with_micro_batch(self, micro: int) -> RunInProgress:
         """The same run, with `micro` sequences at once."""

@@ -15,13 +15,12 @@ import torch.distributed as dist
 
 from repro.corpus import Corpus, obtain
 from repro.errors import DISK_FULL, UserError
-from repro.models import start
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder, Stopped
-from repro.training import evaluate, model
+from repro.training import evaluate, model, start
 from repro.training.assignment import Assignment
 from repro.training.distributed import process_group
 from repro.training.engine import Engine
@@ -55,7 +54,16 @@ def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
     asked = partial(stop.is_asked, Folder.open(given.results), given.driver)
     folder = Folder.open(given.folder)
     with suppress(Stopped):
-        return train(given.spec, folder, _text(folder, given), given.resources, given.forks, asked)
+        return train(
+            given.spec,
+            folder,
+            _text(folder, given),
+            given.resources,
+            given.forks,
+            asked,
+            parent=None if given.parent is None else Folder.open(given.parent),
+            children=given.children,
+        )
     return None
 
 
@@ -85,6 +93,9 @@ def train(
     resources: Resources,
     forks: tuple[int, ...] = (),
     asked: Callable[[], bool] = bool,
+    *,
+    parent: Folder | None = None,
+    children: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     """Trains one spec to its last step and writes its tables; continues from a checkpoint if there is one.
 
@@ -92,7 +103,18 @@ def train(
     workers can't, since the others wait for the one that failed, and whoever launched it starts it again.
 
     Before each step of `forks` it leaves a whole checkpoint in `forks/`, from which `fork.fork` starts other runs. A
-    run that continues from a later step can't make it any more, and doesn't.
+    run that continues from a later step can't make it any more, and doesn't. So it does after the steps of `children`,
+    whose weights other runs start from.
+
+    Args:
+        spec: what is trained.
+        folder: of the run.
+        text: what it is trained on.
+        resources: how it is executed.
+        forks: steps before which other runs fork off.
+        asked: whether the run is to stop.
+        parent: folder of the run from whose weights this one starts, where its spec names one.
+        children: steps after which other runs start from this one's weights.
 
     Returns:
         The row of run.parquet.
@@ -103,13 +125,13 @@ def train(
             what the schedule promised. The run's status says so, and its last good checkpoint stays.
         Stopped: `asked` said so, a few steps ago; a checkpoint of the last step is saved.
     """
-    run = RunInProgress(spec, RunFolder(folder), text, resources, forks, asked)
+    run = RunInProgress(spec, RunFolder(folder), text, resources, forks, children, parent, asked)
     total = spec.schedule.total_steps
-    if strange := [step for step in forks if not 0 < step < total]:
+    if strange := [step for step in (*forks, *children) if not 0 < step < total]:
         raise UserError(
             f"{spec.run_id} has no such step to fork at", key="forks", found=strange[0], expected=f"1 to {total - 1}"
         )
-    text.check(spec.tokens, spec.repeat, spec.run_id)
+    text.check(spec.text_tokens, spec.repeat, spec.run_id)
     while True:
         try:
             return _attempt(run)
@@ -135,16 +157,18 @@ def _fit(run: RunInProgress) -> dict[str, Any]:
     began = time.perf_counter()
     if dist.get_rank() == 0:
         run.place.begin(run.spec, run.text.hash)
+        if start.is_needed(run.spec, run.place.folder):
+            start.begin(run.spec, run.place.folder, run.text.hash, run.parent)
+    if run.spec.start is not None:
+        dist.barrier()  # so that every rank finds the checkpoint that the first has written
     with closing(engine_of(run)) as engine:
         return Trainer(run, engine, began).fit()
 
 
 def engine_of(run: RunInProgress) -> Engine:
-    """A new engine of a run, with the weights that it starts from. Needs a process group."""
+    """A new engine of a run, with the weights of its initialisation. Needs a process group."""
     spec, resources = run.spec, run.resources
     network = model.build(spec.model, spec.seed)
-    if spec.start is not None:
-        start.load(network, spec.model, spec.start)
     if resources.compile:
         # Of each shape two are kept, with and without gradients; beyond dynamo's own 8 models would run uncompiled.
         torch._dynamo.config.recompile_limit = 128

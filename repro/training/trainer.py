@@ -59,10 +59,12 @@ class Trainer:
     def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
         self.entered = self.looked = time.perf_counter()
         resources, place = self.run.resources, self.run.place
-        due = checkpoint.missing(self.forks, self.run.forks, self.run.identity)
+        due = checkpoint.missing(self.forks, (*self.run.forks, *self.run.children), self.run.identity)
+        if first == 0 and self.spec.start is not None:
+            self.log.loss_parent = record.token_weighted(*self._evaluate())
         total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
         for step in range(first, total):
-            if step in due and self.log.is_complete(step):
+            if step in due and (step in self.run.children or self.log.is_complete(step)):
                 self._save(step, self.forks, keep=None)
             if step > first and step % resources.checkpoint_every == 0:
                 self._save(step, self.checkpoints, resources.keep_checkpoints)
@@ -132,6 +134,8 @@ class Trainer:
             self.log = checkpoint_rows.restored(
                 found.rows, self.spec, found.step, f"{found.place}/{checkpoint_manifest.ROWS}"
             )
+        elif self.spec.start is not None:
+            raise RunFailed("no checkpoint with the weights that it starts from is whole; run it again")
         self.watch = Watch(self.run.resources.spike, self.log.recent_losses, self.log.lowest_loss)
         self.entered = self.looked = time.perf_counter()
         self.already = self.log.seconds

@@ -29,12 +29,16 @@ def add_parser(verbs: Any) -> None:
         "--fork", metavar="RUN", help="folder of another run, from a checkpoint of which this one starts"
     )
     parser.add_argument(
-        "--at", type=whole(0, STEPS), metavar="STEP", help="which checkpoint of it (default: the newest)"
+        "--at",
+        type=whole(0, STEPS),
+        metavar="STEP",
+        help="which checkpoint of the run that --fork or --init names (default: the newest)",
     )
     parser.add_argument(
         "--init",
         metavar="MODEL",
-        help="weights to start from: a Hugging Face folder or id of a Llama of the spec's shape",
+        help="weights to start from, of the spec's shape: a Hugging Face folder or id of a Llama, or the folder of a run, "
+        "after whose text this one reads on",
     )
     parser.set_defaults(main=main)
 
@@ -51,14 +55,22 @@ def main(given: argparse.Namespace) -> int:
     from repro.console.signals import Heeded
     from repro.console.terminal import printable
     from repro.corpus import build
-    from repro.models import start
+    from repro.models.folder import start_from
     from repro.resources import Resources
     from repro.store.run_folder import RunFailed, RunFolder, Stopped
-    from repro.training.fork import begun, fork
+    from repro.training.fork import begun, checkpoint_of, fork
     from repro.training.train import train
 
+    parent = None
     if given.init:
-        spec = dataclasses.replace(spec, start=start.start_from(expand(given.init, key="--init")))
+        place = expand(given.init, key="--init")
+        if Folder.open(place).exists("status.json"):  # a run's folder
+            parent = Folder.open(place)
+            if spec.parent is None:  # else its spec names the run and the step
+                _, manifest = checkpoint_of(parent, given.at)
+                spec = spec.starting_from(RunFolder(parent).spec()[0], manifest["step"])
+        else:
+            spec = dataclasses.replace(spec, start=start_from(place))
     resources = Resources(
         device=given.device,
         zero_stage=given.zero_stage,
@@ -72,10 +84,10 @@ def main(given: argparse.Namespace) -> int:
         return 0
     if given.fork and not begun(folder):
         step = fork(Folder.open(given.fork), folder, spec, given.at, text.hash)
-        print(f"going on from step {step:,} of {given.fork}")
+        print(f"continuing from step {step:,} of {given.fork}")
     try:
         with Heeded("stopping: a checkpoint is saved first; once more stops now") as heeded:
-            row = train(spec, folder, text, resources, asked=heeded.asked)
+            row = train(spec, folder, text, resources, asked=heeded.asked, parent=parent)
     except RunFailed as error:
         print(f"failed: {spec.run_id}: {printable(str(error))}", file=sys.stderr)
         return 1

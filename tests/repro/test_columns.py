@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repro import columns
-from repro.spec import RunSpec, StartSpec
+from repro.spec import ModelStart, RunSpec
 
 Make = Callable[..., RunSpec]
 CHOICES = ("size", "setting", "window")
@@ -73,7 +73,7 @@ def test_a_recipe_is_the_spec_without_its_seed_and_labels(make_spec: Make) -> No
     spec = make_spec()
     again = replace(spec, seed=7, run_id="other", size="1b", budget="long")
     assert (again.recipe, again.fingerprint == spec.fingerprint) == (spec.recipe, False)
-    started = replace(spec, start=StartSpec("0" * 64, "here"))
+    started = replace(spec, start=ModelStart("0" * 64, "here"))
     assert started.recipe != spec.recipe
     assert columns.planned(started)["start_sha256"] == "0" * 64
-    assert columns.planned(replace(started, start=StartSpec("0" * 64, "there")))["recipe"] == started.recipe
+    assert columns.planned(replace(started, start=ModelStart("0" * 64, "there")))["recipe"] == started.recipe

@@ -77,6 +77,8 @@ def assigned(
         corpus_hash=text.hash,
         fork=None,
         forks=forks,
+        parent=None,
+        children=(),
         results=folder.path,
         driver="d",
         over=None,

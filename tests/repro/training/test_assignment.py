@@ -27,6 +27,8 @@ def given(make_spec: Make) -> Assignment:
         corpus_hash="0a1b",
         fork=CheckpointRef("s3://bucket/results/sweep/runs/parent", 8),
         forks=(16, 24),
+        parent="s3://bucket/results/sweep/runs/other",
+        children=(12,),
         results="s3://bucket/results/sweep",
         driver="d",
         over="lease-1",

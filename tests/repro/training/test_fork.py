@@ -268,7 +268,7 @@ def test_the_command_forks_and_says_where_it_goes_on(
 ) -> None:
     words = command(specs[1], tmp_path, text_root, under_way.path, "--at", "8")
     assert main(words) == 0
-    assert f"going on from step 8 of {under_way.path}" in capsys.readouterr().out
+    assert f"continuing from step 8 of {under_way.path}" in capsys.readouterr().out
     child = Folder.open(tmp_path / "child")
     assert_same(child, Folder.open(trained(specs[1])), "forked by the command", but_for=FORKED)
     assert_forked(child, "trunk", 8)
@@ -317,7 +317,7 @@ def test_a_fork_that_was_stopped_halfway_is_made_again_by_the_same_command(
             main(words)
     assert (tmp_path / "child" / "checkpoint" / name_of(8)).exists()
     assert main(words) == 0
-    assert "going on from step 8" in capsys.readouterr().out
+    assert "continuing from step 8" in capsys.readouterr().out
     assert_forked(Folder.open(tmp_path / "child"), "trunk", 8)
 
 

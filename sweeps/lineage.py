@@ -1,0 +1,94 @@
+"""Single runs that start from other weights: of another run of the sweep, or of a model folder. No torch.
+
+A run that starts from another is planned before either is trained: it is named by the other's fingerprint and a step.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from repro.errors import UserError, located
+from repro.models.folder import start_from
+from repro.paths import expand
+from repro.spec import ModelStart, RunSpec
+from sweeps.run_builder import Builder
+from sweeps.studies import SingleRun, Start
+
+
+def children(
+    singles: Sequence[SingleRun], build: Builder, known: Mapping[str, RunSpec]
+) -> Iterator[tuple[str, RunSpec]]:
+    """(study, run) for every single run with a `start`, each after the run that it starts from.
+
+    Args:
+        singles: the `runs` of a sweep file.
+        build: makes a run of what is said of it.
+        known: by id, the runs that were made already; a view, in which those that are yielded appear.
+
+    Raises:
+        UserError: there is no such run, or two runs start from each other.
+    """
+    waiting = {index: (single, single.start) for index, single in enumerate(singles) if single.start is not None}
+    while waiting:
+        ready = [i for i, (_, start) in waiting.items() if start.run is None or start.run in known]
+        if not ready:
+            index, (_, start) = next(iter(waiting.items()))
+            ids = [single.id for single, _ in waiting.values() if single.id]
+            raise _no_such_run(start.run or "", ids, known).located(build.file, f"runs[{index}].start")
+        for index in ready:
+            single, start = waiting.pop(index)
+            with located(build.file, f"runs[{index}]"):
+                spec = _child(single, start, build, known)
+            yield from ((study, spec) for study in single.studies)
+
+
+def _child(single: SingleRun, start: Start, build: Builder, known: Mapping[str, RunSpec]) -> RunSpec:
+    if start.run is None:
+        spec = build.run(
+            single.size, single.budget, single.sparsity, single.window, seed=single.seed or 0, change=single
+        )
+        weights = _of_folder(start.model or "")
+        spec = replace(spec, start=weights)
+        name = f"{spec.run_id}-from-{Path(weights.model).name}-{weights.sha256[:6]}"
+    else:
+        parent = known[start.run]
+        total = parent.schedule.total_steps
+        step = total if start.at == "end" else start.at
+        if step > total:
+            raise UserError(
+                f"a step that {parent.run_id} doesn't have",
+                key="start.at",
+                found=start.at,
+                expected=f"1 to {total:,}, or end",
+            )
+        seed = parent.seed if single.seed is None else single.seed
+        spec = build.run(single.size, single.budget, single.sparsity, single.window, seed=seed, change=single)
+        spec = spec.starting_from(parent, step)
+        name = f"{spec.run_id}-from-{parent.run_id}" + ("" if start.at == "end" else f"-at{step}")
+    return replace(spec, run_id=single.id or name)
+
+
+def _of_folder(model: str) -> ModelStart:
+    try:
+        return start_from(expand(model, key="start.model"))
+    except UserError as error:
+        raise UserError(
+            f"not a model to start from: {error.message}",
+            key="start.model",
+            found=model,
+            expected=error.expected or "a Hugging Face folder, or the id of a model",
+        ) from error
+
+
+def _no_such_run(wanted: str, waiting: Sequence[str], known: Mapping[str, RunSpec]) -> UserError:
+    """The error for a parent that isn't among the runs that are `known`, nor will be."""
+    if wanted in waiting:
+        return UserError(
+            "runs that start from each other", key="run", found=wanted, expected="a run that starts before"
+        )
+    near = difflib.get_close_matches(wanted, [*known, *waiting], n=3, cutoff=0.4) or list(known)[:1]
+    expected = f"an id that `sweeps expand` lists, as {', '.join(near)}" if near else "an id that `sweeps expand` lists"
+    return UserError("no such run in this sweep", key="run", found=wanted, expected=expected)
