@@ -59,9 +59,10 @@ class UserError(Exception):
         dot = "." if key and inner and not inner.startswith("[") else ""
         return self.but(file=file, key=f"{key or ''}{dot}{inner}" or None)
 
-    def __reduce__(self) -> tuple[Callable[[str], UserError], tuple[str]]:
-        # Ray and multiprocessing carry exceptions between processes; the message is already whole.
-        return (_rebuilt, (str(self),))
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str | None, ...]]:
+        # Ray and multiprocessing carry exceptions between processes: as text, whatever was found.
+        particulars = (self.file, self.key, self.found, self.expected)
+        return (_rebuilt, (self.message, *(None if one is None else str(one) for one in particulars)))
 
 
 @contextlib.contextmanager
@@ -73,8 +74,8 @@ def located(file: object, key: str) -> Iterator[None]:
         raise error.located(file, key) from error
 
 
-def _rebuilt(text: str) -> UserError:
-    return UserError(text)
+def _rebuilt(message: str, file: str | None, key: str | None, found: str | None, expected: str | None) -> UserError:
+    return UserError(message, file=file, key=key, found=found, expected=expected)
 
 
 class Main(Protocol):

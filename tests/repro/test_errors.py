@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import pickle
 import socket
 import stat
 import subprocess
@@ -185,3 +186,13 @@ def test_a_command_in_an_old_locale_without_a_home_answers():
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"total_steps" in ended.stdout
     assert ended.stdout.isascii()
+
+
+def test_an_error_keeps_its_particulars_from_process_to_process_and_takes_a_place():
+    error = UserError("out of range", key="lr", found=Path("x"), expected="more than 0")
+    carried = pickle.loads(pickle.dumps(error))
+    assert (str(carried), carried.key, carried.found) == (str(error), "lr", "x")
+    placed = carried.located("a.yaml", "sizes.4k")
+    assert (placed.file, placed.key) == ("a.yaml", "sizes.4k.lr")
+    assert placed.located("b.yaml", "other") is placed
+    assert UserError("wrong", key="[1].lr").located("a.yaml", "runs").key == "runs[1].lr"
