@@ -34,13 +34,15 @@ class Cluster:
     it isn't the data sheet's.
     """
 
-    gpus: Annotated[int, Between(1, STEPS, "GPUs")]
+    gpus: int
     type: str
     per_node: Annotated[int, Between(0, STEPS, "GPUs")] = 0
     max_workers: Annotated[int, Between(0, STEPS, "workers")] = 0
     memory: Annotated[float | None, Above(0, "GB")] = None
 
     def __post_init__(self) -> None:
+        if self.gpus < 1:
+            raise UserError("no GPUs", key="gpus", found=self.gpus, expected="at least 1")
         if self.gpus % self.node:
             raise UserError(
                 "the GPUs don't fill whole nodes",

@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.strict import Form
 
-SHA256 = Form(pattern="^[0-9a-f]{64}$", said="64 hexadecimal digits, 0-9a-f")
+SHA256 = Form(pattern="^[0-9a-f]{64}$", said="a SHA-256: 64 hexadecimal digits, 0-9a-f")
 LABEL: dict[str, bool] = {"identity": False}
 LATER: dict[str, bool] = {"identity_at_default": False}  # added later: left out at its default, so fingerprints stay
 

@@ -144,7 +144,7 @@ def test_strangers_are_refused(
     dense: RunSpec, out: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path, make_spec: Make
 ) -> None:
     found = start_from(str(out(dense)))
-    with pytest.raises(UserError, match="64 hexadecimal digits"):
+    with pytest.raises(UserError, match="SHA-256"):
         ModelStart("abc", str(out(dense)))
     with pytest.raises(UserError, match="not the weights"):
         load(model.build(SHAPE, 0), SHAPE, replace(found, sha256="0" * 64))
