@@ -15,7 +15,7 @@ from repro.models.folder import start_from
 from repro.paths import expand
 from repro.spec import ModelStart, RunSpec
 from sweeps.run_builder import Builder
-from sweeps.studies import SingleRun, Start
+from sweeps.single_runs import SingleRun, Start
 
 
 def children(

@@ -14,8 +14,8 @@ from repro.schedule import interval_for
 from repro.spec import OptimizerSpec, PruningSpec, RunSpec
 from sweeps.ids import differences, percent, window_text
 from sweeps.overrides import Change, Window
+from sweeps.points import Match
 from sweeps.run_parts import Parts, steps, timeless
-from sweeps.studies import Match
 from sweeps.sweep_file import Declaration
 
 

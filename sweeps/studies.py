@@ -7,53 +7,26 @@ another made. Two studies may ask for the same run; it is trained once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
 from itertools import chain, product
-from typing import Annotated, Literal, Protocol
+from typing import Annotated
 
 from repro import strict
-from repro.bounds import RUNS, SEEDS, STEPS, within
+from repro.bounds import RUNS, within
 from repro.errors import UserError
-from repro.paths import check_name
-from repro.spec import BATCH, OptimizerSpec, RunSpec, Sparsity
-from repro.strict import Above, Between
-from repro.studies import StudyName
+from repro.spec import BATCH, RunSpec
 from sweeps.overrides import Change, Variant, Window
-
-Match = Literal["prunable", "total"]
-
-FinalSparsity = Annotated[Sparsity, "final sparsity; 0 is a dense run"]
-Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]
-Size = Annotated[str, "a label of `sizes`"]
-Sizes = Annotated[tuple[str, ...], "labels of `sizes`"]
-Budget = Annotated[str, "a label of `budgets`"]
-Budgets = Annotated[tuple[str, ...], "labels of `budgets`"]
-Seed = Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"]
-SeedList = Annotated[tuple[Seed, ...], "seeds; each asks for a run"]
-TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
-
-
-class Making(Protocol):
-    """Makes runs of what a study says of them: sweeps/run_builder.py's Builder."""
-
-    def optimizer(self, size: str) -> OptimizerSpec: ...
-
-    def run(
-        self,
-        size: str,
-        budget: str,
-        sparsity: float = 0.0,
-        window: Window | None = None,
-        *,
-        seed: int = 0,
-        change: Change = ...,
-        tokens_per_param: float | None = None,
-        run_id: str | None = None,
-    ) -> RunSpec: ...
-
-    def partner(
-        self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
-    ) -> RunSpec: ...
+from sweeps.points import (
+    Budget,
+    Budgets,
+    Making,
+    Match,
+    Points,
+    SeedList,
+    Size,
+    Sizes,
+    Sparsities,
+    TokensPerParam,
+)
 
 
 @strict.dataclass
@@ -134,19 +107,6 @@ class Robustness:
             changes.append(Change(batch=int(batch)))
         for sparsity, change in product(self.sparsities, changes):
             yield build.run(self.size, self.budget, sparsity, change=change)
-
-
-@strict.dataclass
-class Configuration:
-    """One point of the grid."""
-
-    size: Size
-    budget: Budget
-    sparsity: FinalSparsity = 0.0
-    window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
-
-
-Points = Annotated[tuple[Configuration, ...], "points of the grid"]
 
 
 @strict.dataclass
@@ -276,53 +236,3 @@ class Studies:
     seeds: Seeds | None = None
     controls: Controls | None = None
     lr: LearningRates | None = None
-
-
-@strict.dataclass
-class Start:
-    """The weights that a single run starts from, where it isn't its initialisation: of another run, or of a folder."""
-
-    run: Annotated[str | None, "the id of another run of the sweep, after whose text it reads on"] = None
-    at: Annotated[
-        Literal["end"] | Annotated[int, Between(1, STEPS, "steps")], "how many steps of that run; end is all of them"
-    ] = "end"
-    model: Annotated[str | None, "a Hugging Face folder, or the id of a model, of the run's own shape"] = None
-
-    def __post_init__(self) -> None:
-        if (self.run is None) == (self.model is None):
-            said = ", ".join(key for key in ("run", "model") if getattr(self, key) is not None) or "neither"
-            raise UserError("not one model to start from", found=said, expected="run, with at; or model")
-        if self.model is not None and self.at != "end":
-            raise UserError("a folder has no steps", key="at", found=self.at, expected="at only beside run")
-
-
-@strict.dataclass
-class SingleRun(Change):
-    """One run beside the studies."""
-
-    size: Size = field(kw_only=True)
-    budget: Budget = field(kw_only=True)
-    sparsity: FinalSparsity = 0.0
-    window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
-    seed: Annotated[Seed | None, "null is 0, or that of the run that it starts from"] = None
-    start: Annotated[Start | None, "the weights that it starts from; null is its initialisation"] = None
-    id: Annotated[str | None, "its run id; null is the readable one"] = None
-    studies: Annotated[tuple[StudyName, ...], "studies it serves"] = ("runs",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.id is not None:
-            check_name(self.id, key="id")
-        if self.start is not None and self.studies != ("runs",):
-            # The claims compare runs by their own N_avg and D, which say nothing of what the weights went through before.
-            raise UserError(
-                "a run that starts from other weights belongs to no study",
-                key="studies",
-                found=", ".join(self.studies),
-                expected="runs, or nothing",
-            )
-
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        yield build.run(
-            self.size, self.budget, self.sparsity, self.window, seed=self.seed or 0, change=self, run_id=self.id
-        )

@@ -23,7 +23,9 @@ from repro.spec import (
 )
 from repro.strict import Above, Between
 from sweeps.overrides import Falling, Window
-from sweeps.studies import Budget, SingleRun, Size, Sparsities, Studies, TokensPerParam
+from sweeps.points import Budget, Size, Sparsities, TokensPerParam
+from sweeps.single_runs import SingleRun
+from sweeps.studies import Studies
 
 
 @strict.dataclass

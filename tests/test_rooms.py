@@ -28,6 +28,9 @@ LIGHT_MODULES += [
     "sweeps/grid.py",
     "sweeps/plan.py",
     "sweeps/run_builder.py",
+    "sweeps/points.py",
+    "sweeps/run_parts.py",
+    "sweeps/single_runs.py",
     "sweeps/studies.py",
     "sweeps/sweep_file.py",
 ]

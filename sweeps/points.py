@@ -1,0 +1,59 @@
+"""Points of a sweep's grid as its studies name them, and what makes their runs. No torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Protocol
+
+from repro import strict
+from repro.bounds import SEEDS
+from repro.spec import OptimizerSpec, RunSpec, Sparsity
+from repro.strict import Above, Between
+from sweeps.overrides import Change, Window
+
+Match = Literal["prunable", "total"]
+
+FinalSparsity = Annotated[Sparsity, "final sparsity; 0 is a dense run"]
+Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]
+Size = Annotated[str, "a label of `sizes`"]
+Sizes = Annotated[tuple[str, ...], "labels of `sizes`"]
+Budget = Annotated[str, "a label of `budgets`"]
+Budgets = Annotated[tuple[str, ...], "labels of `budgets`"]
+Seed = Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"]
+SeedList = Annotated[tuple[Seed, ...], "seeds; each asks for a run"]
+TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
+
+
+class Making(Protocol):
+    """Makes runs of what a study says of them: sweeps/run_builder.py's Builder."""
+
+    def optimizer(self, size: str) -> OptimizerSpec: ...
+
+    def run(
+        self,
+        size: str,
+        budget: str,
+        sparsity: float = 0.0,
+        window: Window | None = None,
+        *,
+        seed: int = 0,
+        change: Change = ...,
+        tokens_per_param: float | None = None,
+        run_id: str | None = None,
+    ) -> RunSpec: ...
+
+    def partner(
+        self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
+    ) -> RunSpec: ...
+
+
+@strict.dataclass
+class Configuration:
+    """One point of the grid."""
+
+    size: Size
+    budget: Budget
+    sparsity: FinalSparsity = 0.0
+    window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
+
+
+Points = Annotated[tuple[Configuration, ...], "points of the grid"]
