@@ -23,7 +23,7 @@ NAMES = {"weight_decay": "weight decay", "do_not_prune": "never pruned", "init":
 
 
 def examine(evidence: Evidence) -> tuple[Detail, ...]:
-    """Tables for the page: controls, decay, and the law's residual against total decay. Empty ones are left out."""
+    """Tables for the page: controls, weight decay, and the law's residual against summed decay. Empty ones are left out."""
     found = (
         Detail("Controls: loss less that of the unchanged run of the same seed, nats", tuple(controls(evidence))),
         Detail("Σ lr·wd over a run, relative to the dense run of its family", tuple(decay(evidence))),

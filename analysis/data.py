@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis import sweep_json
-from repro import studies, tables
+from repro import schemas, studies, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
 from repro.studies import StudyName
@@ -27,7 +27,7 @@ PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as 
 
 PAPER_LR_SCHEDULE = "cosine"
 
-# What no row may lack: else it belongs to nothing.
+# Columns that no row may lack.
 WHOLE = (
     "run_id", "recipe", "studies", "family", "size", "budget", "seed", "sparsity", "N_prunable", "N_total", "vocab", "shape",
 )  # fmt: skip
@@ -105,7 +105,7 @@ class Tables:
     Attributes:
         name: of the results folder.
         all_runs: every row. runs: those that no flag excludes.
-        curves, layers: Arrow tables of the schemas in repro.tables; so evaluations and tasks, mostly empty.
+        curves, layers: Arrow tables of the schemas in repro.schemas; so evaluations and tasks, mostly empty.
         sweep: how the sweep was made; any key may be missing.
         flags: odd rows, with reasons.
     """
@@ -124,7 +124,9 @@ class Tables:
     def departures(self) -> tuple[str, ...]:
         """In what the sweep isn't the paper's experiment, whatever its size, as it was declared and trained."""
         found = []
-        other = [name for name in self.sweep.get("lr_schedules") or () if name != PAPER_LR_SCHEDULE]
+        # Tables of schema version 2 do not have the column.
+        follow = {*(self.sweep.get("lr_schedules") or ()), *self.all_runs["lr_schedule"]} - {None}
+        other = sorted(follow - {PAPER_LR_SCHEDULE})
         if other:
             found.append(f"learning rates follow {', '.join(other)}; the paper's cosine goes over each run's own steps")
         if self.sweep.get("share_prefix") or any(parent is not None for parent in self.all_runs["forked_from"]):
@@ -181,11 +183,11 @@ def load(folder: Folder) -> Tables:
                 expected="what every run has",
             )  # fmt: skip
     runs = Runs.from_arrow(table)
-    parts: tuple[tables.Table, ...] = ("curves", "layers", "evaluations", "tasks")
+    parts: tuple[schemas.Table, ...] = ("curves", "layers", "evaluations", "tasks")
     other = {
         name: tables.read(folder, f"{name}.parquet", name)
         if folder.exists(f"{name}.parquet")
-        else tables.SCHEMAS[name].empty_table()
+        else schemas.SCHEMAS[name].empty_table()
         for name in parts
     }
     sweep = sweep_json.read(folder)

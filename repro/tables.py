@@ -1,9 +1,7 @@
-"""Arrow schemas with units, and Parquet files that appear whole. No torch, no Ray.
+"""Tables of a run and of a sweep as Parquet files, each written whole or not at all. No torch, no Ray.
 
-Three tables: `runs` (one row a run), `curves` (one row a logged step), `layers` (density by tensor at every
-event). A run writes its own part of each into its folder; `collect` joins them into the sweep's. Two more are there
-once a model was evaluated on other text or on tasks: `evaluations` (one row a model, text and windows) and `tasks`
-(one row a model, task and metric).
+A run writes its own rows of `runs`, `curves` and `layers` into its folder; `collect` joins those of all runs into the
+sweep's tables. Evaluations of a model on other text and on tasks are added to `evaluations` and `tasks`.
 """
 
 from __future__ import annotations
@@ -17,118 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from repro import paths, tables_v2
-from repro.columns import COLUMNS
 from repro.errors import UserError
+from repro.schemas import KEYS, RUNS, SCHEMAS, Table
 from repro.store.folder import Folder
 
 SCHEMA_VERSION = 3
 READABLE = (2, SCHEMA_VERSION)  # versions of tables and results folders
 MOST_ROWS = 50_000_000
-Table = Literal["runs", "curves", "layers", "evaluations", "tasks"]
-
-
-def _field(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
-    return pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
-
-
-_S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-
-ARROW: dict[Any, pa.DataType] = {
-    str: _S,
-    int: _I,
-    float: _F,
-    bool: _B,
-    list[str]: pa.list_(_S),
-    list[float]: pa.list_(_F),
-}
-RUNS = pa.schema([_field(column.name, ARROW[column.type], column.unit, column.meaning) for column in COLUMNS])
-
-CURVES = pa.schema(
-    [
-        _field("run_id", _S, "", "readable id"),
-        _field("step", _I, "steps", "updates done"),
-        _field("tokens", _I, "tokens", "tokens seen"),
-        _field("effective_flops", _F, "FLOP", "effective compute so far"),
-        _field("density", _F, "", "density in this step's forward pass"),
-        _field("lr", _F, "", "learning rate of this update"),
-        _field("loss_train", _F, "nats/token", "training loss of this step"),
-        _field("grad_norm", _F, "", "gradient norm before clipping, masked entries zero"),
-        _field("loss_eval", _F, "nats/token", "held-out loss after this update, null where not taken"),
-        _field("ms", _F, "ms", "wall time of a step, mean since the losses were last looked at"),
-    ]
-)
-
-LAYERS = pa.schema(
-    [
-        _field("run_id", _S, "", "readable id"),
-        _field("event", _I, "", "index of the pruning event"),
-        _field("step", _I, "steps", "step before whose forward pass it happens"),
-        _field("tensor", _S, "", "parameter name"),
-        _field("size", _I, "parameters", "weights in the tensor"),
-        _field("kept", _I, "parameters", "weights left after the event"),
-    ]
-)
-
-_MODEL = [
-    _field("model", _S, "", "run id, or folder or id of a Hugging Face model"),
-    _field("fingerprint", _S, "", "of the run's spec; null of another model"),
-    _field("step", _I, "steps", "updates done; null of another model"),
-    _field("precision", _S, "", "fp32, bf16 or fp16, in which it was asked"),
-]
-
-EVALUATIONS = pa.schema(
-    [
-        *_MODEL,
-        _field("corpus", _S, "", "name of the text"),
-        _field("corpus_hash", _S, "", "hash of the corpus' manifest, or of the files' text"),
-        _field("packing", _S, "", "one stream (concatenate), or documents each by itself"),
-        _field("windowing", _S, "", "disjoint, or sliding: then only tokens that no earlier window scored are scored"),
-        _field("window", _I, "tokens", "read at once; its first is never scored in it"),
-        _field("stride", _I, "tokens", "between two windows; disjoint ones are `window` apart"),
-        _field("documents", _I, "", "what no window spans two of"),
-        _field("tokens", _I, "tokens", "scored"),
-        _field("bytes", _I, "bytes", "of UTF-8 that the scored tokens add"),
-        _field("words", _I, "", "between white space, begun by the scored tokens"),
-        _field("loss", _F, "nats/token", "held-out loss, token-weighted"),
-        _field("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
-        _field("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
-        _field("perplexity", _F, "", "exp(loss), by token"),
-        _field("perplexity_se", _F, "", "its standard error"),
-        _field("word_perplexity", _F, "", "exp(nats/words): alike for all tokenizers"),
-        _field("word_perplexity_se", _F, "", "its standard error"),
-        _field("bits_per_byte", _F, "bits/byte", "loss by byte of text: alike for all tokenizers"),
-        _field("bits_per_byte_se", _F, "bits/byte", "its standard error"),
-    ]
-)
-
-TASKS = pa.schema(
-    [
-        *_MODEL,
-        _field("task", _S, "", "name in lm-evaluation-harness, or of a group"),
-        _field("task_version", _S, "", "the task's own"),
-        _field("metric", _S, "", "name of what was measured"),
-        _field("filter", _S, "", "what was done to answers before"),
-        _field("value", _F, "", "the metric"),
-        _field("value_se", _F, "", "its standard error; null where the harness gives none"),
-        _field("higher_is_better", _B, "", "whether more is better; null where the task doesn't say"),
-        _field("fewshot", _I, "", "examples before each question"),
-        _field("samples", _I, "", "questions asked"),
-        _field("harness", _S, "", "version of lm-evaluation-harness"),
-    ]
-)
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "runs": RUNS,
-    "curves": CURVES,
-    "layers": LAYERS,
-    "evaluations": EVALUATIONS,
-    "tasks": TASKS,
-}
-# Columns that say which row it is: a model that is asked the same again replaces its row.
-KEYS: dict[str, tuple[str, ...]] = {
-    "evaluations": ("model", "step", "precision", "corpus", "corpus_hash", "packing", "window", "stride", "tokens"),
-    "tasks": ("model", "step", "precision", "task", "metric", "filter", "fewshot", "samples"),
-}
 
 
 def write(folder: Folder, name: str, table: Table, rows: list[dict[str, Any]]) -> str:

@@ -17,7 +17,10 @@ from sweeps.savings import Saving, saving
 
 @dataclass(frozen=True)
 class Price:
-    """What runs cost, summed. epochs: of the run that sees its corpus most often, null where the corpus' size isn't declared."""
+    """The summed cost of some runs.
+
+    epochs: those of the run that sees its corpus most often; null where the sweep file doesn't declare the corpus' size.
+    """
 
     runs: int
     tokens: int
@@ -44,7 +47,7 @@ class Price:
 class Plan:
     """The price of a sweep. A run that serves two studies counts in each of them and once in `total`.
 
-    sharing: what of the total is trained once for several runs; null where the sweep doesn't share.
+    sharing: the part of the total that is trained once for several runs; null where the sweep doesn't share prefixes.
     """
 
     sweep: str
@@ -128,7 +131,7 @@ def by_study(priced: Plan) -> list[str]:
 
 
 def _sharing(priced: Plan) -> Iterator[str]:
-    """Lines: which runs go on from which, and what that saves of the totals above, which count every run whole."""
+    """Lines: which run starts from whose checkpoint, and what that saves of the totals above, which count every run whole."""
     shared = priced.sharing
     if shared is None:
         return
@@ -136,7 +139,7 @@ def _sharing(priced: Plan) -> Iterator[str]:
         yield f"share_prefix: nothing can be shared: {shared.because}"
         return
     yield ""
-    rows = [("run", "goes on from", "at step", "tokens saved", "executed FLOPs saved", "of its own")]
+    rows = [("run", "starts from", "at step", "tokens saved", "executed FLOPs saved", "of its own")]
     for run, fork in shared.forks.items():
         cost = shared.by_run[run]
         share = cost.executed_flops / priced.runs[run].executed_flops

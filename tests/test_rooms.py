@@ -19,6 +19,7 @@ LIGHT_MODULES = [
     "repro/schedule/pruning.py",
     "repro/ladder.py",
     "repro/columns.py",
+    "repro/schemas.py",
     "repro/tables.py",
     "repro/tables_v2.py",
     "repro/store/folder.py",
@@ -57,6 +58,7 @@ LIGHT_MODULES += [
 OF_REPRO_IN_ANALYSIS = {
     "repro.columns",
     "repro.spec",
+    "repro.schemas",
     "repro.tables",
     "repro.schedule",
     "repro.ladder",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from repro import tables
+from repro import schemas
 from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.training.record import Log
@@ -46,7 +46,7 @@ def restored(rows: Any, spec: RunSpec, step: int, file: object) -> Log:
         if len(of) > most:
             raise UserError("too many rows", file=file, key=key, found=len(of), expected=f"at most {most}")
         for i, row in enumerate(of):
-            _check_row(row, tables.SCHEMAS[table], spec.run_id, step, file, f"{key}[{i}]")
+            _check_row(row, schemas.SCHEMAS[table], spec.run_id, step, file, f"{key}[{i}]")
     steps = [row["step"] for row in log.curve]
     if steps != sorted(set(steps)):
         raise UserError("steps that are not in order", file=file, key="curve")

@@ -1,4 +1,4 @@
-"""What a run leaves behind: the rows of its three tables."""
+"""The rows that a run writes into its three tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro import columns, ladder, tables
+from repro import columns, ladder, schemas, tables
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
@@ -140,7 +140,7 @@ def run_row(
 
 def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
     """Writes the three tables and the provenance of one run. Returns the hashes of the tables, by name."""
-    parts: dict[str, tuple[tables.Table, list[dict[str, Any]]]] = {
+    parts: dict[str, tuple[schemas.Table, list[dict[str, Any]]]] = {
         "run.parquet": ("runs", [row]),
         "curve.parquet": ("curves", log.curve),
         "layers.parquet": ("layers", log.layers),

@@ -56,7 +56,7 @@ def faults(run: Folder) -> dict[str, str]:
 
 
 def _kept(run: Folder) -> dict[str, dict[str, str]]:
-    """What a run keeps of its trackers; nothing of what is damaged, nor an id that could be a path."""
+    """What trackers.json holds, by tracker, without entries that are damaged or ids that could be a path."""
     try:
         found = run.read_json(KEPT) if run.exists(KEPT) else {}
     except UserError:
@@ -76,7 +76,7 @@ class Tracker(Protocol):
     """Where curves are shown."""
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Takes rows of the curve that it hasn't been given by this process."""
+        """Shows rows of the curve that this process has not given it before."""
 
     def close(self, ended_well: bool) -> None: ...
 
@@ -118,11 +118,11 @@ class Trackers:
             self._try(name, "close", self.ended_well)
 
     def write(self) -> None:
-        """Tells every tracker what has been logged since the last time, but for the last row, which `finish` may amend."""
+        """Gives every tracker the rows logged since the last call, except the newest, which `finish` may still amend."""
         self._tell(self.curve[self.told : -1])
 
     def finish(self, loss: float) -> None:
-        """Tells them the rest, with the held-out loss at the last step."""
+        """Gives them the remaining rows, with the held-out loss at the last step."""
         self._tell([*self.curve[self.told : -1], {**self.curve[-1], "loss_eval": loss}])
         self.ended_well = True
 
@@ -155,9 +155,9 @@ class Trackers:
 
 
 class TensorBoard:
-    """One event file in the run's folder `tensorboard/`, written whole: whoever reads it meanwhile goes on reading.
+    """One event file in the run's folder `tensorboard/`, replaced as a whole, so that readers never see half a file.
 
-    Its times are those of the first writing plus what the steps took, so that a run that goes on writes the same again.
+    Its times are that of the first writing plus the duration of the steps, so that a resumed run writes the same file.
     """
 
     def __init__(self, spec: RunSpec, run: Folder, _: str | None):
@@ -239,9 +239,9 @@ class MLflow:
 
 
 class WandB:
-    """A run of the W&B project that WANDB_PROJECT or the sweep names; WANDB_MODE and the rest of its variables hold.
+    """A run of the W&B project that WANDB_PROJECT or else the sweep names; W&B's other variables apply as usual.
 
-    Offline, each start leaves a folder that holds the whole curve: `wandb sync` of the last one shows it.
+    Offline, each start leaves a folder with the whole curve, of which the last one is to be given to `wandb sync`.
     """
 
     def __init__(self, spec: RunSpec, run: Folder, known: str | None):
@@ -272,7 +272,7 @@ class WandB:
 
 
 def scalars(row: Row, spec: RunSpec) -> Iterator[tuple[str, float]]:
-    """What of a row is shown, by tag; null is left out."""
+    """Tag and value of each number of a row that is shown; null is left out."""
     yield from ((tag, float(row[tag])) for tag in SCALARS if row[tag] is not None)
     if row["ms"] > 0:
         yield "tokens_per_second", 1e3 * spec.tokens_per_step / row["ms"]
@@ -285,6 +285,6 @@ def settings(spec: RunSpec) -> dict[str, str | int | float]:
 
 
 def sweep_of(run: Folder) -> str:
-    """The name of the sweep in whose results folder, SWEEP/runs/RUN_ID, a run lies; of another, its parent's."""
+    """The name of a run's sweep, from its folder SWEEP/runs/RUN_ID; for other folders, the name of the parent."""
     *_, outer, inner, _ = f"/runs/{run.path}".rstrip("/").split("/")
     return outer if inner == "runs" else inner

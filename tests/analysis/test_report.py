@@ -12,7 +12,7 @@ from analysis import claims, data, figures, report, simulated_sweep
 from analysis.__main__ import main
 from analysis.evidence import Evidence
 from analysis.simulated_sweep import Truth
-from repro import tables
+from repro import schemas, tables
 from repro.store.folder import Folder
 
 
@@ -120,7 +120,7 @@ def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: P
 def test_evaluations_stand_on_the_page_with_their_errors(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path / "results")
     simulated_sweep.write(folder, simulated_sweep.simulate(Truth())[:6])
-    unknown: dict = dict.fromkeys(tables.EVALUATIONS.names)
+    unknown: dict = dict.fromkeys(schemas.EVALUATIONS.names)
     row = unknown | {
         "model": "25k-<run>",
         "step": 400,
@@ -130,7 +130,7 @@ def test_evaluations_stand_on_the_page_with_their_errors(tmp_path: Path) -> None
     }
     row |= {"window": 129, "stride": 64, "tokens": 4096, "loss": 3.25, "loss_se": 0.0625, "loss_blocks": [3.25] * 64}
     tables.add(folder, "evaluations", [row])
-    task = dict.fromkeys(tables.TASKS.names) | {
+    task = dict.fromkeys(schemas.TASKS.names) | {
         "model": "org/base",
         "task": "arc_easy",
         "metric": "acc",

@@ -14,7 +14,7 @@ import pytest
 from analysis import data, simulated_sweep
 from analysis.__main__ import main
 from analysis.simulated_sweep import Truth
-from repro import tables
+from repro import schemas, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
 
@@ -36,8 +36,8 @@ def changed(place: Path, change: Callable[[pa.Table], pa.Table]) -> None:
 
 
 def nulls(name: str) -> Callable[[pa.Table], pa.Table]:
-    field = tables.RUNS.field(name)
-    return lambda table: table.set_column(tables.RUNS.get_field_index(name), field, pa.nulls(len(table), field.type))
+    field = schemas.RUNS.field(name)
+    return lambda table: table.set_column(schemas.RUNS.get_field_index(name), field, pa.nulls(len(table), field.type))
 
 
 FAULTS: dict[str, Callable[[Path], None]] = {
@@ -51,7 +51,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     ) and None,
     "another table": lambda place: changed(place, lambda table: table.select(["run_id", "loss"])),
     "a column of text": lambda place: changed(place, lambda table: table.set_column(
-        tables.RUNS.get_field_index("loss"), "loss", pa.array(["x"] * len(table)))),
+        schemas.RUNS.get_field_index("loss"), "loss", pa.array(["x"] * len(table)))),
     "a column twice": lambda place: changed(place, lambda table: table.append_column("loss", table["loss"])),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from repro import columns, tables
+from repro import columns, schemas, tables
 from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.store.folder import Folder
@@ -53,7 +53,7 @@ def test_an_older_table_is_read_in_the_columns_of_today(make_spec: Make, tmp_pat
     rows[1] |= {"start": 0.5, "interval": 7}  # which means nothing in a dense run
     write_old(tmp_path / "runs.parquet", rows)
     found = tables.read(Folder.open(tmp_path), "runs.parquet", "runs")
-    assert found.schema.equals(tables.RUNS)
+    assert found.schema.equals(schemas.RUNS)
     today = found.to_pylist()
     window = ("start", "end", "start_step", "end_step", "interval")
     assert [[row[name] for name in window] for row in today[:2]] == [[None] * 5] * 2

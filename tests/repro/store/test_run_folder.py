@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from repro import tables
+from repro import schemas, tables
 from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.store.folder import Folder
@@ -21,10 +21,10 @@ Make = Callable[..., RunSpec]
 TEXT = "0" * 16
 
 
-def a_row(table: tables.Table, **facts: object) -> dict[str, Any]:
+def a_row(table: schemas.Table, **facts: object) -> dict[str, Any]:
     """A row of some values, each of its column's kind."""
     row: dict[str, Any] = {}
-    for field in tables.SCHEMAS[table]:
+    for field in schemas.SCHEMAS[table]:
         if pa.types.is_list(field.type):
             row[field.name] = []
         elif pa.types.is_boolean(field.type):
@@ -51,7 +51,7 @@ def finished(path: Path, spec: RunSpec) -> RunFolder:
 
 def overwritten(name: str) -> Callable[[Path], None]:
     def spoil(path: Path) -> None:
-        table: tables.Table = {"run.parquet": "runs", "curve.parquet": "curves", "layers.parquet": "layers"}[name]  # type: ignore[assignment]
+        table: schemas.Table = {"run.parquet": "runs", "curve.parquet": "curves", "layers.parquet": "layers"}[name]  # type: ignore[assignment]
         kept = tables.read(Folder.open(path), name).to_pylist() or [a_row(table, run_id="run")]
         numbers = [key for key, value in kept[0].items() if isinstance(value, (int, float))]
         tables.write(Folder.open(path), name, table, [kept[0] | {numbers[-1]: 7}])
