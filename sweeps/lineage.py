@@ -15,7 +15,7 @@ from repro.models.folder import start_from
 from repro.paths import expand
 from repro.spec import ModelStart, RunSpec
 from sweeps.run_builder import Builder
-from sweeps.single_runs import SingleRun, Start
+from sweeps.single_runs import FromModel, FromRun, SingleRun
 
 
 def children(
@@ -33,11 +33,12 @@ def children(
     """
     waiting = {index: (single, single.start) for index, single in enumerate(singles) if single.start is not None}
     while waiting:
-        ready = [i for i, (_, start) in waiting.items() if start.run is None or start.run in known]
+        parents = {index: start.run for index, (_, start) in waiting.items() if isinstance(start, FromRun)}
+        ready = [index for index in waiting if index not in parents or parents[index] in known]
         if not ready:
-            index, (_, start) = next(iter(waiting.items()))
+            index, wanted = next(iter(parents.items()))
             ids = [single.id for single, _ in waiting.values() if single.id]
-            raise _no_such_run(start.run or "", ids, known).located(build.file, f"runs[{index}].start")
+            raise _no_such_run(wanted, ids, known).located(build.file, f"runs[{index}].start")
         for index in ready:
             single, start = waiting.pop(index)
             with located(build.file, f"runs[{index}]"):
@@ -45,12 +46,12 @@ def children(
             yield from ((study, spec) for study in single.studies)
 
 
-def _child(single: SingleRun, start: Start, build: Builder, known: Mapping[str, RunSpec]) -> RunSpec:
-    if start.run is None:
+def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known: Mapping[str, RunSpec]) -> RunSpec:
+    if isinstance(start, FromModel):
         spec = build.run(
             single.size, single.budget, single.sparsity, single.window, seed=single.seed or 0, change=single
         )
-        weights = _of_folder(start.model or "")
+        weights = _of_folder(start.model)
         spec = replace(spec, start=weights)
         name = f"{spec.run_id}-from-{Path(weights.model).name}-{weights.sha256[:6]}"
     else:

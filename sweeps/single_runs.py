@@ -11,28 +11,27 @@ from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.paths import check_name
 from repro.spec import RunSpec
-from repro.strict import Between
+from repro.strict import Between, ByKey
 from repro.studies import StudyName
 from sweeps.overrides import Change, Window
 from sweeps.points import Budget, FinalSparsity, Making, Seed, Size
 
 
 @strict.dataclass
-class Start:
-    """The weights that a single run starts from, where it isn't its initialisation: of another run, or of a folder."""
+class FromRun:
+    """The weights of another run of the sweep."""
 
-    run: Annotated[str | None, "the id of another run of the sweep, after whose text it reads on"] = None
+    run: Annotated[str, "the id of that run, after whose text this one reads on"]
     at: Annotated[
         Literal["end"] | Annotated[int, Between(1, STEPS, "steps")], "how many steps of that run; end is all of them"
     ] = "end"
-    model: Annotated[str | None, "a Hugging Face folder, or the id of a model, of the run's own shape"] = None
 
-    def __post_init__(self) -> None:
-        if (self.run is None) == (self.model is None):
-            said = ", ".join(key for key in ("run", "model") if getattr(self, key) is not None) or "neither"
-            raise UserError("not one model to start from", found=said, expected="run, with at; or model")
-        if self.model is not None and self.at != "end":
-            raise UserError("a folder has no steps", key="at", found=self.at, expected="at only beside run")
+
+@strict.dataclass
+class FromModel:
+    """The weights of a model."""
+
+    model: Annotated[str, "a Hugging Face folder, or the id of a model, of the run's own shape"]
 
 
 @strict.dataclass
@@ -44,7 +43,11 @@ class SingleRun(Change):
     sparsity: FinalSparsity = 0.0
     window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
     seed: Annotated[Seed | None, "null is 0, or that of the run that it starts from"] = None
-    start: Annotated[Start | None, "the weights that it starts from; null is its initialisation"] = None
+    start: Annotated[
+        FromRun | FromModel | None,
+        ByKey(run=FromRun, model=FromModel),
+        "the weights that it starts from; null is its initialisation",
+    ] = None
     id: Annotated[str | None, "its run id; null is the readable one"] = None
     studies: Annotated[tuple[StudyName, ...], "studies it serves"] = ("runs",)
 
