@@ -20,8 +20,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from repro.console.guard import guarded
 from repro.corpus import build
-from repro.errors import UserError, guarded
+from repro.errors import UserError
 from repro.spec import CorpusSpec, EvalSpec, RunSpec
 from repro.training import hardware
 from repro.training.provenance import provenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from repro.console import commands
-from repro.errors import guarded
+from repro.console.guard import guarded
 
 VERBS = {
     "submit": ("cluster.jobs", "send a sweep to a cluster, where what is not done is trained"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from repro.console import commands
-from repro.errors import guarded
+from repro.console.guard import guarded
 
 VERBS = {
     "expand": ("sweeps.verbs.plan", "list the runs that a sweep file declares"),

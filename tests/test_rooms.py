@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import subprocess
 from collections import Counter
@@ -67,6 +68,7 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.studies",
     "repro.store.folder",
     "repro.console.commands",
+    "repro.console.guard",
 }
 
 
@@ -103,6 +105,21 @@ def test_the_analysis_reads_tables_only() -> None:
     ours = [(file, name) for file, name in of("analysis") if name.split(".")[0] in {"repro", "sweeps"}]
     assert [(file, name) for file, name in ours if name not in OF_REPRO_IN_ANALYSIS | {"repro"}] == []
     assert [(file, name) for file, name in of("analysis") if name.split(".")[0] in HEAVY] == []
+
+
+def test_no_module_needs_one_that_needs_it() -> None:
+    """Imports inside functions and for types alone count, too."""
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for room in ("repro", "sweeps", "cluster", "analysis")
+        for file in (ROOT / room).rglob("*.py")
+    }
+    needs = {name: set(imports(file)) & files.keys() - {name} for name, file in files.items()}
+    with contextlib.suppress(StopIteration):
+        while True:  # what needs nothing that is left is on no circle
+            free = next(name for name, needed in needs.items() if not needed & needs.keys())
+            del needs[free]
+    assert needs == {}
 
 
 def test_a_class_name_occurs_once() -> None:

@@ -7,59 +7,21 @@ models use (`rules`). A tensor that neither knows makes the layout unknown, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from repro.errors import UserError
 from repro.models import formats, quantised, rules
 from repro.models.config import ties
 from repro.models.folder import ModelFolder
+from repro.models.slots import BUFFER, Layout, Slot
 
-Kind = Literal["linear", "embedding", "other", "buffer"]
-# Tensors that older versions of libraries stored though they are no weights: masks, positions, rotary frequencies.
-BUFFER = re.compile(
-    r"(?:^|\.)(?:(?:self_attn|attn|attention|crossattention|self_attention)\.(?:masked_)?bias"
-    r"|rotary_emb\.\w*inv_freq|(?:rotary_emb\.)?(?:cos|sin)_cached|rope\.freqs|position_ids|token_type_ids"
-    r"|num_batches_tracked|relative_position_index)$"
-)
 _PARTS = (
     ("vision", re.compile(r"vision|visual|image|video|(?:^|\.)vit\.")),
     ("audio", re.compile(r"audio|speech")),
     ("projector", re.compile(r"multi_modal_projector|mm_projector|connector|(?:^|\.)projector")),
 )
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A parameter of a module tree. shape: None where only its name is known. transposed: (in, out), as Conv1D has it."""
-
-    kind: Kind
-    shape: tuple[int, ...] | None = None
-    transposed: bool = False
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A known layout.
-
-    Attributes:
-        name: for a person.
-        slots: parameters by their names in the tree.
-        find: a stored name to that of its slot; None where the layout has none.
-        tied: names of parameters that are another one, which is the value.
-        ignored: stored names that the model doesn't read.
-        exact: whether the shapes are this model's, and not those of a class's defaults.
-        optional: slots that files need not hold.
-    """
-
-    name: str
-    slots: Mapping[str, Slot]
-    find: Callable[[str], str | None]
-    tied: Mapping[str, str] = field(default_factory=dict)
-    ignored: Callable[[str], bool] = lambda name: False
-    exact: bool = False
-    optional: Callable[[str], bool] = lambda name: False
 
 
 @dataclass(frozen=True)

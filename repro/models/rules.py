@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from repro.models.layout import Layout
+from repro.models.slots import BUFFER, Layout, Slot
 
 _LAYER = r"(?:layers|h|block|layer)\.\d+\."
 _STEM = r"(?:(?:model|transformer|language_model|text_model|decoder|encoder|gpt_neox|bert|roberta)\.)*"
@@ -49,8 +47,6 @@ def layout(shapes: Mapping[str, tuple[int, ...]], tied: bool | None) -> Layout:
         shapes: of all stored tensors, by name.
         tied: whether the head is the embedding, if a config says so; else it is where no head is stored.
     """
-    from repro.models.layout import BUFFER, Layout, Slot
-
     slots = {}
     for name, shape in shapes.items():
         if BUFFER.search(name):

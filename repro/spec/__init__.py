@@ -9,8 +9,8 @@ from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
 from repro.spec.life import Life
 from repro.spec.model import ModelSpec
-from repro.spec.run import RunSpec, from_kept, load
-from repro.spec.start import ModelStart, RunStart
+from repro.spec.run import RunSpec, RunStart, from_kept, load
+from repro.spec.start import ModelStart
 from repro.spec.training import (
     BATCH,
     DECAY,

@@ -10,20 +10,58 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator
+
 from repro import strict
 from repro.bounds import SEEDS, STEPS
 from repro.errors import UserError
 from repro.paths import check_name, expand
 from repro.schedule import PruningSchedule
 from repro.spec.corpus import CorpusSpec
+from repro.spec.feasible import check_pruning
 from repro.spec.identity import LABEL, LATER, canonical
 from repro.spec.life import Life
 from repro.spec.model import ModelSpec
-from repro.spec.start import ModelStart, RunStart
+from repro.spec.start import ModelStart
 from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
-from repro.strict import Between, ByKey, dataclass
+from repro.strict import Between, ByKey, Form, Refusal, dataclass
 
 MOST_ANCESTORS = 16  # runs in a row: each is nested in the spec of the next
+
+
+def _run_spec(value: Any) -> Any:
+    """A RunSpec as it is, or from the mapping of one."""
+    if isinstance(value, RunSpec):
+        return value
+    try:
+        return from_kept(value)
+    except UserError as error:
+        raise Refusal(error) from error
+
+
+@dataclass
+class RunStart:
+    """The weights of another run, which may not be trained yet: that run's spec and a step say which they will be."""
+
+    fingerprint: Annotated[str, Form(pattern="^[0-9a-f]{16}$", said="16 hexadecimal digits"), "of that run's spec"]
+    step: Annotated[int, Between(1, STEPS, "steps"), "updates that the run had made"]
+    parent: Annotated[Any, BeforeValidator(_run_spec), "that run's spec"] = field(metadata=LABEL)
+
+    def __post_init__(self) -> None:
+        if self.parent.fingerprint != self.fingerprint:
+            raise UserError(
+                "not the spec of its fingerprint",
+                key="fingerprint",
+                found=self.fingerprint,
+                expected=f"{self.parent.fingerprint}, of {self.parent.run_id}",
+            )
+        if self.step > (total := self.parent.schedule.total_steps):
+            raise UserError(
+                f"a step that {self.parent.run_id} doesn't have",
+                key="step",
+                found=self.step,
+                expected=f"1 to {total:,}, or end",
+            )
 
 
 @dataclass
@@ -66,7 +104,7 @@ class RunSpec:
                 found=f"{warm:,} and {decay:,} of {total:,} steps",
                 expected="fewer, or more steps",
             )
-        self._check_pruning()
+        check_pruning(self.size, self.model.shape, self.pruning, self.schedule)
 
     def _check_start(self, parent: RunSpec, step: int) -> None:
         """Refuses a start from a run whose weights this model can't have, or whose text it would see again."""
@@ -98,53 +136,6 @@ class RunSpec:
             raise UserError(
                 "not where the run before stopped to read", key="position", found=self.position, expected=position
             )
-
-    def _check_pruning(self) -> None:
-        """Refuses pruning that is impossible with this model and this schedule."""
-        pruning, shape = self.pruning, self.model.shape
-        if unknown := set(pruning.do_not_prune) - set(shape.linears):
-            raise UserError(
-                "no such linear layer",
-                key="do_not_prune",
-                found=", ".join(sorted(unknown)),
-                expected=f"some of: {', '.join(shape.linears)}",
-            )
-        left_alone = sum(shape.linears[name] for name in pruning.do_not_prune)
-        final = self.schedule.n_final(shape.prunable)
-        if left_alone and left_alone >= final:
-            raise UserError(
-                f"the layers that are left alone leave no weight for the others, in {self.size} at sparsity {pruning.sparsity:g}",
-                key="do_not_prune",
-                found=f"{', '.join(pruning.do_not_prune)}: {left_alone:,} weights of {final:,} left",
-                expected="a lower sparsity, or fewer layers",
-            )
-        if pruning.score == "magnitude_gradient" and self.schedule.events and self.schedule.start_step == 0:
-            raise UserError(
-                "no gradient before the first update",
-                key="score",
-                found="magnitude_gradient, first event at step 0",
-                expected="a later start, or another score",
-            )
-        if pruning.n_of_m is not None and self.schedule.events:
-            n, m = pruning.n_of_m
-            for name, width in (("d_model", shape.d_model), ("mlp", shape.mlp)):
-                if width % m:
-                    raise UserError(
-                        "rows don't divide into groups",
-                        key="structure",
-                        found=f"{pruning.structure} with {name} {width}",
-                        expected=f"{name} a multiple of {m}",
-                    )
-            exact = left_alone + (shape.prunable - left_alone) // m * n
-            if final != exact:
-                # Rounded down at the twelve digits that a schedule reads, so that it leaves these weights and no fewer.
-                fits = (shape.prunable - exact) * 10**12 // shape.prunable / 10**12
-                raise UserError(
-                    "structure and sparsity disagree",
-                    key="sparsity",
-                    found=f"{pruning.sparsity} leaves {final:,} weights",
-                    expected=f"{fits!r}, at which {pruning.structure} leaves {exact:,}",
-                )
 
     @cached_property
     def schedule(self) -> PruningSchedule:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pytest
 
 from repro.console import homes, terminal
-from repro.errors import UserError, guarded
+from repro.console.guard import guarded
+from repro.errors import UserError
 
 
 def raising(act: Callable[[], object]) -> int:
