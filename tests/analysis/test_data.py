@@ -55,6 +55,13 @@ def test_runs_that_differ_in_their_seed_alone_share_a_recipe(swept) -> None:
     assert set(seeds["recipe"]) < set(others["recipe"])
 
 
+def test_learning_rates_that_are_not_the_papers_are_told_by_their_column(swept) -> None:
+    rows = simulated_sweep.simulate(Truth())[:3]
+    assert swept(rows).departures == ()
+    rows[1]["lr_schedule"] = "wsd"
+    assert "learning rates follow wsd" in swept(rows).departures[0]
+
+
 def test_a_curve_comes_by_step_with_unknown_values_as_nan(swept) -> None:
     tables = swept()
     step, held_out = tables.curve(tables.runs["run_id"][0], "step", "loss_eval")

@@ -84,6 +84,8 @@ def test_each_claim_shows_its_verdict_and_its_rule(page: str) -> None:
 def test_every_run_has_a_row(page: str, results: Path) -> None:
     for run_id in data.load(Folder.open(results)).all_runs["run_id"]:
         assert f">{run_id}</td>" in page
+    assert ">weight_decay</button>" in page  # a setting that runs of the sweep vary
+    assert ">warmup</button>" not in page
 
 
 def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: Path) -> None:

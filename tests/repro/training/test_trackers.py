@@ -153,6 +153,14 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_ends_well(text: Corpus, ma
     assert trackers.faults(Folder.open(tmp_path / "other")) == {}
 
 
+def test_trackers_are_told_all_that_the_plan_knows_of_a_run(make_spec: Make) -> None:
+    spec = make_spec(do_not_prune=("q_proj", "k_proj"))
+    told = trackers.settings(spec)
+    assert (told["lr"], told["lr_schedule"], told["do_not_prune"]) == (5e-3, "cosine", "q_proj+k_proj")
+    assert {type(value) for value in told.values()} <= {str, int, float, bool}
+    assert "start" not in trackers.settings(make_spec(0))
+
+
 def test_an_unknown_tracker_is_refused() -> None:
     with pytest.raises(UserError, match=r"resources\.trackers\[0\]") as error:
         strict.build(Resources, {"trackers": ["comet"]}, file="x.yaml", key="resources")
