@@ -124,7 +124,10 @@ def model_sizes(sweep: Sweep) -> dict[str, RunSpec]:
 
 
 def _job(spec: RunSpec, options: Sequence[Size]) -> RunTimes:
-    return RunTimes(spec.run_id, {one.workers: one.seconds for one in options})
+    after = None
+    if spec.parent is not None and spec.parent_step is not None:
+        after = spec.parent.run_id, spec.parent_step / spec.parent.schedule.total_steps
+    return RunTimes(spec.run_id, {one.workers: one.seconds for one in options}, after)
 
 
 def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tuple[PlacedRun, ...]]:

@@ -39,10 +39,16 @@ def longest_first(specs: Iterable[RunSpec]) -> list[RunSpec]:
 
 @dataclass(frozen=True)
 class RunTimes:
-    """A run to place. seconds: how long it takes, by worker count."""
+    """A run to place.
+
+    Attributes:
+        seconds: how long it takes, by worker count.
+        after: the run from whose weights it starts, and the share of that run's steps after which they are there.
+    """
 
     run_id: str
     seconds: Mapping[int, float]
+    after: tuple[str, float] | None = None
 
     @property
     def fastest(self) -> int:
@@ -66,9 +72,19 @@ class PlacedRun:
 
 
 def lower_bound(jobs: Sequence[RunTimes], gpus: int) -> float:
-    """Seconds that no schedule beats: all work at its most efficient size over all GPUs, or the longest run at its best."""
+    """Seconds that no schedule beats: all work at its most efficient size over all GPUs, or the longest run at its best.
+
+    A run that starts from another's weights is as long as it takes from the first step of the first of them.
+    """
     work = sum(min(workers * seconds for workers, seconds in job.seconds.items()) for job in jobs)
-    return max(work / gpus, max(min(job.seconds.values()) for job in jobs))
+    best = {job.run_id: min(job.seconds.values()) for job in jobs}
+    after = {job.run_id: job.after for job in jobs}
+
+    def earliest(run_id: str) -> float:
+        parent, share = after[run_id] or ("", 0.0)
+        return earliest(parent) + share * best[parent] if parent in best else 0.0
+
+    return max(work / gpus, max(earliest(job.run_id) + best[job.run_id] for job in jobs))
 
 
 def makespan(placed: Sequence[PlacedRun]) -> float:
@@ -104,19 +120,24 @@ def simulate(
 ) -> tuple[PlacedRun, ...]:
     """List scheduling: whenever GPUs are free, the first of the waiting runs that has room starts.
 
-    A run of at most a node lies within one node, the fullest that holds it; a larger one takes whole nodes.
+    A run of at most a node lies within one node, the fullest that holds it; a larger one takes whole nodes. One that
+    starts from another's weights waits until they are there.
 
     Args:
         workers: how many a run would get, were it to start so many seconds after the sweep's start.
     """
     free, waiting, now = [node] * (gpus // node), list(jobs), 0.0
+    ids = {job.run_id for job in jobs}
+    there = {
+        job.run_id: math.inf for job in jobs if job.after and job.after[0] in ids
+    }  # when a run's first weights are
     running: list[tuple[float, int, tuple[int, ...]]] = []
     placed: list[PlacedRun] = []
     while waiting or running:
         full: set[int] = set()  # worker counts without room at this moment
         for job in waiting if any(free) else ():
             count = workers(job, now)
-            if count in full:
+            if count in full or there.get(job.run_id, now) > now:
                 continue
             nodes = _room(free, count, node)
             if nodes is not None:
@@ -135,6 +156,10 @@ def simulate(
         heapq.heappush(running, (end, count, nodes))
         placed.append(PlacedRun(job.run_id, count, now, end, nodes))
         waiting.remove(job)
+        for child in waiting:
+            if child.after and child.after[0] == job.run_id:
+                there[child.run_id] = now + child.after[1] * job.seconds[count]
+                heapq.heappush(running, (there[child.run_id], 0, ()))  # a moment at which a run may start
     return tuple(placed)
 
 

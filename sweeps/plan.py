@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,21 @@ class Price:
 
 
 @dataclass(frozen=True)
+class PlannedStart:
+    """The run from whose weights a run starts, after which step of it, and the tokens and compute of its whole life."""
+
+    parent: str
+    step: int
+    tokens: int
+    effective_flops: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """The price of a sweep. A run that serves two studies counts in each of them and once in `total`.
 
     sharing: the part of the total that is trained once for several runs; null where the sweep doesn't share prefixes.
+    starts: by run id, of the runs that start from another's weights.
     """
 
     sweep: str
@@ -55,16 +66,23 @@ class Plan:
     studies: dict[str, Price]
     runs: dict[str, Price]
     sharing: Saving | None = None
+    starts: dict[str, PlannedStart] = field(default_factory=dict)
 
 
 def plan(sweep: Sweep) -> Plan:
-    runs = {run.spec.run_id: Price.of(run.spec) for run in sweep.runs}
+    specs = [run.spec for run in sweep.runs]
+    runs = {spec.run_id: Price.of(spec) for spec in specs}
     return Plan(
         sweep.name,
         Price.sum([*runs.values()]),
         {study: Price.sum([runs[spec.run_id] for spec in sweep.of(study)]) for study in sweep.studies},
         runs,
-        saving([run.spec for run in sweep.runs]) if sweep.share_prefix else None,
+        saving(specs) if sweep.share_prefix else None,
+        {
+            spec.run_id: PlannedStart(spec.parent.run_id, spec.parent_step, spec.life.tokens, spec.life.effective_flops)
+            for spec in specs
+            if spec.parent and spec.parent_step
+        },
     )
 
 
@@ -125,9 +143,21 @@ def by_study(priced: Plan) -> list[str]:
     longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
     return [
         *aligned(rows, left={0}),
+        *_starts(priced),
         *(_sharing(priced) if priced.sharing else ()),
         f"longest run: {longest}, {amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs",
     ]
+
+
+def _starts(priced: Plan) -> Iterator[str]:
+    """Lines: which runs start from the weights of which; the table above counts no run's steps but its own."""
+    if not priced.starts:
+        return
+    yield ""
+    rows = [("run", "starts from", "after step", "tokens of its whole life", "effective FLOPs of it")]
+    for run, start in priced.starts.items():
+        rows.append((run, start.parent, f"{start.step:,}", amount(start.tokens), f"{start.effective_flops:.3g}"))
+    yield from aligned(rows, left={0, 1})
 
 
 def _sharing(priced: Plan) -> Iterator[str]:

@@ -86,6 +86,20 @@ def test_a_run_that_has_no_room_lets_the_next_pass() -> None:
     assert [(p.run_id, p.start) for p in found] == [("first", 0.0), ("small", 0.0), ("wide", 3.0)]
 
 
+def test_a_run_waits_for_the_weights_that_it_starts_from() -> None:
+    jobs = [
+        RunTimes("grandchild", {1: 5.0}, ("child", 1.0)),
+        RunTimes("child", {1: 4.0}, ("parent", 0.5)),
+        RunTimes("parent", {1: 2.0}),
+        RunTimes("other", {1: 1.0}, ("elsewhere", 1.0)),  # trained already, or by another sweep
+    ]
+    placed = {p.run_id: p for p in simulate(jobs, lambda *_: 1, 3, 1)}
+    assert {run_id: p.start for run_id, p in placed.items()} == {"parent": 0, "other": 0, "child": 1, "grandchild": 5}
+    assert lower_bound(jobs, 3) == makespan([*placed.values()]) == 10
+    alone = {p.run_id: p for p in simulate(jobs, lambda *_: 1, 1, 1)}
+    assert sorted(alone, key=lambda run_id: alone[run_id].start) == ["parent", "child", "grandchild", "other"]
+
+
 def test_a_run_lies_within_a_node_or_takes_whole_ones() -> None:
     jobs = [RunTimes("a", {3: 1.0}), RunTimes("b", {3: 2.0}), RunTimes("two", {2: 1.0}), RunTimes("eight", {8: 1.0})]
     placed = {p.run_id: p for p in simulate(jobs, lambda job, _: min(job.seconds), 8, 4)}
