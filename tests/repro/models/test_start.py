@@ -95,6 +95,30 @@ def test_started_from_a_model_a_run_begins_at_its_loss_and_says_so(
     assert kept.start == start_from(str(out(dense)))
 
 
+def test_started_from_a_run_it_reads_on_and_takes_the_weights_as_they_are(
+    dense: RunSpec, out: Callable[[RunSpec], Path], text_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = out(dense).parent / "run"
+    (tmp_path / "spec.json").write_text(json.dumps(replace(dense, run_id="next").to_dict()))
+    words = ["train", str(tmp_path / "spec.json"), "--corpus", str(text_root), "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "next"), "--init", str(parent)]) == 0
+    [row] = rows(Folder.open(tmp_path / "next"), "run.parquet")
+    [before] = rows(Folder.open(parent), "run.parquet")
+    assert (row["parent"], row["parent_step"], row["position"]) == (dense.run_id, 20, 20 * dense.optimizer.batch)
+    assert row["L_parent"] == before["loss"]
+    assert row["loss"] < before["loss"]
+    kept, _ = RunFolder(Folder.open(tmp_path / "next")).spec()
+    assert kept.parent == dense
+    (tmp_path / "kept.json").write_text(json.dumps(kept.to_dict()))
+    words[1] = str(tmp_path / "kept.json")
+    assert main([*words, "--out", str(tmp_path / "lost")]) == 2
+    assert "--init" in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "again"), "--init", str(parent)]) == 0
+    assert rows(Folder.open(tmp_path / "again"), "run.parquet")[0]["loss_blocks"] == row["loss_blocks"]
+    assert main([*words, "--out", str(tmp_path / "other"), "--init", str(tmp_path / "next")]) == 2
+    assert dense.fingerprint in capsys.readouterr().err
+
+
 def test_identity_is_of_the_weights_and_not_of_where_they_lie(
     dense: RunSpec, out: Callable[[RunSpec], Path], tmp_path: Path
 ) -> None:
