@@ -31,7 +31,7 @@ SPARSITIES = (0.2, 0.4, 0.6, 0.8)
 WINDOWS = tuple((d / 100, (d + p) / 100) for d in (0, 25, 50, 75) for p in (25, 50, 75, 100) if d + p <= 100)
 ISO_AVERAGE = ((0.4, 0.5, 0.75), (0.6, 0.5, 1.0), (0.8, 0.75, 1.0))
 MULTIPLES = (0.25, 1.0, 4.0)
-BATCH, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 8, 64, 64, 0.01, 0.1
+BATCH, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 32, 16, 64, 0.01, 0.1
 TENSORS = {"model.layers.0.self_attn.q_proj.weight": 0.4, "lm_head.weight": 0.6}  # and their shares of the weights
 CORPUS = "simulated"
 CLOSE = 0.005  # a partner's count; the tiniest models can't come closer
