@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis import sweep_json
+from analysis.rows import Rows
 from repro import schemas, studies, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
@@ -34,14 +35,12 @@ WHOLE = (
 
 
 @dataclass(frozen=True)
-class Runs:
-    """Rows of the runs table, by column: numbers as float arrays (null is nan), the rest as object arrays.
+class Runs(Rows):
+    """Rows of the runs table, and their selections.
 
-    Beside the table's own: N and S, what the sparse law calls the final count and the sparsity. Rows of one `recipe` are one
+    Beside the table's own columns: N and S, what the sparse law calls the final count and the sparsity. Rows of one `recipe` are one
     configuration and differ in their seed alone.
     """
-
-    columns: Mapping[str, NDArray[Any]]
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Runs:
@@ -55,20 +54,6 @@ class Runs:
                 column[:] = [tuple(v) if isinstance(v, list) else v for v in values]
                 columns[field.name] = column
         return cls(columns | {"N": columns["N_final"], "S": columns["sparsity"]})
-
-    def __len__(self) -> int:
-        return len(self.columns["run_id"])
-
-    def __getitem__(self, column: str) -> NDArray[Any]:
-        return self.columns[column]
-
-    def where(self, chosen: NDArray[Any]) -> Runs:
-        """The rows of a mask, or at the given positions."""
-        return Runs({name: values[chosen] for name, values in self.columns.items()})
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        for i in range(len(self)):
-            yield {name: values[i] for name, values in self.columns.items()}
 
     def serves(self, *names: StudyName) -> Mask:
         """Which rows serve at least one of the studies of these names."""

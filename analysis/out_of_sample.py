@@ -150,7 +150,7 @@ def judge(
                 residuals=error,
             )
         )
-    return OutOfSample(tuple(splits), table.rows[order], tuple(judged), None if draws is None else draws.summary)
+    return OutOfSample(tuple(splits), table.numbers[order], tuple(judged), None if draws is None else draws.summary)
 
 
 def _outcome(interval: Interval | None) -> Outcome:

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,18 +20,18 @@ from analysis.cell_table import CellTable
 from analysis.column_names import LOSS
 from analysis.law import Array, Law
 from analysis.row_flags import RowFlag, copies, counted
+from analysis.rows import Rows
 from repro.errors import UserError
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows that can be fitted.
+class Table(Rows):
+    """Rows that can be fitted: the columns are positive and have the law's names.
 
     Attributes:
         source: file or folder.
-        columns: by the law's names, each (n,), positive.
         loss: nats a token, (n,).
-        rows: their numbers in the source, (n,); the first is 1.
+        numbers: those of the rows in the source, (n,); the first is 1.
         clusters: what belongs together in a bootstrap, (n,); None where nothing says so.
         flags: everything odd, rows left out included.
         warnings: what is odd about the table as a whole, a sentence each.
@@ -39,29 +39,25 @@ class Table:
     """
 
     source: str
-    columns: dict[str, Array]
     loss: Array
-    rows: Array
+    numbers: Array
     clusters: np.ndarray | None
     flags: tuple[RowFlag, ...]
     warnings: tuple[str, ...] = ()
     raw: CellTable | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.loss)
-
-    def where(self, chosen: np.ndarray) -> Table:
+    def where(self, chosen: np.ndarray) -> Self:
         """The rows of a mask."""
         clusters = None if self.clusters is None else self.clusters[chosen]
-        columns = {name: values[chosen] for name, values in self.columns.items()}
-        return replace(self, columns=columns, loss=self.loss[chosen], rows=self.rows[chosen], clusters=clusters)
+        own = {"loss": self.loss[chosen], "numbers": self.numbers[chosen], "clusters": clusters}
+        return replace(super().where(chosen), **own)
 
     def cells(self, name: str) -> list[Any]:
         """The cells (n,) of any column of the file, as they stand there."""
         assert self.raw is not None
         cells_of = self.raw.column(name)
-        return [cells_of[int(row) - 1] for row in self.rows]
+        return [cells_of[int(row) - 1] for row in self.numbers]
 
     def checkpoints(self, residual: Array | None = None) -> list[str]:
         """Whether rows that no cluster holds together look like checkpoints of one run."""
@@ -114,8 +110,8 @@ def read(
         raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {counted(flags)}")
     labels = _labels(raw, clusters or names.get("clusters"))
     table = Table(
-        source,
         {name: values[kept] for name, values in found.items() if name != LOSS},
+        source,
         found[LOSS][kept],
         np.flatnonzero(kept).astype(np.float64) + 1,
         None if labels is None else labels[kept],

@@ -94,13 +94,13 @@ def test_resamples_that_hit_no_held_out_row_are_drawn_again_and_counted(file: st
 def test_one_row_held_out_is_no_verdict_unless_its_noise_is_known() -> None:
     columns = simulated_table.design(LAW)
     loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
-    rows = Table("drawn", columns, loss, np.arange(16) + 1.0, None, ())
+    rows = Table(columns, "drawn", loss, np.arange(16) + 1.0, None, ())
     split = [holdout.HeldOut("the last row", np.arange(16) == 15)]
     laws = [LAW, LAWS["over_training"]]
     alone = out_of_sample.judge(laws, rows, split, resamples=100)
     assert (alone.judged[1].outcome, alone.judged[1].less_interval) == ("no interval", None)
     assert "one row" in str(alone.judged[1].reason)
-    few = Table("drawn", columns, loss, rows.rows, np.arange(16) % 4, ())
+    few = Table(columns, "drawn", loss, rows.numbers, np.arange(16) % 4, ())
     assert out_of_sample.judge(laws, few, split, resamples=100, sigma=0.005).judged[1].less_interval is not None
 
 
@@ -131,7 +131,7 @@ def test_a_huge_noise_is_no_verdict() -> None:
     """Losses that overflow leave a resample without a number; so many of them leave no interval."""
     columns = simulated_table.design(LAW)
     loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
-    few = Table("drawn", columns, loss, np.arange(16) + 1.0, np.arange(16) % 4, ())
+    few = Table(columns, "drawn", loss, np.arange(16) + 1.0, np.arange(16) % 4, ())
     with np.errstate(all="ignore"):
         found = out_of_sample.judge(
             [LAW, LAWS["over_training"]], few, holdout.split(few, "largest:N"), resamples=100, sigma=1e4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,7 @@ def test_the_bootstrap_on_epochs_points_gives_the_published_intervals() -> None:
 def frantar(file: str, *, count: float = 1.0) -> table.Table:
     names = {"N": "nonzero_params", "S": "sparsity", "D": "D_norm", "loss": "val_loss"}
     points = table.read(str(SHARED / "frantar_sparse" / file), [LAWS["sparse"]], columns=names)
-    return table.Table(
-        points.source, points.columns | {"N": points.columns["N"] / count}, points.loss, points.rows, None, points.flags
-    )
+    return replace(points, columns={**points.columns, "N": points["N"] / count}, clusters=None)
 
 
 def test_frantars_points_give_a_lower_minimum_than_was_printed_for_t5_and_the_printed_one_for_vit() -> None:
