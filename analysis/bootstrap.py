@@ -54,7 +54,7 @@ def bootstrap(
     *,
     resamples: int,
     rng: np.random.Generator,
-    clusters: Array | None = None,
+    clusters: np.ndarray | None = None,
     sigma: float | None = None,
     weights: Array | None = None,
 ) -> Draws:

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from importlib import metadata, util
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, special
@@ -36,6 +37,7 @@ from analysis.objective import huber
 from repro.training.provenance import provenance
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")
+T = TypeVar("T")
 DELTA, RESAMPLES, REPEATS = 1e-3, 4000, 7
 # Epoch's starts (Besiroglu et al. 2024): logarithms of A, B and E, then the exponents.
 STARTS = {
@@ -64,7 +66,10 @@ def main() -> int:
         f"{result.starts_agreeing} of {result.starts} starts agree"
     )
     again, drawn = timed(lambda: bootstrap(result, columns, loss, resamples=RESAMPLES, rng=np.random.default_rng(0)), 3)
-    widths = ", ".join(f"{name} [{low:.5g}, {high:.5g}]" for name, (low, high) in drawn.interval().items())
+    widths = ", ".join(
+        f"{name} [{found[0]:.5g}, {found[1]:.5g}]" if found else f"{name} none"
+        for name, found in drawn.interval().items()
+    )
     print(f"ours, {RESAMPLES:,} resamples: median {statistics.median(again):.2f} s of 3; {widths}")
     scipy_(columns, loss, result, ours, given.starts)
     chinchilla_(columns, loss, result, ours)
@@ -89,7 +94,7 @@ def points(file: Path) -> tuple[dict[str, Array], Array]:
     return columns, loss
 
 
-def timed(work: Callable, repeats: int) -> tuple[list[float], object]:
+def timed(work: Callable[[], T], repeats: int) -> tuple[list[float], T]:
     """Seconds of each repeat, and the last result."""
     seconds = []
     for _ in range(repeats):

@@ -76,6 +76,7 @@ class Share:
             arriving = [dist.irecv(whole[self.cuts[r] : self.cuts[r + 1]], r) for r in range(1, self.ranks)]
             magnitudes = torch.abs(self.weights, out=whole[: self.cuts[1]])
             for part in arriving:
+                assert part is not None  # None is what a rank outside of the group is given
                 part.wait()
             found = threshold(whole)
             self.sent += found.nbytes * (self.ranks - 1)

@@ -32,7 +32,7 @@ from bench.variants import VARIANTS, Bench, resident
 from repro.corpus import build
 from repro.ladder import executed_flops
 from repro.resources import Resources
-from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Precision, PruningSpec, RunSpec
 from repro.training import hardware
 from repro.training.distributed import device_of, process_group
 from repro.training.provenance import provenance
@@ -78,7 +78,7 @@ def _bench(model: ModelSpec, batch: int, resources: Resources, device: torch.dev
     large = model.vocab > 4096
     text = CorpusSpec("package", "botocore" if large else "pydoc", heldout_fraction=0.1)
     pruning = PruningSpec(0.8, start=0.0, end=0.1, interval=4, shape="geometric")
-    precision = "bf16" if large else "fp32"
+    precision: Precision = "bf16" if large else "fp32"
     spec = RunSpec(
         "bench", "", "", model, text, OptimizerSpec(1e-3, batch), pruning, 1000, precision=precision,
         evaluation=EvalSpec(2, 1),

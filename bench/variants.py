@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
@@ -52,7 +53,8 @@ class Bench:
         return torch.from_numpy(rows.astype("int64")).to(self.device)
 
     def network(self) -> Any:
-        made = model.build(self.spec.model, self.spec.seed).to(self.device)
+        made: nn.Module = model.build(self.spec.model, self.spec.seed)
+        made.to(self.device)
         if self.resources.compile:
             made.compile()
         return made

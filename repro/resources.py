@@ -11,6 +11,7 @@ from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.strict import Above, Between
 
+Stage = Literal[0, 1, 2, 3]
 Processes = Annotated[int, Between(1, PROCESSES, "processes")]
 
 
@@ -26,7 +27,7 @@ class Resources:
         '"plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives it (sweeps/placement.py), '
         "instead of those declared",
     ] = "declared"
-    zero_stage: Annotated[Literal[0, 1, 2, 3], "ZeRO stage: what DeepSpeed shards over the workers"] = 1
+    zero_stage: Annotated[Stage, "ZeRO stage: what DeepSpeed shards over the workers"] = 1
     micro_batch: Annotated[
         int | None, Between(1, STEPS, "sequences"), "sequences a worker takes at once; null takes its whole share"
     ] = None

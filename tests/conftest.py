@@ -9,11 +9,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from repro.corpus import Corpus, build
-from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Precision, PruningSpec, RunSpec
 from tests.stores import BUCKET, s3
 
 VOCAB, SEQUENCE = 300, 32
@@ -49,10 +50,10 @@ def make_spec() -> Callable[..., RunSpec]:
         batch: int = 4,
         lr: float = 5e-3,
         run_id: str = "run",
-        precision: str = "fp32",
-        **pruning: object,
+        precision: Precision = "fp32",
+        **pruning: Any,
     ) -> RunSpec:
-        cut = {"shape": "geometric" if sparsity else "dense", "interval": interval, **pruning}
+        cut: dict[str, Any] = {"shape": "geometric" if sparsity else "dense", "interval": interval, **pruning}
         return RunSpec(
             run_id,
             "6k",

@@ -8,8 +8,8 @@ executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, w
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
 from repro.spec.life import Life
-from repro.spec.model import ModelSpec
-from repro.spec.run import RunSpec, RunStart, from_kept, load
+from repro.spec.model import Init, ModelSpec
+from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
 from repro.spec.start import ModelStart
 from repro.spec.training import (
     BATCH,
@@ -18,6 +18,7 @@ from repro.spec.training import (
     DoNotPruneKey,
     EvalSpec,
     Interval,
+    LearningRates,
     OptimizerSpec,
     PruningSpec,
     ScoreKey,
@@ -32,11 +33,14 @@ __all__ = [
     "DistributionKey",
     "DoNotPruneKey",
     "EvalSpec",
+    "Init",
     "Interval",
+    "LearningRates",
     "Life",
     "ModelSpec",
     "ModelStart",
     "OptimizerSpec",
+    "Precision",
     "PruningSpec",
     "RunSpec",
     "RunStart",

@@ -10,6 +10,7 @@ from repro import ladder
 from repro.spec.identity import tag
 from repro.strict import Above, Between, dataclass
 
+Init = Literal["fan_in", "transformers"]
 _INIT = (
     '"fan_in" is the authors\': linears N(0, 1/fan_in), query a further 1/sqrt(head_dim) smaller with attention scores not '
     'scaled, embedding N(0, 1); "transformers" is N(0, .02^2) and scaled scores'
@@ -26,7 +27,7 @@ class ModelSpec:
     mlp: Annotated[int, Between(1, ladder.MOST["mlp"]), "inner width of the SwiGLU block"]
     vocab: Annotated[int, Between(1, ladder.MOST["vocab"]), "rows of the embedding and of the head"]
     sequence: Annotated[int, Between(2, 2**24, "tokens"), "tokens of a sequence"]
-    init: Annotated[Literal["fan_in", "transformers"], _INIT] = field(default="fan_in", metadata=tag(""))
+    init: Annotated[Init, _INIT] = field(default="fan_in", metadata=tag(""))
     norm_eps: Annotated[float, Between(0, 1), "epsilon of the RMSNorms"] = 1e-5
     rope_base: Annotated[float, Above(0), "base of the rotary embedding"] = 10_000.0
 

@@ -26,6 +26,7 @@ from repro.spec.start import ModelStart
 from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
 from repro.strict import Between, ByKey, Form, Refusal, dataclass
 
+Precision = Literal["fp32", "bf16"]
 MOST_ANCESTORS = 16  # runs in a row: each is nested in the spec of the next
 
 
@@ -79,7 +80,7 @@ class RunSpec:
         int, Between(1, STEPS, "steps"), "steps of the dense run of this family; a sparse run is given its compute"
     ]
     seed: Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"] = 0
-    precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
+    precision: Annotated[Precision, "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[bool, "whether the run may see text more than once"] = False
     evaluation: EvalSpec = EvalSpec()
     start: Annotated[

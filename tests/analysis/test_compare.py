@@ -106,5 +106,7 @@ def test_few_degrees_of_freedom_widen_an_interval_and_never_move_it_off_its_valu
     for setting in found.settings.values():
         for errors in setting.errors.values():
             error = errors.mean_abs()
+            assert error.low is not None
+            assert error.high is not None
             assert error.low <= error.value <= error.high < 10
     assert found.luck[N_AVG.name].value < 1

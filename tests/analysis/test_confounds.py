@@ -21,7 +21,7 @@ def test_a_control_stands_beside_the_run_that_it_changes(swept) -> None:
 def test_what_was_changed_is_said_in_words(swept) -> None:
     rows = simulated_sweep.simulate(Truth())
     base = next(r for r in rows if "controls" in r["studies"] and "law" in r["studies"] and r["sparsity"])
-    changes = {
+    changes: dict[str, dict[str, object]] = {
         "score random instead of magnitude": {"score": "random"},
         "never pruned lm_head instead of none": {"do_not_prune": ["lm_head"]},
         "static sparsity from step 0": {"shape": "constant", "start": 0.0, "interval": 1},

@@ -36,7 +36,7 @@ def table(law: Law, seed: int) -> Table:
     columns = runs()
     theta = simulated_table.truth(law, **CHINCHILLA)
     loss = simulated_table.losses(law, theta, columns, NOISE, np.random.default_rng(seed))[0]
-    return Table(columns, "drawn", loss, np.arange(len(loss)) + 1.0, None, ())
+    return Table(columns, "drawn", loss, np.arange(1, len(loss) + 1, dtype=np.float64), None, ())
 
 
 def outcomes(truth: Law, laws: list[Law], rule: str, tables: int) -> dict[str, Counter[str]]:

@@ -117,8 +117,9 @@ def test_a_profile_on_epochs_points_is_about_as_wide_as_the_bootstrap(name: str)
     assert measured is not None
     found = profile(fit(CHINCHILLA, columns, measured, OBJECTIVES[name]), columns, measured).intervals
     for parameter, width in (("E", 0.101), ("alpha", 0.059), ("beta", 0.085)):
-        low, high = found[parameter]
-        assert high - low == pytest.approx(width, rel=0.25), parameter
+        interval = found[parameter]
+        assert interval is not None, parameter
+        assert interval[1] - interval[0] == pytest.approx(width, rel=0.25), parameter
 
 
 def test_without_noise_or_with_too_few_rows_there_is_a_reason_and_no_interval() -> None:

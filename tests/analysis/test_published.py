@@ -59,6 +59,7 @@ def test_the_bootstrap_on_epochs_points_gives_the_published_intervals() -> None:
         "A": (285, 744), "B": (1042, 5810), "E": (1.769, 1.871), "alpha": (0.317, 0.373), "beta": (0.331, 0.415),
     }.items():  # fmt: skip
         ours = drawn.interval()[name]
+        assert ours is not None, name
         assert ours[1] - ours[0] == pytest.approx(high - low, rel=0.05), name
 
 

@@ -40,15 +40,33 @@ def nulls(name: str) -> Callable[[pa.Table], pa.Table]:
     return lambda table: table.set_column(schemas.RUNS.get_field_index(name), field, pa.nulls(len(table), field.type))
 
 
+def containing(content: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Replaces the runs table by what `content` makes of its bytes."""
+
+    def spoil(place: Path) -> None:
+        file = place / "runs.parquet"
+        file.write_bytes(content(file.read_bytes()))
+
+    return spoil
+
+
+def moved(place: Path) -> None:
+    place.rename(place.with_name("elsewhere"))
+
+
+def emptied(place: Path) -> None:
+    for file in place.iterdir():
+        if file.is_file():
+            file.unlink()
+
+
 FAULTS: dict[str, Callable[[Path], None]] = {
-    "no folder": lambda place: place.rename(place.with_name("elsewhere")),
-    "an empty folder": lambda place: [file.unlink() for file in place.iterdir() if file.is_file()] and None,
-    "a file of no bytes": lambda place: (place / "runs.parquet").write_bytes(b"") and None,
-    "half a file": lambda place: (place / "runs.parquet").write_bytes((place / "runs.parquet").read_bytes()[:500]) and None,
-    "another file": lambda place: (place / "runs.parquet").write_text("N,D,loss\n1,2,3\n") and None,
-    "a page damaged": lambda place: (place / "runs.parquet").write_bytes(
-        (lambda data: data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :])((place / "runs.parquet").read_bytes())
-    ) and None,
+    "no folder": moved,
+    "an empty folder": emptied,
+    "a file of no bytes": containing(lambda _: b""),
+    "half a file": containing(lambda data: data[:500]),
+    "another file": containing(lambda _: b"N,D,loss\n1,2,3\n"),
+    "a page damaged": containing(lambda data: data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :]),
     "another table": lambda place: changed(place, lambda table: table.select(["run_id", "loss"])),
     "a column of text": lambda place: changed(place, lambda table: table.set_column(
         schemas.RUNS.get_field_index("loss"), "loss", pa.array(["x"] * len(table)))),

@@ -9,9 +9,10 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from repro.console import commands
 
@@ -45,7 +46,7 @@ class Call:
     folder: str
 
 
-def run(script: str, root: Path, *, code: int = 0, **environment: str) -> list[Call]:
+def run(script: str, root: Path, environment: Mapping[str, str] = MappingProxyType({}), *, code: int = 0) -> list[Call]:
     """Runs bash on a script below `root`; returns the calls in their order, those in the background wherever they come."""
     log, bin = root / "calls", root / "bin"
     bin.mkdir(exist_ok=True)
@@ -102,4 +103,4 @@ def through_kuberay(entrypoint: str, root: Path) -> list[Call]:
     assert not more, "a part of the entrypoint would run in the submitter"
     job = call.words[call.words.index("--") + 1 :]
     text = subprocess.list2cmdline(job)  # as `ray job submit` joins them
-    return run(text.replace("cd /app", "cd ."), root, RAY_ADDRESS="10.0.0.1:6379")
+    return run(text.replace("cd /app", "cd ."), root, {"RAY_ADDRESS": "10.0.0.1:6379"})

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_a_sweep_outlives_a_worker_a_node_and_its_driver(
 
     wait(done, "a first run is done")
     for size in ("4k", "6k"):
-        pid, _ = wait(lambda size=size: at_work(cluster, size), f"a run of size {size} is at work")
+        pid, _ = wait(partial(at_work, cluster, size), f"a run of size {size} is at work")
         os.kill(pid, signal.SIGKILL)
     _, node = wait(lambda: at_work(cluster, "4k", "6k", away=True), "a run is at work away from the head")
     cluster.kill(node)

@@ -90,18 +90,18 @@ def _places(checkout: Path) -> dict[str, Any]:
 def calls_of(target: str, manifest: str, root: Path, **environment: str) -> list[Call]:
     """The calls that the nodes make, in the order in which they are started."""
     if target == "slurm":
-        return shells.run(manifest, root, **SLURM, **environment)
+        return shells.run(manifest, root, SLURM | environment)
     made = yaml.safe_load(manifest)
     if target == "kuberay":
         return shells.through_kuberay(made["spec"]["entrypoint"], root)
     if target == "skypilot":
         setup = made["setup"].replace(".venv/bin/python", "python")
-        nodes = [shells.run(made["run"], root, **SKYPILOT, SKYPILOT_NODE_RANK=rank, **environment) for rank in "01"]
+        nodes = [shells.run(made["run"], root, SKYPILOT | {"SKYPILOT_NODE_RANK": rank} | environment) for rank in "01"]
         return [*shells.run(setup, root), *nodes[0], *nodes[1]]
     [line] = [line for line in manifest.splitlines() if line.startswith("#   ray exec ")]
     said = shlex.split(line[1:])
-    driver = shells.run(said[3].replace("cd /app", "cd ."), root, **environment)
-    started = [shells.run("\n".join(made[f"{kind}_start_ray_commands"]), root, RAY_HEAD_IP="10.0.0.1")
+    driver = shells.run(said[3].replace("cd /app", "cd ."), root, environment)
+    started = [shells.run("\n".join(made[f"{kind}_start_ray_commands"]), root, {"RAY_HEAD_IP": "10.0.0.1"})
                for kind in ("head", "worker")]  # fmt: skip
     return [Call(said, None, ""), *started[0], *started[1], *driver]
 
@@ -174,7 +174,7 @@ def test_the_hugging_face_token_reaches_the_steps_and_no_manifest(
         assert {call.token for call in steps + nodes} == {TOKEN}
     assert "#SBATCH --export=ALL\n" in manifests["slurm"]
     assert yaml.safe_load(manifests["skypilot"])["secrets"] == {"RAY_AUTH_TOKEN": None, "HF_TOKEN": None}
-    shells.run(manifests["slurm"], checkout, code=1, **SLURM)  # without one it says so before it starts anything
+    shells.run(manifests["slurm"], checkout, SLURM, code=1)  # without one it says so before it starts anything
     assert not (checkout / "calls").exists()
     for cloud in ("aws", "gcp"):
         mounts = yaml.safe_load(manifests[cloud])["file_mounts"]
@@ -195,7 +195,7 @@ def test_what_is_submitted_is_taken_too(checkout: Path, corpus: str | None) -> N
     sweep = expand(file)
     place, built = jobs.corpora_of(sweep, corpus, "/nfs/it's here")
     entrypoint = jobs.entrypoint(sweep, "submitted/a b.yaml", "/nfs/it's here", place, built)
-    calls = shells.run(entrypoint, checkout, RAY_ADDRESS="10.0.0.1:6379")
+    calls = shells.run(entrypoint, checkout, {"RAY_ADDRESS": "10.0.0.1:6379"})
     shells.check(calls)
     said = shells.modules(calls)
     assert [module for module, _ in said] == ["cluster.versions", *([] if built else ["repro"]), "sweeps"]

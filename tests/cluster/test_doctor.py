@@ -10,9 +10,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -58,13 +59,15 @@ def declare(
     return file
 
 
-def doctor(*words: object, before: Callable[[], None] | None = None, **environment: str) -> tuple[int, Found]:
+def doctor(
+    *words: object, before: Callable[[], None] | None = None, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, Found]:
     """The exit code and the findings, by check."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | environment
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-m", "cluster", "doctor", "--json", *map(str, words)],
         cwd=ROOT,
-        env=env,
+        env={**env, **environment},
         preexec_fn=before,
         capture_output=True,
         text=True,
@@ -117,10 +120,12 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Found]]
             "--storage",
             fixed,
             before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048)),
-            PYTHONPATH=str(site),
-            PATH=str(root / "bin"),
-            RAY_AUTH_MODE="disabled",
-            GLOO_SOCKET_IFNAME="nosuch0",
+            environment={
+                "PYTHONPATH": str(site),
+                "PATH": str(root / "bin"),
+                "RAY_AUTH_MODE": "disabled",
+                "GLOO_SOCKET_IFNAME": "nosuch0",
+            },
         )
 
 
@@ -230,12 +235,12 @@ def two_nodes(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_storage_that_the_nodes_do_not_share(two_nodes: tuple[str, Path, dict[str, str]], tmp_path: Path) -> None:
     address, shared, environment = two_nodes
-    code, found = doctor("--address", address, "--storage", shared / "results", **environment)
+    code, found = doctor("--address", address, "--storage", shared / "results", environment=environment)
     assert code == 1
     assert set(faults(found)) == {"results"}
     assert "doesn't see at" in faults(found)["results"]
     assert list(shared.iterdir()) == []
-    code, found = doctor("--address", address, "--storage", tmp_path / "elsewhere", **environment)
+    code, found = doctor("--address", address, "--storage", tmp_path / "elsewhere", environment=environment)
     assert (code, faults(found)) == (0, {})
     assert "2 nodes answer" in found["cluster"][0]["found"]
     assert all(node in found["all-reduce"][0]["found"] for node in ("node 0", "node 1"))

@@ -12,7 +12,7 @@ from repro import columns
 from repro.spec import ModelStart, RunSpec
 
 Make = Callable[..., RunSpec]
-CHOICES = ("size", "setting", "window")
+CHOICES: tuple[columns.Part, ...] = ("size", "setting", "window")
 # A value other than the default of each field of a spec that bears identity; what else has to change with it.
 OTHER: dict[str, dict[str, Any]] = {
     "model": {

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,10 @@ import pytest
 from repro.console import homes, terminal
 from repro.console.guard import guarded
 from repro.errors import UserError
+
+
+def throw(error: Exception) -> None:
+    raise error
 
 
 def raising(act: Callable[[], object]) -> int:
@@ -93,7 +98,7 @@ def test_a_full_disk_is_one_and_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]
 def test_a_fault_of_this_project_keeps_its_traceback():
     for fault in (KeyError("x"), TypeError("x"), ValueError("x"), ModuleNotFoundError("x", name="repro.none")):
         with pytest.raises(type(fault)):
-            raising(lambda fault=fault: (_ for _ in ()).throw(fault))
+            raising(partial(throw, fault))
 
 
 def test_a_variable_shows_the_traceback_of_everything(

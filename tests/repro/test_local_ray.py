@@ -81,7 +81,9 @@ def test_every_server_listens_on_the_loopback(home: Path) -> None:
 
 def folder() -> Path:
     """Ours, in which Ray has made its own."""
-    return Path(ray._private.worker._global_node.get_temp_dir_path()).parent
+    node = ray._private.worker._global_node
+    assert node is not None
+    return Path(node.get_temp_dir_path()).parent
 
 
 def test_its_files_are_in_a_folder_of_its_user_alone(home: Path) -> None:

@@ -65,7 +65,8 @@ def test_ten_thousand_dense_steps_give_the_released_models(sparsity, total, end,
 @pytest.mark.parametrize("sparsity", [0.2, 0.4, 0.6, 0.8])
 @pytest.mark.parametrize(("dense_steps", "interval"), [(88, 4), (254, 5), (508, 10), (16_361, 100)])
 def test_pruning_to_the_end_reaches_its_sparsity_and_trains_an_interval_after(window, sparsity, dense_steps, interval):
-    schedule = resolve(sparsity, dense_steps, *window, interval=interval)
+    start, end = window
+    schedule = resolve(sparsity, dense_steps, start, end, interval)
     assert schedule.n_final(26_004) == exact_floor(26_004, 1 - sparsity)
     assert schedule.total_steps - schedule.end_step >= interval
     assert schedule.density(schedule.total_steps - 1) == pytest.approx(1 - sparsity)

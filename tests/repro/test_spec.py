@@ -12,7 +12,7 @@ from repro import spec as specs
 from repro.errors import UserError
 from repro.resources import Resources
 from repro.schedule import PruningSchedule
-from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import CorpusSpec, LearningRates, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from sweeps.grid import expand
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -119,7 +119,8 @@ def rates(spec: RunSpec) -> list[float]:
 
 
 def test_a_cosine_over_compute_is_the_same_to_the_bit_until_runs_prune_and_over_steps_it_is_not():
-    for schedule, shared in (("cosine_compute", True), ("cosine", False)):
+    cases: tuple[tuple[LearningRates, bool], ...] = (("cosine_compute", True), ("cosine", False))
+    for schedule, shared in cases:
         optimizer = replace(RUN.optimizer, lr_schedule=schedule, warmup=0.1)
         dense, sparse, other = (
             rates(replace(RUN, optimizer=optimizer, pruning=pruning))

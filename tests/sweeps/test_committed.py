@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from repro.ladder import Shape
 from repro.spec import RunSpec
 from repro.training import hardware
 from sweeps.devices import Throughput, flops_per_token
@@ -129,7 +130,7 @@ def test_every_size_and_partner_width_is_tuned_around_its_own_rate_on_a_short_bu
     tuning: str, tuned: str, ratio: int
 ) -> None:
     runs = sweep(tuning).of("lr")
-    used = {}  # the first of a size is at its own rate
+    used: dict[tuple[str, Shape], float] = {}  # the first of a size is at its own rate
     for run in sweep(tuned).runs:
         used.setdefault((run.spec.size, run.spec.model.shape), run.spec.optimizer.lr)
     assert {(run.size, run.model.shape) for run in runs} == used.keys()
@@ -158,7 +159,9 @@ def test_the_gpu_sweep_is_at_1_to_20_m_parameters_ten_times_apart_and_repeats_no
     assert all(1e6 <= count <= 20e6 for count in counts.values())
     assert max(counts.values()) >= 10 * min(counts.values())
     assert not any(run.spec.repeat for run in sweep("gpu").runs)
-    assert all(run.spec.tokens <= run.spec.corpus.unique_tokens for run in sweep("gpu").runs)
+    for run in sweep("gpu").runs:
+        assert run.spec.corpus.unique_tokens is not None
+        assert run.spec.tokens <= run.spec.corpus.unique_tokens
 
 
 def test_the_gpu_sweeps_partners_have_widths_that_tensor_cores_take() -> None:

@@ -50,7 +50,7 @@ def test_life_columns_equal_a_sum_over_every_step_of_the_whole_life(tmp_path: Pa
         )
     )
     specs, said = found(sweep), rows(sweep)
-    lives = {
+    lives: dict[str, list[tuple[str, int | None]]] = {
         PARENT: [(PARENT, None)],
         "first": [(PARENT, None), ("first", None)],
         "second": [(PARENT, 30), ("second", None)],

@@ -60,12 +60,13 @@ def test_it_names_the_slowest_for_its_plan_and_says_how_busy_the_devices_are(
     place: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A worker of each of the four does 100, 50 and 100 tokens/s of equal cost; the last hasn't said its speed yet."""
-    for run_id, facts in {
+    said: dict[str, dict[str, float | None]] = {
         "run-2": {"tokens_per_second": 400.0, "workers": 4, "mfu": 0.3},
         "run-3": {"tokens_per_second": 50.0, "workers": 1, "mfu": 0.1},
         "run-4": {"tokens_per_second": 100.0, "workers": 1, "mfu": None},
         "run-5": {},
-    }.items():
+    }
+    for run_id, facts in said.items():
         RunFolder(place / "runs" / run_id).progress("running", step=5, total_steps=10, **facts)
     seen = Watcher.of(place).look()
     assert seen.slowest == "run-3"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bokeh.models import ColumnDataSource, Scatter
+from bokeh.models.renderers import GlyphRenderer
 
 from analysis import data, figures, simulated_sweep
 from analysis.evidence import Evidence
@@ -82,7 +84,8 @@ def test_a_run_id_cant_end_the_script_that_draws_it() -> None:
 def test_marks_side_by_side_are_told_where_they_belong() -> None:
     points = Points(style.of_run(0.8), np.array([50.0]), np.array([2.0]), ["a"], shift=0.6)
     [plot] = [interactive._plot(Panel("", "x", "y", (points,)))]
-    [dots] = [r for r in plot.renderers if r.glyph.__class__.__name__ == "Scatter"]
+    [dots] = [r for r in plot.renderers if isinstance(r, GlyphRenderer) and isinstance(r.glyph, Scatter)]
+    assert isinstance(dots.data_source, ColumnDataSource)
     assert (dots.data_source.data["x"][0], dots.data_source.data["at"][0]) == (50.0, 50.6)
     assert dots.glyph.x == "at"
 

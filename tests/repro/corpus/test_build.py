@@ -52,6 +52,7 @@ def test_the_manifest_counts_what_the_shards_hold(pydoc_corpus):
         assert all((rows.folder / shard.file).stat().st_size == shard.bytes for shard in split.shards)
         assert max(view.max() for view in rows.views) < 300
     assert manifest.licence == "PSF-2.0"
+    assert manifest.heldout_groups is not None
     assert manifest.heldout.groups == len(manifest.heldout_groups)
     share = manifest.heldout.characters / (manifest.heldout.characters + manifest.train.characters)
     assert 0.1 <= share < 0.4
@@ -165,6 +166,7 @@ def test_real_text_of_botocore_becomes_a_corpus_of_whole_services(tmp_path):
     assert manifest.licence == "Apache-2.0"
     assert "botocore" in manifest.versions
     assert manifest.train.documents + manifest.heldout.documents == 2000
+    assert manifest.heldout_groups is not None
     assert manifest.heldout.groups == len(manifest.heldout_groups) >= 1
     assert 0 <= manifest.overlap.share < 0.5
     assert corpus.unique_tokens > 50_000

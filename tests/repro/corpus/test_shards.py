@@ -1,15 +1,22 @@
 import dataclasses
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from repro.corpus import checks
+from repro.corpus.manifest import ShardFile
 from repro.corpus.shards import ShardWriter, TokenRows
 from repro.errors import UserError
 
 ROWS = np.arange(23 * 5, dtype=np.uint16).reshape(23, 5)
+
+
+def opened(written: tuple[Path, tuple[ShardFile, ...]]) -> TokenRows:
+    folder, shards = written
+    return TokenRows(folder, shards, 5)
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def test_shards_hold_at_most_the_stated_rows_and_together_all_of_them(written):
 
 
 def test_a_view_is_the_mapped_file_and_not_a_copy(written):
-    for view in TokenRows(*written, 5).views:
+    for view in opened(written).views:
         assert not view.flags.owndata
         assert not view.flags.writeable
         assert view.dtype == np.uint16
@@ -42,7 +49,7 @@ def test_a_view_is_the_mapped_file_and_not_a_copy(written):
 
 def test_rows_are_taken_in_the_order_asked_for_across_shards(written):
     indices = np.array([22, 0, 9, 10, 19, 20, 0])
-    np.testing.assert_array_equal(TokenRows(*written, 5).take(indices), ROWS[indices])
+    np.testing.assert_array_equal(opened(written).take(indices), ROWS[indices])
 
 
 @pytest.mark.parametrize("size", [0, 100, -1])
@@ -53,7 +60,7 @@ def test_a_truncated_shard_is_refused_with_both_sizes(written, size):
     with pytest.raises(UserError) as error:
         TokenRows(folder, shards, 5)
     assert str(path) in str(error.value)
-    assert f"{path.stat().st_size} bytes" in error.value.found
+    assert f"{path.stat().st_size} bytes" in str(error.value.found)
     assert error.value.expected == f"{shards[1].bytes} bytes"
 
 
@@ -173,7 +180,7 @@ def test_a_shard_that_is_cut_while_it_is_mapped_ends_in_an_error_and_not_the_pro
 
 
 def test_all_rows_are_held_against_the_hash_that_names_the_corpus(kept):
-    rows = TokenRows(*kept, 5)
+    rows = opened(kept)
     rows.verify(hashlib.sha256(ROWS.tobytes()).hexdigest())
     with pytest.raises(UserError, match="of all rows"):
         rows.verify(hashlib.sha256(ROWS[::-1].tobytes()).hexdigest())

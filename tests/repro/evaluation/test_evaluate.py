@@ -20,7 +20,7 @@ from repro import tables
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.evaluation.scores import BLOCKS, Ratio
-from repro.resources import Resources
+from repro.resources import Resources, Stage
 from repro.store.folder import Folder
 from repro.training import train
 from tests import workers
@@ -303,7 +303,7 @@ def test_a_run_whose_corpus_or_checkpoint_is_gone_is_refused(
     assert "rank-0.safetensors doesn't have its hash" in capsys.readouterr().err
 
 
-def on_two_workers(folder: Path, corpus: Path, stage: int, precision: str) -> float:
+def on_two_workers(folder: Path, corpus: Path, stage: Stage, precision: str) -> float:
     workers.join()
     resources = Resources(workers=2, zero_stage=stage)
     return train.train(sparse_spec(precision=precision), Folder.open(folder), Corpus(corpus), resources)["loss"]
@@ -312,7 +312,7 @@ def on_two_workers(folder: Path, corpus: Path, stage: int, precision: str) -> fl
 @pytest.mark.full
 @pytest.mark.parametrize(("stage", "precision"), [(1, "bf16"), (3, "fp32")])
 def test_shards_of_any_stage_are_joined(
-    stage: int, precision: str, text: Corpus, tmp_path: Path, evaluate: Evaluate
+    stage: Stage, precision: str, text: Corpus, tmp_path: Path, evaluate: Evaluate
 ) -> None:
     trained, _ = workers.run(2, on_two_workers, tmp_path / "run", text.folder, stage, precision)
     [row] = evaluate(tmp_path / "run", text.folder, "--max-tokens", 64 * 2 * SEQUENCE)["evaluations"]

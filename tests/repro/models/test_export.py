@@ -23,8 +23,8 @@ from repro.errors import UserError
 from repro.models import bitmask, export
 from repro.models.card import Card
 from repro.models.public import without_places
-from repro.resources import Resources
-from repro.spec import ModelSpec, RunSpec, from_kept
+from repro.resources import Resources, Stage
+from repro.spec import Init, ModelSpec, RunSpec, from_kept
 from repro.store.folder import Folder
 from repro.training.checkpoint import masters
 from repro.training.checkpoint_manifest import sealed
@@ -46,8 +46,8 @@ class Run:
     spec: RunSpec
     text: Corpus
 
-    def export(self, out: Path, **how: object) -> Path:
-        export.export(self.folder, out, self.text, **how)
+    def export(self, out: Path, dtype: export.Dtype = "fp32", compact: bool = False) -> Path:
+        export.export(self.folder, out, self.text, dtype=dtype, compact=compact)
         return out
 
     def tokens(self) -> torch.Tensor:
@@ -83,7 +83,7 @@ def run(trained: Callable[[RunSpec], Run], make_spec: Make) -> Run:
 
 @pytest.mark.parametrize("init", ["fan_in", pytest.param("transformers", marks=pytest.mark.full)])
 def test_transformers_computes_the_logits_of_the_trainer(
-    init: str, trained: Callable[[RunSpec], Run], make_spec: Make, tmp_path: Path
+    init: Init, trained: Callable[[RunSpec], Run], make_spec: Make, tmp_path: Path
 ) -> None:
     sparse = make_spec(dense_steps=24, do_not_prune=("q_proj",))  # which else none is left of, small as they begin
     run = trained(replace(sparse, model=replace(SHAPE, init=init)))
@@ -144,6 +144,7 @@ def test_the_tokenizer_is_the_corpus_own_and_begins_with_bos(run: Run, tmp_path:
 def test_a_pipeline_generates_what_greedy_steps_of_the_model_give(run: Run, tmp_path: Path) -> None:
     out = run.export(tmp_path / "model")
     made = pipeline("text-generation", model=str(out), device="cpu")
+    assert made.tokenizer is not None
     prompt = "The "
     [written] = made(prompt, max_new_tokens=8, do_sample=False, return_tensors=True)
     prompt_ids, ids = made.tokenizer(prompt)["input_ids"], torch.as_tensor(written["generated_token_ids"]).view(1, -1)
@@ -155,7 +156,7 @@ def test_a_pipeline_generates_what_greedy_steps_of_the_model_give(run: Run, tmp_
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_the_compact_folder_gives_the_same_weights_and_from_pretrained_refuses_it(
-    dtype: str, run: Run, tmp_path: Path
+    dtype: export.Dtype, run: Run, tmp_path: Path
 ) -> None:
     out = run.export(tmp_path / "model", dtype=dtype, compact=True)
     dense = AutoModelForCausalLM.from_pretrained(out)
@@ -437,7 +438,7 @@ def test_places_become_their_last_part_and_ids_stay(said: str, shown: str) -> No
     assert without_places({"corpus": {"name": said}, "all": [said]}) == {"corpus": {"name": shown}, "all": [shown]}
 
 
-def shared(spec: RunSpec, corpus: Path, folder: Path, stage: int) -> float:
+def shared(spec: RunSpec, corpus: Path, folder: Path, stage: Stage) -> float:
     workers.join()
     resources = Resources(device="cpu", workers=2, zero_stage=stage)
     return float(train(spec, Folder.open(folder), Corpus(corpus), resources)["loss"])
@@ -445,7 +446,7 @@ def shared(spec: RunSpec, corpus: Path, folder: Path, stage: int) -> float:
 
 @pytest.mark.full
 @pytest.mark.parametrize("stage", [1, 3])
-def test_a_run_of_two_workers_is_exported_whole(stage: int, text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+def test_a_run_of_two_workers_is_exported_whole(stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path) -> None:
     spec = replace(make_spec(dense_steps=24, do_not_prune=("q_proj",)), model=SHAPE)
     workers.run(2, shared, spec, text.folder, tmp_path / "run", stage)
     run = Run(Folder.open(tmp_path / "run"), spec, text)

@@ -21,7 +21,7 @@ from repro.models import export
 from repro.models.folder import start_from
 from repro.models.start import weights
 from repro.resources import Resources
-from repro.spec import ModelSpec, ModelStart, RunSpec
+from repro.spec import Init, ModelSpec, ModelStart, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import model
@@ -66,7 +66,7 @@ def dense(make_spec: Make) -> RunSpec:
 @pytest.mark.parametrize("init", ["fan_in", "transformers"])
 @pytest.mark.parametrize("layout", ["", "compact"])
 def test_a_run_begins_where_the_other_ended(
-    init: str, layout: str, dense: RunSpec, out: Callable[[RunSpec], Path], text: Corpus
+    init: Init, layout: str, dense: RunSpec, out: Callable[[RunSpec], Path], text: Corpus
 ) -> None:
     """Weights trained under one scale of the queries serve a run under the other."""
     network = model.build(replace(SHAPE, init=init), seed=1)

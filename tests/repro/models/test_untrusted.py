@@ -254,8 +254,8 @@ def test_a_config_of_any_numbers_takes_little_and_ends_in_a_count_or_a_message(
 @pytest.mark.parametrize("kind", ["mixtral", "deepseek_v3", "t5", "bert", "llava", "flaubert", "swin"])
 def test_a_hostile_size_of_any_kind_is_refused(kind: str, tmp_path: Path, capsys: Capture) -> None:
     sizes = ("num_hidden_layers", "num_layers", "n_layers", "num_local_experts", "n_routed_experts", "depths")
-    config = {"model_type": kind, "depths": [10**9], **dict.fromkeys(sizes[:-1], 10**9)}
-    assert main(["inspect", str(write(tmp_path / "model", pruned(0.2), **config))]) == 2
+    config = {"depths": [10**9], **dict.fromkeys(sizes[:-1], 10**9)}
+    assert main(["inspect", str(write(tmp_path / "model", pruned(0.2), 1, model_type=kind, **config))]) == 2
     assert "a number that no model has" in capsys.readouterr().err
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.nn import functional as F
 
 from repro.corpus import Corpus
@@ -26,7 +27,8 @@ def opened(
 ) -> Iterator[tuple[DeepSpeedEngine, Pruner]]:
     """A real engine and its pruner, alone or in the group that there is."""
     with process_group(CPU):
-        network = model.build(spec.model, spec.seed).to(dtype)
+        network: nn.Module = model.build(spec.model, spec.seed)
+        network.to(dtype)
         micro = spec.optimizer.batch // dist.get_world_size() // accumulation
         engine = DeepSpeedEngine(
             network,

@@ -54,7 +54,9 @@ def batches(text: Corpus, spec: RunSpec) -> list[torch.Tensor]:
 
 
 def referred(text: Corpus, spec: RunSpec, dtype: torch.dtype) -> tuple[list[float], dict[str, torch.Tensor]]:
-    return reference.train(model.build(spec.model, spec.seed).to(dtype), batches(text, spec), spec)
+    network: torch.nn.Module = model.build(spec.model, spec.seed)
+    network.to(dtype)
+    return reference.train(network, batches(text, spec), spec)
 
 
 def test_a_run_has_the_losses_and_masks_of_the_reference(words: Corpus, make_spec: Make, tmp_path: Path) -> None:
@@ -81,7 +83,9 @@ def test_in_double_precision_the_masks_agree_in_every_weight(words: Corpus, make
     spec = enlarged(make_spec(dense_steps=59, interval=4, lr=2e-3), words)
     assert spec.schedule.total_steps == 150
     with opened(spec, stage=0, dtype=torch.float64) as (engine, pruner):
-        engine.enable_backward_allreduce = False  # one worker has nothing to reduce; DeepSpeed refuses float64 there
+        engine._made.enable_backward_allreduce = (
+            False  # one worker has nothing to reduce; DeepSpeed refuses float64 there
+        )
         ours = []
         for step in range(spec.schedule.total_steps):
             if (event := spec.schedule.event_at(step)) is not None:

@@ -85,10 +85,14 @@ def test_a_weight_that_is_not_finite_is_named_here_as_well(event: int, make_spec
 
 def masks_of(spec: RunSpec, stage: int) -> list[Any]:
     """The masks after every event, and how many of this rank's fragments begin inside a group."""
+    assert spec.pruning.n_of_m is not None
     _, m = spec.pruning.n_of_m
     with opened(spec, stage) as (engine, pruner):
         inside = sum(f.offset % m > 0 for f in engine.fragments() if f.name in pruner.sizes)
-        masks = [(pruner.event(k), pruner.masks.buffer.clone())[1] for k in range(spec.schedule.events)]
+        masks = []
+        for k in range(spec.schedule.events):
+            pruner.event(k)
+            masks.append(pruner.masks.buffer.clone())
     return [torch.stack(masks), inside]
 
 
@@ -138,10 +142,11 @@ def test_the_best_of_groups_that_shards_cut_are_those_of_a_sort(
     weights = (torch.randn(1680, generator=generator) * 2).round() / 2  # many ties, many zeros
     alive = torch.rand(1680, generator=generator) < 0.6
     bits = packed(alive)
-    shards = [
-        Shard(16800 + a, b - a, lambda i, j, a=a: ordered(weights[a + i : a + j]), bits, a)
-        for a, b in pairwise([0, *cuts, 1680])
-    ]
+
+    def keys_from(first: int) -> Callable[[int, int], torch.Tensor]:
+        return lambda i, j: ordered(weights[first + i : first + j])
+
+    shards = [Shard(16800 + a, b - a, keys_from(a), bits, a) for a, b in pairwise([0, *cuts, 1680])]
     exchanged = []
 
     def exchange(edges: list[structure.Edge]) -> list[structure.Edge]:

@@ -22,7 +22,7 @@ from repro.store.run_folder import RunFolder
 
 HOLD = """
 import sys, time
-from repro import lease
+from repro.store import lease
 from repro.store.run_folder import RunFolder
 from repro.store.folder import Folder
 lease.BEAT = .2
@@ -80,7 +80,9 @@ def test_a_holder_that_was_passed_over_ends_at_once(run: RunFolder, holder: subp
     assert mine.take()
     holder.send_signal(signal.SIGCONT)
     assert holder.wait(timeout=60) == -signal.SIGKILL
-    assert lease.newest(run).name == "lease-000002.json"
+    newest = lease.newest(run)
+    assert newest is not None
+    assert newest.name == "lease-000002.json"
     mine.give_back()
 
 

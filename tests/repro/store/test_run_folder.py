@@ -60,7 +60,10 @@ def overwritten(name: str) -> Callable[[Path], None]:
 
 
 def shortened(name: str) -> Callable[[Path], None]:
-    return lambda path: (path / name).write_bytes((path / name).read_bytes()[:-9]) and None
+    def spoil(path: Path) -> None:
+        (path / name).write_bytes((path / name).read_bytes()[:-9])
+
+    return spoil
 
 
 def removed(name: str) -> Callable[[Path], None]:

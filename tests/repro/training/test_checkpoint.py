@@ -95,7 +95,10 @@ def missing(file: Path) -> None:
 
 
 def holding(data: bytes) -> Spoil:
-    return lambda file: file.write_bytes(data) and None
+    def spoil(file: Path) -> None:
+        file.write_bytes(data)
+
+    return spoil
 
 
 def off_by_one(key: str) -> Spoil:

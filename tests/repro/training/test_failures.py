@@ -17,7 +17,7 @@ from repro.corpus.manifest import Split
 from repro.corpus.order import rows_at
 from repro.corpus.packing import padding
 from repro.corpus.shards import ShardWriter
-from repro.resources import Resources
+from repro.resources import Resources, Stage
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
@@ -48,7 +48,8 @@ def emptied(packed: Corpus, folder: Path, split: str, which: np.ndarray) -> Corp
     shards = writer.close()
     left, digest = int((tokens != padding(tokens.dtype)).sum()), hashlib.sha256(tokens.tobytes()).hexdigest()
     new = replace(old, tokens=left, sha256=digest, shards=shards)
-    replace(packed.manifest, **{split: new}).write(Folder.open(folder))
+    changed = replace(packed.manifest, train=new) if split == "train" else replace(packed.manifest, heldout=new)
+    changed.write(Folder.open(folder))
     corpus = Corpus(folder)
     corpus.verify()
     assert corpus.hash != packed.hash
@@ -120,7 +121,7 @@ def broken_at(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 @pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(2), only_in_full(3)])
 @pytest.mark.parametrize("lr", [100.0, 1e30])
 def test_a_learning_rate_that_is_too_large_fails_the_run_at_the_step_that_broke_it(
-    lr: float, stage: int, text: Corpus, make_spec: Make, tmp_path: Path, broken_at: Callable[[RunSpec], int]
+    lr: float, stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, broken_at: Callable[[RunSpec], int]
 ) -> None:
     spec, folder = make_spec(lr=lr), Folder.open(tmp_path / "run")
     broken = broken_at(spec)

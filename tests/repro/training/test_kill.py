@@ -32,7 +32,7 @@ DELAYS = (0, 0.001, 0.003, 0.01)  # seconds into a saving
 # The command as a user gives it; it says besides which step it goes on from.
 CHILD = """
 import sys
-from repro import checkpoint
+from repro.training import checkpoint
 from repro.__main__ import main
 restore = checkpoint.restore
 def told(*args):

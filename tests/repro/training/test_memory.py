@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from repro.corpus import Corpus
-from repro.resources import Resources
+from repro.resources import Resources, Stage
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder
@@ -43,14 +43,14 @@ def outcome(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -
     return RunFolder(folder).status() | kept | {"steps": found.steps}
 
 
-def retried(spec: RunSpec, corpus: Path, root: Path, stage: int) -> dict[str, Any]:
+def retried(spec: RunSpec, corpus: Path, root: Path, stage: Stage) -> dict[str, Any]:
     text, resources = Corpus(corpus), Resources(zero_stage=stage)
     settle(spec, text, root, resources)
     limit_memory(virtual("VmPeak") + SPARE)
     return outcome(spec, Folder.open(root / "run"), text, resources)
 
 
-def advised(spec: RunSpec, corpus: Path, root: Path, stage: int) -> list[dict[str, Any]]:
+def advised(spec: RunSpec, corpus: Path, root: Path, stage: Stage) -> list[dict[str, Any]]:
     """A run that may not try smaller micro-batches, and one that takes the advice with which it ended."""
     text, resources = Corpus(corpus), Resources(zero_stage=stage, out_of_memory="fail")
     settle(spec, text, root, resources)
@@ -103,7 +103,7 @@ Unlimited = Callable[[RunSpec], dict[str, Any]]
 
 @pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(3)])
 def test_out_of_memory_a_run_goes_on_with_smaller_micro_batches_to_the_same_loss(
-    stage: int, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
+    stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
 ) -> None:
     spec = greedy(make_spec)
     [found] = workers.run(1, retried, spec, text.folder, tmp_path, stage)
@@ -118,7 +118,7 @@ def test_out_of_memory_a_run_goes_on_with_smaller_micro_batches_to_the_same_loss
 
 @pytest.mark.parametrize("stage", [only_in_full(0), only_in_full(1)])
 def test_out_of_memory_a_run_that_may_not_retry_fails_and_names_a_micro_batch_that_fits(
-    stage: int, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
+    stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, unlimited: Unlimited
 ) -> None:
     spec = greedy(make_spec)
     [[first, second]] = workers.run(1, advised, spec, text.folder, tmp_path, stage)
@@ -162,7 +162,7 @@ def test_out_of_memory_for_the_model_itself_is_said_to_be_past_mending(
 
 @pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(2), only_in_full(3)])
 def test_a_run_gives_back_its_engine_whether_it_ends_well_or_not(
-    stage: int, text: Corpus, make_spec: Make, tmp_path: Path
+    stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
     def engines() -> int:
         for _ in range(3):

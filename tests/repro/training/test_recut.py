@@ -11,7 +11,7 @@ import torch
 
 from repro.corpus import Corpus
 from repro.pruning.pruner import Pruner
-from repro.resources import Resources
+from repro.resources import Resources, Stage
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.training import checkpoint, train
@@ -22,7 +22,7 @@ from tests.repro.training.lives import life, stopped
 
 Make = Callable[..., RunSpec]
 State = dict[str, torch.Tensor]
-Layout = tuple[int, int]  # workers and ZeRO stage
+Layout = tuple[int, Stage]  # workers and ZeRO stage
 EVERY, STOP = 10, 20  # an event comes before step 20 of 60, the last one before step 28
 NOISE = 1e-4  # nats, of summing gradients in another order
 

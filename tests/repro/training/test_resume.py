@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from repro.corpus import Corpus
-from repro.resources import Resources
+from repro.resources import Resources, Stage
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed
@@ -24,7 +24,8 @@ Make = Callable[..., RunSpec]
 Reference = Callable[[RunSpec, Resources], Folder]
 
 # The steps of `warmed` below, and how its 50 random stops are spread over them and over the ZeRO stages.
-TOTAL, STAGES, POINTS, SAMPLE = 60, (0, 1, 2, 3), 50, 2
+TOTAL, POINTS, SAMPLE = 60, 50, 2
+STAGES: tuple[Stage, ...] = (0, 1, 2, 3)
 STOPS = random.Random(20).sample(range(1, TOTAL + 1), POINTS)
 IN_BF16 = (1, 2, 17, 31)
 
@@ -53,7 +54,7 @@ def warmed(make_spec: Make, precision: str = "fp32") -> RunSpec:
     return spec
 
 
-def check(spec: RunSpec, stop: int, stage: int, text: Corpus, root: Path, uninterrupted: Reference) -> None:
+def check(spec: RunSpec, stop: int, stage: Stage, text: Corpus, root: Path, uninterrupted: Reference) -> None:
     """Stops before `stop` with a checkpoint just there, goes on, and compares."""
     folder = Folder.open(root / "run")
     first = stopped(spec, folder, text, Resources(zero_stage=stage, checkpoint_every=stop), stop)
@@ -88,7 +89,7 @@ def test_stopping_anywhere_and_going_on_changes_no_bit(
     ],
 )
 def test_stopping_at_a_marked_place_changes_no_bit(
-    stop: int, stage: int, text: Corpus, make_spec: Make, tmp_path: Path, uninterrupted: Reference
+    stop: int, stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, uninterrupted: Reference
 ) -> None:
     check(warmed(make_spec), stop, stage, text, tmp_path, uninterrupted)
 
