@@ -1,4 +1,4 @@
-"""A corpus by its spec: opened if a whole one is there, else built beside and put in place when whole."""
+"""The corpus of a spec: opened if it exists, else built in a hidden folder and moved into place when complete."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from repro.corpus import publish
-from repro.corpus.build_dir import alone, empty, go_on, remove, work_name
+from repro.corpus.build_dir import build_dir_name, clear, exclusive, remove, resume_or_clear
 from repro.corpus.corpus import Corpus
 from repro.corpus.declared import check_tokens
-from repro.corpus.extract import PART_BYTES, ingest
+from repro.corpus.extract import PART_BYTES, extract
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
 from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
-from repro.corpus.pool import Here, Pool
+from repro.corpus.pool import LocalPool, Pool
 from repro.corpus.pretrained import load_pretrained
 from repro.corpus.progress import BuildProgress
 from repro.corpus.shards import SHARD_BYTES
@@ -40,22 +40,23 @@ def build(
     pool: Pool | None = None,
     part_bytes: int = PART_BYTES,
 ) -> Corpus:
-    """The corpus that `spec` names, built under `root` unless a whole one is there.
+    """The corpus that `spec` describes, built under `root` unless it is there already.
 
-    A build that is killed is gone on from by the next one; and the rows are the same, whoever the pool is.
+    A killed build is resumed by the next one. The rows don't depend on the pool.
 
     Args:
-        spec: the text and how it is cut.
+        spec: the text, its tokenizer and its packing.
         vocab: vocabulary of the model, in tokens.
         sequence: sequence length of the model, in tokens.
-        root: a folder; or the URI of one on an object store, where it is published and from where it is copied.
-        progress: told what is being done, a line at a time.
-        shard_bytes: of tokens that a shard may have, at most.
-        pool: who reads and encodes; None is this process.
-        part_bytes: of text that a worker encodes at a time, which is what a kill may cost each.
+        root: a folder, or the URI of one on an object store, to which the corpus is published or from which it is
+            copied.
+        progress: called with each line of progress.
+        shard_bytes: maximum bytes of tokens in a shard.
+        pool: what reads and encodes the text; None means this process.
+        part_bytes: bytes of text that a worker encodes at a time, so also the work that a kill costs each worker.
 
     Raises:
-        UserError: no text, not the text that text_sha256 names, too little of it, or a damaged folder.
+        UserError: no text or too little of it, text whose hash isn't text_sha256, or a damaged folder.
     """
     check_tokens(vocab, sequence)
     say = BuildProgress(progress or (lambda line: None), spec.name)
@@ -63,15 +64,15 @@ def build(
     folder = folder_of(spec, vocab, sequence, place)
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
         say.line(f"copying it from {place}")
-        publish.copy_in(place / folder.name)
-    pool = pool or Here()
-    hidden = work_name(folder.name)
+        publish.fetch(place / folder.name)
+    pool = pool or LocalPool()
+    hidden = build_dir_name(folder.name)
     own = folder.parent / hidden
     if not folder.exists() or own.exists():
-        # What workers of other machines need lies where they see it: beside the corpus, or beside its published copy.
+        # Workers on other machines must see the build folder: it is beside the corpus or its published copy.
         work = place / hidden if pool.anywhere and not place.is_local else Folder.open(own)
         Folder.open(own).check_writable(key="storage.corpus")  # before the text is read, which may take hours
-        with alone(own, lambda: say.line("another process builds it; waiting")):
+        with exclusive(own, lambda: say.line("another process builds it; waiting")):
             if not folder.exists():
                 Folder.open(own).tidy()
                 rows = max(1, shard_bytes // ((sequence + 1) * token_dtype(vocab).itemsize))
@@ -97,7 +98,7 @@ def _build(
     shard_rows: int,
     part_bytes: int,
 ) -> None:
-    """Builds in the hidden folders `own`, of this machine, and `work`, and puts the corpus in place when it is whole."""
+    """Builds in the hidden folders `own` (on this machine) and `work`; moves the corpus into place when complete."""
     kind = {
         "schema_version": SCHEMA_VERSION,
         "tokenizers": importlib.metadata.version("tokenizers"),
@@ -106,21 +107,21 @@ def _build(
         "part_bytes": part_bytes,
         "hashes": HASHES,
     }
-    if go_on(own, work, kind):
-        say.line("going on from what an earlier build has done")
+    if resume_or_clear(own, work, kind):
+        say.line("resuming an earlier build")
     pretrained = None
-    if spec.tokenizer != "bpe":  # before the text is read, which may take hours: there may be no such tokenizer
+    if spec.tokenizer != "bpe":  # before the text is read, which may take hours: the tokenizer may not exist
         say.line(f"loading the tokenizer {spec.tokenizer}")
         pretrained = load_pretrained(spec.tokenizer, vocab)
     whole = own / "corpus"
     whole.mkdir(exist_ok=True)
-    spool = ingest(spec, work, pool, say, part_bytes)
+    extracted = extract(spec, work, pool, say, part_bytes)
     try:
-        _check_text(spec, spool.sha256)
+        _check_text(spec, extracted.sha256)
     except UserError:
-        empty(work)  # the next build is to read the text that is there then
+        clear(work)  # so that the next build reads the source again
         raise
-    CorpusWriter(spec, vocab, sequence, spool, whole, work, pool, say, shard_rows, pretrained).write()
+    CorpusWriter(spec, vocab, sequence, extracted, whole, work, pool, say, shard_rows, pretrained).write()
     try:
         whole.rename(folder)
     except OSError:
@@ -129,10 +130,10 @@ def _build(
 
 
 def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str]) -> Path:
-    """Where on this machine the corpus that `spec` names lies, or will once it is built or copied from `root`.
+    """The folder on this machine that holds the corpus of `spec`, or will after building or copying from `root`.
 
     Raises:
-        UserError: the source isn't there.
+        UserError: the source doesn't exist.
     """
     place = root if isinstance(root, Folder) else Folder.open(root)
     local = Path(place.path) if place.is_local else publish.cache()
@@ -140,7 +141,7 @@ def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | 
 
 
 def _folder_name(spec: CorpusSpec, vocab: int, sequence: int, content: str) -> str:
-    """NAME-vVOCAB-sSEQUENCE-HASH. text_sha256 checks the text and makes no other corpus of it."""
+    """NAME-vVOCAB-sSEQUENCE-HASH. text_sha256 is left out of the hash: it only checks the text."""
     identity = [SCHEMA_VERSION, canonical(dataclasses.replace(spec, text_sha256=None)), vocab, sequence, content]
     name = re.sub(r"[^\w.]+", "-", spec.name).strip("-.").encode()[:150].decode(errors="ignore") or "text"
     return f"{name}-v{vocab}-s{sequence}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"

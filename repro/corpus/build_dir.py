@@ -1,4 +1,4 @@
-"""The work folder of a build: hidden beside the corpus, kept when the build is killed, gone when it is whole."""
+"""The build folder: hidden beside the corpus, kept if the build is killed, deleted once the corpus is complete."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from repro.store.folder import Folder
 STARTED = "started.json"
 
 
-def work_name(corpus: str) -> str:
-    """Name of the work folder of a corpus folder."""
+def build_dir_name(corpus: str) -> str:
+    """Name of a corpus folder's build folder."""
     return f".{corpus}.build"
 
 
 @contextmanager
-def alone(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
-    """Keeps other processes of this machine out of `folder`, which is made if need be. waits: called before waiting."""
+def exclusive(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
+    """Locks `folder`, created if missing, against other processes on this machine. waits: called before waiting."""
     lock = folder / "lock"
     while True:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,25 +32,25 @@ def alone(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
             except BlockingIOError:
                 waits()
                 fcntl.flock(file, fcntl.LOCK_EX)
-            # Who held it may have removed the folder, and another may have made it anew.
+            # The previous holder may have deleted the folder, and another process may have recreated it.
             if lock.exists() and os.path.samestat(lock.stat(), os.fstat(file.fileno())):
                 yield
                 return
 
 
-def go_on(own: Path, work: Folder, kind: dict[str, Any]) -> bool:
-    """Whether what an earlier build has left in the two folders is of this kind and serves; else it is removed."""
+def resume_or_clear(own: Path, work: Folder, kind: dict[str, Any]) -> bool:
+    """Whether the two folders hold an earlier build of the same `kind`, to be resumed; otherwise they are cleared."""
     mine = Folder.open(own)
     if work.exists(STARTED) and mine.exists(STARTED) and work.read_json(STARTED) == mine.read_json(STARTED) == kind:
         return True
     for folder in (mine, work):
-        empty(folder)
+        clear(folder)
         folder.write_json(STARTED, kind)
     return False
 
 
-def empty(folder: Folder) -> None:
-    """Removes all but the lock."""
+def clear(folder: Folder) -> None:
+    """Deletes everything but the lock."""
     for name in folder.names():
         if name != "lock":
             folder.delete(name)

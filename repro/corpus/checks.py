@@ -1,8 +1,9 @@
-"""Rows held against the manifest's hashes whenever they are read, so that damage is never trained on.
+"""Rows checked against the manifest's hashes whenever they are read, so that damaged text is never trained on.
 
-A manifest keeps a hash of every group of rows (an older one of every shard). The first reading of a group checks its hash
-and notes a sum of each of its rows, from the same bytes; every reading of a row is then held against its sum. So what
-is written over a shard between two steps, in whatever way, is noticed when a step reads it, and nothing is hashed twice.
+A manifest keeps a hash of every group of rows (older manifests: of every shard). The first read of a group checks its
+hash and keeps a checksum of each of its rows, computed from the same bytes; every read of a row is then compared with
+its checksum. So a shard that is overwritten between two steps is noticed when a step reads it, and nothing is hashed
+twice.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ import pyarrow as pa
 from repro.corpus.manifest import ShardFile
 from repro.errors import UserError
 
-GROUP_BYTES = 1 << 18  # of rows that have a hash together: what the first reading of one of them costs
-HEX = 32  # digits that are kept of a group's SHA-256
+GROUP_BYTES = 1 << 18  # bytes of rows that share a hash: the cost of the first read of one of them
+HEX = 32  # hex digits kept of a group's SHA-256
 
 
 def rows_of_group(width: int, dtype: np.dtype) -> int:
-    """Rows that have a hash together."""
+    """Number of rows that share a hash."""
     return max(1, GROUP_BYTES // (width * dtype.itemsize))
 
 
 def group_hashes(rows: np.ndarray, size: int) -> tuple[str, ...]:
-    """Hashes of each `size` rows of (rows, width), in order."""
+    """The hash of every `size` rows of (rows, width), in order."""
     return tuple(_hash(rows[first : first + size]) for first in range(0, len(rows), size))
 
 
 def row_sums(rows: np.ndarray) -> np.ndarray:
-    """A 64-bit sum of each of (rows, width), (rows,) uint64: a change of one token is always seen, of several nearly so.
+    """A 64-bit checksum of each row of (rows, width), (rows,) uint64; detects any change of one token, nearly any other.
 
-    Odd factors modulo 2^64: a single difference times its factor is never 0. They aren't kept anywhere.
+    A sum with odd factors modulo 2^64: a single difference times its factor is never 0. Checksums are never stored.
     """
     sums: np.ndarray = np.einsum("ij,j->i", rows, _factors(rows.shape[1]), dtype=np.uint64, casting="safe")
     return sums
@@ -46,8 +47,8 @@ def _factors(width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(1 << 64, size=width, dtype=np.uint64) | np.uint64(1)
 
 
-class Known:
-    """Sums of a shard's rows, (rows,) uint64, as far as the hash of their group, (groups,) bool, has been checked."""
+class RowChecksums:
+    """Checksums of a shard's rows, (rows,) uint64, valid where the group's hash has been checked, (groups,) bool."""
 
     def __init__(self, rows: int, groups: int):
         self.sums = np.empty(rows, np.uint64)
@@ -55,27 +56,27 @@ class Known:
 
 
 @lru_cache(maxsize=4096)
-def _known(shard: ShardFile, width: int) -> Known:
-    """What this process knows of a shard. It follows from the shard's hashes alone, and so serves its later runs."""
-    return Known(shard.rows, len(shard.groups) or 1)
+def _known(shard: ShardFile, width: int) -> RowChecksums:
+    """A shard's checksums. They depend only on its hashes, so later runs in this process reuse them."""
+    return RowChecksums(shard.rows, len(shard.groups) or 1)
 
 
 class ShardReader:
-    """One shard, mapped. view: its rows, (rows, width), read-only; nothing of them is checked but by `take`.
+    """One memory-mapped shard. view: its rows, (rows, width), read-only and unchecked; `take` checks them.
 
     Args:
-        folder: where it lies.
-        shard: what the manifest says of it.
-        width: tokens a row.
+        folder: folder of the shard.
+        shard: the manifest's entry.
+        width: tokens per row.
 
     Raises:
-        UserError: it is missing, or its size or form is not what the manifest says.
+        UserError: the file is missing, or its size or layout doesn't match the manifest.
     """
 
     def __init__(self, folder: Path, shard: ShardFile, width: int):
         self.path, self.shard, self.width = folder / shard.file, shard, width
-        self._name = str(self.path)  # which is quicker to look up
-        self._file = _identity(self._name)  # before it is mapped: what is written later makes another of it
+        self._name = str(self.path)  # faster for stat than a Path
+        self._file = _identity(self._name)  # taken before mapping, so that any later write changes it
         self._check_size()
         try:
             self._bytes = pa.memory_map(str(self.path)).read_buffer()
@@ -93,13 +94,13 @@ class ShardReader:
         """Copies of the rows at `rows` (n,): (n, width).
 
         Raises:
-            UserError: one of them is not what the manifest's hashes say.
+            UserError: one of them doesn't match the manifest's hashes.
         """
         now = _identity(self._name)
         if now is not None and self._file is not None and now[:2] == self._file[:2] and now[2] != self._file[2]:
             raise self.damaged(
                 f"{now[2]} bytes", f"{self.shard.bytes} bytes"
-            )  # mapped pages that are gone end a process
+            )  # reading a truncated mapping would kill the process
         found: np.ndarray = self.view[rows]
         groups = rows // self._group_rows
         if not self._known.groups[groups].all():
@@ -111,10 +112,10 @@ class ShardReader:
         return found
 
     def recheck(self) -> None:
-        """Holds the groups that were read against their hashes once more, if the file was touched since it was opened.
+        """Hashes the groups that were read again, if the file was touched since it was opened.
 
         Raises:
-            UserError: it is gone, or one of them differs.
+            UserError: the file is gone, or a group's hash differs.
         """
         if self._read.any() and _identity(self._name) != self._file:
             again = ShardReader(self.path.parent, self.shard, self.width)
@@ -122,7 +123,7 @@ class ShardReader:
                 again._checked(group)
 
     def verify(self) -> None:
-        """Reads all of the file and holds it, and all groups, against their hashes. Raises UserError where one differs."""
+        """Reads the whole file; checks its hash and those of all groups. Raises UserError at the first difference."""
         with self.path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self.shard.sha256:
@@ -137,7 +138,7 @@ class ShardReader:
             self._known.groups[group] = True
 
     def _checked(self, group: int) -> np.ndarray:
-        """A copy of a group's rows that its hash is true of."""
+        """A copy of a group's rows, checked against its hash."""
         if not self.shard.groups:
             data = self._bytes.to_pybytes()
             found, wanted = hashlib.sha256(data).hexdigest(), self.shard.sha256
@@ -171,7 +172,7 @@ def _hash(rows: np.ndarray) -> str:
 
 
 def _identity(path: str) -> tuple[int, int, int, int, int] | None:
-    """What tells a file from what it was before it was written to or replaced; None when there is none."""
+    """Changes whenever the file is written to or replaced; None if it doesn't exist."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

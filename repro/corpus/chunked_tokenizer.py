@@ -1,9 +1,9 @@
-"""Which tokenizers may be given a text in stretches that are cut before spaces, so that each stretch is encoded once.
+"""Tokenizers that can encode a text in chunks cut before spaces, so that each distinct chunk is encoded once.
 
-A cut is made before a space between two printable characters of ASCII. No token of these tokenizers reaches over it,
-and what stands on one side has no bearing on the other: of GPT-2's family since the expression that parts text into
-words always parts there, of Llama-2's family since no entry of the vocabulary has a space after another character, so
-that nothing is ever merged over it.
+A cut is made before a space between two printable ASCII characters. No token of these tokenizers crosses it, and the
+text on one side doesn't affect the tokens on the other: in GPT-2's family because the pre-tokenizer's regular
+expression always splits there, in Llama-2's because no vocabulary entry has a space after another character, so that
+nothing is merged across it.
 """
 
 from __future__ import annotations
@@ -22,49 +22,49 @@ from repro.corpus.chunks import bytes_of, distinct
 if TYPE_CHECKING:
     import tokenizers
 
-SPACE = "▁"  # as Llama-2's family writes it
-WORDS = tuple(  # of Llama-3 and GPT-4, and of Qwen; each parts before such a space
+SPACE = "▁"  # how Llama-2's family writes a space
+WORDS = tuple(  # of Llama-3 and GPT-4, and of Qwen; each splits before such a space
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
     + digits
     + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     for digits in (r"\p{N}{1,3}", r"\p{N}")
 )
-MEMORY_BYTES = 16 << 20  # of stretches and their ids
-SLICE_BYTES = 1 << 19  # of text, encoded at once: an encoding takes some hundred bytes a token
+MEMORY_BYTES = 16 << 20  # bytes of cached chunks and their ids
+SLICE_BYTES = 1 << 19  # bytes of text encoded at once: an encoding takes about a hundred bytes per token
 Lead = Literal["never", "always", "first"]
 
 
-class Apart:
-    """A tokenizer for stretches, which remembers what it has encoded, up to MEMORY_BYTES and what one call adds.
+class ChunkedTokenizer:
+    """Encodes text by chunks and caches them, up to MEMORY_BYTES plus what one call adds.
 
     Args:
-        backend: encodes a stretch as it is.
-        lead: when a space goes before a text; "first": unless one is there.
+        backend: encodes a chunk as it is.
+        lead: when a space is prepended to a text; "first": unless the text begins with one.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, lead: Lead):
         self._backend, self._lead = backend, lead
-        self._stretches = pa.array([], pa.large_binary())
+        self._chunks = pa.array([], pa.large_binary())
         self._ids, self._lengths = np.empty(0, np.uint32), np.empty(0, np.int64)
 
-    def encode(self, texts: pa.LargeStringArray) -> TokenizedPieces:
-        """The ids of all texts, as those of their stretches."""
-        stretches, which, begins = self.cut(texts)
-        known = pc.index_in(stretches, self._stretches)
-        fresh = stretches.filter(known.is_null())
+    def encode(self, texts: pa.LargeStringArray) -> TokenizedChunks:
+        """The token ids of all texts, by chunk."""
+        chunks, which, begins = self.cut(texts)
+        known = pc.index_in(chunks, self._chunks)
+        fresh = chunks.filter(known.is_null())
         if len(fresh):
-            if self._stretches.nbytes + self._ids.nbytes > MEMORY_BYTES:
-                self._stretches, fresh, known = stretches.slice(0, 0), stretches, pa.nulls(len(stretches), pa.int32())
+            if self._chunks.nbytes + self._ids.nbytes > MEMORY_BYTES:
+                self._chunks, fresh, known = chunks.slice(0, 0), chunks, pa.nulls(len(chunks), pa.int32())
                 self._ids, self._lengths = self._ids[:0], self._lengths[:0]
             ids, lengths = ids_of(self._backend, fresh.cast(pa.large_string()).to_pylist())
-            next_ones = np.arange(len(self._stretches), len(self._stretches) + len(fresh), dtype=np.int32)
+            next_ones = np.arange(len(self._chunks), len(self._chunks) + len(fresh), dtype=np.int32)
             known = pc.replace_with_mask(known, known.is_null(), pa.array(next_ones))
-            self._stretches = pa.concat_arrays([self._stretches, fresh])
+            self._chunks = pa.concat_arrays([self._chunks, fresh])
             self._ids, self._lengths = np.append(self._ids, ids), np.append(self._lengths, lengths)
-        return TokenizedPieces(self._ids, self._lengths, known.to_numpy()[which], begins)
+        return TokenizedChunks(self._ids, self._lengths, known.to_numpy()[which], begins)
 
     def cut(self, texts: pa.LargeStringArray) -> tuple[pa.LargeBinaryArray, np.ndarray, np.ndarray]:
-        """The different stretches; which of them stands where; where each text begins and the last one ends there."""
+        """The distinct chunks; the sequence of chunk indices; where in it each text begins and the last one ends."""
         if self._lead != "never":
             bare = pc.equal(pc.binary_length(texts), 0)
             if self._lead == "first":
@@ -77,15 +77,15 @@ class Apart:
         begins = np.zeros(len(byte), bool)
         begins[1:-1] = (byte[1:-1] == 32) & printable[:-2] & printable[2:]
         some = bounds[:-1] < bounds[1:]
-        begins[bounds[1:][some] - 1] = False  # a text's last: what follows is another text's
+        begins[bounds[1:][some] - 1] = False  # a text's last byte: the next byte belongs to another text
         begins[bounds[:-1][some]] = True
         at = np.flatnonzero(begins)
         return *distinct(data, at), np.searchsorted(at, bounds)
 
 
-class TokenizedPieces(NamedTuple):
-    """Tokens by the piece. ids: of all pieces, (n,) uint32; lengths: how many are whose; which: the pieces in the order
-    of the texts; begins: where in that order each text begins and the last one ends, (texts + 1,)."""
+class TokenizedChunks(NamedTuple):
+    """Tokens by chunk. ids: all chunks' token ids, (n,) uint32; lengths: ids per chunk; which: chunk indices in the
+    order of the texts; begins: where in that order each text begins and the last one ends, (texts + 1,)."""
 
     ids: np.ndarray
     lengths: np.ndarray
@@ -94,7 +94,7 @@ class TokenizedPieces(NamedTuple):
 
 
 def ids_of(backend: tokenizers.Tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of all texts, (ids,) uint32, and how many are whose, (texts,). Uses the threads of `tokenizers`."""
+    """Ids of all texts, (ids,) uint32, and the number of ids per text, (texts,). Uses the threads of `tokenizers`."""
     ids, lengths = array("I"), []
     for some in slices(texts):
         for encoding in backend.encode_batch_fast(some, add_special_tokens=False):
@@ -105,7 +105,7 @@ def ids_of(backend: tokenizers.Tokenizer, texts: list[str]) -> tuple[np.ndarray,
 
 
 def slices(texts: list[str]) -> Iterator[list[str]]:
-    """The texts in their order, about SLICE_BYTES in a list."""
+    """The texts in order, in lists of about SLICE_BYTES."""
     some: list[str] = []
     room = SLICE_BYTES
     for text in texts:
@@ -118,8 +118,8 @@ def slices(texts: list[str]) -> Iterator[list[str]]:
         yield some
 
 
-def apart(backend: tokenizers.Tokenizer) -> Apart | None:
-    """The tokenizer that encodes stretches as `backend` encodes them in their text; None if it isn't known to."""
+def chunked(backend: tokenizers.Tokenizer) -> ChunkedTokenizer | None:
+    """A chunked tokenizer with the same tokens as `backend`; None if `backend` isn't known to allow one."""
     from tokenizers import Tokenizer
 
     state = json.loads(backend.to_str())
@@ -131,10 +131,10 @@ def apart(backend: tokenizers.Tokenizer) -> Apart | None:
     ):
         return None
     if normalizer in (None, {"type": "NFC"}) and _parts_at_spaces(words):
-        return Apart(backend, "never")
+        return ChunkedTokenizer(backend, "never")
     lead = _lead(normalizer, words)
     if lead not in (None, "never") and not all(added["special"] for added in state["added_tokens"]):
-        return None  # what follows an added token is begun as a text is
+        return None  # after an added token, a space is prepended as at the beginning of a text
     vocab = model["vocab"]
     if lead is None or model.get("ignore_merges") or SPACE not in vocab or any(map(_crosses, vocab)):
         return None
@@ -142,11 +142,11 @@ def apart(backend: tokenizers.Tokenizer) -> Apart | None:
     state["pre_tokenizer"] = None
     own = Tokenizer.from_str(json.dumps(state))
     own.encode_special_tokens = backend.encode_special_tokens
-    return Apart(own, lead)
+    return ChunkedTokenizer(own, lead)
 
 
 def _stays_inside(added: dict[str, Any]) -> bool:
-    """Whether an added token can't reach over a cut. Special ones are found in no text."""
+    """Whether an added token can't cross a cut. Special tokens are never matched in text."""
     content = added["content"]
     if added["special"]:
         return True
@@ -176,7 +176,7 @@ def _replace() -> dict[str, Any]:
 
 
 def _lead(normalizer: dict[str, Any] | None, words: dict[str, Any] | None) -> Lead | None:
-    """When a tokenizer that writes spaces as SPACE puts one before a text; None if it isn't one."""
+    """When a tokenizer that writes spaces as SPACE prepends one to a text; None for other tokenizers."""
     if words is None:
         if normalizer == _replace():
             return "never"

@@ -1,4 +1,4 @@
-"""Text as stretches, most of which occur again and again: what is found out of each once is put together by numpy."""
+"""Text as chunks, most of which repeat: each distinct chunk is processed once, and numpy assembles the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 
 def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, np.ndarray]:
-    """All texts in UTF-8, one after the other, and where each begins and the last one ends, (texts + 1,)."""
+    """All texts in UTF-8, concatenated, and where each begins and the last one ends, (texts + 1,)."""
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     whole = memoryview(data)[bounds[0] : bounds[-1]].tobytes() if bounds[-1] > bounds[0] else b""
@@ -18,7 +18,7 @@ def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, n
 
 
 def in_pieces(texts: pa.LargeStringArray, most: int) -> list[pa.LargeStringArray]:
-    """The texts in their order, about `most` bytes in an array; one empty array where there are no texts."""
+    """The texts in order, in arrays of about `most` bytes; one empty array if there are no texts."""
     ends = np.cumsum(pc.binary_length(texts).to_numpy(), dtype=np.int64)
     cuts = np.searchsorted(ends, np.arange(most, ends[-1] if len(ends) else 0, most)) + 1
     bounds = np.unique(np.concatenate([[0], cuts, [len(texts)]]))
@@ -26,22 +26,22 @@ def in_pieces(texts: pa.LargeStringArray, most: int) -> list[pa.LargeStringArray
 
 
 def distinct(data: bytes, at: np.ndarray) -> tuple[pa.LargeBinaryArray, np.ndarray]:
-    """The different stretches among those of `data` that begin at `at`, and which of them stands where, (len(at),)."""
+    """The distinct chunks of `data`, cut at the offsets `at`, and the index of each chunk among them, (len(at),)."""
     buffers = [None, pa.py_buffer(np.append(at, len(data))), pa.py_buffer(data)]
     found = pa.Array.from_buffers(pa.large_binary(), len(at), buffers).dictionary_encode()
     return found.dictionary, found.indices.to_numpy()
 
 
-def joined(
+def gather(
     values: np.ndarray, start: np.ndarray, lengths: np.ndarray, which: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What stretches stand for, one after the other, and where each begins and the last one ends, (len(which) + 1,).
+    """Values of a sequence of chunks, concatenated, and where each begins and the last one ends, (len(which) + 1,).
 
     Args:
-        values: what all different stretches stand for.
-        start: where in it each one's begin.
-        lengths: how many each has.
-        which: the stretches in their order.
+        values: values of all distinct chunks.
+        start: index in `values` of each distinct chunk's first value.
+        lengths: number of values of each distinct chunk.
+        which: the sequence, as indices of distinct chunks.
     """
     many = lengths[which]
     until = np.append(0, np.cumsum(many))

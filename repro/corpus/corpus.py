@@ -21,10 +21,10 @@ from repro.store.folder import Folder
 class Corpus:
     """Token rows of a corpus.
 
-    Opening checks the size of every shard, reading a row its hash (checks.py), `verify` all hashes at once.
+    Opening checks the size of every shard, reading a row checks its hash (checks.py), and `verify` checks all hashes.
 
     Raises:
-        UserError: the folder holds no whole corpus.
+        UserError: the folder holds no complete corpus.
     """
 
     def __init__(self, folder: Path):
@@ -39,11 +39,11 @@ class Corpus:
 
     @property
     def unique_tokens(self) -> int:
-        """Tokens that can be trained on before any text repeats: a row gives `sequence`."""
+        """Tokens that can be trained on before any text repeats: `sequence` per row."""
         return len(self.train) * self.manifest.sequence
 
     def check(self, tokens: int, repeat: bool, run_id: str) -> None:
-        """Refuses a run that needs more text than there is. Raises UserError."""
+        """Raises UserError if a run needs more tokens than the corpus has and may not repeat text."""
         if tokens > self.unique_tokens and not repeat:
             raise UserError(
                 f"{run_id} needs more text than the corpus has",
@@ -61,14 +61,14 @@ class Corpus:
     def batch(
         self, step: int, batch: int, seed: int, first: int = 0, count: int | None = None, *, position: int = 0
     ) -> np.ndarray:
-        """Rows of a step, or a worker's share of them: (count, sequence + 1).
+        """Rows of a step's batch, or a worker's share of them: (count, sequence + 1).
 
         Args:
             step: 0-based.
-            batch: sequences a step, over all workers; it and not the worker count fixes the order.
+            batch: sequences per step over all workers; the order depends on it, not on the worker count.
             seed: of the data order.
-            first, count: which of the batch's rows; all from `first` when count is None.
-            position: rows of the order that were read before step 0, by the runs from which this one starts.
+            first, count: which of the batch's rows; all from `first` if count is None.
+            position: rows of the order read before step 0, by the runs that this one starts from.
         """
         share = slice(first, None if count is None else first + count)
         return self.train.take(rows_at(step, batch, len(self.train), seed, position)[share])
@@ -76,7 +76,7 @@ class Corpus:
     def heldout_blocks(self, blocks: int, block_sequences: int) -> np.ndarray:
         """The same held-out rows for every run, spread evenly: (blocks, block_sequences, sequence + 1).
 
-        A block is a stretch of neighbouring text, so that blocks are nearly independent of each other.
+        A block consists of neighbouring text, so that blocks are nearly independent of each other.
 
         Raises:
             UserError: fewer held-out rows than asked for.
@@ -87,7 +87,7 @@ class Corpus:
         return sample.reshape(blocks, block_sequences, -1)
 
     def check_heldout(self, blocks: int, block_sequences: int) -> None:
-        """Holds that there are so many held-out rows. Raises UserError where there are fewer."""
+        """Raises UserError if there are fewer held-out rows than this."""
         if blocks * block_sequences > len(self.heldout):
             raise UserError(
                 "too little held-out text",
@@ -102,17 +102,17 @@ class Corpus:
         return targets(rows, self.manifest.spec.packing, self.manifest.bos, self.manifest.eos)
 
     def samples(self, rows: TokenRows, count: int) -> list[str]:
-        """The first of the rows of a split, decoded."""
+        """The first `count` rows of a split, decoded."""
         return [self.tokenizer.decode(row[row != padding(row.dtype)].tolist()) for row in rows.views[0][:count]]
 
     def verify(self) -> None:
-        """Holds every file against its hash, and all rows against theirs. Raises UserError at the first that differs."""
+        """Checks every file and all rows against their hashes. Raises UserError at the first difference."""
         self._tokenizer_json()
         self.train.verify(self.manifest.train.sha256)
         self.heldout.verify(self.manifest.heldout.sha256)
 
     def recheck(self) -> None:
-        """Looks once more at the text that was read, before what was made of it counts; costs nothing if no file changed.
+        """Checks the rows that were read again, before results count; costs nothing if no file changed.
 
         Raises:
             UserError: a shard is gone or damaged.
@@ -121,7 +121,7 @@ class Corpus:
         self.heldout.recheck()
 
     def _tokenizer_json(self) -> bytes:
-        """The tokenizer's file, held against its hash."""
+        """The tokenizer's file, checked against its hash."""
         path = self.folder / TOKENIZER
         data = path.read_bytes() if path.is_file() else b""
         found = hashlib.sha256(data).hexdigest() if path.is_file() else "no such file"
@@ -137,7 +137,7 @@ class Corpus:
 
 
 def describe(corpus: Corpus, samples: int = 2) -> str:
-    """A page for a person: counts, overlap, and the first rows of either side, decoded."""
+    """A readable summary: counts, overlap, and the first rows of both splits, decoded."""
     manifest = corpus.manifest
     overlap = manifest.overlap
     versions = ", ".join(f"{k} {v}" for k, v in manifest.versions.items())
@@ -169,5 +169,5 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
 
 
 def _shown(text: str) -> str:
-    """Text of a manifest for a terminal: nothing in it moves the cursor or changes colours."""
+    """A manifest's text made safe for a terminal: control characters are replaced."""
     return "".join(c if c.isprintable() else "�" for c in text)

@@ -1,4 +1,4 @@
-"""What a sweep's YAML says of its text."""
+"""The corpus that a sweep's YAML declares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repro.strict import Between, Form
 MOST = {
     "vocab": 2**32 - 2,
     "sequence": 1 << 24,
-}  # tokens: of 32 bits with a mark of padding; of which a row fits memory
+}  # tokens: 32-bit ids with a padding mark; a row that fits in memory
 
 
 @strict.dataclass
@@ -29,7 +29,7 @@ class _Storage:
 
 @strict.dataclass
 class _Declared:
-    """What building a corpus needs of a sweep file."""
+    """The keys of a sweep file that building its corpus needs."""
 
     corpus: CorpusSpec
     model: _Model
@@ -37,10 +37,10 @@ class _Declared:
 
 
 def declared(file: str | os.PathLike[str]) -> tuple[CorpusSpec, int, int, str]:
-    """Text, vocabulary, sequence and root of the corpora that a sweep's YAML declares.
+    """Corpus spec, vocabulary, sequence length and corpus root that a sweep's YAML declares.
 
     Raises:
-        UserError: one is missing or can't be.
+        UserError: one is missing or invalid.
     """
     sweep = strict.taken(_Declared, strict.read_yaml(os.fspath(file)))
     for key, cls in (("model", _Model), ("storage", _Storage)):
@@ -51,14 +51,14 @@ def declared(file: str | os.PathLike[str]) -> tuple[CorpusSpec, int, int, str]:
 
 
 def _needed(cls: type, block: Any) -> Any:
-    """The keys of a block that `cls` has; what isn't a block stays, to be refused."""
+    """The keys of a block that `cls` has; anything but a block is returned unchanged, to be rejected."""
     if block is None:
         return {}
     return strict.taken(cls, block) if isinstance(block, dict) else block
 
 
 def check_tokens(vocab: int, sequence: int) -> None:
-    """Raises UserError for a vocabulary or sequence that no corpus can have."""
+    """Raises UserError for a vocabulary or sequence length out of bounds."""
     try:
         _Model(vocab, sequence)
     except UserError as error:

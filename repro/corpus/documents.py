@@ -1,4 +1,4 @@
-"""What every text source yields, and what it must say about itself."""
+"""The interface of text sources, and the documents that they yield."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from typing import NamedTuple, Protocol
 
 
 class Document(NamedTuple):
-    """One text. `group` names what is held out together: a service, a topic, a document."""
+    """One text. `group`: the unit of holding out (a service, a topic, a document)."""
 
     group: str
     text: str
 
 
 class Source(Protocol):
-    """Documents in a fixed order, all documents of one group one after the other."""
+    """Documents in a fixed order, those of one group next to each other."""
 
     @property
     def licence(self) -> str:
-        """SPDX name of the text's licence, or where to look for it."""
+        """SPDX name of the text's licence, or where to find it."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of what the text depends on, by name."""
+        """Versions of the packages and data that the text depends on, by name."""
 
     def content(self, cache: Path) -> str:
-        """Names the text that `documents` yields, so that another text gets another corpus folder.
+        """Identifies the text that `documents` yields, so that another text gets another corpus folder.
 
         Args:
-            cache: folder in which a source may keep what is costly to find out.
+            cache: folder in which a source may cache what is expensive to compute.
         """
 
     @property
     def pieces(self) -> int:
-        """Stretches that can be read apart; one after the other they are the whole text."""
+        """Number of pieces that can be read independently; in order they are the whole text."""
 
     def documents(self, piece: int | None = None) -> Iterator[Document]:
-        """The documents of a piece, or all of them, read anew at each call."""
+        """The documents of a piece, or all of them, read again at each call."""
 
 
 def content_group(text: str) -> str:
-    """Group of a document that stands for itself.
+    """Group of a document that is its own group.
 
-    The name is a hash of the text, so that copies of one document are one group and never stand on both
-    sides of the held-out split, whatever files they came in.
+    The name is a hash of the text, so that copies of a document are one group and never end up on both
+    sides of the held-out split, whichever files they come from.
     """
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A part of the text as tokens: what any worker makes of it alone, and what a build then joins in order."""
+"""Tokens of one part of the text: encoded by any worker independently, then joined in order."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from repro.corpus.chunks import in_pieces
-from repro.corpus.extract import Spool
-from repro.corpus.overlap import WORDS, Wanted, ngram_hashes
+from repro.corpus.extract import ExtractedText
+from repro.corpus.overlap import WORDS, HeldoutNgrams, ngram_hashes
 from repro.corpus.tokenizer import Tokenizer
 from repro.store.folder import Folder
 
 Side = Literal["heldout", "train"]
 TOKENIZER = "tokenizer.json"
-NGRAMS = "ngrams"  # the held-out text's: hashes, each once, ascending, (n,) uint64
+NGRAMS = "ngrams"  # file of the held-out text's distinct n-gram hashes, ascending, (n,) uint64
 LISTED_GROUPS = 1000
-PIECE_BYTES = 4_000_000  # of text at once, of which the work takes some ten times as much
+PIECE_BYTES = 4_000_000  # bytes of text encoded at once; the working memory is about ten times that
 
 
 @dataclass(frozen=True)
 class TokenPart:
-    """One side of a part of the text.
+    """The tokens of one split's documents in a part of the text.
 
-    tokens: of all documents, from BOS to EOS each. ends: where each ends. characters: of their text. groups: how many
-    there are, a group's documents following each other; names: of the first LISTED_GROUPS; last: of the last.
-    ngrams: hashes of n-grams (held out), or which of the held-out ones occur (train).
+    tokens: all documents' tokens, each document from BOS to EOS. ends: index after each document. characters: length
+    of their text. groups: number of groups, whose documents are adjacent; names: the first LISTED_GROUPS groups' names;
+    last: the last group's name. ngrams: n-gram hashes (heldout), or indices of the held-out n-grams that occur (train).
     """
 
     tokens: np.ndarray
@@ -50,7 +50,7 @@ class TokenPart:
             "names": self.names,
             "last": [self.last],
         }
-        # One row of lists, since the columns differ in length.
+        # One row of lists, because the columns differ in length.
         texts = ("names", "last")
         arrays = [pa.array(values, pa.string() if key in texts else None) for key, values in columns.items()]
         lists = [pa.LargeListArray.from_arrays([0, len(array)], array) for array in arrays]
@@ -78,7 +78,7 @@ class TokenPart:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Makes token parts of the text parts in `folder`, in any process. bos, eos: ids; dtype: of the tokens."""
+    """Encodes text parts in `folder` to token parts, in any process. bos, eos: token ids. dtype: the tokens' type."""
 
     folder: Folder
     side: Side
@@ -87,11 +87,11 @@ class Encoder:
     dtype: str
 
     def name(self, number: int) -> str:
-        """File of a token part, by its text part's number."""
+        """File name of a text part's tokens."""
         return f"{self.side}-{number:07d}.arrow"
 
     def __call__(self, number: int) -> None:
-        groups, texts = self._spool.read(self.folder, number, heldout=self.side == "heldout")
+        groups, texts = self._extracted.read(self.folder, number, heldout=self.side == "heldout")
         starts = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
         tokens, lengths, ngrams = zip(*map(self._encoded, in_pieces(texts, PIECE_BYTES)), strict=True)
         TokenPart(
@@ -105,19 +105,19 @@ class Encoder:
         ).write(self.folder, self.name(number))
 
     def _encoded(self, texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens of some texts, how many are whose, and n-grams as a TokenPart has them."""
+        """Tokens of some texts, the number of tokens per text, and n-grams as in a TokenPart."""
         tokens, lengths = self._tokenizer.encode_batch(texts, np.dtype(self.dtype))
         seen = ngram_hashes(texts, WORDS) if self.side == "heldout" else self._heldout.seen_in(texts)
         return tokens, lengths, seen
 
     @cached_property
-    def _spool(self) -> Spool:
-        return Spool.open(self.folder)
+    def _extracted(self) -> ExtractedText:
+        return ExtractedText.open(self.folder)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         return Tokenizer.from_bytes(self.folder.read(TOKENIZER), self.bos, self.eos)
 
     @cached_property
-    def _heldout(self) -> Wanted:
-        return Wanted(np.frombuffer(self.folder.read(NGRAMS), np.uint64))
+    def _heldout(self) -> HeldoutNgrams:
+        return HeldoutNgrams(np.frombuffer(self.folder.read(NGRAMS), np.uint64))

@@ -1,9 +1,8 @@
-"""The extracted text on disk, in parts, and which of it is held out.
+"""Extraction of a source's text to files ("parts"), and the choice of what is held out.
 
-A source is read once, whatever its size, its pieces apart from each other: documents go to the parts, Arrow streams that
-appear whole. The hash of the text and the size of every group are taken from the parts in the source's order, and the
-split, the tokenizer, the tokens and the overlap are then read from there. Where one part ends and the next begins
-bears on nothing.
+A source is read once, its pieces independently of each other, into parts: Arrow streams, written atomically. The hash
+of the text and the size of every group are computed from the parts in the source's order; split, tokenizer, tokens and
+overlap are then computed from the parts. Where one part ends and the next begins affects no result.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ from repro.spec import CorpusSpec
 from repro.store.folder import Folder
 
 # Groups are held out in the order of their place, a hash of their name; a fixed number of places keeps the
-# table of sizes small for any number of groups. One more place is never held out.
+# table of sizes small for any number of groups. The last place, PLACES itself, is never held out.
 PLACES = 1 << 20
-PART_BYTES = 8_000_000  # of text in a part: a few seconds of a tokenizer's work
+PART_BYTES = 8_000_000  # bytes of text in a part: a few seconds of tokenizing
 BATCH_BYTES = 4_000_000
 FILE = "text.json"
 _SCHEMA = pa.schema([("place", pa.uint32()), ("group", pa.large_string()), ("text", pa.large_string())])
 
 
 @strict.dataclass
-class Part:
-    """A stretch of text. documents: how many of its file count. bytes: of their text. lowest, highest: their places."""
+class TextPart:
+    """A file of documents. documents: how many of them count. bytes: size of their text. lowest, highest: places."""
 
     file: str
     documents: int
@@ -50,19 +49,19 @@ class Part:
 
 
 @strict.dataclass
-class Spool:
-    """Extracted text. sha256: of all of it, in order. cutoff: places below it are held out."""
+class ExtractedText:
+    """The text of a source. sha256: hash of all text, in order. cutoff: places below it are held out."""
 
     sha256: str
     cutoff: int
-    parts: tuple[Part, ...]
+    parts: tuple[TextPart, ...]
 
     @classmethod
-    def open(cls, folder: Folder) -> Spool:
+    def open(cls, folder: Folder) -> ExtractedText:
         return strict.build(cls, folder.read_json(FILE), file=f"{folder}/{FILE}")
 
     def side(self, *, heldout: bool) -> list[int]:
-        """Numbers of the parts that hold text of one side of the split."""
+        """Numbers of the parts that contain text of one side of the split."""
         return [
             number
             for number, part in enumerate(self.parts)
@@ -70,14 +69,14 @@ class Spool:
         ]
 
     def read(self, folder: Folder, number: int, *, heldout: bool) -> tuple[list[str], pa.LargeStringArray]:
-        """Groups and texts of a part that stand on one side of the split."""
+        """Groups and texts of a part that belong to one side of the split."""
         batch = _load(folder, self.parts[number])
         kept = pc.less(batch.column("place"), self.cutoff)
         batch = batch.filter(kept if heldout else pc.invert(kept))
         return batch.column("group").to_pylist(), batch.column("text")
 
     def training_batches(self, folder: Folder) -> Iterator[list[str]]:
-        """Training text, cut where BATCH_BYTES of all text have gone by: a tokenizer is trained on the first of them."""
+        """Training text in batches, one per BATCH_BYTES of all text; a tokenizer is trained on the first batches."""
         texts, size = [], 0
         for part in self.parts:
             batch = _load(folder, part)
@@ -94,23 +93,23 @@ class Spool:
 
 
 def place(group: str) -> int:
-    """Where a group stands in the order of being held out, 0 first."""
+    """A group's place in the order of holding out, 0 first."""
     return int.from_bytes(hashlib.sha256(group.encode("utf-8", "replace")).digest()[:4], "big") % PLACES
 
 
-def ingest(
+def extract(
     spec: CorpusSpec, folder: Folder, pool: Pool, progress: BuildProgress, part_bytes: int = PART_BYTES
-) -> Spool:
-    """Reads the source that `spec` names into `folder`, goes on where it was read in part, and decides what is held out.
+) -> ExtractedText:
+    """Extracts the source of `spec` to `folder`, resuming an earlier extraction, and decides what is held out.
 
     Raises:
-        UserError: no text, or no way to split it into two sides of whole groups.
+        UserError: no text, or text that can't be split into two sides of whole groups.
     """
     if folder.exists(FILE):
-        return Spool.open(folder)
+        return ExtractedText.open(folder)
     digest = hashlib.sha256()
     size = np.zeros(PLACES + 1, np.int64)  # (places + 1,) bytes of the text of the groups at each place
-    parts: list[Part] = []
+    parts: list[TextPart] = []
     for reader in _readers(spec, folder, part_bytes):
         for part in _limited(reader.parts(pool, progress), spec.max_documents):
             batch = _load(folder, part)
@@ -125,7 +124,7 @@ def ingest(
         raise UserError(
             "an empty corpus", file=where, key="corpus.name", found="no text", expected="at least one document"
         )
-    # A declared split is held out as it is: its documents stand at place 0 and nothing else does.
+    # A declared split is held out as it is: its documents have place 0, and no others do.
     target = total * spec.heldout_fraction if spec.heldout_split is None else size[0]
     cutoff = 1 + int(np.searchsorted(np.cumsum(size), target))
     if not 0 < size[:cutoff].sum() < total:
@@ -136,28 +135,28 @@ def ingest(
             found="all text on one side",
             expected="two or more groups of which one can be held out",
         )
-    spool = Spool(digest.hexdigest(), cutoff, tuple(parts))
-    folder.write_json(FILE, dataclasses.asdict(spool))
-    return spool
+    extracted = ExtractedText(digest.hexdigest(), cutoff, tuple(parts))
+    folder.write_json(FILE, dataclasses.asdict(extracted))
+    return extracted
 
 
-def _readers(spec: CorpusSpec, folder: Folder, part_bytes: int) -> Iterator[Reader]:
-    # A worker's own folder isn't the one that paths were given in.
+def _readers(spec: CorpusSpec, folder: Folder, part_bytes: int) -> Iterator[PieceReader]:
+    # Workers have another working folder than the one that relative paths refer to.
     spec = dataclasses.replace(spec, paths=tuple(map(local, spec.paths)))
     if spec.source == "huggingface" and (mine := local_folder(spec.name)):
         spec = dataclasses.replace(spec, name=str(mine))
     if spec.heldout_split is None:
-        yield Reader(spec, folder, part_bytes, "text-0", None)
+        yield PieceReader(spec, folder, part_bytes, "text-0", None)
     else:
-        yield Reader(spec, folder, part_bytes, "text-0", PLACES)
-        yield Reader(
+        yield PieceReader(spec, folder, part_bytes, "text-0", PLACES)
+        yield PieceReader(
             dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None), folder, part_bytes, "text-1", 0
         )
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Brings pieces of a source to the spool, in any process. place: of all its documents; None is by their group."""
+class PieceReader:
+    """Extracts pieces of a source, in any process. place: place of all documents; None: by each one's group."""
 
     spec: CorpusSpec
     folder: Folder
@@ -165,19 +164,19 @@ class Reader:
     stem: str
     place: int | None
 
-    def parts(self, pool: Pool, progress: BuildProgress) -> Iterator[Part]:
-        """The parts of all pieces in order, as far as they are asked for; only what isn't there is read."""
+    def parts(self, pool: Pool, progress: BuildProgress) -> Iterator[TextPart]:
+        """The parts of all pieces in order, produced lazily; pieces already extracted aren't read again."""
         pieces = range(self._source.pieces)
         there = set(self.folder.names())
         progress.begin("reading the text", len(pieces), "pieces")
         for piece in in_order(pool, self, pieces, lambda piece: self._list(piece) in there):
             progress.advance(1)
             for part in self.folder.read_json(self._list(piece)):
-                yield Part(**part)
+                yield TextPart(**part)
 
     def __call__(self, piece: int) -> None:
-        """Reads a piece. Its list of parts comes last: with it the piece is whole."""
-        parts: list[Part] = []
+        """Extracts a piece. Its list of parts is written last and marks it as complete."""
+        parts: list[TextPart] = []
         for documents in _cut(self._placed(piece), self.part_bytes):
             file = f"{self.stem}-{piece:05d}-{len(parts):05d}.arrow"
             places, groups, texts = zip(*documents, strict=True)
@@ -192,7 +191,7 @@ class Reader:
             with pa.ipc.new_stream(sink, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
                 stream.write_batch(pa.record_batch(columns, schema=_SCHEMA))
             self.folder.write(file, memoryview(sink.getvalue()))
-            parts.append(Part(file, len(texts), int(ends[-1]), min(places), max(places)))
+            parts.append(TextPart(file, len(texts), int(ends[-1]), min(places), max(places)))
         self.folder.write_json(self._list(piece), [dataclasses.asdict(part) for part in parts])
 
     @cached_property
@@ -212,7 +211,7 @@ def _cut(placed: Iterator[tuple[int, Document]], most: int) -> Iterator[list[tup
     documents: list[tuple[int, str, bytes]] = []
     size = 0
     for at, document in placed:
-        data = document.text.encode("utf-8", "replace")  # a lone surrogate, which JSON may hold, has no UTF-8
+        data = document.text.encode("utf-8", "replace")  # JSON may contain lone surrogates, which UTF-8 can't encode
         documents.append((at, document.group, data))
         size += len(data)
         if size >= most:
@@ -222,8 +221,8 @@ def _cut(placed: Iterator[tuple[int, Document]], most: int) -> Iterator[list[tup
         yield documents
 
 
-def _limited(parts: Iterator[Part], most: int | None) -> Iterator[Part]:
-    """Parts of `most` documents together: the last one in part, and none is asked for beyond it."""
+def _limited(parts: Iterator[TextPart], most: int | None) -> Iterator[TextPart]:
+    """Parts with `most` documents in total: the last part may be cut, and no further part is requested."""
     left = most
     for part in parts:
         if left is not None and part.documents >= left:
@@ -233,6 +232,6 @@ def _limited(parts: Iterator[Part], most: int | None) -> Iterator[Part]:
         left = None if left is None else left - part.documents
 
 
-def _load(folder: Folder, part: Part) -> pa.RecordBatch:
+def _load(folder: Folder, part: TextPart) -> pa.RecordBatch:
     with pa.ipc.open_stream(folder.read(part.file)) as stream:
         return stream.read_next_batch().slice(0, part.documents)

@@ -1,4 +1,4 @@
-"""Local text: .txt (one document a file), JSON and JSON lines (plain or gzipped) and Parquet."""
+"""Local text files: .txt (one document per file), JSON and JSON lines (plain or gzipped) and Parquet."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from repro.corpus.records import SUFFIXES, check_kind, texts_of
 
 __all__ = ["SUFFIXES", "FilesSource", "hash_of", "local"]
 
-PIECE_BYTES = 1 << 20  # files smaller than this are read with their neighbours
+PIECE_BYTES = 1 << 20  # smaller files are read together with their neighbours
 
 
 @dataclass(frozen=True)
 class FilesSource:
-    """Files in the order of `paths`, those of one pattern sorted by name, each once; every document is its own group."""
+    """Files in the order of `paths`, each pattern's matches sorted, each file once; every document is its own group."""
 
     paths: tuple[str, ...]
     text_field: str
@@ -36,10 +36,10 @@ class FilesSource:
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """The files that `paths` name; one that several name, or that has several names, where it comes first.
+        """The files that `paths` match; a file matched several times, or with several names, at its first position.
 
         Raises:
-            UserError: a path that names no file, or a file of another kind than SUFFIXES.
+            UserError: a path that matches no file, or a file whose suffix isn't in SUFFIXES.
         """
         found: dict[tuple[int, int], Path] = {}
         for pattern in self.paths:
@@ -50,7 +50,7 @@ class FilesSource:
         return tuple(found.values())
 
     def content(self, cache: Path) -> str:
-        """Hash of the files' bytes. Files whose paths, sizes and times are as before are not read again."""
+        """Hash of the files' bytes. Files with unchanged paths, sizes and times are not read again."""
         return hash_of(((str(file.suffixes), file) for file in self.files), cache)
 
     @cached_property
@@ -76,16 +76,16 @@ class FilesSource:
 
 
 def local(path: str) -> str:
-    """A path or pattern as processes with another working folder and other variables find it."""
+    """A path or pattern made absolute, for processes with another working folder and environment."""
     return os.path.abspath(paths.expand(path, key="corpus.paths"))
 
 
 def hash_of(named: Iterable[tuple[str, Path]], cache: Path) -> str:
-    """Hash of files' bytes and of what each is called; kept in the folder `cache` for as long as no file is touched."""
+    """Hash of files' names and bytes; cached in the folder `cache` until a file is touched."""
     files = list(named)
     stamp = []
     for name, file in files:
-        fact = file.stat()  # the time of change, which no copying sets back as it does that of modification, too
+        fact = file.stat()  # ctime too: copying a file may set mtime back, but never ctime
         stamp.append((str(file), name, fact.st_size, fact.st_mtime_ns, fact.st_ctime_ns))
     known = cache / f".files-{hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]}"
     if known.is_file() and re.fullmatch(r"[0-9a-f]{64}", kept := known.read_text(errors="replace")):

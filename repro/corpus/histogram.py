@@ -1,4 +1,4 @@
-"""How often each token occurs in a corpus's training rows, and what that says of its vocabulary."""
+"""How often each token occurs in a corpus's training rows, and statistics of the vocabulary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from repro.corpus.corpus import Corpus
 from repro.corpus.packing import padding
 
-ROWS = 4096  # counted at once
+ROWS = 4096  # rows counted at once
 
 
 @dataclass(frozen=True)
@@ -20,28 +20,28 @@ class Histogram:
 
     @property
     def unused(self) -> int:
-        """Ids that no row holds."""
+        """Number of ids that no row contains."""
         return int((self.counts == 0).sum())
 
     @property
     def entropy(self) -> float:
-        """Of the token distribution, in bits: what a model pays that knows frequencies and no context."""
+        """Entropy of the token distribution, in bits: the loss of a model that knows frequencies but no context."""
         share = self.counts[self.counts > 0] / self.counts.sum()
         return float(-(share * np.log2(share)).sum())
 
     def covering(self, share: float) -> int:
-        """How many of the most frequent tokens make up this share of the text."""
+        """How many of the most frequent tokens make up `share` of the text."""
         running = np.cumsum(np.sort(self.counts)[::-1])
         return 1 + int(np.searchsorted(running, share * running[-1]))
 
     def most_frequent(self, count: int) -> list[int]:
-        """Ids, the most frequent first; of equals the lower id."""
+        """Ids, the most frequent first; ties by lower id."""
         order = np.argsort(-self.counts, kind="stable")[:count]
         return [int(i) for i in order if self.counts[i]]
 
 
 def histogram(corpus: Corpus) -> Histogram:
-    """Counts the tokens of all training rows; padding isn't one."""
+    """Counts the tokens of all training rows, without padding."""
     vocab = corpus.manifest.vocab
     counts = np.zeros(vocab, np.int64)
     for view in corpus.train.views:

@@ -1,4 +1,4 @@
-"""Any Hugging Face dataset, streamed; also a local folder in the layout of one."""
+"""Any Hugging Face dataset, streamed from the Hub or read from a local folder."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
 class HuggingFaceSource:
     """Split `split` of dataset `name` (configuration `subset`) at `revision`, in the dataset's own order.
 
-    Each document is its own group. A local folder is known by what is in it. Of the hub's datasets only an explicit
-    revision pins the text; without one the corpus is what the hub held when it was built, and its manifest's text hash
-    is what names it.
+    Each document is its own group. A local folder is identified by its contents. For datasets of the Hub, only an
+    explicit revision pins the text; without one the corpus is what the Hub held when it was built, identified by the
+    text hash in its manifest.
     """
 
     name: str
@@ -46,7 +46,7 @@ class HuggingFaceSource:
         return {"datasets": importlib.metadata.version("datasets"), "revision": self.revision or "not pinned"}
 
     def content(self, cache: Path) -> str:
-        """Hash of a local folder's files and their names; "" of one of the hub, to which the spec gives name and revision."""
+        """Hash of a local folder's file names and contents; "" for the Hub: the spec has its name and revision."""
         folder = local_folder(self.name)
         return "" if folder is None else hash_of(_files_in(folder), cache)
 
@@ -91,7 +91,7 @@ class HuggingFaceSource:
             yield
         except (UserError, GeneratorExit):
             raise
-        except Exception as error:  # the hub's client, its transport and every file format raise their own kinds
+        except Exception as error:  # the Hub's client, its transport and every file format raise their own types
             raise UserError(
                 "the dataset could not be read",
                 file=self._where,
@@ -105,20 +105,20 @@ class HuggingFaceSource:
 def _load(
     name: str, subset: str | None, split: str, revision: str | None, stamp: tuple[tuple[str, int, int], ...]
 ) -> datasets.IterableDataset:
-    """stamp: of a local folder's files, so that a folder that has changed is looked into again."""
+    """stamp: a local folder's files, sizes and times, so that a changed folder is loaded again."""
     import datasets
 
     return datasets.load_dataset(name, subset, split=split, revision=revision, streaming=True)
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder on this machine that a dataset's name is, whole; None when it is the id of one of the hub."""
+    """The absolute path of a dataset that is a folder on this machine; None if `name` is an id on the Hub."""
     place = paths.expand(name, key="corpus.name")
     return Path(os.path.abspath(place)) if os.path.isdir(place) else None
 
 
 def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names inside `folder` and files, sorted; hidden ones left out, links followed, a folder that contains itself once."""
+    """(name inside `folder`, file), sorted; hidden files are skipped, links followed, cyclic links visited once."""
     seen: set[str] = set()
     found: dict[str, Path] = {}
     for where, below, names in os.walk(folder, followlinks=True):
@@ -136,7 +136,7 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _check_id(name: str) -> None:
-    """Refuses what is neither a folder nor has the form of the id of one of the hub's datasets."""
+    """Raises UserError for a name that is neither a folder nor formed like a dataset id on the Hub."""
     if not _ID.fullmatch(name) or ".." in name or "--" in name:
         raise UserError(
             "the dataset could not be read",

@@ -1,4 +1,4 @@
-"""The token parts of one side of the split, joined in order to its shards."""
+"""Joins the token parts of one split, in order, and writes its shards."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from repro.store.folder import Folder
 
 
 @strict.dataclass
-class Joined:
-    """What has been joined so far. names: of the first groups; last: of the last."""
+class JoinedCounts:
+    """Counts of what has been joined so far. names: the first groups' names; last: the last group's name."""
 
     documents: int = 0
     groups: int = 0
@@ -28,8 +28,8 @@ class Joined:
     names: tuple[str, ...] = ()
     last: str | None = None
 
-    def plus(self, part: TokenPart) -> Joined:
-        again = bool(part.names) and part.names[0] == self.last  # a group's documents follow each other
+    def plus(self, part: TokenPart) -> JoinedCounts:
+        again = bool(part.names) and part.names[0] == self.last  # a group's documents are adjacent
         return dataclasses.replace(
             self,
             documents=self.documents + len(part.ends),
@@ -39,31 +39,31 @@ class Joined:
             last=part.last if part.names else self.last,
         )
 
-    def plus_rows(self, rows: np.ndarray) -> Joined:
+    def plus_rows(self, rows: np.ndarray) -> JoinedCounts:
         tokens = int(np.count_nonzero(rows != padding(rows.dtype)))
         return dataclasses.replace(self, tokens=self.tokens + tokens, rows=self.rows + len(rows))
 
 
 @strict.dataclass
 class Journal:
-    """Where to go on from: the shards that are whole, and how things stood before the part that filled the last of them.
+    """Where to resume: the complete shards, and the state before the part that filled the last one.
 
-    at: parts that came before it. carry: tokens that waited for it. counts: up to it.
+    at: number of earlier parts. carry: tokens left over from them. counts: counts of them.
     """
 
     at: int = 0
     carry: tuple[int, ...] = ()
-    counts: Joined = Joined()
+    counts: JoinedCounts = JoinedCounts()
     shards: tuple[ShardFile, ...] = ()
 
 
 class Joiner:
-    """Writes the shards of `side` to `folder` and after each, when told to `save`, a journal to `work`.
+    """Writes the shards of `side` to `folder`; `save`, called after a shard is filled, writes a journal to `work`.
 
-    Where there is a journal it goes on from there: the next part is number `at`.
+    Resumes from an existing journal: the next part to add is number `at`.
 
     Raises:
-        UserError: a shard that the journal knows is damaged.
+        UserError: a shard listed in the journal is damaged.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Joiner:
             self._digest.update(rows.views[0].data)
 
     def add(self, part: TokenPart) -> bool:
-        """Takes the next part; returns whether it has filled a shard."""
+        """Adds the next part; returns whether it filled a shard."""
         before = Journal(self.at, tuple(self._packer.carry.tolist()), self.counts)
         self.at, self.counts = self.at + 1, self.counts.plus(part)
         filled = self._put(self._packer.add(part.tokens, part.ends))
@@ -94,18 +94,18 @@ class Joiner:
         return filled
 
     def save(self) -> int:
-        """Writes the journal. Returns how many of the parts are needed no more."""
+        """Writes the journal. Returns how many of the parts are no longer needed."""
         self._work.write_json(self._file, dataclasses.asdict(self._journal))
         return self._journal.at
 
     def close(self) -> Split:
-        """Writes what is left. Returns what there is; no shards when the text filled no row."""
+        """Writes the last shard. Returns the split; without shards if the text filled no row."""
         self._put(self._packer.rest())
         shards, n = self._shards.close(), self.counts
         return Split(n.documents, n.groups, n.characters, n.tokens, n.rows, self._digest.hexdigest(), shards)
 
     def _put(self, rows: np.ndarray) -> bool:
-        fresh = np.ascontiguousarray(rows[max(0, self._kept - self.counts.rows) :])  # the others are in kept shards
+        fresh = np.ascontiguousarray(rows[max(0, self._kept - self.counts.rows) :])  # the rest is in kept shards
         self.counts = self.counts.plus_rows(rows)
         self._digest.update(fresh.data)
         return self._shards.add(fresh)

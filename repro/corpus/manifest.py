@@ -1,4 +1,4 @@
-"""manifest.json: what a corpus folder holds, where it came from, and the hashes to hold it against."""
+"""manifest.json: a corpus folder's contents, their origin and their hashes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from repro.store.folder import Folder
 
 SCHEMA_VERSION = 1
 FILE = "manifest.json"
-MOST_BYTES = 1 << 28  # of a manifest, which has some 40 for each 256 KiB of tokens
+MOST_BYTES = 1 << 28  # size limit of a manifest, which has about 40 bytes for each 256 KiB of tokens
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -25,7 +25,8 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 class ShardFile:
     """One Arrow file.
 
-    bytes: its size. sha256: of the file. groups: hashes of each `group_rows` rows (checks.py); older manifests have none.
+    bytes: file size. sha256: hash of the file. groups: hash of every `group_rows` rows (checks.py); absent from older
+    manifests.
     """
 
     file: str
@@ -38,7 +39,7 @@ class ShardFile:
 
 @strict.dataclass
 class Split:
-    """Training or held-out text. tokens: in the rows, padding not counted. sha256: of the rows' bytes in order."""
+    """Training or held-out text. tokens: tokens in the rows without padding. sha256: hash of the rows' bytes in order."""
 
     documents: int
     groups: int
@@ -53,9 +54,9 @@ class Split:
 class Manifest:
     """Everything known about a corpus.
 
-    spec: the text and how it was cut. versions: of the packages that the text and tokens depend on.
-    text_sha256: of all extracted text. shard_rows: the most rows a shard may have. heldout_groups: names, null
-    when there are too many to list.
+    spec: the text, its tokenizer and its packing. versions: versions of packages that text and tokens depend on.
+    text_sha256: hash of all extracted text. shard_rows: maximum rows of a shard. heldout_groups: names of the held-out
+    groups, null if too many to list.
     """
 
     schema_version: int
@@ -76,7 +77,7 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """12 hex digits of what a model gets to see: equal for equal rows that are read alike."""
+        """12 hex digits that identify what a model sees: equal for equal rows with equal packing and marks."""
         seen = [
             self.vocab,
             self.sequence,
@@ -93,7 +94,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Folder) -> Manifest:
-        """Raises UserError when the file is missing, broken, of another schema version, or says what can't be."""
+        """Raises UserError if the file is missing, malformed, inconsistent, or of another schema version."""
         path = f"{folder}/{FILE}"
         if not folder.exists(FILE):
             raise UserError("not a corpus", file=path, found="no such file", expected=f"a folder with {FILE}")
@@ -125,7 +126,7 @@ class Manifest:
 
 
 def _faults(made: Manifest) -> Iterator[tuple[str, str]]:
-    """(key, what is wrong there) of everything that becomes a path, a size of memory or a loop."""
+    """(key, what is wrong) for every value that becomes a path, a memory size or a loop bound."""
     if not 1 <= made.vocab < 1 << 32:
         yield "vocab", str(made.vocab)
     if not 1 <= made.sequence <= 1 << 24:

@@ -1,15 +1,16 @@
-"""The order of the rows: a function of seed and position, with no table and no state.
+"""The order of the rows: a stateless function of seed and position.
 
 Row p of the training order is permutation(seed, p // rows)(p % rows). The permutation is a balanced Feistel
-network over the smallest power of four that holds all rows; what falls outside is sent through again
-(cycle walking), which keeps it a bijection. Integer arithmetic alone: the order outlives numpy's generators.
+network over the smallest power of four that holds all rows; values out of range are permuted again
+(cycle walking), which keeps it a bijection. It uses integer arithmetic only, so that it doesn't depend on numpy's
+generators.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-ROUNDS = 4  # what makes a Feistel network of random functions a random permutation
+ROUNDS = 4  # rounds after which a Feistel network of random functions is a strong pseudorandom permutation
 _MASK = (1 << 64) - 1
 
 
@@ -18,10 +19,10 @@ def rows_at(step: int, batch: int, rows: int, seed: int, first: int = 0) -> np.n
 
     Args:
         step: 0-based.
-        batch: sequences a step, over all workers.
-        rows: rows of the corpus, at least 1. Every epoch of `rows` positions visits each once.
-        seed: of the data order.
-        first: position in the order at which step 0 begins: rows that were read before.
+        batch: sequences per step, over all workers.
+        rows: rows of the corpus, at least 1. Every epoch of `rows` positions visits each row once.
+        seed: seed of the data order.
+        first: position in the order of step 0, i.e. the number of rows read before it.
     """
     position = first + step * batch + np.arange(batch, dtype=np.uint64)
     epoch, index = np.divmod(position, np.uint64(rows))
@@ -30,12 +31,12 @@ def rows_at(step: int, batch: int, rows: int, seed: int, first: int = 0) -> np.n
 
 
 def permute(index: np.ndarray, size: int, key: np.ndarray) -> np.ndarray:
-    """Images of `index` under the permutation of range(size) that `key` names.
+    """Images of `index` under the permutation of range(size) that `key` selects.
 
     Args:
         index: (n,) uint64, below `size`.
         size: at least 1.
-        key: (n,) uint64, each element's own key.
+        key: (n,) uint64, one key per element.
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     keys = _mix(key + np.arange(ROUNDS, dtype=np.uint64)[:, None])  # (rounds, n)
@@ -54,7 +55,7 @@ def _feistel(value: np.ndarray, half: int, keys: np.ndarray) -> np.ndarray:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """splitmix64 of an array (scalars would warn of overflow, which is meant): every bit moves every bit."""
+    """splitmix64 of an array (scalars would warn of the intended overflow): every input bit affects every output bit."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,7 +1,7 @@
-"""How much of the held-out text was already seen in training: shared 13-grams of words.
+"""How much of the held-out text occurs in the training text: shared 13-grams of words.
 
-Held-out n-grams are counted as often as they occur, the first LIMIT of them. Words are runs of letters and digits,
-lowercased; no n-gram crosses documents.
+The first LIMIT held-out n-grams are counted, with repetitions. Words are runs of letters and digits, lowercased; no
+n-gram crosses documents.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from repro import strict
-from repro.corpus.chunks import bytes_of, distinct, joined
+from repro.corpus.chunks import bytes_of, distinct, gather
 
 WORDS = 13
-# Held-out n-grams looked at: 80 MB of hashes at most, whatever the corpus.
+# Maximum number of held-out n-grams: at most 80 MB of hashes.
 LIMIT = 10_000_000
 BITS = 24
-HASHES = 2  # of their kind: a build doesn't go on from hashes of another
+HASHES = 2  # version of the hash function: a build doesn't resume from hashes of another version
 FACTOR = 0x9E3779B97F4A7C15
-# In lower case, with spaces for all of ASCII but letters and digits.
+# Lowercases ASCII and replaces all ASCII characters but letters and digits with spaces.
 _PLAIN = bytes(byte if byte >= 128 else ord(chr(byte).lower()) if chr(byte).isalnum() else 32 for byte in range(256))
 
 
 @strict.dataclass
 class Overlap:
-    """Of `heldout` n-grams of `words` words in the held-out text, `shared` occur in the training text."""
+    """`shared` of the held-out text's `heldout` n-grams of `words` words occur in the training text."""
 
     words: int
     heldout: int
@@ -36,16 +36,16 @@ class Overlap:
         return self.shared / self.heldout if self.heldout else 0.0
 
 
-class Wanted:
-    """N-grams to look for. values: their hashes, (m,) uint64 in ascending order."""
+class HeldoutNgrams:
+    """The n-grams to look for in training text. values: their hashes, (m,) uint64 in ascending order."""
 
     def __init__(self, values: np.ndarray, words: int = WORDS):
         self.values, self.words = values, words
-        self._maybe = np.zeros(1 << BITS, bool)  # by a hash's first bits: most n-grams are told off by one look
+        self._maybe = np.zeros(1 << BITS, bool)  # by a hash's leading bits: rejects most n-grams with one lookup
         self._maybe[values >> np.uint64(64 - BITS)] = True
 
     def seen_in(self, texts: pa.LargeStringArray) -> np.ndarray:
-        """Which of the values occur in `texts`: (n,) indices."""
+        """Indices of the values that occur in `texts`, (n,)."""
         hashes = ngram_hashes(texts, self.words)
         hashes = hashes[self._maybe[(hashes >> np.uint64(64 - BITS)).view(np.int64)]]
         if not len(hashes):
@@ -67,7 +67,7 @@ def ngram_hashes(texts: pa.LargeStringArray, words: int) -> np.ndarray:
 
 
 def _words(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of the words of all texts, (words,) uint64, and where each text begins among them, (texts,)."""
+    """Hashes of the words of all texts, (words,) uint64, and the index of each text's first word, (texts,)."""
     data, bounds = bytes_of(texts)
     plain = data.translate(_PLAIN)
     space = np.frombuffer(plain, np.uint8) == 32
@@ -75,28 +75,28 @@ def _words(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
     begins[1:] &= space[:-1]
     first = bounds[:-1][bounds[:-1] < bounds[1:]]
     begins[first] = ~space[first]
-    # A stretch is a word with the spaces up to the next one; what ASCII doesn't tell is told once a distinct stretch.
+    # A chunk is a word with the spaces after it; non-ASCII text is split further, once per distinct chunk.
     at = np.flatnonzero(begins)
-    stretches, which = distinct(plain, at)
-    word, until = joined(*_hashes(stretches), which)
+    chunks, which = distinct(plain, at)
+    word, until = gather(*_hashes(chunks), which)
     return word, until[np.searchsorted(at, bounds[:-1])]
 
 
-def _hashes(stretches: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hashes of the words of all stretches, (words,) uint64; and of each where it starts among them and how many it has."""
-    start, lengths = np.arange(len(stretches)), np.ones(len(stretches), np.int64)
-    beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(stretches.cast(pa.large_string()))))
-    lower = pc.utf8_lower(stretches.take(beyond).cast(pa.large_string()))
+def _hashes(chunks: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hashes of the words of all chunks, (words,) uint64; each chunk's first index in them; its number of words."""
+    start, lengths = np.arange(len(chunks)), np.ones(len(chunks), np.int64)
+    beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(chunks.cast(pa.large_string()))))
+    lower = pc.utf8_lower(chunks.take(beyond).cast(pa.large_string()))
     spaced = pc.utf8_trim_whitespace(pc.replace_substring_regex(lower, r"[^\p{L}\p{N} ]+", " "))
     words = pc.ascii_split_whitespace(spaced)
     offsets = words.offsets.to_numpy()
-    start[beyond] = len(stretches) + offsets[:-1]
-    lengths[beyond] = np.diff(offsets) * (pc.binary_length(spaced).to_numpy() > 0)  # of marks alone nothing is left
-    return np.concatenate([_hashed(stretches), _hashed(words.flatten().cast(pa.large_binary()))]), start, lengths
+    start[beyond] = len(chunks) + offsets[:-1]
+    lengths[beyond] = np.diff(offsets) * (pc.binary_length(spaced).to_numpy() > 0)  # punctuation has no words
+    return np.concatenate([_hashed(chunks), _hashed(words.flatten().cast(pa.large_binary()))]), start, lengths
 
 
 def _hashed(words: pa.LargeBinaryArray) -> np.ndarray:
-    """64-bit hashes of words, whatever spaces they hold: a polynomial of the bytes modulo 2^64, and its bits mixed."""
+    """64-bit hashes of words, ignoring spaces: a polynomial of the bytes modulo 2^64, with its bits mixed."""
     data, bounds = bytes_of(words)
     lengths = np.diff(bounds)
     terms = np.frombuffer(data, np.uint8).astype(np.uint64)
@@ -111,11 +111,11 @@ def _hashed(words: pa.LargeBinaryArray) -> np.ndarray:
 
 
 def _rolled(word: np.ndarray, words: int) -> np.ndarray:
-    """Of each run of `words` of the words' hashes a polynomial modulo 2^64, in which their order matters."""
-    power, span = pow(FACTOR, 1, 1 << 64), word  # span: the polynomials of runs of 1, 2, 4 ... words
+    """Rolling hash: a polynomial modulo 2^64 of every `words` consecutive word hashes, which depends on their order."""
+    power, span = pow(FACTOR, 1, 1 << 64), word  # span: polynomials of 1, 2, 4 ... consecutive words
     rolled, done, width = None, 0, 1
     count = len(word) - words + 1
-    # From the last word backwards: a run is what stands before it times FACTOR ** its length, plus itself.
+    # From the last word backwards: prepending a run to what is done adds run * FACTOR ** (number of words done).
     while width <= words:
         if words & width:
             at = words - done - width

@@ -1,4 +1,4 @@
-"""Text that an installed Python package ships: English without a download."""
+"""Text that ships with an installed Python package: English without a download."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from repro.errors import UserError
 # Shorter strings are labels ("The resource type."), not prose.
 MIN_CHARACTERS = 30
 
-# Inline tags stand inside words and before punctuation; every other tag separates blocks of text.
+# Inline tags occur inside words and before punctuation; every other tag separates blocks of text.
 _INLINE = re.compile(r"</?(?:a|b|code|em|i|strong|span|sup|sub|tt|u)\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>")
 
 
 @dataclass(frozen=True)
 class PackageSource:
-    """The text of one of `PACKAGES`; a new version of the package is a new text."""
+    """The text of one of `PACKAGES`; another version of the package is another text."""
 
     name: str
 
@@ -63,14 +63,14 @@ class PackageSource:
 
     @property
     def pieces(self) -> int:
-        return 1  # a string that two services share counts once, so no service can be read without those before it
+        return 1  # strings are deduplicated across services, so services can't be read independently
 
     def documents(self, piece: int | None = None) -> Iterator[Document]:
         return PACKAGES[self.name][1]()
 
 
 def _botocore() -> Iterator[Document]:
-    """The documentation strings of every AWS service's newest model; the group is the service."""
+    """The documentation strings of every AWS service's latest model; the group is the service."""
     data = Path(str(importlib.resources.files("botocore"))) / "data"
     seen: set[str] = set()
     for service in sorted(path for path in data.iterdir() if path.is_dir()):
@@ -99,12 +99,12 @@ def _documentation(node: Any) -> Iterator[str]:
 
 
 def strip_markup(markup: str) -> str:
-    """Plain text of an HTML fragment: tags gone, entities resolved, white space single."""
+    """Plain text of an HTML fragment: tags removed, entities resolved, white space collapsed."""
     return " ".join(html.unescape(_TAG.sub(" ", _INLINE.sub("", markup))).split())
 
 
 def _pydoc() -> Iterator[Document]:
-    """The topics of Python's own help; the group is the topic. Half a megabyte, for tests and quick runs."""
+    """The topics of Python's help; the group is the topic. Half a megabyte, for tests and quick runs."""
     from pydoc_data.topics import topics
 
     for topic in sorted(topics):

@@ -1,8 +1,8 @@
-"""Documents into rows of sequence + 1 tokens, and rows into what a model is trained on.
+"""Packs documents into rows of sequence + 1 tokens, and turns rows into training targets.
 
 "concatenate" cuts one stream of documents, so that rows are full and may begin inside a document.
-"documents" is the authors' way: every document is cut at sequence + 1 tokens and the rest dropped, whole
-documents are packed in order while they fit, and the remainder of a row is padding.
+"documents" is the authors' method: every document is truncated to sequence + 1 tokens, whole documents are packed
+in order while they fit, and the remainder of a row is padding.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ IGNORED = -100  # the label that torch's cross entropy leaves out by default
 
 
 class Targets(NamedTuple):
-    """What a model takes and is asked for; all (batch, sequence).
+    """A model's inputs and labels; all (batch, sequence).
 
-    inputs: token ids, int64, 0 on padding. labels: the next token, int64, IGNORED where nothing is asked.
-    positions: int64, from 0 in each document (of each row, when concatenated). segments: int32, which
-    document of its row a token belongs to, from 1; 0 is padding.
+    inputs: token ids, int64, 0 on padding. labels: the next token, int64, IGNORED where no loss is taken.
+    positions: int64, from 0 in each document (in each row, when concatenated). segments: int32, the number of
+    a token's document in its row, from 1; 0 is padding.
     """
 
     inputs: np.ndarray
@@ -31,19 +31,19 @@ class Targets(NamedTuple):
 
 
 def token_dtype(vocab: int) -> np.dtype:
-    """uint16 where it holds the vocabulary and the padding mark, else uint32."""
+    """uint16 if it has room for the vocabulary and the padding mark, else uint32."""
     return np.dtype(np.uint16 if vocab < np.iinfo(np.uint16).max else np.uint32)
 
 
 def padding(dtype: np.dtype) -> int:
-    """The mark of padding: the largest value of the type, which is no token's id."""
+    """The padding mark: the largest value of the type, which is never a token id."""
     return int(np.iinfo(dtype).max)
 
 
 class Packer:
-    """Cuts documents into rows of sequence + 1 tokens of `dtype`, in the order in which they are given.
+    """Packs documents, in the given order, into rows of sequence + 1 tokens of `dtype`.
 
-    `carry` holds the tokens that wait for the next row, (less than a row,); with them another Packer goes on from here.
+    `carry` holds the tokens of the next, incomplete row, (less than a row,); another Packer can continue from them.
     """
 
     def __init__(self, packing: Packing, sequence: int, dtype: np.dtype, carry: Sequence[int] = ()):
@@ -51,11 +51,11 @@ class Packer:
         self.carry = np.array(carry, dtype)
 
     def add(self, tokens: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """The rows that are full with these documents, (rows, sequence + 1).
+        """The rows completed by these documents, (rows, sequence + 1).
 
         Args:
-            tokens: of all documents, each from BOS to EOS.
-            ends: where in `tokens` each of them ends.
+            tokens: all documents' tokens, each document from BOS to EOS.
+            ends: index in `tokens` after each document.
         """
         if self.packing == "concatenate":
             stream = np.concatenate([self.carry, tokens], dtype=self.dtype, casting="unsafe")
@@ -65,7 +65,7 @@ class Packer:
         return self._whole_documents(tokens, ends)
 
     def rest(self) -> np.ndarray:
-        """The last row where it may be padded, (0 or 1, sequence + 1); a concatenated stream drops what fills no row."""
+        """The last, padded row, (0 or 1, sequence + 1); with "concatenate" an incomplete row is dropped."""
         if self.packing == "concatenate" or not len(self.carry):
             return np.empty((0, self.width), self.dtype)
         row, self.carry = self._row(self.carry), self.carry[:0]
@@ -92,10 +92,10 @@ class Packer:
 
 
 def targets(rows: np.ndarray, packing: Packing, bos: int, eos: int) -> Targets:
-    """What to train on in `rows`, (batch, sequence + 1).
+    """Inputs and labels of `rows`, (batch, sequence + 1).
 
-    A packed document is asked for nothing but its own tokens: the label is IGNORED on padding and where the
-    next token begins another document.
+    Documents of a row don't predict each other: the label is IGNORED on padding and where the next token
+    begins another document.
     """
     column = np.arange(rows.shape[1])
     if packing == "concatenate":
@@ -106,7 +106,7 @@ def targets(rows: np.ndarray, packing: Packing, bos: int, eos: int) -> Targets:
         pad = rows == padding(rows.dtype)
         begins = rows == bos
         if bos == eos:
-            # One id for both: in a row they alternate, as a document without its end fills the row alone.
+            # BOS and EOS are one id: in a row they alternate, because a truncated document fills a row by itself.
             begins &= np.cumsum(begins, axis=1) % 2 == 1
         segments = np.where(pad, 0, np.cumsum(begins, axis=1)).astype(np.int32)
         start = np.maximum.accumulate(np.where(begins, column, 0), axis=1)

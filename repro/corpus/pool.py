@@ -1,4 +1,4 @@
-"""Who does the work of a build: this process, or workers of Ray Data. What is done is the same, and so is its order."""
+"""Pools that do the work of a build: this process, or workers of Ray Data. Results and their order are the same."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import pyarrow as pa
 from repro import local_ray
 from repro.errors import UserError
 
-TASKS = 4096  # at most, in one pass: Ray keeps a record of each
-ITEMS = 8  # of a task, where there are many: between two tasks a worker waits for some tenths of a second
-ROUNDS = 4  # at least that many tasks a worker, so that they end at about the same time
-STORE_BYTES = 100 << 20  # of Ray's object store on this machine: texts and tokens go through files
+TASKS = 4096  # maximum tasks per pass: Ray keeps a record of each
+ITEMS = 8  # items per task if there are many: between two tasks a worker waits for tenths of a second
+ROUNDS = 4  # minimum tasks per worker, so that workers finish at about the same time
+STORE_BYTES = 100 << 20  # size of Ray's object store on this machine; texts and tokens go through files
 
 
 class Pool(Protocol):
-    """Does work on items that are numbers. Its results lie in files, which every worker sees."""
+    """Runs work on numbered items. Results are files that every worker can see."""
 
     anywhere: bool  # whether workers may be on other machines
 
     def map(self, work: Callable[[int], None], items: Sequence[int]) -> Iterator[object]:
-        """Does `work` on each item; yields once an item, in their order."""
+        """Runs `work` on each item; yields once per item, in order."""
 
 
-class Here:
-    """This process, one item after the other, none before it is asked for."""
+class LocalPool:
+    """This process, one item at a time, lazily."""
 
     anywhere = False
 
@@ -39,8 +39,8 @@ class Here:
         return map(work, items)
 
 
-class RayData:
-    """Workers of the Ray cluster that is joined, `workers` at a time."""
+class RayPool:
+    """Up to `workers` concurrent workers of the connected Ray cluster."""
 
     anywhere = True
 
@@ -57,10 +57,10 @@ class RayData:
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        context.target_max_block_size = 1 << 20  # a number is all that a task returns: don't wait for room for more
+        context.target_max_block_size = 1 << 20  # tasks return only numbers: don't wait for room for more
         tasks = min(len(items), TASKS, max(ROUNDS * self.workers, len(items) // ITEMS))
         done = ray.data.from_items(list(items), override_num_blocks=tasks).map(
-            _do,  # type: ignore[arg-type]  # which knows of no further arguments
+            _do,  # type: ignore[arg-type]  # its type doesn't allow for fn_kwargs
             fn_kwargs={"work": work, "build": secrets.token_hex(8)},
             compute=ray.data.TaskPoolStrategy(size=min(self.workers, tasks)),
             num_cpus=1,
@@ -74,7 +74,7 @@ class RayData:
 def in_order(
     pool: Pool, work: Callable[[int], None], items: Sequence[int], is_done: Callable[[int], bool]
 ) -> Iterator[int]:
-    """Each item in order, as soon as it is done; work that an earlier build has done isn't done again."""
+    """Each item in order, as soon as it is done; items that an earlier build has done aren't done again."""
     left = [item for item in items if not is_done(item)]
     doing, waited_for = iter(pool.map(work, left)), set(left)
     for item in items:
@@ -85,17 +85,17 @@ def in_order(
 
 @contextmanager
 def pool_of(workers: int | None, address: str | None) -> Iterator[Pool]:
-    """The pool that a command asks for; a Ray that is started for it ends with it.
+    """The pool that a command requests; a Ray started for it is stopped with it.
 
     Args:
-        workers: of Ray Data; None is this process, or as many as the cluster at `address` has cores.
-        address: of a Ray cluster to join; None starts Ray on this machine where workers are asked for.
+        workers: number of Ray Data workers; None means this process, or all cores of the cluster at `address`.
+        address: address of a Ray cluster to connect to; None starts Ray on this machine if `workers` is given.
 
     Raises:
-        UserError: there is no such cluster.
+        UserError: the cluster can't be reached.
     """
     if workers is None and address is None:
-        yield Here()
+        yield LocalPool()
         return
     if workers is not None and workers < 1:
         raise UserError("too few workers", key="--workers", found=workers, expected="1 or more")
@@ -105,7 +105,7 @@ def pool_of(workers: int | None, address: str | None) -> Iterator[Pool]:
     if mine:
         _connect(workers, address)
     try:
-        yield RayData(workers or int(ray.cluster_resources().get("CPU", 1)))
+        yield RayPool(workers or int(ray.cluster_resources().get("CPU", 1)))
     finally:
         if mine:
             local_ray.stop()
@@ -118,12 +118,12 @@ def _connect(workers: int | None, address: str | None) -> None:
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     if address:
         env: dict[str, Any] = {}
-        if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # otherwise the job has uploaded the checkout
             env = {"working_dir": str(local_ray.ROOT), "excludes": ["results", "data", ".venv", ".git"]}
         try:
             if ":" in address and "://" not in address:
                 host, _, port = address.rpartition(":")
-                socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would try for minutes
+                socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would retry for minutes
             ray.init(address=address, runtime_env=env, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
@@ -136,18 +136,18 @@ def _connect(workers: int | None, address: str | None) -> None:
     local_ray.start(workers, object_store_memory=STORE_BYTES)
 
 
-_works: dict[str, Callable[[int], None]] = {}  # of this worker process: what it has loaded serves its next items
+_works: dict[str, Callable[[int], None]] = {}  # per worker process: the work, with what it has loaded, by build
 
 
 def _do(row: dict[str, Any], work: Callable[[int], None], build: str) -> dict[str, Any]:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker is one core's
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker has one core
     if build not in _works:
-        pa.set_memory_pool(pa.system_memory_pool())  # which gives back what is freed; Arrow's own keeps it
+        pa.set_memory_pool(pa.system_memory_pool())  # returns freed memory to the system; Arrow's default keeps it
         _works.clear()
         _works[build] = work
     refused = ""
     try:
         _works[build](int(row["item"]))
-    except UserError as error:  # raised where the build goes on, at the first item in order that is refused
+    except UserError as error:  # raised again in the main process, at the first failed item in order
         refused = str(error)
     return {"item": row["item"], "refused": refused}

@@ -1,4 +1,4 @@
-"""A tokenizer of Hugging Face, read by a process of its own: what transformers imports stays as long as it lives."""
+"""A Hugging Face tokenizer, loaded in a subprocess: what transformers imports would stay in memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from repro.local_ray import ROOT
 
 
 def load_pretrained(name: str, vocab: int) -> Tokenizer:
-    """The tokenizer of Hugging Face id or path `name`, which must fit a model of `vocab` tokens.
+    """The tokenizer with Hugging Face id or path `name`, which must fit a model of `vocab` tokens.
 
     Raises:
-        UserError: it can't be read without running code of its own, has no mark, or more tokens than the model.
+        UserError: it can't be loaded without running its own code, has no BOS or EOS, or more tokens than the model.
     """
     name = paths.expand(name, key="corpus.tokenizer")
     with tempfile.TemporaryDirectory() as scratch:
@@ -30,7 +30,7 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
         ended = subprocess.run(
             command,
             env=os.environ | {"PYTHONPATH": modules},
-            stdin=subprocess.DEVNULL,  # nobody is asked whether a stranger's code may run: it doesn't
+            stdin=subprocess.DEVNULL,  # no prompt that asks whether to trust remote code: it is never run
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -62,17 +62,17 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it ended without a word"])[-1]
+    return (text.strip().splitlines() or ["it ended without an error message"])[-1]
 
 
 def _read(name: str) -> dict[str, Any]:
-    sys.modules["torch"] = None  # type: ignore[assignment]  # not there: no tokenizer needs it, and it takes 2 s to import
+    sys.modules["torch"] = None  # type: ignore[assignment]  # blocks its import: 2 s, and tokenizers don't need it
     from transformers import AutoTokenizer
 
     try:
         pretrained = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
         tokenizer = pretrained.backend_tokenizer.to_str()
-    except Exception as error:  # the hub's client, sentencepiece and every broken file raise their own kinds
+    except Exception as error:  # the Hub's client, sentencepiece and every malformed file raise their own types
         if "trust_remote_code" in str(error):
             return {"error": "it comes with code of its own, which is never run"}
         return {"error": f"{type(error).__name__}: {error}"[:300]}

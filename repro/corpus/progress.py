@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a line now and then, with the time that is left."""
+"""Progress of a long build: a line now and then, with the time left."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import deque
 from collections.abc import Callable
 
 EVERY = 10.0  # seconds between two lines
-WINDOW = 120.0  # seconds over which the rate is taken: what an earlier build had done goes by at once
+WINDOW = 120.0  # seconds over which the rate is measured: items done by an earlier build pass at once
 
 
 class BuildProgress:
-    """Tells `say` of one stage after another. name: of what is built."""
+    """Reports one stage after another to `say`. name: name of the corpus."""
 
     def __init__(self, say: Callable[[str], object], name: str):
         self.say, self.name = say, name
         self.begin("", 0, "")
 
     def begin(self, what: str, total: int, unit: str, scale: int = 1) -> None:
-        """A stage begins, with a line of its own; `total` and what it advances by are in units / scale."""
+        """Begins a stage, with a line. `total` and the amounts of `advance` are in units / scale."""
         self.what, self.total, self.unit, self.scale, self.done = what, total, unit, scale, 0
         self._said = time.monotonic()
         self._marks = deque([(self._said, 0)])
@@ -26,7 +26,7 @@ class BuildProgress:
             self.line(what)
 
     def advance(self, amount: int) -> None:
-        """So many units more are done."""
+        """Records that `amount` more is done."""
         self.done += amount
         now = time.monotonic()
         self._marks.append((now, self.done))
@@ -48,7 +48,7 @@ class BuildProgress:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit in which a person would say it."""
+    """A duration in seconds, minutes or hours, whichever is readable."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

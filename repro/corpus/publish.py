@@ -1,4 +1,4 @@
-"""Corpora for machines that share no disk: kept under a URI, copied whole into a cache of each machine that reads them."""
+"""Corpora for machines without a shared disk: published under a URI and copied to a cache on each machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from repro.store.folder import Folder, scratch_prefix
 
 
 def cache() -> Path:
-    """The folder of this machine's copies."""
+    """This machine's cache folder of corpora."""
     return homes.cache() / "sparse-scaling" / "corpora"
 
 
 def publish(corpus: Corpus, root: Folder) -> None:
-    """Copies a corpus under `root`, its manifest last, unless a whole one is there."""
+    """Copies a corpus to `root`, its manifest last, unless it is there already."""
     source, target = Folder.open(corpus.folder), root / corpus.folder.name
     if target.exists(manifest.FILE):
         return
@@ -29,39 +29,39 @@ def publish(corpus: Corpus, root: Folder) -> None:
         transfer.copy(source, name, target)
 
 
-def copy_in(source: Folder) -> Path:
-    """Copies a published corpus into the cache, unless it is there, held against its hashes. Returns where it is.
+def fetch(source: Folder) -> Path:
+    """Copies a published corpus to the cache, unless it is there, and verifies it. Returns its folder.
 
     Raises:
         UserError: there is none, or it is damaged.
     """
-    folder = cache() / source.name  # the name ends in a hash of what is in it
+    folder = cache() / source.name  # the name ends in a hash of the contents
     if folder.exists():
         return folder
     cache().mkdir(parents=True, exist_ok=True)
     Folder.open(cache()).tidy()
     with tempfile.TemporaryDirectory(prefix=scratch_prefix(source.name), dir=cache()) as scratch:
         whole = Path(scratch) / source.name
-        for name in _files(Manifest.read(source)):  # and nothing else that lies there, under whatever name
+        for name in _files(Manifest.read(source)):  # and no other files
             if not source.exists(name):
-                raise UserError("a corpus that isn't whole", file=f"{source}/{name}", found="no such file")
+                raise UserError("an incomplete corpus", file=f"{source}/{name}", found="no such file")
             transfer.copy(source, name, Folder.open(whole))
         Corpus(whole).verify()
         try:
             whole.rename(folder)
         except OSError:
-            if not folder.exists():  # else another process of this machine was first
+            if not folder.exists():  # else another process on this machine was first
                 raise
     return folder
 
 
 def _files(of: Manifest) -> list[str]:
-    """Names of the files of a corpus, the manifest last."""
+    """File names of a corpus, the manifest last."""
     return [TOKENIZER, *(shard.file for split in (of.heldout, of.train) for shard in split.shards), manifest.FILE]
 
 
 def obtain(place: str) -> Corpus:
-    """The corpus of a folder, or of a URI.
+    """The corpus in a folder or at a URI, copied to this machine if need be.
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -75,4 +75,4 @@ def obtain(place: str) -> Corpus:
             found="no such folder",
             expected="a folder that every node sees at this path, or a URI: --corpus s3://bucket/corpora",
         )
-    return Corpus(Path(source.path) if source.is_local else copy_in(source))
+    return Corpus(Path(source.path) if source.is_local else fetch(source))

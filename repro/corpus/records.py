@@ -1,4 +1,4 @@
-"""The documents of one local file: plain text, JSON or Parquet, read in bounded pieces."""
+"""The documents of one local file (plain text, JSON or Parquet), read with bounded memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from repro.errors import UserError
 
 SUFFIXES = (".txt", ".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
-DOCUMENT = 1 << 28  # bytes of a text file, characters of a line, of a file that is one JSON value, or of a Parquet text
-ROW_GROUP_BYTES = 2 << 30  # of the text column, as the footer states them
-BATCH_BYTES = 1 << 26  # of a Parquet batch, about
+DOCUMENT = 1 << 28  # limit: bytes of a text file; characters of a line, a one-value JSON file or a Parquet text
+ROW_GROUP_BYTES = 2 << 30  # limit of a row group's text column, by the footer
+BATCH_BYTES = 1 << 26  # approximate size of a Parquet batch
 BATCH_ROWS = 1024
 _MARKS = {b"\xff\xfe\x00\x00": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _FIRST = {
@@ -34,7 +34,7 @@ _FIRST = {
 
 
 def check_kind(file: Path) -> None:
-    """Raises UserError when the name of `file` ends in none of SUFFIXES, in letters of whatever case."""
+    """Raises UserError if the name of `file` ends in none of SUFFIXES, ignoring case."""
     name = file.name.lower()
     if name.endswith(SUFFIXES):
         return
@@ -49,10 +49,10 @@ def check_kind(file: Path) -> None:
 
 
 def texts_of(file: Path, text_field: str) -> Iterator[str]:
-    """The texts of a file in their order: of a .txt file one, of others one a record, in its field `text_field`.
+    """The texts of a file in order: one for a .txt file, else each record's field `text_field`.
 
     Raises:
-        UserError: it can't be read, isn't what its name says, or holds more in one piece than DOCUMENT.
+        UserError: it can't be read, isn't of the kind that its name says, or has a document larger than DOCUMENT.
     """
     name = file.name.lower()
     try:
@@ -80,7 +80,7 @@ def _plain(file: Path) -> str:
     _refuse_other_encodings(data[:4], file)
     if (at := data.find(b"\0")) >= 0:
         raise UserError("not plain text", file=file, found=f"a zero byte at {at:,}", expected="text in UTF-8")
-    with io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig") as text:  # as of any text file, \r\n is \n
+    with io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig") as text:  # translates \r\n to \n
         return text.read()
 
 
@@ -104,11 +104,11 @@ def _lines(stream: TextIO, file: Path) -> Iterator[tuple[int, str]]:
             return
         if len(line) > DOCUMENT:
             raise _too_large(f"{file}, line {number}", f"a line of more than {DOCUMENT:,} characters")
-        yield number, line.removeprefix("\ufeff")  # of files that were put together
+        yield number, line.removeprefix("\ufeff")  # a byte-order mark inside concatenated files
 
 
 def _is_part(line: str) -> bool:
-    """Whether the first line of a file is the beginning of a value of several lines, or an array, rather than a record."""
+    """Whether a file's first line begins an array or a value of several lines, rather than being a record."""
     if line.lstrip().startswith("["):
         return True
     try:
@@ -116,12 +116,12 @@ def _is_part(line: str) -> bool:
     except json.JSONDecodeError:
         return True
     except (ValueError, RecursionError):
-        pass  # said where it is read as a record
+        pass  # reported when it is read as a record
     return False
 
 
 def _whole(line: str, stream: TextIO, file: Path, text_field: str) -> Iterator[str]:
-    """The records of a file that is one JSON value: an array of objects, or one object."""
+    """The records of a file that holds one JSON value: an array of objects, or one object."""
     data = line + stream.read(DOCUMENT + 1)
     if len(data) > DOCUMENT:
         raise _too_large(file, f"one JSON value of more than {DOCUMENT:,} characters, not one a line")
@@ -139,7 +139,7 @@ def _parsed(data: str, where: str, expected: str) -> Any:
         raise UserError(
             "not valid JSON", file=where, found=f"{data.strip()[:80]!r} ({error})", expected=expected
         ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets within brackets
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits; deep nesting
         found = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UserError("JSON that can't be read", file=where, found=found, expected=expected) from error
 
@@ -168,7 +168,7 @@ def _parquet(file: Path, text_field: str) -> Iterator[str]:
             for group in range(metadata.num_row_groups)
             for encoding in _column(metadata, group, text_field).encodings
         }
-    # A dictionary stays one: a long text that ten thousand rows refer to is made once a row otherwise, all in one batch.
+    # Keep dictionaries encoded: otherwise a long text that many rows refer to is copied for each row of a batch.
     kept = [text_field] if encodings & {"PLAIN_DICTIONARY", "RLE_DICTIONARY"} else None
     with pq.ParquetFile(file, read_dictionary=kept) as table:
         for batch in table.iter_batches(batch_size=rows, columns=[text_field]):
@@ -188,7 +188,7 @@ def _parquet(file: Path, text_field: str) -> Iterator[str]:
 
 
 def _check_column(table: pq.ParquetFile, file: Path, text_field: str) -> int:
-    """Refuses a table whose column `text_field` isn't one of bounded text; returns how many rows to read at once."""
+    """Raises UserError unless column `text_field` holds text of bounded size; returns how many rows to read at once."""
     schema = table.schema_arrow
     if schema.names.count(text_field) != 1:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Rows of tokens in memory-mapped Arrow files: written whole, read with no copy.
+"""Token rows in memory-mapped Arrow files: written atomically, read without copying.
 
 A shard holds one record batch with one column, FixedSizeList<uint16 or uint32>[sequence + 1].
 """
@@ -20,13 +20,13 @@ SHARD_BYTES = 128 << 20
 
 
 class ShardWriter:
-    """Writes SPLIT-00000.arrow and so on, each of `shard_rows` rows but the last.
+    """Writes SPLIT-00000.arrow and so on, each with `shard_rows` rows, the last one with fewer.
 
     Args:
-        folder: where to.
+        folder: target folder.
         split: "train" or "heldout".
-        width: tokens a row.
-        shards: those that are there already, whole, when an earlier writer is gone on from.
+        width: tokens per row.
+        shards: complete shards of an earlier writer, to continue after.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class ShardWriter:
     ):
         self.folder, self.split, self.width, self.dtype = folder, split, width, dtype
         self.shards = shards
-        self._rows = np.empty((shard_rows, width), dtype)  # of the shard in hand
+        self._rows = np.empty((shard_rows, width), dtype)  # of the current shard
         self._count = 0
 
     def add(self, rows: np.ndarray) -> bool:
-        """Takes (any number of rows, width) of `dtype`; returns whether a shard was filled."""
+        """Appends (any number of rows, width) of `dtype`; returns whether a shard was filled."""
         filled = False
         while len(rows):
             some = rows[: len(self._rows) - self._count]
@@ -57,7 +57,7 @@ class ShardWriter:
         return filled
 
     def close(self) -> tuple[ShardFile, ...]:
-        """Writes what is left. Returns all shards."""
+        """Writes the remaining rows. Returns all shards."""
         if self._count:
             self._write(self._rows[: self._count])
             self._count = 0
@@ -89,18 +89,18 @@ class TokenRows:
     """The rows of one split, over all its shards.
 
     Args:
-        folder: where the shards lie.
-        shards: what the manifest says of them.
-        width: tokens a row, sequence + 1.
+        folder: folder of the shards.
+        shards: the manifest's entries.
+        width: tokens per row, sequence + 1.
 
     Raises:
-        UserError: a shard is missing, or its size or form is not what the manifest says.
+        UserError: a shard is missing, or its size or layout doesn't match the manifest.
     """
 
     def __init__(self, folder: Path, shards: tuple[ShardFile, ...], width: int):
         self.folder, self.shards = folder, shards
         self._readers = [ShardReader(folder, shard, width) for shard in shards]
-        self.views = [reader.view for reader in self._readers]  # each (rows, width), read-only, mapped, not checked
+        self.views = [reader.view for reader in self._readers]  # each (rows, width), read-only, mapped, unchecked
         self._ends = np.cumsum([shard.rows for shard in shards])
 
     def __len__(self) -> int:
@@ -121,15 +121,15 @@ class TokenRows:
         return rows
 
     def recheck(self) -> None:
-        """Holds what was taken against its hashes once more where a file was touched. Raises UserError if one differs."""
+        """Hashes what was taken again where a file was touched. Raises UserError at the first difference."""
         for reader in self._readers:
             reader.recheck()
 
     def verify(self, sha256: str | None = None) -> None:
-        """Reads every shard and holds it against its hash, and all rows in order against `sha256`.
+        """Reads every shard and checks its hash, and `sha256`, the hash of all rows in order.
 
         Raises:
-            UserError: the first that differs.
+            UserError: a hash differs.
         """
         with ThreadPoolExecutor() as threads:  # hashing lets other threads run
             shards = [threads.submit(reader.verify) for reader in self._readers]

@@ -1,4 +1,4 @@
-"""One interface to three kinds of text: what a package ships, a Hugging Face dataset, local files."""
+"""One interface to three kinds of text: a package's text, a Hugging Face dataset, local files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Document", "Source", "open_source", "text_sha256"]
 
 
 def open_source(spec: CorpusSpec) -> Source:
-    """The text that `spec` names: its split `split`, where the source has splits.
+    """The source that `spec` names; split `split` of it, if the source has splits.
 
     Raises:
-        UserError: a source that has no splits is asked for one to hold out, or its name is unknown.
+        UserError: heldout_split is given for a source without splits, or the name is unknown.
     """
     if spec.source == "huggingface":
         return HuggingFaceSource(spec.name, spec.subset, spec.split, spec.revision, spec.text_field)
@@ -37,7 +37,7 @@ def open_source(spec: CorpusSpec) -> Source:
 
 
 def text_sha256(spec: CorpusSpec) -> str:
-    """The hash of the text that `spec` names, read anew: what a manifest's `text_sha256` was when the corpus was built.
+    """The hash of the text that `spec` names, read from the source again, to compare with a manifest's `text_sha256`.
 
     Raises:
         UserError: the text can't be read.

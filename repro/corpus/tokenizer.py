@@ -1,4 +1,4 @@
-"""Text to token ids: a byte-level BPE trained on the corpus, or any Hugging Face tokenizer."""
+"""Tokenizers: a byte-level BPE trained on the corpus, or any Hugging Face tokenizer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from repro.corpus.chunked_tokenizer import Apart, TokenizedPieces, apart, ids_of
-from repro.corpus.chunks import joined
+from repro.corpus.chunked_tokenizer import ChunkedTokenizer, TokenizedChunks, chunked, ids_of
+from repro.corpus.chunks import gather
 from repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 BOS, EOS = "<bos>", "<eos>"
-# Merges no longer change beyond this much text, but the time to count pairs does.
+# With more text the merges no longer change, but the time to count pairs grows.
 TRAINING_CHARACTERS = 200_000_000
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Ids of texts, each between `bos` and `eos` (which may be one id, as in GPT-2 and Pythia)."""
+    """Encodes texts, each between `bos` and `eos` (which may be the same id, as in GPT-2 and Pythia)."""
 
     backend: tokenizers.Tokenizer
     bos: int
     eos: int
 
     def __post_init__(self) -> None:
-        # A text that spells "<eos>" is text; only we mark where documents begin and end.
+        # "<eos>" in a text is plain text; only this class marks where documents begin and end.
         self.backend.encode_special_tokens = True
 
     @property
@@ -41,27 +41,27 @@ class Tokenizer:
         return 1 + max(self.backend.get_vocab(with_added_tokens=True).values())
 
     def encode_batch(self, texts: list[str] | pa.LargeStringArray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of all texts, BOS and EOS added to each, (tokens,) of `dtype`, and how many are whose, (texts,)."""
+        """Token ids of all texts, each with BOS and EOS, (tokens,) of `dtype`, and tokens per text, (texts,)."""
         texts = pa.array(texts, pa.large_string()) if isinstance(texts, list) else texts
-        if self._apart:
-            pieces = self._apart.encode(texts)
+        if self._chunked:
+            chunks = self._chunked.encode(texts)
         else:
             own = np.arange(len(texts) + 1)
-            pieces = TokenizedPieces(*ids_of(self.backend, texts.to_pylist()), own[:-1], own)
-        bos, eos = len(pieces.lengths), len(pieces.lengths) + 1  # as two pieces more
-        ends = np.stack([pieces.begins[:-1], pieces.begins[1:]], axis=1).reshape(-1)
-        lengths = np.append(pieces.lengths, [1, 1])
-        tokens, until = joined(
-            np.append(pieces.ids, np.array([self.bos, self.eos], np.uint32)).astype(dtype),
+            chunks = TokenizedChunks(*ids_of(self.backend, texts.to_pylist()), own[:-1], own)
+        bos, eos = len(chunks.lengths), len(chunks.lengths) + 1  # as two more chunks
+        ends = np.stack([chunks.begins[:-1], chunks.begins[1:]], axis=1).reshape(-1)
+        lengths = np.append(chunks.lengths, [1, 1])
+        tokens, until = gather(
+            np.append(chunks.ids, np.array([self.bos, self.eos], np.uint32)).astype(dtype),
             np.cumsum(lengths) - lengths,
             lengths,
-            np.insert(pieces.which, ends, [bos, eos] * len(texts)),
+            np.insert(chunks.which, ends, [bos, eos] * len(texts)),
         )
-        return tokens, np.diff(until[pieces.begins + 2 * np.arange(len(texts) + 1)])
+        return tokens, np.diff(until[chunks.begins + 2 * np.arange(len(texts) + 1)])
 
     @cached_property
-    def _apart(self) -> Apart | None:
-        return apart(self.backend)
+    def _chunked(self) -> ChunkedTokenizer | None:
+        return chunked(self.backend)
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.backend.decode(list(ids), skip_special_tokens=False)
@@ -71,10 +71,10 @@ class Tokenizer:
         return self.backend.to_str(pretty=True).encode()
 
     def for_transformers(self, **facts: Any) -> PreTrainedTokenizerFast:
-        """The same tokenizer of transformers' own kind: it begins a text with BOS, as every document did in training.
+        """The same tokenizer as a transformers object, which begins a text with BOS, as in training.
 
         Args:
-            facts: of PreTrainedTokenizerFast.
+            facts: further arguments of PreTrainedTokenizerFast.
         """
         from tokenizers import Tokenizer as Backend
         from tokenizers.processors import TemplateProcessing
@@ -89,16 +89,14 @@ class Tokenizer:
 
     @classmethod
     def from_bytes(cls, data: bytes, bos: int, eos: int) -> Tokenizer:
-        """Raises UserError when `data` is no tokenizer.json."""
+        """Raises UserError if `data` isn't a valid tokenizer.json."""
         import tokenizers
 
         try:
             return cls(tokenizers.Tokenizer.from_str(data.decode()), bos, eos)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except (
-            BaseException
-        ) as error:  # the library raises plain Exceptions, and where its own code panics no Exception
+        except BaseException as error:  # the library raises plain Exceptions, and its panics aren't Exceptions
             raise UserError(
                 "not a tokenizer",
                 key="tokenizer.json",

@@ -1,7 +1,7 @@
-"""What a corpus folder holds, from extracted text: tokenizer.json, the shards of both splits, manifest.json.
+"""Writes a corpus folder from extracted text: tokenizer.json, the shards of both splits, manifest.json.
 
-Token parts are made by a pool's workers and joined here, in order; what is in a whole shard is removed from the work
-folder, so that only the shard in hand lies there twice.
+A pool's workers encode token parts, which are joined here in order; parts that are in a complete shard are deleted
+from the work folder, so that only the current shard's tokens are stored twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from repro.corpus.encode import LISTED_GROUPS, NGRAMS, TOKENIZER, Encoder, TokenPart
-from repro.corpus.extract import Spool
+from repro.corpus.extract import ExtractedText
 from repro.corpus.joiner import Joiner
 from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
@@ -28,20 +28,20 @@ from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store.folder import Folder
 
-SEEN = "seen"  # which of the held-out n-grams occur in the training text so far, a byte each
+SEEN = "seen"  # file: which held-out n-grams occur in the training text so far, one byte each
 
 
 @dataclass(frozen=True)
 class CorpusWriter:
-    """Fills `folder`, which nobody reads yet, from the text in `work`.
+    """Fills `folder`, which nothing reads yet, from the text in `work`.
 
-    pretrained: the tokenizer; None: one is trained. Other arguments as in `build`.
+    pretrained: the tokenizer; None: train one. Other arguments as in `build`.
     """
 
     spec: CorpusSpec
     vocab: int
     sequence: int
-    spool: Spool
+    extracted: ExtractedText
     folder: Path
     work: Folder
     pool: Pool
@@ -50,7 +50,7 @@ class CorpusWriter:
     pretrained: Tokenizer | None
 
     def write(self) -> None:
-        """Raises UserError when the text is too little for the vocabulary or for one row of either split."""
+        """Raises UserError if there is too little text for the vocabulary or for one row of either split."""
         source = open_source(self.spec)
         tokenizer = self._tokenizer()
         tokenizer_json = self.work.read(TOKENIZER)
@@ -69,7 +69,7 @@ class CorpusWriter:
             spec=self.spec,
             licence=source.licence,
             versions={**source.versions, "tokenizers": importlib.metadata.version("tokenizers")},
-            text_sha256=self.spool.sha256,
+            text_sha256=self.extracted.sha256,
             vocab=self.vocab,
             sequence=self.sequence,
             bos=tokenizer.bos,
@@ -89,15 +89,15 @@ class CorpusWriter:
             return dataclasses.replace(tokenizer, bos=ids[BOS], eos=ids[EOS])
         if self.pretrained is None:
             self.progress.line("training the tokenizer")
-            tokenizer = train_bpe(self.spool.training_batches(self.work), self.vocab)  # never on what is held out
+            tokenizer = train_bpe(self.extracted.training_batches(self.work), self.vocab)  # never on what is held out
         else:
             tokenizer = self.pretrained
         self.work.write(TOKENIZER, tokenizer.to_bytes())
         return tokenizer
 
     def _split(self, encoder: Encoder, seen: np.ndarray | None = None) -> tuple[Split, tuple[str, ...]]:
-        """Encodes and writes one side. Returns what it holds and names of its groups; marks in `seen` what occurs."""
-        numbers = self.spool.side(heldout=encoder.side == "heldout")
+        """Encodes and writes one split. Returns it and its groups' names; marks in `seen` the n-grams that occur."""
+        numbers = self.extracted.side(heldout=encoder.side == "heldout")
         joiner = Joiner(
             self.folder,
             self.work,
@@ -107,13 +107,13 @@ class CorpusWriter:
             np.dtype(encoder.dtype),
             self.shard_rows,
         )
-        parts = [self.spool.parts[number] for number in numbers]
+        parts = [self.extracted.parts[number] for number in numbers]
         there, kept = set(self.work.names()), joiner.at
         self.progress.begin(f"encoding and packing the {encoder.side} text", sum(p.bytes for p in parts), "MB", 10**6)
         self.progress.advance(sum(part.bytes for part in parts[:kept]))
         for number in in_order(self.pool, encoder, numbers[kept:], lambda number: encoder.name(number) in there):
             part = TokenPart.read(self.work, encoder.name(number))
-            self.progress.advance(self.spool.parts[number].bytes)
+            self.progress.advance(self.extracted.parts[number].bytes)
             filled = joiner.add(part)
             if seen is None:
                 if filled:
@@ -141,7 +141,7 @@ class CorpusWriter:
     def _ngrams(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
         """The first LIMIT n-grams of the held-out text: their hashes, ascending, and how often each occurs."""
         found = np.empty(0, np.uint64)
-        for number in self.spool.side(heldout=True):
+        for number in self.extracted.side(heldout=True):
             found = np.concatenate([found, TokenPart.read(self.work, encoder.name(number)).ngrams])[:LIMIT]
             if len(found) == LIMIT:
                 break

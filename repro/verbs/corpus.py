@@ -1,4 +1,4 @@
-"""`python -m repro corpus build | inspect | verify`: the text of a sweep as token shards, and what is in them."""
+"""`python -m repro corpus build | inspect | verify`: builds, describes and verifies a sweep's token shards."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ EXAMPLES = """examples:
   python -m repro corpus inspect data/botocore-v288-s64-0f3e2d1c --json
   python -m repro corpus verify sweeps/quick.yaml --source            every hash, that of the text among them
 
-A build that was killed goes on where it was; what it keeps is a hidden folder beside the corpus, NAME.build. On a
-cluster, text files and storage.corpus lie where every node sees them: at one path, or storage.corpus on an object store.
+A killed build is resumed by the next one, from the hidden folder .NAME.build beside the corpus. On a cluster, every
+node must see text files and storage.corpus at the same path, or storage.corpus is on an object store.
 """
 
 
@@ -38,17 +38,17 @@ def add_parser(verbs: Any) -> None:
     builder.add_argument(
         "--corpus", metavar="ROOT", help="root of the corpora, instead of the sweep's: a folder or a URI"
     )
-    builder.add_argument("--address", metavar="HEAD:PORT", help="of a Ray cluster to do it on")
-    builder.add_argument("--shard-mib", type=int, default=128, help="most MiB of tokens in a shard (default: 128)")
+    builder.add_argument("--address", metavar="HEAD:PORT", help="Ray cluster to build on")
+    builder.add_argument("--shard-mib", type=int, default=128, help="maximum MiB of tokens per shard (default: 128)")
     builder.set_defaults(main=_build)
-    looker = kinds.add_parser("inspect", help="say what a corpus holds; every shard is held against its hash", **shown)
+    looker = kinds.add_parser("inspect", help="describe a corpus, after checking every hash", **shown)
     looker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
-    looker.add_argument("--samples", type=int, default=2, help="rows of either split to decode (default: 2)")
+    looker.add_argument("--samples", type=int, default=2, help="rows of each split to decode (default: 2)")
     looker.add_argument("--json", action="store_true", help="one JSON object")
     looker.set_defaults(main=_inspect)
-    checker = kinds.add_parser("verify", help="hold every file of a corpus against its hash", **shown)
+    checker = kinds.add_parser("verify", help="check every file of a corpus against its hash", **shown)
     checker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
-    checker.add_argument("--source", action="store_true", help="read the text anew from its source, and hash it, too")
+    checker.add_argument("--source", action="store_true", help="also read the text from its source again and hash it")
     checker.set_defaults(main=_verify)
 
 
@@ -59,7 +59,7 @@ def _build(given: argparse.Namespace) -> int:
     spec, vocab, sequence, root = declared(given.spec)
     if not 1 <= given.shard_mib <= MOST_MIB:
         raise UserError(
-            "shards of a size that can't be", key="--shard-mib", found=given.shard_mib, expected=f"1 to {MOST_MIB:,}"
+            "a shard size out of range", key="--shard-mib", found=given.shard_mib, expected=f"1 to {MOST_MIB:,}"
         )
 
     def say(line: str) -> None:
@@ -127,7 +127,7 @@ def _verify(given: argparse.Namespace) -> int:
         found = text_sha256(manifest.spec)
         if found != manifest.text_sha256:
             raise UserError(
-                "the source has another text now",
+                "the source's text has changed",
                 file=f"{manifest.spec.source} {manifest.spec.name}",
                 key="text_sha256",
                 found=found,
@@ -144,7 +144,7 @@ def _of_place(place: str) -> Corpus:
 
 
 def _of_sweep(file: str) -> Corpus:
-    """The corpus of a sweep, where it is built. Raises UserError where it isn't."""
+    """The corpus of a sweep. Raises UserError if it isn't built yet."""
     from repro.corpus import declared, obtain
     from repro.corpus.build import folder_of
     from repro.store.folder import Folder

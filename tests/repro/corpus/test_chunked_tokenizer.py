@@ -1,4 +1,4 @@
-"""A text in stretches has the tokens that it has whole, in every family of tokenizers that is known to; others aren't cut."""
+"""A text in chunks has the tokens that it has whole, in every family of tokenizers that is known to; others aren't cut."""
 
 import random
 
@@ -78,7 +78,7 @@ def test_a_text_in_stretches_has_the_tokens_that_it_has_whole(family, added):
     if added:
         backend.add_tokens([AddedToken(content, normalized=False) for content in ("    ", "<|user|>")])
     tokenizer = Tokenizer(backend, 0, 1)
-    assert chunked_tokenizer.apart(backend)
+    assert chunked_tokenizer.chunked(backend)
     some = [*texts(1, 1000), *texts(2, 20, longest=2000), "", " ", "a", " a", "▁a b", "a " * 300, "<|user|> a<s> b"]
     ids, lengths = tokenizer.encode_batch(some, np.dtype(np.uint16))
     assert ids.dtype == np.uint16
@@ -95,11 +95,11 @@ def test_texts_that_are_a_slice_of_others_are_cut_as_they_are():
 
 
 def test_what_occurs_again_is_encoded_once():
-    apart = chunked_tokenizer.apart(KNOWN["gpt-2"]())
-    assert apart is not None
-    stretches, which, begins = apart.cut(pa.array(["ab cd ab", "ab ab"], pa.large_string()))
-    assert sorted(stretches.to_pylist()) == [b" ab", b" cd", b"ab"]
-    assert stretches.take(which).to_pylist() == [b"ab", b" cd", b" ab", b"ab", b" ab"]
+    tokenizer = chunked_tokenizer.chunked(KNOWN["gpt-2"]())
+    assert tokenizer is not None
+    chunks, which, begins = tokenizer.cut(pa.array(["ab cd ab", "ab ab"], pa.large_string()))
+    assert sorted(chunks.to_pylist()) == [b" ab", b" cd", b"ab"]
+    assert chunks.take(which).to_pylist() == [b"ab", b" cd", b" ab", b"ab", b" ab"]
     assert begins.tolist() == [0, 3, 5]
 
 
@@ -145,7 +145,7 @@ OTHERS = {
 @pytest.mark.parametrize("kind", OTHERS)
 def test_a_tokenizer_that_is_not_known_to_bear_it_gets_its_texts_whole(kind):
     backend = OTHERS[kind]()
-    assert chunked_tokenizer.apart(backend) is None
+    assert chunked_tokenizer.chunked(backend) is None
     if kind != "chance":
         some = texts(4, 200)
         ids, lengths = Tokenizer(backend, 0, 1).encode_batch(some, np.dtype(np.uint16))

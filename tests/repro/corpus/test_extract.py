@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
-from repro.corpus.extract import ingest, place
-from repro.corpus.pool import Here
+from repro.corpus.extract import extract, place
+from repro.corpus.pool import LocalPool
 from repro.corpus.progress import BuildProgress
 from repro.errors import UserError
 from repro.spec import CorpusSpec
@@ -12,10 +12,10 @@ from repro.store.folder import Folder
 
 def ingested(spec, tmp_path, **how):
     work = Folder.open(tmp_path / "work")
-    return ingest(spec, work, Here(), BuildProgress(print, spec.name), **how), work
+    return extract(spec, work, LocalPool(), BuildProgress(print, spec.name), **how), work
 
 
-def spool_of(tmp_path, texts, part_bytes=1000, **fields):
+def extracted_from(tmp_path, texts, part_bytes=1000, **fields):
     folder = tmp_path / "text"
     folder.mkdir()
     for number, text in enumerate(texts):
@@ -24,13 +24,13 @@ def spool_of(tmp_path, texts, part_bytes=1000, **fields):
     return ingested(spec, tmp_path, part_bytes=part_bytes)
 
 
-def sides(spool, work):
+def sides(extracted, work):
     """(group, text) of what is held out and of what is not."""
     return [
         [
             document
-            for number in spool.side(heldout=heldout)
-            for groups, texts in [spool.read(work, number, heldout=heldout)]
+            for number in extracted.side(heldout=heldout)
+            for groups, texts in [extracted.read(work, number, heldout=heldout)]
             for document in zip(groups, texts.to_pylist(), strict=True)
         ]
         for heldout in (True, False)
@@ -39,7 +39,7 @@ def sides(spool, work):
 
 def test_every_document_is_on_one_side_and_no_group_on_both(tmp_path):
     texts = [f"text {i % 40} " * 10 for i in range(60)]  # twenty texts come twice
-    heldout, train = sides(*spool_of(tmp_path, texts, heldout_fraction=0.2))
+    heldout, train = sides(*extracted_from(tmp_path, texts, heldout_fraction=0.2))
     assert sorted(text for _, text in heldout + train) == sorted(texts)
     assert heldout
     assert not {group for group, _ in heldout} & {group for group, _ in train}
@@ -47,13 +47,13 @@ def test_every_document_is_on_one_side_and_no_group_on_both(tmp_path):
 
 def test_groups_are_held_out_in_the_order_of_their_place_until_the_share_is_reached(tmp_path):
     texts = [f"text {i:03d}" for i in range(100)]
-    heldout, train = sides(*spool_of(tmp_path, texts, heldout_fraction=0.065))
+    heldout, train = sides(*extracted_from(tmp_path, texts, heldout_fraction=0.065))
     assert len(heldout) == 7
     assert max(place(group) for group, _ in heldout) < min(place(group) for group, _ in train)
 
 
 def test_blank_documents_are_left_out_and_max_documents_counts_the_others(tmp_path):
-    heldout, train = sides(*spool_of(tmp_path, ["a", " \n", "b", "c", "d"], max_documents=3))
+    heldout, train = sides(*extracted_from(tmp_path, ["a", " \n", "b", "c", "d"], max_documents=3))
     assert sorted(text for _, text in heldout + train) == ["a", "b", "c"]
 
 
@@ -66,10 +66,10 @@ def test_a_lone_surrogate_is_replaced(tmp_path):
 @pytest.mark.parametrize("part_bytes", [1, 40, 10**6])
 def test_the_parts_bear_on_nothing(tmp_path, part_bytes):
     texts = [f"text {i:03d}" for i in range(100)]
-    spool, work = spool_of(tmp_path, texts, part_bytes, heldout_fraction=0.2, max_documents=77)
-    assert sum(part.documents for part in spool.parts) == 77
-    assert spool.sha256 == hashlib.sha256("".join(f"{text}\0" for text in texts[:77]).encode()).hexdigest()
-    heldout, train = sides(spool, work)
+    extracted, work = extracted_from(tmp_path, texts, part_bytes, heldout_fraction=0.2, max_documents=77)
+    assert sum(part.documents for part in extracted.parts) == 77
+    assert extracted.sha256 == hashlib.sha256("".join(f"{text}\0" for text in texts[:77]).encode()).hexdigest()
+    heldout, train = sides(extracted, work)
     assert [text for _, text in train] == [text for text in texts[:77] if text not in {text for _, text in heldout}]
     assert max(place(group) for group, _ in heldout) < min(place(group) for group, _ in train)
 
@@ -80,8 +80,8 @@ def test_a_tokenizer_is_trained_on_the_same_batches_whatever_the_parts(tmp_path,
     found = []
     for part_bytes in (1, 130, 10**6):
         (tmp_path / str(part_bytes)).mkdir()
-        spool, work = spool_of(tmp_path / str(part_bytes), texts, part_bytes, heldout_fraction=0.2)
-        found.append(list(spool.training_batches(work)))
+        extracted, work = extracted_from(tmp_path / str(part_bytes), texts, part_bytes, heldout_fraction=0.2)
+        found.append(list(extracted.training_batches(work)))
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 8  # eight bytes a text, so thirteen texts a batch
 
@@ -89,9 +89,9 @@ def test_a_tokenizer_is_trained_on_the_same_batches_whatever_the_parts(tmp_path,
 @pytest.mark.parametrize("texts", [[""], ["  ", "\n"]])
 def test_an_empty_corpus_is_refused(tmp_path, texts):
     with pytest.raises(UserError, match=r"an empty corpus[\s\S]*text/\*.txt[\s\S]*at least one document"):
-        spool_of(tmp_path, texts)
+        extracted_from(tmp_path, texts)
 
 
 def test_a_corpus_of_one_group_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be split"):
-        spool_of(tmp_path, ["all there is"])
+        extracted_from(tmp_path, ["all there is"])

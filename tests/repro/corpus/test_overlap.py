@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from repro.corpus.overlap import Overlap, Wanted, ngram_hashes
+from repro.corpus.overlap import HeldoutNgrams, Overlap, ngram_hashes
 
 
 def measure(heldout, train, words):
@@ -13,7 +13,7 @@ def measure(heldout, train, words):
         np.concatenate([ngram_hashes(pa.array(texts, pa.large_string()), words) for texts in heldout]),
         return_counts=True,
     )
-    seen, wanted = np.zeros(len(values), bool), Wanted(values, words)
+    seen, wanted = np.zeros(len(values), bool), HeldoutNgrams(values, words)
     for texts in train:
         seen[wanted.seen_in(pa.array(texts, pa.large_string()))] = True
     return Overlap(words, int(counts.sum()), int(counts[seen].sum()))

@@ -18,7 +18,7 @@ import ray
 
 from bench import c4
 from repro.corpus import Corpus, build
-from repro.corpus.pool import Here, RayData, pool_of
+from repro.corpus.pool import LocalPool, RayPool, pool_of
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 
@@ -69,7 +69,7 @@ def test_the_parts_of_the_text_leave_no_trace(spec: CorpusSpec, reference: Corpu
 def test_any_number_of_workers_builds_the_same_bytes(
     spec: CorpusSpec, reference: Corpus, cluster: None, tmp_path: Path, workers: int
 ) -> None:
-    pool = RayData(workers)
+    pool = RayPool(workers)
     found = build(spec, VOCAB, SEQUENCE, tmp_path, shard_bytes=SHARD_BYTES, part_bytes=PART_BYTES, pool=pool)
     assert_same(found, reference)
 
@@ -78,7 +78,7 @@ def test_what_a_worker_refuses_is_said_as_if_it_were_refused_here(cluster: None,
     (tmp_path / "a.jsonl").write_text('{"text": "good"}\n{"text": \n')
     spec = CorpusSpec("files", "broken", paths=(f"{tmp_path}/a.jsonl",))
     said = []
-    for pool in (Here(), RayData(2)):
+    for pool in (LocalPool(), RayPool(2)):
         with pytest.raises(UserError, match=r"a\.jsonl, line 2") as error:
             build(spec, 260, 16, tmp_path / "corpora", pool=pool)
         said.append(str(error.value))
