@@ -99,7 +99,8 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
     fixed, naive = _naive(sweep, cluster, speed)
     by_id = {spec.run_id: spec for spec in specs}
     runs = tuple(_run(by_id[p.run_id], p, options[p.run_id], speed, sweep, cluster) for p in placed)
-    kept = [r.checkpoint_bytes for r in runs]
+    starts = {(s.parent.run_id, s.parent_step): s.parent for s in specs if s.parent and not s.starts_at_the_end}
+    kept = [r.checkpoint_bytes for r in runs] + [checkpoint_bytes(parent) for parent in starts.values()]
     return Forecast(
         cluster=cluster,
         runs=runs,

@@ -39,8 +39,11 @@ class Parents:
         self.forks, self.starts = self._left({spec.run_id for spec in todo})
 
     def children(self, spec: RunSpec) -> tuple[int, ...]:
-        """Steps of a run after which others start from its weights; after its last step it has a checkpoint anyway."""
-        return tuple(step for step in self.starts.steps(spec.run_id) if step < spec.schedule.total_steps)
+        """Steps of a run after which others start from its weights; after its last step it has a checkpoint anyway.
+
+        Also of runs that are done: each can be deleted and trained again as long as its parent's folder is there.
+        """
+        return tuple(step for step in self._whole[1].steps(spec.run_id) if step < spec.schedule.total_steps)
 
     def ordered(self, todo: Sequence[RunSpec]) -> list[RunSpec]:
         """Those that others wait for first, the nearest to the root before the others; the rest as they stood."""
@@ -58,10 +61,10 @@ class Parents:
         return False
 
     def tidy(self, todo: Sequence[str]) -> None:
-        """Removes the checkpoints that none of the runs still to be trained needs."""
-        left = self._left(set(todo))
-        for parent in {fork.parent for forest in self._whole for fork in forest.forks.values()}:
-            discard(self.runs / parent, keep=[step for forest in left for step in forest.steps(parent)])
+        """Removes the checkpoints in `forks/` from which no run still to be trained continues, nor any run starts."""
+        (forks, _), (all_forks, all_starts) = self._left(set(todo)), self._whole
+        for parent in {fork.parent for fork in all_forks.forks.values()}:
+            discard(self.runs / parent, keep=[*forks.steps(parent), *all_starts.steps(parent)])
 
     def _left(self, todo: set[str]) -> tuple[Forest, Forest]:
         forks, starts = self._whole

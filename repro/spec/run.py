@@ -172,6 +172,11 @@ class RunSpec:
         """How many steps the parent had made then."""
         return self.start.step if isinstance(self.start, RunStart) else None
 
+    @property
+    def starts_at_the_end(self) -> bool:
+        """Whether it starts from the weights that its parent ended with."""
+        return self.parent is not None and self.parent_step == self.parent.schedule.total_steps
+
     @cached_property
     def ancestors(self) -> tuple[RunSpec, ...]:
         """The runs before it, the nearest first."""

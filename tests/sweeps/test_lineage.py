@@ -12,6 +12,7 @@ from repro.corpus import build
 from repro.models.export import export
 from repro.resources import Resources
 from repro.store.folder import Folder
+from repro.training.checkpoint_manifest import name_of
 from repro.training.train import train
 from sweeps.grid import expand
 from tests.sweeps.driving import orphans, until
@@ -97,7 +98,8 @@ def test_life_columns_and_losses_say_where_each_child_comes_from(finished: Path)
     assert rows["from-model"]["parent"] is None
     assert rows["from-model"]["start_sha256"] is not None
     assert rows["from-model"]["D_life"] == rows["from-model"]["D"]
-    assert not list((finished / "results").rglob("forks/*")), "nobody needs them any more"
+    kept = [place.name for place in (finished / "results").rglob("forks/*") if place.is_dir()]
+    assert kept == [name_of(AT)], "from which a child could be trained again"
 
 
 def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Path, model: Path, root: Path) -> None:
@@ -116,21 +118,25 @@ def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Pa
     assert tables(place) == tables(finished)
 
 
-def test_a_child_trains_again_from_a_parent_that_is_done_and_fails_where_its_step_is_gone(
+def test_children_that_are_deleted_are_trained_again_and_one_that_came_late_is_told_what_to_do(
     finished: Path, model: Path, root: Path
 ) -> None:
     place = root / "again"
     shutil.copytree(finished, place)
     runs = place / "results" / "tiny" / "runs"
-    before = tables(finished)["runs"]
-    shutil.rmtree(runs / "from-end")
-    shutil.rmtree(runs / "from-step")
-    code, out = run(declare(place, model))
+    for name in ("from-end", "from-step"):
+        shutil.rmtree(runs / name)
+    file = declare(place, model)
+    text = file.read_text()
+    file.write_text(
+        text.replace("resources:", "  - {size: 4k, budget: short, id: late, start: {run: parent, at: 150}}\nresources:")
+    )
+    code, out = run(file)
     assert code == 1
-    assert "1 trained now, 1 failed" in out
-    assert f"parent has left no weights of step {AT}" in out
+    assert "2 trained now, 1 failed" in out
+    assert "parent has left no weights of step 150" in out
     assert "delete its folder to train it again" in out
-    shutil.rmtree(runs / "parent")
-    code, out = run(declare(place, model))
+    file.write_text(text)
+    code, out = run(file)
     assert code == 0, out
-    assert tables(place)["runs"] == before
+    assert tables(place)["runs"] == tables(finished)["runs"]
