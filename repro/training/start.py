@@ -21,10 +21,10 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import checkpoint
 from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
+from repro.training.engine import MOMENTS
 from repro.training.fork import checkpoint_of
 from repro.training.model import config_of, prunable
 from repro.training.record import Log
-from repro.training.zero import MOMENTS
 
 
 def is_needed(spec: RunSpec, run: Folder) -> bool:
