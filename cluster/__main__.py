@@ -8,7 +8,7 @@ from repro.console import commands
 from repro.console.guard import guarded
 
 VERBS = {
-    "submit": ("cluster.jobs", "send a sweep to a cluster, where what is not done is trained"),
+    "submit": ("cluster.submit", "send a sweep to a cluster, where what is not done is trained"),
     "logs": ("cluster.jobs", "what the driver of a submitted sweep printed"),
     "stop": ("cluster.jobs", "stop a submitted sweep; it saves checkpoints first"),
     "fetch": ("cluster.fetch", "bring a sweep's tables here; said again, only what has changed"),

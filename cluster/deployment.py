@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cluster.driver_command import chain, corpus, train, undeclared
 from cluster.values import allowed, inside, one_line, plain_path
-from repro import strict
 from repro.errors import UserError
 from repro.paths import expand
 from sweeps.devices import Cluster
@@ -60,22 +59,6 @@ class Deployment:
     def steps(self) -> str:
         """Both, one after the other."""
         return chain(self.build, self.run)
-
-
-def train(file: str, results: str, corpora: str) -> str:
-    """The shell command that trains a sweep."""
-    return shlex.join(["python", "-m", "sweeps", "run", file, "--results", results, "--corpus", corpora])
-
-
-def corpus(file: str, corpora: str) -> str:
-    """The shell command that builds a sweep's corpora on the cluster at RAY_ADDRESS."""
-    words = ["python", "-m", "repro", "corpus", "build", file, "--corpus", corpora]
-    return f'{shlex.join(words)} --address "$RAY_ADDRESS"'
-
-
-def chain(build: str | None, run: str) -> str:
-    """Shell that builds and, when that has come to a good end, becomes the process that trains."""
-    return f"{build} && exec {run}" if build else f"exec {run}"
 
 
 def deployment(
@@ -233,15 +216,6 @@ def _of_this_disk(place: str, file: object, key: str) -> str:
     if not place.strip():
         raise UserError("no place named", file=file, key=key, found=repr(place), expected="a path or a URI")
     return one_line(str((ROOT / expand(place, file=file, key=key)).resolve()), key)
-
-
-def undeclared(sweep: Sweep) -> str:
-    """Why `repro corpus build`, which knows one vocabulary and one sequence of a file, can't build all its corpora."""
-    model = strict.read_yaml(sweep.file).get("model") or {}
-    wanted = {(run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
-    if wanted <= {(model.get("vocab"), model.get("sequence"))}:
-        return ""
-    return "sizes differ in vocabulary or sequence: `sweeps run` builds their corpora, in one process"
 
 
 def _refuse_local_text(sweep: Sweep) -> None:

@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.live import Live
 
-from sweeps.status import REFRESH, Watcher
+from sweeps.watcher import REFRESH, Watcher
 
 LINE = 15.0  # seconds between two lines where there is no terminal to redraw
 

@@ -12,7 +12,7 @@ import annotated_types
 from pydantic import BeforeValidator, Discriminator, Field, Strict, StringConstraints, Tag
 
 from repro.errors import UserError
-from repro.reading import number
+from repro.yaml_values import number
 
 NO_ALTERNATIVE = "no_alternative"
 WHOLE = 2**63  # tables keep whole numbers in 64 bits

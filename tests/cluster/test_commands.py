@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import deployment, jobs, render
+from cluster import deployment, render, submit
 from cluster.__main__ import main
 from repro.__main__ import main as repro_main
 from repro.corpus.build import folder_of
@@ -193,8 +193,8 @@ def test_what_is_submitted_is_taken_too(checkout: Path, corpus: str | None) -> N
     declared = yaml.safe_load(SWEEP.replace("RESOURCES", "device: cpu")) | _places(checkout)
     file.write_text(yaml.safe_dump(declared | {"storage": {"corpus": "/nfs/texts; id"}}))
     sweep = expand(file)
-    place, built = jobs.corpora_of(sweep, corpus, "/nfs/it's here")
-    entrypoint = jobs.entrypoint(sweep, "submitted/a b.yaml", "/nfs/it's here", place, built)
+    place, built = submit.corpora_of(sweep, corpus, "/nfs/it's here")
+    entrypoint = submit.entrypoint(sweep, "submitted/a b.yaml", "/nfs/it's here", place, built)
     calls = shells.run(entrypoint, checkout, {"RAY_ADDRESS": "10.0.0.1:6379"})
     shells.check(calls)
     said = shells.modules(calls)

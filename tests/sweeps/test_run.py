@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from repro.store.folder import Folder
-from sweeps import run as sweeps_run
+from sweeps import results_folder
 from sweeps.grid import expand
 from tests.sweeps.tiny import IDS, ROOT, declare, losses, run, start
 
@@ -136,7 +136,7 @@ def test_a_results_folder_of_another_schema_version_is_refused(finished: Path, t
 def test_a_results_folder_of_schema_version_2_is_taken_up(tmp_path: Path) -> None:
     place = Folder.open(tmp_path / "results")
     place.write_json("sweep.json", {"schema_version": 2, "name": "tiny"})
-    assert sweeps_run.check_results(place, expand(declare(tmp_path)))
+    assert results_folder.check(place, expand(declare(tmp_path)))
 
 
 def test_two_specs_with_one_id_are_refused_with_both_named(finished: Path, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from sweeps.__main__ import main
-from sweeps.status import Watcher, clock
+from sweeps.snapshot import clock
 from sweeps.sweep_json import Planned
+from sweeps.watcher import Watcher
 
 RUNS = [Planned(f"run-{i}", tokens=1000, cost=10.0) for i in range(6)]
 ASKED = [run.run_id for run in RUNS[2:]]

@@ -21,7 +21,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder
-from repro.training import trackers, train
+from repro.training import tracker_backends, trackers, train
 from repro.training.trainer import Trainer
 from tests.repro.training.lives import stopped
 
@@ -155,10 +155,10 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_ends_well(text: Corpus, ma
 
 def test_trackers_are_told_all_that_the_plan_knows_of_a_run(make_spec: Make) -> None:
     spec = make_spec(do_not_prune=("q_proj", "k_proj"))
-    told = trackers.settings(spec)
+    told = tracker_backends.settings(spec)
     assert (told["lr"], told["lr_schedule"], told["do_not_prune"]) == (5e-3, "cosine", "q_proj+k_proj")
     assert {type(value) for value in told.values()} <= {str, int, float, bool}
-    assert "start" not in trackers.settings(make_spec(0))
+    assert "start" not in tracker_backends.settings(make_spec(0))
 
 
 def test_an_unknown_tracker_is_refused() -> None:
@@ -181,7 +181,7 @@ def test_one_that_is_not_installed_is_refused() -> None:
     ("path", "name"), [("results/laptop/runs/a", "laptop"), ("/tmp/again", "tmp"), ("bucket/x/runs/a/", "x")]
 )
 def test_a_sweep_is_named_after_its_results_folder(path: str, name: str) -> None:
-    assert trackers.sweep_of(Folder(fs.LocalFileSystem(), path)) == name
+    assert tracker_backends.sweep_of(Folder(fs.LocalFileSystem(), path)) == name
 
 
 @pytest.mark.system
@@ -301,7 +301,7 @@ def test_an_event_file_is_one_by_its_whole_name(make_spec: Make, tmp_path: Path)
     run = Folder.open(tmp_path)
     for name in ("events.out.tfevents.nan", "tfevents.1e999", "old-events.out.tfevents.5"):
         (run / "tensorboard").write(name, b"theirs")
-    made = trackers.TensorBoard(make_spec(), run, None)
+    made = tracker_backends.TensorBoard(make_spec(), run, None)
     made.write([])
-    assert trackers.EVENTS.fullmatch(made.name)
+    assert tracker_backends.EVENTS.fullmatch(made.name)
     assert (run / "tensorboard").read("events.out.tfevents.nan") == b"theirs"

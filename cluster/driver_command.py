@@ -1,0 +1,33 @@
+"""The shell commands of a sweep's driver: build the corpora, train."""
+
+from __future__ import annotations
+
+import shlex
+
+from repro import strict
+from sweeps.grid import Sweep
+
+
+def train(file: str, results: str, corpora: str) -> str:
+    """The shell command that trains a sweep."""
+    return shlex.join(["python", "-m", "sweeps", "run", file, "--results", results, "--corpus", corpora])
+
+
+def corpus(file: str, corpora: str) -> str:
+    """The shell command that builds a sweep's corpora on the cluster at RAY_ADDRESS."""
+    words = ["python", "-m", "repro", "corpus", "build", file, "--corpus", corpora]
+    return f'{shlex.join(words)} --address "$RAY_ADDRESS"'
+
+
+def chain(build: str | None, run: str) -> str:
+    """Shell that builds and, when that has come to a good end, becomes the process that trains."""
+    return f"{build} && exec {run}" if build else f"exec {run}"
+
+
+def undeclared(sweep: Sweep) -> str:
+    """Why `repro corpus build`, which knows one vocabulary and one sequence of a file, can't build all its corpora."""
+    model = strict.read_yaml(sweep.file).get("model") or {}
+    wanted = {(run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
+    if wanted <= {(model.get("vocab"), model.get("sequence"))}:
+        return ""
+    return "sizes differ in vocabulary or sequence: `sweeps run` builds their corpora, in one process"

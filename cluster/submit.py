@@ -1,0 +1,199 @@
+"""`python -m cluster submit`: a sweep as a Ray job."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster import versions
+from cluster.client import ADDRESS, connect, node_count
+from cluster.driver_command import chain, corpus, train, undeclared
+from cluster.jobs import AT_WORK, STOP_WAIT, follow
+from cluster.pack import pack
+from cluster.values import on_the_cluster
+from repro.errors import UserError
+from repro.training.provenance import COMMIT, provenance
+from sweeps import grid
+from sweeps.grid import Sweep
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+# Of the checkout that goes along, which Ray unpacks first; PyPI's torch needs the second.
+PIP = {
+    "packages": [f"-r ${{RAY_RUNTIME_ENV_CREATE_WORKING_DIR}}/requirements{kind}.lock" for kind in ("", "-cuda")],
+    "pip_install_options": ["--disable-pip-version-check", "--require-hashes", "--no-deps"],
+    "pip_check": False,
+}
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb to an `argparse` command."""
+    command = verbs.add_parser("submit")
+    command.add_argument("file", metavar="FILE", help="sweep YAML, of the checkout or not")
+    command.add_argument(
+        "--results", help="root of the results folders, instead of the sweep's: a URI or an absolute path"
+    )
+    command.add_argument(
+        "--corpus",
+        help="root of corpora that are built already; without it the cluster builds them first, on all its cores, at the "
+        "sweep's root, or RESULTS/corpora where that is relative",
+    )
+    command.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pass this variable of yours on, AWS_ENDPOINT_URL or HF_TOKEN say; may be repeated. Ray keeps it with the job, readable "
+        "to whoever has the cluster's token: nodes with roles of their own need no keys",
+    )
+    command.add_argument(
+        "--pip", action="store_true", help="install requirements.lock on the nodes, for this job alone"
+    )
+    command.add_argument("--follow", action="store_true", help="print what the driver prints, to its end")
+    command.add_argument("--json", action="store_true", help="for machines")
+    command.add_argument("--address", metavar="URL", help=f"of the cluster's dashboard ({ADDRESS})")
+    command.set_defaults(main=submit)
+
+
+def submit(given: argparse.Namespace) -> int:
+    """Packs the checkout, submits and says how to go on. Returns the exit code; that of the sweep with --follow."""
+    sweep = grid.expand(given.file)
+    root = _root(sweep, given.results)
+    results = f"{root}/{sweep.name}"
+    corpora, built = corpora_of(sweep, given.corpus, root)
+    passed = _passed_on(given.env)
+    client, address = connect(given.address)
+    warnings = _warnings(client, address, results)
+    if given.pip and (theirs := client._server_ray_version) != versions.locked()["ray"]:
+        raise UserError(
+            "a cluster of another Ray, which no job can change",
+            key="--pip",
+            found=f"Ray {theirs} at {address}",
+            expected=f"Ray {versions.locked()['ray']}, as requirements.lock has it",
+        )
+    twins = [
+        job.submission_id
+        for job in client.list_jobs()
+        if job.submission_id and job.status.value in AT_WORK and (job.metadata or {}).get("results") == results
+    ]
+    with tempfile.TemporaryDirectory(prefix="submit-") as scratch:
+        packed = pack(Path(given.file), Path(scratch))
+        warnings += packed.warnings
+        warnings += [line for line in (undeclared(sweep),) if line and not built]
+        environment: dict[str, Any] = {
+            "working_dir": scratch,
+            "env_vars": {
+                **passed,
+                "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT),
+                COMMIT: provenance()["commit"] or "",
+            },
+        }
+        if given.pip:
+            environment["pip"] = PIP
+        name = re.sub(r"[^\w-]+", "-", sweep.name)
+        try:
+            job = client.submit_job(
+                entrypoint=entrypoint(sweep, packed.file, root, corpora, built),
+                submission_id=f"{name}-{time.strftime('%m%d-%H%M%S')}",
+                runtime_env=environment,
+                metadata={"sweep": sweep.name, "results": results},
+            )
+        except RuntimeError as error:
+            raise UserError(f"the cluster refused the job: {error}", found=address) from None
+    elsewhere = "" if address == ADDRESS else f" --address {shlex.quote(address)}"
+    if given.json:
+        print(
+            json.dumps(
+                {
+                    "id": job,
+                    "address": address,
+                    "results": results,
+                    "runs": len(sweep.runs),
+                    "also_at_work": twins,
+                    "warnings": warnings,
+                }
+            )
+        )
+    else:
+        for line in warnings:
+            print(f"warning: {line}", file=sys.stderr)
+        if twins:
+            print(f"{', '.join(twins)} is at work on this sweep already; the two share its runs, each is trained once")
+        print(
+            f"{job}: {len(sweep.runs)} runs -> {results}\n"
+            f"  follow  python -m cluster logs {job} --follow{elsewhere}\n"
+            f"  watch   python -m sweeps status {shlex.quote(results)}\n"
+            f"  stop    python -m cluster stop {job}{elsewhere}\n"
+            f"  fetch   python -m cluster fetch {job}{elsewhere}",
+            flush=True,
+        )
+    return follow(client, job) if given.follow else 0
+
+
+def _root(sweep: Sweep, given: str | None) -> str:
+    """Path or URI of the root of the results folders, as the cluster is to find it."""
+    place = sweep.storage.results if given is None else given
+    file, key = (sweep.file, "storage.results") if given is None else (None, "--results")
+    if not place.startswith(("/", "~", "$")) and "://" not in place:
+        raise UserError(
+            "a job runs in a folder that Ray throws away, where a relative path would lose the results",
+            file=file,
+            key=key,
+            found=place,
+            expected="--results with a URI (s3://bucket/results) or an absolute path that every node sees",
+        )
+    return on_the_cluster(place, file, key)
+
+
+def entrypoint(sweep: Sweep, file: str, root: str, corpora: str, built: bool) -> str:
+    """The command line of the driver: what it runs on, the corpora unless they are built, the runs."""
+    build = None if built or undeclared(sweep) else corpus(file, corpora)
+    return f"python -m cluster.versions; {chain(build, train(file, root, corpora))}"
+
+
+def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
+    """Root of the corpora as the cluster is to find it, and whether they are built already."""
+    if given is not None:
+        if not given.startswith(("/", "~", "$")) and "://" not in given:
+            raise UserError(
+                "a relative path means nothing to a job",
+                key="--corpus",
+                found=given,
+                expected="a URI, or an absolute path that every node sees",
+            )
+        return on_the_cluster(given, None, "--corpus"), True
+    place = sweep.storage.corpus
+    if "://" not in place and not place.startswith(("/", "~", "$")):
+        return f"{root}/corpora", False
+    return on_the_cluster(place, sweep.file, "storage.corpus"), False
+
+
+def _passed_on(names: list[str]) -> dict[str, str]:
+    for name in names:
+        if name not in os.environ:
+            raise UserError(
+                "no such variable to pass on", key="--env", found=name, expected="the name of one that is set"
+            )
+    return {name: os.environ[name] for name in names}
+
+
+def _warnings(client: JobSubmissionClient, address: str, results: str) -> list[str]:
+    found = []
+    theirs, ours = client._server_ray_version, versions.locked()["ray"]
+    if theirs and theirs != ours:
+        found.append(f"the cluster has Ray {theirs}, requirements.lock {ours}")
+    nodes = node_count(address)
+    if "://" not in results and nodes > 1:
+        found.append(
+            f"{results} must be a folder that all {nodes} nodes mount; on a disk of their own results are lost"
+        )
+    return found

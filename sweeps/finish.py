@@ -1,0 +1,66 @@
+"""The end of `sweeps run`: the runs' tables joined, sweep.json written, the outcome printed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from repro import tables
+from repro.console.terminal import one_line
+from repro.corpus import Corpus
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training import trackers
+from repro.training.provenance import provenance
+from sweeps import sweep_json
+from sweeps.grid import Sweep
+
+
+def finish(
+    place: Folder,
+    sweep: Sweep,
+    *,
+    trained: set[str],
+    began: float,
+    record: dict[str, Any],
+    texts: dict[str, Corpus],
+) -> int:
+    """Joins the tables, writes sweep.json and prints what there is. Returns the exit code."""
+    states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
+    done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
+    failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
+    left = len(states) - len(done) - len(failed)
+    tables.collect(place, sweep.name, done)
+    seconds = time.time() - began
+    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
+    text = next(iter(texts.values()))
+    place.write_json(
+        sweep_json.FILE,
+        record
+        | made
+        | {
+            "corpus": {
+                "name": text.manifest.spec.name,
+                "licence": text.manifest.licence,
+                "folder": text.folder.name,
+                "unique_tokens": text.unique_tokens,
+                "overlap_13gram": text.manifest.overlap.share,
+            },
+            "failed": failed,
+        },
+    )
+    print(
+        f"{sweep.name}: {len(done)} of {len(sweep.runs)} runs done, {len(trained)} trained now, {len(failed)} failed, {seconds:.0f} s -> {place}"
+    )
+    for entry in failed:
+        print(f"  failed: {entry['run_id']}: {one_line(entry['reason'], 2000)}")
+    if sweep.resources.trackers:
+        faults = [trackers.faults(place / "runs" / run_id) for run_id in sorted(trained)]
+        for name in sweep.resources.trackers:
+            said = [fault[name] for fault in faults if name in fault]
+            if said:
+                print(f"  {name} was left out of {len(said)} runs: {one_line(said[0])}")
+    if left:
+        print(f"  stopped with {left} runs left; the same command goes on from here")
+        return 130
+    return 1 if failed else 0
