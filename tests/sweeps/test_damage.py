@@ -11,7 +11,7 @@ from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from sweeps import grid, run, sweep_json
+from sweeps import grid, results_folder, run, sweep_json
 from sweeps.grid import Sweep
 from tests.repro.store.test_run_folder import TEXT, finished
 from tests.sweeps.tiny import declare
@@ -53,11 +53,11 @@ def test_a_run_that_is_damaged_is_trained_again_and_the_others_are_not(
     place = Folder.open(tmp_path / "results" / "tiny")
     spoil(tmp_path / "results" / "tiny" / "runs" / one.run_id)
     assert left(trained, capsys) == [one.run_id]
-    assert not run._is_done(place, one, TEXT)
+    assert not results_folder.is_done(place, one, TEXT)
     said = capsys.readouterr().out
     assert f"{one.run_id}: " in said
     assert "goes on from its last checkpoint" in said
-    assert all(run._is_done(place, spec, TEXT) for spec in others)
+    assert all(results_folder.is_done(place, spec, TEXT) for spec in others)
     assert RunFolder(place / "runs" / one.run_id).status()["state"] == "failed"  # so no other driver takes it for done
     assert capsys.readouterr().out == ""
 
