@@ -13,7 +13,7 @@ from analysis import conditions, readers, table
 from analysis.cell_table import CellTable
 from analysis.laws import CHINCHILLA
 from repro.errors import UserError
-from tests.analysis.test_table import ROWS, csv
+from tests.analysis.tables import ROWS, csv
 
 
 @pytest.fixture(scope="module")

@@ -13,24 +13,9 @@ import pytest
 from analysis import limits, table
 from analysis.__main__ import main
 from analysis.laws import CHINCHILLA
-from tests.analysis.test_table import csv
+from tests.analysis.tables import csv, drawn, grid
 
-TRUTH = np.array([1.8, 480.0, 0.35, 2100.0, 0.37])
 Say = Callable[..., tuple[dict[str, Any], str]]
-
-
-def drawn(n: np.ndarray, d: np.ndarray, noise: float = 0.002, **more: Any) -> list[dict[str, Any]]:
-    loss = CHINCHILLA.predict(TRUTH, {"N": n, "D": d}) * np.exp(np.random.default_rng(0).normal(0, noise, len(n)))
-    more = {name: np.broadcast_to(values, n.shape) for name, values in more.items()}
-    return [
-        {"N": float(a), "D": float(b), "loss": float(c)} | {name: values[i] for name, values in more.items()}
-        for i, (a, b, c) in enumerate(zip(n, d, loss, strict=True))
-    ]
-
-
-def grid(sizes: int = 5, ratios: tuple[float, ...] = (5, 20, 60, 150)) -> tuple[np.ndarray, np.ndarray]:
-    n = np.repeat(np.geomspace(5e7, 1e9, sizes), len(ratios))
-    return n, n * np.tile(ratios, sizes)
 
 
 @pytest.fixture

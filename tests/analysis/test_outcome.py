@@ -15,7 +15,7 @@ from analysis.law_errors import Measure
 from analysis.laws import LAWS
 from analysis.table import Table
 from repro.errors import UserError
-from tests.analysis.test_table import csv
+from tests.analysis.tables import csv
 
 LAW = LAWS["chinchilla"]
 

@@ -16,8 +16,8 @@ from analysis.law import Law
 from analysis.laws import CHINCHILLA, LAWS, SPARSE
 from analysis.objective import Objective
 from analysis.problem import Problem
-from tests.analysis.test_profile import EPOCH, TRUTH, points
-from tests.analysis.test_table import csv
+from tests.analysis.epoch import EPOCH, TRUTH, points
+from tests.analysis.tables import csv
 
 
 @pytest.mark.skipif(not EPOCH.is_file(), reason="needs ../shared/data beside the project")

@@ -6,22 +6,18 @@ has risen by no more than `allowed`. So many tables can be counted in one batch;
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import table
 from analysis.fit import FitResult, fit, with_start
 from analysis.law import Array
 from analysis.laws import CHINCHILLA
 from analysis.objective import Objective
 from analysis.problem import Problem
 from analysis.profiles import SMOOTH, allowed, profile
+from tests.analysis.epoch import EPOCH, TRUTH, points
 
-EPOCH = Path(__file__).parents[2].parent / "shared" / "data" / "epoch_chinchilla" / "svg_extracted_data.csv"
-TRUTH = np.array([1.8172, 477.8, 0.3473, 2143.4, 0.3672])
 OBJECTIVES = {
     "huber_log 1e-2": Objective("huber_log", 1e-2),
     "huber_log 1e-3": Objective("huber_log", 1e-3),
@@ -35,17 +31,6 @@ RESIDUALS = ("normal", "t3", "resampled")
 SPREAD = 0.0047  # of log residuals: near zero as dense as those of the fit to Epoch's points
 FAMILY = 0.05  # chance that any check of the full set fails when every interval is right
 CHECKS = len(CHINCHILLA.names) * len(OBJECTIVES) * len(RESIDUALS)
-
-
-def points() -> tuple[dict[str, Array], Array | None]:
-    """Epoch's 240 N and D, and losses; a drawn design of as many where the file isn't there."""
-    if not EPOCH.is_file():
-        rng = np.random.default_rng(0)
-        size = np.exp(rng.uniform(17.5, 23.5, 240))
-        return {"N": size, "D": size * np.exp(rng.uniform(0, 6, 240))}, None
-    whole = table.read(str(EPOCH), [CHINCHILLA], columns={"N": "Model Size", "C": "Training FLOP"})
-    kept = whole.where(whole.loss < np.sort(whole.loss)[-5])
-    return {name: kept.columns[name] for name in CHINCHILLA.columns}, kept.loss
 
 
 def drawn(objective: Objective, residuals: str, tables: int) -> tuple[dict[str, Array], Array, Array]:

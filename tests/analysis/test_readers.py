@@ -20,7 +20,7 @@ from analysis import readers, table
 from analysis.laws import CHINCHILLA
 from repro.errors import UserError
 from repro.store.folder import Folder
-from tests.analysis.test_table import ROWS
+from tests.analysis.tables import ROWS
 
 TEXT = "N,D,loss\n" + "".join(f"{r['N']},{r['D']},{r['loss']}\n" for r in ROWS)
 LINES = "\n".join(map(json.dumps, ROWS))

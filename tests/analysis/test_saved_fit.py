@@ -11,8 +11,7 @@ import pytest
 from analysis import saved_fit
 from analysis.__main__ import main
 from repro.errors import UserError
-from tests.analysis.test_doubts import drawn, grid
-from tests.analysis.test_table import csv
+from tests.analysis.tables import csv, drawn, grid
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,7 @@ from analysis.__main__ import main
 from analysis.fit import fit
 from analysis.laws import CHINCHILLA, LAWS
 from repro.errors import UserError
-
-SIZES, TOKENS = (1e6, 3e6, 1e7, 3e7), (1e8, 1e9, 1e10)
-ROWS = [{"N": n, "D": d, "loss": 1.5 + 400 / n**0.34 + 400 / d**0.28} for n in SIZES for d in TOKENS]
-
-
-def csv(tmp_path: Path, rows: list[dict], name: str = "runs.csv") -> str:
-    file = tmp_path / name
-    heads = list(rows[0]) if rows else []
-    file.write_text("\n".join([",".join(heads), *(",".join(str(r[h]) for h in heads) for r in rows)]) + "\n")
-    return str(file)
+from tests.analysis.tables import ROWS, csv
 
 
 def test_one_table_reads_alike_from_each_kind_of_file(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from analysis.objective import Objective
 from analysis.optimal import compute_optimal, mean_density, plan_for
 from analysis.profiles import profile
 from repro.errors import UserError
-from tests.analysis.test_table import csv
+from tests.analysis.tables import csv
 
 TRUTH = np.array([1.8, 480.0, 0.35, 2100.0, 0.37])
 

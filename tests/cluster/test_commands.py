@@ -20,6 +20,7 @@ from repro.corpus.build import folder_of
 from sweeps.grid import expand
 from tests.cluster import shells
 from tests.cluster.shells import Call
+from tests.cluster.targets import TARGETS
 
 SWEEP = """
 name: tiny
@@ -37,14 +38,6 @@ storage: {corpus: CORPORA, results: PLACE/results}
 """
 TOKEN = "hf_a-token-that-stays-where-it-is"
 GPUS = ("--cluster", "gpus=16,type=h100,per_node=8")
-ON_IMAGES = ("--image", "registry.example.org/sparse-scaling:0.1.0", "--storage", "s3://bucket/results")
-TARGETS: dict[str, tuple[str, ...]] = {
-    "kuberay": ON_IMAGES,
-    "slurm": (),
-    "aws": (*ON_IMAGES, "--region", "us-east-1"),
-    "gcp": (*ON_IMAGES, "--zone", "us-central1-a", "--project", "a-project"),
-    "skypilot": ON_IMAGES[2:],
-}
 SLURM = {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "one"}
 SKYPILOT = {"SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2", "SKYPILOT_NUM_NODES": "2"}
 

@@ -14,7 +14,7 @@ from cluster.__main__ import main
 from cluster.values import PATTERNS, allowed
 from repro.errors import UserError
 from sweeps.devices import Cluster
-from tests.cluster.test_commands import TARGETS
+from tests.cluster.targets import TARGETS
 
 HOSTILE = (
     "x'; touch CANARY; echo '", 'x"; touch CANARY; "', "$(touch CANARY)", "`touch CANARY`", "${IFS}touch", "a;b", "a|b",

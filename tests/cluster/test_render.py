@@ -20,20 +20,12 @@ from cluster.deployment import MARGIN
 from sweeps.devices import Cluster
 from sweeps.forecast import forecast
 from sweeps.grid import expand
+from tests.cluster.targets import BUCKET, IMAGE, TARGETS
 from tests.sweeps.tiny import SWEEP
 
 ROOT = Path(__file__).parents[2]
 PAPER = "sweeps/paper.yaml"
 GPUS = ("--cluster", "gpus=64,type=h100,per_node=8")
-IMAGE = ("--image", "registry.example.org/sparse-scaling:0.1.0")
-BUCKET = ("--storage", "s3://bucket/results")
-TARGETS: dict[str, tuple[str, ...]] = {
-    "kuberay": (*IMAGE, *BUCKET),
-    "slurm": (),
-    "aws": (*IMAGE, *BUCKET, "--region", "us-east-1"),
-    "gcp": (*IMAGE, *BUCKET, "--zone", "us-central1-a", "--project", "a-project"),
-    "skypilot": BUCKET,
-}
 KUBERAY = ROOT.parent / "shared" / "data" / "kuberay" / "rayjob.v1.schema.json"
 
 Rendered = Callable[..., str]

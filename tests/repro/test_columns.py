@@ -10,6 +10,7 @@ import pytest
 
 from repro import columns
 from repro.spec import ModelStart, RunSpec
+from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
 CHOICES: tuple[columns.Part, ...] = ("size", "setting", "window")
@@ -28,15 +29,6 @@ OTHER: dict[str, dict[str, Any]] = {
         "distribution": "uniform", "structure": "1:5", "do_not_prune": ("q_proj",),
     },
 }  # fmt: skip
-
-
-def trained(spec: RunSpec) -> columns.Trained:
-    """A run that went as it was planned."""
-    return columns.Trained(
-        spec=spec, corpus_hash="0" * 16, unique_tokens=10**6, lr_wd_sum=0.1, loss=4.0, loss_se=0.1, loss_blocks=[4.0, 4.0],
-        weight_steps=spec.schedule.weight_steps(spec.model.shape.prunable), tokens=spec.tokens, loss_train=4.0,
-        seconds=2.0, seconds_setup=1.0, device="cpu",
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("sparsity", [0, 0.8])

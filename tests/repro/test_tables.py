@@ -11,7 +11,7 @@ import pytest
 from repro import tables
 from repro.errors import UserError
 from repro.store.folder import Folder
-from tests.repro.store.test_run_folder import a_row
+from tests.repro.store.runs import a_row
 
 VERSION = {"schema_version": str(tables.SCHEMA_VERSION)}
 

@@ -15,7 +15,7 @@ from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from tests.repro.test_columns import trained
+from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
 TEXTS, WHOLE, REAL = pa.list_(pa.string()), pa.int64(), pa.float64()

@@ -13,7 +13,7 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from sweeps import grid, results_folder, run, sweep_json
 from sweeps.grid import Sweep
-from tests.repro.store.test_run_folder import TEXT, finished
+from tests.repro.store.runs import TEXT, finished
 from tests.sweeps.tiny import declare
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,15 +88,18 @@ def test_a_holder_that_was_passed_over_ends_at_once(run: RunFolder, holder: subp
 
 
 def test_on_another_host_the_dead_show_by_not_changing(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "SILENCE", 0.5)
+    now = 1000.0
+    monkeypatch.setattr(lease, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
     said = {"driver": "theirs", "host": "elsewhere", "pid": os.getpid(), "began": 0.0, "beats": 1}
     assert run.folder.create("lease-000007.json", json.dumps(said).encode())
     looker = Looker()
     assert looker.is_taken(run, lease.newest(run))
-    time.sleep(0.6)
+    now += lease.SILENCE
     run.folder.write_json("lease-000007.json", said | {"beats": 2})
     assert looker.is_taken(run, lease.newest(run))
-    time.sleep(0.6)
+    now += lease.SILENCE - 1
+    assert looker.is_taken(run, lease.newest(run))
+    now += 1
     assert not looker.is_taken(run, lease.newest(run))
     assert not Lease(run, "mine").take(), "one who has just come can't know"
     mine = Lease(run, "mine", over="lease-000007.json")
