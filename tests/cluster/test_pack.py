@@ -55,7 +55,7 @@ def test_what_git_does_not_track_stays_behind_and_is_said(tmp_path: Path) -> Non
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     write(tmp_path, "notes.txt", "repro/new.py", "sweeps/mine.yaml", "weights.bin")
-    (tmp_path / "repro" / "train.py").write_text("changed")
+    (tmp_path / "repro" / "training" / "train.py").write_text("changed")
     git(tmp_path, "rm", "-q", "--cached", "sweeps/quick.yaml")
     assert names(tmp_path) == ["repro/training/train.py", "requirements.lock"]
     (tmp_path / "packed").mkdir()
@@ -64,7 +64,7 @@ def test_what_git_does_not_track_stays_behind_and_is_said(tmp_path: Path) -> Non
     [warning] = packed.warnings
     assert "repro/new.py" in warning
     assert "notes.txt" not in warning
-    assert (tmp_path / "packed" / "repro" / "train.py").read_text() == "changed"
+    assert (tmp_path / "packed" / "repro" / "training" / "train.py").read_text() == "changed"
 
 
 @pytest.mark.parametrize("of_git", [True, False])
@@ -73,7 +73,7 @@ def test_a_link_is_not_followed(tmp_path: Path, of_git: bool) -> None:
     write(root, *TRACKED)
     write(outside, "id", "folder/passwd")
     (root / "repro" / "link.py").symlink_to(outside / "id")
-    (root / "repro" / "inner.py").symlink_to("train.py")
+    (root / "repro" / "inner.py").symlink_to("training/train.py")
     (root / "sweeps" / "below").symlink_to(outside / "folder")
     os.mkfifo(root / "repro" / "pipe")
     if of_git:
