@@ -118,6 +118,7 @@ def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Pa
     assert tables(place) == tables(finished)
 
 
+@pytest.mark.full
 def test_children_that_are_deleted_are_trained_again_and_one_that_came_late_is_told_what_to_do(
     finished: Path, model: Path, root: Path
 ) -> None:
