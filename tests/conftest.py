@@ -71,7 +71,7 @@ def make_spec() -> Callable[..., RunSpec]:
     return make
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URI under which results may lie: a local folder's, or a bucket's."""
     if request.param == "local":

@@ -52,6 +52,7 @@ def verbs_of(command: str) -> commands.Verbs:
     return verbs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_and_of_each_verb_imports_nothing_heavy(command: str) -> None:
     calls = [["--help"], *([verb, "--help"] for verb in verbs_of(command))]
@@ -76,6 +77,7 @@ def test_a_verb_that_isnt_one_is_refused_with_those_that_are(command: str, capsy
     assert all(verb in said for verb in verbs_of(command))
 
 
+@pytest.mark.slow
 def test_fit_and_predict_import_no_plotting_library(tmp_path: Path) -> None:
     rows = [(n, d, 1.5 + 400 / n**0.34 + 400 / d**0.28) for n in (1e6, 1e7, 1e8) for d in (1e8, 1e9, 1e10)]
     (tmp_path / "runs.csv").write_text("N,D,loss\n" + "".join(f"{n},{d},{loss}\n" for n, d, loss in rows))

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
 from analysis import confounds, simulated_sweep
 from analysis.evidence import Evidence
 from analysis.simulated_sweep import Truth
+
+pytestmark = pytest.mark.slow
 
 
 def details(tables) -> dict[str, tuple[dict, ...]]:

@@ -11,6 +11,8 @@ from analysis.bootstrap import bootstrap
 from analysis.fit import fit, refit, with_start
 from analysis.laws import LAWS
 
+pytestmark = pytest.mark.slow
+
 NOISE = 0.002
 # Parameters that trade with each other are identified, and their intervals right, only where there is less noise.
 QUIETER = {"post_training_pruning": 0.0003, "precision_post": 0.0003}

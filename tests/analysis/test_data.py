@@ -70,6 +70,7 @@ def test_a_curve_comes_by_step_with_unknown_values_as_nan(swept) -> None:
     assert np.isnan(held_out[:-1]).all()
 
 
+@pytest.mark.slow
 def test_only_the_runs_table_has_to_be_there(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path)
     with pytest.raises(UserError, match=r"runs\.parquet"):

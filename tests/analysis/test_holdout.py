@@ -55,6 +55,7 @@ def outcomes(truth: Law, laws: list[Law], rule: str, tables: int) -> dict[str, C
 COUNTS = [pytest.param(8, id="8 tables"), pytest.param(1000, id="1,000 tables", marks=pytest.mark.full)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tables", COUNTS)
 @pytest.mark.parametrize("rule", ["largest:N_prunable", "largest:S"])
 def test_the_right_law_wins(rule: str, tables: int) -> None:

@@ -10,6 +10,8 @@ import pytest
 from analysis import figures
 from analysis.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"torch", "ray", "deepspeed", "transformers", "datasets", "tokenizers"}
 
 

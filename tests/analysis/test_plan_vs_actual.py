@@ -109,6 +109,7 @@ def test_every_key_may_be_missing(folder: Folder, sweep: dict[str, Any]) -> None
     assert "typical deviation" in facts(left(folder, (1.0, 1.0, 1.0, 1.0), **sweep))
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_plan_has_no_such_section(folder: Folder) -> None:
     simulated_sweep.write(folder, ROWS)
     evidence = Evidence(data.load(folder), resamples=100)
@@ -119,6 +120,7 @@ def test_a_folder_without_a_plan_has_no_such_section(folder: Folder) -> None:
     assert "Measured against promised" not in page
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_facts_the_figure_and_the_worst(folder: Folder) -> None:
     evidence = left(folder, (2.0, 1.0, 2.0, 3.0))
     drawn = figures.write_all(evidence, folder / "figures")

@@ -15,6 +15,8 @@ from analysis.simulated_sweep import Truth
 from repro import schemas, tables
 from repro.store.folder import Folder
 
+pytestmark = pytest.mark.slow
+
 
 def page_of(folder: Folder) -> str:
     """The page without figures, which other tests draw."""

@@ -23,6 +23,7 @@ def test_what_was_drawn_without_noise_is_found_again(name: str) -> None:
     np.testing.assert_allclose(result.theta, theta, rtol=2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_drawn_table_is_one_that_fit_reads(ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "deep" / f"drawn{ending}"
@@ -32,6 +33,7 @@ def test_a_drawn_table_is_one_that_fit_reads(ending: str, tmp_path: Path, capsys
     assert main(["fit", str(file), "--law", "sparse"]) == 0
 
 
+@pytest.mark.slow
 def test_a_drawn_sweep_is_one_that_claims_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "--law", "N_final", "--noise", "0.002", str(tmp_path / "world")]) == 0
     assert main(["claims", str(tmp_path / "world"), "--bootstrap", "100"]) == 0

@@ -99,6 +99,7 @@ def calls_of(target: str, manifest: str, root: Path, **environment: str) -> list
     return [Call(said, None, ""), *started[0], *started[1], *driver]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("more", [(), (*GPUS, "--corpus", "s3://bucket/texts")])
 def test_every_command_is_one_that_its_parser_takes(

@@ -18,6 +18,8 @@ from repro.store.folder import Folder
 from tests.cluster.nodes import ROOT, Cluster
 from tests.stores import BUCKET, SECRET, free_port, s3
 
+pytestmark = pytest.mark.slow
+
 RESULTS = f"s3://{BUCKET}/results"
 
 

@@ -23,6 +23,8 @@ from sweeps.grid import expand
 from tests.cluster.targets import BUCKET, IMAGE, TARGETS
 from tests.sweeps.tiny import SWEEP
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAPER = "sweeps/paper.yaml"
 GPUS = ("--cluster", "gpus=64,type=h100,per_node=8")

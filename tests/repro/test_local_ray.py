@@ -15,6 +15,8 @@ import ray
 
 from repro import local_ray
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("SigIgn", "SigBlk")  # of /proc/PID/status: what a process ignores and blocks
 ASK = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 

@@ -95,6 +95,7 @@ GRID = list(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prunable", [7_200, 26_003])
 def test_average_and_compute_equal_a_loop_over_the_steps_for_every_shape(prunable):
     checked = 0

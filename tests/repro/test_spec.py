@@ -60,6 +60,7 @@ def test_everything_that_bears_on_the_numbers_changes_the_fingerprint(other):
     assert other.fingerprint != RUN.fingerprint
 
 
+@pytest.mark.slow
 def test_fingerprints_of_specs_from_before_a_field_was_added_stay():
     """Results folders hold them: a changed one would refuse what has been trained."""
     expected = {

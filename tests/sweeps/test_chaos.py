@@ -12,6 +12,8 @@ from tests.sweeps.driving import orphans, until
 from tests.sweeps.killing import Killer, ended
 from tests.sweeps.tiny import SWEEP, losses, run
 
+pytestmark = pytest.mark.slow
+
 
 def declare(root: Path, runs: int) -> Path:
     text = SWEEP.format(root=root, ratio=20, workers=1).replace(

@@ -13,6 +13,8 @@ from repro import tables
 from repro.store.folder import Folder
 from tests.sweeps.tiny import ROOT, SWEEP
 
+pytestmark = pytest.mark.slow
+
 FULL = pytest.mark.full
 
 

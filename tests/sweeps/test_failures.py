@@ -13,6 +13,8 @@ import pytest
 from tests.repro.training.failing import tmpfs
 from tests.sweeps.tiny import run
 
+pytestmark = pytest.mark.slow
+
 SWEEP = """
 name: tiny
 corpus: {{source: package, name: pydoc, heldout_fraction: 0.1}}

@@ -60,6 +60,7 @@ def by_hand(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run_id", "what"),
     [

@@ -20,6 +20,8 @@ from sweeps import grid
 from tests.sweeps.driving import orphans, start, statuses, until
 from tests.sweeps.tiny import declare, losses, run
 
+pytestmark = pytest.mark.slow
+
 
 def two_runs(root: Path) -> Path:
     """A short run and a long one: it begins first, and lasts several times as long as being told to stop may take."""

@@ -19,6 +19,8 @@ from tests.sweeps.driving import orphans, until
 from tests.sweeps.killing import Killer, ended
 from tests.sweeps.tiny import SWEEP, run
 
+pytestmark = pytest.mark.slow
+
 AT = 200
 TIMES = {"seconds", "seconds_setup", "tokens_per_second", "mfu", "peak_memory", "ms"}
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.sweeps.tiny import IDS, declare, run
 
+pytestmark = pytest.mark.slow
+
 DENSE, *PRUNED = IDS
 SECONDS = {"seconds", "seconds_setup", "tokens_per_second", "mfu", "peak_memory", "forked_from", "forked_step"}
 

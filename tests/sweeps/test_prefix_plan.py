@@ -58,6 +58,7 @@ def histories(spec: RunSpec) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [COMPUTE, STABLE, OptimizerSpec(5e-3, 4)], ids=["compute", "wsd", "paper"])
 def test_each_step_that_runs_have_in_common_is_trained_once_and_none_that_they_have_not(
     optimizer: OptimizerSpec, grid: Callable[..., list[RunSpec]], make_spec: Make
@@ -81,6 +82,7 @@ def test_each_step_that_runs_have_in_common_is_trained_once_and_none_that_they_h
     assert len(beginnings) <= trained <= len(beginnings) + unworthy
 
 
+@pytest.mark.slow
 def test_the_forty_schedules_of_a_budget_share_what_the_arithmetic_says(grid: Callable[..., list[RunSpec]]) -> None:
     """In dense runs: 4 x (3 x .25 + 2 x .5 + .75) before pruning, .75 of it once; the grid takes 65.7."""
     found = savings.saving(grid(dense_steps=26_800, interval=100))

@@ -21,6 +21,8 @@ from sweeps import results_folder
 from sweeps.grid import expand
 from tests.sweeps.tiny import IDS, ROOT, declare, losses, run, start
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -153,6 +153,7 @@ def test_the_lr_sweep_holds_the_sizes_and_partner_widths_of_the_laptop_sweep():
     assert sum(run.spec.tokens for run in tuning.runs) < 30e6
 
 
+@pytest.mark.slow
 def test_runs_that_need_more_text_than_c4_are_refused_by_name_unless_they_may_repeat_it(tmp_path):
     data = yaml.safe_load(PAPER.read_text())
     data.pop("repeat")

@@ -16,6 +16,8 @@ from analysis.evidence import Evidence
 from analysis.laws import N_AVG
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Tables]
 Rows = list[dict[str, Any]]
 

@@ -40,6 +40,7 @@ def test_noise_makes_it_inconclusive(swept: Make) -> None:
     assert verdict(swept(truth=Truth(sigma=0.2))).verdict == "inconclusive"
 
 
+@pytest.mark.slow
 def test_contrasts_average_over_budgets_and_seeds(swept: Make) -> None:
     one, two = verdict(swept(truth=Truth(sigma=0.01))), verdict(swept(truth=Truth(sigma=0.01), fresh_grid_seeds=1))
     assert one.interval is not None

@@ -11,6 +11,8 @@ from analysis.evidence import Evidence
 from analysis.laws import N_FINAL
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Tables]
 
 

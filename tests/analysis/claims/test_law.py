@@ -13,6 +13,8 @@ from analysis.law import Law
 from analysis.laws import N_DENSE, N_FINAL
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Tables]
 
 

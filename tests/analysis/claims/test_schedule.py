@@ -12,6 +12,8 @@ from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 # A law that no count and no number of tokens moves: what remains is the noise and what a schedule costs.
 TIED = Truth(theta=(4.0, 1e-6, 0.35, 1e-6, 0.4), sigma=5e-4)
 Make = Callable[..., Tables]

@@ -15,6 +15,8 @@ from analysis.figures import comparison, interactive, law, pairs, residuals, rob
 from analysis.figures.panel import Panel, Points
 from repro.store.folder import Folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def written(evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> Path:

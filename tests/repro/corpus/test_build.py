@@ -22,6 +22,7 @@ def visible(root):
     return sorted(name for name in os.listdir(root) if not name.startswith("."))
 
 
+@pytest.mark.slow
 def test_two_builds_of_one_spec_are_one_corpus(pydoc_spec, pydoc_corpus, tmp_path):
     again = build(pydoc_spec, 300, 32, tmp_path, shard_bytes=51_282)
     assert again.hash == pydoc_corpus.hash
@@ -37,6 +38,7 @@ def test_a_whole_corpus_is_opened_and_not_built_again(pydoc_spec, pydoc_corpus, 
     again.verify()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"packing": "documents"}, {"heldout_fraction": 0.2}, {"max_documents": 40}])
 def test_another_cut_of_the_text_is_another_corpus(pydoc_spec, pydoc_corpus, tmp_path, change):
     other = build(dataclasses.replace(pydoc_spec, **change), 300, 32, tmp_path)
@@ -109,6 +111,7 @@ def builder(root, killed_at):
     return subprocess.Popen([sys.executable, "-c", BUILD, str(root), killed_at], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["training the tokenizer", "packing the train text"])
 def test_a_killed_build_leaves_nothing_that_counts(tmp_path, stage):
     assert builder(tmp_path, killed_at=stage).wait() == -signal.SIGKILL
@@ -118,6 +121,7 @@ def test_a_killed_build_leaves_nothing_that_counts(tmp_path, stage):
     assert visible(tmp_path) == [corpus.folder.name]
 
 
+@pytest.mark.slow
 def test_two_processes_that_build_at_once_get_one_corpus(tmp_path):
     builders = [builder(tmp_path, killed_at="never") for _ in range(2)]
     hashes = {process.communicate()[0] for process in builders}

@@ -72,6 +72,7 @@ BEGUN_ANEW = ("llama-2", "llama-2 by transformers", "always")  # after an added 
 CASES = [(family, added) for family in KNOWN for added in (False, True) if not (added and family in BEGUN_ANEW)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "added"), CASES)
 def test_a_text_in_stretches_has_the_tokens_that_it_has_whole(family, added):
     backend = KNOWN[family]()

@@ -46,6 +46,7 @@ def swapped(manifest: dict[str, Any]) -> None:
     shards[0], shards[1] = shards[1], shards[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -141,6 +142,7 @@ def test_what_is_no_tokenizer_is_refused(data: bytes) -> None:
         Tokenizer.from_bytes(data, 0, 1)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_never_runs_code_of_its_own_even_if_someone_says_yes(tmp_path: Path) -> None:
     folder, mark = tmp_path / "tokenizer", tmp_path / "it ran"
     folder.mkdir()
@@ -163,6 +165,7 @@ def test_a_tokenizer_never_runs_code_of_its_own_even_if_someone_says_yes(tmp_pat
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_is_broken_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match=r"corpus\.tokenizer") as refused:

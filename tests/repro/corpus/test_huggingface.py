@@ -19,6 +19,7 @@ def dataset(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_dataset_is_streamed_in_its_own_order(dataset):
     documents = list(open_source(CorpusSpec("huggingface", str(dataset))).documents())
     assert len(documents) == 60

@@ -16,6 +16,8 @@ from repro.store import transfer
 from repro.store.folder import Folder
 from tests.stores import BUCKET, s3
 
+pytestmark = pytest.mark.slow
+
 ROOT = f"s3://{BUCKET}/corpora"
 
 

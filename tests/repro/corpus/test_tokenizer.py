@@ -61,17 +61,20 @@ def pretrained(tokenizer, tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_a_hugging_face_tokenizer_with_one_mark_uses_it_as_both_bos_and_eos(tokenizer, pretrained):
     loaded = load_pretrained(pretrained, 300)
     assert loaded.bos == loaded.eos == tokenizer.eos
     np.testing.assert_array_equal(encoded(loaded, TEXTS[:1])[0][1:-1], encoded(tokenizer, TEXTS[:1])[0][1:-1])
 
 
+@pytest.mark.slow
 def test_a_hugging_face_tokenizer_larger_than_the_model_is_refused(pretrained):
     with pytest.raises(UserError, match=r"model.vocab[\s\S]*found:    299[\s\S]*at least 300"):
         load_pretrained(pretrained, 299)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"corpus\.tokenizer"):
         load_pretrained(str(tmp_path), 300)

@@ -136,6 +136,7 @@ def test_bad_arguments_are_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_whose_corpus_or_checkpoint_is_gone_is_refused(
     results: Path, text: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ def run(trained: Trained, make_spec: Make) -> Run:
     return trained.sparse(make_spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["fan_in", pytest.param("transformers", marks=pytest.mark.full)])
 def test_transformers_computes_the_logits_of_the_trainer(
     init: Init, trained: Trained, make_spec: Make, tmp_path: Path

@@ -63,6 +63,7 @@ def dense(make_spec: Make) -> RunSpec:
     return replace(make_spec(0.0, dense_steps=20), model=SHAPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["fan_in", "transformers"])
 @pytest.mark.parametrize("layout", ["", "compact"])
 def test_a_run_begins_where_the_other_ended(
@@ -78,6 +79,7 @@ def test_a_run_begins_where_the_other_ended(
         assert torch.allclose(network(tokens).logits, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_started_from_a_model_a_run_begins_at_its_loss_and_says_so(
     dense: RunSpec, out: Callable[[RunSpec], Path], text_root: Path, tmp_path: Path
 ) -> None:

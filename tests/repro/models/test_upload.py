@@ -34,6 +34,7 @@ def run(trained: Trained, make_spec: Make) -> Run:
     return trained.sparse(make_spec)
 
 
+@pytest.mark.slow
 def test_an_upload_that_fails_leaves_what_was_exported(
     run: Run, text_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +118,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         server.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("private", [False, True])
 def test_a_model_that_is_there_already_is_not_written_over_unless_said(
     private: bool, run: Run, text_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], hub: Hub

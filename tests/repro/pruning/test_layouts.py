@@ -21,6 +21,8 @@ from repro.training.checkpoint_manifest import examine, name_of
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
 
+pytestmark = pytest.mark.slow
+
 STEPS, UPDATES = 24, 20
 Make = Callable[..., RunSpec]
 Layout = tuple[int, str]  # ZeRO stage and precision

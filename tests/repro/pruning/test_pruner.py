@@ -18,6 +18,8 @@ from repro.training.engine import Engine
 from repro.training.zero import DeepSpeedEngine
 from tests.repro.pruning.engines import cross_entropy, is_clean, opened, update
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 Make = Callable[..., RunSpec]
 

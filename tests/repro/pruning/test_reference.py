@@ -23,6 +23,8 @@ from repro.training.checkpoint_manifest import name_of
 from tests import reference
 from tests.repro.pruning.engines import opened, update
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 VOCAB, SEQUENCE = 300, 32
 

@@ -95,6 +95,7 @@ def test_it_keeps_what_a_stable_sort_keeps(kind: str, dtype: torch.dtype) -> Non
             assert torch.equal(mask, by_sorting(weights, alive, keep)), keep
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1 << 18, 8, 248])
 @pytest.mark.parametrize("cuts", [[0], [1], [2500], [17, 17, 4000], [3, 1001, 1002, 2047, 4999]])
 def test_any_cut_into_shards_and_stretches_keeps_the_same_weights(
@@ -143,6 +144,7 @@ def kept_on_this_rank(cases: list[Case]) -> list[list[tuple]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.full)])
 def test_real_ranks_keep_the_same_weights_though_one_holds_none_and_ties_cross_them(world: int) -> None:
     cases = [

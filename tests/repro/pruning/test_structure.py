@@ -31,6 +31,7 @@ def survivors(pruner: Pruner, m: int) -> dict[str, torch.Tensor]:
     return {name: pruner.masks.full(name).view(-1, m).sum(1) for name in pruner.sizes}
 
 
+@pytest.mark.slow
 def test_two_of_four_stay_at_every_event_and_exactly_two_at_the_last(text: Corpus, make_spec: Make) -> None:
     spec = make_spec(0.5, structure="2:4")
     left = []
@@ -51,6 +52,7 @@ def test_two_of_four_stay_at_every_event_and_exactly_two_at_the_last(text: Corpu
     assert (left[-1] == 2).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "sparsity"), [("2:4", 0.5), ("1:4", 0.75), ("4:8", 0.5), ("7:8", 0.125)])
 @pytest.mark.parametrize("distribution", ["global", "uniform"])
 def test_other_structures_end_exactly_so_too(shape: str, sparsity: float, distribution: str, make_spec: Make) -> None:
@@ -118,6 +120,7 @@ def test_every_stage_and_worker_count_keeps_the_same_groups(world: int, make_spe
     assert any(inside for found in by_rank for _, inside in found), "no shard ends inside a group: nothing was tried"
 
 
+@pytest.mark.slow
 def test_every_stage_of_one_worker_keeps_the_same_groups(make_spec: Make) -> None:
     spec = make_spec(0.5, structure="2:4")
     masks = [masks_of(spec, stage)[0] for stage in (0, 1, 2, 3)]
@@ -131,6 +134,7 @@ def by_sorting(keys: torch.Tensor, n: int, m: int) -> torch.Tensor:
     return flags.view(-1, m).scatter(1, order, True).flatten() & (keys >= 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1 << 18, 8, 56])
 @pytest.mark.parametrize("cuts", [[], [1], [3, 5, 6], [8, 9, 400, 401, 1001, 1678]])
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 3), (5, 8), (1, 2), (3, 12)])

@@ -52,6 +52,7 @@ def leases(run: RunFolder) -> list[str]:
     return [name for name in run.folder.names() if name.startswith("lease")]
 
 
+@pytest.mark.slow
 def test_of_many_at_one_moment_one_gets_it(run: RunFolder) -> None:
     for _ in range(5):
         several = [Lease(run, str(i)) for i in range(8)]
@@ -62,6 +63,7 @@ def test_of_many_at_one_moment_one_gets_it(run: RunFolder) -> None:
         assert leases(run) == []
 
 
+@pytest.mark.slow
 def test_a_living_holder_keeps_it_and_a_dead_one_is_passed_over(run: RunFolder, holder: subprocess.Popen) -> None:
     assert Looker().is_taken(run, lease.newest(run))
     assert not Lease(run, "mine").take()
@@ -75,6 +77,7 @@ def test_a_living_holder_keeps_it_and_a_dead_one_is_passed_over(run: RunFolder, 
     assert leases(run) == []
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_passed_over_ends_at_once(run: RunFolder, holder: subprocess.Popen) -> None:
     holder.send_signal(signal.SIGSTOP)  # it doesn't answer, though it lives
     mine = Lease(run, "mine", over="lease-000001.json")
@@ -108,6 +111,7 @@ def test_on_another_host_the_dead_show_by_not_changing(run: RunFolder, monkeypat
     mine.give_back()
 
 
+@pytest.mark.slow
 def test_a_worker_that_outlives_its_lease_still_has_the_run(run: RunFolder, holder: subprocess.Popen) -> None:
     run.progress("running", step=1, total_steps=2)  # of this very process
     holder.kill()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from repro.store.folder import Folder
 from tests.stores import BUCKET, s3
+
+pytestmark = pytest.mark.slow
 
 
 def test_json_that_is_replaced_while_it_is_read_is_whole() -> None:

@@ -110,6 +110,7 @@ def test_where_nothing_can_be_written_is_said_before_it_is_needed(tmp_path: Path
     assert sorted(found.name for found in tmp_path.iterdir()) == ["dangling", "file"]
 
 
+@pytest.mark.slow
 def test_a_store_is_probed_and_left_as_it_was() -> None:
     with s3():
         Folder.open(f"s3://{BUCKET}/results").check_writable()

@@ -23,6 +23,8 @@ from repro.training.checkpoint_manifest import examine, name_of
 from repro.training.trainer import Trainer
 from tests.repro.training.lives import assert_same, life, rows, stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 Spoil = Callable[[Path], None]
 REPRO = Path(train.__file__).parents[1]

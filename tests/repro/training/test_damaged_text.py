@@ -26,6 +26,8 @@ from repro.training import train
 from repro.training.trainer import Trainer
 from tests.repro.training.lives import assigned
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 SIX: dict[str, Any] = {"dense_steps": 6, "interval": 2}  # steps
 

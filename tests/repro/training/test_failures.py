@@ -25,6 +25,8 @@ from repro.training import train
 from tests.repro.training.failing import Make, assert_good, failed, only_in_full, step_in
 from tests.repro.training.lives import assert_same, life, rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def packed(text_root: Path, text: Corpus) -> Corpus:

@@ -20,6 +20,8 @@ from repro.training.train import train
 from tests.repro.training.forks import FLAT, FORKED, Parent, Trained, assert_forked, trunk_and_child
 from tests.repro.training.lives import assert_same, life, stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 
 

@@ -21,6 +21,8 @@ from repro.training.train import train
 from tests.repro.training.forks import FORKED, Parent, Trained, assert_forked, trunk_and_child
 from tests.repro.training.lives import assert_same, life, stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 
 

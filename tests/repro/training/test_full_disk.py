@@ -26,6 +26,8 @@ from tests.repro.training.failing import (
 )
 from tests.repro.training.lives import assert_same, life
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:

@@ -25,6 +25,8 @@ from repro.training.checkpoint_manifest import examine
 from tests.repro.training.lives import assert_same
 
 Make = Callable[..., RunSpec]
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PATIENCE = 300.0  # seconds that a child may take to start up and to save, on a machine with other work
 DELAYS = (0, 0.001, 0.003, 0.01)  # seconds into a saving

@@ -31,6 +31,8 @@ from tests.repro.training.failing import (
 )
 from tests.repro.training.lives import life, rows
 
+pytestmark = pytest.mark.slow
+
 
 def outcome(spec: RunSpec, folder: Folder, text: Corpus, resources: Resources) -> dict[str, Any]:
     """How a run ends: its status, the steps that were trained, and its loss and micro-batch if it has them."""

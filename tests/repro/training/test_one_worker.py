@@ -39,6 +39,8 @@ from tests.repro.training.failing import (
 )
 from tests.repro.training.lives import assert_same
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:

@@ -20,6 +20,8 @@ from repro.training.engine import MOMENTS, Engine
 from tests import workers
 from tests.repro.training.lives import life, stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 State = dict[str, torch.Tensor]
 Layout = tuple[int, Stage]  # workers and ZeRO stage

@@ -20,6 +20,8 @@ from repro.training import train
 from repro.training.checkpoint_manifest import name_of
 from tests.repro.training.lives import assert_same, life, rows, state, stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 Reference = Callable[[RunSpec, Resources], Folder]
 

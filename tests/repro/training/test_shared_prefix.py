@@ -26,6 +26,8 @@ from sweeps import prefix_plan
 from tests import workers
 from tests.repro.training.lives import assert_same, assigned, life, rows, stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 FORKED = ("forked_from", "forked_step")
 COMPUTE = OptimizerSpec(5e-3, 4, lr_schedule="cosine_compute", warmup=0.1)

@@ -25,6 +25,8 @@ from repro.training import tracker_backends, trackers, train
 from repro.training.trainer import Trainer
 from tests.repro.training.lives import stopped
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 Curve = dict[str, dict[int, float]]
 TAGS = {"loss_train", "loss_eval", "lr", "density", "grad_norm", "tokens_per_second"}

@@ -21,6 +21,8 @@ from repro.store.run_folder import RunFailed, RunFolder
 from repro.training import train
 from tests.repro.training.lives import rows
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RunSpec]
 
 

@@ -188,6 +188,7 @@ def judged_under_a_limit() -> dict[str, tuple[str, bool]]:
     return found
 
 
+@pytest.mark.slow
 def test_memory_that_is_refused_is_known_for_what_it_is_whoever_asked_for_it() -> None:
     [found] = workers.run(1, judged_under_a_limit)
     assert set(found) == set(REFUSED)
