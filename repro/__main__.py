@@ -10,10 +10,10 @@ from repro.console.guard import guarded
 VERBS = {
     "schedule": ("repro.verbs.schedule", "resolve a pruning schedule and draw it"),
     "train": ("repro.verbs.train", "train one spec in this process, without Ray"),
-    "corpus": ("repro.verbs.corpus", "build the text of a sweep as token shards, or look into it"),
+    "corpus": ("repro.verbs.corpus", "build a sweep's text as token shards, inspect or verify it"),
     "evaluate": ("repro.verbs.evaluate", "loss, perplexity and task scores of a model, with standard errors"),
     "export": ("repro.verbs.export", "write a run as a folder that transformers loads"),
-    "inspect": ("repro.verbs.inspect", "count the weights of a model, and hold them against what is said of them"),
+    "inspect": ("repro.verbs.inspect", "count a model's weights and check claims about them"),
 }
 
 EXAMPLES = """examples:
@@ -22,7 +22,7 @@ EXAMPLES = """examples:
   python -m repro train later.yaml --out /tmp/fork --fork /tmp/again --at 2000
   python -m repro train next.yaml --out /tmp/next --init out/model     from weights instead of the initialisation
   python -m repro corpus build sweeps/quick.yaml                       a sweep's text as token shards
-  python -m repro corpus inspect sweeps/quick.yaml                     what is in them
+  python -m repro corpus inspect sweeps/quick.yaml                     statistics and samples of them
   python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
   python -m repro inspect out/model --claim sparsity=.8                count its weights

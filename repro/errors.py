@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read: it becomes a message and exit code 2."""
+"""UserError, the one exception meant for users: it becomes a message and exit code 2."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):
-    """Something the user gave is wrong; nothing was trained or overwritten.
+    """An error in the user's input; nothing was trained or overwritten.
 
     Args:
         message: what is wrong, in one sentence.
         file: the file it was read from, if any.
         key: the dotted key inside that file, if any.
-        found: what stands there.
-        expected: what should stand there.
+        found: the value found.
+        expected: what is expected instead.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class UserError(Exception):
         super().__init__("\n".join(parts))
 
     def but(self, **changed: Any) -> UserError:
-        """This error with other particulars, by the names of the arguments."""
+        """A copy of this error with other attributes, by the names of the arguments."""
         own: dict[str, Any] = {"file": self.file, "key": self.key, "found": self.found, "expected": self.expected}
         return UserError(**({"message": self.message} | own | changed))
 
     def located(self, file: object = None, key: str | None = None) -> UserError:
-        """This error, of a value in `file` under `key`, before which its own key goes; one that has its file stays."""
+        """This error with `file`, and its key prefixed by `key`; unchanged if it has a file already."""
         if self.file is not None or not (file or key):
             return self
         inner = self.key or ""
@@ -56,14 +56,14 @@ class UserError(Exception):
         return self.but(file=file, key=f"{key or ''}{dot}{inner}" or None)
 
     def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str | None, ...]]:
-        # Ray and multiprocessing carry exceptions between processes: as text, whatever was found.
+        # Ray and multiprocessing pickle exceptions: attributes become text, whatever their type.
         particulars = (self.file, self.key, self.found, self.expected)
         return (_rebuilt, (self.message, *(None if one is None else str(one) for one in particulars)))
 
 
 @contextlib.contextmanager
 def located(file: object, key: str) -> Iterator[None]:
-    """Gives a UserError that doesn't say where it stands this file and, before its own key, this one."""
+    """Adds `file`, and `key` before its own key, to UserErrors that don't have a file."""
     try:
         yield
     except UserError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from repro.errors import UserError
 
-# No model comes near them; they keep a slip of the pen from a search over a billion widths.
+# Far above any real model: a typo must not start a search over a billion widths.
 MOST = {"d_model": 2**20, "layers": 10_000, "heads": 2**17, "mlp": 2**24, "vocab": 2**27}
 
 
@@ -74,12 +74,12 @@ class Shape:
 
 
 def effective_flops(weight_steps: int, tokens_per_step: int) -> float:
-    """6 * tokens a step * sum of N_t: training FLOPs if a masked weight cost nothing (paper, section 2)."""
+    """6 * tokens per step * sum of N_t: training FLOPs if masked weights cost nothing (paper, section 2)."""
     return 6.0 * tokens_per_step * weight_steps
 
 
 def executed_flops(shape: Shape, tokens: int, sequence: int) -> float:
-    """FLOPs that dense hardware does: 6 * N_prunable * D plus causal attention scores, 6 * L * d * seq * D."""
+    """FLOPs on dense hardware: 6 * N_prunable * D plus causal attention scores, 6 * L * d * seq * D."""
     return 6.0 * shape.prunable * tokens + 6.0 * shape.layers * shape.heads * shape.head_dim * sequence * tokens
 
 
@@ -92,21 +92,21 @@ def partner(
     head_multiple: int = 2,
     tolerance: float = 1e-3,
 ) -> Shape:
-    """The dense model of about `target` parameters that a sparse run of `shape` is compared with.
+    """The dense partner: a model of about `target` parameters to compare a sparse run of `shape` with.
 
-    Layers, heads and vocabulary are those of `shape`. Of the widths whose heads are multiples of `head_multiple`, and of
-    the mlp within 2.5 d and 6 d that comes nearest to the target at each, it takes those within `tolerance`, and of these
-    the one whose mlp/d is nearest that of `shape`. Where none is within the tolerance, `mlp_multiple` is halved.
+    It keeps the layers, heads and vocabulary of `shape`. Candidates are all widths d whose head_dim is a multiple of
+    `head_multiple`, each with the mlp between 2.5 d and 6 d whose count is nearest the target. Of the candidates within
+    `tolerance`, the one whose mlp/d is nearest that of `shape` is taken; if there is none, `mlp_multiple` is halved.
 
     Args:
-        target: wanted count, for example the realised N_avg of the sparse run.
-        count: "prunable" or "total", the count that is to match.
-        mlp_multiple: coarsest granularity of mlp; 8 at real sizes, 1 at tiny ones.
-        head_multiple: granularity of head_dim, even. Attention kernels and tensor cores want 8 in bf16.
-        tolerance: largest relative distance from the target.
+        target: target count, for example the realised N_avg of the sparse run.
+        count: "prunable" or "total": the count that must match.
+        mlp_multiple: initial granularity of mlp; 8 at real sizes, 1 at tiny ones.
+        head_multiple: granularity of head_dim, even. Attention kernels and tensor cores need 8 in bf16.
+        tolerance: maximum relative distance from the target.
 
     Raises:
-        UserError: no width within the bounds comes within `tolerance`.
+        UserError: no candidate is within `tolerance`.
     """
     wanted_ratio = shape.mlp / shape.d_model
     nearest: float | None = None
@@ -119,15 +119,15 @@ def partner(
         nearest = min((*off.values(), *(() if nearest is None else (nearest,))), default=None)
         mlp_multiple //= 2
     raise UserError(
-        "no dense partner comes close enough",
+        "no dense partner is close enough",
         key="pairs",
         found="none in bounds" if nearest is None else f"nearest is {nearest:.2%} away",
-        expected=f"{count} within {tolerance:.2g} of {target:,.0f}, relatively",
+        expected=f"{count} within {tolerance:.2g} of {target:,.0f} (relative)",
     )
 
 
 def _candidates(shape: Shape, target: float, count: str, mlp_multiple: int, step: int) -> Iterator[Shape]:
-    """At each width, a multiple of `step`, the mlp that comes nearest to the target, if it is within bounds."""
+    """For each width, a multiple of `step`: the mlp nearest to the target, if it is within bounds."""
     for width in range(step, 4 * shape.d_model + 1, step):
         base = replace(shape, d_model=width, mlp=mlp_multiple)
         per_mlp = 3 * width * shape.layers

@@ -1,8 +1,9 @@
-"""A Ray of this machine alone, which ends with this process and answers nobody else.
+"""A private local Ray, which ends with this process and serves nobody else.
 
-Ray by itself keeps its token in ~/.ray/auth_token, readable by all, its files in /tmp/ray, writable by all, and its
-servers listen on every interface. Ours has a new token in the environment of its own processes and no file, a folder
-that only its user may enter, and servers on the loopback; docs/security.md says what is left.
+By default Ray keeps its token in ~/.ray/auth_token, readable by everybody, and its files in /tmp/ray, writable by
+everybody, and its servers listen on every interface. This one has a new token that is only in its processes'
+environment, a folder that only its user can enter, and servers on the loopback interface; docs/security.md lists the
+remaining risks.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
-LONGEST_PARENT = 24  # bytes of the folder above Ray's, whose sockets' paths may have 103 on macOS and 107 on Linux
-_replaced: dict[str, str | None] = {}  # what the environment had before
+LONGEST_PARENT = 24  # bytes of Ray's parent folder: socket paths are limited to 103 bytes on macOS and 107 on Linux
+_replaced: dict[str, str | None] = {}  # previous values of environment variables
 
 
 def start(cores: int | None, **options: Any) -> None:
-    """Starts it with so many CPUs, None being all; its workers import this checkout. options: of `ray.init`."""
+    """Starts Ray with this many CPUs (None: all); its workers import this checkout. options: passed to `ray.init`."""
     import ray
 
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -51,13 +52,13 @@ def start(cores: int | None, **options: Any) -> None:
             return
         except Exception as error:
             stop()
-            # Ray waits for 30 s, which a machine that is busy with other work may exceed.
+            # Ray waits for 30 s, which may be too short on a busy machine.
             if not again or "timed out during startup" not in str(error):
                 raise
 
 
 def stop() -> None:
-    """Ends it, if it was started here, or leaves the cluster that was joined; the environment is as it was before."""
+    """Stops a Ray that was started here, or disconnects from a cluster; restores the environment."""
     import ray
     from ray._private import ray_constants
 
@@ -74,27 +75,27 @@ def stop() -> None:
 
 
 def _shut_in() -> None:
-    """Sets what Ray's processes inherit: a new token, and that they listen on the loopback alone."""
+    """Sets what Ray's processes inherit: a new token, and listening only on the loopback interface."""
     from ray._private import ray_constants
 
     mine = {
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # comes before RAY_AUTH_TOKEN_PATH and ~/.ray/auth_token
-        # Without it Ray takes the address that other machines see, whatever it is told, and its servers every interface.
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # takes precedence over RAY_AUTH_TOKEN_PATH and ~/.ray/auth_token
+        # Otherwise Ray ignores the given address, uses the public one, and its servers listen on every interface.
         ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
     }
     loopbacks = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
     if loopbacks and "GLOO_SOCKET_IFNAME" not in os.environ:
-        mine["GLOO_SOCKET_IFNAME"] = loopbacks[0]  # of worker groups; else the interface of the machine's name
+        mine["GLOO_SOCKET_IFNAME"] = loopbacks[0]  # for worker groups; default: the interface of the host name
     for name, value in mine.items():
         _replaced.setdefault(name, os.environ.get(name))
         os.environ[name] = value
-    ray_constants.ENABLE_RAY_CLUSTER = False  # read from the environment when Ray was imported
+    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray reads the environment only when it is imported
     _forget_token()
 
 
 def _forget_token() -> None:
-    """Lets Ray look for mode and token anew: this process may have had others."""
+    """Makes Ray read authentication mode and token again: this process may have had others."""
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled
 
     Config.initialize("")
@@ -102,13 +103,13 @@ def _forget_token() -> None:
 
 
 def _folder() -> str:
-    """A folder for Ray's sockets, logs and objects that nobody else may enter, removed at the end."""
+    """A folder for Ray's sockets, logs and objects that only this user can enter, removed at exit."""
     parent = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     if len(os.fsencode(parent)) > LONGEST_PARENT:
         parent = "/tmp"
     made = tempfile.mkdtemp(prefix="ray-", dir=parent)
     atexit.register(_remove, made)
-    return f"{made}/r"  # which Ray makes, and opens to all
+    return f"{made}/r"  # Ray creates it, accessible to everybody
 
 
 def _remove(folder: str) -> None:
@@ -116,13 +117,13 @@ def _remove(folder: str) -> None:
 
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
-    time.sleep(0.1)  # an agent that has only begun may still write a file, and make its folder anew
+    time.sleep(0.1)  # an agent that is still starting may recreate its folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _deaf_to_hangups() -> Iterator[None]:
-    """Ray's processes ignore SIGHUP: a terminal that closes tells this process, which lets the runs save and stop."""
+    """Makes Ray's processes ignore SIGHUP: when a terminal closes, this process lets the runs save and stop."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
         yield
         return

@@ -1,4 +1,4 @@
-"""The places that a user names: `~` and variables expanded, patterns matched, names checked before they become paths."""
+"""Paths given by users: expands `~` and variables, matches patterns, checks names before they become paths."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from pathlib import Path
 
 from repro.errors import UserError
 
-MATCHES = 1_000_000  # files that one pattern may match
+MATCHES = 1_000_000  # maximum number of files that a pattern may match
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+=-]{0,126}[A-Za-z0-9_+=-])?")
 _ONE_SLASH = re.compile(r"(?:s3|gs|gcs|abfss?|hdfs|file|https?):/?(?:[^/:]|$)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 
 
 def expand(place: str | os.PathLike[str], *, file: object = None, key: str | None = None) -> str:
-    """`place` with a leading `~` or `~user`, `$NAME` and `${NAME}` replaced as a shell would replace them.
+    """`place` with a leading `~` or `~user`, `$NAME` and `${NAME}` expanded as in a shell.
 
-    What of a local path exists exactly as written stays as it is, so that a folder whose name holds a `$` is found.
+    The leading part of a local path that exists as written isn't expanded, so that folders with a `$` in their name are
+    found.
 
     Args:
         place: a path or a URI.
         file, key: where it was read from, for error messages.
 
     Raises:
-        UserError: a variable that isn't set, a user without a home folder, a NUL character, or `s3:/` for `s3://`.
+        UserError: an unset variable, a user without a home folder, a NUL character, or `s3:/` instead of `s3://`.
     """
     text = os.fspath(place)
     if "\0" in text:
@@ -48,7 +49,7 @@ def expand(place: str | os.PathLike[str], *, file: object = None, key: str | Non
 
 
 def _length_that_exists(path: str) -> int:
-    """How many of the path's characters name something that is there, in whole components."""
+    """Length of the longest prefix of whole path components that exists."""
     length = 0
     for part in re.finditer(r"/*[^/]+", path):
         if not os.path.lexists(path[: part.end()]):
@@ -68,10 +69,10 @@ def _variable(found: re.Match[str], text: str, file: object, key: str | None) ->
 
 
 def files(pattern: str, *, file: object = None, key: str | None = None) -> list[Path]:
-    """The files that a path or pattern names, sorted by name, each once.
+    """The files that a path or pattern matches, sorted by name, each once.
 
-    A path that exists exactly as written is that file, whatever brackets, stars and question marks it holds; only what
-    doesn't exist is taken as a pattern (`*`, `?`, `[...]`, and `**` for folders below, links to folders not followed).
+    A path that exists exactly as written is that file, even with brackets, stars or question marks; only a path that
+    doesn't exist is a pattern (`*`, `?`, `[...]`, and `**` for subfolders; links to folders are not followed).
 
     Raises:
         UserError: a folder, no file at all, or more files than MATCHES.
@@ -79,7 +80,7 @@ def files(pattern: str, *, file: object = None, key: str | None = None) -> list[
     place = expand(pattern, file=file, key=key)
     if os.path.isdir(place):
         raise UserError(
-            "a folder where files are wanted",
+            "a folder where files are expected",
             file=file,
             key=key,
             found=place,
@@ -91,7 +92,11 @@ def files(pattern: str, *, file: object = None, key: str | None = None) -> list[
             found.append(str(match))
         if len(found) > MATCHES:
             raise UserError(
-                "a pattern of too many files", file=file, key=key, found=place, expected=f"at most {MATCHES:,}"
+                "a pattern that matches too many files",
+                file=file,
+                key=key,
+                found=place,
+                expected=f"at most {MATCHES:,}",
             )
     if not found:
         raise UserError("no such files", file=file, key=key, found=place, expected="at least one file")
@@ -105,7 +110,7 @@ def _matches(pattern: Path, file: object, key: str | None) -> Iterator[Path]:
         return
     root, hidden = Path(*fixed), any(part.startswith(".") for part in rest)
     try:
-        for match in root.glob("/".join(rest)):  # of pathlib, since `**` of the module glob follows links, loops too
+        for match in root.glob("/".join(rest)):  # pathlib, because the glob module's `**` follows links, even loops
             if hidden or not any(part.startswith(".") for part in match.relative_to(root).parts):
                 yield match
     except ValueError as error:
@@ -113,10 +118,10 @@ def _matches(pattern: Path, file: object, key: str | None) -> Iterator[Path]:
 
 
 def check_name(name: str, *, file: object = None, key: str | None = None) -> str:
-    """`name`, which is to become one part of a path: letters, digits and `._+=-`, at most 128, not beginning with a dot.
+    """Checks and returns `name`, a path component: up to 128 letters, digits and `._+=-`, not beginning with a dot.
 
     Raises:
-        UserError: any other name, so that none leaves its folder, hides or is taken for an option.
+        UserError: any other name, so that no name leaves its folder, is hidden or looks like an option.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserError(

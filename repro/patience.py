@@ -1,4 +1,4 @@
-"""Waiting with an end: what a library would wait for in vain for minutes is given up in time."""
+"""Timeouts for calls into libraries that would wait for minutes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def within(seconds: float, act: Callable[[], T], what: str) -> T:
-    """What `act` returns or raises, where it does so in time.
+    """Returns or raises what `act` does, if it ends within `seconds`.
 
     Raises:
-        TimeoutError: it doesn't; it is left to itself, since what waits in a library can't be stopped.
+        TimeoutError: it doesn't; its thread goes on in the background, because a blocked library call can't be stopped.
     """
     result: list[T] = []
     fault: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""A YAML or JSON file as plain values, of bounded size; a YAML file may extend another."""
+"""Reads a YAML or JSON file of bounded size as plain values; a YAML file may extend another."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from repro import paths
 from repro.errors import UserError
 from repro.yaml_values import DEPTH, Loader
 
-BYTES = 4 * 2**20  # of a file
+BYTES = 4 * 2**20  # maximum file size
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The mapping in a YAML file; where it says `extends: OTHER.yaml`, its top-level keys replace the other's.
+    """The mapping in a YAML file; with `extends: OTHER.yaml`, its top-level keys replace those of the other file.
 
-    The other may extend a third; each is found from the folder of the file that names it.
+    The other file may extend a third; paths are relative to the file that names them.
 
     Raises:
         UserError: a file is missing, broken or not a mapping, or extends itself.
@@ -45,7 +45,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
                 file=place,
                 key="extends",
                 found=said,
-                expected="an end: a file without it",
+                expected="a chain that ends with a file without extends",
             )
         if not other.exists():
             raise UserError("no such file", file=place, key="extends", found=other, expected="a YAML file")
@@ -57,10 +57,10 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in one YAML or JSON file, as it is written there.
+    """The mapping in one YAML or JSON file, `extends` not followed.
 
     Raises:
-        UserError: it is missing, broken or not a mapping.
+        UserError: the file is missing, malformed or not a mapping.
     """
     text = _text(path)
     try:
@@ -81,9 +81,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """The text of a file, in UTF-8, or in UTF-16 or UTF-32 as YAML has it told apart."""
+    """The text of a file, in UTF-8, or in UTF-16 or UTF-32 if detected by YAML's rules."""
     if path.is_dir():
-        raise UserError("a folder where a file is wanted", file=path, expected="a YAML file")
+        raise UserError("a folder where a file is expected", file=path, expected="a YAML file")
     try:
         kind = path.stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISCHR(kind)):

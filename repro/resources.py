@@ -1,4 +1,4 @@
-"""Resources: where and how a run is executed. None of it bears identity."""
+"""Resources: where and how a run is executed. They aren't part of a run's identity."""
 
 from __future__ import annotations
 
@@ -19,57 +19,59 @@ Processes = Annotated[int, Between(1, PROCESSES, "processes")]
 class Resources:
     """Where and how a run is executed."""
 
-    device: Annotated[Literal["auto", "cpu", "cuda"], '"auto" is cuda where there is one'] = "auto"
-    workers: Annotated[Processes, "data-parallel processes of a run"] = 1
-    workers_by_size: Annotated[dict[str, Processes], "workers of single sizes, by label"] = field(default_factory=dict)
+    device: Annotated[Literal["auto", "cpu", "cuda"], '"auto" is cuda if available'] = "auto"
+    workers: Annotated[Processes, "data-parallel processes per run"] = 1
+    workers_by_size: Annotated[dict[str, Processes], "other numbers of workers, by size label"] = field(
+        default_factory=dict
+    )
     sizing: Annotated[
         Literal["declared", "plan"],
-        '"plan" gives each run, on GPUs, the workers and the micro-batch that the plan gives it (sweeps/placement.py), '
-        "instead of those declared",
+        '"plan" gives each run on GPUs the workers and the micro-batch that the plan chooses (sweeps/placement.py) '
+        "instead of the declared ones",
     ] = "declared"
-    zero_stage: Annotated[Stage, "ZeRO stage: what DeepSpeed shards over the workers"] = 1
+    zero_stage: Annotated[Stage, "ZeRO stage: which state DeepSpeed shards over the workers"] = 1
     micro_batch: Annotated[
-        int | None, Between(1, STEPS, "sequences"), "sequences a worker takes at once; null takes its whole share"
+        int | None, Between(1, STEPS, "sequences"), "sequences per worker and forward pass; null: its whole share"
     ] = None
-    compile: Annotated[bool, "torch.compile, which needs a C++ compiler"] = False
+    compile: Annotated[bool, "use torch.compile, which needs a C++ compiler"] = False
     lanes: Annotated[
-        int | None, Between(1, PROCESSES, "runs"), "runs at once; null is as many as there are cores or GPUs for"
+        int | None, Between(1, PROCESSES, "runs"), "concurrent runs; null: as many as the cores or GPUs allow"
     ] = None
     checkpoint_every: Annotated[int, Between(1, STEPS, "steps"), "steps between checkpoints"] = 1000
     retries: Annotated[
         int,
         Between(0, 1000, "times"),
-        "how often a run whose worker died is tried again, each time after twice as long a pause",
+        "how often a run whose worker died is retried, with a pause that doubles each time",
     ] = 3
     keep_checkpoints: Annotated[
         int,
         Between(1, STEPS, "checkpoints"),
-        "checkpoints kept of a run that is still training; of a finished one the last is kept",
+        "checkpoints kept while a run trains; of a finished run only the last is kept",
     ] = 2
     out_of_memory: Annotated[
         Literal["retry", "fail"],
-        '"retry" goes on with smaller micro-batches (more accumulation, the same batch; equal within the noise of summing '
-        'in another order), "fail" ends the run and says which micro-batch to try',
+        '"retry" continues with smaller micro-batches (more accumulation, the same batch; equal up to the rounding of '
+        'another summation order), "fail" ends the run and suggests a micro-batch',
     ] = "retry"
     spike: Annotated[
         float | None,
         Above(0, "nats"),
-        "nats by which a step's loss may exceed the lowest mean of any ten steps before it; null allows any",
+        "nats by which a step's loss may exceed the lowest mean of ten earlier steps; null: no limit",
     ] = 5.0
     trackers: Annotated[
         tuple[Literal["mlflow", "wandb"], ...],
-        "trackers that runs are shown in beside TensorBoard; they must be installed",
+        "trackers to log to besides TensorBoard; they must be installed",
     ] = ()
 
     def of(self, spec: RunSpec) -> Resources:
-        """Those of one run, with its count of workers."""
+        """The resources of one run, with its number of workers."""
         return replace(self, workers=self.workers_by_size.get(spec.size, self.workers), workers_by_size={})
 
     def share(self, spec: RunSpec) -> tuple[int, int]:
-        """Sequences of a batch that a worker takes, and how many of them at once.
+        """A worker's sequences per batch, and per forward pass (micro-batch).
 
         Raises:
-            UserError: the batch or the precision of `spec` doesn't go with these resources.
+            UserError: the batch doesn't divide over the workers, or a worker's share into micro-batches.
         """
         batch = spec.optimizer.batch
         workers = self.of(spec).workers

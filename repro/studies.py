@@ -1,4 +1,4 @@
-"""Names of the studies, as a sweep file, the runs table's column `studies` and the analysis write them."""
+"""Names of the studies in sweep files, in the runs table's column `studies` and in the analysis."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ StudyName = Literal[
     "schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"
 ]
 
-SCHEDULES: Final = "schedules"  # every window of pruning
+SCHEDULES: Final = "schedules"  # all pruning windows
 LAW: Final = "law"  # sizes, budgets and sparsities at one schedule
 PAIRS: Final = "pairs"  # sparse runs with dense partners
 ROBUSTNESS: Final = "robustness"  # other learning rates and batches
 ISO_AVERAGE: Final = "iso_average"  # equal averages of different sparsity and timing
 DENSE: Final = "dense"  # further tokens-to-parameters ratios
-SEEDS: Final = "seeds"  # the same configurations again at other seeds
+SEEDS: Final = "seeds"  # the same configurations with other seeds
 CONTROLS: Final = "controls"  # one thing changed at a time
-LEARNING_RATES: Final = "lr"  # in search of the best learning rate
-RUNS: Final = "runs"  # single runs beside the studies
+LEARNING_RATES: Final = "lr"  # search for the best learning rate
+RUNS: Final = "runs"  # single runs besides the studies

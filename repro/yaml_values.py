@@ -1,7 +1,7 @@
-"""YAML as plain values: mappings, lists, text, numbers, booleans and null, of bounded size and depth.
+"""YAML as plain values (mappings, lists, text, numbers, booleans and null) of bounded size and depth.
 
-Scalars mean what YAML 1.2's core schema says: `010` is 10, `0x10` is 16, `1e-3` is a number; `on`, `no`, `2:4` and
-`2024-01-01` are text. Digits may be grouped, 32_000. A key is text, just as it is written.
+Scalars follow YAML 1.2's core schema: `010` is 10, `0x10` is 16, `1e-3` is a number; `on`, `no`, `2:4` and
+`2024-01-01` are text. Digits may be grouped: 32_000. Keys are text, as written.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import yaml
 
 from repro.errors import UserError
 
-DEPTH = 50  # levels of lists and mappings in each other
-DIGITS = 320  # of a number
-NODES = 200_000  # values of a file, one that an alias repeats counted each time: ten lines of aliases may mean billions
+DEPTH = 50  # maximum nesting of lists and mappings
+DIGITS = 320  # maximum characters of a number
+NODES = 200_000  # maximum values of a file with aliases expanded: ten lines of aliases can mean billions
 
 _DIGITS = r"\d+(?:_\d+)*"
 _WHOLE = re.compile(rf"[-+]?{_DIGITS}|0x[0-9a-fA-F]+|0o[0-7]+")
@@ -36,7 +36,7 @@ _MERGE = "<<"
 
 
 def number(text: Any) -> Any:
-    """The number that `text` is; anything else as it stands, and what is longer than any float's digits."""
+    """`text` as a number; anything else, and text longer than DIGITS, is returned unchanged."""
     if not isinstance(text, str) or len(text) > DIGITS:
         return text
     if _WHOLE.fullmatch(text):
@@ -47,7 +47,7 @@ def number(text: Any) -> Any:
 
 
 class Loader(yaml.SafeLoader):
-    """PyYAML's scanner and parser under the rules of this module; no tag makes anything but plain values."""
+    """PyYAML's scanner and parser with this module's rules; tags can only produce plain values."""
 
     def __init__(self, text: str, name: str):
         super().__init__(text)
@@ -56,7 +56,7 @@ class Loader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """The tag of a node that has none: of a scalar without quotes that is decided by `_scalar`."""
+        """The tag of an untagged node; the type of an unquoted scalar is decided by `_scalar`."""
         if kind is yaml.ScalarNode:
             return _PLAIN if implicit[0] else f"{_TAG}str"
         return f"{_TAG}seq" if kind is yaml.SequenceNode else f"{_TAG}map"
@@ -74,9 +74,9 @@ class Loader(yaml.SafeLoader):
         return self._value(node)
 
     def _size(self, node: yaml.Node, above: tuple[int, ...]) -> int:
-        """How many values a node means, aliases followed."""
+        """Number of values of a node, aliases expanded."""
         if id(node) in above:
-            raise self._refused("a value that holds itself", node, "an alias to what ends before it")
+            raise self._refused("a value that contains itself", node, "an alias to a value that ends before it")
         if id(node) not in self._sizes:
             parts: list[yaml.Node] = []
             if isinstance(node, yaml.SequenceNode):
@@ -85,9 +85,7 @@ class Loader(yaml.SafeLoader):
                 parts = [part for pair in node.value for part in pair]
             self._sizes[id(node)] = 1 + sum(self._size(part, (*above, id(node))) for part in parts)
             if self._sizes[id(node)] > NODES:
-                raise self._refused(
-                    "too many values", node, f"at most {NODES:,}, each alias counted as what it stands for"
-                )
+                raise self._refused("too many values", node, f"at most {NODES:,}, with aliases expanded")
         return self._sizes[id(node)]
 
     def _value(self, node: yaml.Node) -> Any:
@@ -101,7 +99,7 @@ class Loader(yaml.SafeLoader):
             value = self._scalar(node)
             if node.tag == _PLAIN or node.tag in _TAGS.get(type(value), ()):
                 return value
-        raise self._refused("a tag that isn't read here", node, "plain values", node.tag)
+        raise self._refused("an unsupported tag", node, "plain values", node.tag)
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         own: dict[str, Any] = {}
@@ -120,11 +118,11 @@ class Loader(yaml.SafeLoader):
         return merged | own
 
     def _merged(self, node: yaml.Node) -> dict[str, Any]:
-        """What `<<` takes over: of several mappings the first that has a key gives it."""
+        """The keys merged by `<<`; of several mappings, earlier ones take precedence."""
         found: dict[str, Any] = {}
         for part in reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]:
             if not isinstance(part, yaml.MappingNode):
-                raise self._refused("`<<` takes over mappings", part, "an alias to a mapping, or a list of such")
+                raise self._refused("`<<` merges mappings", part, "an alias to a mapping, or a list of such")
             found |= self._mapping(part)
         return found
 

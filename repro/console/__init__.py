@@ -1,1 +1,1 @@
-"""What every command shares: verbs, options, messages, signals and what a terminal can show."""
+"""What all commands share: verbs, options, error messages, signals and terminal output."""

@@ -1,4 +1,4 @@
-"""A command of verbs, of which only the one that is asked for is imported: `--help` answers before numpy is there."""
+"""Commands with verbs; only the module of the requested verb is imported, so `--help` doesn't even import numpy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 Verbs = Mapping[str, tuple[str, str]]
-"""Name of a verb -> the module whose `add_parser(verbs)` adds it and sets `main`, and a line of help."""
+"""Verb -> (module whose `add_parser(verbs)` adds it and sets `main`, line of help)."""
 
 
 def run(prog: str, description: str, examples: str, verbs: Verbs, argv: Sequence[str] | None) -> int:
-    """Parses `argv` (that of the process when None) and runs its verb. Returns the exit code.
+    """Parses `argv` (None: the process's arguments) and runs its verb. Returns the exit code.
 
-    Verbs that aren't asked for are listed and no more; a module may add several verbs at once.
+    Other verbs are only listed in the help; a module may add several verbs at once.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     given = parser(prog, description, examples, verbs, words).parse_args(words)
@@ -23,7 +23,7 @@ def run(prog: str, description: str, examples: str, verbs: Verbs, argv: Sequence
 
 
 def parser(prog: str, description: str, examples: str, verbs: Verbs, words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser that reads `words`; of their verb it knows everything, of the others the names."""
+    """The parser for `words`, with all options of their verb and only the names of the others."""
     made = argparse.ArgumentParser(
         prog=prog, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""What went wrong outside of this project, as the message that a user reads: a disk, a network, a file, a package."""
+"""User messages for errors from outside this project: a disk, a network, a file, a package."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from collections.abc import Callable
 
 from repro.errors import UserError
 
-# By error number: what is wrong, and what should be there.
+# By error number: what is wrong, and what is expected.
 SYSTEM: dict[int, tuple[str, str]] = {
-    errno.EACCES: ("permission denied", "a place that this user may read, and write where something is written"),
-    errno.EPERM: ("not permitted", "a place that this user may read, and write where something is written"),
-    errno.EROFS: ("a read-only file system", "a place that can be written"),
-    errno.ENOENT: ("no such file or folder", "one that is there"),
-    errno.EISDIR: ("a folder where a file is wanted", "a file"),
-    errno.ENOTDIR: ("a file where a folder is wanted", "a folder"),
-    errno.EEXIST: ("it is there already", "a place where nothing is yet"),
+    errno.EACCES: ("permission denied", "a path that this user may read and, for output, write"),
+    errno.EPERM: ("not permitted", "a path that this user may read and, for output, write"),
+    errno.EROFS: ("a read-only file system", "a writable path"),
+    errno.ENOENT: ("no such file or folder", "an existing one"),
+    errno.EISDIR: ("a folder where a file is expected", "a file"),
+    errno.ENOTDIR: ("a file where a folder is expected", "a folder"),
+    errno.EEXIST: ("it exists already", "a path that doesn't exist yet"),
     errno.ENOTEMPTY: ("a folder that isn't empty", "an empty folder, or none"),
     errno.ENAMETOOLONG: ("a name that is too long", "at most 255 bytes a name, 4,095 a path"),
-    errno.ELOOP: ("links that lead in a circle", "a file or a folder"),
-    errno.EXDEV: ("two file systems where one is wanted", "places on one disk"),
+    errno.ELOOP: ("a loop of symbolic links", "a file or a folder"),
+    errno.EXDEV: ("paths on different file systems", "paths on one disk"),
     errno.EMFILE: ("too many open files", "a higher limit: ulimit -n 65536"),
-    errno.ENFILE: ("too many open files on this machine", "fewer programs at work"),
+    errno.ENFILE: ("too many open files on this machine", "fewer running programs"),
     errno.ENOMEM: ("not enough memory", "more memory, or something smaller"),
-    errno.EAGAIN: ("no process or thread more may be started", "a higher limit: ulimit -u"),
-    errno.EIO: ("a disk that fails", "a disk that can be read and written"),
-    errno.ESTALE: ("a network file system that has lost the file", "the same command again"),
-    errno.ECONNREFUSED: ("nothing listens there", "a service that is running, at this address"),
-    errno.ECONNRESET: ("the connection was cut", "the same command again"),
+    errno.EAGAIN: ("no more processes or threads may be started", "a higher limit: ulimit -u"),
+    errno.EIO: ("a disk error", "a disk that can be read and written"),
+    errno.ESTALE: ("the network file system has lost the file", "run the same command again"),
+    errno.ECONNREFUSED: ("nothing listens there", "a service running at this address"),
+    errno.ECONNRESET: ("the connection was closed", "run the same command again"),
     errno.ETIMEDOUT: ("no answer", "a service that can be reached"),
-    errno.EHOSTUNREACH: ("no way to that host", "a service that can be reached"),
+    errno.EHOSTUNREACH: ("the host can't be reached", "a service that can be reached"),
     errno.ENETUNREACH: ("no network", "a service that can be reached"),
-    errno.EADDRINUSE: ("the port is taken", "another port"),
+    errno.EADDRINUSE: ("the port is in use", "another port"),
     errno.EADDRNOTAVAIL: ("not an address of this machine", "another address"),
 }
 
 
 def explained(error: BaseException) -> UserError | None:
-    """The message for what is no fault of this project; None for what may be one, whose traceback should be seen."""
+    """The message for an error from outside; None for a possible bug of this project, which keeps its traceback."""
     if isinstance(error, UserError):
         return error
     for kind, explain in _KINDS:
@@ -51,7 +51,7 @@ def explained(error: BaseException) -> UserError | None:
 
 def _system(error: OSError) -> UserError:
     if isinstance(error, socket.gaierror):
-        return UserError("a host that isn't known", found=_said(error), expected="a name that resolves, and a network")
+        return UserError("unknown host", found=_said(error), expected="a name that resolves, and a network")
     message, expected = SYSTEM.get(error.errno or 0, ("a file, a disk or a service can't be used", None))
     if isinstance(error, TimeoutError) and not error.errno:
         message, expected = SYSTEM[errno.ETIMEDOUT]
@@ -68,7 +68,7 @@ def _package(error: ImportError) -> UserError | None:
 
 
 def _said(error: BaseException) -> str:
-    """What an error says, in a line."""
+    """An error's message on one line."""
     text = " ".join(str(error).split())
     return f"{text[:500]}..." if len(text) > 500 else text or type(error).__name__
 
@@ -83,7 +83,7 @@ _KINDS: tuple[tuple[type[BaseException], Callable[..., UserError | None]], ...] 
     (
         UnicodeDecodeError,
         lambda error: UserError(
-            "not text of the encoding that it should have", found=_said(error), expected=f"{error.encoding} text"
+            "text in another encoding than expected", found=_said(error), expected=f"{error.encoding} text"
         ),
     ),
     (
@@ -97,19 +97,19 @@ _KINDS: tuple[tuple[type[BaseException], Callable[..., UserError | None]], ...] 
     (EOFError, lambda error: UserError("a file that ends too early", found=_said(error), expected="a whole file")),
     (ImportError, _package),
 )
-# Errors of libraries, known by the package that defines them, so that none is imported to ask.
+# Libraries' errors by the package that defines them, so that no library is imported for the check.
 _ORIGINS = {
     "pyarrow": ("Arrow can't read or reach it",),
-    "zlib": ("a compressed file that is damaged",),
-    "lzma": ("a compressed file that is damaged",),
-    "_lzma": ("a compressed file that is damaged",),
+    "zlib": ("a damaged compressed file",),
+    "lzma": ("a damaged compressed file",),
+    "_lzma": ("a damaged compressed file",),
     "json": ("not valid JSON",),
     "yaml": ("not valid YAML",),
-    "safetensors_rust": ("a safetensors file that is damaged",),
+    "safetensors_rust": ("a damaged safetensors file",),
     "httpx": ("a server can't be reached, or refuses",),
     "httpx2": ("a server can't be reached, or refuses",),
     "requests": ("a server can't be reached, or refuses",),
     "botocore": ("a store can't be reached, or refuses",),
-    "huggingface_hub": ("Hugging Face's hub can't be reached, or refuses",),
+    "huggingface_hub": ("the Hugging Face Hub can't be reached, or refuses",),
     "google": ("a store can't be reached, or refuses",),
 }

@@ -1,4 +1,4 @@
-"""The outermost layer of every command: what a user gave or an environment lacks becomes a message and an exit code."""
+"""The outermost layer of every command: errors of the user or the environment become a message and an exit code."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from repro.errors import DISK_FULL
 
 
 class Main(Protocol):
-    """A command: arguments (those of the process when None) to exit code."""
+    """A command: arguments (None: the process's) to exit code."""
 
     def __call__(self, argv: list[str] | None = None) -> int: ...
 
 
 def guarded(main: Main) -> Main:
-    """Wraps a command's `main`: what a user gave or an environment lacks ends in a message and an exit code.
+    """Wraps a command's `main`: errors of the user or the environment become a message and an exit code.
 
-    2: a UserError, and what `faults.explained` knows. 1: a full disk. 130: Ctrl-C. What may be a fault of this project
-    keeps its traceback; REPRO_TRACEBACK=1 shows that of everything.
+    2: a UserError, or an error that `faults.explained` knows. 1: a full disk. 130: Ctrl-C. Possible bugs of this project
+    keep their traceback; REPRO_TRACEBACK=1 shows all tracebacks.
     """
 
     @functools.wraps(main)
@@ -33,9 +33,9 @@ def guarded(main: Main) -> Main:
             homes.adapt()
             code = main(argv)
             if sys.stdout is not None:
-                sys.stdout.flush()  # here a full disk or a closed pipe can still be told
+                sys.stdout.flush()  # a full disk or a closed pipe can still be reported here
             return code
-        except BrokenPipeError:  # the reader, `head` say, has seen enough
+        except BrokenPipeError:  # the reader, e.g. `head`, has closed the pipe
             _hush()
             return 0
         except KeyboardInterrupt:
@@ -48,7 +48,7 @@ def guarded(main: Main) -> Main:
             if os.environ.get("REPRO_TRACEBACK"):
                 traceback.print_exception(error)
             if isinstance(error, OSError) and error.errno in DISK_FULL:
-                _say(f"the disk is full: {error}\n  what was written before is whole; free space and say it again")
+                _say(f"the disk is full: {error}\n  files written before are complete; free space and run it again")
                 _hush()
                 return 1
             _say(str(told))
@@ -62,6 +62,6 @@ def _say(message: str) -> None:
 
 
 def _hush() -> None:
-    """Lets what is left for standard output go nowhere, so that the interpreter's end doesn't fail on it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # of a closed one, or of a test's
+    """Redirects standard output to /dev/null, so that flushing it at exit doesn't fail."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or replaced by a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Signals that ask a process to stop: once for a checkpoint first, twice for now."""
+"""Signals that stop a process: the first one after a checkpoint, the second one at once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if 
 
 
 class Heeded:
-    """While it is entered, in the main thread, a first signal is noted, and a second raises KeyboardInterrupt.
+    """Context manager for the main thread: the first signal is recorded, the second raises KeyboardInterrupt.
 
-    A closed terminal asks as Ctrl-C does, however often it says so; under nohup, which ignores that, it goes on ignored.
+    A closed terminal (SIGHUP) counts as one Ctrl-C, however often it is sent; under nohup it stays ignored.
 
     Args:
-        first: what a first signal prints.
+        first: the message that the first signal prints.
     """
 
     def __init__(self, first: str):
@@ -43,9 +43,9 @@ class Heeded:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == HANGUP:
-            let_go_of_terminal()  # before anything is printed: a write to a terminal that is gone fails
+            let_go_of_terminal()  # before anything is printed: writing to a closed terminal fails
         if self.came:
-            if number == HANGUP:  # the kernel and the shell may both have said it
+            if number == HANGUP:  # the kernel and the shell may both send it
                 return
             raise KeyboardInterrupt
         self.came = True
@@ -54,7 +54,7 @@ class Heeded:
 
 
 def let_go_of_terminal() -> None:
-    """Lets what this process prints to a terminal go nowhere; what goes to files and pipes is left as it is."""
+    """Redirects this process's terminal streams to /dev/null; files and pipes stay as they are."""
     for descriptor in (0, 1, 2):
         with contextlib.suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode):

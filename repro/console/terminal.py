@@ -1,4 +1,4 @@
-"""Text for terminals that can't show every character: `α` becomes `alpha`, `−` becomes `-`, a bar becomes `#`."""
+"""Text for terminals with a limited character set: `α` becomes `alpha`, `−` becomes `-`, a bar becomes `#`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import sys
 import unicodedata
 
-NAME = "repro.plain"  # of the error handler
+NAME = "repro.plain"  # name of the codec error handler
 PLAIN = {
     "−": "-", "‐": "-", "‑": "-", "–": "-", "—": "-", "…": "...", "·": "*", "•": "*", "×": "x", "÷": "/", "±": "+/-", "∓": "-/+",
     "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "≡": "=", "∞": "inf", "√": "sqrt", "∑": "sum", "∏": "prod", "★": "*", "∈": "in", "∪": "or", "∂": "d", "∝": "~",
@@ -20,7 +20,7 @@ PLAIN = {
 
 
 def plain(text: str) -> str:
-    """`text` in ASCII, each character as it would be typed without the key for it; `?` for one that has no likeness."""
+    """`text` transliterated to ASCII; `?` for characters without a transliteration."""
     return "".join(character if character.isascii() else _likeness(character) for character in text)
 
 
@@ -37,7 +37,7 @@ def _likeness(character: str) -> str:
         return "+" if has_corner else "-" if "HORIZONTAL" in words else "|"
     if name.startswith("BRAILLE PATTERN"):  # rich's spinners
         return "*"
-    if "\ud800" <= character <= "\udfff":  # a byte of a file's name that is no text
+    if "\ud800" <= character <= "\udfff":  # an undecodable byte of a file name
         return "?"
     return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
 
@@ -55,21 +55,21 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 
 
 def printable(text: str) -> str:
-    """`text` with control characters, but for tabs and ends of lines, and marks of direction written as escapes.
+    """`text` with control characters (except tabs and newlines) and bidirectional marks written as escapes.
 
-    What a file says must not move the cursor, colour, hide or turn around what a terminal shows.
+    Untrusted text must not move the cursor, change colours, or hide or reorder what a terminal shows.
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str, most: int = 400) -> str:
-    """`text` printable, on one line, and of at most so many characters."""
+    """`text` made printable, on one line, cut to at most `most` characters."""
     line = printable(" ".join(text[: 4 * most].split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def adapt() -> None:
-    """Standard output and standard error write what they can't encode as `plain` does, instead of raising."""
+    """Makes standard output and standard error transliterate (`plain`) what they can't encode, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != NAME:
             stream.reconfigure(errors=NAME)

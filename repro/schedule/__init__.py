@@ -1,4 +1,4 @@
-"""How many weights a run trains with at each step: pieces of constant weights, and the pruning schedules that make them.
+"""The number of weights at each step of a run: piecewise constant functions, and the pruning schedules that make them.
 
 Pure arithmetic: no torch, no pydantic.
 """

@@ -1,4 +1,4 @@
-"""Pieces: a run's weights over its steps, in any direction, as stretches of steps on which they are constant."""
+"""Pieces: the number of weights over a run's steps, rising or falling, as a piecewise constant function."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class Pieces(Generic[Number]):
-    """The weights of each step t of a run, 0 <= t < T, as (first step, weights) of each stretch on which they are constant.
+    """Weights at each step t of a run, 0 <= t < T, as (first step, weights) of pieces on which they are constant.
 
-    Weights may fall (pruning), rise (growth) or both. Counts of weights are whole numbers, whose sums are exact; the
-    same class holds densities, shares of the weights of a dense run, whose sums are compute in dense steps.
+    Weights may fall (pruning), rise (growth) or both. Weight counts are integers, with exact sums; densities, relative
+    to a dense run, use the same class, and their sums are compute in dense steps.
 
     Attributes:
-        first_steps: first step of each piece; the first is 0, and they rise.
-        weights: of each piece, 0 or more.
+        first_steps: first step of each piece; begins with 0, strictly increasing.
+        weights: weights of each piece, 0 or more.
         total_steps: T.
 
     Raises:
@@ -61,7 +61,7 @@ class Pieces(Generic[Number]):
         return tuple(found)
 
     def index(self, step: int) -> int:
-        """Which piece holds `step`."""
+        """Index of the piece that contains `step`."""
         return bisect.bisect_right(self.first_steps, step) - 1
 
     def at(self, step: int) -> Number:
@@ -69,7 +69,7 @@ class Pieces(Generic[Number]):
         return self.weights[self.index(step)]
 
     def before(self, step: int) -> Number:
-        """Sum of the weights over all steps before `step`; steps beyond the run count nothing."""
+        """Sum of the weights over all steps before `step`; steps outside the run don't count."""
         step = min(max(step, 0), self.total_steps)
         piece = self.index(step)
         return self._sums[piece] + (step - self.first_steps[piece]) * self.weights[piece]
@@ -81,12 +81,12 @@ class Pieces(Generic[Number]):
 
     @property
     def mean(self) -> float:
-        """Sum over T: of counts, N_avg."""
+        """Sum over T; for weight counts this is N_avg."""
         return self.sum / self.total_steps
 
     @property
     def final(self) -> Number:
-        """Weights of the last step."""
+        """Weights at the last step."""
         return self.weights[-1]
 
     @property

@@ -1,16 +1,16 @@
-"""PruningSchedule: which step prunes how much, compute <-> steps, and the average density.
+"""PruningSchedule: how much is pruned at which step, compute <-> steps, and the average density.
 
-Pure arithmetic, no torch. Conventions (paper, section 2; rounding is ours and is stated here once):
+Pure arithmetic, no torch. Conventions (paper, section 2; the rounding is our choice):
 
-* Compute is counted in *dense steps*: a step at density d costs d. A sparse run is given the compute
-  of the dense run, so it takes more steps.
-* An event happens at `start, start + interval, ..., end`, both included, **before** that step's forward
-  pass; so the density of step t already counts the event of step t.
+* Compute is counted in *dense steps*: a step at density d costs d. A sparse run gets the compute of the
+  dense run, so it takes more steps.
+* Events happen at `start, start + interval, ..., end`, both included, **before** that step's forward
+  pass; so the density of step t includes the event of step t.
 * Event k (0-based) of n leaves exactly floor(N * density_k) of N prunable weights. In the paper's
   geometric shape density_k = (1 - S)^((k + 1) / n).
-* start = the nearest multiple of `interval`; end = the multiple whose compute is nearest the wanted one,
-  but at most T - interval, so that at least one interval of training follows the last event; T = the
-  whole number of steps whose compute is nearest the dense run's.
+* start = the nearest multiple of `interval`; end = start plus the multiple of `interval` whose compute is
+  nearest the requested one, but at most T - interval, so that at least one interval of training follows
+  the last event; T = the number of steps whose compute is nearest the dense run's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PruningSchedule:
         start_step, end_step: steps of the first and the last event (both 0 when `shape` is dense).
         total_steps: T; steps run from 0 to T - 1.
         interval: steps between two events.
-        shape: how density falls from event to event. `constant` prunes once, at step 0; `dense` never.
+        shape: how density falls from event to event. `constant` prunes once, at step 0; `dense` never prunes.
     """
 
     sparsity: float
@@ -83,7 +83,7 @@ class PruningSchedule:
                 expected=f"at most {self.total_steps - self.interval}",
             )
         if not self.densities.falls:
-            raise ValueError(f"{self.shape} makes the density rise: a pruned weight doesn't return")
+            raise ValueError(f"{self.shape} makes the density rise: pruned weights don't come back")
 
     @classmethod
     def dense(cls, steps: int) -> PruningSchedule:
@@ -94,16 +94,16 @@ class PruningSchedule:
     def resolve(
         cls, *, sparsity: float, dense_steps: int, start: float, end: float, interval: int, shape: Shape = "geometric"
     ) -> PruningSchedule:
-        """From fractions of effective compute to steps (`resolved.steps`).
+        """Converts fractions of effective compute to steps (`resolved.steps`).
 
         Args:
             sparsity: final sparsity in [0, 1).
-            dense_steps: steps of the dense run whose compute this run is given.
+            dense_steps: steps of the dense run, whose compute this run gets.
             start, end: first and last event, as fractions of effective compute, 0 <= start < end <= 1.
             interval: steps between events.
 
         Raises:
-            UserError: a value out of range, or a window that holds fewer than two events.
+            UserError: a value out of range, or a window with fewer than two events.
         """
         found = resolved.steps(sparsity, dense_steps, start, end, interval, shape)
         return cls(sparsity, *found, interval, shape) if sparsity else cls.dense(dense_steps)
@@ -124,7 +124,7 @@ class PruningSchedule:
 
     @property
     def event_steps(self) -> range:
-        """Steps before whose forward pass the events come."""
+        """Steps of the events; each event comes before its step's forward pass."""
         return range(self.start_step, self.start_step + self.events * self.interval, self.interval)
 
     def event_at(self, step: int) -> int | None:
@@ -133,7 +133,7 @@ class PruningSchedule:
 
     @cached_property
     def densities(self) -> Pieces[float]:
-        """Density at each step, a share of the prunable weights; its sums are compute, in dense steps."""
+        """Density at each step, as a share of the prunable weights; its sums are compute in dense steps."""
         return self._pieces(1.0, self.event_densities)
 
     def weights(self, prunable: int) -> Pieces[int]:
@@ -143,7 +143,7 @@ class PruningSchedule:
     def _pieces(self, dense: Number, left: tuple[Number, ...]) -> Pieces[Number]:
         if self.events and self.start_step == 0:
             return Pieces(tuple(self.event_steps), left, self.total_steps)
-        weights = (dense,) + left  # noqa: RUF005 (mypy takes the two for one type only so)
+        weights = (dense,) + left  # noqa: RUF005 (mypy infers one type only for this form)
         return Pieces((0, *self.event_steps), weights, self.total_steps)
 
     def density(self, step: int) -> float:
@@ -179,7 +179,7 @@ class PruningSchedule:
         return self.compute_at(self.end_step) / self.compute
 
     def weight_steps(self, prunable: int, until: int | None = None) -> int:
-        """Sum of N_t over all steps, or over those before `until`. Exact."""
+        """Exact sum of N_t over all steps, or over the steps before `until`."""
         weights = self.weights(prunable)
         return weights.sum if until is None else weights.before(until)
 

@@ -1,4 +1,4 @@
-"""From fractions of effective compute to the steps of a pruning schedule; the conventions are in `pruning`."""
+"""Converts fractions of effective compute to the steps of a pruning schedule; for conventions see `pruning`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def steps(
     """First event, last event and T; the arguments are those of `PruningSchedule.resolve`.
 
     Raises:
-        UserError: a value out of range, or a window that holds fewer than two events.
+        UserError: a value out of range, or a window with fewer than two events.
     """
     if not 0 <= sparsity < 1:
         raise UserError("sparsity out of range", key="sparsity", found=sparsity, expected="0 <= sparsity < 1")
@@ -45,7 +45,7 @@ def steps(
     def compute_at_end(events: int) -> float:
         return start_step + interval * sum(density_after(shape, sparsity, k, events) for k in range(events - 1))
 
-    # Compute at the end grows with the number of events: find the count that straddles the wanted one.
+    # Compute at the last event grows with the number of events: find the two counts around the requested compute.
     wanted, most = end * dense_steps, 2 + math.ceil(dense_steps / (1 - sparsity) / interval)
     above = bisect.bisect_left(range(min(most, EVENTS + 2)), wanted, key=compute_at_end)
     if above > EVENTS + 1:
@@ -67,7 +67,7 @@ def steps(
 
 
 def check_counts(steps: int, key: str, interval: int) -> None:
-    """Refuses steps, called `key` where they were given, or an interval out of bounds."""
+    """Raises UserError if `steps` (given as `key`) or `interval` is out of bounds."""
     if steps < 1:
         raise UserError("no steps", key=key, found=steps, expected="at least 1")
     if steps > STEPS:

@@ -1,4 +1,4 @@
-"""How density falls from event to event, what it leaves of N weights, and how far apart events are."""
+"""How density falls from event to event, how many of N weights it leaves, and the default interval between events."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ SHAPES: tuple[str, ...] = ("geometric", "linear", "cubic", "constant", "dense")
 
 
 def exact_floor(total: int, density: float) -> int:
-    """floor(total * density), where a density meant as a round decimal (.2) is taken as that decimal.
+    """floor(total * density) with the density rounded to twelve decimals, so that .2 means exactly .2.
 
-    In binary, 1 - .8 is a little under .2 and floor(50 * (1 - .8)) would be 9; twelve digits are more
-    than any schedule states and fewer than the error of a double.
+    In binary, 1 - .8 is slightly below .2 and floor(50 * (1 - .8)) would be 9. Twelve digits are more
+    than any schedule specifies and few enough to hide a double's rounding error.
     """
     return math.floor(total * Fraction(repr(round(density, 12))))
 
@@ -32,11 +32,11 @@ def density_after(shape: str, sparsity: float, event: int, events: int) -> float
 
 
 def interval_for(dense_steps: int, narrowest: float) -> int:
-    """The interval between events that a run of this length takes when its sweep doesn't say.
+    """The default interval between events for a run of this length.
 
-    The paper's ratio is dense_steps / 268 (100 steps of 26,800). A short run would have its events next to
-    each other that way: it keeps them 10 steps apart, and closes up to 4 before its narrowest window has
-    fewer than 12.
+    The paper's ratio is dense_steps / 268 (100 steps of 26,800), which would put the events of a short run
+    next to each other. The minimum is therefore 10 steps, reduced to as few as 4 where the narrowest window
+    would otherwise have fewer than 12 events.
 
     Args:
         dense_steps: steps of the dense run.

@@ -1,8 +1,8 @@
-"""RunSpec: everything that bears on the numbers of one run, and nothing else.
+"""RunSpec: everything that affects the numbers of one run, and nothing else.
 
-A spec is frozen and strict. Its canonical form (sorted JSON of literals) has a fingerprint; labels and
-paths are left out of it, so the same spec on a laptop and on a cluster is one run. Where and how a run is
-executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, which bears no identity.
+A spec is frozen and strict. Its fingerprint is a hash of its canonical form (sorted JSON of literals) without
+labels and paths, so that the same spec on a laptop and on a cluster is the same run. Where and how a run is
+executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, which isn't part of the identity.
 """
 
 from repro.spec.corpus import CorpusSpec

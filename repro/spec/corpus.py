@@ -1,4 +1,4 @@
-"""Which text."""
+"""CorpusSpec: the text of a run."""
 
 from __future__ import annotations
 
@@ -9,45 +9,43 @@ from repro.errors import UserError
 from repro.spec.identity import LABEL, SHA256
 from repro.strict import Between, dataclass
 
-MOST = 10**15  # documents, or tokens: more than anybody has
-LONGEST = 4096  # characters of a name or path
+MOST = 10**15  # limit of documents or tokens, above any real corpus
+LONGEST = 4096  # maximum characters of a name or path
 
 
 @dataclass
 class CorpusSpec:
-    """Which text, cut into tokens how."""
+    """The text, and how it is tokenized, packed and split."""
 
     source: Annotated[
         Literal["package", "huggingface", "files"],
-        '"package" is text that the package `name` ships, "huggingface" the dataset with the id `name`, "files" those of '
-        "`paths`",
+        '"package": text that ships with the Python package `name`; "huggingface": the dataset with the id `name`; '
+        '"files": the files of `paths`',
     ]
-    name: Annotated[str, "the package or the dataset; for files a label, as only their content bears identity"]
-    subset: Annotated[str | None, "configuration of the dataset on Hugging Face"] = None
-    split: Annotated[str, "split of the dataset that is trained on"] = "train"
-    revision: Annotated[str | None, "git revision of the dataset on Hugging Face"] = None
-    text_field: Annotated[str, "name of the field of a record that holds the text"] = "text"
+    name: Annotated[str, "the package or the dataset; for files a label, because their content identifies them"]
+    subset: Annotated[str | None, "configuration of the Hugging Face dataset"] = None
+    split: Annotated[str, "split of the dataset to train on"] = "train"
+    revision: Annotated[str | None, "git revision of the Hugging Face dataset"] = None
+    text_field: Annotated[str, "field of a record that holds the text"] = "text"
     tokenizer: Annotated[
-        str, '"bpe" trains a byte-level BPE of the model\'s vocabulary on the text; else the id of one on Hugging Face'
+        str, '"bpe" trains a byte-level BPE with the model\'s vocabulary size on the text; else a Hugging Face id'
     ] = "bpe"
     packing: Annotated[
         Literal["concatenate", "documents"],
-        '"concatenate" cuts one stream of documents; "documents" is the authors\' way: each document cut at '
-        "sequence + 1 tokens, the rest dropped, whole documents packed, attention inside a document",
+        '"concatenate" cuts one stream of documents; "documents" is the authors\' method: each document is truncated '
+        "to sequence + 1 tokens, whole documents are packed, and attention stays inside a document",
     ] = "concatenate"
     heldout_split: Annotated[
         str | None,
-        "a split of the dataset; null holds out whole groups (services, documents) until `heldout_fraction` is reached",
+        "the dataset's held-out split; null: whole groups (services, documents) up to `heldout_fraction`",
     ] = None
-    heldout_fraction: Annotated[float, Between(0, 0.5, "share", "()"), "share of the text that is held out"] = 0.03
-    max_documents: Annotated[
-        int | None, Between(1, MOST, "documents"), "ingestion stops after so many; null takes all"
-    ] = None
-    text_sha256: Annotated[str | None, SHA256, "if given, the extracted text must have this hash"] = None
+    heldout_fraction: Annotated[float, Between(0, 0.5, "share", "()"), "share of the text to hold out"] = 0.03
+    max_documents: Annotated[int | None, Between(1, MOST, "documents"), "maximum number of documents; null: all"] = None
+    text_sha256: Annotated[str | None, SHA256, "expected hash of the extracted text; null: not checked"] = None
     unique_tokens: Annotated[
         float | None,
         Between(0, MOST, "tokens", "(]"),
-        "size of the corpus, as far as known; runs that need more are refused unless they may repeat text",
+        "size of the corpus, if known; runs that need more are rejected unless they may repeat text",
     ] = field(default=None, metadata=LABEL)
     paths: Annotated[tuple[str, ...], "files and globs, with `source: files`"] = field(default=(), metadata=LABEL)
 
@@ -61,14 +59,14 @@ class CorpusSpec:
         self._check_source()
 
     def _check_source(self) -> None:
-        """Refuses keys that this kind of source would ignore, and one split both for training and held out."""
+        """Rejects keys that this source would ignore, and the same split for training and held-out text."""
         given: dict[str, Any] = {"paths": self.paths if self.source != "files" else ()}
         if self.source != "huggingface":
             given |= {"subset": self.subset, "revision": self.revision}
             given["split"] = None if self.split == "train" else self.split
         elif self.heldout_split == self.split:
             raise UserError(
-                "the text that is trained on is held out, too",
+                "the same split for training and held-out text",
                 key="heldout_split",
                 found=self.heldout_split,
                 expected=f"another split than {self.split}, or null",

@@ -1,4 +1,4 @@
-"""Whether a model can be pruned as it is to be pruned."""
+"""Checks that a model can be pruned as specified."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from repro.spec.training import PruningSpec
 
 
 def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule: PruningSchedule) -> None:
-    """Refuses pruning that is impossible with a model of this shape, labelled `size`, and this schedule.
+    """Checks that a model of this shape, labelled `size`, can be pruned with this schedule.
 
     Raises:
-        UserError: a layer that isn't there or would be left without weights, a score without its gradient, or a
+        UserError: an unknown layer, no weights left for the pruned layers, a score without its gradient, or a
             structure that the widths or the sparsity don't allow.
     """
     if unknown := set(pruning.do_not_prune) - set(shape.linears):
@@ -26,7 +26,7 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
     final = schedule.n_final(shape.prunable)
     if left_alone and left_alone >= final:
         raise UserError(
-            f"the layers that are left alone leave no weight for the others, in {size} at sparsity {pruning.sparsity:g}",
+            f"the unpruned layers leave no weights for the others, in {size} at sparsity {pruning.sparsity:g}",
             key="do_not_prune",
             found=f"{', '.join(pruning.do_not_prune)}: {left_alone:,} weights of {final:,} left",
             expected="a lower sparsity, or fewer layers",
@@ -50,7 +50,7 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
                 )
         exact = left_alone + (shape.prunable - left_alone) // m * n
         if final != exact:
-            # Rounded down at the twelve digits that a schedule reads, so that it leaves these weights and no fewer.
+            # Rounded down to the schedule's twelve digits, so that exactly these weights are left.
             fits = (shape.prunable - exact) * 10**12 // shape.prunable / 10**12
             raise UserError(
                 "structure and sparsity disagree",

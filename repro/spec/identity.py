@@ -1,4 +1,4 @@
-"""What of a spec bears identity, and its canonical form; what else is declared of a field beside its type."""
+"""The canonical form of a spec, from which its identity is computed, and metadata of its fields."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from repro.strict import Form
 
 SHA256 = Form(pattern="^[0-9a-f]{64}$", said="a SHA-256: 64 hexadecimal digits, 0-9a-f")
 LABEL: dict[str, bool] = {"identity": False}
-LATER: dict[str, bool] = {"identity_at_default": False}  # added later: left out at its default, so fingerprints stay
+LATER: dict[str, bool] = {"identity_at_default": False}  # left out of the hash at its default: old fingerprints stay
 
 
 def tag(text: str) -> dict[str, str]:
-    """Of a field that one run of a sweep may change: what stands before its value in the id of such a run."""
+    """Metadata of a field that a single run of a sweep may change: the prefix of its value in that run's id."""
     return {"tag": text}
 
 
 def canonical(spec: Any) -> str:
-    """Sorted, compact JSON of the fields that bear identity; of those added LATER, where they aren't at their default.
+    """Sorted, compact JSON of a spec's fields, without labels and without LATER fields at their default.
 
     Raises:
         TypeError: a value that has no unambiguous literal form.

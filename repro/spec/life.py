@@ -1,4 +1,4 @@
-"""Life: what a model has been through, summed over a run and the runs from whose weights it starts."""
+"""Life: tokens, weights and FLOPs of a model, summed over a run and the runs that it starts from."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from repro import ladder
 
 @dataclass(frozen=True)
 class Life:
-    """Sums over training steps, of one run or of several in a row.
+    """Sums over the training steps of one run or of several consecutive runs.
 
     Attributes:
         tokens: D, the tokens seen.
         weight_tokens: sum over steps of N_t times the tokens of that step.
-        effective_flops: sum of each run's 6 * tokens a step * sum of N_t.
+        effective_flops: sum over runs of 6 * tokens per step * sum of N_t.
     """
 
     tokens: int = 0
@@ -22,7 +22,7 @@ class Life:
     effective_flops: float = 0.0
 
     def then(self, steps: int, weight_steps: int, tokens_per_step: int) -> Life:
-        """This life with `steps` more, over which N_t sums to `weight_steps`."""
+        """This life plus `steps` more, over which N_t sums to `weight_steps`."""
         return Life(
             self.tokens + steps * tokens_per_step,
             self.weight_tokens + weight_steps * tokens_per_step,
@@ -31,5 +31,5 @@ class Life:
 
     @property
     def n_avg(self) -> float:
-        """Mean of N_t over the tokens; where every step has as many of them, over the steps: N_avg."""
+        """N_avg: mean of N_t over tokens, i.e. over steps if all have equally many tokens."""
         return self.weight_tokens / self.tokens

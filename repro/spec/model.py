@@ -1,4 +1,4 @@
-"""Which model."""
+"""ModelSpec: the model of a run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from repro.strict import Above, Between, dataclass
 
 Init = Literal["fan_in", "transformers"]
 _INIT = (
-    '"fan_in" is the authors\': linears N(0, 1/fan_in), query a further 1/sqrt(head_dim) smaller with attention scores not '
-    'scaled, embedding N(0, 1); "transformers" is N(0, .02^2) and scaled scores'
+    '"fan_in", the authors\': linear layers N(0, 1/fan_in), query weights also divided by sqrt(head_dim) instead of '
+    'scaling attention scores, embedding N(0, 1); "transformers": N(0, .02^2) and scaled scores'
 )
 
 
@@ -23,16 +23,16 @@ class ModelSpec:
 
     d_model: Annotated[int, Between(1, ladder.MOST["d_model"]), "width of the residual stream"]
     layers: Annotated[int, Between(1, ladder.MOST["layers"]), "number of blocks"]
-    heads: Annotated[int, Between(1, ladder.MOST["heads"]), "attention heads; d_model is a multiple of 2 * heads"]
+    heads: Annotated[int, Between(1, ladder.MOST["heads"]), "attention heads; d_model must be a multiple of 2 * heads"]
     mlp: Annotated[int, Between(1, ladder.MOST["mlp"]), "inner width of the SwiGLU block"]
     vocab: Annotated[int, Between(1, ladder.MOST["vocab"]), "rows of the embedding and of the head"]
-    sequence: Annotated[int, Between(2, 2**24, "tokens"), "tokens of a sequence"]
+    sequence: Annotated[int, Between(2, 2**24, "tokens"), "sequence length"]
     init: Annotated[Init, _INIT] = field(default="fan_in", metadata=tag(""))
     norm_eps: Annotated[float, Between(0, 1), "epsilon of the RMSNorms"] = 1e-5
     rope_base: Annotated[float, Above(0), "base of the rotary embedding"] = 10_000.0
 
     def __post_init__(self) -> None:
-        _ = self.shape  # refuses impossible dimensions
+        _ = self.shape  # rejects impossible dimensions
 
     @cached_property
     def shape(self) -> ladder.Shape:

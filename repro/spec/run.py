@@ -1,4 +1,4 @@
-"""All of one run."""
+"""RunSpec: the complete specification of one run."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
 from repro.strict import Between, ByKey, Form, Refusal, dataclass
 
 Precision = Literal["fp32", "bf16"]
-MOST_ANCESTORS = 16  # runs in a row: each is nested in the spec of the next
+MOST_ANCESTORS = 16  # maximum chain length: each run's spec is nested in the next one's
 
 
 def _run_spec(value: Any) -> Any:
-    """A RunSpec as it is, or from the mapping of one."""
+    """A RunSpec, unchanged or built from its mapping."""
     if isinstance(value, RunSpec):
         return value
     try:
@@ -42,16 +42,16 @@ def _run_spec(value: Any) -> Any:
 
 @dataclass
 class RunStart:
-    """The weights of another run, which may not be trained yet: that run's spec and a step say which they will be."""
+    """The weights of another run, identified by its spec and a step; the run may not be trained yet."""
 
-    fingerprint: Annotated[str, Form(pattern="^[0-9a-f]{16}$", said="16 hexadecimal digits"), "of that run's spec"]
-    step: Annotated[int, Between(1, STEPS, "steps"), "updates that the run had made"]
-    parent: Annotated[Any, BeforeValidator(_run_spec), "that run's spec"] = field(metadata=LABEL)
+    fingerprint: Annotated[str, Form(pattern="^[0-9a-f]{16}$", said="16 hexadecimal digits"), "fingerprint of its spec"]
+    step: Annotated[int, Between(1, STEPS, "steps"), "number of updates it had made"]
+    parent: Annotated[Any, BeforeValidator(_run_spec), "its spec"] = field(metadata=LABEL)
 
     def __post_init__(self) -> None:
         if self.parent.fingerprint != self.fingerprint:
             raise UserError(
-                "not the spec of its fingerprint",
+                "the spec doesn't match its fingerprint",
                 key="fingerprint",
                 found=self.fingerprint,
                 expected=f"{self.parent.fingerprint}, of {self.parent.run_id}",
@@ -67,7 +67,7 @@ class RunStart:
 
 @dataclass
 class RunSpec:
-    """One run. `run_id`, `size` and `budget` are labels; everything else bears identity."""
+    """One run. `run_id`, `size` and `budget` are labels; everything else is part of its identity."""
 
     run_id: str = field(metadata=LABEL)
     size: str = field(metadata=LABEL)
@@ -77,26 +77,26 @@ class RunSpec:
     optimizer: OptimizerSpec
     pruning: PruningSpec
     dense_steps: Annotated[
-        int, Between(1, STEPS, "steps"), "steps of the dense run of this family; a sparse run is given its compute"
+        int, Between(1, STEPS, "steps"), "steps of the corresponding dense run, whose compute a sparse run gets"
     ]
-    seed: Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"] = 0
+    seed: Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the data order"] = 0
     precision: Annotated[Precision, "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[bool, "whether the run may see text more than once"] = False
     evaluation: EvalSpec = EvalSpec()
     start: Annotated[
         ModelStart | RunStart | None,
         ByKey(sha256=ModelStart, fingerprint=RunStart),
-        "weights that it starts from; null is its initialisation",
+        "weights to start from; null: the initialisation",
     ] = field(default=None, metadata=LATER)
     position: Annotated[
-        int, Between(0, 2**62, "rows"), "rows of the text that the runs before it read, after which it reads on"
+        int, Between(0, 2**62, "rows"), "rows of the data order that earlier runs have read; it continues after them"
     ] = field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_name(self.run_id, key="run_id")
         if isinstance(self.start, RunStart):
             self._check_start(self.start.parent, self.start.step)
-        _ = self.schedule  # refuses impossible windows
+        _ = self.schedule  # rejects impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
             raise UserError(
@@ -108,10 +108,10 @@ class RunSpec:
         check_pruning(self.size, self.model.shape, self.pruning, self.schedule)
 
     def _check_start(self, parent: RunSpec, step: int) -> None:
-        """Refuses a start from a run whose weights this model can't have, or whose text it would see again."""
+        """Rejects a parent with another model, and one whose text would be read again."""
         if len(self.ancestors) > MOST_ANCESTORS:
             raise UserError(
-                "too many runs in a row",
+                "too long a chain of runs",
                 key="start.run",
                 found=f"{len(self.ancestors)} before {self.run_id or self.size}",
                 expected=f"at most {MOST_ANCESTORS}",
@@ -127,15 +127,15 @@ class RunSpec:
             )
         if self.reads_on and self.seed != parent.seed:
             raise UserError(
-                "a run that starts from another reads on in its order of the text",
+                "a run that starts from another continues in its data order",
                 key="seed",
                 found=self.seed,
-                expected=f"{parent.seed}, as {parent.run_id} has it, or none",
+                expected=f"{parent.seed}, the seed of {parent.run_id}, or none",
             )
         position = parent.position + step * parent.optimizer.batch if self.reads_on else 0
         if self.position != position:
             raise UserError(
-                "not where the run before stopped to read", key="position", found=self.position, expected=position
+                "not where the parent stopped reading", key="position", found=self.position, expected=position
             )
 
     @cached_property
@@ -144,7 +144,7 @@ class RunSpec:
 
     @property
     def last_percent(self) -> int:
-        """First of the last 1% of steps, over which the training loss is a mean."""
+        """First step of the last 1%, over which the final training loss is averaged."""
         total = self.schedule.total_steps
         return total - max(1, total // 100)
 
@@ -154,22 +154,22 @@ class RunSpec:
 
     @property
     def tokens(self) -> int:
-        """D: tokens seen, in tokens."""
+        """D: number of tokens seen."""
         return self.tokens_per_step * self.schedule.total_steps
 
     @property
     def text_tokens(self) -> int:
-        """Tokens of its text that have been read once it is done, by this run and those before it on the same text."""
+        """Tokens of its text that have been read when it ends, by this run and earlier ones in the same data order."""
         return self.position * self.model.sequence + self.tokens
 
     @property
     def parent(self) -> RunSpec | None:
-        """The run whose weights it starts from."""
+        """The run whose weights this one starts from."""
         return self.start.parent if isinstance(self.start, RunStart) else None
 
     @property
     def parent_step(self) -> int | None:
-        """How many steps the parent had made then."""
+        """Number of steps of the parent at that point."""
         return self.start.step if isinstance(self.start, RunStart) else None
 
     @property
@@ -179,20 +179,20 @@ class RunSpec:
 
     @cached_property
     def ancestors(self) -> tuple[RunSpec, ...]:
-        """The runs before it, the nearest first."""
+        """The runs that it descends from, the nearest first."""
         return () if self.parent is None else (self.parent, *self.parent.ancestors)
 
     @property
     def reads_on(self) -> bool:
-        """Whether its text is that of its parent, so that it reads on where that stopped."""
+        """Whether it has its parent's text, and so continues reading where the parent stopped."""
         parent = self.parent
         return parent is not None and canonical(self.corpus) == canonical(parent.corpus)
 
     def starting_from(self, parent: RunSpec, step: int) -> RunSpec:
-        """This run from the weights of `parent` after `step` steps, reading on in the same text.
+        """This run, started from the weights of `parent` after `step` steps, continuing in the same text.
 
         Raises:
-            UserError: they are of another model, that run has no such step, or its order of the text is another.
+            UserError: another model or data order, or a step that the parent doesn't have.
         """
         reads_on = canonical(self.corpus) == canonical(parent.corpus)
         position = parent.position + step * parent.optimizer.batch if reads_on else 0
@@ -200,7 +200,7 @@ class RunSpec:
 
     @cached_property
     def life_before(self) -> Life:
-        """What the runs before it sum up to, each until its weights were taken over."""
+        """Sums over its ancestors, each up to the step whose weights were used."""
         if not isinstance(self.start, RunStart):
             return Life()
         parent, step = self.start.parent, self.start.step
@@ -209,7 +209,7 @@ class RunSpec:
 
     @cached_property
     def life(self) -> Life:
-        """The sums over its whole life: of the runs before it and its own."""
+        """Sums over its ancestors and itself."""
         weight_steps = self.schedule.weight_steps(self.model.shape.prunable)
         return self.life_before.then(self.schedule.total_steps, weight_steps, self.tokens_per_step)
 
@@ -220,7 +220,7 @@ class RunSpec:
 
     @cached_property
     def recipe(self) -> str:
-        """The same of the canonical form without the seed: equal exactly for runs that differ in nothing but their seed."""
+        """The same hash without the seed: equal exactly for runs that differ only in their seed."""
         form = json.loads(canonical(self))
         del form["seed"]
         if self.parent is not None:
@@ -228,7 +228,7 @@ class RunSpec:
         return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
     def identity(self, corpus_hash: str) -> str:
-        """What a checkpoint belongs to: this spec on this very text."""
+        """Identifies this spec on this corpus; stored in checkpoints."""
         return f"{self.fingerprint} on {corpus_hash}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -236,7 +236,7 @@ class RunSpec:
 
 
 def load(path: str | Path) -> RunSpec:
-    """A RunSpec from the spec.json that a run leaves behind, or from YAML of the same keys."""
+    """A RunSpec from a run's spec.json, or from YAML with the same keys."""
     path = Path(expand(path))
     if path.is_dir():
         path = path / "spec.json"
@@ -244,7 +244,9 @@ def load(path: str | Path) -> RunSpec:
 
 
 def from_kept(data: dict[str, Any], file: object = None) -> RunSpec:
-    """A RunSpec from the mapping in a run's spec.json, which has what was computed beside it."""
+    """A RunSpec from the mapping in a run's spec.json, which also has computed keys."""
     if not isinstance(data, dict):
-        raise UserError("not a spec", file=file, found=type(data).__name__, expected="what a run leaves in spec.json")
+        raise UserError(
+            "not a spec", file=file, found=type(data).__name__, expected="the contents of a run's spec.json"
+        )
     return strict.build(RunSpec, {k: v for k, v in data.items() if k not in ("fingerprint", "corpus_hash")}, file=file)

@@ -1,8 +1,8 @@
-"""From which weights a run starts, where it isn't its initialisation: those of a model folder or of another run.
+"""Initial weights other than the initialisation: those of a model folder or of another run.
 
-Masks are not taken over: a weight that is zero trains again until an event removes it, so what is sparse stays so with
-`shape: constant` and its own sparsity. Moments aren't either: a run that starts so has its own learning rates from its
-first step on.
+Masks are not inherited: a zero weight trains again until an event removes it, so a sparse model stays sparse only with
+`shape: constant` and its own sparsity. Moments are not inherited either: such a run has its own learning rates from its
+first step.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from repro.strict import dataclass
 
 @dataclass
 class ModelStart:
-    """The weights of a model folder, of the run's own shape."""
+    """The weights of a model folder, with the run's own shape."""
 
     sha256: Annotated[
         str,
         SHA256,
-        "of the weights (models.tensors.digest), wherever they lie",
+        "hash of the weights (models.tensors.digest), independent of their path",
     ]
-    model: Annotated[str, "the folder"] = field(metadata=LABEL)
+    model: Annotated[str, "the model folder"] = field(metadata=LABEL)

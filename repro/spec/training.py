@@ -14,23 +14,23 @@ from repro.spec.identity import LATER, tag
 from repro.strict import Above, Between, dataclass
 
 DECAY = 0.2
-BATCH = 2**24  # most sequences of a step, or of a held-out block
+BATCH = 2**24  # maximum sequences of a step, or of a held-out block
 Score = Literal["magnitude", "random", "magnitude_gradient"]
 Distribution = Literal["global", "uniform"]
 LearningRates = Literal["cosine", "cosine_compute", "wsd"]
 Interval = Annotated[int, Between(1, STEPS, "steps")]
 Sparsity = Annotated[float, Between(0, 1, "sparsity", "[)")]
 ScoreKey = Annotated[
-    Score, 'what is pruned first: the least "magnitude" (the paper), or another score (pruning/scores.py)'
+    Score, 'score by which weights are pruned: "magnitude" (the paper), or another one (pruning/scores.py)'
 ]
 DistributionKey = Annotated[
-    Distribution, '"global" is one threshold (the paper), "uniform" the same density in every tensor'
+    Distribution, '"global": one threshold (the paper); "uniform": the same density in every tensor'
 ]
-StructureKey = Annotated[str, '"unstructured" (the paper), or "2:4" and the like: of 4 neighbours in a row 2 are left']
+StructureKey = Annotated[str, '"unstructured" (the paper), or N:M such as "2:4": 2 of 4 neighbours in a row are left']
 DoNotPruneKey = Annotated[
-    tuple[str, ...], 'names of linear layers left alone ("lm_head"); the others lose so much more that N_t is the same'
+    tuple[str, ...], 'linear layers that are not pruned ("lm_head"); the others are pruned more, so N_t is the same'
 ]
-_WARMUP = "linear warm-up from 0: below 1 a share of the run, or of its compute in dense steps; from 1 on a count"
+_WARMUP = "linear warm-up from 0: below 1 a share of the run (or of its compute, in dense steps); from 1 on a count"
 
 
 @dataclass
@@ -38,25 +38,25 @@ class OptimizerSpec:
     """AdamW and its learning rates."""
 
     lr: Annotated[float, Above(0), "peak learning rate"] = field(metadata=tag("lr"))
-    batch: Annotated[int, Between(1, BATCH, "sequences"), "sequences a step"] = field(metadata=tag("b"))
+    batch: Annotated[int, Between(1, BATCH, "sequences"), "sequences per step"] = field(metadata=tag("b"))
     beta1: Annotated[float, Between(0, 1, "beta1", "[)"), "AdamW's decay of the first moment"] = 0.9
     beta2: Annotated[float, Between(0, 1, "beta2", "[)"), "AdamW's decay of the second moment"] = 0.95
     eps: Annotated[float, Between(0, 1, "eps", "()"), "AdamW's epsilon"] = 1e-8
     weight_decay: Annotated[
-        float, Above(0, inclusive=True), "weight decay of all parameters, norms and embeddings too"
+        float, Above(0, inclusive=True), "weight decay of all parameters, including norms and embeddings"
     ] = field(default=0.1, metadata=tag("wd"))
-    clip: Annotated[float, Above(0), "largest global gradient norm; a larger gradient is scaled down to it"] = 1.0
+    clip: Annotated[float, Above(0), "global gradient norm to which larger gradients are clipped"] = 1.0
     warmup: Annotated[float, Above(0, inclusive=True), _WARMUP] = field(default=0.01, metadata=tag("warmup"))
     final_lr: Annotated[float, Between(0, 1, "of the peak"), "learning rate at the end, as a share of the peak"] = 0.1
     lr_schedule: Annotated[
         LearningRates,
-        'after the warm-up: "cosine" (the paper) falls over the run\'s own steps; "cosine_compute" over its effective '
-        'compute, so that runs of one budget have the same rates until they prune; "wsd" is stable at the peak, then '
-        "falls in a line, so that runs of several budgets have the same rates until then",
+        'after the warm-up: "cosine" (the paper) decays over the run\'s own steps; "cosine_compute" over its effective '
+        'compute, so that runs of one budget have the same rates until they prune; "wsd" stays at the peak, then '
+        "decays linearly, so that runs of several budgets have the same rates until then",
     ] = field(default="cosine", metadata=LATER | tag(""))
-    decay: Annotated[float, Above(0), 'the fall of "wsd": below 1 a share of the run, from 1 on a count of steps'] = (
-        field(default=DECAY, metadata=LATER)
-    )
+    decay: Annotated[
+        float, Above(0), 'decay phase of "wsd": below 1 a share of the run, from 1 on a count of steps'
+    ] = field(default=DECAY, metadata=LATER)
 
     def __post_init__(self) -> None:
         for name, ok, expected in (
@@ -68,7 +68,7 @@ class OptimizerSpec:
                 raise UserError("value out of range", key=name, found=getattr(self, name), expected=expected)
 
     def lr_at(self, step: int, schedule: PruningSchedule) -> float:
-        """Learning rate of the update of `step` (0-based). At a cost that doesn't depend on the step."""
+        """Learning rate of the update of `step` (0-based), in constant time."""
         done, total, warm, decay = float(step), *self.phases(schedule)
         if self.lr_schedule == "cosine_compute":
             done = schedule.compute_at(step)
@@ -81,8 +81,8 @@ class OptimizerSpec:
         return self.lr * (self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def phases(self, schedule: PruningSchedule) -> tuple[int, int, int]:
-        """All of a run, its warm-up and its decay: in steps, or in dense steps of compute where rates go by that."""
-        # A run's compute is the dense run's but for the rounding of its last step, so all runs of a budget agree.
+        """Lengths of the run, its warm-up and its decay: in steps, or for "cosine_compute" in dense steps of compute."""
+        # A run's compute is the dense run's up to the rounding of its last step, so all runs of a budget agree.
         total = round(schedule.compute) if self.lr_schedule == "cosine_compute" else schedule.total_steps
         warm = int(self.warmup * total if self.warmup < 1 else self.warmup)
         if self.lr_schedule != "wsd":
@@ -96,7 +96,7 @@ def _counts(steps: float) -> bool:
 
 @dataclass
 class PruningSpec:
-    """What is pruned, when (fractions of effective compute) and by which score."""
+    """How much is pruned, when (in fractions of effective compute) and by which score."""
 
     sparsity: Annotated[Sparsity, "final share of the prunable weights removed"] = 0.0
     start: Annotated[float, Between(0, 1, "of compute"), "first event"] = 0.25
@@ -119,7 +119,7 @@ class PruningSpec:
             )
 
     def schedule(self, dense_steps: int) -> PruningSchedule:
-        """The schedule in steps of a run that is given the compute of `dense_steps` dense ones.
+        """The schedule, in steps, of a run with the compute of `dense_steps` dense steps.
 
         Raises:
             UserError: its events don't fit into the run.
@@ -142,14 +142,12 @@ class PruningSpec:
 
 @dataclass
 class EvalSpec:
-    """Held-out evaluation, of the same blocks for every run."""
+    """Held-out evaluation, on the same blocks for every run."""
 
-    blocks: Annotated[
-        int, Between(2, BATCH, "held-out blocks"), "blocks of the held-out text, the same for every run"
-    ] = 64
-    block_sequences: Annotated[int, Between(1, BATCH, "sequences"), "sequences of a block"] = 8
+    blocks: Annotated[int, Between(2, BATCH, "held-out blocks"), "blocks of held-out text, the same for every run"] = 64
+    block_sequences: Annotated[int, Between(1, BATCH, "sequences"), "sequences per block"] = 8
     every: Annotated[
-        int | None, Between(1, STEPS, "steps"), "steps between evaluations during training, null for at the end only"
+        int | None, Between(1, STEPS, "steps"), "steps between evaluations during training; null: only at the end"
     ] = None
 
     def due(self, step: int) -> bool:

@@ -1,1 +1,1 @@
-"""Where things lie: folders on any file system, leases, and the files by which a run says where it stands."""
+"""Storage: folders on any file system, leases, and the status files of runs."""

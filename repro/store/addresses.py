@@ -1,4 +1,4 @@
-"""Addresses of object stores: opened through pyarrow, in a bounded time."""
+"""Opens object store addresses through pyarrow, with a time limit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pyarrow import fs
 from repro.errors import UserError
 from repro.patience import within
 
-PATIENCE = 30.0  # seconds for a store's first answer; pyarrow alone waits for a Google store for a quarter of an hour
-_reached: set[str] = set()  # stores and buckets that have answered this process
+PATIENCE = 30.0  # seconds to wait for a store's first answer; pyarrow itself retries a Google store for 15 minutes
+_reached: set[str] = set()  # buckets that have answered this process before
 
 
 def open_uri(uri: str, *, key: str | None = None) -> tuple[fs.FileSystem, str]:
-    """The file system of a URI and the path in it; the first of a bucket is held to answer.
+    """The file system of a URI and the path in it; checks that the bucket answers, once per process.
 
     Raises:
-        UserError: an address that pyarrow doesn't know, or can't read.
-        OSError: a store that can't be reached; TimeoutError: one that says nothing.
+        UserError: an address that pyarrow doesn't support or can't parse.
+        OSError: a store that can't be reached; TimeoutError: one that doesn't answer.
     """
     place = without_secret(uri)
     filesystem, path = within(PATIENCE, lambda: _opened(uri, key), place)
@@ -30,14 +30,14 @@ def open_uri(uri: str, *, key: str | None = None) -> tuple[fs.FileSystem, str]:
 
 
 def without_secret(uri: str) -> str:
-    """A URI as it may be shown: without a user and a password."""
+    """A URI for messages: without user and password."""
     return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def _opened(uri: str, key: str | None) -> tuple[fs.FileSystem, str]:
     text = uri
     if uri.startswith("s3://"):
-        # A small object by one PUT: between the parts of an upload some stores show what it replaces as gone.
+        # Small objects in one PUT: some stores show the replaced object as missing during a multipart upload.
         text += f"{'&' if '?' in text else '?'}allow_delayed_open=true"
     try:
         filesystem, path = fs.FileSystem.from_uri(text)
@@ -59,5 +59,5 @@ def _ask(filesystem: fs.FileSystem, path: str) -> None:
     try:
         filesystem.get_file_info(path)
     except OSError as error:
-        if "NETWORK_CONNECTION" in str(error):  # a store may well refuse to list what it lets us read
+        if "NETWORK_CONNECTION" in str(error):  # a store may deny listing and still allow reading
             raise

@@ -1,4 +1,4 @@
-"""Folder: files that appear whole, on a local disk, NFS or an object store, through pyarrow's file systems."""
+"""Folder: files written atomically on a local disk, NFS or an object store, through pyarrow's file systems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repro import paths
 from repro.errors import DISK_FULL, UserError
 from repro.store import addresses, objects
 
-TRIES = 20  # to read an object that is replaced again and again
+TRIES = 20  # attempts to read an object that keeps being replaced
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Folder:
 
     @classmethod
     def open(cls, uri: str | os.PathLike, *, key: str | None = None) -> Folder:
-        """A folder from a local path or from a URI (s3://, gs://, file://), `~` and variables expanded.
+        """A folder from a local path or a URI (s3://, gs://, file://), with `~` and variables expanded.
 
         Args:
-            uri: the place.
-            key: where it was said, for error messages.
+            uri: the path or URI.
+            key: the key or option it was read from, for error messages.
 
         Raises:
-            UserError: no such kind of address, or a variable that isn't set.
+            UserError: an unsupported address, or an unset variable.
             OSError: a store that can't be reached, or doesn't answer within PATIENCE.
         """
         text = paths.expand(uri, key=key)
@@ -69,13 +69,13 @@ class Folder:
         return self.filesystem.get_file_info(self._at(name)).type != fs.FileType.NotFound
 
     def names(self) -> list[str]:
-        """Names of what lies directly in this folder, sorted; empty when there is no such folder."""
+        """Sorted names of the entries of this folder; empty if it doesn't exist."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
         return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def read(self, name: str) -> bytes:
-        # pyarrow asks for an object's size and then for so many bytes: of one that was replaced in between by a longer
-        # one that is a part.
+        # pyarrow asks for an object's size first and then reads that many bytes: if the object was replaced by a
+        # longer one in between, that is only a part of it.
         path = self._at(name)
         for _ in range(TRIES):
             data = self._read_once(path)
@@ -84,9 +84,9 @@ class Folder:
         raise OSError(f"{path} is being replaced all the time")
 
     def write(self, name: str, data: bytes | memoryview) -> None:
-        """Writes a whole file: a reader sees all of it or what was there before.
+        """Writes a file atomically: a reader sees either the old or the complete new contents.
 
-        On a local file system by a rename after fsync; on an object store an upload appears when it is complete.
+        On a local file system by fsync and rename; on an object store an upload becomes visible when complete.
         """
         target = self._at(name)
         if not self.is_local:
@@ -97,9 +97,9 @@ class Folder:
             os.replace(written, target)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Writes a whole file that isn't there yet: of several writers at one moment one gets True, the others False.
+        """Creates a file atomically, if it doesn't exist: of several concurrent writers one gets True, the others False.
 
-        On a local file system by a hard link, which NFS makes whole too; on an object store by a conditional PUT.
+        On a local file system by a hard link, which is atomic on NFS too; on an object store by a conditional PUT.
 
         Raises:
             UserError: the store has no conditional PUT.
@@ -115,22 +115,22 @@ class Folder:
         return True
 
     def read_json(self, name: str) -> Any:
-        """What a file holds. One that is replaced meanwhile is read again: a part of a mapping is no JSON."""
+        """The parsed contents of a JSON file. Retries if an object is replaced meanwhile, which yields invalid JSON."""
         path, fault = self._at(name), ValueError()
         for _ in range(1 if self.is_local else TRIES):
             try:
                 return json.loads(self._read_once(path), parse_constant=_refuse_constant)
-            except ValueError as error:  # of JSON, or of the text that it should be
+            except ValueError as error:  # from JSON or from decoding
                 fault = error
             except RecursionError:
-                fault = ValueError("nested too deep")
+                fault = ValueError("nested too deeply")
         raise UserError(f"not valid JSON: {fault}", file=path) from fault
 
     def write_json(self, name: str, data: Any) -> None:
         self.write(name, (json.dumps(data, indent=1, sort_keys=False, allow_nan=False) + "\n").encode())
 
     def delete(self, name: str = "") -> None:
-        """Removes a file, or a folder with all that is in it; nothing happens when there is none."""
+        """Removes a file, or a folder with its contents, if it exists."""
         info = self.filesystem.get_file_info(self._at(name))
         if info.type == fs.FileType.Directory:
             self.filesystem.delete_dir(info.path)
@@ -138,10 +138,10 @@ class Folder:
             self.filesystem.delete_file(info.path)
 
     def check_writable(self, *, key: str | None = None) -> None:
-        """Holds that files can be made here, before work is done whose results would be lost. Leaves nothing behind.
+        """Checks that files can be created here, before any work whose results would be lost. Leaves nothing behind.
 
         Raises:
-            UserError: this is a file, lies below one, or can't be written; or the store can't make a new file whole.
+            UserError: this is a file, is below a file, or isn't writable; or the store can't create files atomically.
         """
         if self.is_local:
             _check_local(self.path, key)
@@ -155,9 +155,9 @@ class Folder:
             raise UserError("the store can't be written", file=self.path, key=key, found=str(error)) from error
 
     def tidy(self) -> None:
-        """Removes, here and in all folders below, what processes of this machine that were killed left half written."""
+        """Removes scratch files of killed processes of this machine, here and in all subfolders."""
         if not self.is_local:
-            return  # an object that isn't whole is none
+            return  # incomplete uploads aren't visible as objects
         for where, folders, files in os.walk(self.path):
             for name in filter(is_orphan, files):
                 os.unlink(os.path.join(where, name))
@@ -170,10 +170,10 @@ class Folder:
         return data
 
     def _at(self, name: str) -> str:
-        """The path of what lies in this folder, whoever gave its name.
+        """The path of an entry of this folder; its name is untrusted input.
 
         Raises:
-            UserError: a name that leaves it.
+            UserError: a name that leaves the folder.
         """
         if not name:
             return self.path
@@ -184,14 +184,14 @@ class Folder:
 
 def _check_local(path: str, key: str | None) -> None:
     there = path
-    while not os.path.lexists(there):  # what would be made first lies in the innermost folder that is there
+    while not os.path.lexists(there):  # the innermost existing folder is where the first new folder would be created
         there = os.path.dirname(there)
-    expected = "a folder that this user may write, or one that can be made"
+    expected = "a folder that this user can write to or create"
     if not os.path.isdir(there):
-        what = "a link to nothing" if os.path.islink(there) and not os.path.exists(there) else "a file"
-        raise UserError(f"{what} where a folder is wanted", file=path, key=key, found=there, expected=expected)
+        what = "a broken link" if os.path.islink(there) and not os.path.exists(there) else "a file"
+        raise UserError(f"{what} where a folder is expected", file=path, key=key, found=there, expected=expected)
     try:
-        with tempfile.TemporaryFile(dir=there):  # it has no name
+        with tempfile.TemporaryFile(dir=there):  # an unnamed file
             pass
         longest = max(len(os.fsencode(part)) for part in path.split("/"))
         if longest > os.pathconf(there, "PC_NAME_MAX"):
@@ -205,14 +205,14 @@ def _check_local(path: str, key: str | None) -> None:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON's")  # nor does any file of ours hold it
+    raise ValueError(f"{name} is not a JSON number")  # and this project never writes it
 
 
 @contextmanager
 def _scratch(target: str, data: bytes | memoryview) -> Iterator[str]:
-    """A file with `data`, safe on the disk, in the folder of `target`; nothing of it is left there afterwards."""
+    """A temporary file with `data`, synced to disk, in the folder of `target`; removed afterwards if still there."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    # Not named after the target: who looks for files by their names, as TensorBoard does, mustn't find it.
+    # Not named after the target: programs that search files by name, such as TensorBoard, mustn't find it.
     path = f"{os.path.dirname(target)}/.{_writer()}.tmp"
     try:
         with open(path, "wb") as stream:
@@ -226,24 +226,24 @@ def _scratch(target: str, data: bytes | memoryview) -> Iterator[str]:
 
 
 def _writer() -> str:
-    """Tells the scratch files of this process from those of any other."""
+    """Part of scratch file names that identifies this process and file."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def scratch_prefix(name: str) -> str:
-    """Beginning of the name of a scratch folder, hidden, that becomes the folder `name` when it is whole."""
+    """Name prefix of a hidden scratch folder that is renamed to `name` when complete."""
     return f".{name}.{_writer()}.tmp"
 
 
 def is_orphan(name: str) -> bool:
-    """Whether a file or folder is the scratch of a process of this machine that is no more."""
+    """Whether a file or folder is scratch of a process of this machine that no longer exists."""
     found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
     return found is not None and not _exists(int(found[1]))
 
 
 def _exists(pid: int) -> bool:
     try:
-        os.kill(pid, 0)  # asks without doing anything
+        os.kill(pid, 0)  # only checks for existence
     except ProcessLookupError:
         return False
     except PermissionError:

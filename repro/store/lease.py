@@ -1,10 +1,10 @@
-"""Lease: of many drivers on one results folder, one trains a run.
+"""Leases: among several drivers on one results folder, exactly one trains a run.
 
-A lease is a file `lease-N.json` in the run's folder, made by a write that fails where the file is there already, so
-two can't have it. Its holder writes it again every BEAT seconds and removes it at the end. A holder is dead when its
-process is, or, where that can't be told from here, as on another host or in another container, when its file has stayed
-the same for SILENCE seconds of the looker's own clock; then the next to come makes lease N + 1. A holder that finds a higher number, or can't write for half of SILENCE, was taken
-for dead: its process ends at once, so that two never write into one folder.
+A lease is a file `lease-N.json` in the run's folder, created atomically, so that only one driver can hold it. The
+holder rewrites it every BEAT seconds and removes it at the end. A holder is dead when its process is gone or, where
+that can't be checked (another host or container), when its file hasn't changed for SILENCE seconds of the observer's
+clock; then the next driver creates lease N + 1. A holder that finds a higher number, or can't write for half of
+SILENCE, has been declared dead: it kills its process, so that two processes never write to one folder.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ LAST = 999_999
 
 @dataclass(frozen=True)
 class Held:
-    """A lease that was found. name: of its file. said: what its holder has written; nothing where that is damaged."""
+    """An existing lease. name: its file name. said: its contents, as written by its holder; empty if damaged."""
 
     name: str
     said: dict[str, Any]
 
 
 def newest(run: RunFolder) -> Held | None:
-    """The lease of a run with the highest number; None where there is none."""
+    """The lease of a run with the highest number; None if there is none."""
     names = [name for name in run.folder.names() if re.fullmatch(r"lease-\d{6}\.json", name)]
     for name in reversed(names):
         try:
             said = run.folder.read_json(name)
             return Held(name, said if isinstance(said, dict) else {})
-        except FileNotFoundError:  # its holder has removed it between the two looks
+        except FileNotFoundError:  # its holder has removed it since it was listed
             continue
-        except UserError:  # damaged: it is there, and its holder is dead once it has stayed so
+        except UserError:  # damaged: the lease counts, until it hasn't changed for SILENCE seconds
             return Held(name, {})
     return None
 
 
 @dataclass
 class Looker:
-    """Tells living holders from dead ones. Keeps what it saw, since the dead on other hosts show by not changing."""
+    """Distinguishes living from dead holders. Remembers lease contents: dead holders on other hosts stop changing them."""
 
     _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def is_taken(self, run: RunFolder, held: Held | None) -> bool:
-        """Whether the holder of `held`, the newest lease of a run, is alive, or the worker that it started still is."""
+        """Whether the holder of `held`, the newest lease of a run, or a worker that it started is alive."""
         if held is None:
             return False
         if self._alive(f"{run.folder}/{held.name}", held.said):
@@ -78,12 +78,12 @@ class Looker:
 
 
 class Lease:
-    """Holds the lease of a run while it is entered.
+    """The lease of a run, held by this process between `take` and `give_back`.
 
     Args:
         run: the run's folder.
-        driver: token of the driver on whose behalf it is held.
-        over: name of a lease whose holder is known to be dead, which this one comes after.
+        driver: token of the driver for which it is held.
+        over: name of the previous lease, whose holder is known to be dead.
     """
 
     def __init__(self, run: RunFolder, driver: str, over: str | None = None):
@@ -92,16 +92,16 @@ class Lease:
         self._beats, self._nonce = 0, secrets.token_hex(8)
 
     def take(self) -> bool:
-        """Whether it is ours now. When it isn't, another one has it."""
+        """Tries to acquire the lease; returns whether this process holds it now."""
         held = newest(self.run)
         if held is not None and held.name != self.over and Looker().is_taken(self.run, held):
             return False
         number = int(held.name[6:12]) + 1 if held else 1
         if number > LAST:
             raise UserError(
-                "no lease comes after this one",
+                "no more lease numbers",
                 file=f"{self.run.folder}/{held.name if held else ''}",
-                expected="none in its place",
+                expected="this file deleted",
             )
         name = f"lease-{number:06d}.json"
         self._began = time.time()
@@ -113,7 +113,7 @@ class Lease:
         return True
 
     def give_back(self) -> None:
-        """Stops the beat and removes the file, and those of dead holders before it."""
+        """Stops the heartbeat and removes the lease and those of earlier, dead holders."""
         self._stop.set()
         self._thread.join()
         if not self._is_mine(newest(self.run)):
@@ -134,7 +134,7 @@ class Lease:
         last = time.monotonic()
         while not self._stop.wait(BEAT):
             try:
-                # Twice: a store may show an object that is being replaced as gone.
+                # Checked twice: a store may show an object as missing while it is replaced.
                 lost = not self._is_mine(newest(self.run)) and not self._is_mine(newest(self.run))
                 if not lost:
                     self.run.folder.write(self.name, self._said())

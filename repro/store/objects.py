@@ -1,4 +1,4 @@
-"""What pyarrow's object stores lack: a PUT that only succeeds where no object is yet. Decided on it: leases."""
+"""Conditional PUT, which pyarrow's object stores lack: it succeeds only if no object exists yet. Used for leases."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from repro.errors import UserError
 
 
 def create(filesystem: fs.FileSystem, path: str, data: bytes) -> bool:
-    """Whether this call has made the object; False where it was there.
+    """Creates an object; returns False if it exists already.
 
     Args:
-        filesystem: of pyarrow, S3 or GCS.
+        filesystem: pyarrow's S3 or GCS file system.
         path: bucket/key.
 
     Raises:
-        UserError: another file system, or a store that doesn't know the condition.
+        UserError: another file system, or a store without conditional PUT.
     """
     bucket, _, key = path.partition("/")
     if isinstance(filesystem, fs.S3FileSystem):
@@ -28,7 +28,7 @@ def create(filesystem: fs.FileSystem, path: str, data: bytes) -> bool:
 
 
 def require(filesystem: fs.FileSystem, path: str) -> None:
-    """Holds that `create` knows this kind of store. Raises UserError where it doesn't."""
+    """Raises UserError if `create` doesn't support this kind of store."""
     if not isinstance(filesystem, (fs.S3FileSystem, getattr(fs, "GcsFileSystem", fs.S3FileSystem))):
         raise _refused(filesystem, path)
 
@@ -40,7 +40,7 @@ def _refused(filesystem: fs.FileSystem, path: str) -> UserError:
 
 
 def _s3(bucket: str, key: str, data: bytes) -> bool:
-    """With botocore, whose credentials, region and AWS_ENDPOINT_URL come from where pyarrow's come from."""
+    """Uses botocore, with the same credentials, region and AWS_ENDPOINT_URL as pyarrow."""
     import botocore.session
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -50,7 +50,7 @@ def _s3(bucket: str, key: str, data: bytes) -> bool:
         return True
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status in (409, 412):  # another one's was there, or is being written
+        if status in (409, 412):  # another writer's object exists, or is being written
             return False
         raise UserError("a conditional PUT was refused", file=f"s3://{bucket}/{key}", found=str(error)) from error
     except BotoCoreError as error:
@@ -60,7 +60,7 @@ def _s3(bucket: str, key: str, data: bytes) -> bool:
 
 
 def _gcs(bucket: str, key: str, data: bytes) -> bool:
-    """With google-auth, which reads the credentials that pyarrow reads; STORAGE_EMULATOR_HOST names another server."""
+    """Uses google-auth, with the same credentials as pyarrow; STORAGE_EMULATOR_HOST selects another server."""
     import google.auth
     import google.auth.exceptions
     import google.auth.transport.requests

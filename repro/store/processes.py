@@ -1,4 +1,4 @@
-"""Which process wrote something, told by what no step of the clock changes: the machine's boot and the start in ticks."""
+"""Identifies processes independently of clock changes: by the machine's boot id and the start time in ticks."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _STATES = {"Z", "X", "x"}  # of /proc/PID/stat: a zombie, or dead
 
 
 def mine() -> dict[str, Any]:
-    """This process: `host`, `pid`, `table` (of processes, in which the number means something) and `start`."""
+    """This process: `host`, `pid`, `table` (the process table in which the pid is valid) and `start`."""
     pid = os.getpid()
     return {"host": socket.gethostname(), "pid": pid, "table": table(), "start": start(pid)}
 
 
 def lives(said: Mapping[str, Any], at: object = None) -> bool | None:
-    """Whether the process that `mine` described is still there; None where that can't be told from here.
+    """Whether the process described by `mine` still exists; None if that can't be determined.
 
-    It can't where it ran on another host, before this host's last start, or in another container, whatever that is
-    called, nor of a process that this user may not see.
+    It can't for a process on another host, before this host's last boot, in another container (whatever its host
+    name), or hidden from this user.
 
     Args:
-        said: what `mine` gave, or what an older version wrote: `host` and `pid`.
-        at: seconds since the epoch at which it was there, for what an older version wrote.
+        said: the result of `mine`, or of an older version: `host` and `pid`.
+        at: a time at which it existed, in seconds since the epoch; for older versions.
     """
     pid = said.get("pid")
     if type(pid) is not int or not 0 < pid < 2**31 or said.get("host") != socket.gethostname():
@@ -45,7 +45,7 @@ def lives(said: Mapping[str, Any], at: object = None) -> bool | None:
 
 @cache
 def table() -> str:
-    """Names the table of processes that this one is in: the boot and the namespace; "" where the system has no names."""
+    """Identifies this process's process table by boot id and PID namespace; "" if the system has no such names."""
     try:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink(PROC / 'self/ns/pid')}"
@@ -54,9 +54,9 @@ def table() -> str:
 
 
 def start(pid: int) -> str | None:
-    """When a process began, by a clock that isn't set; None where it is gone, a zombie or hidden from this user."""
+    """A process's start time on a monotonic clock; None if it is gone, a zombie or hidden from this user."""
     try:
-        # Its second field, the command in brackets, may hold anything; the 3rd is the state, the 22nd the start.
+        # The second field, the command in brackets, may contain anything; the 3rd is the state, the 22nd the start.
         fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
         return None if fields[0] in _STATES else fields[19]
     except (OSError, IndexError):
@@ -74,7 +74,7 @@ def _lived(pid: int, at: object) -> bool | None:
         return None
     try:
         process = psutil.Process(pid)
-        # One that began later has only inherited the number.
+        # A process that began later has only reused the pid.
         return process.create_time() <= at and process.status() not in GONE
     except psutil.AccessDenied:
         return None
@@ -83,9 +83,9 @@ def _lived(pid: int, at: object) -> bool | None:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether there is such a process of another user, of which /proc shows this one nothing."""
+    """Whether the process exists but belongs to another user and is hidden in /proc."""
     try:
-        os.kill(pid, 0)  # asks without doing anything
+        os.kill(pid, 0)  # only checks for existence
     except PermissionError:
         return not (PROC / str(pid)).exists()
     except OSError:

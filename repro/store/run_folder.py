@@ -1,7 +1,7 @@
-"""RunFolder: the files by which a run says what it is and where it stands.
+"""RunFolder: the spec and status files of a run.
 
-State lives here and nowhere else: `done` is skipped, `failed` is tried again, a `running` whose owner is
-dead is taken over, and deleting the folder asks for the run again.
+All state is in these files: a `done` run is skipped, a `failed` one is retried, a `running` one whose owner
+is dead is taken over, and deleting the folder makes the run start again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from repro.store import processes
 from repro.store.folder import Folder
 
 State = Literal["queued", "running", "done", "failed"]
-PARTS = ("run.parquet", "curve.parquet", "layers.parquet")  # what a run that is done has left
+PARTS = ("run.parquet", "curve.parquet", "layers.parquet")  # the tables of a finished run
 
 
 class RunFailed(Exception):
-    """A run that can't end well: it is marked `failed` with this reason and the sweep goes on."""
+    """A run failed permanently: it is marked `failed` with this reason and the sweep continues."""
 
 
 class Stopped(Exception):
-    """A run that was asked to stop: its checkpoint is saved, it is `queued` and goes on from there."""
+    """A run stopped on request: a checkpoint is saved, and the run is `queued` to resume from it."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,12 @@ class RunFolder:
     folder: Folder
 
     def status(self) -> dict[str, Any]:
-        """At least `state`; with `reason` when failed; `step`, `total_steps`, `workers`, `tokens_per_second`, `mfu` at work.
+        """The run's status, with at least `state`.
 
-        Of one that was begun more than once `attempts`, and `before`: how the last attempt ended. Of one that is done
-        `identity`, of what was trained, and `tables`, the hashes of what it left. A file that is damaged says nothing of
-        the run, which so counts as failed with that as the reason, and `damaged`: the next driver goes on from its last checkpoint.
+        Failed runs have a `reason`; running ones `step`, `total_steps`, `workers`, `tokens_per_second` and `mfu`. Runs
+        started more than once have `attempts` and `before`, how the last attempt ended. Finished runs have `identity`
+        (spec and corpus) and `tables`, the hashes of their tables. With a damaged file the run counts as failed, for
+        that reason and with `damaged` set: the next driver resumes it from its last checkpoint.
         """
         if not self.folder.exists("status.json"):
             return {"state": "queued"}
@@ -57,21 +58,21 @@ class RunFolder:
         return {"state": "failed", "reason": f"status.json is damaged: {fault}", "updated": 0.0, "damaged": True}
 
     def spec(self) -> tuple[RunSpec, str]:
-        """The spec that is trained here, and the hash of its corpus.
+        """The run's spec, and the hash of its corpus.
 
         Raises:
-            UserError: no run has begun here, or what says so is damaged.
+            UserError: no run has begun here, or its spec.json is damaged.
         """
         file = f"{self.folder}/spec.json"
         if not self.folder.exists("spec.json"):
             raise UserError("no run has begun here", file=file, expected="a run's folder")
         kept = self.folder.read_json("spec.json")
         if not isinstance(kept, dict) or not isinstance(kept.get("corpus_hash"), str):
-            raise UserError("not the spec of a run", file=file, key="corpus_hash", expected="what a run leaves behind")
+            raise UserError("not the spec of a run", file=file, key="corpus_hash", expected="a run's spec.json")
         spec = specs.from_kept(kept, file=file)
         if kept.get("fingerprint") != spec.fingerprint:
             raise UserError(
-                "a spec that isn't the one of its fingerprint: it was altered",
+                "the spec doesn't match its fingerprint: it was altered",
                 file=file,
                 key="fingerprint",
                 found=repr(kept.get("fingerprint"))[:80],
@@ -80,19 +81,19 @@ class RunFolder:
         return spec, kept["corpus_hash"]
 
     def is_done(self, spec: RunSpec, corpus_hash: str | None = None) -> bool:
-        """Whether this very spec has been trained here, to its end, on this very text when its hash is given.
+        """Whether this exact spec has been trained here to its end, on the corpus with this hash if given.
 
         Raises:
-            UserError: the folder holds another spec under the same id, or was begun on other text.
+            UserError: the folder has another spec with the same id, or was begun on another corpus.
         """
         found = self.begun_with(spec, corpus_hash)
         return found is not None and self.status()["state"] == "done" and self.fault(spec, found) is None
 
     def begun_with(self, spec: RunSpec, corpus_hash: str | None = None) -> str | None:
-        """The hash of the text on which this very spec was begun here; None where nothing has begun.
+        """The hash of the corpus on which this exact spec was begun here; None if nothing has begun.
 
         Raises:
-            UserError: the folder holds another spec under the same id, or was begun on other text than `corpus_hash`.
+            UserError: the folder has another spec with the same id, or was begun on another corpus than `corpus_hash`.
         """
         if not self.folder.exists("spec.json"):
             return None
@@ -103,7 +104,7 @@ class RunFolder:
                 file=f"{self.folder}/spec.json",
                 key="fingerprint",
                 found=kept.fingerprint,
-                expected=f"{spec.fingerprint}, of the run declared now; give one another id or another results folder",
+                expected=f"{spec.fingerprint}, of the run declared now; use another id or another results folder",
             )
         if corpus_hash not in (None, trained_on):
             raise UserError(
@@ -111,16 +112,16 @@ class RunFolder:
                 file=f"{self.folder}/spec.json",
                 key="corpus_hash",
                 found=trained_on,
-                expected=f"{corpus_hash}, of the text there is now; name another results folder",
+                expected=f"{corpus_hash}, of the current text; use another results folder",
             )
         return trained_on
 
     def fault(self, spec: RunSpec, corpus_hash: str) -> str | None:
-        """Why a run whose status is `done` is not: its tables are gone, altered, or those of another run. None: it is."""
+        """Why a run with status `done` isn't: its tables are missing, altered, or of another run. None if it is done."""
         status = self.status()
         if status.get("identity", spec.identity(corpus_hash)) != spec.identity(corpus_hash):
             return "status.json is of another run"
-        hashes = status.get("tables", {})  # older versions wrote none
+        hashes = status.get("tables", {})  # missing from older versions
         for name in PARTS:
             if not self.folder.exists(name):
                 return f"no {name}"
@@ -135,7 +136,7 @@ class RunFolder:
         return None
 
     def declare(self, spec: RunSpec, corpus_hash: str) -> None:
-        """Says what is trained here; nobody does so yet."""
+        """Writes spec.json, before training begins."""
         self.folder.write_json(
             "spec.json", {**spec.to_dict(), "fingerprint": spec.fingerprint, "corpus_hash": corpus_hash}
         )
@@ -150,7 +151,7 @@ class RunFolder:
         self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time(), **again)
 
     def progress(self, state: State, **facts: Any) -> None:
-        """Writes the status: who is at work, since when, how often it was begun, and the facts given."""
+        """Writes the status: owner, start time, attempts, and the given facts."""
         last = self.status()
         kept = {"began": last.get("began")} | {key: last[key] for key in ("attempts", "before") if key in last}
         self.folder.write_json(
@@ -158,37 +159,37 @@ class RunFolder:
         )
 
     def finish(self, spec: RunSpec, corpus_hash: str, hashes: Mapping[str, str]) -> None:
-        """Says that the run is done. hashes: of its tables, by name."""
+        """Marks the run as done. hashes: hashes of its tables, by file name."""
         total = spec.schedule.total_steps
         self.progress("done", step=total, total_steps=total, identity=spec.identity(corpus_hash), tables=dict(hashes))
 
 
 class Stamps:
-    """What statuses said at one moment, so that what was said since is told without comparing clocks.
+    """A snapshot of status timestamps, to detect later updates without comparing clocks.
 
     Args:
-        runs: by id.
+        runs: run folders by id.
     """
 
     def __init__(self, runs: Mapping[str, RunFolder]):
         self.at = {run_id: stamp(run.status()) for run_id, run in runs.items()}
 
     def is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:
-        """Whether a run's status was written since."""
+        """Whether a run's status was written after the snapshot."""
         return stamp(status) != self.at.get(run_id)
 
 
 def stamp(status: Mapping[str, Any]) -> float | None:
-    """What tells a status from the one before it; None of a run that has never begun."""
+    """A value that changes with every status; None for a run that has never begun."""
     return status.get("updated")
 
 
 def _fault(status: Any) -> str | None:
-    """What is wrong with a status; None when nothing is."""
+    """What is wrong with a status; None if it is valid."""
     if not isinstance(status, dict):
-        return "no mapping"
+        return "not a mapping"
     if status.get("state") not in get_args(State):
-        return "state is none"
+        return "invalid state"
     state = status["state"]
     needed = {"failed": ("reason",), "running": ("step", "total_steps", "owner"), "queued": (), "done": ()}[state]
     if missing := [key for key in ("updated", *needed) if key not in status]:
@@ -196,7 +197,7 @@ def _fault(status: Any) -> str | None:
     if "attempts" in status and "before" not in status:
         return "no before"
     if wrong := [key for key, is_good in _KINDS.items() if key in status and not is_good(status[key])]:
-        return f"{wrong[0]} is no such value"
+        return f"invalid {wrong[0]}"
     if status.get("step", 0) > status.get("total_steps", math.inf):
         return "step is past the last"
     return None

@@ -1,4 +1,4 @@
-"""Asking the runs of one driver to save a checkpoint and stop, by a file: it reaches every machine and every store."""
+"""Asks the runs of a driver to save a checkpoint and stop, by a file, which works on every machine and store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_asked(results: Folder, driver: str) -> bool:
 
 
 def forget(results: Folder, driver: str) -> None:
-    """Takes it back once the driver has ended."""
+    """Withdraws the request after the driver has ended."""
     results.delete(_name(driver))
 
 

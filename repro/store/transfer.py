@@ -1,4 +1,4 @@
-"""Files from one folder to another, on whatever file systems, streamed: none needs to fit into memory."""
+"""Streams files from one folder to another on any file systems; files need not fit in memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from repro.store.folder import Folder, scratch_prefix
 
 
 def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
-    """(path inside `folder`, facts) of every file in it, at any depth, sorted; of a local folder without links.
+    """(path inside `folder`, file info) of every file at any depth, sorted; links in local folders are skipped.
 
     Raises:
-        UserError: an object whose name would leave the folder that it is copied to.
+        UserError: an object whose name would leave the target folder.
     """
     if folder.is_local:
         for path in _within(folder):
@@ -26,14 +26,14 @@ def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
         return
     found = folder.filesystem.get_file_info(fs.FileSelector(folder.path, recursive=True, allow_not_found=True))
     start = len(folder.path.rstrip("/")) + 1
-    for info in sorted(found, key=lambda info: info.path):  # the listing says it all: no question for each object
+    for info in sorted(found, key=lambda info: info.path):  # one listing has all infos: no request per object
         if info.type == fs.FileType.File:
             yield _checked(info.path[start:], folder), info
 
 
 def _within(folder: Folder) -> list[str]:
     found = []
-    for where, _, names in os.walk(folder.path):  # follows no link to a folder
+    for where, _, names in os.walk(folder.path):  # doesn't follow links to folders
         for name in names:
             path = os.path.join(where, name)
             if stat.S_ISREG(os.lstat(path).st_mode):
@@ -42,14 +42,14 @@ def _within(folder: Folder) -> list[str]:
 
 
 def _checked(name: str, folder: Folder) -> str:
-    """`name`, whose parts are to become parts of a path here: a store takes any, `../` too."""
+    """Checks and returns `name`, which becomes a local path: stores allow any name, even with `../`."""
     if not name or any(part in ("", ".", "..") for part in name.split("/")) or re.search(r"[\x00-\x1f\x7f\\]", name):
         raise UserError("a name that leaves its folder", file=folder, found=repr(name)[:200], expected="no .. in it")
     return name
 
 
 def copy(source: Folder, name: str, target: Folder) -> None:
-    """Copies one file. On a local disk it appears whole, by a rename; on an object store when its upload is done."""
+    """Copies one file atomically: by a rename on a local disk, by a completed upload on an object store."""
     path = f"{target.path}/{_checked(name, source)}"
     with source.filesystem.open_input_stream(f"{source.path}/{name}") as data:
         if not target.is_local:

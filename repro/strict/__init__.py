@@ -1,7 +1,7 @@
-"""Frozen dataclasses whose types and bounds hold, and plain values, as YAML and JSON give them, built into such.
+"""Frozen dataclasses with enforced types and bounds, built from plain values of YAML and JSON.
 
-pydantic does the work. What it can't know (rules between keys, names, text) stands in a class's `__post_init__`, which
-raises UserError; so does every other refusal, with the key, what was found and what was expected.
+They are built on pydantic. Rules that it can't express (between keys, of names and text) are in `__post_init__`, which
+raises UserError. All errors are UserErrors, with key, found and expected value.
 """
 
 from repro.reading import read_yaml

@@ -1,4 +1,4 @@
-"""The decorator of strict frozen dataclasses, and building one from plain values."""
+"""The decorator for strict frozen dataclasses, and `build`, which makes one from plain values."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CONFIG = ConfigDict(extra="forbid")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def dataclass(cls: type[T]) -> type[T]:
-    """A frozen dataclass whose declared types, and bounds in Annotated, hold for every instance.
+    """A frozen dataclass that enforces its declared types and the bounds in Annotated.
 
-    Made in Python or by `build`, one that breaks them is refused with a UserError that names the key. Its `__post_init__`
-    may raise UserErrors, too.
+    A violation, in Python or in `build`, raises a UserError that names the key. `__post_init__` may raise UserErrors,
+    too.
     """
     hints = typing.get_type_hints(cls, include_extras=True)
     cls.__annotations__ = {name: ruled(hints[name]) for name in inspect.get_annotations(cls)}
@@ -48,10 +48,10 @@ def dataclass(cls: type[T]) -> type[T]:
 
 
 def optional(name: str, hints: dict[str, Any]) -> type:
-    """A strict dataclass with the keys of others, each of which may be left out or null.
+    """A strict dataclass in which every key may be left out or null.
 
     Args:
-        hints: by key, the types as another strict dataclass declares them.
+        hints: types by key, as declared by another strict dataclass.
     """
     optional_hints = {}
     for key, hint in hints.items():
@@ -74,14 +74,14 @@ def _refusing(check: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
-    """An instance of `cls`, a strict dataclass, from a mapping.
+    """An instance of the strict dataclass `cls` from a mapping.
 
     Args:
-        data: the mapping, as YAML or JSON gave it.
-        file, key: where the mapping stands, for error messages.
+        data: the mapping, from YAML or JSON.
+        file, key: the mapping's location, for error messages.
 
     Raises:
-        UserError: an unknown or a missing key, a wrong type, a value out of its bounds, or one that the class refuses.
+        UserError: an unknown or missing key, a wrong type, a value out of bounds, or one that the class rejects.
     """
     try:
         adapter: TypeAdapter[T] = _adapter(cls)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
 
 
 class KeysOf:
-    """In Annotated of a dict: some of the keys of strict dataclasses. Its values are looked at when those are built."""
+    """In Annotated of a dict: its keys must be keys of these strict dataclasses; values are checked by `build`, later."""
 
     def __init__(self, *classes: type):
         self.classes = classes
@@ -121,17 +121,17 @@ class KeysOf:
 
 
 def taken(cls: type, given: dict[str, Any]) -> dict[str, Any]:
-    """Those of `given` that are keys of a strict dataclass."""
+    """The entries of `given` whose keys are fields of a strict dataclass."""
     return {one.name: given[one.name] for one in fields(cls) if one.name in given}
 
 
 def json_schema(cls: type) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of what `build` takes."""
+    """The JSON Schema (draft 2020-12) of the mappings that `build` accepts."""
     return _adapter(cls).json_schema(schema_generator=_Untitled)
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without titles, which would repeat the keys."""
+    """Leaves out titles, which would repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

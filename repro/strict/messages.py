@@ -1,4 +1,4 @@
-"""What pydantic refuses, as a UserError: the key, what was found there and what was expected."""
+"""Converts pydantic's validation errors to UserErrors with key, found and expected value."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NAMES = {
 
 
 def explained(error: ValidationError, cls: type) -> UserError:
-    """The first fault that pydantic found in a `cls`; an unknown key before any other, which it may have caused.
+    """The first error that pydantic found in a `cls`; an unknown key first, because it may have caused the others.
 
-    Of the alternatives of a union the one that goes deepest into the value is told: it's the one that was meant.
+    For a union, the alternative that matched deepest into the value is reported: it is the most likely one.
     """
     found = error.errors(include_url=False)
     first = next((one for one in found if one["type"] == _UNKNOWN), found[0])
@@ -60,7 +60,7 @@ def _told(fault: ErrorDetails, key: str, hint: Any, owner: type) -> UserError:
 
 
 def _at(hint: Any, loc: tuple[int | str, ...], key: str = "", owner: type = object) -> tuple[str, Any, type]:
-    """The key of a place in pydantic's words, the type declared there, and the class whose key it is."""
+    """The key at a pydantic location, its declared type, and the class it belongs to."""
     if not loc:
         return key, hint, owner
     part, *rest = loc
@@ -78,7 +78,7 @@ def _at(hint: Any, loc: tuple[int | str, ...], key: str = "", owner: type = obje
         return max(found, key=lambda one: one[1] is not Any)
     if dataclasses.is_dataclass(hint):
         fields = dataclasses.fields(hint)
-        name = fields[part].name if isinstance(part, int) else part  # an argument by its position
+        name = fields[part].name if isinstance(part, int) else part  # a positional argument
         types_ = {field.name: field.type for field in fields}
         return _at(types_.get(name, Any), tuple(rest), f"{key}.{name}" if key else name, typing.cast(type, hint))
     if origin is tuple:
@@ -89,13 +89,13 @@ def _at(hint: Any, loc: tuple[int | str, ...], key: str = "", owner: type = obje
 
 
 def _name(alternative: Any) -> str:
-    """What pydantic calls an alternative of a union."""
+    """Pydantic's name of an alternative of a union."""
     tags = [one.tag for one in getattr(alternative, "__metadata__", ()) if isinstance(one, Tag)]
     return tags[0] if tags else getattr(alternative, "__name__", str(alternative))
 
 
 def _bound(hint: Any) -> str:
-    """The declared bound of a number or of text; empty where there is none."""
+    """The declared bound of a number or text; empty if there is none."""
     own = [str(one) for one in getattr(hint, "__metadata__", ()) if isinstance(one, (Between, Above, Form))]
     parts = typing.get_args(hint)[:1] if typing.get_origin(hint) is Annotated else ()
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

@@ -1,4 +1,4 @@
-"""How a value in a file becomes one of a declared type, and the bounds that a declaration can name."""
+"""How values of a file are converted to declared types, and the bounds that a declaration can have."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from repro.errors import UserError
 from repro.yaml_values import number
 
 NO_ALTERNATIVE = "no_alternative"
-WHOLE = 2**63  # tables keep whole numbers in 64 bits
+WHOLE = 2**63  # tables store whole numbers in 64 bits
 _YES_AND_NO = dict.fromkeys(("yes", "on"), True) | dict.fromkeys(("no", "off"), False)  # of YAML 1.1
 
 
 class Refusal(ValueError):
-    """A UserError on its way through pydantic, which adds the place of the value to a ValueError."""
+    """Carries a UserError through pydantic, which adds the value's location to a ValueError."""
 
     def __init__(self, error: UserError):
         super().__init__(str(error))
@@ -29,7 +29,7 @@ class Refusal(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Between(annotated_types.GroupedMetadata):
-    """Bounds of a number, `least` and `most` included unless `open` names them: "[]", "[)", "(]" or "()"."""
+    """Bounds of a number; `ends` says which are included: "[]", "[)", "(]" or "()"."""
 
     least: float
     most: float
@@ -49,7 +49,7 @@ class Between(annotated_types.GroupedMetadata):
 
 @dataclasses.dataclass(frozen=True)
 class Above(annotated_types.GroupedMetadata):
-    """A finite number more than `least`, or from it on where `inclusive`."""
+    """A finite number above `least`, or equal to it if `inclusive`."""
 
     least: float
     unit: str = ""
@@ -78,7 +78,7 @@ class Form(StringConstraints):
 
 
 class ByKey:
-    """In Annotated of a union of strict dataclasses: by a key that only one of them has, the alternative that is meant.
+    """In Annotated of a union of strict dataclasses: selects the alternative by a key that only one of them has.
 
     For example `Annotated[FromFolder | FromRun, ByKey(model=FromFolder, run=FromRun)]`.
     """
@@ -87,7 +87,7 @@ class ByKey:
         self.alternatives = alternatives
 
     def tagged(self) -> Any:
-        """The union as pydantic tells it apart."""
+        """The union with a discriminator for pydantic."""
         parts = tuple(Annotated[cls, Tag(key)] for key, cls in self.alternatives.items())
         said = f"a mapping with one of the keys {', '.join(self.alternatives)}"
         told = Discriminator(self._meant, custom_error_type=NO_ALTERNATIVE, custom_error_message=said)
@@ -101,11 +101,11 @@ class ByKey:
 
 
 def ruled(hint: Any) -> Any:
-    """A declared type with the rules of this module added to its parts.
+    """A declared type with this module's rules added to its parts.
 
     Whole numbers may be written 3.0e2; true and false aren't numbers; numbers are finite; text isn't converted; yes, no,
-    on and off are true and false where those are declared; keys that are numbers are read as numbers are. A text in
-    Annotated is the description of the key.
+    on and off are accepted as booleans; numeric keys are parsed like numbers. A text in Annotated is the description of
+    the key.
     """
     origin: Any = typing.get_origin(hint)
     args: Any = typing.get_args(hint)
@@ -125,7 +125,7 @@ def ruled(hint: Any) -> Any:
 
 
 def _annotated(inner: Any, *declared: Any) -> Any:
-    """`ruled` of an Annotated; bounds of what may be null are moved to the value that it is where it isn't null."""
+    """`ruled` for an Annotated type; bounds of an optional value are moved to its non-null type."""
     texts = [one for one in declared if isinstance(one, str)]
     bounds = [one for one in declared if not isinstance(one, (str, ByKey))]
     by_key = next((one for one in declared if isinstance(one, ByKey)), None)
@@ -144,7 +144,7 @@ def _annotated(inner: Any, *declared: Any) -> Any:
 
 
 def with_(hint: Any, *metadata: Any) -> Any:
-    """Annotated, where there is something to say."""
+    """Annotated with the metadata, if there is any."""
     return Annotated[(hint, *metadata)] if metadata else hint
 
 
@@ -161,7 +161,7 @@ def _flag(value: Any) -> Any:
 
 
 def _no_flag(value: Any) -> Any:
-    """True would pass for the literal 1."""
+    """Keeps True from matching the literal 1."""
     return repr(value) if isinstance(value, bool) else value
 
 
@@ -193,6 +193,6 @@ _KEYS: dict[Any, Callable[[Any], Any]] = {str: _text_keys, float: _number_keys}
 
 
 def shown(value: Any) -> str:
-    """A value in a message, cut where it is long."""
+    """A value for a message, truncated if long."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."

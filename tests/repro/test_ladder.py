@@ -71,7 +71,7 @@ def test_a_partner_for_tensor_cores_has_wide_heads_and_the_coarsest_mlp_that_is_
 
 
 def test_a_count_that_no_width_reaches_is_refused_with_the_nearest():
-    with pytest.raises(UserError, match="no dense partner comes close enough") as error:
+    with pytest.raises(UserError, match="no dense partner is close enough") as error:
         ladder.partner(Shape(8, 2, 1, 32, 288), 1_000.5, mlp_multiple=8)
     assert "%" in str(error.value.found) or "none" in str(error.value.found)
 

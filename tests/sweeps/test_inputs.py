@@ -103,14 +103,14 @@ def test_options_out_of_their_bounds_are_refused(words: list[str], sweep: Path, 
 def test_a_place_that_cannot_be_written_is_said_before_any_work(sweep: Path, capsys: pytest.CaptureFixture[str]):
     (sweep.parent / "file").write_text("")
     for words, said in (
-        (["--results", "file"], "a file where a folder is wanted"),
-        (["--results", "file/deeper"], "a file where a folder is wanted"),
+        (["--results", "file"], "a file where a folder is expected"),
+        (["--results", "file/deeper"], "a file where a folder is expected"),
         (["--results", "/proc/none"], "can't be written"),
         (["--results", ""], "no place named"),
         (["--results", "$NOT_SET_ANYWHERE/x"], "NOT_SET_ANYWHERE"),
         (["--results", "https://example.com/x"], "address"),
         (["--results", "s3:/bucket/x"], "one slash"),
-        (["--results", "results", "--corpus", "file"], "a file where a folder is wanted"),
+        (["--results", "results", "--corpus", "file"], "a file where a folder is expected"),
         (["--results", "results", "--corpus", "/proc/none"], "can't be written"),
         (["--results", "results", "--corpus", ""], "no place named"),
         (["--results", "results", "--corpus", "ftp://host/x"], "address"),

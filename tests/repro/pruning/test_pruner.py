@@ -196,7 +196,7 @@ def test_a_kept_head_loses_nothing_and_the_rest_makes_up_for_it(make_spec: Make)
 
 
 def test_keeping_more_than_may_stay_is_refused(make_spec: Make) -> None:
-    with pytest.raises(UserError, match="left alone"):
+    with pytest.raises(UserError, match="unpruned layers"):
         make_spec(0.8, do_not_prune=("lm_head",))
 
 

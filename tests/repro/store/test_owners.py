@@ -89,5 +89,5 @@ def test_a_damaged_lease_is_one_of_a_holder_that_says_nothing(data: bytes, run: 
 
 def test_after_the_last_number_there_is_none(run: RunFolder) -> None:
     run.folder.write_json("lease-999999.json", {})
-    with pytest.raises(UserError, match="no lease comes after"):
+    with pytest.raises(UserError, match="no more lease numbers"):
         Lease(run, "mine", over="lease-999999.json").take()

@@ -97,9 +97,9 @@ def test_where_nothing_can_be_written_is_said_before_it_is_needed(tmp_path: Path
     (tmp_path / "file").write_text("")
     (tmp_path / "dangling").symlink_to(tmp_path / "none")
     for place, said in {
-        tmp_path / "file": "a file where a folder is wanted",
-        tmp_path / "file/deeper/still": "a file where a folder is wanted",
-        tmp_path / "dangling/x": "a link to nothing",
+        tmp_path / "file": "a file where a folder is expected",
+        tmp_path / "file/deeper/still": "a file where a folder is expected",
+        tmp_path / "dangling/x": "a broken link",
         tmp_path / ("x" * 256): "name too long",
         Path("/proc/none"): "can't be written",
     }.items():
