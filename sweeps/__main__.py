@@ -9,23 +9,23 @@ from repro.console.guard import guarded
 
 VERBS = {
     "expand": ("sweeps.verbs.plan", "list the runs that a sweep file declares"),
-    "plan": ("sweeps.verbs.plan", "price them: tokens, epochs, FLOPs, totals by study"),
+    "plan": ("sweeps.verbs.plan", "price the runs: tokens, epochs, FLOPs, totals by study"),
     "run": ("sweeps.verbs.run", "train the runs that are not done"),
     "schema": ("sweeps.verbs.schema", "print the JSON Schema of a sweep file, for editors"),
-    "status": ("sweeps.verbs.status", "where a sweep stands, read from its files alone"),
+    "status": ("sweeps.verbs.status", "show a sweep's progress, read from its files alone"),
 }
 
 EXAMPLES = """examples:
-  python -m sweeps expand sweeps/paper.yaml            the runs, a line each
-  python -m sweeps expand sweeps/paper.yaml --json     the same, a JSON object a line
+  python -m sweeps expand sweeps/paper.yaml            the runs, one per line
+  python -m sweeps expand sweeps/paper.yaml --json     the same, one JSON object per line
   python -m sweeps plan sweeps/laptop.yaml             tokens and FLOPs by study
   python -m sweeps plan sweeps/paper.yaml --cluster gpus=64,type=h100,per_node=8 --price 2.5
-                                                       hours, money, memory, workers and order on a cluster
+                                                       hours, cost, memory, workers and start order on a cluster
   python -m sweeps run sweeps/quick.yaml               train what is not done
   python -m sweeps run sweeps/quick.yaml --dry-run     say what would be trained
-  python -m sweeps status results/quick                where it stands, from another terminal or machine
-  python -m sweeps status results/quick --json         the same once, for machines
-  python -m sweeps schema > sweeps/sweep.schema.json   what editors complete and check sweep files by
+  python -m sweeps status results/quick                its progress, from another terminal or machine
+  python -m sweeps status results/quick --json         the same once, as JSON
+  python -m sweeps schema > sweeps/sweep.schema.json   for editors that complete and check sweep files
 """
 
 

@@ -1,4 +1,4 @@
-"""How many workers each run gets on the cluster that is there, and what the plan promises. No torch, no Ray."""
+"""The number of workers of each run on the connected cluster, and the predicted times. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from sweeps.sweep_json import Planned
 
 @dataclass(frozen=True)
 class Sizes:
-    """resources: of each run to be trained, by run id. planned: every run of the sweep, with what is promised of it.
+    """Workers and predicted times of a sweep's runs.
 
-    promised: makespan_seconds and lower_bound_seconds of those to be trained; None where the devices aren't known.
+    resources: resources by run id, of the runs to be trained. planned: every run of the sweep with its predicted cost
+    and time. promised: makespan_seconds and lower_bound_seconds of the runs to be trained; None on unknown devices.
     """
 
     resources: dict[str, Resources]
@@ -27,12 +28,12 @@ class Sizes:
 
 
 def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None) -> Sizes:
-    """The size of each run: as declared, or as planned where the sweep says so and the devices are known.
+    """Assigns workers to each run: as declared, or as planned if `resources.sizing` is plan and the devices are known.
 
     Args:
         sweep: the expanded file.
         todo: the runs to be trained.
-        cluster: that is there; None where it has no GPUs that the plan knows.
+        cluster: the connected cluster; None if it has no GPUs known to the planner.
     """
     resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
     planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}

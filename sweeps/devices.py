@@ -1,4 +1,4 @@
-"""The cluster that a sweep is planned on, and how fast its devices train which size. No torch, no Ray."""
+"""The cluster that a sweep is planned on, and its devices' throughput by model size. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from repro.spec import ModelSpec, RunSpec
 from repro.strict import Above, Between
 from repro.training import hardware
 
-# Assumed, ours, until a benchmark (bench/gpu.py) says better: prunable weights -> model FLOPs utilisation of one GPU,
-# executed FLOPs over its peak, the same for every type. A smaller model has narrower matrices, so it uses less of a GPU.
-# Below 40 M a step is bound by memory and host: 280 bytes a token, layer and unit of width and 20 a vocabulary entry in
-# a compiled model, at .7 of an H100's 3.35 TB/s, and 6 ms of host a step of .13 M tokens; of that rate .7.
+# Our assumption, until a benchmark (bench/gpu.py) replaces it: prunable weights -> model FLOPs utilisation of one GPU,
+# executed FLOPs over peak, the same for every type. A smaller model has narrower matrices, so it uses less of a GPU.
+# Below 40 M a step is bound by memory and host: a compiled model moves 280 bytes per token, layer and unit of width and
+# 20 per token and vocabulary entry at .7 of an H100's 3.35 TB/s, and the host adds 6 ms to a step of .13 M tokens; the
+# value is .7 of that rate.
 ASSUMED_MFU = {1.05e6: 0.05, 2.87e6: 0.09, 10.5e6: 0.16, 41.55e6: 0.33, 137.82e6: 0.40, 435.42e6: 0.45}
-NETWORK = 25e9  # bytes/s a GPU sends to another node, assumed: 200 Gb/s a GPU
+NETWORK = 25e9  # bytes/s from a GPU to another node, assumed: 200 Gb/s per GPU
 Source = Literal["measured", "from measured sizes", "assumed MFU"]
 
 
@@ -29,9 +30,9 @@ Source = Literal["measured", "from measured sizes", "assumed MFU"]
 class Cluster:
     """Devices to plan on: `gpus=64,type=h100,per_node=8`.
 
-    type: a name of repro.training.hardware's tables, in any case, or one of the measured file. per_node: GPUs of one node;
-    0 is 8, or all where there are fewer. max_workers: most workers of one run; 0 is a node's. memory: GB a device, where
-    it isn't the data sheet's.
+    type: a device in repro.training.hardware's tables (case-insensitive) or in the measured file. per_node: GPUs per
+    node; 0 means 8, or all if there are fewer. max_workers: maximum number of workers per run; 0 means one node.
+    memory: GB per device, if it differs from the data sheet.
     """
 
     gpus: int
@@ -47,7 +48,7 @@ class Cluster:
             raise UserError(
                 "the GPUs don't fill whole nodes",
                 key="per_node",
-                found=f"{self.gpus} GPUs, {self.per_node or self.node} a node",
+                found=f"{self.gpus} GPUs, {self.per_node or self.node} per node",
                 expected="a divisor of gpus",
             )
         if self.max_workers > self.gpus:
@@ -57,7 +58,7 @@ class Cluster:
 
     @classmethod
     def parse(cls, text: str) -> Cluster:
-        """From `key=value,key=value`, as --cluster takes it."""
+        """Parses `key=value,key=value`, the format of --cluster."""
         data: dict[str, Any] = {}
         for pair in text.split(","):
             key, equals, value = (part.strip() for part in pair.partition("="))
@@ -68,52 +69,52 @@ class Cluster:
                     "a key is given twice", file="--cluster", key=key, found=value, expected="each key once"
                 )
             data[key] = value if key == "type" else _number(value)
-        for key in ("per_node", "max_workers"):  # 0 is their default, not a count
+        for key in ("per_node", "max_workers"):  # 0 stands for their default, so it isn't a valid count
             if data.get(key) == 0:
                 raise UserError("value out of range", file="--cluster", key=key, found=0, expected="at least 1")
         return strict.build(cls, data, file="--cluster")
 
     @property
     def node(self) -> int:
-        """GPUs of one node."""
+        """GPUs per node."""
         return self.per_node or min(8, self.gpus)
 
     @property
     def known(self) -> str | None:
-        """The name of repro.training.hardware's tables that `type` means; None is a device they don't have."""
+        """The device's name in repro.training.hardware's tables; None if they don't list it."""
         wanted = self.type.lower().replace("-", " ").replace("_", " ")
         return next((name for name in hardware.PEAKS if name.lower() == wanted), None)
 
     @property
     def memory_bytes(self) -> float | None:
-        """Of one device; None where nobody says."""
+        """Memory of one device in bytes; None if unknown."""
         if self.memory is not None:
             return self.memory * 1e9
         return hardware.MEMORY[self.known] if self.known else None
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Worker counts that a run may get: powers of two, within a node or in whole nodes, up to the most allowed."""
+        """Allowed worker counts of a run: powers of two up to the maximum, within a node or in whole nodes."""
         if self.known is None:
-            return (1,)  # nothing is known of its links
+            return (1,)  # its link bandwidth is unknown
         most = self.max_workers or self.node
         powers = [2**k for k in range(most.bit_length()) if 2**k <= most]
         return tuple(w for w in powers if w <= self.node or w % self.node == 0)
 
     def holding(self, workers: int) -> int:
-        """`workers` where a node or whole nodes hold so many; else the most of `sizes` that are fewer."""
+        """`workers` if they fit one node or fill whole nodes; otherwise the largest of `sizes` below it."""
         if workers <= self.node or (workers % self.node == 0 and workers <= self.gpus):
             return workers
         return max(w for w in self.sizes if w <= workers)
 
     def bandwidth(self, workers: int) -> float:
-        """Bytes/s that each worker of a run sends to the next; the slowest link of the ring decides."""
+        """Bytes/s from each worker of a run to the next, limited by the slowest link of the ring."""
         link = hardware.LINKS[self.known] if self.known else NETWORK
         return link if workers <= self.node else min(link, NETWORK)
 
 
 def _number(text: str) -> int | float | str:
-    """A number as a number; anything else as it stands, for the strict reader to refuse by its key."""
+    """The parsed number; other text unchanged, which strict.build then rejects with its key."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -124,7 +125,7 @@ def _number(text: str) -> int | float | str:
 
 @strict.dataclass
 class Measured:
-    """A measured-throughput file. tokens_per_second: by device and size label, of one worker on one device."""
+    """A measured-throughput file. tokens_per_second: throughput of one worker on one device, by device and size label."""
 
     tokens_per_second: dict[str, dict[str, Annotated[float, Above(0, "tokens/s")]]]
 
@@ -137,8 +138,8 @@ class Measured:
 class Throughput:
     """Executed FLOP/s of one device by model size.
 
-    points: prunable weights -> FLOP/s; between two, linear in log N; outside of them, that of the nearest.
-    measured: the size labels whose own measurement is among the points; empty where the MFU is assumed.
+    points: prunable weights -> FLOP/s; interpolated linearly in log N, constant outside their range.
+    measured: size labels with a measurement of their own; empty if the MFU is assumed.
     """
 
     points: dict[float, float]
@@ -146,14 +147,14 @@ class Throughput:
 
     @classmethod
     def assumed(cls, cluster: Cluster, precision: str) -> Throughput:
-        """From ASSUMED_MFU and the peak of the device.
+        """ASSUMED_MFU times the device's peak.
 
         Raises:
-            UserError: the device isn't in repro.training.hardware's tables, or can't do this precision.
+            UserError: the device isn't in repro.training.hardware's tables, or doesn't support this precision.
         """
         if cluster.known is None:
             raise UserError(
-                "no such device, and no measured throughput of it",
+                "unknown device without measured throughput",
                 file="--cluster",
                 key="type",
                 found=cluster.type,
@@ -172,15 +173,15 @@ class Throughput:
 
     @classmethod
     def of(cls, measured: Measured, cluster: Cluster, specs: Iterable[RunSpec], file: object) -> Throughput:
-        """From a measured-throughput file and the sizes of a sweep.
+        """The throughput measured for the sizes of a sweep.
 
         Raises:
-            UserError: the file has no figure of this device, or none of a size of this sweep.
+            UserError: the file has no value for this device, or for no size of this sweep.
         """
         found = {device.lower(): sizes for device, sizes in measured.tokens_per_second.items()}
         if cluster.type.lower() not in found:
             raise UserError(
-                "no measured throughput of this device",
+                "no measured throughput for this device",
                 file=file,
                 key="tokens_per_second",
                 found=", ".join(measured.tokens_per_second),
@@ -195,7 +196,7 @@ class Throughput:
         }
         if not points:
             raise UserError(
-                "no measured throughput of a size of this sweep",
+                "no measured throughput for any size of this sweep",
                 file=file,
                 key=f"tokens_per_second.{cluster.type}",
                 found=", ".join(rates),
@@ -204,7 +205,7 @@ class Throughput:
         return cls(points, frozenset(rates) & frozenset(models))
 
     def rate(self, spec: RunSpec) -> float:
-        """Executed FLOP/s of one device that trains `spec` alone."""
+        """Executed FLOP/s of a single device that trains `spec`."""
         at = math.log(spec.model.shape.prunable)
         known = sorted((math.log(size), rate) for size, rate in self.points.items())
         if at <= known[0][0]:
@@ -215,12 +216,12 @@ class Throughput:
         return known[-1][1]
 
     def source(self, spec: RunSpec) -> Source:
-        """Where `rate` comes from."""
+        """The source of `rate`."""
         if not self.measured:
             return "assumed MFU"
         return "measured" if spec.size in self.measured else "from measured sizes"
 
 
 def flops_per_token(model: ModelSpec) -> float:
-    """Executed FLOPs a token: 6 N_prunable + 6 L d seq (paper, section 1)."""
+    """Executed FLOPs per token: 6 N_prunable + 6 L d seq (paper, section 1)."""
     return ladder.executed_flops(model.shape, 1, model.sequence)

@@ -1,4 +1,4 @@
-"""A sweep on a cluster before it starts: GPU-hours, memory, workers, order, makespan, storage, warnings. No torch, no Ray."""
+"""Forecast of a sweep on a cluster: GPU-hours, memory, workers, order, makespan, storage, warnings. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sweeps.placement import PlacedRun, RunTimes
 from sweeps.scaling import Size
 
 HOUR = 3600.0
-TAIL = 0.05  # share of the makespan with most of the cluster idle at its end that is worth a warning
+TAIL = 0.05  # warn if more than half of the cluster is idle for more than this share of the makespan at its end
 
 
 @dataclass(frozen=True)
 class RunForecast:
-    """What one run takes on the cluster.
+    """What one run needs on the cluster.
 
-    tokens_per_second: of all its workers together. mfu: of its workers, null without a known peak. efficiency: of its
-    workers against one. memory: of a worker at this stage and micro-batch, in bytes. fits: null where the device's
-    memory isn't known. start_hours: since the sweep's start. checkpoint_bytes: of the one that stays.
+    tokens_per_second: sum over its workers. mfu: null without a known peak. efficiency: relative to one worker.
+    memory: bytes per worker at this ZeRO stage and micro-batch. fits: null if the device's memory is unknown.
+    start_hours: since the sweep's start. checkpoint_bytes: size of the checkpoint that is kept.
     """
 
     run_id: str
@@ -46,10 +46,11 @@ class RunForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a sweep takes on a cluster; `runs` are in the order in which they start.
+    """What a sweep needs on a cluster; `runs` are in start order.
 
-    lower_bound_hours: no packing is shorter (placement.lower_bound). naive_makespan_hours: in the file's order, each run
-    on `naive_workers`. checkpoint_bytes: of the runs' last checkpoints; peak_checkpoint_bytes: at most at any time. measured: size labels.
+    lower_bound_hours: lower bound of the makespan (placement.lower_bound). naive_makespan_hours: makespan in the file's
+    order with `naive_workers` per run. checkpoint_bytes: sum of the runs' last checkpoints; peak_checkpoint_bytes:
+    maximum at any time. measured: size labels with measured throughput.
     """
 
     cluster: Cluster
@@ -66,20 +67,20 @@ class Forecast:
 
     @property
     def busy(self) -> float:
-        """Share of the cluster's GPU-hours that runs use."""
+        """Share of the cluster's GPU-hours used by runs."""
         return self.gpu_hours / (self.makespan_hours * self.cluster.gpus)
 
 
 def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None) -> Forecast:
-    """Sizes, orders and places every run of a sweep.
+    """Assigns workers to every run of a sweep and schedules them.
 
     Args:
         sweep: the expanded file.
-        cluster: to run it on.
+        cluster: the cluster to run it on.
         measured: a measured-throughput file; without it the MFU is assumed (devices.ASSUMED_MFU).
 
     Raises:
-        UserError: the device is unknown, can't do the sweep's precision, or isn't in the measured file.
+        UserError: the device is unknown, doesn't support the sweep's precision, or isn't in the measured file.
     """
     specs = placement.longest_first(run.spec for run in sweep.runs)
     if measured is None:
@@ -89,7 +90,7 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
     options = {spec.run_id: scaling.sizes(spec, cluster, speed, sweep.resources) for spec in specs}
     unfit = {i for i, found in options.items() if not found}
     for spec in specs:
-        if spec.run_id in unfit:  # counted as though one sequence fitted, so that the totals hold all runs
+        if spec.run_id in unfit:  # priced as if one sequence fitted, so that the totals include every run
             declared = sweep.resources.sizing == "declared"
             most = max(w for w in cluster.sizes if spec.optimizer.batch % w == 0)
             most = cluster.holding(sweep.resources.of(spec).workers) if declared else most
@@ -117,7 +118,7 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
 
 
 def model_sizes(sweep: Sweep) -> dict[str, RunSpec]:
-    """One run of each size label, largest model first: memory doesn't depend on anything else of a run but its batch."""
+    """One run per size label, largest model first: apart from the batch, memory depends on the size alone."""
     found: dict[str, RunSpec] = {}
     for run in sweep.runs:
         found.setdefault(run.spec.size, run.spec)
@@ -132,7 +133,7 @@ def _job(spec: RunSpec, options: Sequence[Size]) -> RunTimes:
 
 
 def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tuple[PlacedRun, ...]]:
-    """In the file's order, each run on the declared workers, or as many of them as this cluster and the batches allow."""
+    """The schedule in the file's order, with the declared workers, or as many as this cluster and the batches allow."""
     specs = [run.spec for run in sweep.runs]
     allowed = [w for w in cluster.sizes if w <= sweep.resources.workers]
     fixed = max(w for w in allowed if all(spec.optimizer.batch % w == 0 for spec in specs))
@@ -167,7 +168,7 @@ def _run(
 
 
 def _peak_checkpoints(runs: Sequence[RunForecast], keep: int) -> float:
-    """Most bytes at any time: of an ended run one checkpoint, of a running one `keep` and one being written."""
+    """Peak bytes: one checkpoint per finished run, `keep` plus one being written per running one."""
     peak = 0.0
     for moment in {r.start_hours + r.hours for r in runs}:
         held = 0.0
@@ -189,15 +190,15 @@ def _warnings(
 ) -> Iterator[str]:
     yield from _text_warnings(specs)
     if sweep.resources.device == "cpu" and cluster.known:
-        yield f"resources.device is cpu: the driver would leave every {cluster.known} idle"
+        yield f"resources.device is cpu: every {cluster.known} would be idle"
     most = max(sweep.resources.of(spec).workers for spec in specs.values())
     if sweep.resources.sizing == "declared" and most > cluster.gpus:
-        yield f"resources asks for {most} workers a run, more than this cluster's {cluster.gpus} GPUs: the driver would refuse"
+        yield f"resources asks for {most} workers per run, more than this cluster's {cluster.gpus} GPUs: `sweeps run` would refuse"
     yield from _memory_warnings(sweep, cluster, specs, unfit)
     idle, last = placement.tail(placed, cluster.gpus)
     total = placement.makespan(placed)
     if idle > TAIL * total:
-        text = f"a straggler: less than half of the cluster is busy in the last {hours(idle / HOUR)} of {hours(total / HOUR)} h, behind {_some(last)}"
+        text = f"a straggler: less than half of the cluster is busy in the last {hours(idle / HOUR)} of {hours(total / HOUR)} h, waiting for {_some(last)}"
         if cluster.gpus % (2 * cluster.node) == 0:
             fewer = placement.pack(jobs, cluster.gpus // 2, cluster.node)
             text += f"; {cluster.gpus // 2} GPUs would take {hours(placement.makespan(fewer) / HOUR)} h"
@@ -205,11 +206,11 @@ def _warnings(
     least = min(speed.points)
     below = sorted({spec.size for spec in specs.values() if spec.model.shape.prunable < least / 2})
     if below:
-        yield f"no throughput is known of models as small as {_some(below)}: they are priced as one of {least:.3g} weights, and are slower; measure one and name the file (--measured)"
+        yield f"no throughput is known for models as small as {_some(below)}: they are priced like one of {least:.3g} weights but are slower; measure one and pass the file (--measured)"
 
 
 def _text_warnings(specs: Mapping[str, RunSpec]) -> Iterator[str]:
-    """Runs that see text more than once, and those of which nobody can say. One that may not is refused by grid.expand."""
+    """Warns of runs that repeat text, or may; grid.expand has refused those that aren't allowed to."""
     seen = {run_id: epochs(spec) for run_id, spec in specs.items()}
     again = {run_id: times for run_id, times in seen.items() if times is not None and times > 1}
     if again:
@@ -217,17 +218,17 @@ def _text_warnings(specs: Mapping[str, RunSpec]) -> Iterator[str]:
         yield f"{len(again)} run{'s' if len(again) > 1 else ''} repeat{'' if len(again) > 1 else 's'} text: {named}"
     unsaid = sorted({specs[i].corpus.name for i, times in seen.items() if times is None and not specs[i].repeat})
     if unsaid:
-        yield f"corpus.unique_tokens isn't declared for {', '.join(unsaid)}: whether its text suffices is known only when it is built"
+        yield f"corpus.unique_tokens isn't declared for {', '.join(unsaid)}: whether it has enough text is known only once it is built"
 
 
 def _memory_warnings(sweep: Sweep, cluster: Cluster, specs: Mapping[str, RunSpec], unfit: set[str]) -> Iterator[str]:
     resources, device = sweep.resources, cluster.memory_bytes
     if device is None:
-        yield f"the memory of a {cluster.type} isn't known, nothing was held against it; memory=GB in --cluster"
+        yield f"the memory of a {cluster.type} isn't known, so no run was checked against it; set memory=GB in --cluster"
         return
     room = f"{USABLE * device / 1e9:.3g} GB"
     if unfit:
-        yield f"can't fit, not even one sequence at a time at ZeRO stage {resources.zero_stage} in {room}: {', '.join(sorted(unfit))}; larger devices, a higher stage or more workers; priced as though one fitted"
+        yield f"can't fit, even with one sequence at a time at ZeRO stage {resources.zero_stage} in {room}: {', '.join(sorted(unfit))}; use larger devices, a higher stage or more workers; priced as if one fitted"
     smaller: dict[tuple[int, int], list[str]] = {}
     for run_id, spec in specs.items():
         _, declared = resources.share(spec)
@@ -235,11 +236,11 @@ def _memory_warnings(sweep: Sweep, cluster: Cluster, specs: Mapping[str, RunSpec
         if run_id not in unfit and found is not None and found < declared:
             smaller.setdefault((declared, found), []).append(run_id)
     for (declared, found), ids in smaller.items():
-        yield f"micro-batches of {declared} sequences don't fit in {room} on {resources.workers} workers for {_some(ids)}: {found} would"
+        yield f"micro-batches of {declared} sequences don't fit in {room} on {resources.workers} workers for {_some(ids)}: {found} would fit"
 
 
 def hours(count: float) -> str:
-    """Hours, or money, with one decimal, or three digits where there are few."""
+    """Hours, or a cost, with one decimal, or three significant digits below 10."""
     return f"{count:,.1f}" if count >= 10 else f"{count:.3g}"
 
 

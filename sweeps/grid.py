@@ -1,4 +1,4 @@
-"""A sweep file -> a flat list of runs, each with the studies it serves. No torch, no Ray."""
+"""Expands a sweep file into a flat list of runs, each with the studies it serves. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sweeps.sweep_file import Declaration, Storage
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run and the studies it serves, in the order in which they asked for it."""
+    """A run and the studies it serves, in the file's order."""
 
     spec: RunSpec
     studies: tuple[str, ...]
@@ -52,16 +52,16 @@ class Sweep:
 
 
 def expand(file: str | Path) -> Sweep:
-    """All runs of a sweep file. A run that several studies ask for appears once, under its first id.
+    """Expands a sweep file. A run that several studies ask for appears once, under its first id.
 
     Raises:
-        UserError: the file is invalid, two specs have one id, or a run needs more text than the corpus has and may not
-            repeat it.
+        UserError: the file is invalid, two specs share an id, or a run needs more text than the corpus has and isn't
+            allowed to repeat it.
     """
     file = Path(expand_place(file))
     declared = sweep_file.read(file)
     planned: dict[str, PlannedRun] = {}
-    by_id: dict[str, RunSpec] = {}  # by each id under which it was asked for
+    by_id: dict[str, RunSpec] = {}  # includes the other ids of runs that several studies ask for
     for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file), by_id)):
         if asked >= RUNS:
             raise UserError(
@@ -74,7 +74,7 @@ def expand(file: str | Path) -> Sweep:
     runs = tuple(planned.values())
     if not runs:
         raise UserError(
-            "a sweep without a run", file=file, key="studies", expected=f"one of: {', '.join(get_args(StudyName))}"
+            "a sweep without runs", file=file, key="studies", expected=f"one of: {', '.join(get_args(StudyName))}"
         )
     _refuse_shared_ids(runs, file)
     _refuse_repeated_text(runs, file)
@@ -85,9 +85,9 @@ def expand(file: str | Path) -> Sweep:
 
 
 def _asked_for(declared: Declaration, build: Builder, known: Mapping[str, RunSpec]) -> Iterator[tuple[str, RunSpec]]:
-    """(study, run) for every run that a study asks for, in the order of the file's blocks; then runs that start from others.
+    """(study, run) for every run that a study asks for, in the order of the file's blocks; then runs with a `start`.
 
-    known: by id, those that it has yielded.
+    known: the runs yielded so far, by id.
     """
     for field in dataclasses.fields(declared.studies):
         study = getattr(declared.studies, field.name)
@@ -104,7 +104,7 @@ def _asked_for(declared: Declaration, build: Builder, known: Mapping[str, RunSpe
 def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
     seen: dict[str, PlannedRun] = {}
     for run in runs:
-        check_name(run.spec.run_id, file=file, key=f"the id of a run of {run.studies[0]}")  # labels make it long
+        check_name(run.spec.run_id, file=file, key=f"the id of a run of {run.studies[0]}")  # long labels make a long id
         other = seen.setdefault(run.spec.run_id, run)
         if other is not run:
             both = " and ".join(f"{r.spec.fingerprint} ({', '.join(r.studies)})" for r in (other, run))
@@ -113,7 +113,7 @@ def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
                 file=file,
                 key=run.spec.run_id,
                 found=both,
-                expected="an id each; `runs` takes an `id`",
+                expected="an id of its own for each; entries of `runs` accept `id`",
             )
 
 

@@ -1,4 +1,4 @@
-"""Readable run ids: 162m-20x-s80-d25-p50-seed0, then what differs from the sweep's default. No torch."""
+"""Readable run ids: 162m-20x-s80-d25-p50-seed0, then the differences from the sweep's defaults. No torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from sweeps.overrides import CHANGEABLE, Window
 from sweeps.run_parts import Parts
 
-# The interval comes last: it's often the consequence of another difference.
+# The interval comes last: it often follows from another difference.
 _TAGS = sorted(
     ((part, field.name, field.metadata["tag"]) for part, fields in CHANGEABLE.items() for field in fields),
     key=lambda one: one[1] == "interval",
@@ -15,7 +15,7 @@ _TAGS = sorted(
 
 
 def differences(own: Parts, usual_parts: Parts) -> str:
-    """What of a run differs from its sweep's default, as the end of a run id: -lr4e-4-wd0-random."""
+    """A run's differences from its sweep's defaults, as the suffix of its id: -lr4e-4-wd0-random."""
     text = ""
     for part, name, tag in _TAGS:
         value, usual = (getattr(getattr(parts, part), name) for parts in (own, usual_parts))

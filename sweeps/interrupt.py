@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, or a terminal that closes: once saves checkpoints and stops, twice stops now."""
+"""Ctrl-C, SIGTERM or SIGHUP: the first saves checkpoints and stops, the second stops at once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from repro.store.folder import Folder
 
 
 class Interrupt(Heeded):
-    """While it is entered, in the main thread, a first signal asks every run of a driver to stop, and a second ends it.
+    """Context manager for the main thread: the first signal asks every run of a driver to stop, the second ends it.
 
     Args:
-        results: the sweep's folder.
-        driver: token of the driver.
+        results: the sweep's results folder.
+        driver: the driver's token.
     """
 
     def __init__(self, results: Folder, driver: str):
-        super().__init__("stopping: the runs at work save a checkpoint first; once more stops now")
+        super().__init__("stopping: running runs save a checkpoint first; once more stops now")
         self.results, self.driver = results, driver
         self._told = False
 
@@ -26,7 +26,7 @@ class Interrupt(Heeded):
             stop.forget(self.results, self.driver)
 
     def asked(self) -> bool:
-        """Whether to stop; the first to ask this after a signal tells the runs."""
+        """Whether to stop; the first call after a signal also notifies the runs."""
         if self.came and not self._told:
             self._told = True
             stop.ask(self.results, self.driver)

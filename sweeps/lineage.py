@@ -1,6 +1,6 @@
 """Single runs that start from other weights: of another run of the sweep, or of a model folder. No torch.
 
-A run that starts from another is planned before either is trained: it is named by the other's fingerprint and a step.
+A run that starts from another is planned before either is trained: the parent's fingerprint and a step identify it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def children(
 
     Args:
         singles: the `runs` of a sweep file.
-        build: makes a run of what is said of it.
-        known: by id, the runs that were made already; a view, in which those that are yielded appear.
+        build: the builder of runs.
+        known: the runs made so far, by id; a live view that the caller updates with the runs yielded here.
 
     Raises:
         UserError: there is no such run, or two runs start from each other.
@@ -85,11 +85,11 @@ def _of_folder(model: str) -> ModelStart:
 
 
 def _no_such_run(wanted: str, waiting: Sequence[str], known: Mapping[str, RunSpec]) -> UserError:
-    """The error for a parent that isn't among the runs that are `known`, nor will be."""
+    """The error for a parent that is neither among the `known` runs nor will be."""
     if wanted in waiting:
         return UserError(
-            "runs that start from each other", key="run", found=wanted, expected="a run that starts before"
+            "runs that start from each other", key="run", found=wanted, expected="a run without a circular start"
         )
     near = difflib.get_close_matches(wanted, [*known, *waiting], n=3, cutoff=0.4) or list(known)[:1]
-    expected = f"an id that `sweeps expand` lists, as {', '.join(near)}" if near else "an id that `sweeps expand` lists"
+    expected = "an id that `sweeps expand` lists" + (f", such as {', '.join(near)}" if near else "")
     return UserError("no such run in this sweep", key="run", found=wanted, expected=expected)

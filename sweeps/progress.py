@@ -11,11 +11,11 @@ from rich.live import Live
 
 from sweeps.watcher import REFRESH, Watcher
 
-LINE = 15.0  # seconds between two lines where there is no terminal to redraw
+LINE = 15.0  # seconds between two lines if the output is no terminal
 
 
 class Progress:
-    """Shows what a watcher sees while it is entered: redrawn in a terminal, else a line now and then."""
+    """Context manager that shows a sweep's progress: redrawn in a terminal, otherwise a line every LINE seconds."""
 
     def __init__(self, watcher: Watcher):
         self.watcher, self.console = watcher, Console(stderr=False)
@@ -31,7 +31,7 @@ class Progress:
         self._thread.join()
 
     def _watch(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal is gone, or the store; what is trained is not
+        with contextlib.suppress(OSError, ValueError):  # a lost terminal or store must not end the training
             self._show()
 
     def _show(self) -> None:
