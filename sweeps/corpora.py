@@ -10,7 +10,7 @@ from sweeps.grid import Sweep
 
 
 def build_all(sweep: Sweep) -> dict[str, Corpus]:
-    """The corpus of each run, by run id; what is already built is only opened."""
+    """The corpus of each run, by run id; existing corpora are only opened."""
     built: dict[Any, Corpus] = {}
     found = {}
     for planned in sweep.runs:
@@ -24,7 +24,7 @@ def build_all(sweep: Sweep) -> dict[str, Corpus]:
 
 
 def address(root: str, text: Corpus) -> str:
-    """What workers find a corpus by: its path, or its URI where it was published under one."""
+    """The address by which workers open a corpus: its path, or its URI if it was published under one."""
     if "://" not in root:
         return str(text.folder)
     return f"{paths.expand(root, key='storage.corpus').rstrip('/')}/{text.folder.name}"

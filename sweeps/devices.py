@@ -154,7 +154,7 @@ class Throughput:
         """
         if cluster.known is None:
             raise UserError(
-                "unknown device without measured throughput",
+                "no such device, and no measured throughput for it",
                 file="--cluster",
                 key="type",
                 found=cluster.type,

@@ -25,7 +25,7 @@ def finish(
     record: dict[str, Any],
     texts: dict[str, Corpus],
 ) -> int:
-    """Joins the tables, writes sweep.json and prints what there is. Returns the exit code."""
+    """Joins the tables, writes sweep.json and prints a summary. Returns the exit code."""
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
     done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
     failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
@@ -61,6 +61,6 @@ def finish(
             if said:
                 print(f"  {name} was left out of {len(said)} runs: {one_line(said[0])}")
     if left:
-        print(f"  stopped with {left} runs left; the same command goes on from here")
+        print(f"  stopped with {left} runs left; run the same command again to resume")
         return 130
     return 1 if failed else 0

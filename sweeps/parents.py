@@ -1,7 +1,7 @@
-"""Runs that need another run's checkpoint, as the driver trains them: parents first, and a child once it is there.
+"""Runs that need another run's checkpoint: the driver trains parents first, and a child once the checkpoint exists.
 
-A run may start from another's weights (`start`), and it may take over the state of a run with which it shares its first
-steps (`share_prefix`). Both wait for a parent, and both ask it for a checkpoint that it would not keep for itself.
+A run may start from another's weights (`start`), or continue from the state of a run with which it shares a prefix
+(`share_prefix`). Both wait for the parent, and both make it save a checkpoint that it would not save otherwise.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from sweeps.prefix_plan import Forest, Fork
 
 
 class Parents:
-    """What runs of a sweep still need of others.
+    """The checkpoints of other runs that the runs of a sweep still need.
 
     Args:
         runs: the folder of all runs.
         sweep: the expanded file.
         todo: the runs to be trained.
-        before: what the statuses of `todo` said when the driver began.
+        before: the statuses of `todo` when the driver began.
 
     Attributes:
-        forks: of runs that take over the state of another; none where the sweep doesn't share.
-        starts: of runs that start from the weights of another.
+        forks: runs that continue from the state of another; empty unless the sweep shares prefixes.
+        starts: runs that start from the weights of another.
     """
 
     def __init__(self, runs: Folder, sweep: Sweep, todo: Sequence[RunSpec], before: Stamps):
@@ -39,19 +39,19 @@ class Parents:
         self.forks, self.starts = self._left({spec.run_id for spec in todo})
 
     def children(self, spec: RunSpec) -> tuple[int, ...]:
-        """Steps of a run after which others start from its weights; after its last step it has a checkpoint anyway.
+        """Steps of a run after which others start from its weights, without the last, which has a checkpoint anyway.
 
-        Also of runs that are done: each can be deleted and trained again as long as its parent's folder is there.
+        Includes children that are done: each can be deleted and trained again while its parent's folder exists.
         """
         return tuple(step for step in self._whole[1].steps(spec.run_id) if step < spec.schedule.total_steps)
 
     def ordered(self, todo: Sequence[RunSpec]) -> list[RunSpec]:
-        """Those that others wait for first, the nearest to the root before the others; the rest as they stood."""
+        """Runs that others wait for first, those nearest to the root before the others; the rest in their given order."""
         needed = {fork.parent for forest in (self.forks, self.starts) for fork in forest.forks.values()}
         return sorted(todo, key=lambda spec: self._depth(spec.run_id) if spec.run_id in needed else len(todo))
 
     def waits(self, run_id: str) -> bool:
-        """Whether a parent of this run is still to leave the checkpoint that the run needs."""
+        """Whether a parent of this run has yet to save the checkpoint that the run needs."""
         for forest, is_there in ((self.forks, ready), (self.starts, has_weights)):
             fork = forest.forks.get(run_id)
             if fork is not None and not is_there(self.runs / fork.parent, fork.step):
@@ -61,7 +61,7 @@ class Parents:
         return False
 
     def tidy(self, todo: Sequence[str]) -> None:
-        """Removes the checkpoints in `forks/` from which no run still to be trained continues, nor any run starts."""
+        """Removes checkpoints in `forks/` that no run to be trained continues from and that no run starts from."""
         (forks, _), (all_forks, all_starts) = self._left(set(todo)), self._whole
         for parent in {fork.parent for fork in all_forks.forks.values()}:
             discard(self.runs / parent, keep=[*forks.steps(parent), *all_starts.steps(parent)])

@@ -1,10 +1,10 @@
-"""Which run gets how many workers and starts when: sizing, list scheduling, its simulation and its lower bound.
+"""Worker counts and start times of runs: sizing, list scheduling, its simulation and a lower bound.
 
-Longest first: runs take their turn by what they cost, so that the last to end are short. More workers for the longest:
-for a target length of the whole sweep, a run whose turn comes gets the fewest workers that end it by then, so the long
-ones get many, those that start early few, and efficiency is spent only where it shortens the sweep. Targets from the
-lower bound upwards are tried; of the packings within SLACK of the shortest the one of the fewest GPU-seconds is taken.
-A driver needs the order and the sizes alone: what is reported is the simulation of just these. No torch, no Ray.
+Longest first: runs are sorted by cost, so that the last to end are short. More workers for the longest: given a target
+makespan, each run gets the fewest workers with which it ends by then, so long runs get many, runs that start early get
+few, and efficiency is given up only where it shortens the sweep. Targets from the lower bound upwards are tried; among
+the schedules within SLACK of the shortest, the one with the fewest GPU-seconds is taken. A driver needs only the order
+and the worker counts; the plan reports the simulation of exactly these. No torch, no Ray.
 """
 
 from __future__ import annotations
@@ -18,32 +18,48 @@ from functools import partial
 from repro.ladder import executed_flops
 from repro.spec import RunSpec
 
-# What a token and a step cost however small the model is, in FLOPs: of nine runs of 5 to 53 k weights and 2 to 32
-# sequences a step on one core, this and the FLOPs give the seconds to within 14%.
+# Overhead per token and per step regardless of model size, in FLOPs: for nine runs of 5 to 53 k weights and 2 to 32
+# sequences per step on one core, these and the FLOPs predict the seconds to within 14%.
 TOKEN_FLOPS = 2.8e5
 STEP_FLOPS = 3.4e8
-TARGETS = (0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.09, 0.13, 0.2, 0.35, 0.6, 1, math.inf)  # over the bound
+TARGETS = (
+    0,
+    0.005,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.04,
+    0.06,
+    0.09,
+    0.13,
+    0.2,
+    0.35,
+    0.6,
+    1,
+    math.inf,
+)  # relative excess over the bound
 SLACK = 0.002
 
 
 def cost(spec: RunSpec) -> float:
-    """What a run takes, in arbitrary units: executed FLOPs, and what tokens and steps cost beside them."""
+    """The cost of a run in arbitrary units: executed FLOPs plus overhead per token and per step."""
     flops = executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
     return flops + TOKEN_FLOPS * spec.tokens + STEP_FLOPS * spec.schedule.total_steps
 
 
 def longest_first(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The order in which runs start: of the driver, and of the plan."""
+    """The order in which runs start, both in the driver and in the plan."""
     return sorted(specs, key=cost, reverse=True)
 
 
 @dataclass(frozen=True)
 class RunTimes:
-    """A run to place.
+    """A run to schedule.
 
     Attributes:
-        seconds: how long it takes, by worker count.
-        after: the run from whose weights it starts, and the share of that run's steps after which they are there.
+        seconds: its duration by worker count.
+        after: the run whose weights it starts from, and the share of that run's steps after which they are available.
     """
 
     run_id: str
@@ -52,17 +68,17 @@ class RunTimes:
 
     @property
     def fastest(self) -> int:
-        """The worker count that ends it soonest; of equals the fewest."""
+        """The worker count with the shortest duration; the smallest in a tie."""
         return min(self.seconds, key=lambda workers: (self.seconds[workers], workers))
 
     def within(self, deadline: float) -> int:
-        """The fewest workers that end it within `deadline`, in seconds; where none do, the fastest."""
+        """The fewest workers that finish it within `deadline` seconds; the fastest if none do."""
         return min((w for w, s in self.seconds.items() if s <= deadline), default=self.fastest)
 
 
 @dataclass(frozen=True)
 class PlacedRun:
-    """A run in the simulated schedule: seconds from the sweep's start, and the nodes that it is on."""
+    """A run in the simulated schedule: seconds from the sweep's start, and its nodes."""
 
     run_id: str
     workers: int
@@ -72,9 +88,9 @@ class PlacedRun:
 
 
 def lower_bound(jobs: Sequence[RunTimes], gpus: int) -> float:
-    """Seconds that no schedule beats: all work at its most efficient size over all GPUs, or the longest run at its best.
+    """Lower bound of the makespan in seconds: all work at its most efficient size over all GPUs, or the longest run.
 
-    A run that starts from another's weights is as long as it takes from the first step of the first of them.
+    For a run that starts from another's weights, the time of its ancestors up to those weights counts as well.
     """
     work = sum(min(workers * seconds for workers, seconds in job.seconds.items()) for job in jobs)
     best = {job.run_id: min(job.seconds.values()) for job in jobs}
@@ -97,12 +113,12 @@ def gpu_seconds(placed: Iterable[PlacedRun]) -> float:
 
 
 def pack(jobs: Sequence[RunTimes], gpus: int, node: int) -> tuple[PlacedRun, ...]:
-    """Sizes and places `jobs`, in their order of turn; see the module.
+    """Assigns workers to `jobs` and schedules them; see the module.
 
     Args:
-        jobs: the longest first.
-        gpus: of the cluster.
-        node: GPUs of a node.
+        jobs: the runs, longest first.
+        gpus: GPUs of the cluster.
+        node: GPUs per node.
     """
     bound = lower_bound(jobs, gpus)
     tried: dict[tuple[int, ...], tuple[PlacedRun, ...]] = {}
@@ -118,23 +134,23 @@ def pack(jobs: Sequence[RunTimes], gpus: int, node: int) -> tuple[PlacedRun, ...
 def simulate(
     jobs: Sequence[RunTimes], workers: Callable[[RunTimes, float], int], gpus: int, node: int
 ) -> tuple[PlacedRun, ...]:
-    """List scheduling: whenever GPUs are free, the first of the waiting runs that has room starts.
+    """List scheduling: whenever GPUs are free, the first waiting run that fits starts.
 
-    A run of at most a node lies within one node, the fullest that holds it; a larger one takes whole nodes. One that
-    starts from another's weights waits until they are there.
+    A run that fits one node is placed on the fullest node with room; a larger one takes whole nodes. A run that starts
+    from another's weights waits until they are available.
 
     Args:
-        workers: how many a run would get, were it to start so many seconds after the sweep's start.
+        workers: the worker count of a run if it starts so many seconds after the sweep's start.
     """
     free, waiting, now = [node] * (gpus // node), list(jobs), 0.0
     ids = {job.run_id for job in jobs}
     there = {
         job.run_id: math.inf for job in jobs if job.after and job.after[0] in ids
-    }  # when a run's first weights are
+    }  # time at which a child's weights become available
     running: list[tuple[float, int, tuple[int, ...]]] = []
     placed: list[PlacedRun] = []
     while waiting or running:
-        full: set[int] = set()  # worker counts without room at this moment
+        full: set[int] = set()  # worker counts that don't fit at this moment
         for job in waiting if any(free) else ():
             count = workers(job, now)
             if count in full or there.get(job.run_id, now) > now:
@@ -159,7 +175,7 @@ def simulate(
         for child in waiting:
             if child.after and child.after[0] == job.run_id:
                 there[child.run_id] = now + child.after[1] * job.seconds[count]
-                heapq.heappush(running, (there[child.run_id], 0, ()))  # a moment at which a run may start
+                heapq.heappush(running, (there[child.run_id], 0, ()))  # an event at which a run may start
     return tuple(placed)
 
 
@@ -172,7 +188,7 @@ def _given(workers: Mapping[str, int], job: RunTimes, now: float) -> int:
 
 
 def _room(free: Sequence[int], workers: int, node: int) -> tuple[int, ...] | None:
-    """Nodes for a run of `workers`, or None; `free` are the free GPUs of each node."""
+    """Nodes for a run of `workers`, or None; `free` is the number of free GPUs by node."""
     if workers <= node:
         enough = [n for n, left in enumerate(free) if left >= workers]
         return (min(enough, key=lambda n: free[n]),) if enough else None
@@ -181,7 +197,7 @@ def _room(free: Sequence[int], workers: int, node: int) -> tuple[int, ...] | Non
 
 
 def tail(placed: Sequence[PlacedRun], gpus: int) -> tuple[float, tuple[str, ...]]:
-    """Seconds at the end during which less than half of the GPUs are busy, and the runs that go on in them, the last to end first."""
+    """Seconds at the end with less than half of the GPUs busy, and the runs still running then, last to end first."""
     ends = sorted(placed, key=lambda p: p.end, reverse=True)
     for moment in sorted({p.end for p in placed}, reverse=True):
         busy = sum(p.workers for p in placed if p.start < moment <= p.end)

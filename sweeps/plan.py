@@ -1,4 +1,4 @@
-"""What a sweep costs before anything is trained: tokens, epochs and FLOPs by run, by study and in all. No torch, no Ray."""
+"""The cost of a sweep before training: tokens, epochs and FLOPs by run, by study and in total. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sweeps.savings import Saving, saving
 
 @dataclass(frozen=True)
 class Price:
-    """The summed cost of some runs.
+    """The total cost of some runs.
 
-    epochs: those of the run that sees its corpus most often; null where the sweep file doesn't declare the corpus' size.
+    epochs: the largest number of epochs of any run; null if the sweep file doesn't declare the corpus's size.
     """
 
     runs: int
@@ -45,7 +45,7 @@ class Price:
 
 @dataclass(frozen=True)
 class PlannedStart:
-    """The run from whose weights a run starts, after which step of it, and the tokens and compute of its whole life."""
+    """The run and step whose weights a run starts from, and the tokens and compute of its whole lineage."""
 
     parent: str
     step: int
@@ -55,10 +55,10 @@ class PlannedStart:
 
 @dataclass(frozen=True)
 class Plan:
-    """The price of a sweep. A run that serves two studies counts in each of them and once in `total`.
+    """The cost of a sweep. A run that serves two studies counts in each of them, and once in `total`.
 
-    sharing: the part of the total that is trained once for several runs; null where the sweep doesn't share prefixes.
-    starts: by run id, of the runs that start from another's weights.
+    sharing: the part of the total that is trained once for several runs; null unless the sweep shares prefixes.
+    starts: the runs that start from another's weights, by run id.
     """
 
     sweep: str
@@ -87,12 +87,12 @@ def plan(sweep: Sweep) -> Plan:
 
 
 def describe(run: PlannedRun) -> dict[str, Any]:
-    """A run as one flat mapping: every column of the runs table that the plan knows, and its studies."""
+    """A run as a flat mapping: every planned column of the runs table, and its studies."""
     return {**columns.planned(run.spec), "studies": list(run.studies), "tokens": run.spec.tokens}
 
 
 def print_expand(file: str | Path, as_json: bool) -> int:
-    """Prints the runs of a sweep file, one JSON object a line or a table; returns the exit code."""
+    """Prints the runs of a sweep file as a table or as one JSON object per line; returns the exit code."""
     runs = expand(file).runs
     if as_json:
         for run in runs:
@@ -120,14 +120,14 @@ def print_expand(file: str | Path, as_json: bool) -> int:
 
 
 def print_plan(file: str | Path, as_json: bool) -> int:
-    """Prints what a sweep file costs, one JSON object or a table by study; returns the exit code."""
+    """Prints the cost of a sweep file as a table by study or as one JSON object; returns the exit code."""
     priced = plan(expand(file))
     print(json.dumps(asdict(priced), indent=1) if as_json else "\n".join(by_study(priced)))
     return 0
 
 
 def by_study(priced: Plan) -> list[str]:
-    """Lines: a table of what each study costs, and the longest run."""
+    """Lines: a table of the cost by study, and the longest run."""
     rows = [("study", "runs", "tokens", "most epochs", "effective FLOPs", "executed FLOPs")]
     for name, price in (*priced.studies.items(), ("all, shared runs once", priced.total)):
         rows.append(
@@ -150,18 +150,18 @@ def by_study(priced: Plan) -> list[str]:
 
 
 def _starts(priced: Plan) -> Iterator[str]:
-    """Lines: which runs start from the weights of which; the table above counts no run's steps but its own."""
+    """Lines: the runs that start from another's weights; the table above counts only each run's own steps."""
     if not priced.starts:
         return
     yield ""
-    rows = [("run", "starts from", "after step", "tokens of its whole life", "effective FLOPs of it")]
+    rows = [("run", "starts from", "after step", "tokens of its lineage", "effective FLOPs")]
     for run, start in priced.starts.items():
         rows.append((run, start.parent, f"{start.step:,}", amount(start.tokens), f"{start.effective_flops:.3g}"))
     yield from aligned(rows, left={0, 1})
 
 
 def _sharing(priced: Plan) -> Iterator[str]:
-    """Lines: which run starts from whose checkpoint, and what that saves of the totals above, which count every run whole."""
+    """Lines: which run continues from which checkpoint, and what that saves; the totals above count every run in full."""
     shared = priced.sharing
     if shared is None:
         return
@@ -179,16 +179,16 @@ def _sharing(priced: Plan) -> Iterator[str]:
     yield from aligned(rows, left={0, 1})
     alone, saved = shared.alone, shared.saved
     yield (
-        f"share_prefix: of {alone.steps:,} steps {saved.steps:,} ({saved.steps / alone.steps:.1%}) are trained once for several "
-        f"runs: {amount(saved.tokens)} tokens, {saved.effective_flops:.3g} effective and {saved.executed_flops:.3g} executed FLOPs; "
-        f"{shared.shared.effective_flops:.3g} and {shared.shared.executed_flops:.3g} are left"
+        f"share_prefix: sharing saves {saved.steps:,} of {alone.steps:,} steps ({saved.steps / alone.steps:.1%}): "
+        f"{amount(saved.tokens)} tokens, {saved.effective_flops:.3g} effective and {saved.executed_flops:.3g} executed FLOPs; "
+        f"{shared.shared.effective_flops:.3g} and {shared.shared.executed_flops:.3g} remain"
     )
     if shared.because:
         yield f"share_prefix: {shared.because}"
 
 
 def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
-    """Lines of text whose columns line up, those in `left` to the left and the others to the right."""
+    """Lines of text in aligned columns: those in `left` to the left, the others to the right."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -201,7 +201,7 @@ def aligned(rows: Iterable[Sequence[str]], left: set[int]) -> list[str]:
 
 
 def amount(count: float) -> str:
-    """A count with four digits and its unit: 12.34 M."""
+    """A count with four digits and an SI-like suffix: 12.34 M."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.4g} {unit}"

@@ -1,4 +1,4 @@
-"""A sweep's plan and forecast on a cluster, printed: a table a human reads, or one JSON object. No torch, no Ray."""
+"""Prints a sweep's plan and forecast on a cluster, as tables or as one JSON object. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAGES = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Quote:
-    """A sweep's price on a cluster. price: of a GPU-hour; measured: the file that says how fast devices are, if any."""
+    """A sweep's cost on a cluster. price: price per GPU-hour; measured: a measured-throughput file, if any."""
 
     sweep: Sweep
     plan: Plan
@@ -33,7 +33,7 @@ class Quote:
 
     @classmethod
     def of(cls, file: str | Path, cluster: str, price: float | None = None, measured: str | None = None) -> Quote:
-        """Of a sweep file; `cluster` as Cluster.parse takes it."""
+        """The quote for a sweep file; `cluster` in the format of Cluster.parse."""
         devices = Cluster.parse(cluster)
         sweep = expand(file)
         return cls(sweep, plan(sweep), forecast(sweep, devices, measured), price, measured)
@@ -43,18 +43,18 @@ class Quote:
 
     @property
     def held(self) -> float:
-        """What the whole cluster costs until the last run ends."""
+        """Cost of the whole cluster until the last run ends."""
         return self.cost(self.forecast.cluster.gpus * self.forecast.makespan_hours)
 
 
 def print_quote(quote: Quote, as_json: bool) -> int:
-    """Prints a quote, one JSON object or tables; returns the exit code."""
+    """Prints a quote as tables or as one JSON object; returns the exit code."""
     print(json.dumps(as_object(quote), indent=1) if as_json else "\n".join(as_text(quote)))
     return 0
 
 
 def as_object(quote: Quote) -> dict[str, Any]:
-    """JSON-able literals; runs in the order in which they start, hours, bytes and FLOPs."""
+    """The quote as JSON values, in hours, bytes and FLOPs; runs in start order."""
     made, total, priced = quote.forecast, quote.plan.total, quote.price is not None
     found = {
         "sweep": quote.sweep.name,
@@ -83,14 +83,12 @@ def as_object(quote: Quote) -> dict[str, Any]:
 
 
 def as_text(quote: Quote) -> list[str]:
-    """Lines: studies, runs, memory, where the figures come from, totals, warnings."""
+    """Lines: studies, runs, memory, assumptions, totals, warnings."""
     made = quote.forecast
     over = made.makespan_hours / made.lower_bound_hours - 1
     money = ""
     if quote.price is not None:
-        money = (
-            f"; {hours(quote.cost(made.gpu_hours))} at {quote.price:g} a GPU-hour, {hours(quote.held)} for the cluster"
-        )
+        money = f"; {hours(quote.cost(made.gpu_hours))} at {quote.price:g} per GPU-hour, {hours(quote.held)} for the cluster"
     return [
         *by_study(quote.plan),
         "",
@@ -99,7 +97,7 @@ def as_text(quote: Quote) -> list[str]:
         *_memory_lines(quote),
         "",
         *assumptions(quote),
-        f"checkpoints: {_bytes(made.checkpoint_bytes)} stay, {_bytes(made.peak_checkpoint_bytes)} at most at a time",
+        f"checkpoints: {_bytes(made.checkpoint_bytes)} kept, {_bytes(made.peak_checkpoint_bytes)} at peak",
         f"GPU-hours: {hours(made.gpu_hours)}, {made.busy:.1%} of {made.cluster.gpus} GPUs for {hours(made.makespan_hours)} h{money}",
         f"makespan: {hours(made.makespan_hours)} h, {over:.1%} over the lower bound of {hours(made.lower_bound_hours)} h; "
         f"in the file's order, {made.naive_workers} workers each, {hours(made.naive_makespan_hours)} h",
@@ -108,21 +106,21 @@ def as_text(quote: Quote) -> list[str]:
 
 
 def assumptions(quote: Quote) -> Iterator[str]:
-    """Where the hours and the gigabytes come from, a line each."""
+    """The assumptions behind the hours and the gigabytes, one per line."""
     cluster, sizes = quote.forecast.cluster, model_sizes(quote.sweep)
     precision = quote.sweep.runs[0].spec.precision
     if quote.measured is None and cluster.known:
         shares = ", ".join(f"{share:.0%} at {size / 1e6:.0f} M" for size, share in ASSUMED_MFU.items())
         peak = hardware.peak_flops(cluster.known, precision) or 0
-        yield f"speed: assumed, not measured: MFU {shares} prunable weights, in between linear in log N; {peak / 1e12:.0f} TFLOP/s ({cluster.known}, {precision})"
+        yield f"speed: assumed, not measured: MFU {shares} prunable weights, interpolated linearly in log N; {peak / 1e12:.0f} TFLOP/s ({cluster.known}, {precision})"
     else:
         known = sum(size in quote.forecast.measured for size in sizes)
-        yield f"speed: {quote.measured}: {known} of {len(sizes)} sizes measured, others from them, linear in log N"
-    yield f"workers: up to {max(cluster.sizes)} a run where that keeps {scaling.GOOD:.0%} of their efficiency (model in sweeps/scaling.py); the run with the most work first"
+        yield f"speed: {quote.measured}: {known} of {len(sizes)} sizes measured, the others interpolated linearly in log N"
+    yield f"workers: up to {max(cluster.sizes)} per run while efficiency stays above {scaling.GOOD:.0%} (model in sweeps/scaling.py); longest run first"
     if quote.sweep.share_prefix:
-        yield "shared prefixes: not in the hours, in which each run trains all its steps"
+        yield "shared prefixes: not in the hours, where each run trains all its steps"
     if cluster.memory_bytes is not None:
-        yield f"memory: estimated (sweeps/memory.py), held against {USABLE:.0%} of {cluster.memory_bytes / 1e9:g} GB"
+        yield f"memory: estimated (sweeps/memory.py), checked against {USABLE:.0%} of {cluster.memory_bytes / 1e9:g} GB"
 
 
 def _run_lines(quote: Quote) -> list[str]:
@@ -155,7 +153,7 @@ def _run_lines(quote: Quote) -> list[str]:
 
 
 def _memory(quote: Quote) -> Iterator[dict[str, Any]]:
-    """By model size, ZeRO stage and micro-batch, on the declared workers: bytes of one of them."""
+    """Bytes per worker by model size, ZeRO stage and micro-batch, with the declared workers."""
     resources = quote.sweep.resources
     for size, spec in model_sizes(quote.sweep).items():
         share, declared = resources.share(spec)
@@ -175,10 +173,10 @@ def _memory(quote: Quote) -> Iterator[dict[str, Any]]:
 
 
 def _memory_lines(quote: Quote) -> list[str]:
-    """States by stage and activations by micro-batch: any sum of the two is a worker's memory."""
+    """States by stage and activations by micro-batch; a worker's memory is the sum of the two."""
     resources, sizes = quote.sweep.resources, model_sizes(quote.sweep)
     micros = (f"+ {micro} seq." for micro in MICRO_BATCHES)
-    rows: list[tuple[str, ...]] = [("GB a worker", *(f"ZeRO {stage}" for stage in STAGES), *micros, "declared", "")]
+    rows: list[tuple[str, ...]] = [("GB per worker", *(f"ZeRO {stage}" for stage in STAGES), *micros, "declared", "")]
     for size, spec in sizes.items():
         _, declared = resources.share(spec)
         full = _worker(spec, resources.workers, resources.zero_stage, declared)

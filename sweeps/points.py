@@ -1,4 +1,4 @@
-"""Points of a sweep's grid as its studies name them, and what makes their runs. No torch."""
+"""Points of a sweep's grid as its studies declare them, and the interface that builds their runs. No torch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Size = Annotated[str, "a label of `sizes`"]
 Sizes = Annotated[tuple[str, ...], "labels of `sizes`"]
 Budget = Annotated[str, "a label of `budgets`"]
 Budgets = Annotated[tuple[str, ...], "labels of `budgets`"]
-Seed = Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the order of the text"]
-SeedList = Annotated[tuple[Seed, ...], "seeds; each asks for a run"]
+Seed = Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the data order"]
+SeedList = Annotated[tuple[Seed, ...], "seeds, one run for each"]
 TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
 
 
 class Making(Protocol):
-    """Makes runs of what a study says of them: sweeps/run_builder.py's Builder."""
+    """Builds runs from what a study declares; implemented by sweeps/run_builder.py's Builder."""
 
     def optimizer(self, size: str) -> OptimizerSpec: ...
 

@@ -1,15 +1,15 @@
-"""Shared prefixes: which run goes on from which, at what step, so that steps that are equal are trained once. No torch.
+"""Shared prefixes: which run continues from which, at what step, so that common steps are trained once. No torch.
 
-Two runs are equal before a step when everything that bears on the numbers until then is: model, text, data order,
-precision, moments' and weight decay's settings, each learning rate to the last bit, and each pruning event. A run
-forks off where its last equal step ends, before the event or the update that differs. The state there is the one that
-it would have reached alone, to the bit, at the same worker count and ZeRO stage.
+Two runs have a prefix in common if everything that affects the numbers in it is equal: model, text, data order,
+precision, AdamW's settings, each learning rate to the last bit, and each pruning event. A run forks off after its last
+common step, before the event or the update that differs. The state there is bit for bit the one that it would have
+reached alone, at the same worker count and ZeRO stage.
 
-A driver asks `grow` once for the whole sweep, so that a sweep taken up again forks at the same steps, and
-`Forest.left` for the runs that are still to be trained: `Forest.forks` says from which checkpoint a run starts
-(`repro.training.fork.ready`, then `repro.training.fork.fork`), `Forest.steps` which ones a parent must leave (`repro.training.train.train(forks=)`)
-and, given to `repro.training.fork.discard`, which are needed still. A run whose parent has ended without its checkpoint trains
-alone.
+A driver calls `grow` once for the whole sweep, so that a resumed sweep forks at the same steps, and `Forest.left` for
+the runs that are still to be trained: `Forest.forks` names the checkpoint that a run starts from
+(`repro.training.fork.ready`, then `repro.training.fork.fork`), `Forest.steps` those that a parent must save
+(`repro.training.train.train(forks=)`) and, passed to `repro.training.fork.discard`, those that are still needed. A run
+whose parent ended without saving its checkpoint trains alone.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 
 from repro.spec import OptimizerSpec, PruningSpec, RunSpec, canonical
 
-WORTH = 0.02  # share of its steps that a run must find trained: fewer aren't worth a checkpoint,
-LEAST = 4  # nor are fewer than these
-OF_RATES = ("lr", "warmup", "final_lr", "lr_schedule", "decay")  # bear on the learning rates, which are compared
+WORTH = 0.02  # smallest shared prefix that is worth a checkpoint, as a share of a run's steps,
+LEAST = 4  # and in steps
+OF_RATES = ("lr", "warmup", "final_lr", "lr_schedule", "decay")  # only affect the learning rates, which are compared
 
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a run starts: from the state of `parent`, a run id, before its update of `step`."""
+    """The start of a run: the state of `parent`, a run id, before its update of `step`."""
 
     parent: str
     step: int
@@ -36,7 +36,7 @@ class Fork:
 
 @dataclass(frozen=True)
 class Forest:
-    """Forks by the id of the run that starts there; a run that isn't in it trains from its own beginning."""
+    """Forks by the id of the child run; a run without one trains from step 0."""
 
     forks: Mapping[str, Fork]
 
@@ -45,12 +45,12 @@ class Forest:
         return tuple(sorted({fork.step for fork in self.forks.values() if fork.parent == parent}))
 
     def left(self, todo: Collection[str], begun: Callable[[str], bool], ready: Callable[[str, int], bool]) -> Forest:
-        """The forks that are still ahead.
+        """The forks that are still needed.
 
         Args:
             todo: ids of the runs that are not done.
-            begun: whether a run has a checkpoint of its own, so that it goes on from there (`repro.training.fork.begun`).
-            ready: whether a run has left the checkpoint of a step (`repro.training.fork.ready`).
+            begun: whether a run has a checkpoint of its own to resume from (`repro.training.fork.begun`).
+            ready: whether a run has saved the checkpoint of a step (`repro.training.fork.ready`).
         """
         return Forest(
             {
@@ -62,17 +62,17 @@ class Forest:
 
 
 def grow(specs: Iterable[RunSpec]) -> Forest:
-    """The forest in which each step that runs have in common is trained once.
+    """The forest in which each common step is trained once.
 
-    What runs have in common are beginnings, so each may go on from any run before it with which it has most in
-    common: no other choice trains less. Dense runs come first, then those that prune late; of equals the first is
-    taken, so that runs fork off the dense trunk where they can.
+    What runs have in common are prefixes, so each continues from the earlier run with the longest common prefix: no
+    other choice trains fewer steps. Dense runs come first, then those that prune late; ties go to the first, so that
+    runs fork off the dense trunk where possible.
     """
     return Forest(forks_of(groups_of(specs)))
 
 
 class Compared:
-    """A run, and what it is compared by."""
+    """A run, and the properties by which it is compared."""
 
     def __init__(self, spec: RunSpec):
         self.spec, self.total = spec, spec.schedule.total_steps
@@ -80,14 +80,14 @@ class Compared:
 
     @cached_property
     def setting(self) -> str:
-        """What must be the same from the first step on."""
+        """Canonical form of everything that must be equal from the first step on."""
         fixed = {name: getattr(_PLAIN, name) for name in OF_RATES}
         optimizer = replace(self.spec.optimizer, **fixed)
         return canonical(replace(self.spec, optimizer=optimizer, pruning=PruningSpec(), dense_steps=1, repeat=False))
 
     @cached_property
     def events(self) -> list[tuple[Any, ...]]:
-        """Of each event its step, what it leaves as a share and as a count, and how that is chosen."""
+        """Each event's step, remaining density and weight count, and how the weights are chosen."""
         schedule, how = self.spec.schedule, self.spec.pruning
         size = self.spec.model.shape.prunable
         chosen = (how.score, how.distribution, how.structure, how.do_not_prune)
@@ -119,7 +119,7 @@ _PLAIN = OptimizerSpec(lr=1.0, batch=1)
 
 
 def groups_of(specs: Iterable[RunSpec]) -> list[list[Compared]]:
-    """Runs that may share, each group in the order in which they become trunks."""
+    """Groups of runs that may share a prefix, each in the order in which its runs become trunks."""
     groups: dict[str, list[Compared]] = {}
     for spec in specs:
         run = Compared(spec)
@@ -139,18 +139,18 @@ def forks_of(groups: list[list[Compared]]) -> dict[str, Fork]:
 
 
 def _passes(start: Fork | None, step: int) -> bool:
-    """Whether a run that starts there is ever before `step`."""
+    """Whether a run that starts there reaches `step`."""
     return start is None or start.step <= step
 
 
 def _fork_step(parent: Compared, child: Compared) -> int:
-    """The last step before which `child` can take over the state of `parent`."""
+    """The last step at which `child` can continue from the state of `parent`."""
     until = min(pruned_alike(parent, child), child.spec.last_percent, parent.total - 1)
     return rates_alike(parent, child, until)
 
 
 def pruned_alike(a: Compared, b: Compared) -> int:
-    """How many steps from the first have the same events in both."""
+    """Number of steps from the first with the same events in both."""
     end = min(a.total, b.total)
     for i in range(max(len(a.events), len(b.events))):
         mine, theirs = (run.events[i] if i < len(run.events) else None for run in (a, b))
@@ -160,7 +160,7 @@ def pruned_alike(a: Compared, b: Compared) -> int:
 
 
 def rates_alike(a: Compared, b: Compared, until: int) -> int:
-    """How many steps from the first, at most `until`, have the same learning rate in both, to the last bit."""
+    """Number of steps from the first, at most `until`, with bit-identical learning rates."""
     for count in (min(until, 100), until):  # most pairs that differ do so in the warm-up
         mine, theirs = (run.rates(count)[:count] for run in (a, b))
         if mine != theirs:

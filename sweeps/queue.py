@@ -1,4 +1,4 @@
-"""Queue: which run starts next, what becomes of one that has ended, and what other drivers do meanwhile. No Ray."""
+"""Queue: the next run to start, the outcome of those that ended, and runs held by other drivers. No Ray."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from repro.store.lease import Looker, newest
 from repro.store.run_folder import RunFolder, Stamps
 from repro.training.assignment import Assignment
 
-POLL = 2.0  # seconds between two looks at a run that another driver trains, or that waits for its parent
-PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is tried again: doubled each time
+POLL = 2.0  # seconds between checks of a run that another driver trains, or that waits for its parent
+PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is retried: doubled each time
 
 Outcome = Literal["done", "failed", "held", "stopped", "died"]
 
@@ -23,11 +23,11 @@ class Job:
     """A run to train.
 
     Attributes:
-        assignment: what the process that trains it is told.
+        assignment: the instructions for the process that trains it.
         run: its folder.
-        waits: whether the checkpoint that it continues from is still to come.
-        died: how often its worker has.
-        not_before: when it may start, in seconds of time.monotonic.
+        waits: whether it still waits for the checkpoint that it continues from.
+        died: how often its worker has died.
+        not_before: earliest start, in seconds of time.monotonic.
     """
 
     assignment: Assignment
@@ -47,18 +47,18 @@ class Job:
 
 @dataclass
 class Queue:
-    """The runs of one driver, in their order of turn: whenever devices are free, the first that there is room for starts.
+    """The runs of one driver, in start order: whenever devices are free, the first run that fits starts.
 
     Args:
-        jobs: the first are started first.
-        devices: how many there are now: a cluster grows and shrinks.
-        lanes: most runs at once; None is as many as the devices hold.
-        stop: whether no more may start.
-        before: what the runs' statuses said when the driver began; what another one has ended since then counts as ended.
-        say: told what a user should know.
+        jobs: the runs in start order.
+        devices: the current number of devices, since a cluster may grow and shrink.
+        lanes: maximum number of concurrent runs; None for as many as the devices hold.
+        stop: whether no more runs may start.
+        before: the runs' statuses when the driver began; a run that another driver has ended since counts as ended.
+        say: receives messages for the user.
 
     Attributes:
-        trained: ids of the runs that this driver has trained. most: how many were trained at once.
+        trained: ids of the runs that this driver has trained. most: maximum number of runs trained at once.
     """
 
     jobs: Iterable[Job]
@@ -78,11 +78,11 @@ class Queue:
 
     @property
     def is_over(self) -> bool:
-        """Whether no run will start any more."""
+        """Whether no more runs will start."""
         return self.stop() or not (self.waiting or self.running)
 
     def next(self) -> Job | None:
-        """The run that starts now; None when there is none at this moment."""
+        """The run to start now; None if no run can start at the moment."""
         if self.stop() or (self.lanes is not None and len(self.running) >= self.lanes):
             return None
         free = self.devices() - sum(job.workers for job in self.running.values())
@@ -96,7 +96,7 @@ class Queue:
         return None
 
     def ended(self, run_id: str, outcome: Outcome, reason: str = "") -> None:
-        """What became of a run that was started. reason: why its worker died."""
+        """Records the outcome of a run that was started. reason: why its worker died."""
         job = self.running.pop(run_id)
         if outcome == "done":
             self.trained.add(run_id)
@@ -114,11 +114,11 @@ class Queue:
 
     def _later(self, job: Job, seconds: float) -> None:
         job.not_before = time.monotonic() + seconds
-        # At the front: jobs are sorted longest first, and this one came before those that wait.
+        # Requeued at the front: jobs are sorted longest first, and this one came before those that wait.
         self.waiting.insert(0, job)
 
     def _is_free(self, job: Job) -> bool:
-        """Whether nobody trains it and its parent is far enough. One that another driver has ended is dropped."""
+        """Whether nobody else trains it and its parent's checkpoint exists. A run that another driver ended is dropped."""
         status = job.run.status()
         failed_now = status["state"] == "failed" and self.before.is_new(job.run_id, status)
         if status["state"] == "done" or failed_now:

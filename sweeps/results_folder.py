@@ -1,4 +1,4 @@
-"""The results folder of a sweep before training: where it is, whether it fits the sweep, which runs are done."""
+"""The results folder of a sweep before training: its address, whether it matches the sweep, which runs are done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweeps.grid import Sweep
 
 
 def uri(sweep: Sweep, results: str | None) -> str:
-    """Where the results of a sweep lie: a URI, or an absolute path."""
+    """The results folder of a sweep: a URI or an absolute path."""
     root = paths.expand(results, key="--results") if results is not None else sweep.storage.expanded(sweep.file).results
     if not root.strip():
         raise UserError("no place named", key="storage.results", found=repr(root), expected="a folder or a URI")
@@ -23,12 +23,12 @@ def uri(sweep: Sweep, results: str | None) -> str:
 
 
 def check(place: Folder, sweep: Sweep) -> bool:
-    """Whether a run is left to train; refuses a folder of another schema version, or of other specs under our ids."""
+    """Whether runs are left to train; refuses a folder of another schema version, or with other specs under the same ids."""
     if record := sweep_json.read(place):
         found = record.get("schema_version")
         if found not in tables.READABLE:
             raise UserError(
-                "a results folder of another schema version",
+                "a results folder with another schema version",
                 file=f"{place}/sweep.json",
                 key="schema_version",
                 found=found,
@@ -43,7 +43,7 @@ def check(place: Folder, sweep: Sweep) -> bool:
 
 
 def is_done(place: Folder, spec: RunSpec, corpus_hash: str) -> bool:
-    """Whether a run is done, on this text. One that says so and isn't is said, and marked, so that it is taken up again."""
+    """Whether a run is done, on this corpus. A damaged run is reported and marked as failed, so that it is resumed."""
     run = RunFolder(place / "runs" / spec.run_id)
     begun_with = run.begun_with(spec, corpus_hash)
     status = run.status()
@@ -56,5 +56,5 @@ def is_done(place: Folder, spec: RunSpec, corpus_hash: str) -> bool:
     elif status.get("damaged"):
         fault = status["reason"]
     if fault is not None:
-        print(f"{spec.run_id}: {one_line(fault)}; it goes on from its last checkpoint", flush=True)
+        print(f"{spec.run_id}: {one_line(fault)}; it resumes from its last checkpoint", flush=True)
     return False

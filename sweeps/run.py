@@ -1,4 +1,4 @@
-"""`sweeps run`: build the text, train what is not done, join the tables, say what failed."""
+"""`sweeps run`: builds the corpora, trains the runs that are not done, joins the tables, reports failures."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from sweeps.watcher import Watcher
 
 
 def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -> int:
-    """Trains every run of the sweep that is not done; returns the exit code: 1 when a run failed, 130 when stopped.
+    """Trains every run of the sweep that is not done; returns the exit code: 1 if a run failed, 130 if stopped.
 
-    Several drivers may do so at one time on one results folder: each run is trained by one of them.
+    Several drivers may share one results folder at the same time; each run is trained by one of them.
 
     Args:
         sweep: the expanded file.
-        results: root of the results folders, instead of the sweep's own.
-        lanes: runs at once, instead of the sweep's own.
+        results: root of the results folders; overrides the sweep's.
+        lanes: number of concurrent runs; overrides the sweep's.
 
     Raises:
-        UserError: before anything is trained: the corpus, the results folder or a run in it doesn't fit.
+        UserError: before training, if the corpus, the results folder or a run in it doesn't match the sweep.
         KeyboardInterrupt: the second Ctrl-C.
     """
     began = time.time()
@@ -78,7 +78,7 @@ def _train(
     lanes: int | None,
     record: dict[str, Any],
 ) -> tuple[set[str], dict[str, Any]]:
-    """Trains `todo`. Returns the ids of what this driver has trained, and what sweep.json is to say of it.
+    """Trains `todo`. Returns the ids of the runs that this driver has trained, and their entries for sweep.json.
 
     texts: path or URI of each run's corpus, and its hash.
     """
@@ -92,15 +92,15 @@ def _train(
     most = max(own.workers for own in sizes.resources.values())
     if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
         raise UserError(
-            "a run that this cluster can't hold",
+            "a run that is too large for this cluster",
             key="resources.workers",
             found=f"{most} workers",
-            expected=f"at most {there}; or lanes, how many runs at once, where the cluster grows on demand",
+            expected=f"at most {there}; or `lanes`, the number of concurrent runs, on a cluster that autoscales",
         )
     driver, began, asked = secrets.token_hex(4), time.time(), [spec.run_id for spec in todo]
     said = {"planned": [asdict(one) for one in sizes.planned], "promised": sizes.promised}
     before = Stamps({run_id: RunFolder(place / "runs" / run_id) for run_id in asked})
-    # What `sweeps status` reads while the runs are trained.
+    # `sweeps status` reads this while the runs are trained.
     training = {"began": began, "runs": asked, "before": before.at}
     place.write_json(sweep_json.FILE, record | said | {"training": training})
 
@@ -143,7 +143,7 @@ def _train(
 
 
 def dry_run(sweep: Sweep, *, results: str | None = None) -> int:
-    """Says what `run` would train, trains and writes nothing."""
+    """Prints what `run` would train; trains and writes nothing."""
     place = Folder.open(results_folder.uri(sweep, results))
     results_folder.check(place, sweep)
     todo = longest_first(p.spec for p in sweep.runs if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec))

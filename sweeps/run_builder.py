@@ -1,4 +1,4 @@
-"""Builder: one run from what a study says of it, with its readable id. No torch, no Ray."""
+"""Builder: a run, with its readable id, from what a study declares. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sweeps.sweep_file import Declaration
 
 
 class Builder:
-    """Makes the runs of one sweep from what a study says: size, budget, sparsity, window, seed, change.
+    """Builds the runs of one sweep from what a study declares: size, budget, sparsity, window, seed, change.
 
     Args:
         declared: the contents of the sweep file.
@@ -32,7 +32,7 @@ class Builder:
         self._sizes = {label: declared.size(label, file=file) for label in declared.sizes}
 
     def optimizer(self, size: str) -> OptimizerSpec:
-        """The optimizer of a size, with its own learning rate and batch."""
+        """The optimizer settings of a size, with its own learning rate and batch."""
         return _chosen(self._sizes, size, "sizes")[1]
 
     def run(
@@ -47,15 +47,15 @@ class Builder:
         tokens_per_param: float | None = None,
         run_id: str | None = None,
     ) -> RunSpec:
-        """One run.
+        """Builds one run.
 
         Args:
-            size, budget: labels of the sweep file.
-            sparsity: final sparsity; 0 is a dense run, to which window and pruning mean nothing.
+            size, budget: labels in the sweep file.
+            sparsity: final sparsity; 0 is a dense run, for which window and pruning are ignored.
             window: when it prunes; None is the sweep's default.
-            change: what differs from the sweep's default.
+            change: differences from the sweep's defaults.
             tokens_per_param: tokens of the dense run per prunable parameter, for a budget that isn't in the file.
-            run_id: its id; None is the readable one.
+            run_id: its id; None for the readable one.
         """
         model, optimizer = _chosen(self._sizes, size, "sizes")
         ratio = tokens_per_param or _chosen(self.declared.budgets, budget, "budgets")
@@ -84,12 +84,12 @@ class Builder:
     def partner(
         self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
     ) -> RunSpec:
-        """The dense run of the average size of `sparse`, with its steps, tokens, batches and seed.
+        """The dense run with the average size of `sparse`, and with its steps, tokens, batches and seed.
 
         Args:
-            match: the count in which the two are equal: of prunable weights, or of all parameters.
-            lr_multiple: of the partner's own learning rate.
-            budget: gives it the steps of this budget at its own size, instead of those of `sparse`.
+            match: whether the two match in prunable weights or in all parameters.
+            lr_multiple: factor on the partner's own learning rate.
+            budget: trains it for this budget at its own size, instead of for the steps of `sparse`.
         """
         if sparse.schedule.shape == "dense":
             raise UserError("a dense run has no partner", key="sparsities", found=0, expected="a sparsity above 0")
@@ -160,7 +160,7 @@ class Builder:
 
     @contextmanager
     def _naming(self, run: str, change: Change) -> Iterator[None]:
-        """Adds the run to an error of its schedule, and the key that decides it."""
+        """Adds the run, and the key responsible, to an error in its schedule."""
         try:
             yield
         except UserError as error:

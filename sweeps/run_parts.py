@@ -1,4 +1,4 @@
-"""What of a run a change may alter: its model, its optimizer, its pruning and so its steps. No torch, no Ray."""
+"""The parts of a run that a change may alter: model, optimizer, pruning and therefore steps. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Parts:
     dense_steps: int
 
     def changed(self, change: Change, tokens_per_param: float) -> Parts:
-        """With a change applied: equal tokens, and events where the batch alone would alter their number."""
+        """The parts with a change applied, at equal tokens; a changed batch keeps the number of events."""
         optimizer = self.optimizer
-        if change.lr_schedule not in (None, "wsd"):  # the others have no decay of their own
+        if change.lr_schedule not in (None, "wsd"):  # other schedules don't use `decay`
             optimizer = replace(optimizer, lr_schedule=change.lr_schedule, decay=DECAY)
         optimizer = replace(optimizer, **change.of("optimizer"))
         model = replace(self.model, **change.of("model"))
@@ -43,12 +43,12 @@ class Parts:
 
 
 def timeless(pruning: PruningSpec) -> PruningSpec:
-    """Static sparsity has no window: two such runs that differ in it are one."""
+    """Removes the window of static sparsity, so that runs that differ in it alone are one run."""
     return replace(pruning, start=0.0, end=0.0) if pruning.shape == "constant" else pruning
 
 
 def steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:
-    """Of a dense run.
+    """Number of steps of a dense run.
 
     Raises:
         UserError: there are too many.
@@ -61,6 +61,6 @@ def steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -
 
 
 def _with_events(events: int, ideal: float, pruning: PruningSpec, dense_steps: int) -> PruningSpec:
-    """`pruning` at the whole interval beside `ideal` whose number of events is nearest to `events`."""
+    """`pruning` with `ideal` rounded up or down, whichever comes nearer to `events`."""
     around = [replace(pruning, interval=interval) for interval in sorted({max(1, math.floor(ideal)), math.ceil(ideal)})]
     return min(around, key=lambda one: abs(one.schedule(dense_steps).events - events))

@@ -1,4 +1,4 @@
-"""What a sweep saves by training the steps that its runs share once, and why it saves nothing where it doesn't. No torch."""
+"""What a sweep saves by training shared prefixes once, or why it saves nothing. No torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sweeps.prefix_plan import OF_RATES, Compared, Fork, forks_of, groups_of, pr
 
 @dataclass(frozen=True)
 class Cost:
-    """What steps cost."""
+    """The cost of some steps."""
 
     steps: int
     tokens: int
@@ -23,7 +23,7 @@ class Cost:
 
     @classmethod
     def of(cls, spec: RunSpec, steps: int) -> Cost:
-        """Of the first `steps` of a run."""
+        """The cost of the first `steps` of a run."""
         tokens, shape = steps * spec.tokens_per_step, spec.model.shape
         effective = ladder.effective_flops(spec.schedule.weight_steps(shape.prunable, steps), spec.tokens_per_step)
         return cls(steps, tokens, effective, ladder.executed_flops(shape, tokens, spec.model.sequence))
@@ -36,9 +36,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Saving:
-    """What sharing saves: forks and savings by run, what all runs cost alone and shared, and the difference.
+    """What sharing saves: forks and savings by run, the total cost without and with sharing, and the difference.
 
-    because: what keeps apart runs that share nothing, the first thing in which two of them differ; null if nothing does.
+    because: why runs share nothing, by the first difference between two of them; null if none is kept from sharing.
     """
 
     forks: Mapping[str, Fork]
@@ -50,7 +50,7 @@ class Saving:
 
 
 def saving(specs: Collection[RunSpec]) -> Saving:
-    """What a sweep's runs cost, and what sharing saves of it."""
+    """The cost of a sweep's runs, and what sharing saves."""
     groups = groups_of(specs)
     forks = forks_of(groups)
     by_run = {spec.run_id: Cost.of(spec, forks[spec.run_id].step) for spec in specs if spec.run_id in forks}
@@ -60,7 +60,7 @@ def saving(specs: Collection[RunSpec]) -> Saving:
 
 
 def _because(groups: list[list[Compared]], forks: Mapping[str, Fork]) -> str | None:
-    """Why runs share nothing that only their own number of steps keeps apart, or, where none shares, why."""
+    """Why runs share nothing although only their number of steps differs; or, if no runs share, why."""
     apart = [
         (pruned_alike(parent, child), parent, child)
         for group in groups

@@ -1,18 +1,18 @@
-"""How long a run takes on more workers: the one place where scaling is modelled. No torch, no Ray.
+"""The duration of a run by worker count: the only model of scaling. No torch, no Ray.
 
-With t_1 the seconds of a step on one worker (executed FLOPs over the device's rate), on W workers
+With t_1 the seconds per step on one worker (executed FLOPs over the device's rate), a step on W workers takes
 
     t_W = t_1 / W + (W - 1) / W * (bytes / (LINK_SHARE * bandwidth) + UPDATE)
 
-* bytes: what ZeRO sends a step, for P parameters (all of them) of 2 bytes in bf16 and 4 in fp32, and `a` micro-batches:
-  2 P at stages 0 and 1 (gradients once a step, weights once), (a + 1) P at stage 2 (gradients each micro-batch),
-  3 a P at stage 3 (weights forward and backward, and gradients). A ring of W sends (W - 1) / W of it. Nothing is
-  overlapped with computing, which is pessimistic.
+* bytes: sent by ZeRO per step, for P parameters (all of them) of 2 bytes in bf16 and 4 in fp32, and `a` micro-batches:
+  2 P at stages 0 and 1 (gradients and weights once per step), (a + 1) P at stage 2 (gradients each micro-batch),
+  3 a P at stage 3 (weights forward and backward, and gradients). A ring of W sends (W - 1) / W of it. No overlap of
+  communication with computation is assumed, which is pessimistic.
 * bandwidth: the slowest link of the ring, in bytes/s: NVLink or PCIe within a node (repro/training/hardware.py), the network
   between nodes (devices.NETWORK).
-* UPDATE: what more workers don't shorten of a step: the norm, AdamW's and the masks' launches, latencies.
+* UPDATE: the part of a step that more workers don't shorten: the norm, AdamW's and the masks' kernel launches, latencies.
 
-A run also takes START seconds until its first step. A held-out token costs a third of a trained one: no backward pass.
+A run also takes START seconds until its first step. A held-out token costs a third of a training token: no backward pass.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from repro.spec import RunSpec
 from sweeps.devices import Cluster, Throughput, flops_per_token
 from sweeps.memory import fitting_micro_batch
 
-LINK_SHARE = 0.7  # of a link's peak that a ring of large messages gets, assumed
-UPDATE = 5e-3  # seconds a step, assumed
+LINK_SHARE = 0.7  # share of a link's peak achieved by a ring of large messages, assumed
+UPDATE = 5e-3  # seconds per step, assumed
 START_ALONE, START_GROUP = 0.7, 22.5  # seconds: one worker in a reused process, a worker group (bench/RESULTS.md)
 GOOD = 0.8  # efficiency below which more workers aren't worth it
 
 
 @dataclass(frozen=True)
 class Size:
-    """A run on so many workers.
+    """A run on a number of workers.
 
-    seconds: from start to end. efficiency: t_1 / (W * t_W). micro_batch: sequences at once, which fit.
+    seconds: from start to end. efficiency: t_1 / (W * t_W). micro_batch: sequences per forward pass, which fit.
     """
 
     workers: int
@@ -44,10 +44,10 @@ class Size:
 
 
 def sizes(spec: RunSpec, cluster: Cluster, throughput: Throughput, resources: Resources) -> tuple[Size, ...]:
-    """The worker counts that a run may get, fewest first: its batch divides, it fits, and it scales well enough.
+    """The allowed worker counts of a run, in ascending order: its batch divides, it fits, and it scales well enough.
 
-    Where it fits on none that scale well, the fewest on which it fits; empty where it fits on none. A sweep that
-    declares them leaves no choice.
+    If it fits on none that scale well, the fewest on which it fits; empty if it fits on none. With declared sizing only
+    the declared count is considered.
     """
     fitting = []
     for workers in cluster.sizes if resources.sizing == "plan" else (cluster.holding(resources.of(spec).workers),):
@@ -61,7 +61,7 @@ def sizes(spec: RunSpec, cluster: Cluster, throughput: Throughput, resources: Re
 def size(
     spec: RunSpec, workers: int, micro_batch: int, cluster: Cluster, throughput: Throughput, resources: Resources
 ) -> Size:
-    """A run on `workers`, whether or not it fits or is worth it."""
+    """A run on `workers`, whether or not it fits and scales."""
     steps = spec.schedule.total_steps
     alone = (spec.tokens + heldout_tokens(spec) / 3) * flops_per_token(spec.model) / throughput.rate(spec)
     passes = spec.optimizer.batch // workers // micro_batch
@@ -74,7 +74,7 @@ def size(
 
 
 def heldout_tokens(spec: RunSpec) -> int:
-    """Tokens that a run's evaluations read: every so many steps, and at the end."""
+    """Held-out tokens read by a run's evaluations, periodic and final."""
     evaluation, steps = spec.evaluation, spec.schedule.total_steps
     times = 1 + (steps // evaluation.every if evaluation.every else 0)
     return times * evaluation.blocks * evaluation.block_sequences * spec.model.sequence

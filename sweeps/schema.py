@@ -1,4 +1,4 @@
-"""The JSON Schema of a sweep file as it is written, before `extends` is applied, for editors that complete and check it."""
+"""The JSON Schema of a sweep file before `extends` is applied, for editors that complete and check it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
-    """It says what each key means and refuses unknown ones; rules between keys are checked by `sweeps expand` alone."""
+    """The schema: describes each key and refuses unknown ones; only `sweeps expand` checks rules between keys."""
     made = _plain(strict.json_schema(Declaration))
     required = made.pop("required")
     extends = {"type": "string", "description": "another sweep file, whose top-level keys this one replaces"}
@@ -27,12 +27,12 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema, as it is kept in sweeps/sweep.schema.json."""
+    """The content of sweeps/sweep.schema.json."""
     return json.dumps(schema(), indent=1) + "\n"
 
 
 def _plain(part: Any) -> Any:
-    """Without the defaults of whole blocks, which their own keys have."""
+    """Removes the defaults of whole blocks, since their keys have defaults of their own."""
     if isinstance(part, list):
         return [_plain(one) for one in part]
     if not isinstance(part, dict):

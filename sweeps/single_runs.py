@@ -1,4 +1,4 @@
-"""Single runs of a sweep file, beside its studies, and the weights that they start from. No torch."""
+"""Single runs of a sweep file, besides its studies, and the weights that they start from. No torch."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ from sweeps.points import Budget, FinalSparsity, Making, Seed, Size
 class FromRun:
     """The weights of another run of the sweep."""
 
-    run: Annotated[str, "the id of that run, after whose text this one reads on"]
+    run: Annotated[str, "the id of that run; this run's text continues after the parent's"]
     at: Annotated[
-        Literal["end"] | Annotated[int, Between(1, STEPS, "steps")], "how many steps of that run; end is all of them"
+        Literal["end"] | Annotated[int, Between(1, STEPS, "steps")],
+        "after this many steps of that run; end means after the last",
     ] = "end"
 
 
 @strict.dataclass
 class FromModel:
-    """The weights of a model."""
+    """The weights of a pre-trained model."""
 
-    model: Annotated[str, "a Hugging Face folder, or the id of a model, of the run's own shape"]
+    model: Annotated[str, "a Hugging Face folder, or the id of a model, with the run's shape"]
 
 
 @strict.dataclass
 class SingleRun(Change):
-    """One run beside the studies."""
+    """One run besides the studies."""
 
     size: Size = field(kw_only=True)
     budget: Budget = field(kw_only=True)
     sparsity: FinalSparsity = 0.0
     window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
-    seed: Annotated[Seed | None, "null is 0, or that of the run that it starts from"] = None
+    seed: Annotated[Seed | None, "null is 0, or the parent's seed"] = None
     start: Annotated[
         FromRun | FromModel | None,
         ByKey(run=FromRun, model=FromModel),
-        "the weights that it starts from; null is its initialisation",
+        "the weights that it starts from; null for a fresh initialisation",
     ] = None
-    id: Annotated[str | None, "its run id; null is the readable one"] = None
+    id: Annotated[str | None, "its run id; null for the readable one"] = None
     studies: Annotated[tuple[StudyName, ...], "studies it serves"] = ("runs",)
 
     def __post_init__(self) -> None:
@@ -56,12 +57,12 @@ class SingleRun(Change):
         if self.id is not None:
             check_name(self.id, key="id")
         if self.start is not None and self.studies != ("runs",):
-            # The claims compare runs by their own N_avg and D, which say nothing of what the weights went through before.
+            # The claims compare runs by their own N_avg and D, which ignore how the initial weights were trained.
             raise UserError(
                 "a run that starts from other weights belongs to no study",
                 key="studies",
                 found=", ".join(self.studies),
-                expected="runs, or nothing",
+                expected="runs, or no `studies`",
             )
 
     def runs(self, build: Making) -> Iterator[RunSpec]:

@@ -1,4 +1,4 @@
-"""A sweep at one moment, as text and as a table."""
+"""The state of a sweep at one moment, as text and as a table."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rich.text import Text
 
 from repro.console.terminal import one_line
 
-SILENT = 60.0  # seconds without a word after which a running run is marked
+SILENT = 60.0  # seconds without an update after which a running run is marked
 BARS = 20
-LONGEST = 1e10  # seconds that are shown as a time
+LONGEST = 1e10  # seconds; longer durations are shown as ?
 
 
 @dataclass(frozen=True)
 class Running:
-    """A run at work.
+    """A running run.
 
     Attributes:
-        share: of its steps that are done. tokens_per_second: as it last said; None before it has.
-        left: seconds to its end at that speed. silent: seconds since its last word.
-        workers: of it. mfu: of its devices; None where their peak isn't known.
-        pace: planned cost that a worker of it does in a second, over the median of the runs at work.
+        share: share of its steps that are done. tokens_per_second: last reported throughput; None before the first.
+        left: seconds to its end at that throughput. silent: seconds since its last update.
+        workers: number of its workers. mfu: MFU of its devices; None if their peak is unknown.
+        pace: planned cost per second and worker, relative to the median of the running runs.
     """
 
     run_id: str
@@ -38,7 +38,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Retried:
-    """A run that was begun more than once: how often, and how the attempt before the last ended."""
+    """A run that was started more than once: the number of attempts, and how the one before the last ended."""
 
     run_id: str
     attempts: int
@@ -47,14 +47,14 @@ class Retried:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sweep at one moment.
+    """The state of a sweep at one moment.
 
     Attributes:
-        done, queued: counts. running: the runs at work, the one that ends last first. failed: run ids with reasons.
-        retried: the runs that were begun more than once. slowest: id of the run at work of the least pace, where two
-        or more have said theirs. mfu: of all devices at work whose peak is known, together.
-        rate: tokens a second since training began. elapsed, left: seconds; `left` is None until something is done.
-        price_left: what `left` costs; None where no price was given.
+        done, queued: counts. running: the running runs, last to end first. failed: run ids with reasons.
+        retried: the runs that were started more than once. slowest: id of the running run with the lowest pace, if at
+        least two paces are known. mfu: over all busy devices with a known peak.
+        rate: tokens per second since training began. elapsed, left: seconds; `left` is None until there is progress.
+        price_left: cost of `left`; None if no price was given.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Snapshot:
     @property
     def line(self) -> str:
         left = "?" if self.left is None else clock(self.left)
-        price = "" if self.price_left is None else f", {self.price_left:,.2f} to pay"
+        price = "" if self.price_left is None else f", {self.price_left:,.2f} remaining cost"
         mfu = "" if self.mfu is None else f"MFU {self.mfu:.1%}, "
         return (
             f"{one_line(self.name)}: {self.done} done, {len(self.running)} running, {len(self.failed)} failed, {self.queued} queued, "
@@ -81,13 +81,13 @@ class Snapshot:
         )
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A bar for each run at work, the one that ends last first, then the retried and the failed ones."""
+        """A progress bar for each running run, last to end first, then the retried and the failed runs."""
         rows: list[tuple[str, ...]] = []
         for run in self.running:
             bar = "#" * round(BARS * run.share)
             speed = "" if run.tokens_per_second is None else f"{run.tokens_per_second / 1e3:.0f}k tokens/s"
             left = "" if run.left is None else f"{clock(run.left)} left"
-            silent = f"no word for {clock(run.silent)}" if run.silent > SILENT else ""
+            silent = f"no update for {clock(run.silent)}" if run.silent > SILENT else ""
             slow = f"the slowest: {run.pace:.0%} of the median pace" if run.run_id == self.slowest else ""
             marks = ", ".join(filter(None, (slow, silent)))
             rows.append((run.run_id, bar.ljust(BARS, "."), f"{run.share:.0%}", speed, left, marks))
@@ -98,7 +98,7 @@ class Snapshot:
         return rows + [(run_id, "failed", "", "", "", one_line(reason)) for run_id, reason in self.failed]
 
     def table(self) -> Group:
-        """The line and the rows, to be drawn again and again; as text, since rich would take brackets for its markup."""
+        """The line and the rows for a live display; wrapped in Text, since rich parses brackets as markup."""
         table = Table(box=None, show_header=False)
         for row in self.rows():
             table.add_row(*map(Text, row))
@@ -106,7 +106,7 @@ class Snapshot:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03, or 2:03; ? of what no sweep lasts."""
+    """1:02:03 or 2:03; ? for negative and implausibly long durations."""
     if not 0 <= seconds < LONGEST:
         return "?"
     minutes, rest = divmod(int(seconds), 60)

@@ -1,4 +1,4 @@
-"""`sweeps status`: the state of a sweep, printed once, as JSON, or redrawn in a terminal."""
+"""`sweeps status`: prints the progress of a sweep once, or as JSON, or redraws it in a terminal."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from sweeps.watcher import REFRESH, Watcher
 
 
 def show(results: str, *, as_json: bool = False, once: bool = False, price: float | None = None) -> int:
-    """Prints where the sweep of a results folder stands, again and again in a terminal; returns the exit code."""
+    """Prints the progress of the sweep in a results folder, refreshed in a terminal; returns the exit code."""
     if price is not None and not 0 <= price < math.inf:
-        raise UserError("no price", key="--price", found=price, expected="that of an hour of all the machines at work")
+        raise UserError(
+            "not a price", key="--price", found=price, expected="the price per hour of all machines together"
+        )
     watcher, console = Watcher.of(Folder.open(results), price), Console()
     if as_json:
         seen = watcher.look()

@@ -1,7 +1,7 @@
-"""The studies of a sweep: what each declares in YAML and which runs it asks for. No torch.
+"""The studies of a sweep: the keys that each declares in YAML and the runs that it asks for. No torch.
 
-A study is a strict dataclass, its keys the keys in the sweep file, with one method, `runs`, which has one run after
-another made. Two studies may ask for the same run; it is trained once.
+A study is a strict dataclass whose fields are the keys in the sweep file, with one method, `runs`, that yields its
+runs. Two studies may ask for the same run; it is trained once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sweeps.points import (
 
 @strict.dataclass
 class Schedules:
-    """Every window of `dense` x `prune` that fits into the run, at every sparsity and budget (Fig. 4)."""
+    """Every window of `dense` x `prune` that fits in the run, at every sparsity and budget (Fig. 4)."""
 
     size: Size
     budgets: Budgets
@@ -61,14 +61,15 @@ class LawStudy:
 
 @strict.dataclass
 class Pairs:
-    """Sparse runs, each with the dense run of its N_avg, steps, tokens, data order and seed (Fig. 1)."""
+    """Sparse runs, each with a dense run of equal N_avg, steps, tokens, data order and seed (Fig. 1)."""
 
     size: Size
     budgets: Budgets
     sparsities: Sparsities
     seeds: SeedList = (0,)
     match: Annotated[
-        tuple[Match, ...], "the counts in which partners equal the sparse run's average: of prunable weights, or of all"
+        tuple[Match, ...],
+        "which count of a partner equals the sparse run's average: prunable weights or all parameters",
     ] = ("prunable",)
 
     def sparse(self, build: Making) -> Iterator[RunSpec]:
@@ -84,7 +85,7 @@ class Pairs:
 
 @strict.dataclass
 class Robustness:
-    """One factor at a time around a size's own learning rate and batch, in multiples of them (Fig. 5)."""
+    """Learning rate and batch varied one at a time, as multiples of the size's own (Fig. 5)."""
 
     size: Size
     budget: Budget
@@ -111,11 +112,11 @@ class Robustness:
 
 @strict.dataclass
 class IsoAverage:
-    """Runs of nearly equal N_avg but different sparsity and timing."""
+    """Runs with nearly equal N_avg but different sparsity and pruning window."""
 
     points: Points
     seeds: SeedList = (0,)
-    partners: Annotated[bool, "whether their dense partners are trained, too"] = False
+    partners: Annotated[bool, "whether their dense partners are trained too"] = False
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for point, seed in product(self.points, self.seeds):
@@ -130,7 +131,7 @@ class Dense:
     """Dense runs at further ratios of tokens to prunable parameters."""
 
     sizes: Sizes
-    budgets: Annotated[dict[str, TokensPerParam], "by label, tokens of the run per prunable parameter"]
+    budgets: Annotated[dict[str, TokensPerParam], "tokens of the run per prunable parameter, by label"]
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, (budget, ratio) in product(self.sizes, self.budgets.items()):
@@ -139,7 +140,7 @@ class Dense:
 
 @strict.dataclass
 class Confirm:
-    """Windows to train again at fresh seeds."""
+    """Windows to train again with new seeds."""
 
     size: Size
     seeds: SeedList
@@ -177,7 +178,7 @@ class Seeds:
 
 @strict.dataclass
 class Controls:
-    """One thing changed at a time, beside the unchanged run at each sparsity that occurs."""
+    """Settings changed one at a time, along with the unchanged run at each sparsity that occurs."""
 
     size: Size
     budget: Budget
@@ -198,7 +199,7 @@ class Controls:
 
 @strict.dataclass
 class LearningRates:
-    """Dense runs of sizes, and of the partners of `pairs` and of `points`, at multiples of their learning rate."""
+    """Dense runs of sizes, and of the partners of `pairs` and `points`, at multiples of their learning rates."""
 
     multiples: Annotated[tuple[float, ...], "multiples of each learning rate"]
     sizes: Sizes = ()
@@ -206,7 +207,7 @@ class LearningRates:
     pairs: Pairs | None = None
     points: Points = ()
     partner_budget: Annotated[
-        str | None, "the budget of the partners, at their own size; null is as long as their sparse runs"
+        str | None, "the budget of the partners, at their own size; null for the steps of their sparse runs"
     ] = None
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
@@ -216,7 +217,7 @@ class LearningRates:
             yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)
 
     def _paired(self, build: Making) -> Iterator[tuple[RunSpec, Match]]:
-        """Sparse runs, each with a count in which a partner matches it."""
+        """Sparse runs, each with the count in which a partner matches it."""
         if self.pairs:
             yield from product(self.pairs.sparse(build), self.pairs.match)
         for point in self.points:

@@ -1,4 +1,4 @@
-"""A sweep file, read: its blocks as strict dataclasses, an unknown key an error. No torch."""
+"""The content of a sweep file: its blocks as strict dataclasses; unknown keys are errors. No torch."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class PruningDefaults:
     window: Annotated[Window, "the default schedule"] = Window()
     interval: Annotated[
         Interval | None,
-        "steps between events; null takes schedule.interval_for of each run's length and `narrowest`",
+        "steps between events; null derives it from each run's length and `narrowest` (schedule.interval_for)",
     ] = None
     narrowest: Annotated[
-        float, Between(0, 1, "share", "(]"), "the narrowest window, a share of compute, that is to have enough events"
+        float, Between(0, 1, "share", "(]"), "the narrowest window, as a share of compute, that must have enough events"
     ] = 0.25
     shape: Annotated[Falling, "how density falls"] = "geometric"
     score: ScoreKey = "magnitude"
@@ -52,11 +52,11 @@ class Partners:
     """The dense partners of sparse runs (ladder.partner)."""
 
     mlp_multiple: Annotated[
-        int, Between(1, 2**20), "coarsest granularity of their mlp: 8 at real sizes, 1 at tiny ones"
+        int, Between(1, 2**20), "coarsest granularity of their mlp: 8 for real sizes, 1 for tiny ones"
     ] = 8
-    tolerance: Annotated[float, Between(1e-9, 0.1), "how near their count must come, relatively"] = 1e-3
+    tolerance: Annotated[float, Between(1e-9, 0.1), "relative tolerance of their parameter count"] = 1e-3
     lr: Annotated[
-        dict[str, Annotated[float, Above(0)]], "their own learning rates, by size label: SIZE-p80, or SIZE-t80"
+        dict[str, Annotated[float, Above(0)]], "their own learning rates, by size label: SIZE-p80 or SIZE-t80"
     ] = field(default_factory=dict)
 
 
@@ -67,7 +67,7 @@ class Repeat:
     size: Size
     budget: Budget
     sparsities: Sparsities
-    windows: Annotated[tuple[Window, ...], "windows at which they may; none given means any"] = ()
+    windows: Annotated[tuple[Window, ...], "windows with which they may; any if empty"] = ()
 
 
 @strict.dataclass
@@ -78,10 +78,10 @@ class Storage:
     results: Annotated[str, "folder or URI of the results folders"] = "results"
 
     def expanded(self, file: object) -> Storage:
-        """With `~` and variables replaced, on the machine that uses them.
+        """Expands `~` and variables, on the machine that uses the paths.
 
         Raises:
-            UserError: there is no such home folder or variable.
+            UserError: a home folder or variable doesn't exist.
         """
         return Storage(
             expand(self.corpus, file=file, key="storage.corpus"), expand(self.results, file=file, key="storage.results")
@@ -96,34 +96,36 @@ class Declaration:
     corpus: CorpusSpec
     sizes: Annotated[
         dict[str, Annotated[dict[str, Any], strict.KeysOf(ModelSpec, OptimizerSpec)]],
-        "by label, the keys of `model` and `optimizer` in which that size differs",
+        "the keys of `model` and `optimizer` that are specific to each size, by label",
     ]
-    budgets: Annotated[dict[str, TokensPerParam], "by label, tokens of the dense run per prunable parameter"]
-    studies: Annotated[Studies, "each asks for its runs; one that several ask for is trained once"] = Studies()
-    runs: Annotated[tuple[SingleRun, ...], "single runs beside the studies"] = ()
-    model: Annotated[dict[str, Any], strict.KeysOf(ModelSpec), "what all sizes share"] = field(default_factory=dict)
-    optimizer: Annotated[dict[str, Any], strict.KeysOf(OptimizerSpec), "what all sizes share"] = field(
+    budgets: Annotated[dict[str, TokensPerParam], "tokens of the dense run per prunable parameter, by label"]
+    studies: Annotated[Studies, "each asks for its runs; a run that several ask for is trained once"] = Studies()
+    runs: Annotated[tuple[SingleRun, ...], "single runs besides the studies"] = ()
+    model: Annotated[dict[str, Any], strict.KeysOf(ModelSpec), "keys shared by all sizes"] = field(default_factory=dict)
+    optimizer: Annotated[dict[str, Any], strict.KeysOf(OptimizerSpec), "keys shared by all sizes"] = field(
         default_factory=dict
     )
     pruning: PruningDefaults = PruningDefaults()
     partners: Partners = Partners()
     evaluation: EvalSpec = EvalSpec()
     precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
-    repeat: Annotated[bool | tuple[Repeat, ...], "whether runs may see text more than once, or which may"] = False
-    share_prefix: Annotated[bool, "whether steps that runs have in common are trained once"] = False
+    repeat: Annotated[
+        bool | tuple[Repeat, ...], "whether runs may see text more than once, or rules for those that may"
+    ] = False
+    share_prefix: Annotated[bool, "whether common prefixes of runs are trained once"] = False
     resources: Resources = Resources()
     storage: Storage = Storage()
 
     def __post_init__(self) -> None:
-        check_name(self.name, key="name")  # of the results folder
+        check_name(self.name, key="name")  # names the results folder
         dense = self.studies.dense.budgets if self.studies.dense else {}
         for block, labels in (("budgets", self.budgets), ("studies.dense.budgets", dense), ("sizes", self.sizes)):
             for label in labels:
-                check_name(label, key=f"{block}.{label}")  # of run ids, and so of folders
+                check_name(label, key=f"{block}.{label}")  # part of run ids, which name folders
         self._check_labels({**self.budgets, **dense})
 
     def _check_labels(self, budgets: dict[str, float]) -> None:
-        """Refuses a rule for an unknown size or budget, which would silently do nothing."""
+        """Refuses rules for unknown sizes or budgets, which would silently have no effect."""
         for label in self.partners.lr:  # SIZE-p80 and the like
             if not any(label.startswith(f"{size}-") for size in self.sizes):
                 expected = f"SIZE-p80 or SIZE-t80, of one of: {', '.join(self.sizes)}"
@@ -141,7 +143,7 @@ class Declaration:
                     raise UserError(f"no such {key}", key=f"repeat[{index}].{key}", found=label, expected=expected)
 
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
-        """The model and the optimizer of a size."""
+        """The model and optimizer settings of a size."""
         own, block = self.sizes[label], f"sizes.{label}"
         model, optimizer = self.model | strict.taken(ModelSpec, own), self.optimizer | strict.taken(OptimizerSpec, own)
         return (
@@ -151,15 +153,17 @@ class Declaration:
 
 
 def read(file: str | Path) -> Declaration:
-    """The contents of a sweep file.
+    """Reads a sweep file.
 
     Raises:
-        UserError: it isn't a sweep file, or an invalid one.
+        UserError: it isn't a sweep file, or is invalid.
     """
     file = Path(expand(file))
     if file.is_dir():
         kept = "a results folder" if (file / "sweep.json").exists() else "a folder"
-        raise UserError(f"{kept} where a sweep file is wanted", file=file, expected="a YAML file, as sweeps/quick.yaml")
+        raise UserError(f"{kept} instead of a sweep file", file=file, expected="a YAML file such as sweeps/quick.yaml")
     if file.suffix.lower() in (".parquet", ".csv", ".gz", ".html", ".safetensors", ".py"):
-        raise UserError("not a sweep file", file=file, found=file.suffix, expected="a YAML file, as sweeps/quick.yaml")
+        raise UserError(
+            "not a sweep file", file=file, found=file.suffix, expected="a YAML file such as sweeps/quick.yaml"
+        )
     return strict.build(Declaration, strict.read_yaml(file), file=file)

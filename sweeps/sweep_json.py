@@ -1,4 +1,4 @@
-"""What a driver keeps of its sweep in sweep.json, checked when it is read: it may be damaged, older, or a stranger's."""
+"""sweep.json, a driver's record of its sweep, validated when read: it may be damaged, older, or untrusted."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from repro.store.folder import Folder
 from repro.strict import Above
 
 FILE = "sweep.json"
-AGAIN = "the file of a sweep; move it away and give `sweeps run` again: what is done stays done, and it is written anew"
+AGAIN = "a sweep's record; move it away and run `sweeps run` again, which rewrites it and keeps the runs that are done"
 
 
 @strict.dataclass
 class Planned:
-    """One run of the sweep: tokens it will see, its cost in arbitrary units, and what the plan promised where it could."""
+    """One run of the sweep: its tokens, its cost in arbitrary units, and the plan's workers and seconds if known."""
 
     run_id: str
     tokens: Annotated[int, Above(0, inclusive=True)]
@@ -29,10 +29,10 @@ class Planned:
 
 @strict.dataclass
 class Training:
-    """Of the driver that trained last.
+    """The last driver's training.
 
-    began: when it did, seconds since the epoch. runs: ids of those that were to be trained. before: `updated` of the
-    status of each of them at that moment; None where an older version wrote the file.
+    began: its start, seconds since the epoch. runs: ids of the runs that were to be trained. before: `updated` in the
+    status of each of them at that time; None if an older version wrote the file.
     """
 
     began: float
@@ -42,7 +42,7 @@ class Training:
 
 @strict.dataclass
 class Kept:
-    """Of a sweep that has begun. planned: its runs."""
+    """The record of a sweep that has begun. planned: its runs."""
 
     name: str
     planned: tuple[Planned, ...]
@@ -50,7 +50,7 @@ class Kept:
 
 
 def read(place: Folder) -> dict[str, Any]:
-    """The mapping in a results folder's sweep.json; empty where there is none.
+    """The mapping in a results folder's sweep.json; empty if there is none.
 
     Raises:
         UserError: it is damaged.
@@ -67,10 +67,10 @@ def read(place: Folder) -> dict[str, Any]:
 
 
 def of(place: Folder) -> Kept:
-    """What the folder of a sweep says of it.
+    """The validated record in a sweep's results folder.
 
     Raises:
-        UserError: no sweep has begun here, or what says so is damaged or of another form.
+        UserError: no sweep has begun here, or the record is damaged or in another format.
     """
     file, found = f"{place}/{FILE}", read(place)
     if not found:
@@ -78,7 +78,7 @@ def of(place: Folder) -> Kept:
     for key in ("planned", "training"):
         if found.get(key) is None:
             raise UserError(
-                "a sweep.json of an older form, or of a sweep of which nothing was left to train",
+                "a sweep.json in an older format, or of a sweep with nothing left to train",
                 file=file,
                 key=key,
                 found="nothing",

@@ -1,4 +1,4 @@
-"""One run in the process that Ray Tune gives it: the lease, the parent's checkpoint, and Ray Train."""
+"""One run in its Ray Tune process: the lease, the parent's checkpoint, and Ray Train."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from repro.training.assignment import Assignment
 from sweeps.queue import Outcome
 
 KEY = "assignment"
-GRACE = 5.0  # seconds in which a peer that failed first may say so
+GRACE = 5.0  # seconds for a peer that failed first to report its error
 
 
 def configuration(given: Assignment) -> dict[str, Any]:
-    """What Tune is told of a trial."""
+    """A trial's Tune configuration."""
     return {KEY: given.to_dict()}
 
 
@@ -33,10 +33,10 @@ def assignment_of(configuration: dict[str, Any]) -> Assignment:
 
 
 class Trial(ray.tune.Trainable):
-    """One trial trains one run. The process is used again for the next one: start-up and imports are paid once.
+    """Trains one run per trial. The process is reused for the next one, so that start-up and imports are paid once.
 
-    With one worker Ray Train runs the loop in this very process (its local mode); with more it makes a
-    worker group. Either way the loop is `repro.training.train.train_loop`.
+    With one worker Ray Train runs the loop in this process (its local mode); with more it starts a worker group. Either
+    way the loop is `repro.training.train.train_loop`.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -57,10 +57,10 @@ class Trial(ray.tune.Trainable):
 
 
 def train_one(given: Assignment) -> Outcome:
-    """Trains one run through Ray Train while it holds its lease. A run that can't end well is in its status.
+    """Trains one run with Ray Train while holding its lease. A run that fails for good is marked in its status.
 
     Raises:
-        Exception: of Ray Train, when a worker died.
+        Exception: from Ray Train, if a worker died.
     """
     run = RunFolder(Folder.open(given.folder))
     lease = Lease(run, given.driver, given.over)
@@ -69,11 +69,11 @@ def train_one(given: Assignment) -> Outcome:
     try:
         if stop.is_asked(Folder.open(given.results), given.driver):
             return "stopped"
-        if run.status()["state"] == "done":  # by one whose lease ended just before ours began
+        if run.status()["state"] == "done":  # by a driver whose lease ended just before ours began
             return "held"
         try:
             _fork(given, run)
-        except UserError as error:  # what its parent left can't be believed, and trying again won't change it
+        except UserError as error:  # the parent's checkpoint is invalid, and a retry won't change that
             run.progress("failed", reason=str(error))
             return "failed"
         return _fit(given, run)
@@ -82,7 +82,7 @@ def train_one(given: Assignment) -> Outcome:
 
 
 def _fork(given: Assignment, run: RunFolder) -> None:
-    """Copies its parent's checkpoint into a run; one that has begun, or whose parent left none, is trained without it."""
+    """Copies its parent's checkpoint into a run, unless the run has begun or the parent saved none."""
     from repro.training import fork  # torch
 
     if given.fork is None or fork.begun(run.folder):
@@ -108,7 +108,7 @@ def _fit(given: Assignment, run: RunFolder) -> Outcome:
                 ).fit()
             return "done" if run.status()["state"] == "done" else "stopped"
         except Exception as error:
-            # Whether the run failed for good or its worker died is in its status: not every worker knows.
+            # Its status tells whether the run failed for good or its worker died: not every worker knows.
             status = run.status()
             if status["state"] != "failed" or stamp(status) == before:
                 raise
@@ -119,9 +119,9 @@ def _fit(given: Assignment, run: RunFolder) -> Outcome:
 
 
 def _smaller_micro_batch(error: Exception) -> int | None:
-    """The micro-batch with which a worker group that ran out of memory may fit; None for what else ended it.
+    """The micro-batch to retry with after a worker group ran out of memory; None for other errors.
 
-    A single worker raises what it ran into itself, after it has tried all smaller ones.
+    A single worker tries all smaller ones itself before it raises.
     """
     from repro.training.train import OutOfMemory  # torch
 
@@ -137,8 +137,8 @@ def _loop(mapping: dict[str, Any]) -> None:
     except (RunFailed, UserError):
         raise
     except Exception:
-        # It may be that a peer failed and closed its connections. Ray Train ends the group with the first error that it
-        # sees, and the peer's tells more.
+        # Perhaps a peer failed and closed its connections. Ray Train ends the group with the first error that it sees,
+        # and the peer's error is more informative.
         if ray.train.get_context().get_world_size() > 1:
             time.sleep(GRACE)
         raise

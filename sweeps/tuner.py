@@ -1,7 +1,7 @@
 """The driver: Ray Tune over the runs of a sweep, each trial one Ray Train run.
 
-Tune asks a Queue which run is next and is told what became of it. Tune's own folder is thrown away; what has been
-trained, failed or is left stands in the runs' folders.
+Tune gets the next run from a Queue and reports its outcome to it. Tune's own folder is discarded; the state of each run
+is in the run's folder.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from sweeps.devices import Cluster
 from sweeps.queue import Queue
 from sweeps.trial import Trial, assignment_of, configuration
 
-# Set before a worker process starts. bench/laptop.py measures the malloc settings: nothing at 1,024 tokens a step.
+# Set before a worker process starts. bench/laptop.py measures the malloc settings: no effect at 1,024 tokens per step.
 WORKER_ENV = {
-    "OMP_NUM_THREADS": "1",  # two lanes on two cores lose more to each other's threads than they gain
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),  # keep a step's buffers instead of giving them back to the kernel
+    "OMP_NUM_THREADS": "1",  # two lanes on two cores lose more to thread contention than they gain
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),  # keep a step's buffers instead of returning them to the kernel
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "MALLOC_TOP_PAD_": str(2**28),
     "TOKENIZERS_PARALLELISM": "false",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # Train's controller looks at its workers every 2 s by default
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # Train's controller polls its workers every 2 s by default
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 DRIVER_ENV = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is sweeps.interrupt
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweeps.interrupt handles it
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # the queue gives no more than there is room for
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # the queue never returns more runs than fit
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-# Tune would write these of the driver's into a runtime_env, which Ray logs; nodes have roles or variables of their own.
+# Tune would copy these from the driver into a runtime_env, which Ray logs; nodes have roles or variables of their own.
 SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"}
 class_cache.ENV_VARS_TO_PROPAGATE = class_cache.ENV_VARS_TO_PROPAGATE - SECRETS
 
 
 class _Ask(Searcher):
-    """Tune asks what to try next: the queue's next run, nothing for now, or no more ever."""
+    """Tune's search algorithm: suggests the queue's next run, nothing for now, or the end."""
 
     def __init__(self, queue: Queue):
         super().__init__()
@@ -66,16 +66,16 @@ class _Ask(Searcher):
         return True
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """The callback is told more."""
+        """Handled by the callback, which gets more information."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing of Tune's is ever restored."""
+        """Tune's state is never restored."""
 
     restore = save
 
 
 class _Tell(ray.tune.Callback):
-    """Tells the queue what became of a trial."""
+    """Reports the outcome of a trial to the queue."""
 
     def __init__(self, queue: Queue):
         self.queue = queue
@@ -85,12 +85,12 @@ class _Tell(ray.tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         written = Path(trial.error_file or "")
-        lines = written.read_text().strip().splitlines() if written.is_file() else ["it ended without a word"]
+        lines = written.read_text().strip().splitlines() if written.is_file() else ["it ended without an error message"]
         self.queue.ended(assignment_of(trial.config).spec.run_id, "died", lines[-1])
 
 
 def _own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
-    """What a trial's own process takes; a worker group takes its own beside it."""
+    """Resources of a trial's own process; a worker group has its own in addition."""
     given = assignment_of(config)
     if given.resources.workers > 1:
         return ray.tune.PlacementGroupFactory([{"CPU": 0.01}])
@@ -98,7 +98,7 @@ def _own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
 
 
 def execute(queue: Queue) -> None:
-    """Trains what the queue gives, in its order; returns when it is over and no run is in progress."""
+    """Trains the queue's runs in its order; returns when the queue is over and no run is in progress."""
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         ray.tune.Tuner(
             ray.tune.with_resources(Trial, _own_resources),
@@ -114,27 +114,27 @@ def execute(queue: Queue) -> None:
 
 
 def connect(lanes: int | None, workers: int) -> None:
-    """Joins the cluster of RAY_ADDRESS, or starts one of this machine's cores that ends with this process.
+    """Joins the cluster at RAY_ADDRESS, or starts a local one that ends with this process.
 
     Args:
-        lanes: runs at once on this machine; None is as many as it has cores for.
-        workers: most of any run.
+        lanes: number of concurrent runs on this machine; None for as many as it has cores for.
+        workers: maximum number of workers of any run.
     """
     if ray.is_initialized():
         return
     os.environ.update(WORKER_ENV | DRIVER_ENV)
     address = ray_address.given()
     if address is None:
-        os.environ.pop(ray_address.KEY, None)  # blank, or "local": Ray would take it for a cluster's
+        os.environ.pop(ray_address.KEY, None)  # blank or "local", which Ray would take for a cluster's address
     else:
         ray_address.check(address)
         os.environ[ray_address.KEY] = address
         env: dict[str, Any] = {"env_vars": dict(WORKER_ENV)}
         if "://" not in address:
-            # Train's cleaner, which gives back what a dead driver's worker groups held, else looks for a cluster on its
-            # host and dies where it finds two.
+            # Otherwise Train's cleaner, which releases the resources of a dead driver's worker groups, searches its host
+            # for a cluster and crashes if it finds two.
             env["env_vars"]["RAY_ADDRESS"] = address
-        if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else the job has brought the checkout along
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # otherwise the job has shipped the checkout
             env |= {"working_dir": str(local_ray.ROOT), "excludes": ["results", "data", ".venv", ".git"]}
         ray.init(runtime_env=env, log_to_driver=False)
         return
@@ -143,7 +143,7 @@ def connect(lanes: int | None, workers: int) -> None:
 
 
 def cluster(gpu: bool) -> Cluster | None:
-    """The cluster that is joined, as the plan knows one; None without GPUs, or where their type has no data sheet."""
+    """The joined cluster as a planner's Cluster; None without GPUs, or if their type isn't in the hardware tables."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
     types = {key.removeprefix("accelerator_type:") for node in nodes for key in node if key.startswith("accelerator_")}
     if not gpu or len(types) != 1:
@@ -154,10 +154,10 @@ def cluster(gpu: bool) -> Cluster | None:
 
 
 def has_gpus(resources: Resources) -> bool:
-    """Whether runs train on GPUs of the cluster that is joined.
+    """Whether runs train on GPUs of the joined cluster.
 
     Raises:
-        UserError: they should, and it has none.
+        UserError: they should, but it has none.
     """
     gpu = resources.device != "cpu" and bool(ray.cluster_resources().get("GPU"))
     if resources.device == "cuda" and not gpu:
@@ -166,6 +166,6 @@ def has_gpus(resources: Resources) -> bool:
 
 
 def devices(gpu: bool, groups: bool) -> int:
-    """GPUs, or cores, that runs may take now; of the cores one is left to the heads of worker groups, where there are any."""
+    """GPUs, or cores, currently available to runs; with worker groups one core is reserved for their heads."""
     count = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
     return count if gpu or not groups else max(0, count - 1)

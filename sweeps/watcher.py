@@ -1,4 +1,4 @@
-"""The state of a sweep, read from its files alone: from any terminal or machine, whoever trains it."""
+"""The state of a sweep, read from its files alone: works from any terminal or machine, for any drivers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sweeps import sweep_json
 from sweeps.snapshot import Retried, Running, Snapshot
 from sweeps.sweep_json import Planned
 
-REFRESH = 1.0  # seconds between two looks at the files
+REFRESH = 1.0  # seconds between two reads of the files
 
 
 class Watcher:
-    """Looks at a sweep's files again and again; a run that has ended is not read twice.
+    """Reads a sweep's files repeatedly; a run that has ended is not read again.
 
     Args:
         place: the results folder.
-        name: of the sweep.
+        name: the sweep's name.
         planned: all its runs.
-        asked: ids of those that were to be trained when training began; what ended before is only counted.
-        began: when that was, seconds since the epoch.
-        before: `updated` of the status of each of `asked` at that moment: a status that says another one is newer,
-            whatever the clocks say. None, of an older version's driver, compares `updated` with `began`.
-        price: of an hour of all the machines at work.
+        asked: ids of the runs that were to be trained when training began; runs that ended before are only counted.
+        began: start of the training, seconds since the epoch.
+        before: `updated` in the status of each of `asked` at that time: a status with another value is newer,
+            regardless of clocks. None (written by an older version) compares `updated` with `began`.
+        price: price per hour of all machines together.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Watcher:
 
     @classmethod
     def of(cls, place: Folder, price: float | None = None) -> Watcher:
-        """From what a driver left in `sweep.json`.
+        """The watcher of the sweep described in `sweep.json`.
 
         Raises:
             UserError: no sweep has begun in this folder.
@@ -79,7 +79,7 @@ class Watcher:
             if fresh and "attempts" in status:
                 retried.append(Retried(run.run_id, status["attempts"], status["before"]))
             if status["state"] in ("done", "failed") and fresh:
-                if not status.get("damaged"):  # it may be written anew
+                if not status.get("damaged"):  # a damaged status may be rewritten
                     self._ended[run.run_id] = status
                 ended += 1
                 last = max(last, status["updated"])
@@ -118,7 +118,7 @@ class Watcher:
 
 
 def _paced(running: list[Running]) -> tuple[list[Running], str | None]:
-    """The runs with their paces over the median, and the slowest; a pace alone says nothing."""
+    """The runs with their paces relative to the median, and the slowest; a single pace has nothing to compare with."""
     known = [run.pace for run in running if run.pace is not None]
     if len(known) < 2:
         return [replace(run, pace=None) for run in running], None
@@ -128,6 +128,6 @@ def _paced(running: list[Running]) -> tuple[list[Running], str | None]:
 
 
 def _mfu(running: list[Running]) -> float | None:
-    """FLOPs of all runs at work over what their devices could do."""
+    """MFU over all running runs: their FLOP/s over their devices' peak."""
     known = [run for run in running if run.mfu is not None]
     return sum((run.mfu or 0) * run.workers for run in known) / sum(run.workers for run in known) if known else None

@@ -1,1 +1,1 @@
-"""The verbs of `python -m sweeps`: each adds its parser and does what its arguments say."""
+"""The verbs of `python -m sweeps`: each adds its parser and executes the parsed arguments."""

@@ -1,4 +1,4 @@
-"""`python -m sweeps expand | plan`: a sweep's runs, and what they cost."""
+"""`python -m sweeps expand | plan`: a sweep's runs and their cost."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def add_parser(verbs: Any) -> None:
     expand, plan = verbs.add_parser("expand"), verbs.add_parser("plan")
     for parser, main in ((expand, _expand), (plan, _plan)):
         parser.add_argument("file", help="sweep YAML")
-        parser.add_argument("--json", action="store_true", help="for machines")
+        parser.add_argument("--json", action="store_true", help="print JSON")
         parser.set_defaults(main=main)
     plan.add_argument(
         "--cluster",
         metavar="gpus=N,type=T",
-        help="plan it on a cluster; more keys: per_node (8), max_workers of a run (a node), memory (GB a GPU)",
+        help="plan for this cluster; further keys: per_node (8), max_workers per run (one node), memory (GB per GPU)",
     )
-    plan.add_argument("--price", type=real("a price of a GPU-hour", 0, 1e9), help="of a GPU-hour")
+    plan.add_argument("--price", type=real("a price of a GPU-hour", 0, 1e9), help="price per GPU-hour")
     plan.add_argument(
         "--measured",
         metavar="FILE",
-        help='measured throughput, JSON: {"tokens_per_second": {DEVICE: {SIZE: of one worker}}}',
+        help='JSON file with measured throughput: {"tokens_per_second": {DEVICE: {SIZE: tokens/s of one worker}}}',
     )
 
 

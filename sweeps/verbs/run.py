@@ -1,4 +1,4 @@
-"""`python -m sweeps run`: trains what is not done."""
+"""`python -m sweeps run`: trains the runs that are not done."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = verbs.add_parser("run")
     parser.add_argument("file", help="sweep YAML")
-    parser.add_argument("--results", help="root of the results folders, instead of the sweep's")
-    parser.add_argument("--corpus", help="root of the corpora, instead of the sweep's: a folder or a URI")
-    parser.add_argument("--lanes", type=whole(1, PROCESSES), help="runs at once, instead of the sweep's")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="price the sweep and say what would be trained, train nothing"
-    )
+    parser.add_argument("--results", help="root of the results folders; overrides the sweep's")
+    parser.add_argument("--corpus", help="root of the corpora, a folder or a URI; overrides the sweep's")
+    parser.add_argument("--lanes", type=whole(1, PROCESSES), help="number of concurrent runs; overrides the sweep's")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be trained, train nothing")
     parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
-    """Trains as parsed arguments say; returns the exit code."""
+    """Trains according to the parsed arguments; returns the exit code."""
     from repro.paths import expand
     from sweeps import grid
 
@@ -41,6 +39,6 @@ def main(given: argparse.Namespace) -> int:
     try:
         return run.run(sweep, results=given.results, lanes=given.lanes)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; run the same command again to resume", file=sys.stderr)
         sys.stdout.flush()
-        os._exit(130)  # now: Ray's farewell would wait for processes that the signal may have ended too
+        os._exit(130)  # at once: Ray's shutdown would wait for processes that the signal may have ended too

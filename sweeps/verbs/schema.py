@@ -1,4 +1,4 @@
-"""`python -m sweeps schema`: what a sweep file may say, for editors."""
+"""`python -m sweeps schema`: the JSON Schema of a sweep file, for editors."""
 
 from __future__ import annotations
 

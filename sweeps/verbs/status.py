@@ -1,4 +1,4 @@
-"""`python -m sweeps status`: where a sweep stands."""
+"""`python -m sweeps status`: a sweep's progress."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = verbs.add_parser("status")
     parser.add_argument("results", help="a sweep's results folder, or its URI")
-    parser.add_argument("--once", action="store_true", help="look once instead of again and again")
-    parser.add_argument("--price", type=float, help="of an hour of all the machines at work: says what is left to pay")
-    parser.add_argument("--json", action="store_true", help="once, for machines")
+    parser.add_argument("--once", action="store_true", help="print once instead of refreshing")
+    parser.add_argument("--price", type=float, help="price per hour of all machines together: shows the remaining cost")
+    parser.add_argument("--json", action="store_true", help="print once, as JSON")
     parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
-    """Shows it; returns the exit code."""
+    """Shows the progress; returns the exit code."""
     from sweeps import status
 
     try:

@@ -56,7 +56,7 @@ def test_a_run_that_is_damaged_is_trained_again_and_the_others_are_not(
     assert not results_folder.is_done(place, one, TEXT)
     said = capsys.readouterr().out
     assert f"{one.run_id}: " in said
-    assert "goes on from its last checkpoint" in said
+    assert "resumes from its last checkpoint" in said
     assert all(results_folder.is_done(place, spec, TEXT) for spec in others)
     assert RunFolder(place / "runs" / one.run_id).status()["state"] == "failed"  # so no other driver takes it for done
     assert capsys.readouterr().out == ""

@@ -157,7 +157,7 @@ def test_the_runs_that_repeat_text_are_named(made: dict[int, Forecast], paper: S
 
 def test_a_straggler_that_leaves_the_cluster_idle_is_warned_of(made: dict[int, Forecast]) -> None:
     said = [text for text in made[256].warnings if text.startswith("a straggler")]
-    assert "behind 468m-20x-s80-d25-p50-seed0" in said[0]
+    assert "waiting for 468m-20x-s80-d25-p50-seed0" in said[0]
     assert f"128 GPUs would take {made[256].makespan_hours:.1f} h" in said[0]
     assert not [text for found in (made[8], made[64]) for text in found.warnings if "straggler" in text]
 
@@ -188,7 +188,7 @@ def test_a_corpus_too_small_for_a_run_that_may_not_repeat_is_refused(
 def test_a_corpus_of_unknown_size_and_models_far_below_the_figures_are_warned_of() -> None:
     said = " ".join(forecast(expand(QUICK), Cluster.parse("gpus=8,type=a100")).warnings)
     assert "corpus.unique_tokens isn't declared for botocore" in said
-    assert "no throughput is known of models as small as 13k" in said
+    assert "no throughput is known for models as small as 13k" in said
     assert "resources.device is cpu" in said
 
 

@@ -43,7 +43,7 @@ def test_the_object_has_what_was_promised_and_the_text_says_its_assumptions(caps
         "16% at 10 M, 33% at 42 M, 40% at 138 M, 45% at 435 M",
         "ZeRO 3",
         "over the lower bound of",
-        "at 2.5 a GPU-hour",
+        "at 2.5 per GPU-hour",
     ):
         assert part in text
 
@@ -84,8 +84,8 @@ def test_a_price_is_a_number(price: str, capsys: pytest.CaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("measured", "says"),
     [
-        ({"tokens_per_second": {"a100": {"4k": 1.0}}}, ["of this device", "found:    a100", "expected: h100"]),
-        ({"tokens_per_second": {"h100": {"7b": 1.0}}}, ["of a size of this sweep", "7b", "4k"]),
+        ({"tokens_per_second": {"a100": {"4k": 1.0}}}, ["for this device", "found:    a100", "expected: h100"]),
+        ({"tokens_per_second": {"h100": {"7b": 1.0}}}, ["for any size of this sweep", "7b", "4k"]),
         ({"tokens_per_second": {"h100": {"4k": 0}}}, ["out of range", "tokens_per_second.h100.4k"]),
         ({"tokens_per_second": {"h100": {"4k": "fast"}}}, ["wrong type", "'fast'"]),
         ({"tokens": 1}, ["unknown key", "tokens_per_second"]),

@@ -68,7 +68,7 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
     assert "stopping: the runs at work save a checkpoint first" in out
-    assert "the same command goes on from here" in out
+    assert "run the same command again to resume" in out
     assert "worker died" not in out
     found = statuses(tmp_path)
     assert [s["state"] for s in found] == ["queued"]
@@ -93,7 +93,7 @@ def test_twice_stops_now_and_leaves_no_process(number: int, finished: Finished, 
     os.killpg(process.pid, number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
-    assert "stopped; the same command goes on from here" in out
+    assert "stopped; run the same command again to resume" in out
     until(lambda: not orphans(mark), 30)
 
     code, out = run(tmp_path / "tiny.yaml")

@@ -213,7 +213,7 @@ def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixt
     file = str(SWEEPS / "laptop-prefix.yaml")
     assert main(["plan", file]) == 0
     printed = capsys.readouterr().out
-    assert "of 18,728 steps 2,580 (13.8%) are trained once" in printed
+    assert "sharing saves 2,580 of 18,728 steps (13.8%)" in printed
     assert "3 runs find none: 17k-15tpp-s80-d25-p50-seed0-cosine and 17k-15tpp-s60-d25-p50-seed0-cosine" in printed
     assert main(["plan", file, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

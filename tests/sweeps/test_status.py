@@ -40,7 +40,7 @@ def test_a_run_that_says_nothing_for_long_is_marked(place: Folder) -> None:
     file.write_json("status.json", {**file.read_json("status.json"), "updated": time.time() - 100})
     kept = place.read_json("sweep.json")
     place.write_json("sweep.json", {**kept, "training": {**kept["training"], "began": time.time() - 200}})
-    assert "no word for 1:40" in Watcher.of(place).look().rows()[0]
+    assert "no update for 1:40" in Watcher.of(place).look().rows()[0]
 
 
 def test_it_names_the_slowest_for_its_plan_and_says_how_busy_the_devices_are(
