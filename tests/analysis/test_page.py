@@ -17,7 +17,10 @@ from tests.analysis.conftest import promised
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; make test-system installs it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; make test-system installs it"),
+]
 
 PANELS = 20  # of nine figures; the heat map and the bars are images
 
@@ -65,8 +68,9 @@ def opened(browser, report: Path, width: int, scheme: str = "light") -> Iterator
         "request", lambda one: asked.append(one.url) if not one.url.startswith(("file:", "data:", "blob:")) else None
     )
     page.goto(report.as_uri())
-    page.wait_for_function("window.Bokeh && Bokeh.documents.flatMap(d => d.roots()).length > 0")
-    page.wait_for_timeout(500)
+    page.wait_for_function(
+        "window.Bokeh && Bokeh.documents.flatMap(d => d.roots()).length > 0 && Bokeh.documents.every(d => d.is_idle)"
+    )
     yield page
     assert said == []
     assert asked == []
@@ -153,8 +157,13 @@ def test_keys_zoom_and_0_goes_back(page) -> None:
     page.keyboard.press("ArrowRight")
     assert ends()[0] > near[0]
     page.keyboard.press("0")
-    page.wait_for_timeout(200)
-    assert ends() == pytest.approx(whole)
+    page.wait_for_function(
+        """([start, end]) => {
+          const r = Bokeh.documents.flatMap(d => d.roots())[0].x_range;
+          return Math.abs(r.start - start) + Math.abs(r.end - end) < 1e-6 * (end - start);
+        }""",
+        arg=whole,
+    )
 
 
 @pytest.mark.parametrize("key", ["Enter", "click"])

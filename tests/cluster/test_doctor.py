@@ -9,7 +9,6 @@ import secrets
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -215,16 +214,15 @@ def two_nodes(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | environment
     running = []
     try:
-        for command in (head, [*apart, *ray, f"--address=127.0.0.1:{port}"]):
+        for count, command in enumerate((head, [*apart, *ray, f"--address=127.0.0.1:{port}"]), 1):
             running.append(
                 subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             )
-            time.sleep(5)
-        waiting = [sys.executable, "-m", "cluster", "wait", "--nodes", "2", "--timeout", "120"]
-        done = subprocess.run(
-            waiting, cwd=ROOT, env=env | {"RAY_ADDRESS": f"127.0.0.1:{port}"}, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+            waiting = [sys.executable, "-m", "cluster", "wait", "--nodes", str(count), "--timeout", "120"]
+            done = subprocess.run(
+                waiting, cwd=ROOT, env=env | {"RAY_ADDRESS": f"127.0.0.1:{port}"}, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
         yield f"127.0.0.1:{port}", shared, environment
     finally:
         for process in reversed(running):
