@@ -1,4 +1,4 @@
-"""The doctor's checks: each a small function from what was found to findings. No Ray; cluster/doctor.py asks the nodes."""
+"""The doctor's checks: each maps facts about nodes to findings. No Ray; cluster/doctor.py queries the nodes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from sweeps.grid import Sweep
 from sweeps.memory import USABLE, checkpoint_bytes, per_worker
 
 Level = Literal["ok", "warning", "fault"]
-Facts = Mapping[str, Mapping[str, Any]]  # node -> what cluster/node_facts.py said of it
+Facts = Mapping[str, Mapping[str, Any]]  # node -> its cluster/node_facts.py facts
 
-DECISIVE = ("torch", "ray", "deepspeed")  # another version of these trains other numbers, or nothing
+DECISIVE = ("torch", "ray", "deepspeed")  # another version of these changes the numbers, or fails
 PYTHONS = ((3, 11), (3, 14))
-OPEN_FILES = (4096, 65536)  # fewer is a fault; fewer than the second, which Ray recommends, a warning
-SKEW = (1.0, 5.0)  # seconds: a warning, a fault; drivers take over from an owner that has been silent for 30
-PROCESS = 1.0e9  # bytes of a worker beside its model: Python, torch, DeepSpeed
-LITTLE_DISK = (1e9, 10e9)  # bytes free: a fault, a warning
+OPEN_FILES = (4096, 65536)  # below the first is a fault; below the second, Ray's recommendation, a warning
+SKEW = (1.0, 5.0)  # seconds: warning, fault; drivers take over runs whose owner has been silent for 30
+PROCESS = 1.0e9  # bytes of a worker besides its model: Python, torch, DeepSpeed
+LITTLE_DISK = (1e9, 10e9)  # free bytes: fault, warning
 PORTS = {6379: "GCS", 8265: "dashboard"}
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found, and what to do about it."""
+    """The result of a check, and advice."""
 
     check: str
     level: Level
@@ -39,7 +39,7 @@ class Finding:
 
 
 def versions(nodes: Facts) -> Iterator[Finding]:
-    """Python, and every package that requirements.lock pins, on the driver and on each node."""
+    """Versions of Python and of every package pinned in requirements.lock, on the driver and each node."""
     wanted, pythons, sound = locked(), {node: fact["python"] for node, fact in nodes.items()}, True
     for node, fact in nodes.items():
         python = tuple(map(int, fact["python"].split(".")[:2]))
@@ -61,7 +61,7 @@ def versions(nodes: Facts) -> Iterator[Finding]:
                 )
     if len({p.rsplit(".", 1)[0] for p in pythons.values()}) > 1:
         yield Finding(
-            "versions", "fault", f"different Pythons: {pythons}", "one minor version everywhere; Ray insists on it"
+            "versions", "fault", f"different Pythons: {pythons}", "use one minor version everywhere; Ray requires it"
         )
     elif sound:
         said = ", ".join(f"{p} {wanted[p]}" for p in DECISIVE)
@@ -84,12 +84,12 @@ def gpus(nodes: Facts, resources: Resources) -> Iterator[Finding]:
         "gpu",
         "warning" if mixed else "ok",
         said,
-        "a run across unlike nodes is as slow as the slowest" if mixed else "",
+        "a run across different nodes is as slow as the slowest" if mixed else "",
     )
 
 
 def compiler(nodes: Facts, resources: Resources) -> Iterator[Finding]:
-    """A C++ compiler, where torch.compile is asked for."""
+    """A C++ compiler, if torch.compile is enabled."""
     without = [node for node, fact in nodes.items() if not fact["compiler"]]
     if not resources.compile:
         yield Finding("compiler", "ok", "not needed: resources.compile is false")
@@ -105,7 +105,7 @@ def compiler(nodes: Facts, resources: Resources) -> Iterator[Finding]:
 
 
 def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
-    """Memory of a node, or of a GPU, against what the largest model needs."""
+    """Memory of a node or GPU, checked against the need of the largest model."""
     needs: dict[str, float] = {}
     lanes, device = 1, sweep.resources.device if sweep else "cpu"
     if sweep:
@@ -134,15 +134,15 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
             yield Finding(
                 "memory",
                 "fault",
-                f"{room / 1e9:.3g} GB to be had on {node}, about {what} needed",
+                f"{room / 1e9:.3g} GB available on {node}, about {what} needed",
                 "fewer lanes, a smaller resources.micro_batch, a higher zero_stage, or more memory",
             )
         else:
-            yield Finding("memory", "ok", f"{room / 1e9:.3g} GB to be had on {node}, about {what} needed")
+            yield Finding("memory", "ok", f"{room / 1e9:.3g} GB available on {node}, about {what} needed")
 
 
 def disk(nodes: Facts, sweep: Sweep | None, results: str | None) -> Iterator[Finding]:
-    """Free space where Ray, the corpora and local results are written."""
+    """Free space in the folders of Ray, corpora and local results."""
     kept = sum(checkpoint_bytes(run.spec) for run in sweep.runs) if sweep else 0.0
     for node, fact in nodes.items():
         for folder, free in fact["disk"].items():
@@ -156,13 +156,15 @@ def disk(nodes: Facts, sweep: Sweep | None, results: str | None) -> Iterator[Fin
                     "free space, or another folder (TMPDIR, storage)",
                 )
             elif free < LITTLE_DISK[1] + need:
-                yield Finding("disk", "warning", said, "little: Ray spills there, corpora are built there")
+                yield Finding(
+                    "disk", "warning", said, "little space: Ray spills objects there, corpora are built there"
+                )
             else:
                 yield Finding("disk", "ok", said)
 
 
 def open_files(nodes: Facts) -> Iterator[Finding]:
-    """The limit to which Ray may raise its open files."""
+    """The hard limit of open files, to which Ray raises its own."""
     for node, fact in nodes.items():
         _, hard = fact["open_files"]
         if 0 <= hard < OPEN_FILES[1]:
@@ -175,7 +177,7 @@ def open_files(nodes: Facts) -> Iterator[Finding]:
 
 
 def clock(skews: Mapping[str, tuple[float, float]]) -> Iterator[Finding]:
-    """Seconds by which a node's clock is ahead of the driver's, and how sure that is."""
+    """Clock skew: seconds by which each node is ahead of the driver, and their uncertainty."""
     for node, (skew, unsure) in skews.items():
         off = max(0.0, abs(skew) - unsure)
         said = f"{node} is {abs(skew):.2f} s {'ahead of' if skew > 0 else 'behind'} the driver (± {unsure:.2f})"
@@ -184,12 +186,14 @@ def clock(skews: Mapping[str, tuple[float, float]]) -> Iterator[Finding]:
             "clock",
             level,
             said,
-            "" if level == "ok" else "set the clocks by NTP (chrony): owners of runs are told dead by their last word",
+            ""
+            if level == "ok"
+            else "synchronise the clocks with NTP (chrony): a run's owner counts as dead by its last heartbeat",
         )
 
 
 def ports(nodes: Facts, joined: bool) -> Iterator[Finding]:
-    """GCS and dashboard: free before a cluster is started; once it is, the dashboard on loopback."""
+    """Ports of GCS and dashboard: free before a cluster starts; afterwards the dashboard on loopback only."""
     quiet = True
     for node, fact in nodes.items():
         for address, port, process in fact["listens"]:
@@ -215,13 +219,13 @@ def ports(nodes: Facts, joined: bool) -> Iterator[Finding]:
 
 
 def tokens(nodes: Facts) -> Iterator[Finding]:
-    """Token authentication on every node, and a token that only its owner reads."""
+    """Token authentication on every node, and a token file readable only by its owner."""
     without = [node for node, fact in nodes.items() if not fact["tokens"]]
     if without:
         yield Finding(
             "tokens",
             "fault",
-            f"authentication is off on {', '.join(without)}: who reaches a port runs code",
+            f"authentication is off on {', '.join(without)}: anyone who reaches a port can run code",
             "RAY_AUTH_MODE=token, and a token (`ray get-auth-token --generate`), before Ray starts",
         )
         return
@@ -233,10 +237,10 @@ def tokens(nodes: Facts) -> Iterator[Finding]:
 
 
 def storage(what: str, uri: str, why_not: Mapping[str, str], unread: Mapping[str, list[str]]) -> Iterator[Finding]:
-    """A folder that every node writes, and from which each reads what the others wrote.
+    """A folder that every node can write to, and where each reads the others' files.
 
     Args:
-        what: results or corpus. uri: where.
+        what: results or corpus. uri: its address.
         why_not: node -> why it couldn't write.
         unread: node -> the nodes whose files it couldn't read.
     """
@@ -249,7 +253,7 @@ def storage(what: str, uri: str, why_not: Mapping[str, str], unread: Mapping[str
             what,
             "fault",
             f"{node} doesn't see at {uri} what {', '.join(others)} wrote",
-            "it isn't shared: mount one file system at this path on every node, or name an object store",
+            "it isn't shared: mount one file system at this path on every node, or use an object store",
         )
     if not why_not and not unread:
         yield Finding(what, "ok", f"every node reads and writes {uri}")

@@ -1,4 +1,4 @@
-"""The job server of a Ray cluster: reached, or a clear word on why not."""
+"""Connects to the job server of a Ray cluster, with a clear error if that fails."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 ADDRESS = "http://127.0.0.1:8265"
-PATIENCE = (5.0, 15.0)  # seconds for a connection, and for an answer
-JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")  # an id, which becomes a part of the URL that is asked
+PATIENCE = (5.0, 15.0)  # seconds to connect, and to answer
+JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")  # an id, which becomes part of a URL
 
 
 def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
-    """A client, and the address that it goes to.
+    """A client, and the address that it is connected to.
 
     Args:
-        address: of the cluster's dashboard; None takes it from the environment.
+        address: address of the cluster's dashboard; None takes it from the environment.
 
     Raises:
         UserError: nothing answers there, or it refuses us.
     """
     address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS") or ADDRESS
     address = checked(address)
-    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray lets the environment win over an argument
+    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray gives the environment precedence over an argument
     if _token_exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when Ray is first imported
     _reach(address)
@@ -61,15 +61,15 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
 
 
 def checked(address: str) -> str:
-    """The URL of a dashboard, without what follows its path.
+    """The validated URL of a dashboard.
 
     Raises:
-        UserError: it is none, or one with a password in it, which messages and logs would show.
+        UserError: it isn't a URL, or has a password in it, which messages and logs would show.
     """
     try:
         parts = urlsplit(address.strip())
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, an address of IPv6 without its end
+    except ValueError:  # a port that isn't a number, an unterminated IPv6 address
         fits = False
     if not fits or not address.strip().isprintable() or " " in address.strip():
         raise UserError(
@@ -86,7 +86,7 @@ def checked(address: str) -> str:
 
 
 def _reach(address: str) -> None:
-    """Asks for the version, which takes seconds where Ray's own client would wait without end."""
+    """Requests the version with a timeout of seconds; Ray's own client would wait forever."""
     import requests
 
     try:
@@ -105,17 +105,17 @@ def _reach(address: str) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """What a failed request comes from, in a line."""
+    """The root cause of a failed request, in one line."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def details(client: JobSubmissionClient, job: str) -> JobDetails:
-    """What the cluster knows of a job.
+    """The cluster's record of a job.
 
     Raises:
-        UserError: it knows no such job.
+        UserError: the cluster doesn't know the job.
     """
     if not JOB.fullmatch(job):
         raise UserError("not the id of a job", key="ID", found=repr(job), expected="one that submit printed")
@@ -131,7 +131,7 @@ def details(client: JobSubmissionClient, job: str) -> JobDetails:
 
 
 def node_count(address: str) -> int:
-    """Nodes that are up; 0 where the cluster doesn't say."""
+    """Number of nodes that are up; 0 if the cluster doesn't tell."""
     from ray.util.state import list_nodes
     from ray.util.state.exception import RayStateApiException
 

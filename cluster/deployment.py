@@ -1,4 +1,4 @@
-"""What a manifest asks for, from a sweep's plan and the command line, checked before a template sees it. No torch, no Ray."""
+"""The values of a manifest, from a sweep's plan and the command line, validated before rendering. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sweeps.forecast import forecast
 from sweeps.grid import Sweep
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = PurePosixPath("/app")  # of the checkout in the image, as the Dockerfile has it
-MARGIN = 1.5  # of the plan's makespan: throughput is assumed, queues and restarts take their part
+HOME = PurePosixPath("/app")  # the checkout in the image, as in the Dockerfile
+MARGIN = 1.5  # on the plan's makespan: throughput is assumed, and queues and restarts take time
 
 
 @dataclass(frozen=True)
 class Deployment:
     """A sweep on a cluster of equal nodes.
 
-    name: of the job or cluster. file: the sweep file as the commands name it. results, corpora: roots of the results
-    folders and of the corpora. builds: whether a step builds the corpora, on all cores of the cluster, before the runs.
-    mount: where a volume with the corpora is mounted on every node, where there is one.
-    nodes: that train; cpus, memory (GB, None leaves it to the target), gpus: of each of them. gpu: its name in
-    repro.training.hardware, None without one. hours: wall-clock limit. warnings: of the plan.
+    name: name of the job or cluster. file: path of the sweep file in the commands. results, corpora: roots of the
+    results folders and of the corpora. builds: whether to build the corpora on all cores of the cluster before the runs.
+    mount: mount point of the corpora's volume on every node, if there is one.
+    nodes: number of training nodes; cpus, memory (GB, None for the target's default), gpus: per node. gpu: its name in
+    repro.training.hardware, None without GPUs. hours: wall-clock limit. warnings: the plan's warnings.
     """
 
     sweep: Sweep
@@ -57,7 +57,7 @@ class Deployment:
 
     @property
     def steps(self) -> str:
-        """Both, one after the other."""
+        """Both commands in sequence."""
         return chain(self.build, self.run)
 
 
@@ -82,13 +82,13 @@ def deployment(
         sweep: the expanded file.
         devices: the GPUs, or None for a cluster without.
         measured: a measured-throughput file for the plan.
-        name, storage, nodes, cpus, memory, hours: instead of the sweep's name, its results folder, and what the plan says.
-        corpora: root of corpora that are built already; None has the cluster build them.
+        name, storage, nodes, cpus, memory, hours: override the sweep's name, its results folder and the plan's values.
+        corpora: root of existing corpora; None makes the cluster build them.
         volume: every node mounts a volume for the corpora.
-        shared_disk: the nodes see this machine's disk, so that local paths mean the same there.
+        shared_disk: the nodes share this machine's disk, so that local paths are valid there.
 
     Raises:
-        UserError: the sweep and the cluster don't go together, or a value can't stand in a manifest.
+        UserError: the sweep and the cluster don't match, or a value isn't allowed in a manifest.
     """
     resources = sweep.resources
     if devices is None and resources.device == "cuda":
@@ -183,7 +183,7 @@ def _results(sweep: Sweep, storage: str | None, shared_disk: bool) -> str:
 
 
 def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, results: str) -> tuple[str, str | None]:
-    """Root of the corpora as the nodes name it, and where they mount a volume for it."""
+    """Root of the corpora on the nodes, and the mount point of its volume, if any."""
     place = sweep.storage.corpus if given is None else given
     file, key = (sweep.file, "storage.corpus") if given is None else (None, "--corpus")
     if "://" in place:
@@ -212,7 +212,7 @@ def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, r
 
 
 def _of_this_disk(place: str, file: object, key: str) -> str:
-    """A path that means the same on the nodes, whose user and whose disk are those of this machine."""
+    """A local path, which is valid on the nodes as they share this machine's user and disk."""
     if not place.strip():
         raise UserError("no place named", file=file, key=key, found=repr(place), expected="a path or a URI")
     return one_line(str((ROOT / expand(place, file=file, key=key)).resolve()), key)

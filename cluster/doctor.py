@@ -1,4 +1,4 @@
-"""`python -m cluster doctor`: what is wrong with an environment before a sweep finds out."""
+"""`python -m cluster doctor`: preflight check of an environment before a sweep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sweeps.grid import Sweep, expand
 
 
 def main(given: argparse.Namespace) -> int:
-    """Examines and prints. Returns the exit code."""
+    """Runs the checks and prints the findings. Returns the exit code."""
     if given.address:
         os.environ["RAY_ADDRESS"] = given.address
     found = []
@@ -42,7 +42,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
-    """Every finding, as it comes: first of the sweep, then of the driver's machine, then of the nodes."""
+    """Yields findings as they come: about the sweep, the driver's machine, then the nodes."""
     joins = bool(os.environ.get("RAY_ADDRESS"))
     sweep, finding = _sweep(file)
     if finding:
@@ -56,7 +56,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
         yield from checks.ports({DRIVER: here}, joined=False)
     try:
         nodes = join(resources)
-    except Exception as error:  # whatever Ray raises when it can't start or join: that is the finding
+    except Exception as error:  # any error with which Ray fails to start or join is the finding
         yield from checks.versions({DRIVER: here})
         yield Finding(
             "cluster",
@@ -70,7 +70,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
         yield Finding(
             "cluster", "fault", f"{node} runs no task: {why}", "its logs, under /tmp/ray/session_latest/logs there"
         )
-    here["tokens"] = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"  # Ray has settled it by now
+    here["tokens"] = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"  # final once Ray is initialised
     facts = {DRIVER: here, **answers}
     yield (
         Finding("cluster", "ok", f"{len(answers)} nodes answer")
@@ -98,7 +98,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
 
 
 def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
-    """The sweep, and what is to be said of it: above all whether batches divide over workers and micro-batches."""
+    """The sweep, and a finding: mainly whether batches divide over workers and micro-batches."""
     if file is None:
         return None, None
     try:
@@ -119,7 +119,7 @@ def _place(uri: str | None) -> str | None:
 
 
 def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
-    """Each corpus: there, on every node; or to be built from a source that is there."""
+    """Each corpus: whether it exists on every node, or can be built from an available source."""
     root = sweep.storage.corpus
     wanted = {(run.spec.corpus, run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
     for spec, vocab, sequence in wanted:
@@ -147,7 +147,7 @@ def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
 
 
 def _source(spec: CorpusSpec) -> Finding:
-    """Whether a corpus that isn't built can be. Raises UserError when its source isn't here."""
+    """Whether a missing corpus can be built. Raises UserError if its source isn't available."""
     source = open_source(spec)
     said = f"{spec.name} isn't built yet; the first run builds it from its source ({spec.source})"
     if spec.source != "huggingface":

@@ -20,12 +20,12 @@ def corpus(file: str, corpora: str) -> str:
 
 
 def chain(build: str | None, run: str) -> str:
-    """Shell that builds and, when that has come to a good end, becomes the process that trains."""
+    """Shell command that builds and, if that succeeds, execs the training."""
     return f"{build} && exec {run}" if build else f"exec {run}"
 
 
 def undeclared(sweep: Sweep) -> str:
-    """Why `repro corpus build`, which knows one vocabulary and one sequence of a file, can't build all its corpora."""
+    """Why `repro corpus build`, limited to one vocabulary and sequence length per file, can't build all corpora."""
     model = strict.read_yaml(sweep.file).get("model") or {}
     wanted = {(run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
     if wanted <= {(model.get("vocab"), model.get("sequence"))}:

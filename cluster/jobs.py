@@ -1,4 +1,4 @@
-"""`python -m cluster logs | stop`: jobs that were submitted."""
+"""`python -m cluster logs | stop`: submitted jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster.client import ADDRESS, connect, details
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-STOP_WAIT = 300  # seconds a stopped driver has for its checkpoints before it is killed; Ray's own 3 are too few
+STOP_WAIT = 300  # seconds for a stopped driver's checkpoints before it is killed; Ray's default of 3 is too short
 AT_WORK = ("PENDING", "RUNNING")
 
 
@@ -21,14 +21,14 @@ def add_parser(verbs: Any) -> None:
     """Adds both verbs to an `argparse` command."""
     for verb, main in (("logs", logs), ("stop", stop)):
         command = verbs.add_parser(verb)
-        command.add_argument("id", metavar="ID", help="as submit printed it")
-        command.add_argument("--address", metavar="URL", help=f"of the cluster's dashboard ({ADDRESS})")
+        command.add_argument("id", metavar="ID", help="job id printed by submit")
+        command.add_argument("--address", metavar="URL", help=f"address of the cluster's dashboard ({ADDRESS})")
         command.set_defaults(main=main)
-    verbs.choices["logs"].add_argument("--follow", action="store_true", help="go on to its end")
+    verbs.choices["logs"].add_argument("--follow", action="store_true", help="keep printing until the job ends")
 
 
 def logs(given: argparse.Namespace) -> int:
-    """Prints what the driver printed. Returns the exit code; that of the sweep with --follow."""
+    """Prints the driver's output. Returns the exit code; with --follow, the sweep's."""
     client, _ = connect(given.address)
     details(client, given.id)
     if given.follow:
@@ -38,7 +38,7 @@ def logs(given: argparse.Namespace) -> int:
 
 
 def stop(given: argparse.Namespace) -> int:
-    """Asks the driver to stop and waits until it has. Returns the exit code."""
+    """Asks the driver to stop and waits until it has stopped. Returns the exit code."""
     client, _ = connect(given.address)
     job = details(client, given.id)
     if job.status.value not in AT_WORK:
@@ -68,7 +68,7 @@ def follow(client: JobSubmissionClient, job: str) -> int:
 
 
 async def _print_tail(client: JobSubmissionClient, job: str) -> None:
-    """Prints the log to its end. A connection that breaks is made again; the log then comes from its beginning."""
+    """Prints the log until the job ends. Reconnects if the connection breaks; the server then resends the whole log."""
     import aiohttp
 
     printed = 0

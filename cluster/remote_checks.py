@@ -1,4 +1,4 @@
-"""The doctor's errands to the nodes: each sends functions of cluster/node_facts.py there through Ray."""
+"""The doctor's remote checks: each runs functions of cluster/node_facts.py on the nodes through Ray."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DRIVER = "driver"
 
 
 def join(resources: Resources) -> dict[str, str]:
-    """Joins the cluster, or starts one of this machine; returns node name -> Ray's id of it."""
+    """Joins the cluster, or starts a local one; returns node name -> Ray's node id."""
     import ray
 
     from sweeps import tuner
@@ -31,7 +31,7 @@ def join(resources: Resources) -> dict[str, str]:
 
 
 def ask(nodes: dict[str, str], what: Callable[..., Any], *words: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a function returns on each node, and why others didn't answer."""
+    """A function's result on each node, and the errors of nodes that didn't answer."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -47,13 +47,13 @@ def ask(nodes: dict[str, str], what: Callable[..., Any], *words: Any) -> tuple[d
             answers[node] = ray.get(reply, timeout=PATIENCE)
         except (
             Exception
-        ) as error:  # of the node, its environment or the function: the doctor reports, it doesn't fall ill
+        ) as error:  # from the node, its environment or the function: reported as a finding, never raised
             silent[node] = first_line(error)
     return answers, silent
 
 
 def skews_of(nodes: dict[str, str], answers: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """By node, seconds ahead of the driver, and half of how long asking took. A process is there from the first question."""
+    """By node, seconds ahead of the driver, and half of the round-trip time. The node's process is already warm."""
     skews = {}
     for node in answers:
         began = time.time()
@@ -65,7 +65,7 @@ def skews_of(nodes: dict[str, str], answers: dict[str, Any]) -> dict[str, tuple[
 
 
 def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]:
-    """The driver and each node write a file under `root`; each reads all; nothing is left."""
+    """The driver and each node write a file under `root`; each reads all of them; then they are removed."""
     made = _made(root)
     place = f"{root.rstrip('/')}/.doctor-{secrets.token_hex(4)}"
     names = {DRIVER: DRIVER, **nodes}
@@ -94,7 +94,7 @@ def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]
 
 
 def _made(root: str) -> list[str]:
-    """The folders, innermost first, that come into being when something is written under `root`."""
+    """The folders, innermost first, that writing under `root` creates."""
     if "://" in root:
         return [] if _seen(root) else [root]
     made, path = [], Path(root)
@@ -112,7 +112,7 @@ def _seen(uri: str) -> bool:
 
 
 def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resources) -> Finding:
-    """Two workers, on two nodes where there are two, add their numbers up, over NCCL where there are GPUs."""
+    """An all-reduce of two workers, on two nodes if there are two, over NCCL if there are GPUs."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -131,7 +131,7 @@ def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resource
         sums = ray.get(
             [worker.add.remote(rank, meet, backend) for rank, worker in enumerate(workers)], timeout=PATIENCE
         )
-    except Exception as error:  # of torch, NCCL, gloo or Ray: that is the finding
+    except Exception as error:  # any error of torch, NCCL, gloo or Ray is the finding
         advice = "GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME must name the interface that joins the nodes; firewalls; host names"
         return Finding(
             "all-reduce",
@@ -148,12 +148,12 @@ def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resource
         "all-reduce",
         "ok" if right else "fault",
         said,
-        "" if right else "the network or a device garbles sums; do not train",
+        "" if right else "the network or a device corrupts sums; do not train",
     )
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without Ray's traceback: its last line where there is one."""
+    """An error's message in one line, without Ray's traceback."""
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     if isinstance(cause, UserError):

@@ -27,7 +27,7 @@ from sweeps.grid import Sweep
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-# Of the checkout that goes along, which Ray unpacks first; PyPI's torch needs the second.
+# Lock files in the shipped checkout, which Ray unpacks first; PyPI's torch needs the second.
 PIP = {
     "packages": [f"-r ${{RAY_RUNTIME_ENV_CREATE_WORKING_DIR}}/requirements{kind}.lock" for kind in ("", "-cuda")],
     "pip_install_options": ["--disable-pip-version-check", "--require-hashes", "--no-deps"],
@@ -38,34 +38,32 @@ PIP = {
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     command = verbs.add_parser("submit")
-    command.add_argument("file", metavar="FILE", help="sweep YAML, of the checkout or not")
+    command.add_argument("file", metavar="FILE", help="sweep YAML, inside or outside the checkout")
     command.add_argument(
-        "--results", help="root of the results folders, instead of the sweep's: a URI or an absolute path"
+        "--results", help="root of the results folders, a URI or an absolute path; overrides the sweep's"
     )
     command.add_argument(
         "--corpus",
-        help="root of corpora that are built already; without it the cluster builds them first, on all its cores, at the "
-        "sweep's root, or RESULTS/corpora where that is relative",
+        help="root of existing corpora; without it the cluster builds them first, on all its cores, under the sweep's "
+        "root, or under RESULTS/corpora if that is a relative path",
     )
     command.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME",
-        help="pass this variable of yours on, AWS_ENDPOINT_URL or HF_TOKEN say; may be repeated. Ray keeps it with the job, readable "
-        "to whoever has the cluster's token: nodes with roles of their own need no keys",
+        help="pass on this environment variable, such as AWS_ENDPOINT_URL or HF_TOKEN; may be repeated. Ray stores it with the "
+        "job, readable by anyone who has the cluster's token; nodes with roles of their own need no keys",
     )
-    command.add_argument(
-        "--pip", action="store_true", help="install requirements.lock on the nodes, for this job alone"
-    )
-    command.add_argument("--follow", action="store_true", help="print what the driver prints, to its end")
-    command.add_argument("--json", action="store_true", help="for machines")
-    command.add_argument("--address", metavar="URL", help=f"of the cluster's dashboard ({ADDRESS})")
+    command.add_argument("--pip", action="store_true", help="install requirements.lock on the nodes, for this job only")
+    command.add_argument("--follow", action="store_true", help="print the driver's output until the job ends")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--address", metavar="URL", help=f"address of the cluster's dashboard ({ADDRESS})")
     command.set_defaults(main=submit)
 
 
 def submit(given: argparse.Namespace) -> int:
-    """Packs the checkout, submits and says how to go on. Returns the exit code; that of the sweep with --follow."""
+    """Packs the checkout, submits it and prints the next commands. Returns the exit code; with --follow, the sweep's."""
     sweep = grid.expand(given.file)
     root = _root(sweep, given.results)
     results = f"{root}/{sweep.name}"
@@ -140,7 +138,7 @@ def submit(given: argparse.Namespace) -> int:
 
 
 def _root(sweep: Sweep, given: str | None) -> str:
-    """Path or URI of the root of the results folders, as the cluster is to find it."""
+    """Root of the results folders as seen by the cluster: a path or a URI."""
     place = sweep.storage.results if given is None else given
     file, key = (sweep.file, "storage.results") if given is None else (None, "--results")
     if not place.startswith(("/", "~", "$")) and "://" not in place:
@@ -155,13 +153,13 @@ def _root(sweep: Sweep, given: str | None) -> str:
 
 
 def entrypoint(sweep: Sweep, file: str, root: str, corpora: str, built: bool) -> str:
-    """The command line of the driver: what it runs on, the corpora unless they are built, the runs."""
+    """The driver's command line: print versions, build missing corpora, train."""
     build = None if built or undeclared(sweep) else corpus(file, corpora)
     return f"python -m cluster.versions; {chain(build, train(file, root, corpora))}"
 
 
 def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
-    """Root of the corpora as the cluster is to find it, and whether they are built already."""
+    """Root of the corpora as seen by the cluster, and whether they exist already."""
     if given is not None:
         if not given.startswith(("/", "~", "$")) and "://" not in given:
             raise UserError(

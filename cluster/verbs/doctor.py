@@ -1,4 +1,4 @@
-"""`python -m cluster doctor`, as it is said."""
+"""The command line of `python -m cluster doctor`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ EXAMPLES = """\
 examples:
   python -m cluster doctor                                       this machine
   python -m cluster doctor sweeps/paper.yaml --storage s3://bucket/results
-  python -m cluster doctor --address HEAD:6379 --json            a cluster; RAY_ADDRESS says it, too
-exit code: 1 when there is a fault
+  python -m cluster doctor --address HEAD:6379 --json            a cluster; or set RAY_ADDRESS
+exit code: 1 if there is a fault
 """
 
 
@@ -22,10 +22,10 @@ def add_parser(verbs: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("file", nargs="?", metavar="FILE", help="sweep YAML: is the environment fit for it?")
-    command.add_argument("--address", metavar="HEAD:PORT", help="of a cluster, instead of RAY_ADDRESS")
-    command.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")
-    command.add_argument("--json", action="store_true", help="for machines")
+    command.add_argument("file", nargs="?", metavar="FILE", help="sweep YAML to check the environment for")
+    command.add_argument("--address", metavar="HEAD:PORT", help="address of a cluster; overrides RAY_ADDRESS")
+    command.add_argument("--storage", metavar="URI", help="root of the results folders; overrides the sweep's")
+    command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(main=main)
 
 
