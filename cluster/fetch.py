@@ -1,4 +1,4 @@
-"""python -m cluster fetch: a sweep's tables from where it was trained to a folder here."""
+"""python -m cluster fetch: copies a sweep's tables from the cluster to a local folder."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from repro.store import transfer
 from repro.store.folder import Folder
 
 RECORD = "sweep.json"
-RECORD_BYTES = 64 << 20  # at most: it is read as a whole
+RECORD_BYTES = 64 << 20  # maximum size: it is read as a whole
 MOST = 500_000  # files; the largest sweep here makes some 10,000
-NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # what drivers tell each other, what is half written
+NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # coordination between drivers, and partial writes
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb fetch."""
     command = verbs.add_parser("fetch")
     command.add_argument("source", metavar="ID|URI", help="a submitted job, or the URI of a sweep's results folder")
-    command.add_argument("--to", metavar="DIR", help="where to (results/NAME)")
-    command.add_argument("--checkpoints", action="store_true", help="bring the checkpoints too")
-    command.add_argument("--address", metavar="URL", help=f"of the cluster's dashboard ({ADDRESS})")
+    command.add_argument("--to", metavar="DIR", help="target folder (results/NAME)")
+    command.add_argument("--checkpoints", action="store_true", help="copy checkpoints too")
+    command.add_argument("--address", metavar="URL", help=f"address of the cluster's dashboard ({ADDRESS})")
     command.set_defaults(main=main)
 
 
@@ -47,10 +47,10 @@ def main(given: argparse.Namespace) -> int:
 
 
 def locate(source: str, address: str | None = None) -> Folder:
-    """The results folder of a URI, of a path, or of a submitted job.
+    """The results folder given by a URI, a path or a submitted job.
 
     Raises:
-        UserError: no sweep's results are there, or none that can be reached from here.
+        UserError: it holds no sweep's results, or can't be reached from here.
     """
     place = source
     if JOB.fullmatch(source) and not os.path.isdir(source):
@@ -77,7 +77,7 @@ def locate(source: str, address: str | None = None) -> Folder:
 
 
 def _told(place: str, job: str) -> str:
-    """Where a job says that its results are: an absolute path or a URI, as `submit` writes it, not what a shell makes of it."""
+    """The results folder recorded by a job: an absolute path or a URI, as written by `submit`, without shell expansion."""
     if not place.isprintable() or "$" in place or not (place.startswith("/") or "://" in place):
         raise UserError(
             "a job whose results are nowhere", key=job, found=repr(place)[:300], expected="a URI or an absolute path"
@@ -86,11 +86,11 @@ def _told(place: str, job: str) -> str:
 
 
 def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple[int, int, int]:
-    """Copies what is not there yet, each file whole. Returns files copied, their bytes, and files left as they were.
+    """Copies missing and changed files atomically. Returns the numbers of files copied, of bytes, and of unchanged files.
 
     Raises:
-        UserError: `target` is no local folder, or holds another sweep; or the source isn't what a sweep leaves: a name
-            that leaves its folder, too many files, more than this disk holds.
+        UserError: `target` isn't a local folder, or holds another sweep; or the source isn't a sweep's results: a name
+            that leaves its folder, too many files, more than fits on this disk.
     """
     if not target.is_local or (source.is_local and os.path.realpath(source.path) == os.path.realpath(target.path)):
         raise UserError("not a folder to fetch to", key="--to", found=target, expected="another folder on this machine")
@@ -113,14 +113,14 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
                 )
             if (now.size, now.mtime_ns) == (info.size, info.mtime_ns):
                 break
-            info = now  # it was replaced meanwhile, and what is here may be a part of the new one
+            info = now  # it was replaced meanwhile, so the copy may be partial
         os.utime(f"{target.path}/{path}", ns=(info.mtime_ns, info.mtime_ns))
         size += info.size
     return len(todo), size, len(wanted) - len(todo)
 
 
 def _sweep(folder: Folder) -> str:
-    """The name of the sweep that a results folder says it is of."""
+    """The name of the sweep in a results folder."""
     size = folder.filesystem.get_file_info(f"{folder.path}/{RECORD}").size
     if (size or 0) > RECORD_BYTES:
         raise UserError(
@@ -156,7 +156,7 @@ def _hold_room(target: Folder, source: Folder, size: int) -> None:
 
 
 def _wanted(source: Folder, checkpoints: bool) -> list[tuple[str, fs.FileInfo]]:
-    """The files to bring; those of runs before the tables that were joined from them, what names them all last."""
+    """The files to copy: those of runs first, then the tables joined from them, and sweep.json last."""
     found = []
     for path, info in transfer.files(source):
         parts = path.split("/")

@@ -52,7 +52,7 @@ def stop(given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("it stops without being watched")
         return 0
-    print(f"{given.id}: {job.status.value.lower()}; submit the sweep again and it goes on from there")
+    print(f"{given.id}: {job.status.value.lower()}; submit the sweep again to resume it")
     return 0
 
 

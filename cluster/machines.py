@@ -1,10 +1,10 @@
-"""What a kind of GPU is called where it is rented. No torch, no Ray."""
+"""Cloud machine types and accelerator names by GPU. No torch, no Ray."""
 
 from __future__ import annotations
 
 from repro.errors import UserError
 
-# GPU of repro.training.hardware's tables and how many a node -> the cloud's machine type.
+# (GPU in repro.training.hardware's tables, GPUs per node) -> the cloud's machine type.
 AWS = {
     ("H200", 8): "p5en.48xlarge",
     ("H100", 8): "p5.48xlarge",
@@ -49,7 +49,7 @@ SKYPILOT = {
 
 
 def machine(cloud: str, gpu: str | None, per_node: int) -> str:
-    """The machine type of a node. Raises UserError where none is known, which --instance helps with."""
+    """The machine type of a node. Raises UserError if none is known; --instance overrides it."""
     if gpu is None:
         return CPU_ONLY[cloud]
     known = {"aws": AWS, "gcp": GCP}[cloud]
@@ -66,7 +66,7 @@ def machine(cloud: str, gpu: str | None, per_node: int) -> str:
 
 
 def accelerator(gpu: str) -> str:
-    """SkyPilot's name of a GPU."""
+    """SkyPilot's name for a GPU."""
     if gpu not in SKYPILOT:
         raise UserError(
             "SkyPilot rents no such GPU", file="--cluster", key="type", found=gpu, expected=", ".join(SKYPILOT)

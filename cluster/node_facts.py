@@ -1,4 +1,4 @@
-"""What runs on every node of the cluster for the doctor: plain functions, handed to Ray as tasks and actors."""
+"""Functions that the doctor runs on every node of the cluster, as Ray tasks and actors."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ import psutil
 from repro.errors import UserError
 from repro.store.folder import Folder
 
-PATIENCE = timedelta(seconds=60)  # of one worker for the other
+PATIENCE = timedelta(seconds=60)  # for one worker to wait for the other
 COMPILERS = ("c++", "g++", "clang++")
 
 
 def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
-    """What is true of this node.
+    """Facts about this node.
 
     Args:
-        packages: whose versions are asked.
-        folders: local paths whose free space is asked, that of the nearest one that exists.
+        packages: packages whose versions to report.
+        folders: local paths whose free space to report, or that of their nearest existing parent.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
@@ -49,7 +49,7 @@ def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Installed versions, without what follows a +; of what isn't installed, nothing."""
+    """Installed versions without local suffixes (+cpu); packages that aren't installed are omitted."""
     found = {}
     for package in packages:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -58,7 +58,7 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def memory() -> int:
-    """Bytes that processes may still take: of the machine, of this container, of this process."""
+    """Available bytes: the minimum over machine, container and process limits."""
     free = [psutil.virtual_memory().available]
     with suppress(OSError, ValueError):  # no cgroup v2, or "max"
         group = Path("/sys/fs/cgroup")
@@ -71,7 +71,7 @@ def memory() -> int:
 
 
 def listens() -> list[tuple[str, int, str]]:
-    """(address, port, name of the process where it may be known) of every TCP port on which something listens here."""
+    """(address, port, process name if readable) of every listening TCP port."""
     found = []
     for link in psutil.net_connections("tcp"):
         if link.status == psutil.CONN_LISTEN:
@@ -93,7 +93,7 @@ def exists(path: str) -> bool:
 
 
 def write(uri: str, name: str) -> str | None:
-    """Writes a file that holds its name; returns why it couldn't."""
+    """Writes a file that contains its name; returns the error, if any."""
     try:
         Folder.open(uri).write(name, name.encode())
     except (OSError, UserError) as error:
@@ -102,7 +102,7 @@ def write(uri: str, name: str) -> str | None:
 
 
 def missing(uri: str, names: list[str]) -> list[str]:
-    """Those of `names` that this node can't read back."""
+    """The files in `names` that this node can't read back."""
     lost = []
     for name in names:
         try:
@@ -114,7 +114,7 @@ def missing(uri: str, names: list[str]) -> list[str]:
 
 
 def clear(uri: str, parents: list[str]) -> None:
-    """Removes a folder, and of `parents`, innermost first, those that are empty now."""
+    """Removes a folder, and then those of `parents`, innermost first, that are empty."""
     with suppress(OSError, UserError):
         Folder.open(uri).delete()
         for parent in map(Folder.open, parents):
@@ -123,10 +123,10 @@ def clear(uri: str, parents: list[str]) -> None:
 
 
 class Worker:
-    """One of two workers that add their ranks up."""
+    """One of two workers in an all-reduce test."""
 
     def address(self) -> str:
-        """HOST:PORT at which this worker can be met."""
+        """HOST:PORT for the rendezvous with this worker."""
         import ray
 
         with socket.socket() as listener:

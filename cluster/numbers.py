@@ -1,4 +1,4 @@
-"""Numbers of the command line, each within bounds, so that none becomes a size, a loop or a time without end."""
+"""Numbers on the command line, each within bounds, so that none causes unbounded sizes, loops or waits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 
-MOST = 1_000_000  # nodes, cores of one, GB of one
+MOST = 1_000_000  # nodes, cores per node, GB per node
 HOURS = 10_000.0
 SECONDS = 30 * 86400.0
 
@@ -19,12 +19,12 @@ def count(text: str) -> int:
 
 
 def hours(text: str) -> float:
-    """A number of hours, more than 0."""
+    """A positive number of hours."""
     return _time(text, HOURS, "hours")
 
 
 def seconds(text: str) -> float:
-    """A number of seconds, more than 0."""
+    """A positive number of seconds."""
     return _time(text, SECONDS, "seconds")
 
 

@@ -1,4 +1,4 @@
-"""The checkout as it goes to a cluster: what git tracks and nothing else, no data, no results, nothing secret or hidden."""
+"""The checkout as shipped to a cluster: only files tracked by git, no data, results, secrets or hidden files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from repro.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = {"data", "results", "node_modules", "__pycache__"}
-# Of a checkout that isn't git's, an unpacked archive say: these folders, and these files beside them.
+# Shipped from a checkout without git, such as an unpacked archive: these folders and these files.
 FOLDERS = ("analysis", "bench", "cluster", "repro", "sweeps", "tests")
 FILES = (
     "LICENSE",
@@ -28,17 +28,17 @@ FILES = (
     "requirements-cuda.lock",
     "requirements.lock",
 )
-# Names that keys and passwords go by, tracked or not; .dockerignore and .skyignore hold the same.
+# Typical names of keys and passwords, tracked or not; .dockerignore and .skyignore list the same.
 SECRETS = (
     "*.pem", "*.key", "*.ppk", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.gpg", "*.env", "*.env.*", "id_rsa*", "id_dsa*",
     "id_ecdsa*", "id_ed25519*", "*secret*", "*credential*", "*password*", "*kubeconfig*", "auth_token*", "*.token",
 )  # fmt: skip
-LIMIT = 100 * 2**20  # bytes; Ray's job server refuses a larger body
-SUBMITTED = "submitted"  # where a sweep file from outside the checkout goes
+LIMIT = 100 * 2**20  # bytes; Ray's job server refuses larger bodies
+SUBMITTED = "submitted"  # folder for a sweep file from outside the checkout
 
 
 class _Quoting(yaml.SafeDumper):
-    """Quotes every string: some that are plain to PyYAML, `1e-3` say, are numbers to the strict reader."""
+    """Quotes every string: some plain strings of PyYAML, such as `1e-3`, are numbers to the strict reader."""
 
 
 _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
@@ -46,7 +46,7 @@ _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:
 
 @dataclass(frozen=True)
 class Packed:
-    """file: the sweep file's path among what goes along. warnings: what doesn't, and may be missed."""
+    """A packed checkout. file: the sweep file's path in it. warnings: files left out that may be needed."""
 
     file: str
     warnings: list[str]
@@ -56,7 +56,7 @@ def pack(file: Path, target: Path, root: Path = ROOT) -> Packed:
     """Copies the checkout, with the sweep file, into the empty folder `target`.
 
     Raises:
-        UserError: there is more than a cluster takes.
+        UserError: the checkout is larger than LIMIT.
     """
     sizes = {path: path.stat().st_size for path in files(root)}
     total = sum(sizes.values())
@@ -76,7 +76,7 @@ def pack(file: Path, target: Path, root: Path = ROOT) -> Packed:
     inside = file.resolve()
     if inside in sizes:
         return Packed(inside.relative_to(root).as_posix(), _untracked(root))
-    # In one with what it extends, since that stays behind.
+    # Merged with the files that it extends, which aren't shipped.
     declared = yaml.dump(strict.read_yaml(file), Dumper=_Quoting, sort_keys=False)
     copy = target / SUBMITTED / f"{file.stem}.yaml"
     copy.parent.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def pack(file: Path, target: Path, root: Path = ROOT) -> Packed:
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Every file that goes along: regular ones only, since a link may lead to anything of this machine's."""
+    """Every shipped file: regular files only, since a link may point to anything on this machine."""
     tracked = _git(root, "ls-files", "-z", "--cached")
     found = sorted(_walk(root)) if tracked is None else [root / name for name in tracked]
     for path in found:
@@ -96,7 +96,7 @@ def files(root: Path) -> Iterator[Path]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a file of this name is taken for a key, a token or a password."""
+    """Whether a file name looks like that of a key, a token or a password."""
     return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SECRETS)
 
 
@@ -113,7 +113,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _untracked(root: Path) -> list[str]:
-    """A warning of code and sweep files that git doesn't track yet, which are missed where others use them."""
+    """A warning about untracked code and sweep files, which aren't shipped."""
     listed = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *FOLDERS) or []
     found = [name for name in listed if name.endswith((".py", ".yaml", ".j2"))]
     shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
@@ -121,7 +121,7 @@ def _untracked(root: Path) -> list[str]:
 
 
 def _git(root: Path, *words: str) -> list[str] | None:
-    """The names that git prints; None where there is no git, or this folder is none of its checkouts."""
+    """The names printed by git; None without git, or if this folder isn't a git checkout."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *words]
     try:
@@ -129,5 +129,5 @@ def _git(root: Path, *words: str) -> list[str] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
-    # A checkout inside of a repository of something else is none of git's.
+    # A checkout nested in another project's repository doesn't count as a git checkout.
     return names if words[1:3] != ("-z", "--cached") or "requirements.lock" in names else None

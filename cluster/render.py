@@ -1,4 +1,4 @@
-"""`python -m cluster render TARGET FILE`: the manifest that runs a sweep on a kind of cluster. No torch, no Ray."""
+"""`python -m cluster render TARGET FILE`: the manifest that runs a sweep on a type of cluster. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ examples:
       --storage s3://bucket/results --region us-east-1 --nfs fs-0123.efs.us-east-1.amazonaws.com:/
   python -m cluster render skypilot sweeps/paper.yaml --cluster gpus=8,type=a100 --storage gs://bucket/results
 """
-# Target -> its template, the options that it needs and those that it takes, beside what all take.
+# Target -> its template, its required options and its optional ones, besides those of all targets.
 TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
     "kuberay": ("kuberay.yaml.j2", {"image", "storage"}, {"claim", "service_account", "secret", "hf_secret", "memory"}),
     "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory", "hf_token"}),
@@ -41,18 +41,18 @@ TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
 }
 OPTIONS = {
     "image": "container image, built from the Dockerfile",
-    "claim": "volume claim, ReadWriteMany, for the corpora, mounted at storage.corpus; without it they lie on the storage",
-    "service_account": "of the pods: what may write to the storage",
-    "secret": "whose keys become environment variables of the pods: credentials of the storage",
-    "hf_secret": "whose key HF_TOKEN is your Hugging Face token, for gated tokenizers and text",
-    "partition": "Slurm's",
-    "account": "Slurm's",
-    "region": "of AWS",
-    "zone": "of Google Cloud",
-    "project": "of Google Cloud",
-    "instance": "machine type of the nodes that train, instead of the one that has these GPUs",
-    "boot_image": "disk image of the nodes with GPUs, with their driver",
-    "nfs": "HOST:/PATH for the corpora, mounted at storage.corpus; without it they lie on the storage",
+    "claim": "ReadWriteMany volume claim for the corpora, mounted at storage.corpus; without it they are kept in the storage",
+    "service_account": "service account of the pods, with write access to the storage",
+    "secret": "Secret whose keys become environment variables of the pods: the storage's credentials",
+    "hf_secret": "Secret whose key HF_TOKEN is your Hugging Face token, for gated tokenizers and text",
+    "partition": "Slurm partition",
+    "account": "Slurm account",
+    "region": "AWS region",
+    "zone": "Google Cloud zone",
+    "project": "Google Cloud project",
+    "instance": "machine type of the training nodes; overrides the one with these GPUs",
+    "boot_image": "disk image of the GPU nodes, including the GPU driver",
+    "nfs": "HOST:/PATH for the corpora, mounted at storage.corpus; without it they are kept in the storage",
 }
 ABSENT: dict[str, Any] = dict.fromkeys(OPTIONS) | {"hf_token": False}
 
@@ -68,32 +68,32 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("file", metavar="FILE", help="sweep YAML")
     parser.add_argument(
-        "--cluster", metavar="gpus=N,type=T", help="as `sweeps plan` takes it; none is a cluster of CPUs"
+        "--cluster", metavar="gpus=N,type=T", help="in the format of `sweeps plan`; omit it for a CPU cluster"
     )
     parser.add_argument("--measured", metavar="FILE", help="measured throughput, for the plan's hours")
-    parser.add_argument("--nodes", type=count, metavar="N", help="without GPUs: how many (1)")
-    parser.add_argument("--cpus", type=count, metavar="N", help="of a node (8 a GPU, else 4)")
+    parser.add_argument("--nodes", type=count, metavar="N", help="number of nodes of a CPU cluster (1)")
+    parser.add_argument("--cpus", type=count, metavar="N", help="CPUs per node (8 per GPU, else 4)")
     parser.add_argument(
         "--memory",
         type=count,
         metavar="GB",
-        help="of a node (kuberay: 64 a GPU, else 4 a CPU; slurm: the site's default)",
+        help="memory per node (kuberay: 64 per GPU, else 4 per CPU; slurm: the site's default)",
     )
-    parser.add_argument("--hours", type=hours, metavar="H", help="at most (half as long again as the plan says)")
-    parser.add_argument("--name", help="of the job or the cluster (the sweep's)")
-    parser.add_argument("--storage", metavar="URI", help="root of the results folders, instead of the sweep's")
+    parser.add_argument("--hours", type=hours, metavar="H", help="wall-clock limit (1.5 times the plan's makespan)")
+    parser.add_argument("--name", help="name of the job or cluster (the sweep's)")
+    parser.add_argument("--storage", metavar="URI", help="root of the results folders; overrides the sweep's")
     parser.add_argument(
         "--corpus",
         metavar="PLACE",
-        help="root of corpora that are built already, a URI (slurm: or a folder); without it the cluster builds them first, "
-        "on all its cores",
+        help="root of existing corpora, a URI (slurm: or a folder); without it the cluster builds them first, on all its "
+        "cores",
     )
-    parser.add_argument("--out", metavar="FILE", help="where to write it (standard output); its folder is made")
+    parser.add_argument("--out", metavar="FILE", help="output file (standard output); its folder is created")
     parser.add_argument(
         "--hf-token",
         action="store_true",
-        help="slurm, aws, gcp, skypilot: give the nodes your Hugging Face token, for gated tokenizers and text; the manifest "
-        "holds where it comes from, never the token",
+        help="slurm, aws, gcp, skypilot: pass your Hugging Face token to the nodes, for gated tokenizers and text; the "
+        "manifest holds a reference to it, never the token",
     )
     for option, text in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
@@ -134,7 +134,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _out(place: str) -> Path:
-    """Where to write, which is no folder and lies in one that can be made."""
+    """The output file; it must not be a folder, and its folder must be writable."""
     out = Path(places.expand(place, key="--out"))
     if out.is_dir() or place.endswith("/"):
         raise UserError("a folder where a file is wanted", key="--out", found=place, expected="the name of a file")
@@ -149,8 +149,8 @@ def render(target: str, deployment: Deployment, options: dict[str, Any]) -> str:
 
     Args:
         target: a name of TARGETS.
-        deployment: what is to run where.
-        options: by name, those of OPTIONS that were given.
+        deployment: the sweep and its cluster.
+        options: the given OPTIONS, by name.
     """
     template, _, _ = TARGETS[target]
     more: dict[str, Any] = {}
@@ -174,7 +174,7 @@ def render(target: str, deployment: Deployment, options: dict[str, Any]) -> str:
 
 
 def _templates() -> jinja2.Environment:
-    """Values reach YAML through `json`, whose every output is YAML, and a shell through `sh` or `command`."""
+    """Templates escape values with `json` in YAML (JSON is valid YAML), and with `sh` or `command` in shells."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
@@ -188,7 +188,7 @@ def _templates() -> jinja2.Environment:
 
 
 def _options(given: argparse.Namespace) -> dict[str, Any]:
-    """The target's own options, each checked."""
+    """The target's own options, validated."""
     _, needed, taken = TARGETS[given.target]
     found: dict[str, Any] = {}
     if given.hf_token:
@@ -203,7 +203,7 @@ def _options(given: argparse.Namespace) -> dict[str, Any]:
     for option in (*OPTIONS, "storage", "memory"):
         value, name = getattr(given, option), f"--{option.replace('_', '-')}"
         if value is None:
-            if option in needed and option != "storage":  # the sweep may name a storage of its own
+            if option in needed and option != "storage":  # the sweep file may set one
                 raise UserError(f"{given.target} needs {name}", key=name, expected=OPTIONS[option])
         elif option in OPTIONS:
             if option not in needed | taken:

@@ -1,4 +1,4 @@
-"""What may stand in a manifest: every value that a user gives is held against a pattern before a template sees it."""
+"""Validation of a manifest's values: every user-given value is checked against a pattern before rendering."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 from repro.errors import UserError
 from repro.paths import expand
 
-NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"  # a DNS label, short enough for what is appended to it
+NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"  # a DNS label, short enough for suffixes
 WORD = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-OBJECT = rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*"  # Kubernetes' name of one
+OBJECT = rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*"  # name of a Kubernetes object
 HOST = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
-PART = r"(?!\.{1,2}(/|$))[A-Za-z0-9._=+][A-Za-z0-9._=+-]{0,254}"  # of a path; neither . nor .. nor an option
-COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"  # of an image's name, as the OCI distribution specification has it
-PATTERNS = {  # option -> what it may look like, and an example
+PART = r"(?!\.{1,2}(/|$))[A-Za-z0-9._=+][A-Za-z0-9._=+-]{0,254}"  # component of a path; neither . nor .. nor an option
+COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"  # of an image's name, by the OCI distribution specification
+PATTERNS = {  # option -> its pattern, and an example
     "name": (NAME, "lower-case letters, digits and hyphens, at most 40; --name chooses another"),
     "image": (
         rf"(?=.{{1,512}}$)({HOST}(:[0-9]{{1,5}})?/)?{COMPONENT}(/{COMPONENT})*"
@@ -23,7 +23,7 @@ PATTERNS = {  # option -> what it may look like, and an example
         "registry.example.org/sparse-scaling:0.1.0",
     ),
     "storage": (
-        rf"(s3|gs|gcs)://[A-Za-z0-9][A-Za-z0-9._-]*(/{PART})*/?",  # stores with a conditional PUT, and no keys in it
+        rf"(s3|gs|gcs)://[A-Za-z0-9][A-Za-z0-9._-]*(/{PART})*/?",  # stores with a conditional PUT; no keys in the URI
         "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
     ),
     "claim": (OBJECT, "the name of a ReadWriteMany PersistentVolumeClaim"),
@@ -46,7 +46,7 @@ PLAIN = re.compile(rf"/?{PART}(/{PART})*/?")
 
 
 def allowed(option: str, value: str, *, file: object = None, key: str | None = None) -> str:
-    """The value. Raises UserError when it doesn't look like what `option` may be; file, key: where it stands."""
+    """The value. Raises UserError if it doesn't match the pattern of `option`; file, key: its source."""
     pattern, expected = PATTERNS[option]
     if not re.fullmatch(pattern, value):
         raise UserError(
@@ -60,10 +60,10 @@ def allowed(option: str, value: str, *, file: object = None, key: str | None = N
 
 
 def on_the_cluster(place: str, file: object, key: str) -> str:
-    """A place as the nodes of a cluster that isn't this machine's find it: a URI, or an absolute path of theirs.
+    """A place as seen by the nodes of a remote cluster: a URI, or an absolute path on the nodes.
 
     Raises:
-        UserError: `~` or a variable in a path, which mean another place there than here; or a URI with a password in it.
+        UserError: `~` or a variable in a path, which differ between machines; or a URI with a password in it.
     """
     if "://" in place:
         from repro.store.addresses import without_secret  # which imports pyarrow
@@ -90,10 +90,10 @@ def on_the_cluster(place: str, file: object, key: str) -> str:
 
 
 def one_line(path: str, key: str) -> str:
-    """A path that a shell gets quoted: whatever it holds, but characters that can be printed on one line.
+    """A path that will be shell-quoted: any printable characters on one line.
 
     Raises:
-        UserError: it holds another, a line's end or an escape say.
+        UserError: it contains others, such as a line break or an escape.
     """
     if not path.isprintable():
         raise UserError("a path with control characters", key=key, found=repr(path), expected="a path of one line")
@@ -101,10 +101,10 @@ def one_line(path: str, key: str) -> str:
 
 
 def plain_path(path: str, key: str, file: object = None) -> str:
-    """A path that is the same to every shell, container runtime and mount: letters, digits and ._=+- between slashes.
+    """A path that every shell, container runtime and mount reads alike: letters, digits and ._=+- between slashes.
 
     Raises:
-        UserError: it holds anything else, `..` say, or `~` or `$`, which aren't the nodes'.
+        UserError: it contains anything else, such as `..`, `~` or `$`.
     """
     if not PLAIN.fullmatch(path):
         raise UserError(
@@ -118,10 +118,10 @@ def plain_path(path: str, key: str, file: object = None) -> str:
 
 
 def inside(home: PurePosixPath, folder: str, *, file: object, key: str) -> PurePosixPath:
-    """A folder of a container whose checkout is at `home`, where a volume may be mounted without hiding the checkout.
+    """A mount point in a container whose checkout is at `home`, which doesn't hide the checkout.
 
     Raises:
-        UserError: it is another kind of path, the checkout itself, a folder above it, or one of the system.
+        UserError: it isn't a plain path, or is the checkout, a folder above it or a system folder.
     """
     place = home / plain_path(folder, key, file)
     system = len(place.parts) < 3 or place.parts[1] in (

@@ -1,4 +1,4 @@
-"""Versions here against requirements.lock; a submitted sweep prints them before it starts."""
+"""Compares installed versions with requirements.lock; a submitted sweep prints the result before it starts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MATTER = ("ray", "torch", "deepspeed", "transformers", "tokenizers", "pyarrow", 
 
 
 def locked() -> dict[str, str]:
-    """Package -> version, of all that requirements.lock names."""
+    """Package -> version, for all packages in requirements.lock."""
     return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def differences() -> list[str]:
-    """A line for each package that matters and isn't what requirements.lock says."""
+    """A line for each package in MATTER whose version differs from requirements.lock."""
     wanted, found = locked(), {}
     for name in MATTER:
         try:

@@ -1,4 +1,4 @@
-"""`python -m cluster wait`: until all nodes have joined, which the batch scripts do before they start a sweep."""
+"""`python -m cluster wait`: waits until all nodes have joined; batch scripts call it before they start a sweep."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from repro.errors import UserError
 def add_parser(verbs: Any) -> None:
     """Adds the verb wait."""
     command = verbs.add_parser("wait")
-    command.add_argument("--nodes", type=count, required=True, metavar="N", help="the head is one of them")
+    command.add_argument("--nodes", type=count, required=True, metavar="N", help="number of nodes, including the head")
     command.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="(%(default)s)")
     command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
-    """Returns the exit code: 1 when they didn't come in time."""
+    """Returns the exit code: 1 if the nodes haven't joined in time."""
     address = ray_address.given()
     if address is None:
         raise UserError("no cluster to wait for", key=ray_address.KEY, expected="HEAD:PORT")
