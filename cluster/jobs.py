@@ -42,7 +42,7 @@ def stop(given: argparse.Namespace) -> int:
     client, _ = connect(given.address)
     job = details(client, given.id)
     if job.status.value not in AT_WORK:
-        print(f"{given.id} is not at work: {job.status.value.lower()}")
+        print(f"{given.id} is not running: {job.status.value.lower()}")
         return 0
     client.stop_job(given.id)
     print(f"{given.id}: told to stop; its runs save a checkpoint, for which it has {STOP_WAIT} s", flush=True)
@@ -50,7 +50,7 @@ def stop(given: argparse.Namespace) -> int:
         while (job := details(client, given.id)).status.value in AT_WORK:
             time.sleep(0.5)
     except KeyboardInterrupt:
-        print("it stops without being watched")
+        print("it keeps stopping in the background")
         return 0
     print(f"{given.id}: {job.status.value.lower()}; submit the sweep again to resume it")
     return 0
@@ -60,7 +60,7 @@ def follow(client: JobSubmissionClient, job: str) -> int:
     try:
         asyncio.run(_print_tail(client, job))
     except KeyboardInterrupt:
-        print(f"\n{job} goes on without being watched; python -m cluster stop {job} ends it")
+        print(f"\n{job} keeps running; python -m cluster stop {job} ends it")
         return 0
     ended = details(client, job)
     print(f"{job}: {ended.status.value.lower()}")

@@ -125,7 +125,9 @@ def submit(given: argparse.Namespace) -> int:
         for line in warnings:
             print(f"warning: {line}", file=sys.stderr)
         if twins:
-            print(f"{', '.join(twins)} is at work on this sweep already; the two share its runs, each is trained once")
+            print(
+                f"{', '.join(twins)} is already running this sweep; the jobs share its runs, and each run is trained once"
+            )
         print(
             f"{job}: {len(sweep.runs)} runs -> {results}\n"
             f"  follow  python -m cluster logs {job} --follow{elsewhere}\n"
