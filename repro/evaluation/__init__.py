@@ -1,1 +1,1 @@
-"""Any model on any text or task: held-out loss, perplexity and the harness' metrics, with standard errors."""
+"""Evaluates any model on any text or task: held-out loss, perplexity and task metrics, with standard errors."""

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness tasks through its own interface; the package is an extra, `pip install "lm_eval[hf]"`."""
+"""lm-evaluation-harness tasks through its Python interface; an optional package, `pip install "lm_eval[hf]"`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from repro.errors import UserError
 from repro.evaluation.models import Model
 
 PACKAGE = "lm_eval"
-RESAMPLES = 1000  # behind the error of a metric that has no formula for it
+RESAMPLES = 1000  # bootstrap resamples for metrics without a formula for the standard error
 
 
 def require() -> None:
-    """Raises UserError when the harness isn't installed."""
+    """Raises UserError if the harness isn't installed."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise UserError(
             "the harness isn't installed", key="--tasks", found=f"no {PACKAGE}", expected=f'pip install "{PACKAGE}[hf]"'
@@ -26,16 +26,16 @@ def require() -> None:
 def scores(
     model: Model, names: list[str], folder: str | None = None, fewshot: int | None = None, limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of the tasks table: one a task and metric.
+    """Rows of the tasks table, one per task and metric.
 
     Args:
         names: tasks or groups of tasks.
-        folder: of further tasks, which may name Python functions that then run.
-        fewshot: examples before each question, instead of the task's own number.
-        limit: the first so many questions of each task.
+        folder: folder of additional tasks, which may name Python functions that are then run.
+        fewshot: examples before each question; None: the task's default.
+        limit: number of questions per task; None: all.
 
     Raises:
-        UserError: there is no such task, or its data can't be had.
+        UserError: there is no such task, or its data isn't available.
     """
     require()
     import lm_eval
@@ -44,7 +44,7 @@ def scores(
 
     manager = TaskManager(include_path=folder, include_defaults=folder is None)
     if folder and any(name not in manager.all_tasks for name in names):
-        manager = TaskManager(include_path=folder)  # reads the YAML of some ten thousand tasks
+        manager = TaskManager(include_path=folder)  # slow: reads the YAML of ten thousand tasks
     if unknown := [name for name in names if name not in manager.all_tasks]:
         raise UserError(
             "no such task",
@@ -55,7 +55,7 @@ def scores(
         )
     asked = HFLM(pretrained=model.network, tokenizer=model.reader.pretrained, batch_size=8)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # it says there what it is doing
+        with contextlib.redirect_stdout(sys.stderr):  # it prints progress to standard output
             found = lm_eval.simple_evaluate(
                 asked,
                 tasks=names,
@@ -83,7 +83,7 @@ def _rows(model: Model, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for key, value in results.items():
             metric, _, chosen = key.partition(",")
             if not chosen or metric.endswith("_stderr"):
-                continue  # the task's alias, and errors, which stand beside their values
+                continue  # the task's alias, and standard errors, which are read with their values
             error = results.get(f"{metric}_stderr,{chosen}")
             higher = found.get("higher_is_better", {}).get(task, {}).get(metric)
             yield {

@@ -1,4 +1,4 @@
-"""MODEL of `repro evaluate`: a run with its newest checkpoint, or a Hugging Face folder or id, ready to be asked."""
+"""MODEL of `repro evaluate`: loads a run's newest checkpoint, or a Hugging Face folder or id."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Model:
-    """A network and what belongs to it.
+    """A model to evaluate.
 
     Attributes:
-        name: the run's id, or the folder or id it came from.
+        name: the run's id, or the folder or Hugging Face id.
         network: a transformers model, on its device.
-        fingerprint, step: of a run: its spec's, and the updates done; None of any other model.
         reader: its tokenizer.
-        context: tokens that it reads at once; None where its config doesn't say.
-        folder: the run's; None of any other model.
+        context: its context length in tokens; None if its config doesn't say.
+        fingerprint, step: a run's fingerprint and the updates done; None for other models.
+        folder: the run's folder; None for other models.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Model:
         return next((name for name, known in DTYPES.items() if known == dtype), str(dtype))
 
     def columns(self) -> dict[str, Any]:
-        """What both tables say of a model."""
+        """The model's columns in both tables."""
         return {
             "model": self.name,
             "fingerprint": self.fingerprint,
@@ -62,19 +62,19 @@ class Model:
 
 
 def load(place: str, precision: str | None, device: torch.device, root: str, known: Corpus | None = None) -> Model:
-    """The model that MODEL names.
+    """Loads MODEL.
 
     Args:
-        precision: instead of the one it was trained or saved in.
-        root: of the corpora, in which a run's tokenizer is found.
-        known: a corpus that is open already; a run that was trained on it asks for no other.
+        precision: precision to use; None: the one it was trained or saved in.
+        root: root of the corpora, for a run's tokenizer.
+        known: a corpus that is open already, used if the run was trained on it.
 
     Raises:
-        UserError: no model is there, or it is not whole.
+        UserError: there is no model, or it is incomplete.
     """
     place = expand(place)
     folder = Folder.open(place)
-    is_pretrained = folder.exists("config.json")  # an export holds the run's spec.json too
+    is_pretrained = folder.exists("config.json")  # checked first: an export has the run's spec.json too
     if not is_pretrained and folder.exists("spec.json"):
         return _of_run(folder, precision, device, root, known)
     if "://" in place or (folder.exists() and not is_pretrained):
@@ -82,7 +82,7 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
             "no model here",
             file=place,
             found=", ".join(folder.names()[:8]) or "nothing",
-            expected="spec.json, of a run, or config.json, of a Hugging Face model",
+            expected="a run's spec.json, or a Hugging Face model's config.json",
         )
     return _pretrained(place, precision, device)
 
@@ -91,7 +91,7 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
     spec, corpus_hash = RunFolder(folder).spec()
     place, manifest = checkpoint_of(folder)
     held = sum(count for layout in manifest["layout"].values() for _, count in layout.values())
-    if held != spec.model.shape.total:  # before memory is taken for it
+    if held != spec.model.shape.total:  # before memory is allocated
         raise UserError(
             "a checkpoint of another model",
             file=place,
@@ -141,7 +141,7 @@ def _corpus(spec: RunSpec, corpus_hash: str, root: str) -> Corpus:
 
 
 def _pretrained(place: str, precision: str | None, device: torch.device) -> Model:
-    """Safetensors alone, and no code of the model's own; every weight must be in them."""
+    """Loads only safetensors, without running the model's own code; all weights must be present."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -156,7 +156,7 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
         tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
     except UserError:
         raise
-    except Exception as error:  # whatever the libraries make of files from anybody
+    except Exception as error:  # the libraries may raise anything for untrusted files
         raise UserError(
             "the model could not be loaded",
             file=place,
@@ -166,10 +166,10 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
     network, said = loaded
     if lost := [*said["missing_keys"], *(str(key) for key in said["mismatched_keys"])]:
         raise UserError(
-            "a model without all its weights",
+            "a model with missing weights",
             file=place,
-            found=f"{len(lost)} would be fresh, {sorted(lost)[0]} among them",
-            expected="safetensors that hold every weight",
+            found=f"{len(lost)} would be initialised anew, for example {sorted(lost)[0]}",
+            expected="safetensors with every weight",
         )
     if not tokenizer.is_fast:
         raise UserError("a tokenizer that is not backed by `tokenizers`", file=place, expected="a tokenizer.json")
@@ -183,11 +183,11 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
 
 
 def _config(place: str) -> Any:
-    """The config of a Hugging Face folder or id, checked before a class of transformers reads it.
+    """The config of a Hugging Face folder or id, checked before transformers reads it.
 
     Raises:
-        UserError: it is an adapter, whose config names another model that would be fetched; or no model has its sizes.
-        ValueError: transformers has no such model.
+        UserError: an adapter, whose config would make transformers download another model; or impossible sizes.
+        ValueError: transformers has no such model type.
     """
     from transformers import CONFIG_MAPPING, PreTrainedConfig
 

@@ -1,4 +1,4 @@
-"""Text to the tokens of a model, and from each token back to the bytes and words that it adds."""
+"""Tokenizes text for evaluation, and counts the bytes and words that each token adds."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from repro.corpus.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-AT_ONCE = 1000  # texts, whose tokens take much more memory before they are arrays
-PLAIN = {"add_special_tokens": False, "split_special_tokens": True}  # nothing is added, nothing is special
-CUTS = ("normalizer", "pre_tokenizer", "model")  # what of a tokenizer.json says how text is cut
+AT_ONCE = 1000  # texts per call: before conversion to arrays, tokens take much more memory
+PLAIN = {"add_special_tokens": False, "split_special_tokens": True}  # adds no marks and matches no special tokens
+CUTS = ("normalizer", "pre_tokenizer", "model")  # parts of tokenizer.json that determine how text is split
 
 
 class Tokens(NamedTuple):
     """Tokens: ids, and the bytes (UTF-8) and words that each adds, all (tokens,) int64.
 
-    A word is what white space parts; it belongs to the token with its first character. Summed over a document they are
-    the document's own, whatever a tokenizer leaves out. Marks such as BOS add nothing.
+    Words are separated by white space; a word belongs to the token with its first character. The sums over a document
+    are the document's counts, even if a tokenizer drops characters. Marks such as BOS add nothing.
     """
 
     ids: np.ndarray
@@ -32,21 +32,21 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class TextReader:
-    """A tokenizer, with `tokenizers` behind it, as evaluation uses it."""
+    """A tokenizer backed by `tokenizers`, for evaluation."""
 
     pretrained: PreTrainedTokenizerFast
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> TextReader:
-        """The reader of a model that was trained on a corpus with this tokenizer.
+        """The reader for a model trained on a corpus with this tokenizer.
 
-        As in training it begins a text with BOS, and a text that spells "<eos>" is text. It puts no EOS after it: where
-        a text ends is no part of it.
+        As in training, a text begins with BOS, and "<eos>" in a text is plain text. No EOS is appended: the end isn't
+        part of the text.
         """
         return cls(tokenizer.for_transformers(split_special_tokens=True))
 
     def read(self, texts: list[str]) -> list[Tokens]:
-        """Tokens of each document, with the marks that the tokenizer puts around it."""
+        """Tokens of each document, with the marks that the tokenizer adds."""
         found = []
         for text, (ids, ends) in zip(texts, self._cut(texts), strict=True):
             if len(ends):
@@ -55,10 +55,10 @@ class TextReader:
         return found
 
     def measure(self, texts: list[str], cut: list[np.ndarray]) -> list[Tokens]:
-        """The tokens of documents that were cut before, without marks.
+        """Bytes and words of documents that are tokenized already, without marks.
 
-        Where cutting a text anew gives others, as it may at the end of one that was not kept whole, the first of them
-        stands for the rest of the text.
+        Where retokenizing a text gives other tokens, as it may at the end of a truncated document, the first differing
+        token gets the rest of the text.
         """
         found = []
         for text, ids, (fresh, known) in zip(texts, cut, self._cut(texts, **PLAIN), strict=True):
@@ -70,11 +70,11 @@ class TextReader:
         return found
 
     def cuts_as(self, tokenizer: Tokenizer) -> bool:
-        """Whether this tokenizer cuts text as that of a corpus."""
+        """Whether this tokenizer splits text exactly like a corpus's tokenizer."""
         return _rules(self.pretrained.backend_tokenizer) == _rules(tokenizer.backend)
 
     def _cut(self, texts: list[str], **how: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Ids of each text, and the characters up to the end of each."""
+        """Ids of each text, and each token's end offset in characters."""
         cut = []
         for first in range(0, len(texts), AT_ONCE):
             found = self.pretrained(texts[first : first + AT_ONCE], return_offsets_mapping=True, verbose=False, **how)
@@ -84,14 +84,14 @@ class TextReader:
 
 
 def between(tokens: Tokens, bos: int | None, eos: int | None) -> Tokens:
-    """Tokens between marks; a mark that is None is left out."""
+    """Tokens with marks around them; None: no mark."""
     before, after = (np.array([] if mark is None else [mark], np.int64) for mark in (bos, eos))
     parts = ((before, tokens.ids, after), *((0 * before, values, 0 * after) for values in tokens[1:]))
     return Tokens(*map(np.concatenate, parts))
 
 
 def added(text: str, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes and words before each of `ends`, in characters, that are not before an earlier one."""
+    """Bytes and words that each token adds, given the tokens' end offsets in characters."""
     code = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     size = 1 + (code > 0x7F).astype(np.int64) + (code > 0x7FF) + (code > 0xFFFF)
     space = np.array([True, *map(str.isspace, text)])

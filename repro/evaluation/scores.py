@@ -1,4 +1,4 @@
-"""Loss of every scored token of a text, and what follows: loss, perplexity and bits a byte, with standard errors."""
+"""Losses of the scored tokens of a text, and loss, perplexity and bits per byte with standard errors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from repro.errors import UserError
 from repro.evaluation.texts import Text
 from repro.evaluation.windows import DOCUMENT, NEW, START, STOP
 
-BLOCKS = 64  # stretches of neighbouring text, nearly independent of each other
-LOGITS = 1 << 26  # at once: 256 MiB in fp32
-SORTED = 4096  # windows that are sorted by length, so that few of a batch are padded
+BLOCKS = 64  # blocks of neighbouring text, nearly independent of each other
+LOGITS = 1 << 26  # logits at once: 256 MiB in fp32
+SORTED = 4096  # windows sorted by length at a time, to reduce padding
 
 
 def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
-    """Loss of every scored token in nats, (tokens,) fp32, in the order of `windows`.
+    """Losses of the scored tokens in nats, (tokens,) fp32, in the order of `windows`.
 
     Raises:
         UserError: a loss is not finite.
@@ -50,7 +50,7 @@ def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
 
 
 def _batches(windows: np.ndarray, vocab: int) -> Iterator[np.ndarray]:
-    """Indices of windows that are read together, of like lengths."""
+    """Batches of window indices, of similar lengths."""
     length = windows[:, STOP] - windows[:, START]
     for first in range(0, len(windows), SORTED):
         order = first + np.argsort(-length[first : first + SORTED], kind="stable")
@@ -61,7 +61,7 @@ def _batches(windows: np.ndarray, vocab: int) -> Iterator[np.ndarray]:
 
 
 def _rows(text: Text, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels, (windows, longest - 1); what is padded is at the right, where nothing before it sees it."""
+    """Inputs and labels, (windows, longest - 1), padded at the right, where causal attention doesn't see it."""
     width = int((windows[:, STOP] - windows[:, START]).max()) - 1
     inputs = np.zeros((len(windows), width), np.int64)
     labels = np.full((len(windows), width), IGNORED, np.int64)
@@ -74,24 +74,24 @@ def _rows(text: Text, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A sum over a sum of each block, and the standard error of the total ratio over blocks."""
+    """A ratio of sums, and its standard error over blocks."""
 
     value: float
     se: float
 
     @classmethod
     def of(cls, above: np.ndarray, below: np.ndarray) -> Ratio:
-        """above, below: (blocks,). With blocks of one size the error is that of a mean of blocks."""
+        """above, below: numerator and denominator by block, (blocks,). For equal blocks, the error of a mean."""
         blocks, total = len(above), below.sum()
         value = above.sum() / total
         variance = blocks / (blocks - 1) * ((above - value * below) ** 2).sum() / total**2
         return cls(float(value), float(math.sqrt(variance)))
 
     def exp(self) -> Ratio | None:
-        """The exponential, its error by the first derivative; None where it is beyond all numbers."""
+        """The exponential, with its error by the first derivative; None on overflow."""
         try:
             value = math.exp(self.value)
-        except OverflowError:  # a text without spaces is one word
+        except OverflowError:  # e.g. per word, for a text without spaces
             return None
         return Ratio(value, value * self.se)
 
@@ -100,7 +100,7 @@ class Ratio:
 
 
 def summary(losses: np.ndarray, text: Text, windows: np.ndarray) -> dict[str, Any]:
-    """Columns of the evaluations table that follow from the losses of the scored tokens.
+    """Columns of the evaluations table computed from the losses of the scored tokens.
 
     Raises:
         UserError: fewer tokens than blocks.

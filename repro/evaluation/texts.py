@@ -1,4 +1,4 @@
-"""The text that a model is judged on: a corpus' held-out split, or files, as the tokens of that model."""
+"""The evaluation text, a corpus' held-out split or files, as tokens of the evaluated model."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from repro.evaluation.reader import TextReader, Tokens, between
 
 @dataclass(frozen=True)
 class Text:
-    """A text as tokens of one model. No window spans two of `documents`; all lists have an entry a document.
+    """A text as tokens of one model. Windows don't cross `documents`; all lists have one entry per document.
 
     Attributes:
-        name, hash: of the corpus, or of the files and what is in them.
-        packing: "concatenate": one stream of documents, as the corpus is packed; "documents": each by itself.
-        row: tokens of a row of the corpus, which are read together in training; None where it was cut anew.
-        documents: ids. bytes, words: what each token adds of the text.
+        name, hash: name and hash of the corpus, or names of the files and hash of their text.
+        packing: "concatenate": one stream of documents, as the corpus is packed; "documents": separate documents.
+        row: tokens of a corpus row, i.e. of a training sequence; None if the text was retokenized.
+        documents: token ids. bytes, words: what each token adds to the text.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Text:
 def find(
     place: str, text_field: str, root: str | None, progress: Callable[[str], object] | None = None
 ) -> Corpus | FilesSource:
-    """What CORPUS names: a corpus' folder or URI, a sweep file, or text files.
+    """Opens CORPUS: a corpus' folder or URI, a sweep file, or text files.
 
     Args:
-        text_field: of JSON lines and Parquet.
-        root: of the corpora, instead of that of a sweep file, whose text is built there unless it is there.
-        progress: told what is being built.
+        text_field: text field of JSON lines and Parquet.
+        root: root of the corpora, instead of the sweep file's; a sweep's corpus is built there if missing.
+        progress: called with lines of progress when building.
 
     Raises:
-        UserError: nothing is there, or it is of another kind.
+        UserError: it doesn't exist, or is something else.
     """
     place = paths.expand(place)
     if place.lower().endswith((".yaml", ".yml")):
@@ -60,10 +60,10 @@ def find(
     if "://" in place or os.path.isdir(place):
         if "://" not in place and not os.path.exists(os.path.join(place, FILE)):
             raise UserError(
-                "a folder that is no corpus",
+                "a folder that isn't a corpus",
                 file=place,
                 found=f"no {FILE}",
-                expected=f"a corpus' folder; of text files a pattern: '{place.rstrip('/')}/*.txt'",
+                expected=f"a corpus' folder; or for text files a pattern: '{place.rstrip('/')}/*.txt'",
             )
         return obtain(place)
     source = FilesSource((place,), text_field)
@@ -73,15 +73,15 @@ def find(
             file=place,
             expected=f"a corpus' folder, a sweep's YAML, or files that end in one of: {', '.join(SUFFIXES)}",
         )
-    _ = source.files  # refuses what isn't there
+    _ = source.files  # raises if there are none
     return source
 
 
 def read(source: Corpus | FilesSource, reader: TextReader) -> Text:
-    """The text of `source` as tokens of the model that `reader` belongs to.
+    """The text of `source` as tokens of the reader's model.
 
-    A corpus that the same tokenizer has cut gives its held-out rows as they are packed. All else is cut anew, each
-    document by itself.
+    For a corpus with the same tokenizer these are the held-out rows as packed. Any other text is retokenized, each
+    document separately.
 
     Raises:
         UserError: no text, or a damaged shard.
@@ -106,7 +106,7 @@ def read(source: Corpus | FilesSource, reader: TextReader) -> Text:
 
 
 class _Piece(NamedTuple):
-    """A document of a row, or what is there of it, and its marks, None where they are cut off."""
+    """A document of a row, or the part of it that is in the row, and its marks; None if they are cut off."""
 
     bos: int | None
     body: np.ndarray
@@ -122,7 +122,7 @@ def _pieces(corpus: Corpus) -> Iterator[_Piece]:
     for row in rows:
         row = row[row != padding(row.dtype)].astype(np.int64)
         begins = np.flatnonzero(row == bos)
-        for piece in np.split(row, begins[::2] if bos == eos else begins):  # of one id for both, every other begins
+        for piece in np.split(row, begins[::2] if bos == eos else begins):  # if both are one id, every other is a BOS
             if len(piece):
                 starts, ends = piece[0] == bos, len(piece) > 1 and piece[-1] == eos
                 body = piece[int(starts) : len(piece) - int(ends)]
@@ -132,7 +132,7 @@ def _pieces(corpus: Corpus) -> Iterator[_Piece]:
 def _of_files(source: FilesSource, reader: TextReader) -> Text:
     digest, texts = hashlib.sha256(), []
     for document in source.documents():
-        data = document.text.encode("utf-8", "replace")  # a lone surrogate, which JSON may hold, has no UTF-8
+        data = document.text.encode("utf-8", "replace")  # JSON may contain lone surrogates, which UTF-8 can't encode
         digest.update(data + b"\0")
         texts.append(data.decode())
     name = ", ".join(source.paths)

@@ -1,4 +1,4 @@
-"""Which tokens a model reads at once, and which of them are scored: each once, whatever the stride."""
+"""Windows: the tokens that a model reads at once, and those of them that are scored, each at most once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ DOCUMENT, START, NEW, STOP = range(4)  # columns of `cut`
 def cut(lengths: Sequence[int], window: int, stride: int) -> np.ndarray:
     """The windows of documents, in order: (windows, 4) of document, start, new, stop.
 
-    A window is the tokens [start, stop) of one document, of which [new, stop) are scored: those that no window before
-    it has scored. A token is predicted from those before it in its window, so the first of a window is never scored in
-    it: with stride < window an earlier one has done so, and with stride == window (disjoint) none does.
+    A window is the tokens [start, stop) of one document, of which [new, stop) are scored: those that no earlier window
+    has scored. A token is predicted from the earlier tokens in its window, so a window's first token isn't scored in
+    it: with stride < window an earlier window has scored it, with stride == window (disjoint) none does.
 
     Args:
         lengths: tokens of each document.
-        window: tokens read at once, at most.
+        window: maximum tokens of a window.
         stride: tokens between the starts of two windows of a document.
     """
     rows = []
@@ -38,7 +38,7 @@ def cut(lengths: Sequence[int], window: int, stride: int) -> np.ndarray:
 
 
 def sample(windows: np.ndarray, tokens: int | None) -> np.ndarray:
-    """As many of `windows` as score about `tokens`, spread evenly; all when None."""
+    """Evenly spread windows that score about `tokens` tokens; None: all windows."""
     if tokens is None or not len(windows):
         return windows
     scored = (windows[:, STOP] - windows[:, NEW]).sum()
@@ -47,14 +47,14 @@ def sample(windows: np.ndarray, tokens: int | None) -> np.ndarray:
 
 
 def check(window: int, stride: int, context: int | None) -> None:
-    """Refuses windows that can't be. `context`: tokens that the model reads at once; the last token is only predicted."""
+    """Checks window and stride. `context`: the model's context length; a window's last token is only predicted."""
     if window < 2 or (context is not None and window > context + 1):
-        most = "" if context is None else f" to {context + 1:,}, what the model reads and the token after it"
+        most = "" if context is None else f" to {context + 1:,}, the model's context and the token after it"
         raise UserError("window out of range", key="--window", found=window, expected=f"2{most or ' or more'}")
     if not 1 <= stride <= window:
         raise UserError(
             "stride out of range",
             key="--stride",
             found=stride,
-            expected=f"1 to {window}, the window, which is disjoint",
+            expected=f"1 to {window}, the window (disjoint)",
         )

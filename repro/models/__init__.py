@@ -1,1 +1,1 @@
-"""Models out and in: a run as a Hugging Face folder, and anyone's weights, counted, held against claims or trained on."""
+"""Exports runs as Hugging Face folders; counts any model's weights, checks claims about them, and loads them."""

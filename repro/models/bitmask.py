@@ -1,8 +1,8 @@
-"""The `sparse-bitmask` layout of sparse weights: one bit a weight, and those that are not zero in order.
+"""The `sparse-bitmask` layout of sparse weights: one bit per weight, and the non-zero weights in order.
 
-As compressed-tensors' public format has it, a layer NAME.weight becomes four tensors: NAME.shape, NAME.bitmask
-(rows of bytes, the first weight in the least significant bit), NAME.compressed (the weights left) and
-NAME.row_offsets (where each row of them begins).
+As in compressed-tensors' public format, a layer NAME.weight becomes four tensors: NAME.shape, NAME.bitmask
+(rows of bytes, the first weight in the least significant bit), NAME.compressed (the non-zero weights) and
+NAME.row_offsets (index of each row's first one).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from repro.models.tensors import FLOATS, Stored
 if TYPE_CHECKING:
     import torch
 
-MOST_COLUMNS = 2**24  # of which one row is unpacked at once
+MOST_COLUMNS = 2**24  # one row is unpacked at once
 PARTS = ("shape", "compressed", "bitmask", "row_offsets")
 
 
 @dataclass(frozen=True)
 class Bitmasked:
-    """A weight that files hold in this layout."""
+    """A weight stored in this layout."""
 
     name: str
     shape: tuple[int, ...]
@@ -37,7 +37,7 @@ class Bitmasked:
         return math.prod(self.shape)
 
     def present(self, multiple: int = 1) -> Iterator[np.ndarray]:
-        """Flat stretches of the mask, each of whole rows, which `multiple` divides where it is some rows."""
+        """Consecutive flat chunks of the mask, each of whole rows; a multiple of `multiple` if that is whole rows."""
         columns = self.shape[1]
         width = (columns + 7) // 8
         for packed in self.bits.stretches(max(1, multiple // columns) * width):
@@ -46,10 +46,10 @@ class Bitmasked:
 
 
 def stored(tensors: Mapping[str, Stored]) -> dict[str, Bitmasked]:
-    """The weights that are there in this layout, by the names of their modules.
+    """The weights stored in this layout, by module name.
 
     Raises:
-        UserError: a part of one is missing, or doesn't fit the others.
+        UserError: a part of a weight is missing, or doesn't match the others.
     """
     found = {}
     for name, bits in tensors.items():
@@ -58,7 +58,7 @@ def stored(tensors: Mapping[str, Stored]) -> dict[str, Bitmasked]:
             continue
         parts = {part: tensors.get(f"{module}.{part}") for part in PARTS}
         if missing := [part for part, tensor in parts.items() if tensor is None]:
-            raise UserError("a compact weight that lacks a part", file=bits.file, key=module, found=f"no {missing[0]}")
+            raise UserError("an incomplete compact weight", file=bits.file, key=module, found=f"no {missing[0]}")
         found[module] = _checked(module, {part: tensor for part, tensor in parts.items() if tensor is not None})
     return found
 
@@ -78,23 +78,23 @@ def _checked(module: str, parts: dict[str, Stored]) -> Bitmasked:
     )
     if not fits:
         raise UserError(
-            "the parts of a compact weight don't fit each other",
+            "the parts of a compact weight don't match",
             file=bits.file,
             key=module,
             found=f"shape {rows} x {columns}, bitmask {bits.shape}, {values.size:,} weights, {offsets.size:,} rows",
-            expected="as many weights as bits that are set, in rows of the shape",
+            expected="as many weights as set bits, in rows of the shape",
         )
     return weight
 
 
 def is_part(name: str, of: Iterable[str]) -> bool:
-    """Whether a tensor is a part of one of the modules `of`."""
+    """Whether a tensor is a part of a compact weight of one of the modules `of`."""
     module, _, part = name.rpartition(".")
     return part in PARTS and module in of
 
 
 def encoded(name: str, weight: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The four tensors of (rows, columns) `weight`, whose name ends in `.weight`."""
+    """The four tensors of a (rows, columns) weight whose name ends in `.weight`."""
     import torch
 
     module, mask = name.removesuffix(".weight"), weight != 0
@@ -108,7 +108,7 @@ def encoded(name: str, weight: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def decoded(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """All weights whole again, from tensors of which some are in this layout."""
+    """All weights in dense form, from tensors of which some are in this layout."""
     import torch
 
     modules = [name.removesuffix(".bitmask") for name in tensors if name.endswith(".bitmask")]

@@ -1,4 +1,4 @@
-"""The model card of an export: what was trained on what, its schedule, its counts, its losses, how to make it again."""
+"""The model card of an export: model, text, schedule, counts, losses, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PAPER = "https://arxiv.org/abs/2501.12486"
 
 @dataclass(frozen=True)
 class Card:
-    """What a card is written from.
+    """The contents of a card.
 
-    step: of the checkpoint. row: the run's row of run.parquet, None while it isn't done. counts: of the weights as
-    they were written, so that the card claims what `python -m repro inspect` finds.
+    step: the checkpoint's step. row: the run's row of run.parquet, None if it isn't done. counts: counts of the weights
+    as written, so that the card claims what `python -m repro inspect` finds.
     """
 
     spec: RunSpec
@@ -40,7 +40,7 @@ class Card:
     compact: bool
 
     def write(self, folder: Path) -> None:
-        """Writes the card and its figure into a folder."""
+        """Writes the card and its figure to a folder."""
         self._draw(folder / FIGURE)
         matter = yaml.safe_dump(self._matter(), sort_keys=False)
         (folder / CARD).write_text(f"---\n{matter}---\n\n" + "\n".join(self._page()) + "\n", encoding="utf-8")
@@ -168,7 +168,7 @@ class Card:
         yield "average density", f"{schedule.density_avg:.4f}"
 
     def _settings(self) -> Iterator[list[str]]:
-        """Name, value and meaning of each column of the runs table that holds a choice of the spec; null is left out."""
+        """Name, value and meaning of each column of the runs table that is a setting of the spec; nulls are left out."""
         known = columns.planned(self.spec)
         for column in columns.COLUMNS:
             value = known.get(column.name)
@@ -188,11 +188,11 @@ class Card:
         yield "```"
         yield "python -m repro train spec.json --out run"
         yield "python -m repro export run model"
-        yield "python -m repro inspect model        # holds the weights against the claims of this card"
+        yield "python -m repro inspect model        # checks the weights against this card's claims"
         yield "```"
 
     def _draw(self, file: Path) -> None:
-        """Density against steps, and its mean."""
+        """Plots density over steps, and its mean."""
         from matplotlib.figure import Figure
 
         schedule = self.spec.schedule

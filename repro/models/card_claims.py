@@ -1,4 +1,4 @@
-"""What is said of a model, on its card or by whoever asks, held against its weights."""
+"""Claims about a model, from its card or the command line, checked against its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from repro.errors import UserError
 from repro.models.counts import Counts
 
-KEY = "claims"  # of the mapping in a card's front matter
+KEY = "claims"  # key of the claims in a card's front matter
 SHORT = {
     "linear": "linear_params",
     "total": "total_params",
@@ -34,12 +34,12 @@ UNITS = {
 LONGEST_CLAIM = 60  # characters
 LONGEST_MATTER = 2**18  # characters of front matter
 _NUMBER = re.compile(r"([+-]?[0-9,_]*(?:\.[0-9,_]*)?(?:[eE][+-]?[0-9]{1,2})?)[ ]?([%KMBTkmbt]?)")
-SHARE = Decimal("0.001")  # how far a sparsity may be from what is stated
+SHARE = Decimal("0.001")  # tolerance of a stated sparsity
 
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """A claim, what was found, and whether the two agree."""
+    """A claim, the value found, and whether they agree."""
 
     claim: str
     stated: str
@@ -51,7 +51,7 @@ class ClaimCheck:
 
 
 def from_words(words: list[str]) -> dict[str, str]:
-    """Claims from NAME=VALUE. Raises UserError for anything else, or a name twice."""
+    """Claims from NAME=VALUE words. Raises UserError for anything else, or a duplicate name."""
     claims: dict[str, str] = {}
     for word in words:
         name, is_pair, value = word.partition("=")
@@ -68,10 +68,10 @@ def from_words(words: list[str]) -> dict[str, str]:
 
 
 def from_card(card: str, file: object = None) -> dict[str, str]:
-    """The claims in the front matter of a model card; none where it has none.
+    """The claims in the front matter of a model card, if any.
 
     Raises:
-        UserError: they are no claims.
+        UserError: the front matter or a claim is malformed.
     """
     try:
         said = yaml.load(_front_matter(card, file), _Plain)
@@ -93,7 +93,7 @@ def from_card(card: str, file: object = None) -> dict[str, str]:
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML without references, which make a page of text as large as one likes."""
+    """YAML without aliases, which could expand a page of text without limit."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -102,7 +102,7 @@ class _Plain(yaml.SafeLoader):
 
 
 def _front_matter(card: str, file: object) -> str:
-    """The lines between the first one, which must be `---`, and the next such line; "" where a card has none."""
+    """The lines between a first line `---` and the next one; "" if a card has none."""
     lines = io.StringIO(card)
     if lines.readline().rstrip() != "---":
         return ""
@@ -126,9 +126,9 @@ def _is_short(value: object) -> bool:
 
 
 def judge(claims: Mapping[str, str], counts: Counts) -> list[ClaimCheck]:
-    """Each claim against the weights: counts to the last digit that is stated, sparsity to .1 of a percent.
+    """Checks each claim against the weights: counts to the last stated digit, sparsity to 0.1 percentage points.
 
-    The average over training can't be read off the weights that are left: it lies between them and all.
+    The average over training can't be computed from the final weights: it lies between non-zero and all weights.
 
     Raises:
         UserError: a claim that should be a number isn't one.
@@ -152,7 +152,7 @@ def _judged(name: str, stated: str, counts: Counts) -> ClaimCheck:
 
 
 def _number(name: str, stated: str) -> tuple[Decimal, Decimal]:
-    """A number and the worth of its last digit: 1.14B is 1,140,000,000 to 10,000,000."""
+    """A number and the value of its last digit: 1.14B is (1,140,000,000, 10,000,000)."""
     found = re.fullmatch(_NUMBER, stated.strip()) if len(stated) <= LONGEST_CLAIM else None
     try:
         digits = Decimal(re.sub("[,_]", "", found[1])) if found else None

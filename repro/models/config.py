@@ -1,4 +1,4 @@
-"""A config.json from anybody, checked before a size in it becomes a loop and before a name in it becomes code."""
+"""Checks an untrusted config.json, before its sizes become loops and its names become code."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from repro.errors import UserError
 
-DEEPEST = 20  # mappings in mappings
-MOST = 4_096  # layers, experts and the like, which are loops while a model is made
-LARGEST = 2**40  # any other whole number
+DEEPEST = 20  # maximum nesting of mappings
+MOST = 4_096  # maximum of layers, experts and the like, which become loops when a model is built
+LARGEST = 2**40  # maximum of any other whole number
 _LOOP = re.compile(r"layer|expert|depth|block|stage|stack|loop|n_head|num_head|codebook|group")
-LARGEST_LIST = 1_000_000  # entries; an image classifier names thousands of labels
-# Which implementation computes a layer. A name of the form OWNER/REPOSITORY makes transformers fetch and run code.
+LARGEST_LIST = 1_000_000  # maximum entries; an image classifier has thousands of labels
+# Implementations of layers. A name of the form OWNER/REPOSITORY makes transformers fetch and run code.
 _IMPLEMENTATION = re.compile(r"_?(?:attn|experts|kernel)\w*_(?:implementation|config)(?:_internal)?|use_kernels")
 _CODE = ("auto_map", "custom_pipelines")
 
 
 def check_sizes(config: dict[str, Any], file: object = None) -> dict[str, Any]:
-    """`config`, of which no number is larger than any model's.
+    """Checks and returns `config`.
 
     Raises:
-        UserError: one is, or it nests deeper than DEEPEST.
+        UserError: a number is larger than any model's, or the nesting is deeper than DEEPEST.
     """
     for key, value in _numbers(config, "", 0, file):
         most = (
@@ -37,7 +37,7 @@ def check_sizes(config: dict[str, Any], file: object = None) -> dict[str, Any]:
 
 
 def without_code(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` without the keys that name code of the model's own, or an implementation that is fetched and run."""
+    """`config` without the keys that name the model's own code, or an implementation to fetch and run."""
     return {
         key: without_code(value) if isinstance(value, dict) else value
         for key, value in config.items()
@@ -46,7 +46,7 @@ def without_code(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def says_layers(config: dict[str, Any]) -> bool:
-    """Whether a config says how many layers there are, so that its sizes are the model's and not the class's defaults."""
+    """Whether a config has the number of layers, so that its sizes are the model's rather than class defaults."""
     return any(
         (isinstance(key, str) and re.search(r"layers?$|^depth$", key) is not None and isinstance(value, int))
         or (isinstance(value, dict) and says_layers(value))
@@ -55,7 +55,7 @@ def says_layers(config: dict[str, Any]) -> bool:
 
 
 def ties(config: dict[str, Any]) -> bool | None:
-    """Whether the head is the embedding, as the config says; a text model's own config counts where the whole is silent."""
+    """Whether the config ties head and embedding; falls back on the text model's own config; None if unknown."""
     for part in (config, *(config.get(key) for key in ("text_config", "llm_config", "language_config"))):
         if isinstance(part, dict) and isinstance(said := part.get("tie_word_embeddings"), bool):
             return said
@@ -64,7 +64,7 @@ def ties(config: dict[str, Any]) -> bool | None:
 
 def _numbers(value: Any, key: str, depth: int, file: object) -> Iterator[tuple[str, float]]:
     if depth > DEEPEST:
-        raise UserError("a config that nests too deep", file=file, key=key[:80], expected=f"at most {DEEPEST} levels")
+        raise UserError("nested too deeply", file=file, key=key[:80], expected=f"at most {DEEPEST} levels")
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _numbers(inner, f"{key}.{name}".lstrip("."), depth + 1, file)

@@ -1,4 +1,4 @@
-"""What a model's weights are: linear, total and non-zero counts, sparsity and structure of every linear layer."""
+"""Counts a model's weights: linear, total and non-zero, with sparsity and structure of every linear layer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from repro.models.folder import ModelFolder
 from repro.models.layout import Placed, Role, place
 from repro.models.tensors import Stored, same
 
-WIDTHS = (2, 4, 8, 16, 32, 64)  # the M of N:M that are looked for
-FEWEST_GROUPS = 16  # below that many, as many weights in each group is chance
-FULL = 0.99  # share of N in every M that must be there, since a weight that is kept may be 0 by itself
-WIDEST = 2**18  # numbers in a row, of which max(WIDTHS) are read at once, where neighbours lie in different rows
-FEW_ZEROS = 1e-3  # share of zeros that a dense layer may have by itself
+WIDTHS = (2, 4, 8, 16, 32, 64)  # values of M for which N:M is detected
+FEWEST_GROUPS = 16  # with fewer groups, equal counts per group may be chance
+FULL = 0.99  # minimum share of non-zero weights among the N in every M: a kept weight may be 0 by itself
+WIDEST = 2**18  # maximum row length, of which max(WIDTHS) are read at once, if neighbours are in different rows
+FEW_ZEROS = 1e-3  # share of zeros that a dense layer may have
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer. structure: "dense", "unstructured", or N:M as "2:4". part: of the model, as "language", "vision"."""
+    """A linear layer. structure: "dense", "unstructured" or N:M ("2:4"). part: model part: "language", "vision", ..."""
 
     name: str
     shape: tuple[int, ...]
@@ -44,14 +44,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Counts:
-    """A model, counted.
+    """Counts of a model.
 
     Attributes:
-        total_params: each stored number once; of a tied head none is stored but the embedding.
-        tied: whether the head is the embedding.
-        layout: the class or the rule that says what is linear.
+        total_params: every stored number once; a tied head counts only as the embedding.
+        tied: whether head and embedding are tied.
+        layout: the class or rule that determines which layers are linear.
         totals: parameters by part of the model: "language", "vision", "audio", "projector".
-        notes: what a reader of these numbers must know.
+        notes: caveats for readers of these numbers.
     """
 
     layers: tuple[Layer, ...]
@@ -71,19 +71,19 @@ class Counts:
 
     @property
     def sparsity(self) -> float:
-        """Of the linear layers together."""
+        """Sparsity over all linear layers."""
         return 1 - self.nonzero_linear_params / self.linear_params
 
     @property
     def structure(self) -> str:
-        """That of all layers that are not dense; "mixed" where they are of several N:M."""
+        """Structure of all layers that are not dense; "mixed" if they have different N:M."""
         found = {layer.structure for layer in self.layers} - {"dense"}
         if len(found) < 2:
             return found.pop() if found else "dense"
         return "unstructured" if "unstructured" in found else "mixed"
 
     def parts(self) -> dict[str, dict[str, int]]:
-        """Counts by part, of a model that has more than one."""
+        """Counts by part, for models with more than one."""
         return {
             part: {
                 "linear_params": sum(layer.params for layer in self.layers if layer.part == part),
@@ -110,13 +110,13 @@ class Counts:
 
 
 def count(model: ModelFolder) -> Counts:
-    """Counts a model's weights, a stretch at a time.
+    """Counts a model's weights, a chunk at a time.
 
-    Linear are the layers that the model's layout says are linear. A head that is tied to the embedding is one, even
-    where a file holds it a second time; buffers and scales are no parameters.
+    The model's layout determines which layers are linear. A head that is tied to the embedding counts as the embedding,
+    even if a file stores it a second time; buffers and scales aren't parameters.
 
     Raises:
-        UserError: its layout isn't known, it has no linear layer, or its weights are packed.
+        UserError: the layout is unknown, there is no linear layer, or the weights are packed.
     """
     compact = {weight.name: weight for weight in bitmask.stored(model.tensors).values()}
     modules = [name.removesuffix(".weight") for name in compact]
@@ -146,9 +146,9 @@ def count(model: ModelFolder) -> Counts:
 
 
 def _ties(placed: Placed, plain: Mapping[str, Stored]) -> tuple[set[str], bool, dict[str, str]]:
-    """Tensors that are another one stored again; whether the head is the embedding; notes by heads that are not.
+    """Tensors that are stored copies of another; whether head and embedding are tied; notes by untied head.
 
-    As transformers loads a file that holds both of a pair: tied where they are equal, and untied where they differ.
+    As transformers loads a file with both of a pair: tied if they are equal, untied if they differ.
     """
     stored = {role.slot: name for name, role in placed.roles.items() if role.counts and name in plain}
     copies: set[str] = set()
@@ -161,7 +161,7 @@ def _ties(placed: Placed, plain: Mapping[str, Stored]) -> tuple[set[str], bool, 
                 notes[one] = f"the config ties {one} to {other}, but they differ: counted as untied"
                 continue
             copies.add(one)
-        elif one:  # it stands for all that are tied to the same
+        elif one:  # it represents all that are tied to the same source
             stored[source] = one
         is_head = _kind(placed, target) != "embedding" and _kind(placed, source) == "embedding"
         tied |= is_head and bool(one or other)
@@ -173,7 +173,7 @@ def _kind(placed: Placed, slot: str | None) -> str | None:
 
 
 def _place(layer: Layer) -> tuple[bool, list[tuple[int, str]]]:
-    """Orders layers.2 before layers.10, and the head after them."""
+    """Sort key: layers.2 before layers.10, the head last."""
     parts = re.split(r"(\d+)", layer.name)
     return len(parts) == 1, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
@@ -189,10 +189,10 @@ def _layer(name: str, tensor: Stored | bitmask.Bitmasked, role: Role) -> Layer:
 
 @dataclass
 class _Groups:
-    """Of a tensor: non-zero numbers, and the most of them in any M neighbours among the inputs of an output.
+    """Non-zero numbers of a tensor, and their maximum in any M neighbouring inputs of an output.
 
-    inputs: how many there are. across: 0 where neighbours lie side by side; else the length of a row, and they lie in
-    rows that follow each other, as in Conv1D.
+    inputs: number of inputs. across: 0 if neighbours are adjacent in memory; else the row length, and neighbours are in
+    consecutive rows, as in Conv1D.
     """
 
     inputs: int
@@ -204,14 +204,14 @@ class _Groups:
         self.most = {m: 0 for m in WIDTHS if self.inputs % m == 0}
 
     def add(self, present: np.ndarray) -> None:
-        """(n,) bool, so many that the widest group divides them, but at the end of the tensor."""
+        """Adds (n,) bool; n is a multiple of the widest group, except at the end of the tensor."""
         self.nonzero += int(np.count_nonzero(present))
         counts = present.view(np.uint8)
         if self.across:
             counts = counts.reshape(-1, self.across)
         for m, most in self.most.items():
             if all(self.most[wider] == wider for wider in self.most if wider >= m):
-                break  # a group of each of these widths is full: no N:M
+                break  # there are full groups of all these widths, so no N:M
             counts = counts[0::2] + counts[1::2]
             self.most[m] = max(most, int(counts.max(initial=0)))
 

@@ -1,4 +1,4 @@
-"""A model's counts as a person reads them: the totals, then the sparsity of each kind of layer, a row a block."""
+"""A readable table of a model's counts: totals, then sparsity by kind of layer, one row per block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ IN_A_BLOCK = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 
 
 def described(counts: Counts) -> list[str]:
-    """Lines for a person: the totals, then sparsity by layer, a row a block."""
+    """Lines of text: the totals, then sparsity by layer, one row per block."""
     tied = ", of which the embedding is the head too (tied)" if counts.tied else ""
     lines = [
         f"linear     {counts.linear_params:>16,}",
@@ -29,7 +29,7 @@ def described(counts: Counts) -> list[str]:
 
 
 def table(counts: Counts) -> tuple[list[str], list[list[str]]]:
-    """Head and rows: sparsity, a row a block and a column a kind of layer, all experts of a kind together."""
+    """Header and rows: sparsity with one row per block and one column per kind of layer, experts pooled."""
     cells: dict[tuple[str, str], dict[str, list[Layer]]] = {}
     stacks: set[str] = {""}
     for layer in counts.layers:
@@ -46,7 +46,7 @@ def table(counts: Counts) -> tuple[list[str], list[list[str]]]:
 
 
 def _cell_of(name: str) -> tuple[str, str, str]:
-    """Stack of blocks, number of the block, kind of layer; of a layer outside every block, its name alone."""
+    """Stack of blocks, block number, kind of layer; for a layer outside the blocks, only its name."""
     parts = name.split(".")
     for i, part in enumerate(parts[1:], start=1):
         if part.isdigit() and parts[i - 1] in ("layers", "h", "block", "blocks", "layer") and len(parts) > i + 1:

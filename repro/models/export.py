@@ -1,4 +1,4 @@
-"""A run as a folder that transformers loads: weights, config, tokenizer and a card; beside them, if asked, compact ones."""
+"""Exports a run as a folder that transformers loads: weights, config, tokenizer and card; optionally compact weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from repro.training import checkpoint
 from repro.training.fork import checkpoint_of
 from repro.training.model import config_of, prunable, query_scale
 
-SHARD = "5GB"  # a file of weights is no larger
+SHARD = "5GB"  # maximum size of a weights file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Dtype = Literal["fp32", "bf16"]
 State = dict[str, torch.Tensor]
@@ -34,7 +34,7 @@ State = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export has written, and the bytes that the prunable weights take in either layout."""
+    """The exported step, and the bytes of the prunable weights in both layouts."""
 
     step: int
     prunable_bytes: int
@@ -42,20 +42,20 @@ class Exported:
 
 
 def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compact: bool = False) -> Exported:
-    """Writes the newest whole checkpoint of a run to `out`, which appears whole.
+    """Writes the newest complete checkpoint of a run to `out`, atomically.
 
-    The query weights are the trained ones times sqrt(head_dim) where attention scores were not scaled (fan_in), so
-    that the usual Llama computes the same. Weights that were removed are 0.0, never -0.0.
+    The query weights are multiplied by sqrt(head_dim) if attention scores were not scaled in training (fan_in), so
+    that the standard Llama computes the same. Removed weights are 0.0, never -0.0.
 
     Args:
-        run: its folder.
-        out: a folder that isn't there yet.
-        text: what it was trained on, of which the tokenizer is taken.
-        compact: whether `out/compact` is to hold the weights once more in the sparse-bitmask layout. Its files are
-            not named as transformers names weights, which so refuses that folder instead of making fresh ones.
+        run: the run's folder.
+        out: a folder that doesn't exist yet.
+        text: the corpus it was trained on, for the tokenizer.
+        compact: whether to write the weights a second time to `out/compact`, in the sparse-bitmask layout. Its files
+            have other names than transformers expects, so that it rejects the folder instead of initialising weights.
 
     Raises:
-        UserError: `out` is there already, the run has no whole checkpoint, or it saw other text.
+        UserError: `out` exists already, the run has no complete checkpoint, or was trained on another text.
     """
     spec, trained_on = RunFolder(run).spec()
     if text.hash != trained_on:
@@ -91,17 +91,17 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
         made.write(whole)
         names = list(prunable(network))
         compact_bytes = _write_compact(network.state_dict(), names, whole) if compact else None
-        for file in whole.rglob("*.safetensors"):  # which the library writes for its owner alone
+        for file in whole.rglob("*.safetensors"):  # the library makes them readable only by their owner
             shutil.copymode(whole / "spec.json", file)
         whole.rename(out)
     return Exported(manifest["step"], sum(network.state_dict()[name].nbytes for name in names), compact_bytes)
 
 
 def load_compact(folder: str) -> LlamaForCausalLM:
-    """The model of a compact folder, its weights those of the dense one to the bit.
+    """The model of a compact folder, with weights that are bit-identical to the dense ones.
 
     Raises:
-        UserError: the folder isn't whole, or holds another model.
+        UserError: the folder is incomplete, or has another model.
     """
     found = open_model(folder)
     weights = start.read(found)
@@ -122,7 +122,7 @@ def load_compact(folder: str) -> LlamaForCausalLM:
 def _network(
     spec: ModelSpec, place: Folder, manifest: dict[str, Any], text: Corpus, dtype: torch.dtype
 ) -> LlamaForCausalLM:
-    """The usual Llama with the weights of a checkpoint."""
+    """A standard Llama with the weights of a checkpoint."""
     config = config_of(spec)
     config.use_cache, config.dtype = True, dtype
     config.bos_token_id, config.eos_token_id = text.manifest.bos, text.manifest.eos
@@ -132,20 +132,20 @@ def _network(
     for name, weight in state.items():
         if name.endswith("q_proj.weight"):
             weight.mul_(query_scale(spec))
-        weight.add_(0.0)  # -0.0 is what a mask makes of a negative weight
+        weight.add_(0.0)  # a mask turns negative weights into -0.0
         state[name] = weight.view(shapes[name]).to(dtype)
     model.load_state_dict(state, assign=True)
     return _settled(model, config)
 
 
 def _empty(config: LlamaConfig) -> LlamaForCausalLM:
-    """The model without memory for its weights."""
+    """The model on the meta device."""
     with torch.device("meta"):
         return LlamaForCausalLM(config)
 
 
 def _settled(model: LlamaForCausalLM, config: LlamaConfig) -> LlamaForCausalLM:
-    """A model whose weights have been assigned, with what no checkpoint holds."""
+    """Completes a model with assigned weights by what checkpoints don't contain."""
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
     model.generation_config = GenerationConfig(
         bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.eos_token_id
@@ -158,7 +158,7 @@ def _row(run: Folder) -> dict[str, Any] | None:
 
 
 def _write_compact(state: State, names: list[str], whole: Path) -> int:
-    """Writes the compact folder inside `whole`. Returns the bytes of the prunable weights in it."""
+    """Writes the compact folder to `whole`. Returns the bytes of its prunable weights."""
     from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
 

@@ -1,4 +1,4 @@
-"""A Hugging Face folder, opened without trust: which tensors lie in which of its files, its config, its card."""
+"""Opens an untrusted Hugging Face folder: the tensors of its files, its config, its card."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from repro.models.tensors import Stored, digest, once, read_header
 from repro.paths import expand
 from repro.spec import ModelStart
 
-DENSE, COMPACT = "model", "sparse-bitmask"  # how the files of either layout are called
+DENSE, COMPACT = "model", "sparse-bitmask"  # file name stems of the two layouts
 CARD = "README.md"
-LARGEST_JSON = 2**25  # bytes, as of a header; the index of a trillion parameters has 15 MB
-LARGEST_CARD = 2**20  # bytes of a card that are read; its front matter comes first
+LARGEST_JSON = 2**25  # maximum bytes, as for a header; the index of a trillion parameters has 15 MB
+LARGEST_CARD = 2**20  # bytes read of a card; its front matter comes first
 MOST_TENSORS = 1_000_000
-_WITH_CONFIG = (f"{DENSE}.safetensors", f"{COMPACT}.safetensors")  # files that a config.json beside them is about
+_WITH_CONFIG = (f"{DENSE}.safetensors", f"{COMPACT}.safetensors")  # files that a config.json beside them describes
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a model's files say. card: the beginning of its README, empty if there is none. notes: on what was read."""
+    """A model's files. card: the beginning of its README, empty if there is none. notes: caveats on what was read."""
 
     path: Path
     tensors: dict[str, Stored]
@@ -39,10 +39,10 @@ class ModelFolder:
 
 
 def open_model(path_or_id: str) -> ModelFolder:
-    """The model in a folder, in one safetensors file, or of a Hugging Face id, of which the files are fetched.
+    """The model in a folder, in one safetensors file, or with a Hugging Face id, whose files are downloaded.
 
     Raises:
-        UserError: there is none, it is damaged, of another format, or its weights are pickled, which are never read.
+        UserError: there is none, it is damaged or of another format, or its weights are pickled.
     """
     path = Path(expand(path_or_id))
     if not path.exists() and _ID.fullmatch(path_or_id):
@@ -59,13 +59,13 @@ def open_model(path_or_id: str) -> ModelFolder:
 
 
 def start_from(path_or_id: str) -> ModelStart:
-    """What a spec says of a model, opened as `open_model` does, to start from it. Reads its weights once."""
+    """The spec of a start from a model (see `open_model`). Reads its weights once, for their hash."""
     model = open_model(path_or_id)
     return ModelStart(digest(model.tensors.values()), str(model.path.absolute()))
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
-    """A JSON object of bounded size. Raises UserError when the file holds anything else."""
+    """A JSON object of bounded size. Raises UserError if the file contains anything else."""
     if (size := file.stat().st_size) > LARGEST_JSON:
         raise UserError("a file too large", file=file, found=f"{size:,} bytes", expected=f"at most {LARGEST_JSON:,}")
     try:
@@ -108,7 +108,7 @@ def _tensors(folder: Path) -> tuple[dict[str, Stored], tuple[str, ...]]:
 
 
 def _sharded(index: Path) -> dict[str, Stored]:
-    """The tensors of all shards, which must be those of the index."""
+    """The tensors of all shards, which must match the index."""
     where = read_mapping(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(f, str) for f in where.values()):
         raise UserError("an index without a map", file=index, key="weight_map", expected="tensor: file")
@@ -124,11 +124,11 @@ def _sharded(index: Path) -> dict[str, Stored]:
         said = {tensor for tensor, file in where.items() if file == name}
         if different := sorted(said ^ set(shard)):
             raise UserError(
-                f"{name} doesn't hold what the index says",
+                f"{name} doesn't match the index",
                 file=index,
                 key=f"weight_map.{different[0]}",
-                found="not in the file" if different[0] in said else "in the file alone",
-                expected="the tensors of the file and of the index the same",
+                found="not in the file" if different[0] in said else "only in the file",
+                expected="the same tensors in the file and in the index",
             )
         found |= shard
         if len(found) > MOST_TENSORS:

@@ -1,4 +1,4 @@
-"""What a folder without weights that are read holds instead, by the names of its files, and what to do about it."""
+"""Recognises folders without readable weights by their file names, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from repro.errors import UserError
 
 ADAPTER_CONFIG = "adapter_config.json"
-CONSOLIDATED = "consolidated"  # the stem of the one file of weights in Meta's and Mistral's own format
+CONSOLIDATED = "consolidated"  # file name stem of the weights in Meta's and Mistral's own format
 WANTED = "model.safetensors, sparse-bitmask.safetensors, or an index of shards"
 MERGE = "the base model with the adapter merged into it (peft: merge_and_unload, then save_pretrained)"
 LOAD_AND_SAVE = "load it where you trust it, and save it with save_pretrained(FOLDER), which writes safetensors"
 
-# (names, what they are, what to do): the first that meets a name counts
+# (names, what they are, what to do): the first match counts
 _KNOWN = (
     (r"adapter_(?:model|config)\..*", "an adapter (LoRA or the like), not a model", MERGE),
     (r".*\.gguf", "a GGUF file of llama.cpp", "the safetensors that it was made from"),
@@ -30,7 +30,7 @@ _KNOWN = (
 
 
 def refusal(folder: Path, names: list[str]) -> UserError:
-    """The error for a folder, or for the one file of it that was named."""
+    """The error for a folder, or for the single file that was given."""
     for pattern, what, todo in _KNOWN:
         if found := [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]:
             return UserError(what, file=_place(folder, names), found=_some(found), expected=todo)

@@ -1,7 +1,7 @@
-"""Which of a model's tensors are linear layers, embeddings, buffers or scales: by its layout, or not at all.
+"""Determines which of a model's tensors are linear layers, embeddings, buffers or scales, by its layout.
 
-A layout comes from transformers' own classes (`tree`) where they know the model, else from the names that public
-models use (`rules`). A tensor that neither knows makes the layout unknown, and nothing is counted.
+A layout comes from transformers' own classes (`tree`) if they support the model, else from the names that public
+models use (`rules`). If neither knows a tensor, the layout is unknown and nothing is counted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PARTS = (
 
 @dataclass(frozen=True)
 class Role:
-    """What a stored tensor is. slot: its name in the layout, "" of what is not counted. part: "language", "vision", ..."""
+    """The role of a stored tensor. slot: its name in the layout, "" if not counted. part: "language", "vision", ..."""
 
     kind: Literal["linear", "embedding", "other", "buffer", "scale", "ignored"]
     slot: str = ""
@@ -40,7 +40,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Placed:
-    """A model's tensors in their layout. notes: what a reader of the counts must know."""
+    """A model's tensors in their layout. notes: caveats for readers of the counts."""
 
     layout: str
     roles: dict[str, Role]
@@ -53,10 +53,10 @@ def place(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> Placed:
     """The role of every tensor of a model.
 
     Args:
-        shapes: of all tensors by name, compact ones whole.
+        shapes: shapes of all tensors by name, compact ones in dense form.
 
     Raises:
-        UserError: the layout isn't known, or the weights are packed.
+        UserError: the layout is unknown, or the weights are packed.
     """
     quantised.refuse_packed(model, shapes)
     best: tuple[list[str], Layout] | None = None
@@ -79,10 +79,10 @@ def place(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> Placed:
 
 
 def _candidates(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]], failed: list[str]) -> Iterable[Layout]:
-    """Layouts to try, the likeliest first; why there is none of transformers goes to `failed`."""
+    """Layouts to try, the likeliest first; reasons why transformers has none are appended to `failed`."""
     try:
         from repro.models import tree
-    except ImportError as error:  # a machine without PyTorch still counts what names tell
+    except ImportError as error:  # without PyTorch, only the rules for names are available
         failed.append(str(error))
     else:
         try:
@@ -98,7 +98,7 @@ def _candidates(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]], faile
 
 
 def _role(layout: Layout, name: str, shapes: Mapping[str, tuple[int, ...]]) -> Role | None:
-    """None: the layout doesn't know the tensor."""
+    """The role of a tensor; None if the layout doesn't know it."""
     slot_name = layout.find(name)
     if slot_name is None:
         if BUFFER.search(name):
@@ -108,7 +108,7 @@ def _role(layout: Layout, name: str, shapes: Mapping[str, tuple[int, ...]]) -> R
         return Role("scale") if quantised.is_scale(name, shapes) else None
     slot, stored = layout.slots[slot_name], shapes[name]
     transposed = slot.transposed
-    if slot.shape is not None and len(slot.shape) == 3:  # experts, stored one by one or together
+    if slot.shape is not None and len(slot.shape) == 3:  # experts, stored separately or stacked
         transposed = len(stored) == 3 and (slot.transposed != (layout.exact and stored == _swapped(slot.shape)))
     part = next((part for part, pattern in _PARTS if pattern.search(slot_name)), "language")
     return Role(slot.kind, slot_name, transposed, part)

@@ -1,4 +1,4 @@
-"""What an export makes public of a run: its spec without the places of the machine that trained it."""
+"""Prepares a run's spec for publication: without paths of the machine that trained it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-_CACHED = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # how the hub's cache names a fetched model
+_CACHED = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # a downloaded model in the Hub's cache
 _PLACE = re.compile(r"[/\\~]|\.{1,2}[/\\]|[A-Za-z]:[/\\]|[a-z][a-z0-9+.-]*://|\$")
 
 
 def without_places(value: Any) -> Any:
-    """A spec as JSON, in which each path or address of storage is its last part, and a fetched model its id.
+    """A spec as JSON, with each path or storage address replaced by its last component, and downloaded models by ids.
 
-    Of what bears identity only a tokenizer, dataset or weights that lie in a folder are such; the fingerprint that the
-    spec says remains that of the run. Which files a corpus of `files` was made of is a label: their names are kept.
+    Among keys that are part of the identity, only a tokenizer, dataset or weights in a local folder are paths; the
+    spec's fingerprint remains the run's. The file names of a corpus of `files` are labels and are kept.
     """
     if isinstance(value, dict):
         return {key: _names(inner) if key == "paths" else without_places(inner) for key, inner in value.items()}

@@ -1,4 +1,4 @@
-"""Quantised weights: scales beside weights that can be counted, and packed ones, which can't."""
+"""Quantised weights: those with separate scales can be counted, packed ones can't."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from repro.errors import UserError
 from repro.models.folder import ModelFolder
 from repro.models.tensors import FLOATS
 
-# Beside a weight of the same module (compressed-tensors, DeepSeek's FP8, bitsandbytes' int8, ModelOpt).
+# Scales of a weight in the same module (compressed-tensors, DeepSeek's FP8, bitsandbytes' int8, ModelOpt).
 _SCALE = re.compile(
     r"(?:^|\.)(?:(?:\w+_)?(?:weight|input|output|act|activation|[qkv]|kv|prob|bmm\d?)_(?:global_)?"
     r"(?:scale|scale_inv|scale_2|scales|scaling_factor|zero_point|observer\.\w+)"
@@ -30,20 +30,19 @@ _PACKED = (
 
 
 def is_scale(name: str, names: Mapping[str, object]) -> bool:
-    """Whether a tensor scales or shifts a quantised weight: no weight of the model's own."""
+    """Whether a tensor is a scale or offset of a quantised weight, rather than a weight."""
     if not _SCALE.search(name):
         return False
     module, _, leaf = name.rpartition(".")
-    if leaf in ("scale", "scale_inv", "SCB", "weight_format"):  # short enough to be anything
+    if leaf in ("scale", "scale_inv", "SCB", "weight_format"):  # names too short to be conclusive
         return f"{module}.weight" in names
     return True
 
 
 def refuse_packed(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises UserError where weights are packed, or are whole numbers that don't stand for themselves.
+    """Raises UserError if weights are packed, or are integers whose zeros aren't the weights' zeros.
 
-    A whole number of 8 bits is zero where its weight is, if a scale of its module says what it is a multiple of and no
-    zero point moves it.
+    8-bit integers are zero exactly where their weights are, if the module has a scale and no non-zero zero point.
     """
     method = model.config.get("quantization_config")
     said = f"; config.json says quant_method {method.get('quant_method')!r:.40}" if isinstance(method, dict) else ""
@@ -60,7 +59,7 @@ def refuse_packed(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> 
             if tensor.dtype == "I8" and _scaled(name, shapes) and not _moved(model, name):
                 continue
             if tensor.dtype in ("BOOL", "U8", "I64", "I32") and re.search(r"bias$|_ids$|_index$", name):
-                continue  # a mask or positions, which the layout knows as such or not
+                continue  # a mask or positions, left to the layout
             raise _refused(model, name, f"{tensor.dtype}{said}")
 
 

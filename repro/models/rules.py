@@ -1,4 +1,4 @@
-"""The layouts of public models by the names of their tensors, for files that no config explains."""
+"""Layouts of public models by their tensors' names, for files without a config that explains them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _CONV1D = re.compile(rf"{_STEM}h\.\d+\.(?:(?:attn|crossattention|mlp)\.c_(?:attn
 
 
 def layout(shapes: Mapping[str, tuple[int, ...]], tied: bool | None) -> Layout:
-    """The layout of the tensors whose names are known.
+    """The layout of the tensors with known names.
 
     Args:
-        shapes: of all stored tensors, by name.
-        tied: whether the head is the embedding, if a config says so; else it is where no head is stored.
+        shapes: shapes of all stored tensors, by name.
+        tied: whether head and embedding are tied, by the config; None: tied if no head is stored.
     """
     slots = {}
     for name, shape in shapes.items():

@@ -1,4 +1,4 @@
-"""What a layout is: the parameters of a module tree, and which of them a stored tensor holds."""
+"""Layouts: the parameters of a module tree, and the mapping from stored tensors to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["linear", "embedding", "other", "buffer"]
-# Tensors that older versions of libraries stored though they are no weights: masks, positions, rotary frequencies.
+# Buffers that older library versions stored with the weights: masks, positions, rotary frequencies.
 BUFFER = re.compile(
     r"(?:^|\.)(?:(?:self_attn|attn|attention|crossattention|self_attention)\.(?:masked_)?bias"
     r"|rotary_emb\.\w*inv_freq|(?:rotary_emb\.)?(?:cos|sin)_cached|rope\.freqs|position_ids|token_type_ids"
@@ -18,7 +18,7 @@ BUFFER = re.compile(
 
 @dataclass(frozen=True)
 class Slot:
-    """A parameter of a module tree. shape: None where only its name is known. transposed: (in, out), as Conv1D has it."""
+    """A parameter of a module tree. shape: None if only its name is known. transposed: (in, out), as in Conv1D."""
 
     kind: Kind
     shape: tuple[int, ...] | None = None
@@ -30,13 +30,13 @@ class Layout:
     """A known layout.
 
     Attributes:
-        name: for a person.
+        name: display name.
         slots: parameters by their names in the tree.
-        find: a stored name to that of its slot; None where the layout has none.
-        tied: names of parameters that are another one, which is the value.
-        ignored: stored names that the model doesn't read.
-        exact: whether the shapes are this model's, and not those of a class's defaults.
-        optional: slots that files need not hold.
+        find: maps a stored name to its slot; None if there is none.
+        tied: maps names of tied parameters to the parameter that they share.
+        ignored: whether the model ignores a stored name.
+        exact: whether the shapes are this model's rather than a class's defaults.
+        optional: whether a slot may be missing from the files.
     """
 
     name: str

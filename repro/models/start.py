@@ -1,4 +1,4 @@
-"""A model in as the starting point of a run."""
+"""Loads a model folder's weights as the starting point of a run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ SAME = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", 
 
 
 def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
-    """The weights that a run starts from, by the run's own names: flat, fp32, of the run's own scale of queries.
+    """The weights that a run starts from, by the run's parameter names: flat, fp32, with the run's scale of queries.
 
     Args:
-        spec: of the run's model.
-        start: which weights.
-        shapes: of the parameters of the run's model.
+        spec: the run's model.
+        start: the weights to load.
+        shapes: parameter shapes of the run's model.
 
     Raises:
-        UserError: they are not the ones that the spec names, or of another model.
+        UserError: the weights aren't those that the spec names, or are of another model.
     """
     found = open_model(start.model)
     if (sha256 := digest(found.tensors.values())) != start.sha256:
         raise UserError(
-            "not the weights that the run is to start from",
+            "not the weights that the run's spec names",
             file=found.path,
             key="start.sha256",
             found=sha256,
@@ -49,7 +49,7 @@ def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]
 
 
 def read(model: ModelFolder) -> dict[str, torch.Tensor]:
-    """All weights of a model, of either layout, whole. Raises UserError where parts of a compact one don't fit."""
+    """All weights of a model in dense form, from either layout. Raises UserError if compact parts don't match."""
     from safetensors.torch import load_file
 
     bitmask.stored(model.tensors)
@@ -58,7 +58,7 @@ def read(model: ModelFolder) -> dict[str, torch.Tensor]:
 
 
 def _refuse_strangers(model: ModelFolder, spec: ModelSpec) -> None:
-    """What the shapes of the weights don't tell. A key that a config lacks has the usual value."""
+    """Compares what shapes don't show. Keys missing from a config have their default value."""
     from transformers import LlamaConfig
 
     def differ(key: str | None, found: Any, expected: Any) -> UserError:

@@ -1,7 +1,7 @@
-"""Safetensors read in stretches, with numpy alone: little memory whatever the size, and nothing in them is executed.
+"""Reads safetensors in chunks with numpy only: in little memory whatever the size, and without executing anything.
 
-The library's own reader knows bfloat16 only with torch and doesn't say where a tensor lies, which reading a part of
-one needs; the same rules hold here: a header of bounded size, and tensors that fill the file without gap or overlap.
+The library's own reader supports bfloat16 only with torch and doesn't expose tensors' offsets, which reading parts of
+them needs. The same rules apply here: a header of bounded size, and tensors that fill the file without gap or overlap.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 
 from repro.errors import UserError
 
-LONGEST_HEADER = 2**25  # bytes, of which a parser makes at most .7 GiB; a shard of the largest public models has .5 MB
-LONGEST_NAME = 500  # characters of a tensor's name
+LONGEST_HEADER = 2**25  # bytes, at most 0.7 GiB when parsed; shards of the largest public models have 0.5 MB
+LONGEST_NAME = 500  # maximum characters of a tensor's name
 MOST_DIMENSIONS = 8
-LARGEST = 2**60  # numbers in a tensor
+LARGEST = 2**60  # maximum numbers in a tensor
 STRETCH = 32 * 2**20  # bytes read at once
 # Numbers are read as the unsigned integers of their bits.
 FLOATS = {"F64": "<u8", "F32": "<u4", "F16": "<u2", "BF16": "<u2", "F8_E4M3": "<u1", "F8_E5M2": "<u1"}
@@ -41,7 +41,7 @@ WHOLE = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file. dtype: as the header says it. begin, end: bytes from the start of the file."""
+    """A tensor in a file. dtype: the header's name. begin, end: byte offsets in the file."""
 
     name: str
     file: Path
@@ -52,11 +52,11 @@ class Stored:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     def stretches(self, multiple: int = 64) -> Iterator[np.ndarray]:
-        """Its numbers in order, flat, as the unsigned integers of their bits, so many at once that `multiple` divides."""
+        """Its elements in order, in flat chunks of a multiple of `multiple`, as the unsigned integers of their bits."""
         kind = np.dtype((FLOATS | WHOLE)[self.dtype])
         step = max(1, STRETCH // (multiple * kind.itemsize)) * multiple * kind.itemsize
         with self.file.open("rb") as stream:
@@ -68,16 +68,16 @@ class Stored:
                 yield np.frombuffer(data, kind)
 
     def present(self, multiple: int = 64) -> Iterator[np.ndarray]:
-        """The same, True where a number is not zero; -0.0 is zero."""
+        """The same chunks as bool, True where an element is not zero; -0.0 is zero."""
         for bits in self.stretches(multiple):
             yield ((bits << 1) if self.dtype in FLOATS else bits) != 0
 
 
 def read_header(file: Path) -> dict[str, Stored]:
-    """The tensors of a safetensors file, by name; none of their numbers is read.
+    """The tensors of a safetensors file, by name; reads only the header.
 
     Raises:
-        UserError: it is no whole safetensors file.
+        UserError: it is not a complete safetensors file.
     """
 
     def broken(key: str | None, found: object, expected: object) -> UserError:
@@ -107,7 +107,7 @@ def read_header(file: Path) -> dict[str, Stored]:
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object of which no key is given twice: of two parsers one would take the first and one the last."""
+    """A JSON object without duplicate keys, of which some parsers would take the first and others the last."""
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError("a key is given twice")
     return found
@@ -140,14 +140,14 @@ def _counts(found: Any) -> bool:
 
 
 def same(one: Stored, other: Stored) -> bool:
-    """Whether two tensors are equal to the bit."""
+    """Whether two tensors are bit-identical."""
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     return all(np.array_equal(a, b) for a, b in zip(one.stretches(), other.stretches(), strict=True))
 
 
 def digest(tensors: Iterable[Stored]) -> str:
-    """SHA-256 of names, kinds, shapes and bytes in the order of the names: the same however they lie in files."""
+    """SHA-256 of names, dtypes, shapes and bytes in name order, independent of how tensors are split over files."""
     found = hashlib.sha256()
     for tensor in sorted(tensors, key=lambda t: t.name):
         found.update(json.dumps([tensor.name, tensor.dtype, tensor.shape]).encode())

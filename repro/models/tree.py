@@ -1,4 +1,4 @@
-"""Layouts from transformers' own classes, made on the meta device: no memory for weights, and no code but its own."""
+"""Layouts from transformers' own classes, built on the meta device: without memory for weights or remote code."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ TASKS = (
     "MODEL_FOR_PRETRAINING_MAPPING_NAMES",
     "MODEL_MAPPING_NAMES",
 )
-HEADROOM = 3 * 2**29  # bytes of address space that making a tree may take; those of public models take a few MB
-LEAST_PARAMETERS = 3_000  # parameters that a tree may have, however few are stored
-_OF_WEIGHTS = ("quantization_config", "compression_config", "dtype", "torch_dtype")  # which tell nothing of a tree
+HEADROOM = 3 * 2**29  # maximum bytes of address space for building a tree; public models need a few MB
+LEAST_PARAMETERS = 3_000  # parameters that a tree may always have, however few are stored
+_OF_WEIGHTS = ("quantization_config", "compression_config", "dtype", "torch_dtype")  # irrelevant for the tree
 _EXPERTS = re.compile(r"Expert")
 _ROUTER = re.compile(r"Router|Gating|Gate$")
 
 
 class NotKnown(Exception):
-    """transformers has no class for a config, or can't make it."""
+    """transformers has no class for a config, or can't build it."""
 
 
 class _TooLarge(Exception):
@@ -49,14 +49,14 @@ class _TooLarge(Exception):
 
 
 def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterator[Layout]:
-    """The layouts that a config may mean: the class that it names, then those of its model type.
+    """Possible layouts of a config: the class that it names, then those of its model type.
 
     Args:
-        config: of config.json, as read.
-        stored: how many tensors the files have, which bounds the tree.
+        config: contents of config.json.
+        stored: number of tensors in the files, which bounds the tree.
 
     Raises:
-        NotKnown: transformers doesn't know the model type, or can't make any of its classes.
+        NotKnown: transformers doesn't know the model type, or can't build any of its classes.
         UserError: a number in the config is larger than any model's.
     """
     kind = config.get("model_type")
@@ -72,14 +72,14 @@ def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterato
             made += 1
         except _TooLarge as error:
             raise NotKnown(str(error)) from error
-        except Exception as error:  # whatever its classes make of values from anybody
+        except Exception as error:  # its classes may raise anything for untrusted values
             failed = failed or f"{name} of transformers: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if not made:
         raise NotKnown(failed or f"transformers has no weights of a {kind}")
 
 
 def _classes(kind: str, architectures: object) -> list[str]:
-    """Names of model classes, the one that the config names first if it is one of transformers' own for this type."""
+    """Names of model classes; first the one that the config names, if it is a class of transformers for this type."""
     of_type: list[str] = []
     for task in TASKS:
         found = getattr(modeling_auto, task, {}).get(kind, ())
@@ -148,7 +148,7 @@ def _slots(model: nn.Module) -> Iterator[tuple[str, Slot]]:
 
 
 def _slot(module: nn.Module, leaf: str, weight: nn.Parameter) -> Slot:
-    """Linear are the weights of linear modules, of experts and of routers, which are the linear modules of older files."""
+    """Linear: weights of linear modules, and of experts and routers, which are linear modules in older files."""
     shape, name = tuple(weight.shape), type(module).__name__
     if leaf == "weight" and isinstance(module, (nn.Linear, Conv1D)):
         return Slot("linear", shape, isinstance(module, Conv1D))
@@ -163,7 +163,7 @@ def _slot(module: nn.Module, leaf: str, weight: nn.Parameter) -> Slot:
 
 @contextmanager
 def _guarded(most: int) -> Iterator[None]:
-    """Makes a tree with bounded memory and no more than `most` parameters, without the network and in silence."""
+    """Bounds memory and parameters (`most`) while a tree is built, and disables network access and logging."""
     seen = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -198,7 +198,7 @@ def _pattern(name: str) -> str:
 
 
 def _copy(value: Any) -> Any:
-    """Since the library writes into what it is given."""
+    """A deep copy, because the library modifies its arguments."""
     if isinstance(value, dict):
         return {key: _copy(inner) for key, inner in value.items()}
     return [_copy(inner) for inner in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Masks at one bit a weight."""
+"""Masks with one bit per weight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-# Eight bools are eight bytes of 0 or 1; seen as one int64, this product moves bit 0 of byte i to bit 56 + i.
+# Eight bools are eight bytes of 0 or 1; viewed as one int64, this product moves bit 0 of byte i to bit 56 + i.
 _GATHER_BITS = 0x0102040810204080
 
 
@@ -52,15 +52,15 @@ def unpacked(
 
 
 class Masks:
-    """One bit for each weight of some tensors, by name; each tensor begins on a byte of one common buffer.
+    """One bit per weight of some tensors, by name; each tensor begins on a byte of one shared buffer.
 
     Args:
         shapes: shape of each tensor, in order.
-        device: where the bits lie.
+        device: device of the bits.
 
     Attributes:
-        sizes: weights of each tensor.
-        buffer: (bytes,) uint8, all tensors one after the other; the bits past a tensor's last weight are 0.
+        sizes: number of weights of each tensor.
+        buffer: (bytes,) uint8, all tensors concatenated; the bits after a tensor's last weight are 0.
     """
 
     def __init__(self, shapes: Mapping[str, torch.Size], device: torch.device):
@@ -87,7 +87,7 @@ class Masks:
         return self.buffer.narrow(0, *self._at[name])
 
     def flat(self, name: str, start: int, count: int, dtype: torch.dtype = torch.bool) -> torch.Tensor:
-        """(count,) of `dtype`, a stretch of the flattened mask."""
+        """(count,) of `dtype`, entries [start, start + count) of the flattened mask."""
         return unpacked(self.bits(name), start, count, dtype)
 
     def full(self, name: str, dtype: torch.dtype = torch.bool) -> torch.Tensor:

@@ -1,11 +1,11 @@
-"""Pruner: the events of a schedule on an engine, and masks that hold between them.
+"""Pruner: applies a schedule's events to an engine, and its masks between them.
 
-At an event the weights that go are set to zero in the fp32 master, in both moments and in the module's own
-weights. Between events each prunable gradient is multiplied by its mask before the engine sees it: so the
-clipped norm has zeros there, and AdamW moves a removed weight by nothing (its gradient, moments and decay
-are all zero). No weight is touched again until the next event.
+At an event the removed weights are set to zero in the fp32 master, in both moments and in the module's
+weights. Between events each prunable gradient is multiplied by its mask before the engine sees it: removed
+weights don't contribute to the clipped norm, and AdamW doesn't move them (their gradient, moments and decay
+are all zero). No weight needs to be zeroed again until the next event.
 
-Every rank keeps the masks of all weights, at one bit each: it sees whole gradients at every ZeRO stage.
+Every rank keeps the masks of all weights, at one bit each, because it sees whole gradients at every ZeRO stage.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from repro.training.model import prunable
 
 
 class Pruner:
-    """Holds the masks of one engine.
+    """The masks of one engine, and the operations that update and apply them.
 
     Args:
-        engine: holds the weights and their moments.
-        schedule: when, and how much stays.
-        spec: score, distribution, structure and what is left alone; RunSpec has checked that they go together.
-        seed: of random scores.
+        engine: the weights and their moments.
+        schedule: when weights are pruned, and how many stay.
+        spec: score, distribution, structure and unpruned layers; RunSpec has checked that they are compatible.
+        seed: seed of random scores.
 
     Attributes:
-        parameters: the prunable ones, by name.
-        masks: one bit for each of their weights.
-        total: how many weights that is.
-        nonzero: how many of them the masks leave.
+        parameters: the prunable parameters, by name.
+        masks: their masks.
+        total: number of prunable weights.
+        nonzero: number of weights that the masks keep.
     """
 
     def __init__(self, engine: Engine, schedule: PruningSchedule, spec: PruningSpec, seed: int):
@@ -79,18 +79,18 @@ class Pruner:
                         parameter.data.mul_(self.masks.full(name, parameter.dtype))
         self.nonzero = sum(self.masks.counts().values())
         if not self._hooked:
-            masks = self.masks  # events write into its very buffer
+            masks = self.masks  # events update its buffer in place
             for name, parameter in self.parameters.items():
                 parameter.register_hook(lambda gradient, name=name: gradient * masks.full(name, gradient.dtype))
             self._hooked = True
 
     def strays(self) -> int:
-        """Removed weights that are not zero in this rank's masters; always 0 unless something moves them."""
+        """Number of removed weights that are not zero in this rank's masters; 0 unless something moved them."""
         moved = [((f.master != 0) & ~self.mask_of(f)).sum() for f in self._fragments()]
         return int(torch.stack(moved).sum()) if moved else 0
 
     def mask_of(self, f: Fragment) -> torch.Tensor:
-        """(n,) bool, the part of the mask that belongs to a fragment's master."""
+        """(n,) bool, the mask of a fragment's master."""
         return self.masks.flat(f.name, f.offset, f.master.numel())
 
     # ---------------------------------------------------------------- inside
@@ -99,7 +99,7 @@ class Pruner:
         return [f for f in self.engine.fragments() if f.name in self.sizes]
 
     def _select(self, names: list[str], keep: int) -> None:
-        """Keeps the `keep` best weights of `names` together."""
+        """Keeps the `keep` weights with the highest scores over all `names`."""
         fragments = [f for f in self._fragments() if f.name in names]
         shards = [self._shard(f) for f in fragments]
         try:
@@ -112,13 +112,13 @@ class Pruner:
                 found.bits(name).copy_(self.masks.bits(name))
         for f, bits in zip(fragments, kept, strict=True):
             found.write(f.name, f.offset, unpacked(bits, 0, f.master.numel()))
-        # Every weight is set by one rank alone, so the sum of the bytes is the union of their bits.
+        # Every weight's bit is set by one rank only, so the sum of the bytes is the union of the bits.
         self.engine.reduce(found.buffer)
         self.masks.buffer.copy_(found.buffer)
 
     @property
     def _first(self) -> bool:
-        """Whether this rank speaks for what all ranks know alike."""
+        """Whether this rank contributes what is the same on all ranks."""
         return not self.engine.sharded or dist.get_rank() == 0
 
     def _shard(self, f: Fragment) -> select.Shard:
@@ -132,7 +132,7 @@ class Pruner:
         return select.Shard(position, f.master.numel(), keys, self.masks.bits(f.name), f.offset)
 
     def _kept(self, shards: list[select.Shard], keep: int) -> list[torch.Tensor]:
-        """Packed bits of the weights of each shard that stay."""
+        """Packed bits of the weights to keep, for each shard."""
         device = self.engine.device
         if self.spec.n_of_m is None:
             return select.keep_largest(shards, keep, self.engine.reduce, device)

@@ -1,4 +1,4 @@
-"""What weights are ranked by. A score is one function here and one name in `PruningSpec.score`."""
+"""Scores by which weights are ranked. A score is a function here and a name in `PruningSpec.score`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring weights that are to be ranked.
+    """A contiguous range of weights to rank.
 
     Attributes:
-        position: global position of the first one, the same in every layout.
+        position: global position of the first weight, the same in every layout.
         weights: (n,) fp32 masters.
         first_moment: (n,) fp32, AdamW's running mean of the gradient.
-        seed: of the run.
+        seed: seed of the run.
     """
 
     position: int
@@ -31,15 +31,15 @@ def magnitude(s: Stretch) -> torch.Tensor:
 
 
 def magnitude_gradient(s: Stretch) -> torch.Tensor:
-    """|w g|, the first-order change of the loss, with AdamW's running mean of the gradient for g.
+    """|w g|, the first-order change of the loss, with AdamW's running mean of the gradient as g.
 
-    The running mean is there already, lies in every checkpoint and is noisy over a dozen steps instead of one.
+    The running mean is available for free, is part of every checkpoint and averages over a dozen steps.
     """
     return ordered(s.weights * s.first_moment)
 
 
 def random(s: Stretch) -> torch.Tensor:
-    """A fixed random number of each global position: the finaliser of MurmurHash3 in wrapping 64-bit arithmetic."""
+    """A fixed random number per global position: the finaliser of MurmurHash3 in wrapping 64-bit arithmetic."""
     salt = (s.seed + 1) * 0x632BE59BD9B4E019 & (2**63 - 1)
     positions = torch.arange(s.position, s.position + len(s.weights), dtype=torch.int64, device=s.weights.device)
     x = positions * 0x9E3779B1 + salt
@@ -49,7 +49,7 @@ def random(s: Stretch) -> torch.Tensor:
 
 
 def ordered(values: torch.Tensor) -> torch.Tensor:
-    """|v| as integers of the same order: the bits of a non-negative float sort as integers. (n,) fp32 -> (n,) int32."""
+    """|v| as integers in the same order, (n,) fp32 -> (n,) int32: bits of non-negative floats sort as integers."""
     return values.abs().view(torch.int64 if values.dtype == torch.float64 else torch.int32)
 
 

@@ -1,10 +1,10 @@
-"""Exactly which weights stay: radix selection on the bits of the scores, over shards on any ranks.
+"""Exact selection of the weights to keep: radix selection on the bits of the scores, over shards on any ranks.
 
-No gather and no sort of the whole: each pass counts the scores by their next bits, the counts are summed over
-ranks, and the bin that holds the K-th largest is opened in the next pass. Ties at the threshold are broken by
-global position, in the same way: position is the last digits of the number that is looked for. So every layout
-of the same weights keeps the same ones. Weights are visited in stretches, so that what is held beside them
-doesn't grow with their number.
+No weights are gathered or sorted globally: each pass counts the scores by their next bits, the counts are summed
+over ranks, and the next pass refines the bin that contains the K-th largest. Ties at the threshold are broken by
+global position in the same way, as if it were the last digits of the score. So every layout of the same weights
+keeps the same ones. Weights are visited in ranges of bounded length, so that temporary memory doesn't grow with
+their number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from repro.pruning.masks import packed, unpacked
 
 CPU = torch.device("cpu")
-DIGIT = 11  # bits of a pass: 16 KiB of counts
+DIGIT = 11  # bits per pass: 16 KiB of counts
 NOT_FINITE = {torch.int32: 0x7F800000, torch.int64: 0x7FF0000000000000}
 Reduce = Callable[[torch.Tensor], torch.Tensor]
 
@@ -30,13 +30,13 @@ class NotFiniteError(FloatingPointError):
 
 @dataclass(frozen=True)
 class Shard:
-    """One stretch of weights held here.
+    """A contiguous range of weights on this rank.
 
     Attributes:
         position: global position of the first weight; shards never overlap.
-        count: weights.
-        keys: of weights [a, b): (b - a,) non-negative int32 (or int64), a larger one stays longer.
-        alive: packed bits of the tensor that the stretch is a part of.
+        count: number of weights.
+        keys: function from [a, b) to keys (b - a,), non-negative int32 (or int64); larger keys are kept longer.
+        alive: packed bits of the tensor that the shard is a part of.
         offset: index of the first weight in `alive`.
     """
 
@@ -47,34 +47,34 @@ class Shard:
     offset: int = 0
 
     def alive_keys(self, a: int, b: int) -> torch.Tensor:
-        """Keys of weights [a, b); -1 stands for one that is removed already."""
+        """Keys of weights [a, b); -1 for weights that are removed already."""
         keys = self.keys(a, b)
-        # Or-ing with all ones gives -1; a where() on the CPU takes ten times as long.
+        # OR with all ones gives -1; where() takes ten times as long on a CPU.
         return keys | unpacked(self.alive, self.offset + a, b - a, table=_gone(keys.dtype, keys.device))
 
     def stretches(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """(index of the first weight, keys) of one stretch after the other."""
+        """(index of the first weight, keys) of consecutive ranges."""
         step = stretch_length(self.alive.device)
         for a in range(0, self.count, step):
             yield a, self.alive_keys(a, min(self.count, a + step))
 
 
 def stretch_length(device: torch.device) -> int:
-    """Weights that are looked at together: what stays in a cache, what fills a GPU. A multiple of 8."""
+    """Weights processed at once: few enough for a CPU's cache, enough to fill a GPU. A multiple of 8."""
     return 1 << 18 if device.type == "cpu" else 1 << 26
 
 
 def keep_largest(shards: list[Shard], keep: int, reduce: Reduce, device: torch.device = CPU) -> list[torch.Tensor]:
-    """Which weights are the `keep` alive ones with the largest keys over all ranks.
+    """Selects the `keep` alive weights with the largest keys over all ranks.
 
     Args:
         shards: this rank's shards, possibly none.
         keep: how many weights stay, over all ranks.
         reduce: sums an int64 tensor over ranks.
-        device: where the counts are made; a rank that holds no shard sums with the others all the same.
+        device: device of the counts; a rank without shards takes part in the sums, too.
 
     Returns:
-        Packed bits for each shard, of its own `count` weights: a subset of those alive.
+        Packed bits for each shard's `count` weights: a subset of the alive ones.
 
     Raises:
         ValueError: fewer than `keep` weights are alive.
@@ -89,7 +89,7 @@ def keep_largest(shards: list[Shard], keep: int, reduce: Reduce, device: torch.d
         for shard in shards:
             for _, keys in shard.stretches():
                 if shift + width == bits:
-                    counts += torch.bincount((keys >> shift) + 1, minlength=(1 << width) + 1)[1:]  # a removed one: 0
+                    counts += torch.bincount((keys >> shift) + 1, minlength=(1 << width) + 1)[1:]  # bin 0: removed
                 else:
                     inside = keys[(keys >> (shift + width)) == threshold]
                     counts += torch.bincount((inside >> shift) & ((1 << width) - 1), minlength=1 << width)
@@ -114,7 +114,7 @@ def _gone(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
 
 
 def _bits(shards: list[Shard]) -> int:
-    """1 when the keys are 64 bits wide: masters in float64."""
+    """1 if the keys are 64 bits wide: float64 masters."""
     return int(any(s.count and s.keys(0, 1).dtype == torch.int64 for s in shards))
 
 
@@ -132,7 +132,7 @@ def _nth(counts: torch.Tensor, needed: int) -> tuple[int, int]:
 
 
 def _check(counts: torch.Tensor, keep: int, bits: int, shift: int) -> None:
-    """Refuses keys of NaN and inf, which lie in the topmost bins of the first pass, and too few weights."""
+    """Raises if keys are NaN or inf, which are in the top bins of the first pass, or if there are too few weights."""
     limit = NOT_FINITE[torch.int32 if bits == 31 else torch.int64]
     if int(counts[limit >> shift :].sum()):
         raise NotFiniteError("a weight is not finite, so weights can't be ranked")
@@ -141,9 +141,9 @@ def _check(counts: torch.Tensor, keep: int, bits: int, shift: int) -> None:
 
 
 def _last_tie(shards: list[Shard], threshold: int, needed: int, reduce: Reduce, device: torch.device) -> int:
-    """Global position of the `needed`-th tie (1-based): radix selection once more, on positions."""
+    """Global position of the `needed`-th tie (1-based), by radix selection on positions."""
     end = max((s.position + s.count for s in shards), default=0)
-    # All ranks must make the same passes: as many as the farthest position of any needs.
+    # All ranks must make the same number of passes: as many as the largest position on any rank needs.
     one_hot = torch.zeros(64, dtype=torch.int64, device=device)
     one_hot[end.bit_length()] = 1
     bits = int(reduce(one_hot).nonzero().max())

@@ -1,7 +1,7 @@
-"""N:M sparsity: of every M neighbouring weights of a row, at least N stay until the last event, and then exactly N.
+"""N:M sparsity: of every M neighbouring weights in a row, at least N stay until the last event, and then exactly N.
 
-While density falls, the N best of each group are out of reach and the rest competes as usual; the last event's
-target is just what is out of reach, so that each group ends with N (2:4 is what sparse tensor cores read).
+While density falls, the N best weights of each group are protected and the others compete as usual; the last event
+keeps only the protected ones, so that each group ends with N (sparse tensor cores support 2:4).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def best_of_groups(shards: list[Shard], n: int, m: int, exchange: Exchange) -> l
     """Flags of the `n` largest alive keys in each group of `m` neighbours; ties go to the first.
 
     Args:
-        shards: this rank's; a group may begin on one rank and end on another.
-        exchange: joins the lists of all ranks; few entries, only of groups that a shard's end cuts.
+        shards: this rank's shards; a group may begin on one rank and end on another.
+        exchange: joins the lists of all ranks; they are short, with only the groups that shard boundaries cut.
 
     Returns:
         (count,) bool for each shard.
@@ -50,13 +50,13 @@ def best_of_groups(shards: list[Shard], n: int, m: int, exchange: Exchange) -> l
 
 
 def _ends(shard: Shard, m: int) -> tuple[int, int]:
-    """How many weights at either end belong to groups that the shard holds only a part of."""
+    """Number of weights at either end that belong to incomplete groups."""
     head = min(shard.count, -shard.position % m)
     return head, (shard.count - head) % m
 
 
 def _best(keys: torch.Tensor, n: int) -> torch.Tensor:
-    """(G, m) keys -> (G, m) bool. A rank is the number of larger keys and of equal ones that come before."""
+    """(G, m) keys -> (G, m) bool. A weight's rank is the number of larger keys plus equal keys before it."""
     ranks = torch.zeros(keys.shape, dtype=torch.uint8, device=keys.device)
     for i in range(keys.shape[1]):
         for j in range(keys.shape[1]):

@@ -1,4 +1,4 @@
-"""Assignment: all that a driver tells the processes that train one run; a plain mapping on the way, as Ray carries it."""
+"""Assignment: everything that a driver passes to the processes that train a run; sent through Ray as a mapping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repro.spec import RunSpec
 
 @strict.dataclass
 class CheckpointRef:
-    """A checkpoint of another run. folder: URI of that run's folder. step: of the checkpoint."""
+    """A checkpoint of another run. folder: URI of that run's folder. step: the checkpoint's step."""
 
     folder: str
     step: int
@@ -20,22 +20,22 @@ class CheckpointRef:
 
 @strict.dataclass
 class Assignment:
-    """One run to train, as the driver `driver` has decided it.
+    """One run to train, as decided by the driver `driver`.
 
     Attributes:
-        spec: what is trained.
-        resources: of this run.
-        folder: URI of its folder.
-        corpus: path or URI of its text.
-        corpus_hash: of the text that the driver found there.
-        fork: the checkpoint that it continues from, if that is there when it begins; None begins at step 0.
-        forks: steps from which other runs continue in this one's stead; each needs a checkpoint.
-        parent: URI of the folder of the run from whose weights this one starts; None where its spec names none.
+        spec: the run's spec.
+        resources: the run's resources.
+        folder: URI of the run's folder.
+        corpus: path or URI of its corpus.
+        corpus_hash: hash of the corpus that the driver found there.
+        fork: the checkpoint to continue from, if it exists when the run begins; None: begin at step 0.
+        forks: steps at which other runs branch off; each needs a checkpoint.
+        parent: URI of the folder of the run whose weights this one starts from; None if there is none.
         children: steps after which other runs start from this one's weights; each needs a checkpoint.
         results: URI of the sweep's folder, in which the driver asks its runs to stop.
         driver: token of the driver.
-        over: name of the lease of a dead holder that this run takes over; None where there is none.
-        gpu: whether it trains on GPUs.
+        over: name of a dead holder's lease that this run takes over, if any.
+        gpu: whether to train on GPUs.
     """
 
     spec: RunSpec
@@ -54,13 +54,13 @@ class Assignment:
 
     @classmethod
     def parse(cls, mapping: dict[str, Any]) -> Assignment:
-        """From what `to_dict` made. Raises UserError on an unknown or missing key."""
+        """The inverse of `to_dict`. Raises UserError on an unknown or missing key."""
         return strict.build(cls, mapping, file="the driver's assignment")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, of which `parse` makes an equal assignment."""
+        """As plain values, for `parse`."""
         return asdict(self) | {"spec": self.spec.to_dict()}
 
     def with_micro_batch(self, micro: int) -> Assignment:
-        """The same run, of which a worker takes `micro` sequences at once."""
+        """The same run with micro-batches of `micro` sequences."""
         return replace(self, resources=replace(self.resources, micro_batch=micro))

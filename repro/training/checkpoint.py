@@ -1,11 +1,11 @@
-"""Checkpoints: masters, moments and packed masks as safetensors, a manifest of hashes last, nothing pickled.
+"""Checkpoints: masters, moments and packed masks as safetensors, then a manifest of hashes; nothing is pickled.
 
-A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank (at stage 0 from
-the first alone), `masks.safetensors` and the rows logged so far from rank 0, then `manifest.json`, which says
-what each file holds of which tensor. So a run can resume at another stage and worker count: ranks read what is
-theirs now. A folder without a manifest, or with a file that doesn't match it, does not count: the one before it
-is taken. There is no other state: dropout is off, and the batch of a step follows from the step and the seed.
-A checkpoint from which another run will start lies in `forks/` instead, where none is removed for a newer one.
+A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank (at stage 0 only
+from the first), `masks.safetensors` and the rows logged so far from rank 0, and last `manifest.json`, which lists
+the part of each tensor in each file. So a run can resume at another stage and worker count: each rank reads the
+parts it needs. A folder without a manifest, or with a file that doesn't match it, is ignored, and the previous
+checkpoint is used. There is no other state: dropout is off, and a step's batch follows from the step and the seed.
+Checkpoints for other runs to start from are in `forks/` instead, where newer ones don't replace them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Restored:
-    """Where a run resumes: `step` is the next one to train, `rows` what was logged before it, unchecked, in `place`."""
+    """Where a run resumes: `step` is the next step; `rows` are the logged rows (unchecked) of the folder `place`."""
 
     place: Folder
     step: int
@@ -50,14 +50,14 @@ def save(
 
     Args:
         folder: the run's checkpoint folder.
-        engine, pruner: what is saved.
+        engine, pruner: the state to save.
         step: updates done so far.
-        rows: JSON-able records to restore with it (curve and layer rows, sums).
-        identity: of the spec and its corpus, checked at restoring.
-        keep: how many checkpoints stay, this one included; None keeps all.
+        rows: JSON-serialisable records to restore (curve and layer rows, sums).
+        identity: identity of the spec and its corpus, checked when restoring.
+        keep: how many checkpoints to keep, including this one; None keeps all.
 
     Raises:
-        OSError: a file could not be written, on any rank; the checkpoints before this one are as they were.
+        OSError: a file could not be written, on any rank; earlier checkpoints are unchanged.
     """
     rank, place = dist.get_rank(), folder / name_of(step)
     first = rank == 0
@@ -99,19 +99,19 @@ def save(
     except OSError:
         if first and not place.exists(FILE):
             with contextlib.suppress(OSError):
-                place.delete()  # gives back what half of it took
+                place.delete()  # frees the space of the incomplete checkpoint
         raise
 
 
 def restore(folder: Folder, engine: Engine, pruner: Pruner, identity: str) -> Restored | None:
-    """Loads the newest whole checkpoint of this run, or returns None when there is none. Collective."""
+    """Loads the newest complete checkpoint of this run; returns None if there is none. Collective."""
     for name in reversed(steps_in(folder)):
         place = folder / name
         manifest, fault = examine(place, share=(dist.get_rank(), dist.get_world_size()))
         faults = _together(partial(str, fault or ""))
         if fault := next(filter(None, faults), None):
             if dist.get_rank() == 0:
-                log.warning("%s is damaged (%s); the one before it is taken", place, fault)
+                log.warning("%s is damaged (%s); using the one before it", place, fault)
             continue
         if manifest["identity"] != identity:
             continue
@@ -122,7 +122,7 @@ def restore(folder: Folder, engine: Engine, pruner: Pruner, identity: str) -> Re
 
 
 def missing(folder: Folder, steps: tuple[int, ...], identity: str) -> set[int]:
-    """Of which of `steps` there is no whole checkpoint of this run; every rank gets the same answer. Collective."""
+    """The `steps` without a complete checkpoint of this run; the same on every rank. Collective."""
 
     def lacking() -> set[int]:
         found = {step: examine(folder / name_of(step)) for step in steps}
@@ -132,10 +132,10 @@ def missing(folder: Folder, steps: tuple[int, ...], identity: str) -> set[int]:
 
 
 def load(place: Folder, manifest: dict[str, Any], engine: Engine, pruner: Pruner) -> None:
-    """Copies the masters, moments and masks of a checkpoint into an engine of any stage and world. Collective.
+    """Copies a checkpoint's masters, moments and masks into an engine of any stage and world size. Collective.
 
     Raises:
-        UserError: it doesn't hold every weight of this model.
+        UserError: it doesn't have exactly the weights of this model.
     """
     refuse_another(place, manifest, {name: shape.numel() for name, shape in engine.shapes().items()})
     fragments = {f.name: f for f in engine.fragments()}
@@ -155,14 +155,14 @@ def load(place: Folder, manifest: dict[str, Any], engine: Engine, pruner: Pruner
 
 
 def masters(place: Folder, manifest: dict[str, Any], wanted: Mapping[str, int]) -> dict[str, torch.Tensor]:
-    """The fp32 weights of a checkpoint, whole and flat, by name; needs no engine and no process group.
+    """The fp32 weights of a checkpoint, flattened, by name; needs no engine and no process group.
 
     Args:
-        place, manifest: as `manifest.examine` found it whole.
-        wanted: weights of each tensor of the model.
+        place, manifest: a checkpoint that `checkpoint_manifest.examine` found to be complete.
+        wanted: number of weights of each tensor of the model.
 
     Raises:
-        UserError: it holds other weights than those.
+        UserError: the checkpoint has other weights.
     """
     refuse_another(place, manifest, wanted)
     whole = {name: torch.empty(size) for name, size in wanted.items()}
@@ -174,7 +174,7 @@ def masters(place: Folder, manifest: dict[str, Any], wanted: Mapping[str, int]) 
 
 
 def keep_last(folder: Folder, keep: int, newest: int) -> None:
-    """Removes all checkpoints but the last `keep` up to step `newest`, and what a stopped saving has left."""
+    """Removes all checkpoints but the last `keep` up to step `newest`, and incomplete ones."""
     names = steps_in(folder)
     whole = [name for name in names if name <= name_of(newest) and (folder / name).exists(FILE)]
     for name in names:
@@ -183,7 +183,7 @@ def keep_last(folder: Folder, keep: int, newest: int) -> None:
 
 
 def remove(place: Folder) -> None:
-    """Its manifest first: a folder that is only half removed doesn't count."""
+    """Removes a checkpoint, its manifest first, so that a partly removed folder doesn't count."""
     place.delete(FILE)
     place.delete()
 
@@ -205,7 +205,7 @@ def _load_masks(place: Folder, pruner: Pruner) -> None:
 
 
 def _refuse_other_masks(place: Folder, step: int, pruner: Pruner) -> None:
-    """Refuses masks that leave other counts than the schedule does in the forward pass before `step`."""
+    """Raises UserError if the masks keep another number of weights than the schedule before `step`."""
     schedule, total = pruner.schedule, pruner.total
     due = schedule.weight_steps(total, step) - schedule.weight_steps(total, step - 1) if step else total
     if pruner.nonzero != due:
@@ -213,7 +213,7 @@ def _refuse_other_masks(place: Folder, step: int, pruner: Pruner) -> None:
             "masks of another schedule",
             file=f"{place}/{MASKS}",
             found=f"{pruner.nonzero:,} weights left",
-            expected=f"{due:,}, as the schedule has them before step {step}",
+            expected=f"{due:,}, the schedule's count before step {step}",
         )
 
 
@@ -226,13 +226,13 @@ def _state(engine: Engine) -> dict[str, torch.Tensor]:
 
 
 def _overlap(f: Fragment, offset: int, count: int) -> tuple[int, int, int] | None:
-    """Where a fragment and a saved stretch of its tensor meet: (index in ours, index in theirs, weights)."""
+    """Overlap of a fragment and a saved range of its tensor: (index in ours, index in theirs, weights)."""
     first, last = max(f.offset, offset), min(f.offset + f.master.numel(), offset + count)
     return (first - f.offset, first - offset, last - first) if first < last else None
 
 
 def _together(work: Callable[[], T]) -> list[T]:
-    """What `work` returns on each rank; an OSError of any rank is raised on all, so that none waits for another."""
+    """The results of `work` on all ranks; an OSError on any rank is raised on all, so that none waits forever."""
     mine: Any = None
     error: tuple[int | None, str] | None = None
     try:

@@ -1,8 +1,8 @@
-"""A checkpoint's manifest: read as a stranger's, so that nothing in it becomes a path, a loop or memory unchecked.
+"""A checkpoint's manifest, treated as untrusted input: everything is checked before it becomes a path, loop or memory.
 
-Its seal shows damage and proves nothing about its author: whoever writes a manifest can seal it. So a name in it is one
-of three forms, numbers are whole and bounded, the stretches of each tensor tile it without gap or overlap, and a file is
-no link, no longer than what the manifest says it holds, and has its hash.
+Its seal detects damage but doesn't authenticate: anybody can seal a manifest. So file names have one of three forms,
+numbers are bounded integers, the ranges of each tensor cover it without gap or overlap, and each file is a regular file
+of plausible size with the right hash.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from repro.store.folder import Folder
 FORMAT = 2
 FILE, MASKS, ROWS = "manifest.json", "masks.safetensors", "rows.json"
 KEYS = {"format", "step", "identity", "updates", "world", "zero_stage", "layout", "files", "seal"}
-CHUNK = 2**23  # bytes that are hashed at once
-LONGEST = 2**28  # bytes of a manifest
-MOST_ROWS = 2**30  # bytes of rows.json
-MOST = 2**44  # weights of one tensor
+CHUNK = 2**23  # bytes hashed at once
+LONGEST = 2**28  # maximum bytes of a manifest
+MOST_ROWS = 2**30  # maximum bytes of rows.json
+MOST = 2**44  # maximum weights of a tensor
 RANKS = 2**20
 _RANK = re.compile(r"rank-(0|[1-9]\d{0,6})\.safetensors")
 _STEP = re.compile(r"step-\d{8}")
@@ -40,21 +40,21 @@ def name_of(step: int) -> str:
 
 
 def steps_in(folder: Folder) -> list[str]:
-    """Names of the checkpoints in a folder, whole or not, sorted; what else lies there is none of ours."""
+    """Sorted names of the checkpoints in a folder, complete or not; other entries are ignored."""
     return [name for name in folder.names() if _STEP.fullmatch(name)]
 
 
 def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with the hash of all else that it says, by which damage to it shows."""
+    """A manifest with a hash of all its other keys, to detect damage."""
     said = {key: value for key, value in manifest.items() if key != "seal"}
     return said | {"seal": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
 
 
 def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, Any], str | None]:
-    """The manifest of a checkpoint, and what is wrong with it: None when every file is there and has its hash.
+    """The manifest of a checkpoint, and what is wrong with the checkpoint: None if all files match their hashes.
 
     Args:
-        share: (i, n): only every n-th file from the i-th is held against its hash.
+        share: (i, n): check only every n-th file, beginning with the i-th.
     """
     manifest, fault = _read(place)
     if fault is not None:
@@ -66,7 +66,7 @@ def examine(place: Folder, share: tuple[int, int] = (0, 1)) -> tuple[dict[str, A
 
 
 def sizes(manifest: Mapping[str, Any]) -> dict[str, int]:
-    """Weights of each tensor that a checkpoint holds, by name."""
+    """Number of weights of each tensor in a checkpoint, by name."""
     ends: dict[str, int] = {}
     for layout in manifest["layout"].values():
         for name, (offset, count) in layout.items():
@@ -96,7 +96,7 @@ def _read(place: Folder) -> tuple[dict[str, Any], str | None]:
 
 
 def _wrong(manifest: dict[str, Any], name: str) -> Iterator[str]:
-    """What a manifest says that none of ours would."""
+    """Violations of the manifest's format."""
     if set(manifest) != KEYS:
         yield f"its keys are not {', '.join(sorted(KEYS))}"
         return
@@ -163,19 +163,19 @@ def _fault_of(place: Folder, file: str, manifest: dict[str, Any]) -> str | None:
 
 
 def _bounds(file: str, manifest: dict[str, Any]) -> tuple[int, int]:
-    """The least and most bytes of a file: three tensors of four bytes a weight, a bit a weight, or the rows of its steps."""
+    """Minimum and maximum file size: three tensors of four bytes per weight, one bit per weight, or rows."""
     if file == ROWS:
         return 0, MOST_ROWS
     held = sizes(manifest) if file == MASKS else {name: count for name, (_, count) in manifest["layout"][file].items()}
     header = 2**16 + 1024 * len(held)
-    if file == MASKS:  # of the prunable ones
+    if file == MASKS:  # only prunable tensors have masks
         return 0, header + sum(count // 8 + 1 for count in held.values())
     weights = 12 * sum(held.values())
     return weights, header + weights
 
 
 def _plain_size(place: Folder, file: str) -> int | None:
-    """Bytes of a file; None where it is something else, as a link, a pipe or a device."""
+    """Size of a regular file; None for links, pipes, devices and the like."""
     if place.is_local:
         found = os.lstat(f"{place.path}/{file}")
         return found.st_size if stat.S_ISREG(found.st_mode) else None

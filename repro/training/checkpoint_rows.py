@@ -1,4 +1,4 @@
-"""The rows that a checkpoint keeps of its run so far, read as a stranger's: its hash says nothing of what they hold."""
+"""The logged rows in a checkpoint, treated as untrusted input: a matching hash doesn't validate their contents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.training.record import Log
 
-LARGEST_LAYERS = 2**22  # rows: an event for each tensor
+LARGEST_LAYERS = 2**22  # maximum rows, one per event and tensor
 
 
 def restored(rows: Any, spec: RunSpec, step: int, file: object) -> Log:
-    """The log of a run before `step` from what a checkpoint's rows.json holds, whoever wrote it.
+    """The log of a run before `step`, from the contents of a checkpoint's rows.json.
 
     Raises:
         UserError: it isn't the log of this run's first `step` steps.

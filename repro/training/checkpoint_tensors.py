@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint's files: of the names, lengths and type that its manifest and the model say, or none."""
+"""Loads tensors of a checkpoint's files and checks their names, lengths and type against its manifest and the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repro.training.engine import MOMENTS
 
 
 def refuse_another(place: Folder, manifest: dict[str, Any], wanted: Mapping[str, int]) -> None:
-    """Refuses a checkpoint whose tensors aren't those of this model, before memory is taken for them."""
+    """Raises UserError if a checkpoint's tensors aren't those of this model, before memory is allocated for them."""
     held = manifests.sizes(manifest)
     for name in (*wanted, *held):
         if held.get(name) != wanted.get(name):
@@ -30,13 +30,13 @@ def refuse_another(place: Folder, manifest: dict[str, Any], wanted: Mapping[str,
 
 
 def state(place: Folder, file: str, layout: Mapping[str, list[int]]) -> dict[str, torch.Tensor]:
-    """Masters and moments of the stretches that a file holds, by KEY/NAME. Raises UserError on any others."""
+    """Masters and moments in a file, by KEY/NAME. Raises UserError if it has others than `layout` says."""
     keys = ("master", *MOMENTS)
     return flat(place, file, {f"{key}/{n}": count for n, (_, count) in layout.items() for key in keys}, torch.float32)
 
 
 def flat(place: Folder, file: str, wanted: Mapping[str, int], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The tensors of a file, which must be flat ones of these lengths: its hash says nothing of what it holds."""
+    """The tensors of a file, which must be flat and have these lengths; a matching hash doesn't ensure that."""
     try:
         found: dict[str, torch.Tensor] = load(place.read(file))
     except (SafetensorError, ValueError, KeyError) as error:

@@ -15,7 +15,7 @@ from repro.resources import Resources
 
 
 def device_of(resources: Resources) -> torch.device:
-    """The device that `resources` asks for. Raises UserError when it asks for a GPU and there is none."""
+    """The device that `resources` requests. Raises UserError if it requests a GPU and there is none."""
     if resources.device == "cuda" and not torch.cuda.is_available():
         raise UserError("no GPU here", key="resources.device", found="cuda", expected="cpu or auto")
     use_gpu = resources.device != "cpu" and torch.cuda.is_available()
@@ -24,10 +24,10 @@ def device_of(resources: Resources) -> torch.device:
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """A process group for DeepSpeed: the one Ray Train made, or a group of one.
+    """A process group for DeepSpeed: the one that Ray Train made, or a group of one.
 
-    The group is destroyed through DeepSpeed at the end: it keeps module-level references to groups, and a
-    process that trains its next run with a dead one fails ("Group is not registered").
+    The group is destroyed through DeepSpeed, which keeps module-level references to groups: otherwise the
+    process's next run would use a dead group and fail ("Group is not registered").
     """
     # DeepSpeed picks its accelerator from this variable when it is first imported.
     os.environ.setdefault("DS_ACCELERATOR", device.type)
@@ -39,7 +39,7 @@ def process_group(device: torch.device) -> Iterator[None]:
         # Otherwise init_distributed compiles a shared-memory op for a minute or more.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     backend = "nccl" if device.type == "cuda" else "gloo"
-    os.environ.setdefault("LOCAL_RANK", "0")  # Ray Train and torchrun set it; DeepSpeed insists on it
+    os.environ.setdefault("LOCAL_RANK", "0")  # set by Ray Train and torchrun; DeepSpeed requires it
     if not dist.is_initialized():
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
@@ -47,4 +47,4 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
     finally:
         deepspeed.comm.destroy_process_group()
-        gc.collect()  # frees the threads and descriptors that the group's cycles hold
+        gc.collect()  # frees threads and file descriptors held by reference cycles of the group

@@ -1,4 +1,4 @@
-"""Engine: what the trainer, the pruner, checkpoints and evaluation ask of whatever holds weights, moments and gradients."""
+"""Engine: the interface to weights, moments and gradients for trainer, pruner, checkpoints and evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fragment:
-    """The part of one parameter whose fp32 master this rank holds. All views, so writing in place is writing.
+    """The part of a parameter whose fp32 master this rank holds. All tensors are views and can be written in place.
 
     Attributes:
         name: parameter name.
@@ -51,11 +51,11 @@ class Engine(Protocol):
 
     @property
     def sharded(self) -> bool:
-        """Whether the ranks hold different masters, so that what one finds in its own must be reduced."""
+        """Whether the ranks hold different masters, so that results per rank must be reduced."""
 
     @property
     def skipped_steps(self) -> int:
-        """Updates that were left out because a gradient was not finite."""
+        """Number of updates skipped because a gradient was not finite."""
 
     def logits(self, tokens: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T) token ids -> (B, T, V). positions: (B, T), in the document of each token; None counts from 0.
@@ -67,35 +67,35 @@ class Engine(Protocol):
         """Adds the gradient of a scalar loss of this rank. Collective."""
 
     def step(self) -> None:
-        """Ends a round; the last round of an update makes it. Collective."""
+        """Ends a round; after the last round, makes the update. Collective."""
 
     def grad_norm(self) -> float | None:
-        """L2 norm of the last update's gradient before clipping; None where it isn't known (stage 0)."""
+        """L2 norm of the last update's gradient before clipping; None if unknown (stage 0)."""
 
     def set_lr(self, lr: float) -> None: ...
 
     def updates(self) -> int:
-        """Updates that AdamW has made: its own count, by which it corrects the bias of its moments."""
+        """AdamW's own count of updates, which it uses for bias correction."""
 
     def set_updates(self, count: int) -> None: ...
 
     def shapes(self) -> dict[str, torch.Size]:
-        """The shape of every parameter, whole, by name, in the order of the model."""
+        """The full shape of every parameter, by name, in the order of the model."""
 
     def fragments(self) -> list[Fragment]:
         """This rank's fragments, in the order of the model's parameters. Every rank holds all of them at stage 0."""
 
     def gathered(self, parameter: nn.Parameter) -> AbstractContextManager[None]:
-        """Holds the whole of a parameter for reading and writing. Collective."""
+        """Gathers a whole parameter for reading and writing. Collective."""
 
     def cast_masters(self) -> None:
-        """Casts the masters into the module's weights, as the end of an update does. Collective."""
+        """Copies the masters to the module's weights, as an update does at its end. Collective."""
 
     def reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Sums a tensor in place over ranks that hold different masters, and returns it. Collective."""
+        """Sums a tensor in place over ranks with different masters, and returns it. Collective."""
 
     def exchange(self, items: list[T]) -> list[T]:
-        """The items of all ranks that hold different masters, in the order of ranks. Collective."""
+        """The items of all ranks with different masters, in rank order. Collective."""
 
     def close(self) -> None:
-        """Releases what it holds, so that the same process can make another."""
+        """Releases its memory, so that the same process can make another engine."""

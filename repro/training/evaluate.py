@@ -1,4 +1,4 @@
-"""Held-out loss by block, so that differences between runs are paired."""
+"""Held-out loss by block, so that runs can be compared in pairs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def heldout(engine: Engine, text: Corpus, blocks: np.ndarray, at_once: int) -> t
 
     Args:
         engine: the model; its weights are those of the masks.
-        text: the corpus that the blocks are from.
+        text: the corpus of the blocks.
         blocks: (blocks, block_sequences, sequence + 1) token ids.
-        at_once: sequences a forward pass.
+        at_once: sequences per forward pass.
 
     Returns:
-        (blocks,) mean loss in nats a token, and (blocks,) tokens.
+        (blocks,) mean loss in nats/token, and (blocks,) token counts.
     """
     count, width, _ = blocks.shape
     sums = torch.zeros(2, count, dtype=torch.float64, device=engine.device)
     rank, world = dist.get_rank(), dist.get_world_size()
-    # Stage 3 gathers weights in every forward pass, so all ranks make equally many.
+    # Stage 3 gathers weights in every forward pass, so all ranks must make the same number of passes.
     owned = range(rank, count + (-count % world), world)
     rows = np.concatenate([blocks[b % count] for b in owned])
     by_row = []
@@ -47,7 +47,7 @@ def token_losses(engine: Engine, text: Corpus, rows: np.ndarray) -> tuple[torch.
     """Loss of every token of (B, sequence + 1) rows: ((B, sequence) fp32, (B, sequence) labels)."""
     targets = text.targets(rows)
     inputs, labels = (torch.from_numpy(a).to(engine.device) for a in (targets.inputs, targets.labels))
-    # Positions that start again at each document also confine attention to it: transformers derives the mask from them.
+    # Positions that restart at each document also restrict attention to it: transformers derives its mask from them.
     packed = text.manifest.spec.packing == "documents"
     positions = torch.from_numpy(targets.positions).to(engine.device) if packed else None
     logits = engine.logits(inputs, positions)

@@ -1,4 +1,4 @@
-"""A second run that starts from a checkpoint of a first: what was trained once is not trained again."""
+"""Forks: a run continues from another run's checkpoint, so that a shared prefix is trained only once."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from repro.training.checkpoint_manifest import FILE, ROWS, examine, name_of, sea
 
 
 def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
-    """Gives `child` a copy of a checkpoint of `parent`, from which `spec` is then trained in it.
+    """Copies a checkpoint of `parent` to `child`, where training of `spec` then continues from it.
 
-    Model, text, batch, the learning rates and what was pruned so far must be the same; the rest (both schedules from
-    here on, seed, steps) may differ. The child's tables name the parent; its seconds include the parent's up to
-    here. Where all else is the same too (`sweeps.prefix_plan` sees to it), so are all other numbers, to the bit.
+    Model, text, batch, learning rates and pruning up to this step must be the same; later schedules, seed and number
+    of steps may differ. The child's tables name the parent; its seconds include the parent's up to this step. If
+    everything else is the same too (`sweeps.prefix_plan` ensures it), all other numbers are equal to the bit.
 
     Args:
         parent, child: run folders.
-        spec: of the child.
-        step: of the checkpoint; None takes the newest whole one.
-        corpus_hash: of the text that the child will see, if it is known; it must be the parent's.
+        spec: the child's spec.
+        step: the checkpoint's step; None takes the newest complete one.
+        corpus_hash: hash of the child's corpus, if known; it must be the parent's.
 
     Returns:
         The step from which the child continues.
 
     Raises:
-        UserError: there is no such checkpoint, or the child would not have reached it.
+        UserError: there is no such checkpoint, or the child wouldn't have the same state at that step.
     """
     trained, trained_on = RunFolder(parent).spec()
     if corpus_hash not in (None, trained_on):
@@ -69,23 +69,23 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
 
 
 def begun(child: Folder) -> bool:
-    """Whether a run has a checkpoint of its own; the copy of a fork that was stopped halfway doesn't count."""
+    """Whether a run has a checkpoint; an incomplete copy of a fork doesn't count."""
     folder = child / "checkpoint"
     return any((folder / name).exists(FILE) for name in steps_in(folder))
 
 
 def ready(parent: Folder, step: int) -> bool:
-    """Whether a run has left the whole checkpoint of `step` that it was asked for (`train(forks=...)`)."""
+    """Whether a run has a complete checkpoint in `forks/` for `step` (`train(forks=...)`)."""
     return examine(parent / "forks" / name_of(step))[1] is None
 
 
 def has_weights(parent: Folder, step: int) -> bool:
-    """Whether a run has any whole checkpoint of `step`: asked for, its last, or one that it keeps for itself."""
+    """Whether a run has any complete checkpoint of `step`, in `forks/` or `checkpoint/`."""
     return any(examine(parent / folder / name_of(step))[1] is None for folder in ("forks", "checkpoint"))
 
 
 def discard(parent: Folder, keep: Collection[int] = ()) -> None:
-    """Removes the checkpoints in a run's `forks/` but for those of some steps."""
+    """Removes the checkpoints in a run's `forks/`, except those of the steps in `keep`."""
     kept = {name_of(step) for step in keep}
     for name in steps_in(parent / "forks"):
         if name not in kept:
@@ -93,7 +93,7 @@ def discard(parent: Folder, keep: Collection[int] = ()) -> None:
 
 
 def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict[str, Any]]:
-    """A run's whole checkpoint of `step`, or its newest, and its manifest; one of another run doesn't count.
+    """A run's complete checkpoint of `step` (None: the newest) and its manifest; those of other runs don't count.
 
     Raises:
         UserError: there is none, or no run has begun in this folder.
@@ -109,7 +109,7 @@ def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict
                 fault = f"of another run than {trained.run_id}"
             elif fault is None and (held := sum(sizes(manifest).values())) != trained.model.shape.total:
                 fault = (
-                    f"{held:,} weights, and the spec says {trained.model.shape.total:,}"  # before either takes memory
+                    f"{held:,} weights, and the spec says {trained.model.shape.total:,}"  # before memory is allocated
                 )
             if fault is None:
                 return folder / name, manifest
@@ -126,7 +126,7 @@ def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict
 def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -> None:
     def differ(key: str, found: object, expected: object) -> UserError:
         return UserError(
-            f"{spec.run_id} can't go on from {trained.run_id}", file=parent, key=key, found=found, expected=expected
+            f"{spec.run_id} can't continue from {trained.run_id}", file=parent, key=key, found=found, expected=expected
         )
 
     for key in ("model", "corpus"):

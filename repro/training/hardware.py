@@ -1,4 +1,4 @@
-"""Known GPUs, from the makers' data sheets: peak FLOP rates (dense matrix products, for MFU), memory and links."""
+"""Known GPUs, from vendors' data sheets: peak FLOP rates (dense matrix products, for MFU), memory and links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEAKS = {
     "4090": (165e12, 82.6e12),
 }
 
-# The same names -> memory in bytes. Where a card comes in two sizes, the larger: an A100 of 40 GB says so itself.
+# The same names -> memory in bytes; the larger size where a card comes in two: the name of a 40 GB A100 says so.
 MEMORY = {
     "H200": 141e9,
     "H100 PCIe": 80e9,
@@ -28,7 +28,7 @@ MEMORY = {
     "4090": 24e9,
 }
 
-# The same names -> bytes/s that a GPU sends to others of its node: half of what NVLink or PCIe do both ways together.
+# The same names -> bytes/s that a GPU sends to others in its node: half of NVLink's or PCIe's bidirectional bandwidth.
 LINKS = {
     "H200": 450e9,
     "H100 PCIe": 64e9,
@@ -43,7 +43,7 @@ LINKS = {
 
 
 def peak_flops(device: str, precision: str) -> float | None:
-    """FLOP/s that a device could do at best, or None when it isn't known."""
+    """Peak FLOP/s of a device, or None if unknown."""
     for name, (bf16, fp32) in PEAKS.items():
         if name in device:
             return (bf16 if precision == "bf16" else fp32) or None
@@ -51,6 +51,6 @@ def peak_flops(device: str, precision: str) -> float | None:
 
 
 def mfu(executed_flops: float, seconds: float, devices: int, device: str, precision: str) -> float | None:
-    """Model FLOPs utilisation: matmul FLOPs done over those the devices could have done; None without a peak."""
+    """Model FLOPs utilisation: executed matmul FLOPs over the devices' peak; None if the peak is unknown."""
     peak = peak_flops(device, precision)
     return executed_flops / (seconds * devices * peak) if peak and seconds else None

@@ -1,4 +1,4 @@
-"""A Llama from a ModelSpec, built by transformers and initialised as the spec says."""
+"""Builds a Llama from a ModelSpec with transformers, with the spec's initialisation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repro.spec import ModelSpec
 
 
 def config_of(spec: ModelSpec) -> LlamaConfig:
-    """What transformers calls this model."""
+    """The transformers config of this model."""
     return LlamaConfig(
         vocab_size=spec.vocab,
         hidden_size=spec.d_model,
@@ -31,7 +31,7 @@ def config_of(spec: ModelSpec) -> LlamaConfig:
 
 
 def build(spec: ModelSpec, seed: int) -> LlamaForCausalLM:
-    """The model in fp32 on the CPU; the same spec and seed give the same weights to the bit."""
+    """The model in fp32 on the CPU; the same spec and seed give bit-identical weights."""
     config = config_of(spec)
     config._attn_implementation = "sdpa"
     with torch.random.fork_rng(devices=[]):
@@ -43,7 +43,7 @@ def build(spec: ModelSpec, seed: int) -> LlamaForCausalLM:
 
 
 def _fan_in(model: LlamaForCausalLM, spec: ModelSpec) -> None:
-    """The authors' initialisation (paper, section 1): attention scores are not scaled, the query weights are."""
+    """The authors' initialisation (paper, section 1): query weights are scaled instead of attention scores."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("embed_tokens.weight"):
@@ -57,7 +57,7 @@ def _fan_in(model: LlamaForCausalLM, spec: ModelSpec) -> None:
 
 
 def query_scale(spec: ModelSpec) -> float:
-    """By what the query weights of the usual Llama, which scales its attention scores, are larger than this model's."""
+    """Factor from this model's query weights to those of a standard Llama, which scales its attention scores."""
     return math.sqrt(spec.shape.head_dim) if spec.init == "fan_in" else 1.0
 
 

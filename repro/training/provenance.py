@@ -1,4 +1,4 @@
-"""What a number was made with: commit, package versions and hardware."""
+"""Provenance of results: commit, package versions and hardware."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-COMMIT = "SPARSE_SCALING_COMMIT"  # says the commit where the code has come without its history
+COMMIT = "SPARSE_SCALING_COMMIT"  # environment variable with the commit, for code without its git history
 PACKAGES = ("torch", "deepspeed", "ray", "transformers", "tokenizers", "datasets", "pyarrow", "numpy", "scipy")
 
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """commit (null outside a checkout, `+changes` when it is not clean), versions and hardware."""
+    """commit (null outside a checkout, `+changes` if it has uncommitted changes), versions and hardware."""
     return {"commit": _commit(), "python": platform.python_version(), "versions": _versions(), "hardware": hardware()}
 
 

@@ -1,4 +1,4 @@
-"""The rows that a run writes into its three tables."""
+"""The rows of a run's three tables."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CURVE_POINTS = 200
 
 @dataclass
 class Log:
-    """Rows and sums gathered so far; JSON-able, so that a checkpoint restores them.
+    """Rows and sums recorded so far; JSON-serialisable, to be restored from a checkpoint.
 
-    weight_steps: sum over steps of N_t as measured. tokens: tokens fed. lr_wd_sum: sum of lr * weight decay.
-    recent_losses, lowest_loss: what watch.Watch goes by. forked_from, forked_step: the run whose checkpoint this
-    one started from, and of which step. loss_parent: held-out loss of the weights that it starts from, in nats/token.
+    weight_steps: measured sum over steps of N_t. tokens: tokens trained on. lr_wd_sum: sum of lr * weight decay.
+    recent_losses, lowest_loss: state of watch.Watch. forked_from, forked_step: the run and step of the checkpoint that
+    this run continued from. loss_parent: held-out loss of the weights that it starts from, in nats/token.
     """
 
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -49,11 +49,11 @@ class Log:
         self.lr_wd_sum += lr_wd
 
     def is_complete(self, step: int) -> bool:
-        """Whether every step before `step` was logged, so that any run that shares them finds its own."""
+        """Whether every step before `step` was logged, so that a fork has all rows that it needs."""
         return len(self.curve) == step
 
     def thin(self, spec: RunSpec) -> None:
-        """Drops what a run doesn't log from the steps that were all logged, for those that fork off."""
+        """Drops rows that were logged only for forks."""
         complete = sum(row["step"] == i + 1 for i, row in enumerate(self.curve))
         self.curve = [row for row in self.curve[:complete] if logged(spec, row["step"] - 1)] + self.curve[complete:]
 
@@ -86,7 +86,7 @@ class Log:
 
 
 def logged(spec: RunSpec, step: int) -> bool:
-    """Whether `step` gets a row of the curve: about CURVE_POINTS a run, the last 1%, and where it is evaluated."""
+    """Whether `step` gets a curve row: about CURVE_POINTS per run, the last 1%, and evaluated steps."""
     every = max(1, spec.schedule.total_steps // CURVE_POINTS)
     return step % every == 0 or step >= spec.last_percent or spec.evaluation.due(step)
 
@@ -109,7 +109,7 @@ def run_row(
     device: str,
     seconds_setup: float,
 ) -> dict[str, Any]:
-    """The row of run.parquet. Sweep and studies are the sweep's to fill in (tables.collect)."""
+    """The row of run.parquet. Sweep and studies are filled in later (tables.collect)."""
     executed = ladder.executed_flops(spec.model.shape, log.tokens, spec.model.sequence)
     return columns.row(
         columns.Trained(
@@ -139,7 +139,7 @@ def run_row(
 
 
 def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
-    """Writes the three tables and the provenance of one run. Returns the hashes of the tables, by name."""
+    """Writes the three tables and the provenance of one run. Returns the hashes of the tables, by file name."""
     parts: dict[str, tuple[schemas.Table, list[dict[str, Any]]]] = {
         "run.parquet": ("runs", [row]),
         "curve.parquet": ("curves", log.curve),
@@ -151,7 +151,7 @@ def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
 
 
 def _peak_memory(device: str) -> int:
-    """Bytes, of the process so far: the allocator's peak on a GPU, the resident set's on a CPU."""
+    """Peak memory of the process in bytes: allocated on a GPU, resident set on a CPU."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,4 +1,4 @@
-"""RunInProgress: all that one attempt at a run is given, and what follows from it."""
+"""RunInProgress: the inputs of one attempt at training a run, and derived values."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from repro.training.distributed import device_of
 
 @dataclass(frozen=True)
 class RunInProgress:
-    """One run on this machine, as one worker sees it. Raises UserError where its batch doesn't divide over the workers.
+    """One run as seen by one worker. Raises UserError if its batch doesn't divide over the workers.
 
     Attributes:
-        spec: what is trained.
-        place: its folder.
-        text: the corpus that it reads.
+        spec: the run's spec.
+        place: the run's folder.
+        text: its corpus.
         resources: how it is executed; `workers` is the size of the process group.
-        forks: steps before which other runs fork off; each needs a checkpoint, and all rows before it.
+        forks: steps before which other runs branch off; each needs a checkpoint and all earlier rows.
         children: steps after which other runs start from this one's weights; each needs a checkpoint.
-        parent: folder of the run from whose weights this one starts.
-        asked: whether the run is to stop.
+        parent: folder of the run whose weights this one starts from.
+        asked: returns whether the run has been asked to stop.
     """
 
     spec: RunSpec
@@ -42,7 +42,7 @@ class RunInProgress:
     asked: Callable[[], bool] = bool
 
     def __post_init__(self) -> None:
-        _ = self._parts  # refuses a batch that doesn't divide
+        _ = self._parts  # raises if the batch doesn't divide
 
     @cached_property
     def _parts(self) -> tuple[int, int]:
@@ -50,17 +50,17 @@ class RunInProgress:
 
     @property
     def share(self) -> int:
-        """Sequences of each batch that one worker takes."""
+        """Sequences per worker and batch."""
         return self._parts[0]
 
     @property
     def micro(self) -> int:
-        """Sequences that a worker takes at once."""
+        """Sequences per micro-batch."""
         return self._parts[1]
 
     @property
     def accumulation(self) -> int:
-        """Micro-batches of an update."""
+        """Micro-batches per update."""
         return self.share // self.micro
 
     @cached_property
@@ -69,16 +69,16 @@ class RunInProgress:
 
     @cached_property
     def identity(self) -> str:
-        """What its checkpoints belong to."""
+        """Identity of its checkpoints."""
         return self.spec.identity(self.text.hash)
 
     def rows(self, step: int, rank: int | None = None) -> np.ndarray:
-        """(sequences, sequence + 1) token ids: the share of a rank of the batch of `step`, or the whole batch."""
+        """(sequences, sequence + 1) token ids of the batch of `step`: a rank's share, or all if `rank` is None."""
         batch, seed, position = self.spec.optimizer.batch, self.spec.seed, self.spec.position
         if rank is None:
             return self.text.batch(step, batch, seed, position=position)
         return self.text.batch(step, batch, seed, first=rank * self.share, count=self.share, position=position)
 
     def with_micro_batch(self, micro: int) -> RunInProgress:
-        """The same run, with `micro` sequences at once."""
+        """The same run with micro-batches of `micro` sequences."""
         return replace(self, resources=replace(self.resources, micro_batch=micro))

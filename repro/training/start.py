@@ -1,8 +1,8 @@
-"""The first checkpoint of a run that starts from other weights: those of another run, or of a model folder.
+"""The first checkpoint of a run that starts from the weights of another run or of a model folder.
 
-A run that starts from its initialisation needs none. One that doesn't gets a checkpoint of step 0: the weights as fp32
-masters, zero moments, no update and no mask. From there it trains, stops, is killed and resumes as any run, at any ZeRO
-stage and number of workers, and no longer needs what it has started from.
+A run that starts from its initialisation needs none. Other runs get a checkpoint of step 0: the weights as fp32 masters,
+zero moments, no updates and full masks. From there they train, stop and resume like any run, at any ZeRO stage and
+number of workers, and no longer need what they started from.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from repro.training.record import Log
 
 
 def is_needed(spec: RunSpec, run: Folder) -> bool:
-    """Whether a run is still to be given the weights that it starts from: it has no whole checkpoint of its own."""
+    """Whether a run still needs its initial weights: its spec has a start, and there is no complete checkpoint."""
     folder = run / "checkpoint"
     return spec.start is not None and all(examine(folder / name)[1] is not None for name in steps_in(folder))
 
@@ -37,13 +37,13 @@ def begin(spec: RunSpec, run: Folder, corpus_hash: str, parent: Folder | None = 
     """Writes the checkpoint of step 0 of a run that starts from other weights.
 
     Args:
-        spec: of the run; its `start` says from which weights.
-        run: its folder.
-        corpus_hash: of the text that it is trained on.
-        parent: folder of the run from which it starts; None where it starts from a model folder.
+        spec: the run's spec, with a `start`.
+        run: the run's folder.
+        corpus_hash: hash of its corpus.
+        parent: folder of the run that it starts from; None if it starts from a model folder.
 
     Raises:
-        UserError: those weights aren't there, or are others than the spec names.
+        UserError: the weights don't exist, or aren't those that the spec names.
     """
     with torch.device("meta"):
         network = LlamaForCausalLM(config_of(spec.model))
@@ -66,7 +66,7 @@ def begin(spec: RunSpec, run: Folder, corpus_hash: str, parent: Folder | None = 
 
 
 def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], identity: str) -> None:
-    """A checkpoint of step 0 with these flat fp32 weights; `masked` are the names of those that may be pruned."""
+    """Writes a checkpoint of step 0 with these flat fp32 weights; `masked`: names of the prunable ones."""
     state: dict[str, torch.Tensor] = {}
     for name, weight in weights.items():
         state |= {f"master/{name}": weight} | {f"{moment}/{name}": torch.zeros_like(weight) for moment in MOMENTS}
@@ -90,7 +90,7 @@ def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], i
 def _of_run(
     spec: RunSpec, start: RunStart, parent: Folder, corpus_hash: str, shapes: dict[str, torch.Size]
 ) -> dict[str, torch.Tensor]:
-    """The masters of the parent before its step `start.step`, flat, by name."""
+    """The parent's masters before its step `start.step`, flattened, by name."""
     trained, trained_on = RunFolder(parent).spec()
     if trained.fingerprint != start.fingerprint:
         raise UserError(
@@ -102,7 +102,7 @@ def _of_run(
         )
     if spec.position and trained_on != corpus_hash:
         raise UserError(
-            f"{spec.run_id} reads on in the text of {trained.run_id}, which has changed since",
+            f"{spec.run_id} continues in the text of {trained.run_id}, which has changed since",
             file=f"{parent}/spec.json",
             key="corpus_hash",
             found=trained_on,

@@ -1,4 +1,4 @@
-"""What a run's curve is written to: TensorBoard event files, MLflow and Weights & Biases."""
+"""Tracker backends: TensorBoard event files, MLflow and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Row = dict[str, Any]
 
 
 class Tracker(Protocol):
-    """Where curves are shown."""
+    """A backend that shows curves."""
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Shows rows of the curve that this process has not given it before."""
+        """Logs curve rows that this process has not passed before."""
 
     def close(self, ended_well: bool) -> None: ...
 
 
 class TensorBoard:
-    """One event file in the run's folder `tensorboard/`, replaced as a whole, so that readers never see half a file.
+    """One event file in the run's folder `tensorboard/`, replaced atomically.
 
     Its times are that of the first writing plus the duration of the steps, so that a resumed run writes the same file.
     """
@@ -70,10 +70,10 @@ class TensorBoard:
 
 
 class MLflow:
-    """A run of the MLflow experiment that MLFLOW_EXPERIMENT_NAME or the sweep names, wherever MLFLOW_TRACKING_URI says."""
+    """A run of the MLflow experiment MLFLOW_EXPERIMENT_NAME, by default the sweep's name, at MLFLOW_TRACKING_URI."""
 
     def __init__(self, spec: RunSpec, run: Folder, known: str | None):
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of seven, a run waits for minutes
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default of 7 means waiting for minutes
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
@@ -115,7 +115,7 @@ class MLflow:
 
 
 class WandB:
-    """A run of the W&B project that WANDB_PROJECT or else the sweep names; W&B's other variables apply as usual.
+    """A run of the W&B project WANDB_PROJECT, by default the sweep's name; W&B's other variables apply as usual.
 
     Offline, each start leaves a folder with the whole curve, of which the last one is to be given to `wandb sync`.
     """
@@ -136,7 +136,7 @@ class WandB:
             dir=os.environ.get("WANDB_DIR") or (run.path if run.is_local else None),
             settings=wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True),
         )
-        self.first = self.writer.step  # what the server hasn't got
+        self.first = self.writer.step  # the first step that the server doesn't have
 
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -148,14 +148,14 @@ class WandB:
 
 
 def scalars(row: Row, spec: RunSpec) -> Iterator[tuple[str, float]]:
-    """Tag and value of each number of a row that is shown; null is left out."""
+    """Tag and value of each number of a row to show; nulls are left out."""
     yield from ((tag, float(row[tag])) for tag in SCALARS if row[tag] is not None)
     if row["ms"] > 0:
         yield "tokens_per_second", 1e3 * spec.tokens_per_step / row["ms"]
 
 
 def settings(spec: RunSpec) -> dict[str, str | int | float]:
-    """What the plan knows of a run, by column of the runs table; null is left out."""
+    """A run's planned values, by column of the runs table; nulls are left out."""
     known = {name: value for name, value in columns.planned(spec).items() if value is not None}
     return {name: "+".join(value) if isinstance(value, list) else value for name, value in known.items()}
 

@@ -1,8 +1,8 @@
-"""Trackers: a run's curve in TensorBoard, always, and in MLflow and Weights & Biases when a sweep names them.
+"""Trackers: log a run's curve to TensorBoard, always, and to MLflow and Weights & Biases if a sweep names them.
 
-All are written from the rows of `record.Log`, which a checkpoint restores, so that none of them shows a point twice or
-one that was undone. The event file is written whole each time; the others are given the rows that they haven't got. A
-tracker that fails is left out by the rest of its process, and never fails a run.
+All are written from the rows of `record.Log`, which checkpoints restore, so that none shows a point twice or one that
+was rolled back. The event file is rewritten each time; the others get only new rows. A tracker that fails is disabled
+for the rest of its process, and never fails a run.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.training.tracker_backends import MLflow, Row, TensorBoard, Tracker, WandB
 
-KEPT = "trackers.json"  # in the run's folder: by tracker, the id by which it knows the run, and what it failed with
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a run, to MLflow and to W&B, which names folders after it
-_failed: dict[str, str] = {}  # trackers that this process leaves out, and why
+KEPT = "trackers.json"  # in the run's folder: by tracker, its id of the run, and its failure if any
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # a run's id in MLflow and in W&B, which names folders after it
+_failed: dict[str, str] = {}  # trackers disabled in this process, and why
 
 
 def require(names: Sequence[str], file: object = None) -> None:
-    """Refuses a tracker that can't be written because its package isn't installed.
+    """Checks that the packages of trackers are installed.
 
     Raises:
         UserError: one of `names` isn't installed.
@@ -42,12 +42,12 @@ def require(names: Sequence[str], file: object = None) -> None:
 
 
 def faults(run: Folder) -> dict[str, str]:
-    """By tracker, what it failed with in a run."""
+    """Failures of trackers in a run, by tracker."""
     return {name: known["failed"] for name, known in _kept(run).items() if "failed" in known}
 
 
 def _kept(run: Folder) -> dict[str, dict[str, str]]:
-    """What trackers.json holds, by tracker, without entries that are damaged or ids that could be a path."""
+    """Contents of trackers.json, by tracker, without damaged entries and ids that could be a path."""
     try:
         found = run.read_json(KEPT) if run.exists(KEPT) else {}
     except UserError:
@@ -64,12 +64,12 @@ def _kept(run: Folder) -> dict[str, dict[str, str]]:
 
 
 class Trackers:
-    """All trackers of one run: entered when its log has been restored, left when it has ended.
+    """All trackers of one run: a context manager, entered after its log is restored and left when the run ends.
 
     Args:
         spec, run: the run and its folder.
-        curve: rows of its log, to which the loop appends.
-        names: trackers beside TensorBoard.
+        curve: rows of its log, to which the training loop appends.
+        names: trackers besides TensorBoard.
     """
 
     def __init__(self, spec: RunSpec, run: Folder, curve: list[Row], names: Sequence[str]):
@@ -94,17 +94,17 @@ class Trackers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if not self.ended_well:  # its last steps say why
+        if not self.ended_well:  # its last steps may show why
             self._tell(self.curve[self.told :])
         for name in list(self.open):
             self._try(name, "close", self.ended_well)
 
     def write(self) -> None:
-        """Gives every tracker the rows logged since the last call, except the newest, which `finish` may still amend."""
+        """Sends the rows logged since the last call to all trackers, except the newest, which `finish` may amend."""
         self._tell(self.curve[self.told : -1])
 
     def finish(self, loss: float) -> None:
-        """Gives them the remaining rows, with the held-out loss at the last step."""
+        """Sends the remaining rows, with the held-out loss at the last step."""
         self._tell([*self.curve[self.told : -1], {**self.curve[-1], "loss_eval": loss}])
         self.ended_well = True
 
@@ -116,14 +116,14 @@ class Trackers:
     def _try(self, name: str, what: str, given: Any) -> None:
         try:
             getattr(self.open[name], what)(given)
-        except Exception as error:  # a tracker's packages raise what they like, and none of it is worth a run
+        except Exception as error:  # a tracker's failure, whatever it raises, must not fail a run
             self._leave_out(name, error)
 
     def _leave_out(self, name: str, error: Exception) -> None:
         self.open.pop(name, None)
         reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
         if name in self.names:
-            _failed[name] = reason  # a service that doesn't answer would cost every further run its time-outs
+            _failed[name] = reason  # otherwise every further run would wait for a service that doesn't answer
         warnings.warn(f"{self.spec.run_id}: {name} is left out: {reason}", stacklevel=2)
         self._note(name, failed=reason)
 

@@ -1,4 +1,4 @@
-"""`train`: one spec from its first step, or from its last checkpoint, to its last step; under Ray Train or without Ray."""
+"""`train`: trains one spec from its first step or last checkpoint to its last step, under Ray Train or without Ray."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from repro.training.zero import DeepSpeedEngine
 
 
 class OutOfMemory(RunFailed):
-    """Memory didn't suffice. `micro_batch` is the next to try; None when there is no smaller one."""
+    """Out of memory. `micro_batch` is the next one to try; None if there is no smaller one."""
 
     def __init__(self, message: str, micro_batch: int | None):
         super().__init__(message)
         self.micro_batch = micro_batch
 
     def __reduce__(self) -> tuple[type[OutOfMemory], tuple[str, int | None]]:
-        return (OutOfMemory, (str(self), self.micro_batch))  # Ray Train carries it from a worker to whoever launched it
+        return (OutOfMemory, (str(self), self.micro_batch))  # Ray Train pickles it from the worker to the driver
 
 
 def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
-    """What Ray Train runs on every worker.
+    """The function that Ray Train runs on every worker.
 
     Args:
         mapping: an `Assignment` as a mapping.
 
     Returns:
-        The row of run.parquet; None when the run was asked to stop.
+        The row of run.parquet; None if the run was asked to stop.
     """
     given = Assignment.parse(mapping)
     asked = partial(stop.is_asked, Folder.open(given.results), given.driver)
@@ -68,7 +68,7 @@ def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _text(folder: Folder, given: Assignment) -> Corpus:
-    """The corpus of the run in `folder`. Where it is damaged, or not the one that the driver found, the run has failed."""
+    """The corpus of the run in `folder`. If it is damaged or has changed, the run is marked as failed."""
     try:
         text = obtain(given.corpus)
         if given.corpus_hash != text.hash:
@@ -97,23 +97,23 @@ def train(
     parent: Folder | None = None,
     children: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Trains one spec to its last step and writes its tables; continues from a checkpoint if there is one.
+    """Trains one spec to its last step and writes its tables; resumes from the last checkpoint if there is one.
 
-    Out of memory, a run of one worker continues with smaller micro-batches when `resources` allow it; a group of
-    workers can't, since the others wait for the one that failed, and whoever launched it starts it again.
+    When out of memory, a run with one worker continues with smaller micro-batches if `resources` allow it; a group of
+    workers can't, because the others wait for the one that failed, so its driver restarts it.
 
-    Before each step of `forks` it leaves a whole checkpoint in `forks/`, from which `fork.fork` starts other runs. A
-    run that continues from a later step can't make it any more, and doesn't. So it does after the steps of `children`,
-    whose weights other runs start from.
+    Before each step of `forks`, a checkpoint is saved in `forks/`, from which `fork.fork` starts other runs, and after
+    the steps of `children` one for runs that start from these weights. A run that resumes from a later step can't save
+    them any more.
 
     Args:
-        spec: what is trained.
-        folder: of the run.
-        text: what it is trained on.
+        spec: the run's spec.
+        folder: the run's folder.
+        text: its corpus.
         resources: how it is executed.
-        forks: steps before which other runs fork off.
-        asked: whether the run is to stop.
-        parent: folder of the run from whose weights this one starts, where its spec names one.
+        forks: steps before which other runs branch off.
+        asked: returns whether the run has been asked to stop.
+        parent: folder of the run whose weights this one starts from, if its spec names one.
         children: steps after which other runs start from this one's weights.
 
     Returns:
@@ -121,9 +121,9 @@ def train(
 
     Raises:
         UserError: the spec can't be trained here (the batch doesn't divide, the corpus is too short).
-        RunFailed: the loss is not finite or spikes, memory or disk don't suffice, or what was measured is not
-            what the schedule promised. The run's status says so, and its last good checkpoint stays.
-        Stopped: `asked` said so, a few steps ago; a checkpoint of the last step is saved.
+        RunFailed: the loss is not finite or spikes, memory or disk is too small, or the measured counts differ from
+            the schedule's. The run's status has the reason, and its last good checkpoint is kept.
+        Stopped: `asked` returned true a few steps ago; a checkpoint of the last step is saved.
     """
     run = RunInProgress(spec, RunFolder(folder), text, resources, forks, children, parent, asked)
     total = spec.schedule.total_steps
@@ -143,7 +143,7 @@ def train(
 
 
 def _give_back() -> None:
-    """Frees what a failed attempt held; its engine takes a second pass, as autograd's side of it hides from the first."""
+    """Frees a failed attempt's memory; its engine needs a second pass, because autograd still references it in the first."""
     for _ in range(2):
         gc.collect()
 
@@ -160,17 +160,17 @@ def _fit(run: RunInProgress) -> dict[str, Any]:
         if start.is_needed(run.spec, run.place.folder):
             start.begin(run.spec, run.place.folder, run.text.hash, run.parent)
     if run.spec.start is not None:
-        dist.barrier()  # so that every rank finds the checkpoint that the first has written
+        dist.barrier()  # so that every rank finds the checkpoint written by the first
     with closing(engine_of(run)) as engine:
         return Trainer(run, engine, began).fit()
 
 
 def engine_of(run: RunInProgress) -> Engine:
-    """A new engine of a run, with the weights of its initialisation. Needs a process group."""
+    """A new engine for a run, with initialised weights. Needs a process group."""
     spec, resources = run.spec, run.resources
     network = model.build(spec.model, spec.seed)
     if resources.compile:
-        # Of each shape two are kept, with and without gradients; beyond dynamo's own 8 models would run uncompiled.
+        # Two graphs are cached per shape, with and without gradients; beyond dynamo's default of 8, models run uncompiled.
         torch._dynamo.config.recompile_limit = 128
         network.compile()
     return DeepSpeedEngine(
@@ -186,7 +186,7 @@ def engine_of(run: RunInProgress) -> Engine:
 
 @contextmanager
 def _failures(run: RunInProgress) -> Iterator[None]:
-    """Turns what ends a run for good into RunFailed, and marks the run `failed` with the reason, from any rank."""
+    """Converts permanent failures to RunFailed, and marks the run `failed` with the reason, from any rank."""
     failure: Exception
     try:
         yield
@@ -198,14 +198,14 @@ def _failures(run: RunInProgress) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        failure = RunFailed(f"the disk is full: {error}; the last checkpoint is whole, free space and run again")
+        failure = RunFailed(f"the disk is full: {error}; the last checkpoint is complete, free space and run again")
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        # The caller's `with` still holds the traceback: what its frames hold is needed now.
+        # The caller's `with` still holds the traceback, whose frames hold memory that is needed now.
         traceback.clear_frames(error.__traceback__)
         failure = _out_of_memory(run, str(error).splitlines()[0])
-    with suppress(OSError):  # a full disk may not take the status either; the error itself is still raised
+    with suppress(OSError):  # writing the status to a full disk may fail, too; the failure is raised anyway
         run.place.progress("failed", reason=str(failure))
     raise failure
 
@@ -217,7 +217,7 @@ def _out_of_memory(run: RunInProgress, what: str) -> OutOfMemory:
         f"(batch {run.spec.optimizer.batch}, {run.share} a worker): {what}"
     )
     if not options:
-        return OutOfMemory(f"{message}; one sequence is the least: take more workers, ZeRO 3 or a larger device", None)
+        return OutOfMemory(f"{message}; one sequence is the minimum: use more workers, ZeRO 3 or a larger device", None)
     if resources.out_of_memory == "retry" or resources.workers > 1:
         return OutOfMemory(f"{message}; try resources.micro_batch = {options[0]}", options[0])
     fits = next((micro for micro in options if _fits(run.with_micro_batch(micro))), None)
@@ -226,7 +226,7 @@ def _out_of_memory(run: RunInProgress, what: str) -> OutOfMemory:
 
 
 def _fits(run: RunInProgress) -> bool:
-    """Whether a whole step, with its update and the moments that this makes, has memory enough, found by making it."""
+    """Whether a whole step, including the update and its moments, fits in memory; tested by making one."""
     _give_back()
     try:
         with closing(engine_of(run)) as engine:

@@ -1,4 +1,4 @@
-"""Trainer: the loop of one run on one rank."""
+"""Trainer: the training loop of one run on one rank."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
 from repro.training.watch import WINDOW, Watch
 
-HEARTBEAT = 2.0  # seconds between two writings of status.json
+HEARTBEAT = 2.0  # seconds between updates of status.json
 
 
 class Trainer:
-    """State of one run on one rank.
+    """The state of one run on one rank.
 
     Args:
-        run: what is trained, where to, on what text, how. Whether it is to stop is asked on rank 0 every HEARTBEAT.
-        engine: of the run's model, with its first weights.
-        began: `time.perf_counter()` at which the run began.
+        run: the run. Rank 0 checks every HEARTBEAT whether it has been asked to stop.
+        engine: the engine of the run's model, with initialised weights.
+        began: `time.perf_counter()` when the run began.
     """
 
     def __init__(self, run: RunInProgress, engine: Engine, began: float):
@@ -46,10 +46,10 @@ class Trainer:
         self.log = record.Log()
 
     def fit(self) -> dict[str, Any]:
-        """Trains to the end, from a checkpoint if there is one. Returns the row of run.parquet. Collective.
+        """Trains to the end, resuming from a checkpoint if there is one. Returns the row of run.parquet. Collective.
 
         Raises:
-            Stopped: it was asked to stop, on every rank; the last step is in a checkpoint.
+            Stopped: the run was asked to stop, on every rank; the last step is in a checkpoint.
         """
         first = self.resume()
         shown = Trackers(self.spec, self.run.place.folder, self.log.curve, self.run.resources.trackers)
@@ -128,21 +128,21 @@ class Trainer:
         raise Stopped(f"{self.spec.run_id} at step {step} of {total}")
 
     def resume(self) -> int:
-        """Restores the newest whole checkpoint and starts the clocks. Returns the first step to train. Collective."""
+        """Restores the newest complete checkpoint and starts the clocks. Returns the first step. Collective."""
         found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.run.identity)
         if found is not None:
             self.log = checkpoint_rows.restored(
                 found.rows, self.spec, found.step, f"{found.place}/{checkpoint_manifest.ROWS}"
             )
         elif self.spec.start is not None:
-            raise RunFailed("no checkpoint with the weights that it starts from is whole; run it again")
+            raise RunFailed("no complete checkpoint with the weights that the run starts from; run it again")
         self.watch = Watch(self.run.resources.spike, self.log.recent_losses, self.log.lowest_loss)
         self.entered = self.looked = time.perf_counter()
         self.already = self.log.seconds
         return found.step if found is not None else 0
 
     def step(self, step: int) -> None:
-        """One event if it is due, then one update."""
+        """A pruning event if due, then one update."""
         spec = self.spec
         event = spec.schedule.event_at(step)
         if event is not None:
@@ -154,33 +154,33 @@ class Trainer:
         self._record(step, lr)
 
     def _update(self, step: int) -> torch.Tensor:
-        """Forward, backward and update on this rank's share of the batch; this rank's part of the mean loss."""
+        """Forward, backward and update on this rank's share of the batch. Returns its part of the mean loss."""
         run, rows, tokens = self.run, self.run.rows(step, self.rank), self._batch_tokens(step)
         rounds = self.world * run.accumulation
         total = torch.zeros((), device=self.engine.device)
         for first in range(0, run.share, run.micro):
             losses, _ = evaluate.token_losses(self.engine, run.text, rows[first : first + run.micro])
-            # Every token of the global batch weighs the same; the engine averages over ranks and accumulation.
+            # Every token of the global batch has equal weight; the engine averages over ranks and accumulation.
             loss = losses.sum() * (rounds / tokens)
             self.engine.backward(loss)
             self.engine.step()
             total += loss.detach() / rounds
-        if self.engine.skipped_steps:  # DeepSpeed leaves such an update out and continues
+        if self.engine.skipped_steps:  # DeepSpeed skips such an update and continues
             raise RunFailed(f"a gradient is not finite at step {step}")
         return total
 
     def _batch_tokens(self, step: int) -> int:
-        """Tokens of the whole batch that bear loss; every rank finds the same number."""
+        """Number of tokens of the whole batch that have a loss; the same on every rank."""
         if self.spec.corpus.packing == "concatenate":
             return self.spec.tokens_per_step
         labels = self.run.text.targets(self.run.rows(step)).labels
         bearing = int((labels != IGNORED).sum())
         if not bearing:
-            raise RunFailed(f"the loss is not finite: no token of the batch of step {step} bears one, all is padding")
+            raise RunFailed(f"the loss is not finite: the batch of step {step} is all padding")
         return bearing
 
     def _record(self, step: int, lr: float) -> None:
-        """Looks at the losses when it is time; logs every step until the last fork, then those of the curve."""
+        """Checks the losses when due; logs every step until the last fork, then those of the curve."""
         logged = step < max(self.run.forks, default=0) or record.logged(self.spec, step)
         if not logged and self.watch.waiting < WINDOW:
             return
@@ -197,12 +197,12 @@ class Trainer:
         self.looked = time.perf_counter()
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
-        # On a CPU a few more rows at once are faster; on a GPU the micro-batch is what fits.
+        # On a CPU more rows at once are faster; on a GPU only the micro-batch is known to fit.
         at_once = self.run.micro if self.engine.device.type == "cuda" else max(self.run.micro, 16)
         return evaluate.heldout(self.engine, self.run.text, self.blocks, at_once=at_once)
 
     def _save(self, step: int, folder: Folder, keep: int | None) -> None:
-        """Saves what is good: no loss so far was out of bounds, and every master and moment is finite."""
+        """Saves a checkpoint after checking that losses are in bounds and all masters and moments finite."""
         self.watch.look()
         broken = torch.tensor([sum(not t.isfinite().all() for t in self._state())], device=self.engine.device)
         dist.all_reduce(broken)
@@ -225,7 +225,7 @@ class Trainer:
         return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
 
     def _verify(self) -> None:
-        """Compares what was measured with what the schedule promised; raises RunFailed where they differ."""
+        """Compares measured counts with the schedule's; raises RunFailed if they differ."""
         schedule, total = self.spec.schedule, self.pruner.total
         strays = torch.tensor([self.pruner.strays()], device=self.engine.device)
         dist.all_reduce(strays)

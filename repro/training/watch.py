@@ -1,4 +1,4 @@
-"""Watching a run: losses that are not finite or jump, and memory that doesn't suffice."""
+"""Detects losses that are not finite or spike, and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch.distributed as dist
 
 from repro.store.run_folder import RunFailed
 
-WINDOW = 10  # steps of the mean that a loss is compared with, and between two looks
+WINDOW = 10  # steps in the mean that a loss is compared with, and steps between checks
 
 
 class Watch:
-    """Training losses since the last look. They stay on the device between looks, so that a GPU need not wait.
+    """Training losses since the last check. They stay on the device between checks, so that a GPU needn't wait.
 
     Args:
-        bound: nats by which a loss may exceed the lowest mean of WINDOW steps so far; None allows any.
-        recent: the last losses before this one, at most WINDOW.
-        lowest: the lowest mean so far; None before there is one.
+        bound: nats by which a loss may exceed the lowest mean of WINDOW earlier steps; None: no limit.
+        recent: the last losses, at most WINDOW.
+        lowest: the lowest mean so far; None if there is none yet.
     """
 
     def __init__(self, bound: float | None, recent: list[float], lowest: float | None):
@@ -30,22 +30,22 @@ class Watch:
 
     @property
     def waiting(self) -> int:
-        """Steps since the last look."""
+        """Number of steps since the last check."""
         return len(self._waiting)
 
     def add(self, step: int, loss: torch.Tensor) -> None:
-        """Takes this rank's part of the mean loss of a step, a scalar."""
+        """Adds this rank's part of a step's mean loss, a scalar."""
         self._waiting.append((step, loss))
 
     def ask_to_stop(self) -> None:
-        """From this rank: at the next look `stopped` is true on every rank."""
+        """Makes `stopped` true on every rank at the next check."""
         self._asked = True
 
     def look(self) -> list[float]:
-        """The losses since the last look, summed over ranks. Collective.
+        """Checks and returns the losses since the last check, summed over ranks. Collective.
 
         Raises:
-            RunFailed: one is not finite, or a spike; on every rank alike.
+            RunFailed: a loss is not finite or a spike; raised on every rank.
         """
         if not self._waiting:
             return []
@@ -76,7 +76,7 @@ class Watch:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory didn't suffice, on a GPU or on a CPU."""
+    """Whether an error means out of memory, on a GPU or a CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     if isinstance(error, OSError):
@@ -85,5 +85,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def smaller_micro_batches(share: int, micro: int) -> list[int]:
-    """Micro-batches that divide a worker's `share` of the batch, of at most half of `micro`, largest first."""
+    """Divisors of a worker's `share` of the batch that are at most half of `micro`, largest first."""
     return [m for m in range(micro // 2, 0, -1) if share % m == 0]

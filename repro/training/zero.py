@@ -1,4 +1,4 @@
-"""DeepSpeedEngine: the Engine that trains here, and where each ZeRO stage keeps the fp32 masters."""
+"""DeepSpeedEngine: the Engine implementation on DeepSpeed, which knows where each ZeRO stage keeps the fp32 masters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from repro.spec import OptimizerSpec
 from repro.training.engine import MOMENTS, Fragment
 
-BUCKET = 500_000_000  # gradients reduced at once, at most
+BUCKET = 500_000_000  # maximum number of gradients reduced at once
 
 T = TypeVar("T")
 
@@ -21,17 +21,17 @@ T = TypeVar("T")
 class DeepSpeedEngine:
     """An `engine.Engine` on DeepSpeed, with AdamW whose state exists from the start. Needs `distributed.process_group`.
 
-    The optimizer is a torch object: by name DeepSpeed would compile one of its own. It is fused, one call for
-    all parameters, with weight decay on every parameter (paper, section 1).
+    The optimizer is passed as a torch object, because by name DeepSpeed would compile its own. It is fused, one call
+    for all parameters, with weight decay on every parameter (paper, section 1).
 
     Args:
-        network: the model, whose forward pass is that of a transformers causal language model; moved to `device`.
-        optimizer: of AdamW, and the norm at which gradients are clipped.
+        network: the model, with the forward signature of a transformers causal language model; moved to `device`.
+        optimizer: settings of AdamW and gradient clipping.
         stage: ZeRO stage, 0 to 3.
-        precision: "fp32" or "bf16", of the module's weights; masters are fp32.
-        micro_batch: sequences in a forward pass.
-        accumulation: rounds of an update.
-        device: of this rank.
+        precision: "fp32" or "bf16" for the module's weights; masters are fp32.
+        micro_batch: sequences per forward pass.
+        accumulation: rounds per update.
+        device: this rank's device.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class DeepSpeedEngine:
             "train_micro_batch_size_per_gpu": micro_batch,
             "gradient_accumulation_steps": accumulation,
             "gradient_clipping": optimizer.clip,
-            # DeepSpeed allocates the whole bucket in every backward pass: 2 GB by default, for any model.
+            # DeepSpeed allocates the whole bucket in every backward pass: by default 2 GB, whatever the model.
             "zero_optimization": {"stage": stage, "reduce_bucket_size": min(weights, BUCKET)},
             "bf16": {"enabled": precision == "bf16"},
-            # Stages 2 and 3 can sum micro-batches in fp32 below bf16; 0 and 1 (as DeepSpeed has them) sum in bf16.
+            # With bf16, stages 2 and 3 can sum micro-batches in fp32; DeepSpeed's stages 0 and 1 sum in bf16.
             "data_types": {"grad_accum_dtype": "fp32" if stage > 1 else None},
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 10**9,
         }
         self.stage, self.accumulation = stage, accumulation
-        self._made: Any  # DeepSpeed has no types; its object doesn't leave this class
+        self._made: Any  # DeepSpeed is untyped; its object doesn't leave this class
         self._made, *_ = deepspeed.initialize(
             model=network.to(device), optimizer=adamw, config=config, dist_init_required=False
         )
         for flat in self._flat_masters():
-            # As AdamW itself does at the first update; so that a pruning event and a resume find the moments.
+            # AdamW does this at its first update; pruning events and resuming need the moments before.
             state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
             state.update({name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS})
             self._adamw.state[flat] = state
@@ -128,7 +128,7 @@ class DeepSpeedEngine:
         state = self._adamw.state
         copies = {id(p): master for p, master in self._copies()} if self.stage == 0 else {}
         result = []
-        parameter: Any  # on which DeepSpeed notes where its master is
+        parameter: Any  # DeepSpeed adds attributes that say where its master is
         for name, parameter in self.module.named_parameters():
             if self.stage == 0:
                 flat, start, count, offset = copies[id(parameter)], 0, parameter.numel(), 0
@@ -189,7 +189,7 @@ class DeepSpeedEngine:
     def close(self) -> None:
         self._made.destroy()
         if self.stage == 3:
-            # What DeepSpeed keeps for good: the last module of a forward pass and a cache over (coordinator, module).
+            # DeepSpeed never frees these: the last forward pass's module and a cache over (coordinator, module).
             from deepspeed.runtime.zero import parameter_offload
             from deepspeed.runtime.zero.partitioned_param_coordinator import (
                 PartitionedParameterCoordinator as Coordinator,
@@ -209,7 +209,7 @@ class DeepSpeedEngine:
         return adamw
 
     def _copies(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """At stage 0, each parameter and its fp32 master: itself in fp32, a copy in bf16."""
+        """At stage 0, each parameter and its fp32 master: in fp32 the parameter itself, in bf16 a copy."""
         if not self._made.bfloat16_enabled():
             return [(p, p) for p in self.module.parameters()]
         groups = zip(self._made.optimizer.fp16_groups, self._made.optimizer.fp32_groups, strict=True)

@@ -1,4 +1,4 @@
-"""`python -m repro evaluate`: any model on any text, and on tasks of lm-evaluation-harness."""
+"""`python -m repro evaluate`: evaluates any model on any text, and on tasks of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Rows = list[dict[str, Any]]
 EXAMPLES = """examples:
   python -m repro evaluate results/laptop/runs/RUN_ID sweeps/laptop.yaml        the whole held-out split of a sweep's text
   python -m repro evaluate results/laptop/runs/RUN_ID 'notes/*.txt' --stride 64 files, with sliding windows
-  python -m repro evaluate EleutherAI/pythia-70m c4.json.gz --window 512 --json a model of the hub on a piece of C4
-  python -m repro evaluate exported/ --tasks arc_easy,mine --tasks-path tasks/  tasks of the harness, and of a folder
+  python -m repro evaluate EleutherAI/pythia-70m c4.json.gz --window 512 --json a model of the Hub on a part of C4
+  python -m repro evaluate exported/ --tasks arc_easy,mine --tasks-path tasks/  tasks of the harness and of a folder
 """
 
 
@@ -35,8 +35,8 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "evaluate",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Held-out loss (nats a token), perplexity and bits a byte of any model on any text, and its scores in\n"
-        "tasks of lm-evaluation-harness. Of a run they are kept in its folder and in its sweep's tables.",
+        description="Held-out loss (nats/token), perplexity and bits per byte of any model on any text, and its scores on\n"
+        "tasks of lm-evaluation-harness. A run's results are saved in its folder and in its sweep's tables.",
         epilog=EXAMPLES,
     )
     parser.add_argument("model", metavar="MODEL", help="a run's folder, or a Hugging Face folder or id (safetensors)")
@@ -50,31 +50,31 @@ def add_parser(verbs: Any) -> None:
         "--window",
         type=int,
         metavar="N",
-        help="tokens read at once (default: a row of the corpus, else all that the model reads)",
+        help="tokens read at once (default: a row of the corpus, else the model's context length)",
     )
     parser.add_argument(
-        "--stride", type=int, metavar="N", help="tokens from window to window (default: the window, which is disjoint)"
+        "--stride", type=int, metavar="N", help="tokens from window to window (default: the window, i.e. disjoint)"
     )
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="score about N tokens, in windows spread evenly")
-    parser.add_argument("--text-field", default="text", help="of JSON lines and Parquet (default: text)")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="score about N tokens, in evenly spread windows")
+    parser.add_argument("--text-field", default="text", help="text field of JSON lines and Parquet (default: text)")
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks of lm-evaluation-harness")
-    parser.add_argument("--tasks-path", metavar="FOLDER", help="further tasks; Python functions that they name are run")
+    parser.add_argument("--tasks-path", metavar="FOLDER", help="additional tasks; Python functions they name are run")
     parser.add_argument(
-        "--fewshot", type=int, metavar="N", help="examples before each question (default: the task's own)"
+        "--fewshot", type=int, metavar="N", help="examples before each question (default: the task's default)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N questions of each task")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model's own")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each task")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="precision (default: the model's own)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--corpora", metavar="ROOT", help="of a run's own corpus, whose tokenizer it needs (default: data)"
+        "--corpora", metavar="ROOT", help="root with a run's own corpus, for its tokenizer (default: data)"
     )
-    parser.add_argument("--out", metavar="FOLDER", help="where the tables are kept (default: a run's own folder)")
+    parser.add_argument("--out", metavar="FOLDER", help="where to save the tables (default: a run's own folder)")
     parser.add_argument("--json", action="store_true", help="one JSON object: evaluations, tasks")
     parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
-    """Evaluates as parsed arguments say; returns the exit code."""
+    """Evaluates a model; returns the exit code."""
     _check(given)
     from repro.evaluation import harness, models, texts
     from repro.resources import Resources
@@ -91,7 +91,7 @@ def main(given: argparse.Namespace) -> int:
     model = models.load(given.model, given.precision, device, given.corpora or "data", known)
     place = Folder.open(given.out, key="--out") if given.out is not None else model.folder
     if place is not None:
-        place.check_writable(key="--out")  # before what is to be kept there is measured
+        place.check_writable(key="--out")  # before the evaluation
     found = {
         "evaluations": [] if source is None else [_perplexity(model, source, given)],
         "tasks": harness.scores(model, names, given.tasks_path, given.fewshot, given.limit) if names else [],
@@ -130,7 +130,7 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
     text = texts.read(source, model.reader)
     window = text.row or model.context if given.window is None else given.window
     if window is None:
-        raise UserError("a model that doesn't say how much it reads", file=model.name, expected="--window N")
+        raise UserError("the model's context length is unknown", file=model.name, expected="--window N")
     stride = window if given.stride is None else given.stride
     windows.check(window, stride, model.context)
     chosen = windows.sample(windows.cut([len(ids) for ids in text.documents], window, stride), given.max_tokens)
@@ -147,7 +147,7 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
 
 
 def _keep(model: Model, found: dict[str, Rows], place: Folder | None) -> None:
-    """Adds the rows to the tables of a folder, if there is one, and of the run's sweep."""
+    """Adds the rows to the tables of a folder, if given, and of the run's sweep."""
     from repro import tables
     from repro.store.folder import Folder
 

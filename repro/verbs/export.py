@@ -1,4 +1,4 @@
-"""`python -m repro export`: a run as a Hugging Face folder."""
+"""`python -m repro export`: exports a run as a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ EXAMPLES = """examples:
   python -m repro export s3://bucket/results/paper/runs/RUN_ID out/model --dtype bf16 --compact
   python -m repro export results/quick/runs/RUN_ID out/model --push org/name
 
-OUT holds safetensors, config, tokenizer, a model card and the spec. With --compact, OUT/compact holds the weights once more
-in the sparse-bitmask layout: a bit a weight, and those that are left.
+OUT contains safetensors, config, tokenizer, a model card and the spec. With --compact, OUT/compact contains the weights
+again in the sparse-bitmask layout: one bit per weight, and the non-zero weights.
 """
 
 
@@ -26,14 +26,14 @@ def add_parser(verbs: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", help="folder of the run: a path or a URI; its newest whole checkpoint is taken")
-    parser.add_argument("out", help="a new folder, on this machine")
-    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="of the weights (default: fp32)")
-    parser.add_argument("--compact", action="store_true", help="OUT/compact too, in the sparse-bitmask layout")
+    parser.add_argument("run", help="the run's folder, a path or URI; its newest complete checkpoint is exported")
+    parser.add_argument("out", help="a new folder on this machine")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="type of the weights (default: fp32)")
+    parser.add_argument("--compact", action="store_true", help="also write OUT/compact, in the sparse-bitmask layout")
     parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
-    parser.add_argument("--push", metavar="ID", help="then upload OUT to this new Hugging Face id, which is private")
+    parser.add_argument("--push", metavar="ID", help="then upload OUT to this new, private Hugging Face id")
     parser.add_argument(
-        "--yes", action="store_true", help="upload where ID exists already too: it may be public, and is written over"
+        "--yes", action="store_true", help="upload even if ID exists: it is overwritten, and may be public"
     )
     parser.set_defaults(main=main)
 
@@ -70,16 +70,16 @@ def main(given: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Push:
-    """An upload to a Hugging Face id. may_exist: whether one that is there already may be written over."""
+    """An upload to a Hugging Face id. may_exist: whether an existing one may be overwritten."""
 
     model_id: str
     may_exist: bool
 
     def check(self) -> bool:
-        """Whether the id is new, as far as the hub can be asked; before anything is exported.
+        """Whether the id is new, or the Hub can't be reached; called before anything is exported.
 
         Raises:
-            UserError: it is no id, or there is something which may not be written over.
+            UserError: the id is invalid, or exists and may not be overwritten.
         """
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
@@ -91,7 +91,7 @@ class Push:
         except HFValidationError as error:
             raise UserError("not an id", key="--push", found=self.model_id, expected="OWNER/NAME") from error
         except (HTTPError, OSError):
-            return True  # which the upload will say
+            return True  # the upload will report it
         if self.may_exist:
             return False
         raise UserError(

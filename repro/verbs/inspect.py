@@ -1,4 +1,4 @@
-"""`python -m repro inspect`: what the weights of a model are, and whether that is what is said of them."""
+"""`python -m repro inspect`: counts a model's weights and checks claims about them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ EXAMPLES = """examples:
   python -m repro inspect org/name --claim linear=1.14B nonzero=.23B sparsity=.8
   python -m repro inspect out/model/compact --json                  one object, for machines
 
-Weights are safetensors, sharded or not, of any model whose layout transformers or the names of its tensors tell; another
-layout is an error, not a guess. They are read in pieces, in little memory; pickled and packed ones are refused. A count
-agrees with a claim to the last digit that the claim states, a sparsity to .1%.
-Exit code 1: a claim is wrong. Exit code 2: the files can't be trusted or are no model.
+Weights are safetensors, sharded or not, of any model whose layout is known from transformers or from its tensors' names;
+an unknown layout is an error, not a guess. They are read in chunks, in little memory; pickled and packed weights are
+rejected. Counts must agree with claims to the last stated digit, sparsities to .1%.
+Exit code 1: a claim is wrong. Exit code 2: the files are damaged, untrustworthy or not a model.
 """
 
 
@@ -33,8 +33,8 @@ def add_parser(verbs: Any) -> None:
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="what the weights should be: linear, total, nonzero, average (1.14B), sparsity (.8, 80%%), structure (2:4); "
-        "where its card says otherwise, this counts",
+        help="claims to check: linear, total, nonzero, average (1.14B), sparsity (.8, 80%%), structure (2:4); "
+        "they override the card's",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(main=main)

@@ -1,4 +1,4 @@
-"""`python -m repro schedule`: resolves a schedule from compute to steps, or reads one in steps, and draws it."""
+"""`python -m repro schedule`: resolves a schedule from compute to steps, or takes one in steps, and plots it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "schedule",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="From shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
-        "(--start-step --end-step --total-steps) back to shares of compute.",
+        description="Converts shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
+        "(--start-step --end-step --total-steps) to shares of compute.",
     )
     parser.add_argument("--sparsity", type=float, required=True, help="final sparsity of the prunable weights, 0 to 1")
     parser.add_argument("--interval", type=int, required=True, help="steps between two events")
     parser.add_argument("--shape", choices=SHAPES, default="geometric", help="how density falls (default: geometric)")
-    parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run is given")
+    parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run gets")
     parser.add_argument("--start", type=float, help="first event, as a share of compute")
     parser.add_argument("--end", type=float, help="last event, as a share of compute")
     parser.add_argument("--start-step", type=int, help="step of the first event")
     parser.add_argument("--end-step", type=int, help="step of the last event")
     parser.add_argument("--total-steps", type=int, help="steps of the whole run")
-    parser.add_argument("--json", action="store_true", help="one JSON object, no drawing")
+    parser.add_argument("--json", action="store_true", help="one JSON object, no plot")
     parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the schedule that parsed arguments name; returns the exit code."""
+    """Prints the schedule; returns the exit code."""
     schedule = from_arguments(args)
     facts = {
         "start_step": schedule.start_step,
@@ -87,7 +87,7 @@ def _options(names: list[str] | tuple[str, ...]) -> str:
 
 
 def drawing(schedule: PruningSchedule, width: int) -> list[str]:
-    """Density against step as lines of block characters, `width` columns wide at most."""
+    """A plot of density over steps as lines of block characters, at most `width` columns wide."""
     margin = 6
     columns = max(20, width - margin - 1)
     total = schedule.total_steps
@@ -107,7 +107,7 @@ def drawing(schedule: PruningSchedule, width: int) -> list[str]:
 
 
 def _axis(steps: list[int], total: int, columns: int) -> str:
-    """Steps written where they lie on an axis from 0 to `total`; one that would touch another is left out."""
+    """Labels of steps at their positions on an axis from 0 to `total`; overlapping ones are left out."""
     line = " " * columns
     for step in steps:
         text = f"{step:,}"

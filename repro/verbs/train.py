@@ -1,4 +1,4 @@
-"""`python -m repro train`: one spec in this process, without Ray."""
+"""`python -m repro train`: trains one spec in this process, without Ray."""
 
 from __future__ import annotations
 
@@ -23,28 +23,26 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--micro-batch", type=whole(1, STEPS), help="sequences at once (default: the whole batch)")
     parser.add_argument("--checkpoint-every", type=whole(1, STEPS), default=1000, help="steps (default: 1000)")
     parser.add_argument(
-        "--keep-checkpoints", type=whole(1, STEPS), default=2, help="how many stay while it trains (default: 2)"
+        "--keep-checkpoints", type=whole(1, STEPS), default=2, help="how many to keep while it trains (default: 2)"
     )
-    parser.add_argument(
-        "--fork", metavar="RUN", help="folder of another run, from a checkpoint of which this one starts"
-    )
+    parser.add_argument("--fork", metavar="RUN", help="continue from a checkpoint of another run, given by its folder")
     parser.add_argument(
         "--at",
         type=whole(0, STEPS),
         metavar="STEP",
-        help="which checkpoint of the run that --fork or --init names (default: the newest)",
+        help="step of the checkpoint of --fork or --init (default: the newest)",
     )
     parser.add_argument(
         "--init",
         metavar="MODEL",
-        help="weights to start from, of the spec's shape: a Hugging Face folder or id of a Llama, or the folder of a run, "
-        "after whose text this one reads on",
+        help="weights to start from, with the spec's shape: a Llama's Hugging Face folder or id, or a run's folder, whose "
+        "data order is continued",
     )
     parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
-    # As in a sweep's lanes, so that the numbers are the same to the bit; torch reads it when it is first imported.
+    # As in a sweep's lanes, for bit-identical numbers; torch reads it when it is first imported.
     os.environ["OMP_NUM_THREADS"] = "1"
     from repro import spec as specs
     from repro.paths import expand
@@ -66,7 +64,7 @@ def main(given: argparse.Namespace) -> int:
         place = expand(given.init, key="--init")
         if Folder.open(place).exists("status.json"):  # a run's folder
             parent = Folder.open(place)
-            if spec.parent is None:  # else its spec names the run and the step
+            if spec.parent is None:  # otherwise its spec names the run and the step
                 _, manifest = checkpoint_of(parent, given.at)
                 spec = spec.starting_from(RunFolder(parent).spec()[0], manifest["step"])
         else:

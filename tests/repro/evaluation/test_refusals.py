@@ -24,7 +24,7 @@ def words(*them: object) -> list[str]:
     ("break_it", "said"),
     [
         pytest.param(lambda folder: _pickled(folder), "could not be loaded", id="pickled weights"),
-        pytest.param(lambda folder: _lacking(folder), "without all its weights", id="a weight is missing"),
+        pytest.param(lambda folder: _lacking(folder), "missing weights", id="a weight is missing"),
         pytest.param(lambda folder: (folder / "config.json").unlink(), "no model here", id="no config"),
         pytest.param(lambda folder: (folder / "tokenizer.json").unlink(), "could not be loaded", id="no tokenizer"),
         pytest.param(lambda folder: _with_code(folder), "could not be loaded", id="code of its own"),

@@ -113,7 +113,7 @@ def test_the_compact_layout_is_counted_alike(tmp_path: Path, capsys: Capture) ->
     packed["lm_head.bitmask"][0, 0] ^= 1
     save_file(packed | rest, folder / "sparse-bitmask.safetensors")
     assert main(["inspect", str(folder)]) == 2
-    assert "don't fit each other" in capsys.readouterr().err
+    assert "don't match" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

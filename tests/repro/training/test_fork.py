@@ -132,7 +132,7 @@ def test_a_run_that_could_not_have_come_this_way_is_refused(
     tmp_path: Path,
 ) -> None:
     before = under_way.hashes()
-    with pytest.raises(UserError, match="can't go on from trunk") as error:
+    with pytest.raises(UserError, match="can't continue from trunk") as error:
         fork(under_way.folder, Folder.open(tmp_path / "child"), replace(specs[1], **change), at)
     assert error.value.key == key
     assert not (tmp_path / "child").exists()
@@ -159,7 +159,7 @@ def test_a_run_that_would_have_pruned_otherwise_by_then_is_refused(
     change: dict, key: str, make_spec: Make, trained: Trained, tmp_path: Path
 ) -> None:
     spec = make_spec(dense_steps=24, run_id="sparse")
-    with pytest.raises(UserError, match="can't go on from sparse") as error:
+    with pytest.raises(UserError, match="can't continue from sparse") as error:
         fork(Folder.open(trained(spec, 22)), Folder.open(tmp_path / "child"), replace(spec, **change), 20)
     assert error.value.key == key
 

@@ -220,7 +220,7 @@ def test_learning_rates_that_differ_before_the_fork_are_refused_and_the_step_is_
     folder = Folder.open(tmp_path / "dense")
     stopped(dense, folder, text, OFTEN, 9, (8,))
     paper = replace(child, optimizer=replace(COMPUTE, lr_schedule="cosine"))
-    with pytest.raises(UserError, match="can't go on from") as error:
+    with pytest.raises(UserError, match="can't continue from") as error:
         fork(folder, Folder.open(tmp_path / "child"), paper, 8)
     assert error.value.key == "optimizer.lr"
     assert "at step 1" in str(error.value)
