@@ -67,7 +67,7 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(
     os.killpg(process.pid, number)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
-    assert "stopping: the runs at work save a checkpoint first" in out
+    assert "stopping: running runs save a checkpoint first" in out
     assert "run the same command again to resume" in out
     assert "worker died" not in out
     found = statuses(tmp_path)
