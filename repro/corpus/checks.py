@@ -159,7 +159,7 @@ class ShardReader:
 
     def damaged(self, found: str, expected: str) -> UserError:
         return UserError(
-            "a damaged token shard; delete its folder to build it anew",
+            "a damaged token shard; delete its folder to rebuild it",
             file=self.path,
             key="shards",
             found=found,

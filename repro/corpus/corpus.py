@@ -127,7 +127,7 @@ class Corpus:
         found = hashlib.sha256(data).hexdigest() if path.is_file() else "no such file"
         if found != self.manifest.tokenizer_sha256:
             raise UserError(
-                "a damaged tokenizer; delete its folder to build the corpus anew",
+                "a damaged tokenizer; delete its folder to rebuild the corpus",
                 file=path,
                 key="tokenizer_sha256",
                 found=found,

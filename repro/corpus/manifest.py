@@ -117,11 +117,11 @@ class Manifest:
                 file=path,
                 key="schema_version",
                 found=version,
-                expected=f"{SCHEMA_VERSION}; delete the folder to build it anew",
+                expected=f"{SCHEMA_VERSION}; delete the folder to rebuild it",
             )
         made = strict.build(cls, data, file=path)
         for key, what in _faults(made):
-            raise UserError("a damaged manifest; delete its folder to build it anew", file=path, key=key, found=what)
+            raise UserError("a damaged manifest; delete its folder to rebuild it", file=path, key=key, found=what)
         return made
 
 

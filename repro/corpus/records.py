@@ -66,7 +66,7 @@ def texts_of(file: Path, text_field: str) -> Iterator[str]:
         raise UserError("not text in UTF-8", file=file, found=str(error), expected="UTF-8") from error
     except (pa.ArrowException, EOFError, OSError, zlib.error) as error:  # BadGzipFile is an OSError
         raise UserError(
-            "a broken file", file=file, found=str(error)[:300], expected=f"a whole {file.suffix} file"
+            "a broken file", file=file, found=str(error)[:300], expected=f"a complete {file.suffix} file"
         ) from error
     except MemoryError as error:
         raise _too_large(file, str(error) or "more than the memory holds") from error

@@ -38,7 +38,7 @@ def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]
             found=sha256,
             expected=start.sha256,
         )
-    _refuse_strangers(found, spec)
+    _check_same_kind(found, spec)
     theirs = read(found)
     for name in {**shapes, **theirs}:
         mine, others = list(shapes.get(name, ())) or "none", list(theirs[name].shape) if name in theirs else "none"
@@ -57,7 +57,7 @@ def read(model: ModelFolder) -> dict[str, torch.Tensor]:
     return bitmask.decoded({name: tensor for file in files for name, tensor in load_file(file).items()})
 
 
-def _refuse_strangers(model: ModelFolder, spec: ModelSpec) -> None:
+def _check_same_kind(model: ModelFolder, spec: ModelSpec) -> None:
     """Compares what shapes don't show. Keys missing from a config have their default value."""
     from transformers import LlamaConfig
 

@@ -106,13 +106,13 @@ def _wrong(manifest: dict[str, Any], name: str) -> Iterator[str]:
     if manifest["updates"] != step or not _whole(manifest["updates"], 0):
         yield "updates is not step"
     if not _whole(world, 1, RANKS) or not _whole(manifest["zero_stage"], 0, 3):
-        yield "world or zero_stage is no such number"
+        yield "world or zero_stage is out of range"
         return
     if not isinstance(manifest["identity"], str) or len(manifest["identity"]) > 200:
-        yield "identity is no such text"
+        yield "identity is not a short text"
     files, layout = manifest["files"], manifest["layout"]
     if not isinstance(files, dict) or not isinstance(layout, dict):
-        yield "files or layout is no mapping"
+        yield "files or layout is not a mapping"
         return
     ranks = set(files) - {MASKS, ROWS}
     for file in sorted(files):
@@ -129,20 +129,20 @@ def _wrong(manifest: dict[str, Any], name: str) -> Iterator[str]:
 
 
 def _untiled(layout: dict[str, Any]) -> Iterator[str]:
-    stretches: dict[str, list[tuple[int, int]]] = {}
+    ranges: dict[str, list[tuple[int, int]]] = {}
     for file, held in layout.items():
         if not isinstance(held, dict):
-            yield f"layout of {file} is no mapping"
+            yield f"layout of {file} is not a mapping"
             return
-        for name, stretch in held.items():
-            if not _TENSOR.fullmatch(name) or not isinstance(stretch, list) or len(stretch) != 2:
-                yield f"layout of {file} has {name[:80]!r}, which is no tensor with its stretch"
+        for name, interval in held.items():
+            if not _TENSOR.fullmatch(name) or not isinstance(interval, list) or len(interval) != 2:
+                yield f"layout of {file} has {name[:80]!r}, which is not a tensor with its range"
                 return
-            if not (_whole(stretch[0], 0, MOST) and _whole(stretch[1], 1, MOST)):
-                yield f"layout of {file} has a stretch of {name} that is none"
+            if not (_whole(interval[0], 0, MOST) and _whole(interval[1], 1, MOST)):
+                yield f"layout of {file} has an invalid range of {name}"
                 return
-            stretches.setdefault(name, []).append((stretch[0], stretch[1]))
-    for name, found in stretches.items():
+            ranges.setdefault(name, []).append((interval[0], interval[1]))
+    for name, found in ranges.items():
         end = 0
         for offset, count in sorted(found):
             if offset != end:

@@ -45,7 +45,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
         )
     place, manifest = checkpoint_of(parent, step)
     at = manifest["step"]
-    _refuse_strangers(trained, spec, at, parent)
+    _check_same_past(trained, spec, at, parent)
     if begun(child):
         raise UserError(
             "the new run has begun already",
@@ -119,11 +119,11 @@ def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict
         file=parent,
         key="step",
         found=", ".join(f"{n}: {f}" for n, f in faults.items()) or ", ".join(n for n, _ in there) or "none",
-        expected="a whole one" if step is None else f"a whole {name_of(step)}",
+        expected="a complete one" if step is None else f"a complete {name_of(step)}",
     )
 
 
-def _refuse_strangers(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -> None:
+def _check_same_past(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -> None:
     def differ(key: str, found: object, expected: object) -> UserError:
         return UserError(
             f"{spec.run_id} can't continue from {trained.run_id}", file=parent, key=key, found=found, expected=expected

@@ -84,13 +84,13 @@ def main(given: argparse.Namespace) -> int:
         step = fork(Folder.open(given.fork), folder, spec, given.at, text.hash)
         print(f"continuing from step {step:,} of {given.fork}")
     try:
-        with Heeded("stopping: a checkpoint is saved first; once more stops now") as heeded:
+        with Heeded("stopping after saving a checkpoint; a second signal stops at once") as heeded:
             row = train(spec, folder, text, resources, asked=heeded.asked, parent=parent)
     except RunFailed as error:
         print(f"failed: {spec.run_id}: {printable(str(error))}", file=sys.stderr)
         return 1
     except Stopped as at:
-        print(f"stopped: {at}; the same command goes on from here", file=sys.stderr)
+        print(f"stopped: {at}; the same command resumes from here", file=sys.stderr)
         return 130
     print(
         f"{spec.run_id}: held-out loss {row['loss']:.4f} ± {row['loss_se']:.4f} nats/token, N_avg {row['N_avg']:,.0f}, "
