@@ -13,12 +13,13 @@ from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 from analysis.noise import measure
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 
 def held_against(tables: Tables) -> Comparison:
     return compare(tables, measure(tables.runs).overall, resamples=200)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("law", [N_AVG, N_FINAL, N_DENSE], ids=lambda law: law.name)
 def test_the_law_that_made_the_runs_wins_in_every_setting(law: Law, swept) -> None:
     settings = held_against(swept(truth=Truth(law=law))).settings
@@ -97,7 +98,6 @@ def test_intervals_lie_around_what_was_measured(swept) -> None:
             assert np.isclose(measured.value, np.abs(errors.residual).mean())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_few_degrees_of_freedom_widen_an_interval_and_never_move_it_off_its_value(seeds: int, swept) -> None:
     rows = [r for r in simulated_sweep.simulate(Truth(), seeds=seeds) if not r["sparsity"] or r["seed"] == 0]

@@ -122,6 +122,7 @@ def test_rows_that_cant_identify_a_law_are_refused_with_the_reason(
         fit(N_AVG, spoiled, loss)
 
 
+@pytest.mark.slow
 def test_a_simulated_law_set_gives_its_law_back(swept) -> None:
     tables: Tables = swept(truth=Truth(sigma=0.0))
     law_set = tables.law_set

@@ -14,6 +14,8 @@ from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL
 from analysis.optimal import mean_density
 from analysis.table import Table
 
+pytestmark = pytest.mark.slow
+
 NOISE = 0.004
 CHINCHILLA = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2000.0, "beta": 0.37}  # sizes and text both weigh
 SIZES, RATIOS, SPARSITIES = np.geomspace(1e7, 1e9, 4), (10.0, 20.0, 60.0), (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -55,7 +57,6 @@ def outcomes(truth: Law, laws: list[Law], rule: str, tables: int) -> dict[str, C
 COUNTS = [pytest.param(8, id="8 tables"), pytest.param(1000, id="1,000 tables", marks=pytest.mark.full)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tables", COUNTS)
 @pytest.mark.parametrize("rule", ["largest:N_prunable", "largest:S"])
 def test_the_right_law_wins(rule: str, tables: int) -> None:

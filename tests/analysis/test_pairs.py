@@ -10,6 +10,8 @@ from analysis.evidence import Evidence
 from analysis.pairs import find_pairs, pair_noise
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_sparse_run_finds_both_its_partners_at_every_seed(swept) -> None:
     pairs = find_pairs(swept())
@@ -39,7 +41,6 @@ def test_one_dense_run_may_match_in_both_counts(swept) -> None:
     assert [p.match for p in find_pairs(swept(rows)) if p.sparsity == 0.2] == ["prunable", "total"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("column", ["total_steps", "batch_tokens", "budget", "seed"])
 def test_a_dense_run_that_differs_in_data_is_no_partner(column: str, swept) -> None:
     rows = simulated_sweep.simulate(Truth())
@@ -57,7 +58,6 @@ def test_a_dense_run_of_another_size_is_no_partner(swept) -> None:
     assert find_pairs(swept(rows)) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.8, 1.0, 1.25])
 def test_the_dense_size_of_equal_loss_comes_back(share: float, swept) -> None:
     truth = Truth(sigma=1e-6)

@@ -19,6 +19,8 @@ import pytest
 from cluster import checks
 from tests.repro.training.failing import tmpfs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 SWEEP = """
@@ -88,7 +90,6 @@ def faults(found: Found) -> dict[str, str]:
     return {check: text for check, text in every.items() if text}
 
 
-@pytest.mark.slow
 def test_a_sound_machine_has_no_fault_and_keeps_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path)
     code, found = doctor(file)
@@ -129,7 +130,6 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Found]]
         )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("check", "said"),
     [
@@ -188,7 +188,6 @@ def test_a_batch_that_does_not_divide(tmp_path: Path) -> None:
     assert "doesn't divide over the workers" in faults(found)["sweep"]
 
 
-@pytest.mark.slow
 def test_an_address_where_nothing_listens() -> None:
     code, found = doctor("--address", "127.0.0.1:1")
     assert code == 1

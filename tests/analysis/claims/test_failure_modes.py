@@ -10,6 +10,8 @@ from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Tables]
 
 
@@ -40,7 +42,6 @@ def test_noise_makes_it_inconclusive(swept: Make) -> None:
     assert verdict(swept(truth=Truth(sigma=0.2))).verdict == "inconclusive"
 
 
-@pytest.mark.slow
 def test_contrasts_average_over_budgets_and_seeds(swept: Make) -> None:
     one, two = verdict(swept(truth=Truth(sigma=0.01))), verdict(swept(truth=Truth(sigma=0.01), fresh_grid_seeds=1))
     assert one.interval is not None

@@ -13,6 +13,8 @@ from analysis.law import Law
 from analysis.laws import N_DENSE, N_FINAL
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Tables]
 
 
@@ -27,7 +29,6 @@ def test_runs_that_obey_the_average_law_reproduce_the_claim(swept: Make) -> None
     assert found.interval[0] < 1 < found.interval[1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("law", "side"), [(N_FINAL, "worse"), (N_DENSE, "better")])
 def test_sparse_runs_worse_or_better_than_their_partners_refute_it(law: Law, side: str, swept: Make) -> None:
     found = verdict(swept(truth=Truth(law=law)))
@@ -43,7 +44,6 @@ def test_gains_at_one_sparsity_dont_cancel_losses_at_another(swept: Make) -> Non
     assert found.verdict == "not reproduced"
 
 
-@pytest.mark.slow
 def test_noise_makes_it_inconclusive(swept: Make) -> None:
     assert verdict(swept(truth=Truth(sigma=0.1))).verdict == "inconclusive"
 

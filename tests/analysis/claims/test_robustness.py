@@ -10,6 +10,8 @@ from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.simulated_sweep import Truth
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Tables]
 
 
@@ -22,7 +24,6 @@ def shifted(sparsity: float, lr: float, batch: float) -> float:
     return simulated_sweep.tuned(sparsity, lr * (4 if sparsity else 1), batch)
 
 
-@pytest.mark.slow
 def test_equal_optima_reproduce_the_claim(swept: Make) -> None:
     found = verdict(swept(truth=Truth(sigma=0.001)))
     assert found.verdict == "reproduced"

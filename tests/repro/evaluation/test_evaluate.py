@@ -27,6 +27,8 @@ from tests.conftest import SEQUENCE
 from tests.repro.evaluation.conftest import CONTEXT, sparse_spec
 from tests.repro.evaluation.prose import PROSE
 
+pytestmark = pytest.mark.slow
+
 Evaluate = Callable[..., dict[str, Any]]
 
 
@@ -49,7 +51,6 @@ def plain_loop(folder: Path, text: str, window: int, stride: int) -> tuple[float
     return nats, scored
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("window", "stride"), [(CONTEXT, CONTEXT), (CONTEXT + 1, 20), (17, 17), (10, 3)])
 def test_perplexity_is_that_of_a_plain_loop(
     published: Path, evaluate: Evaluate, tmp_path: Path, window: int, stride: int
@@ -79,7 +80,6 @@ def test_documents_are_read_each_by_itself_whatever_file_they_came_in(
     assert row["packing"] == "documents"
 
 
-@pytest.mark.slow
 def test_a_run_on_its_own_text_loses_what_its_table_says(
     results: Path, text: Corpus, evaluate: Evaluate, tmp_path: Path
 ) -> None:
@@ -134,7 +134,6 @@ def _uneven(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(3, 0.5, BLOCKS) * below, below
 
 
-@pytest.mark.slow
 def test_rows_are_kept_with_the_run_and_in_its_sweep(
     results: Path, text: Corpus, published: Path, evaluate: Evaluate, tmp_path: Path
 ) -> None:

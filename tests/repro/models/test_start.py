@@ -97,6 +97,7 @@ def test_started_from_a_model_a_run_begins_at_its_loss_and_says_so(
     assert kept.start == start_from(str(out(dense)))
 
 
+@pytest.mark.slow
 def test_started_from_a_run_it_reads_on_and_takes_the_weights_as_they_are(
     dense: RunSpec, out: Callable[[RunSpec], Path], text_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,7 @@ def refused_on_this_rank(bad: list[float]) -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_not_finite_on_one_rank_is_refused_on_all() -> None:
     bad = [float("nan"), float("inf"), -float("inf")]
     for said in workers.run(2, refused_on_this_rank, [*bad, 3e38]):
