@@ -21,6 +21,7 @@ RECIPE = (
     "lr", "learning_rate", "batch", "batch_size", "batch_tokens", "seed", "weight_decay", "wd", "warmup", "optimizer",
     "total_steps", "max_steps", "num_steps", "schedule", "dataset", "vocab", "sequence",
 )  # fmt: skip
+LIFE = {"N_avg": "N_avg_life", "D": "D_life"}  # by the column of a run's own, that of its whole life
 MANY = 8  # budgets of one size: nobody trains so many, each by itself
 
 
@@ -61,6 +62,27 @@ def of_loss(held: str, loss: Array, source: str) -> list[str]:
             f"a perplexity, or did these runs diverge? --exclude '{held}>{LARGEST_LOSS:g}'"
         )
     return found
+
+
+def of_started(columns: Mapping[str, str], cells_of: Callable[[str], Sequence[Any]], there: Sequence[str]) -> list[str]:
+    """Doubts about runs that started from other weights, where a law is fitted to a run's own N_avg or D.
+
+    Args:
+        columns: of the table, by the law's names.
+        cells_of: the cells of a column in the rows that are fitted.
+        there: all columns of the table.
+    """
+    own = {law: name for law, name in columns.items() if name in LIFE}
+    marks = [cells_of(name) for name in ("parent", "start_sha256") if name in there]
+    started = sum(any(cell not in (None, "") and cell == cell for cell in row) for row in zip(*marks, strict=True))
+    if not (own and started):
+        return []
+    whole = ",".join(f"{law}={LIFE[name]}" for law, name in own.items())
+    return [
+        f"{started} rows started from the weights of another run or model, and {' and '.join(own.values())} don't count what "
+        f"these went through before: --columns {whole} does where the earlier run is known; --exclude 'parent_step>0' "
+        "leaves out the rows that started from a run"
+    ]
 
 
 def checkpoint_groups(columns: Mapping[str, Array], recipe: Sequence[Sequence[Any]] = ()) -> list[np.ndarray]:

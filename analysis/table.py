@@ -120,6 +120,9 @@ def read(
         names=names,
     )
     warnings += doubts.of_loss(names[LOSS], table.loss, source)
+    warnings += doubts.of_started(
+        {name: names[name] for name in table.columns if name in names}, table.cells, raw.names
+    )
     warnings += limits.of_rows(*limits.spans(table.columns))
     return replace(table, warnings=tuple(warnings))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from repro import columns
 from repro.columns import effective_flops, epochs, executed_flops
-from repro.spec import RunSpec
+from repro.spec import ModelStart, RunSpec
 from sweeps.grid import PlannedRun, Sweep, expand
 from sweeps.savings import Saving, saving
 
@@ -59,6 +59,7 @@ class Plan:
 
     sharing: the part of the total that is trained once for several runs; null unless the sweep shares prefixes.
     starts: the runs that start from another's weights, by run id.
+    models: the folders or ids of the models that runs start from, by run id.
     """
 
     sweep: str
@@ -67,6 +68,7 @@ class Plan:
     runs: dict[str, Price]
     sharing: Saving | None = None
     starts: dict[str, PlannedStart] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
 
 def plan(sweep: Sweep) -> Plan:
@@ -83,6 +85,7 @@ def plan(sweep: Sweep) -> Plan:
             for spec in specs
             if spec.parent and spec.parent_step
         },
+        {spec.run_id: spec.start.model for spec in specs if isinstance(spec.start, ModelStart)},
     )
 
 
@@ -144,6 +147,10 @@ def by_study(priced: Plan) -> list[str]:
     return [
         *aligned(rows, left={0}),
         *_starts(priced),
+        *(
+            f"{run} starts from {model}: what that was trained on before is unknown, and the text is read from its first row"
+            for run, model in priced.models.items()
+        ),
         *(_sharing(priced) if priced.sharing else ()),
         f"longest run: {longest}, {amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs",
     ]

@@ -47,6 +47,21 @@ def test_a_sound_table_and_a_point_within_it_raise_no_doubt(say: Say, fitted: Ca
     assert (found["warnings"], told) == ([], "")
 
 
+@pytest.mark.parametrize("mark", ["parent", "start_sha256"])
+def test_runs_that_started_from_other_weights_are_not_fitted_by_what_they_saw_themselves(
+    mark: str, say: Say, tmp_path: Path
+) -> None:
+    rows = [row | {"N_avg": row["N"], "N_avg_life": row["N"], "D_life": row["D"], mark: ""} for row in drawn(*grid())]
+    columns = ("--law", "chinchilla", "--columns")
+    assert say("fit", csv(tmp_path, rows), *columns, "N=N_avg")[0]["warnings"] == []
+    for row in rows[:2]:
+        row |= {mark: "other", "D_life": 1.5 * row["D"]}
+    [warning] = say("fit", csv(tmp_path, rows), *columns, "N=N_avg")[0]["warnings"]
+    assert warning.startswith("2 rows started from the weights of another")
+    assert "N=N_avg_life,D=D_life" in warning
+    assert "started" not in str(say("fit", csv(tmp_path, rows), *columns, "N=N_avg_life,D=D_life")[0]["warnings"])
+
+
 @pytest.mark.parametrize(("words", "beyond"), [
     (["N=1e11", "D=2e12"], {"N = 1e+11", "D = 2e+12"}),
     (["N=1M", "D=20M"], {"N = 1e+06", "D = 2e+07"}),

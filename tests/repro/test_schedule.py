@@ -1,16 +1,13 @@
 """Schedules against the authors' files and released models, at their edges, and against brute force."""
 
-import argparse
 import itertools
-import json
 import math
 import time
 
 import pytest
 
 from repro.errors import UserError
-from repro.schedule import Pieces, PruningSchedule, exact_floor, interval_for
-from repro.verbs import schedule as verb
+from repro.schedule import PruningSchedule, exact_floor, interval_for
 
 
 def resolve(sparsity=0.8, dense_steps=10_000, start=0.25, end=0.75, interval=25, shape="geometric"):
@@ -142,37 +139,6 @@ def test_steps_and_compute_go_back_and_forth():
     assert again == there
 
 
-@pytest.mark.parametrize("weights", [(8, 8), (4, 8, 16), (16, 4, 9, 0)])
-def test_pieces_in_any_direction_equal_a_loop_over_the_steps(weights):
-    firsts = (0, 3, 4, 10)[: len(weights)]
-    pieces = Pieces(firsts, weights, 12)
-    each = [
-        max(w for f, w in zip(firsts, weights, strict=True) if f == max(g for g in firsts if g <= t)) for t in range(12)
-    ]
-    assert [pieces.at(t) for t in range(12)] == each
-    assert [pieces.before(t) for t in range(-1, 15)] == [sum(each[: max(t, 0)]) for t in range(-1, 15)]
-    assert (pieces.sum, pieces.mean, pieces.final) == (sum(each), sum(each) / 12, each[-1])
-    assert pieces.falls == (each == sorted(each, reverse=True))
-
-
-@pytest.mark.parametrize(
-    ("firsts", "weights", "steps", "key"),
-    [
-        ((), (), 5, "first_steps"),
-        ((1,), (8,), 5, "first_steps"),
-        ((0, 3), (8,), 5, "first_steps"),
-        ((0, 3, 3), (8, 4, 2), 5, "first_steps"),
-        ((0, 5), (8, 4), 5, "first_steps"),
-        ((0, 3), (8, -1), 5, "weights"),
-        ((0, 3), (8.0, math.nan), 5, "weights"),
-    ],
-)
-def test_pieces_that_leave_a_step_without_weights_are_refused(firsts, weights, steps, key):
-    with pytest.raises(UserError) as error:
-        Pieces(firsts, weights, steps)
-    assert error.value.key == key
-
-
 def test_a_dense_schedule_has_no_events():
     schedule = resolve(sparsity=0)
     assert (schedule.events, schedule.density_avg, schedule.total_steps) == (0, 1, 10_000)
@@ -219,67 +185,6 @@ def test_the_usual_interval_is_the_papers_ratio_and_closes_up_in_short_runs():
     assert interval_for(508, 0.25) == 10
     assert interval_for(254, 0.25) == 5
     assert interval_for(88, 0.25) == 4
-
-
-# ------------------------------------------------------------------ the command
-
-
-def command(capsys, *words):
-    parser = argparse.ArgumentParser()
-    verb.add_parser(parser.add_subparsers())
-    assert verb.main(parser.parse_args(["schedule", *words])) == 0
-    return capsys.readouterr().out
-
-
-FORWARD = ("--sparsity", ".8", "--dense-steps", "10000", "--start", ".25", "--end", ".75", "--interval", "25")
-
-
-def test_the_command_prints_the_resolved_schedule_as_json(capsys):
-    found = json.loads(command(capsys, *FORWARD, "--json"))
-    schedule = resolve()
-    assert {name: found[name] for name in ("start_step", "end_step", "total_steps", "events")} == {
-        "start_step": 2_500,
-        "end_step": schedule.end_step,
-        "total_steps": schedule.total_steps,
-        "events": schedule.events,
-    }
-    assert found["density_avg"] == schedule.density_avg
-    assert (found["compute_at_start"], found["compute_at_end"]) == (schedule.compute_at_start, schedule.compute_at_end)
-
-
-def test_the_command_goes_from_steps_to_compute(capsys):
-    words = (
-        "--sparsity",
-        ".6",
-        "--start-step",
-        "4100",
-        "--end-step",
-        "16600",
-        "--total-steps",
-        "26800",
-        "--interval",
-        "100",
-        "--json",
-    )
-    found = json.loads(command(capsys, *words))
-    assert found["events"] == 126
-    assert (round(found["compute_at_start"], 4), round(found["compute_at_end"], 4)) == (0.2506, 0.7506)
-
-
-@pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_drawing_falls_from_one_to_the_final_density_within_the_terminal(width):
-    lines = verb.drawing(resolve(), width)
-    assert max(map(len, lines)) <= width
-    assert "10,000" not in "".join(lines)
-    assert f"{resolve().total_steps:,}" in lines[-2]
-    bars = [line.split("│")[1] for line in lines if "│" in line]
-    assert len(bars) == verb.HEIGHT
-    assert [len(bar) for bar in bars] == sorted(len(bar) for bar in bars), "density rose again"
-
-
-def test_the_command_refuses_a_schedule_given_half_in_steps(capsys):
-    with pytest.raises(UserError, match="in compute or in steps"):
-        command(capsys, *FORWARD, "--end-step", "9000")
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.errors import UserError
-from repro.spec import RunSpec
-from sweeps.grid import Sweep, expand
-from sweeps.plan import describe
+from repro.spec import ModelStart, RunSpec
+from sweeps.grid import PlannedRun, Sweep, expand
+from sweeps.plan import amount, by_study, describe, plan
 from tests.sweeps.tiny import SWEEP
 
 PARENT = "4k-short-s80-d25-p50-seed0"
@@ -111,6 +112,20 @@ def test_the_text_of_a_whole_life_counts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="first needs"):
         expand(declared(tmp_path, child("end", id="first"), corpus=corpus.format(life - 1)))
     assert own < life
+
+
+def test_the_plan_says_who_starts_from_whom_and_that_a_models_past_is_unknown(tmp_path: Path) -> None:
+    sweep = expand(declared(tmp_path, child("end", id="first")))
+    dense = found(sweep)["4k-short-s00-seed0"]
+    started = PlannedRun(replace(dense, run_id="second", start=ModelStart("0" * 64, "out/model")), ("runs",))
+    lines = by_study(plan(replace(sweep, runs=(*sweep.runs, started))))
+    total, life = found(sweep)[PARENT].schedule.total_steps, found(sweep)["first"].life
+    [line] = [line for line in lines if line.startswith("first ")]
+    assert line.split() == ["first", PARENT, f"{total:,}", *amount(life.tokens).split(), f"{life.effective_flops:.3g}"]
+    [line] = [line for line in lines if line.startswith("second ")]
+    assert "out/model" in line
+    assert "unknown" in line
+    assert "first row" in line
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""`python -m repro schedule`: from compute to steps, back, and drawn."""
+
+import argparse
+import json
+
+import pytest
+
+from repro.errors import UserError
+from repro.schedule import PruningSchedule
+from repro.verbs import schedule as verb
+
+SCHEDULE = PruningSchedule.resolve(sparsity=0.8, dense_steps=10_000, start=0.25, end=0.75, interval=25)
+
+
+def command(capsys, *words):
+    parser = argparse.ArgumentParser()
+    verb.add_parser(parser.add_subparsers())
+    assert verb.main(parser.parse_args(["schedule", *words])) == 0
+    return capsys.readouterr().out
+
+
+FORWARD = ("--sparsity", ".8", "--dense-steps", "10000", "--start", ".25", "--end", ".75", "--interval", "25")
+
+
+def test_the_command_prints_the_resolved_schedule_as_json(capsys):
+    found = json.loads(command(capsys, *FORWARD, "--json"))
+    schedule = SCHEDULE
+    assert {name: found[name] for name in ("start_step", "end_step", "total_steps", "events")} == {
+        "start_step": 2_500,
+        "end_step": schedule.end_step,
+        "total_steps": schedule.total_steps,
+        "events": schedule.events,
+    }
+    assert found["density_avg"] == schedule.density_avg
+    assert (found["compute_at_start"], found["compute_at_end"]) == (schedule.compute_at_start, schedule.compute_at_end)
+
+
+def test_the_command_goes_from_steps_to_compute(capsys):
+    words = (
+        "--sparsity",
+        ".6",
+        "--start-step",
+        "4100",
+        "--end-step",
+        "16600",
+        "--total-steps",
+        "26800",
+        "--interval",
+        "100",
+        "--json",
+    )
+    found = json.loads(command(capsys, *words))
+    assert found["events"] == 126
+    assert (round(found["compute_at_start"], 4), round(found["compute_at_end"], 4)) == (0.2506, 0.7506)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_drawing_falls_from_one_to_the_final_density_within_the_terminal(width):
+    lines = verb.drawing(SCHEDULE, width)
+    assert max(map(len, lines)) <= width
+    assert "10,000" not in "".join(lines)
+    assert f"{SCHEDULE.total_steps:,}" in lines[-2]
+    bars = [line.split("│")[1] for line in lines if "│" in line]
+    assert len(bars) == verb.HEIGHT
+    assert [len(bar) for bar in bars] == sorted(len(bar) for bar in bars), "density rose again"
+
+
+def test_the_command_refuses_a_schedule_given_half_in_steps(capsys):
+    with pytest.raises(UserError, match="in compute or in steps"):
+        command(capsys, *FORWARD, "--end-step", "9000")
