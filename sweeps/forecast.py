@@ -111,7 +111,7 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
         naive_makespan_hours=placement.makespan(naive) / HOUR,
         naive_workers=fixed,
         checkpoint_bytes=sum(kept),
-        peak_checkpoint_bytes=_peak_checkpoints(runs, sweep.resources.keep_checkpoints),
+        peak_checkpoint_bytes=_peak_checkpoints(runs, sweep.resources.keep_checkpoints, starts),
         measured=speed.measured,
         warnings=tuple(_warnings(sweep, cluster, by_id, jobs, placed, unfit, speed)),
     )
@@ -167,14 +167,24 @@ def _run(
     )
 
 
-def _peak_checkpoints(runs: Sequence[RunForecast], keep: int) -> float:
-    """Peak bytes: one checkpoint per finished run, `keep` plus one being written per running one."""
-    peak = 0.0
-    for moment in {r.start_hours + r.hours for r in runs}:
+def _peak_checkpoints(
+    runs: Sequence[RunForecast], keep: int, starts: Mapping[tuple[str, int | None], RunSpec]
+) -> float:
+    """Peak bytes: one checkpoint per finished run, `keep` plus one being written per running one.
+
+    starts: by id and step, the runs that keep another checkpoint for a run that starts from it.
+    """
+    peak, by_id = 0.0, {r.run_id: r for r in runs}
+    extra = [(by_id[run_id], step or 0, spec) for (run_id, step), spec in starts.items()]
+    for end in {r.start_hours + r.hours for r in runs}:
+        moment = end * (1 - 1e-9)  # a run that starts as another ends doesn't run beside it, however both are rounded
         held = 0.0
         for r in runs:
             if r.start_hours < moment:
                 held += r.checkpoint_bytes * (1 if r.start_hours + r.hours < moment else keep + 1)
+        for r, step, spec in extra:
+            if r.start_hours + r.hours * step / spec.schedule.total_steps < moment:
+                held += r.checkpoint_bytes
         peak = max(peak, held)
     return peak
 

@@ -204,3 +204,13 @@ def test_a_plan_loads_neither_torch_nor_ray() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_checkpoints_that_children_start_from_are_counted_one_for_each_step() -> None:
+    """On one GPU the four runs follow each other: at the end three have ended, one is at work, and the parent keeps one."""
+    sweep = expand(ROOT / "sweeps" / "quick-children.yaml")
+    found = forecast(sweep, Cluster(1, "h100", 1))
+    one = found.runs[0].checkpoint_bytes
+    assert {run.checkpoint_bytes for run in found.runs} == {one}
+    assert found.checkpoint_bytes == (4 + 1) * one
+    assert found.peak_checkpoint_bytes == (3 + sweep.resources.keep_checkpoints + 1 + 1) * one
