@@ -20,6 +20,7 @@ _NAMES = {
     float: "a number",
     str: "text, in quotes where it looks like a number",
     bool: "true or false",
+    Any: "a value",
 }
 
 
