@@ -66,6 +66,6 @@ class Killer:
             self.again()
 
     def again(self) -> None:
-        until(lambda: not orphans(self.mark), 60)
+        until(lambda: not orphans(self.mark), 180)  # what Ray has just started gives up late
         self.look()
         self.driver, self.mark = start(self.file)

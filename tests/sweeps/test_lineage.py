@@ -114,7 +114,7 @@ def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Pa
     if killer.driver.poll() is None:
         killer.driver.kill()
         killer.driver.wait()
-    until(lambda: not orphans(killer.mark), 60)
+    until(lambda: not orphans(killer.mark), 180)
     code, out = run(killer.file)
     assert code == 0, out
     assert tables(place) == tables(finished)
