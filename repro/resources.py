@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field, replace
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from repro import strict
@@ -37,6 +38,11 @@ class Resources:
     lanes: Annotated[
         int | None, Between(1, PROCESSES, "runs"), "concurrent runs; null: as many as the cores or GPUs allow"
     ] = None
+    runs_per_gpu: Annotated[
+        int,
+        Between(1, 64, "runs"),
+        "how many runs of one worker share a GPU, each with its part of the memory; a run with more workers never shares",
+    ] = 1
     checkpoint_every: Annotated[int, Between(1, STEPS, "steps"), "steps between checkpoints"] = 1000
     retries: Annotated[
         int,
@@ -66,6 +72,12 @@ class Resources:
     def of(self, spec: RunSpec) -> Resources:
         """The resources of one run, with its number of workers."""
         return replace(self, workers=self.workers_by_size.get(spec.size, self.workers), workers_by_size={})
+
+    def devices(self, gpu: bool) -> Fraction:
+        """The devices that one run occupies: a core or a GPU for each worker, or its part of a shared GPU."""
+        if gpu and self.workers == 1:
+            return Fraction(1, self.runs_per_gpu)
+        return Fraction(self.workers)
 
     def share(self, spec: RunSpec) -> tuple[int, int]:
         """A worker's sequences per batch, and per forward pass (micro-batch).

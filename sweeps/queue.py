@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal
 
 from repro.console.terminal import one_line
@@ -41,8 +42,9 @@ class Job:
         return self.assignment.spec.run_id
 
     @property
-    def workers(self) -> int:
-        return self.assignment.resources.workers
+    def devices(self) -> Fraction:
+        """The devices that it occupies; less than one if it shares a GPU."""
+        return self.assignment.resources.devices(self.assignment.gpu)
 
 
 @dataclass
@@ -85,9 +87,9 @@ class Queue:
         """The run to start now; None if no run can start at the moment."""
         if self.stop() or (self.lanes is not None and len(self.running) >= self.lanes):
             return None
-        free = self.devices() - sum(job.workers for job in self.running.values())
+        free = self.devices() - sum(job.devices for job in self.running.values())
         for job in list(self.waiting):
-            fits = self.lanes is not None or job.workers <= free
+            fits = self.lanes is not None or job.devices <= free
             if fits and time.monotonic() >= job.not_before and self._is_free(job):
                 self.waiting.remove(job)
                 self.running[job.run_id] = job

@@ -6,6 +6,7 @@ is in the run's folder.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -49,6 +50,9 @@ SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "A
 class_cache.ENV_VARS_TO_PROPAGATE = class_cache.ENV_VARS_TO_PROPAGATE - SECRETS
 
 
+RAY_UNITS = 10_000  # of a resource: Ray counts in these
+
+
 class _Ask(Searcher):
     """Tune's search algorithm: suggests the queue's next run, nothing for now, or the end."""
 
@@ -89,19 +93,26 @@ class _Tell(ray.tune.Callback):
         self.queue.ended(assignment_of(trial.config).spec.run_id, "died", lines[-1])
 
 
-def _own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
-    """Resources of a trial's own process; a worker group has its own in addition."""
+def own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:
+    """Resources of a trial's own process; a worker group has its own in addition.
+
+    Ray fills a GPU with runs that share it before it takes the next one.
+    """
     given = assignment_of(config)
     if given.resources.workers > 1:
         return ray.tune.PlacementGroupFactory([{"CPU": 0.01}])
-    return ray.tune.PlacementGroupFactory([{"CPU": 1.0} | ({"GPU": 1.0} if given.gpu else {})])
+    if not given.gpu:
+        return ray.tune.PlacementGroupFactory([{"CPU": 1.0}])
+    # Rounded down, because Ray rounds to its unit and seven of .1429 don't fit one GPU.
+    gpu = math.floor(given.resources.devices(gpu=True) * RAY_UNITS) / RAY_UNITS
+    return ray.tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": gpu}])
 
 
 def execute(queue: Queue) -> None:
     """Trains the queue's runs in its order; returns when the queue is over and no run is in progress."""
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         ray.tune.Tuner(
-            ray.tune.with_resources(Trial, _own_resources),
+            ray.tune.with_resources(Trial, own_resources),
             tune_config=ray.tune.TuneConfig(search_alg=_Ask(queue), num_samples=-1, reuse_actors=True),
             run_config=ray.tune.RunConfig(
                 name="tune",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,12 +39,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def job(make_spec: Callable[..., RunSpec], tmp_path: Path) -> Callable[..., Job]:
-    def make(run_id: str, workers: int = 1, waits: Callable[[], bool] = bool) -> Job:
+    def make(run_id: str, workers: int = 1, waits: Callable[[], bool] = bool, sharing: int | None = None) -> Job:
         folder = str(tmp_path / run_id)
-        resources = Resources(device="cpu", workers=workers, retries=RETRIES)
+        resources = Resources(workers=workers, retries=RETRIES, runs_per_gpu=sharing or 1)
         assignment = Assignment(
             make_spec(run_id=run_id), resources, folder, "corpus", "0" * 16, None, (), None, (), str(tmp_path), "mine", None,
-            gpu=False,
+            gpu=sharing is not None,
         )  # fmt: skip
         return Job(assignment, RunFolder(Folder.open(folder)), waits)
 
@@ -78,6 +78,28 @@ def test_runs_start_in_their_order_as_devices_become_free(clock: Clock, job: Cal
 
 def test_lanes_count_runs_and_not_their_workers(clock: Clock, job: Callable[..., Job]) -> None:
     assert started(queued(job("a", 2), job("b", 2), job("c"), devices=1, lanes=2)) == ["a", "b"]
+
+
+def test_runs_that_share_a_gpu_start_together_and_a_group_needs_whole_ones(
+    clock: Clock, job: Callable[..., Job]
+) -> None:
+    thirds = [job(f"third-{k}", sharing=3) for k in range(4)]
+    waiting = queued(*thirds, job("group", workers=2, sharing=3), job("half", sharing=2), devices=2)
+    assert started(waiting) == ["third-0", "third-1", "third-2", "third-3", "half"]
+    for third in thirds[1:]:
+        waiting.ended(third.run_id, "done")
+    assert started(waiting) == []  # 5/6 of a device are taken
+    waiting.ended("third-0", "done")
+    assert started(waiting) == []
+    waiting.ended("half", "done")
+    assert started(waiting) == ["group"]
+
+
+def test_cores_are_not_shared(clock: Clock, job: Callable[..., Job]) -> None:
+    runs = [job(name) for name in ("a", "b")]
+    for run in runs:
+        run.assignment = replace(run.assignment, resources=replace(run.assignment.resources, runs_per_gpu=2))
+    assert started(queued(*runs)) == ["a"]
 
 
 def test_nothing_starts_once_it_is_told_to_stop(clock: Clock, job: Callable[..., Job]) -> None:
