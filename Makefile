@@ -16,7 +16,7 @@ CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  Variables: SWEEP=$(SWEEP) RESULTS=$(RESULTS) PYTHON=$(PYTHON); RAY_ADDRESS joins a cluster."
+	@echo "  Variables: SWEEP=$(SWEEP) RESULTS=$(RESULTS) PYTHON=$(PYTHON); MEASURED=FILE plans by measured speed; RAY_ADDRESS joins a cluster."
 
 setup: .venv/.done ## make .venv from requirements.lock (the other targets do it when needed)
 
@@ -41,16 +41,16 @@ quick: ## the same with 20 tiny runs, in about a minute
 	@$(MAKE) --no-print-directory reproduce SWEEP=sweeps/quick.yaml
 
 plan: setup ## price the sweep: tokens and FLOPs by study; with CLUSTER=gpus=64,type=h100 hours, memory and order on it
-	@$(PY) -m sweeps plan $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER))
+	@$(PY) -m sweeps plan $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER)) $(MEASURED:%=--measured %)
 
 expand: setup ## list the sweep's runs
 	@$(PY) -m sweeps expand $(SWEEP)
 
 sweep: setup ## train the runs of SWEEP that are not done
-	@$(PY) -m sweeps run $(SWEEP)
+	@$(PY) -m sweeps run $(SWEEP) $(MEASURED:%=--measured %)
 
 submit: setup ## send SWEEP to the Ray cluster at ADDRESS, with its results under STORE, s3://bucket/results say
-	@$(PY) -m cluster submit $(SWEEP) $(if $(ADDRESS),--address $(ADDRESS)) $(if $(STORE),--results $(STORE)) --follow
+	@$(PY) -m cluster submit $(SWEEP) $(if $(ADDRESS),--address $(ADDRESS)) $(if $(STORE),--results $(STORE)) $(MEASURED:%=--measured %) --follow
 
 report: setup ## claims, figures and report.html from the tables in RESULTS alone
 	@$(PY) -m analysis report $(RESULTS)

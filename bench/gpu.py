@@ -2,7 +2,7 @@
 
     python -m bench.gpu                                     the sizes of sweeps/gpu.yaml, one run at a time
     python -m bench.gpu --beside 2                          two runs at once on the GPU, their rates summed
-    python -m bench.gpu sweeps/paper.yaml --out h100.json   writes what `python -m sweeps plan --measured` reads
+    python -m bench.gpu sweeps/paper.yaml --out h100.json   writes what `--measured` of sweeps plan and run reads
 
 Each size trains its first sparse run's model, batch and precision with the sweep's resources on one worker, past the
 run's last event, on text that a package ships, in a process of its own: WARM steps, then SECONDS of them.

@@ -10,7 +10,7 @@ from cluster.driver_command import chain, corpus, train, undeclared
 from cluster.values import allowed, inside, one_line, plain_path
 from repro.errors import UserError
 from repro.paths import expand
-from sweeps.devices import Cluster
+from sweeps.devices import Cluster, Measured
 from sweeps.forecast import forecast
 from sweeps.grid import Sweep
 
@@ -23,7 +23,8 @@ MARGIN = 1.5  # on the plan's makespan: throughput is assumed, and queues and re
 class Deployment:
     """A sweep on a cluster of equal nodes.
 
-    name: name of the job or cluster. file: path of the sweep file in the commands. results, corpora: roots of the
+    name: name of the job or cluster. file, measured: paths of the sweep file and of the measured-throughput file, if any, in
+    the commands. results, corpora: roots of the
     results folders and of the corpora. builds: whether to build the corpora on all cores of the cluster before the runs.
     mount: mount point of the corpora's volume on every node, if there is one.
     nodes: number of training nodes; cpus, memory (GB, None for the target's default), gpus: per node. gpu: its name in
@@ -33,6 +34,7 @@ class Deployment:
     sweep: Sweep
     name: str
     file: str
+    measured: str | None
     results: str
     corpora: str
     builds: bool
@@ -48,7 +50,7 @@ class Deployment:
     @property
     def run(self) -> str:
         """The shell command that trains the sweep, in the checkout."""
-        return train(self.file, self.results, self.corpora)
+        return train(self.file, self.results, self.corpora, self.measured)
 
     @property
     def build(self) -> str | None:
@@ -81,7 +83,7 @@ def deployment(
     Args:
         sweep: the expanded file.
         devices: the GPUs, or None for a cluster without.
-        measured: a measured-throughput file for the plan.
+        measured: a measured-throughput file, for the plan's hours and for the runs' workers.
         name, storage, nodes, cpus, memory, hours: override the sweep's name, its results folder and the plan's values.
         corpora: root of existing corpora; None makes the cluster build them.
         volume: every node mounts a volume for the corpora.
@@ -119,6 +121,8 @@ def deployment(
             found=devices.gpus,
             expected=f"at least {resources.workers} (resources.workers)",
         )
+    if measured is not None:
+        Measured.read(measured)
     warnings: tuple[str, ...] = ()
     if devices is not None:
         planned = forecast(sweep, devices, measured)
@@ -142,7 +146,8 @@ def deployment(
     return Deployment(
         sweep=sweep,
         name=name,
-        file=_file(sweep, shared_disk),
+        file=_there(sweep.file, "FILE", shared_disk),
+        measured=None if measured is None else _there(Path(expand(measured)), "--measured", shared_disk),
         results=results,
         corpora=root,
         builds=corpora is None and not unbuilt,
@@ -157,13 +162,14 @@ def deployment(
     )
 
 
-def _file(sweep: Sweep, shared_disk: bool) -> str:
-    file = sweep.file.resolve()
+def _there(given: Path, key: str, shared_disk: bool) -> str:
+    """A file's path on the nodes."""
+    file = given.resolve()
     if shared_disk:
-        return one_line(str(file), "FILE")
+        return one_line(str(file), key)
     if not file.is_relative_to(ROOT):
-        raise UserError("the image holds the checkout alone", file=sweep.file, expected=f"a sweep file under {ROOT}")
-    return plain_path(file.relative_to(ROOT).as_posix(), "FILE")
+        raise UserError("the image holds the checkout alone", file=given, key=key, expected=f"a file under {ROOT}")
+    return plain_path(file.relative_to(ROOT).as_posix(), key)
 
 
 def _results(sweep: Sweep, storage: str | None, shared_disk: bool) -> str:

@@ -8,9 +8,10 @@ from repro import strict
 from sweeps.grid import Sweep
 
 
-def train(file: str, results: str, corpora: str) -> str:
-    """The shell command that trains a sweep."""
-    return shlex.join(["python", "-m", "sweeps", "run", file, "--results", results, "--corpus", corpora])
+def train(file: str, results: str, corpora: str, measured: str | None) -> str:
+    """The shell command that trains a sweep. measured: path of a measured-throughput file, if any."""
+    words = ["python", "-m", "sweeps", "run", file, "--results", results, "--corpus", corpora]
+    return shlex.join([*words, *(["--measured", measured] if measured else [])])
 
 
 def corpus(file: str, corpora: str) -> str:

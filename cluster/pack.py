@@ -46,14 +46,15 @@ _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed checkout. file: the sweep file's path in it. warnings: files left out that may be needed."""
+    """A packed checkout. file, measured: paths in it. warnings: files left out that may be needed."""
 
     file: str
+    measured: str | None
     warnings: list[str]
 
 
-def pack(file: Path, target: Path, root: Path = ROOT) -> Packed:
-    """Copies the checkout, with the sweep file, into the empty folder `target`.
+def pack(file: Path, target: Path, root: Path = ROOT, *, measured: str | None = None) -> Packed:
+    """Copies the checkout, with the sweep file and the measured-throughput file, into the empty folder `target`.
 
     Raises:
         UserError: the checkout is larger than LIMIT.
@@ -73,15 +74,20 @@ def pack(file: Path, target: Path, root: Path = ROOT) -> Packed:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy, follow_symlinks=False)
+    speeds = None if measured is None else _written(Path(measured), target, f"measured/{Path(measured).stem}")
     inside = file.resolve()
     if inside in sizes:
-        return Packed(inside.relative_to(root).as_posix(), _untracked(root))
-    # Merged with the files that it extends, which aren't shipped.
+        return Packed(inside.relative_to(root).as_posix(), speeds, _untracked(root))
+    return Packed(_written(file, target, file.stem), speeds, _untracked(root))
+
+
+def _written(file: Path, target: Path, name: str) -> str:
+    """Writes a YAML or JSON file below SUBMITTED, merged with those that it extends; returns its path in `target`."""
+    copy = target / SUBMITTED / f"{name}.yaml"
+    copy.parent.mkdir(parents=True, exist_ok=True)
     declared = yaml.dump(strict.read_yaml(file), Dumper=_Quoting, sort_keys=False)
-    copy = target / SUBMITTED / f"{file.stem}.yaml"
-    copy.parent.mkdir(exist_ok=True)
     copy.write_text(declared, encoding="utf-8")
-    return Packed(copy.relative_to(target).as_posix(), _untracked(root))
+    return copy.relative_to(target).as_posix()
 
 
 def files(root: Path) -> Iterator[Path]:

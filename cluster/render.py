@@ -70,7 +70,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--cluster", metavar="gpus=N,type=T", help="in the format of `sweeps plan`; omit it for a CPU cluster"
     )
-    parser.add_argument("--measured", metavar="FILE", help="measured throughput, for the plan's hours")
+    parser.add_argument(
+        "--measured", metavar="FILE", help="measured throughput, for the plan's hours and the runs' workers"
+    )
     parser.add_argument("--nodes", type=count, metavar="N", help="number of nodes of a CPU cluster (1)")
     parser.add_argument("--cpus", type=count, metavar="N", help="CPUs per node (8 per GPU, else 4)")
     parser.add_argument(

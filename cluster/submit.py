@@ -17,12 +17,14 @@ from cluster import versions
 from cluster.client import ADDRESS, connect, node_count
 from cluster.driver_command import chain, corpus, train, undeclared
 from cluster.jobs import AT_WORK, STOP_WAIT, follow
-from cluster.pack import pack
+from cluster.pack import Packed, pack
 from cluster.values import on_the_cluster
 from repro.errors import UserError
 from repro.training.provenance import COMMIT, provenance
 from sweeps import grid
+from sweeps.devices import Measured
 from sweeps.grid import Sweep
+from sweeps.verbs.plan import MEASURED
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -47,6 +49,7 @@ def add_parser(verbs: Any) -> None:
         help="root of existing corpora; without it the cluster builds them first, on all its cores, under the sweep's "
         "root, or under RESULTS/corpora if that is a relative path",
     )
+    command.add_argument("--measured", metavar="FILE", help=f"{MEASURED}; it is sent along")
     command.add_argument(
         "--env",
         action="append",
@@ -65,6 +68,8 @@ def add_parser(verbs: Any) -> None:
 def submit(given: argparse.Namespace) -> int:
     """Packs the checkout, submits it and prints the next commands. Returns the exit code; with --follow, the sweep's."""
     sweep = grid.expand(given.file)
+    if given.measured is not None:
+        Measured.read(given.measured)
     root = _root(sweep, given.results)
     results = f"{root}/{sweep.name}"
     corpora, built = corpora_of(sweep, given.corpus, root)
@@ -84,7 +89,7 @@ def submit(given: argparse.Namespace) -> int:
         if job.submission_id and job.status.value in AT_WORK and (job.metadata or {}).get("results") == results
     ]
     with tempfile.TemporaryDirectory(prefix="submit-") as scratch:
-        packed = pack(Path(given.file), Path(scratch))
+        packed = pack(Path(given.file), Path(scratch), measured=given.measured)
         warnings += packed.warnings
         warnings += [line for line in (undeclared(sweep),) if line and not built]
         environment: dict[str, Any] = {
@@ -100,7 +105,7 @@ def submit(given: argparse.Namespace) -> int:
         name = re.sub(r"[^\w-]+", "-", sweep.name)
         try:
             job = client.submit_job(
-                entrypoint=entrypoint(sweep, packed.file, root, corpora, built),
+                entrypoint=entrypoint(sweep, packed, root, corpora, built),
                 submission_id=f"{name}-{time.strftime('%m%d-%H%M%S')}",
                 runtime_env=environment,
                 metadata={"sweep": sweep.name, "results": results},
@@ -154,10 +159,10 @@ def _root(sweep: Sweep, given: str | None) -> str:
     return on_the_cluster(place, file, key)
 
 
-def entrypoint(sweep: Sweep, file: str, root: str, corpora: str, built: bool) -> str:
+def entrypoint(sweep: Sweep, packed: Packed, root: str, corpora: str, built: bool) -> str:
     """The driver's command line: print versions, build missing corpora, train."""
-    build = None if built or undeclared(sweep) else corpus(file, corpora)
-    return f"python -m cluster.versions; {chain(build, train(file, root, corpora))}"
+    build = None if built or undeclared(sweep) else corpus(packed.file, corpora)
+    return f"python -m cluster.versions; {chain(build, train(packed.file, root, corpora, packed.measured))}"
 
 
 def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from repro.errors import UserError
 from repro.resources import Resources
 from repro.spec import RunSpec
 from sweeps.devices import Cluster
@@ -27,19 +28,30 @@ class Sizes:
     promised: dict[str, float] | None
 
 
-def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None) -> Sizes:
+def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured: str | None = None) -> Sizes:
     """Assigns workers to each run: as declared, or as planned if `resources.sizing` is plan and the devices are known.
 
     Args:
         sweep: the expanded file.
         todo: the runs to be trained.
-        cluster: the connected cluster; None if it has no GPUs known to the planner.
+        cluster: the connected cluster; None if its GPUs aren't of one type.
+        measured: a measured-throughput file; without it the MFU of known GPUs is assumed.
+
+    Raises:
+        UserError: `measured` has no value for this cluster's devices, or for no size of the sweep.
     """
+    if measured is not None and cluster is None:
+        raise UserError(
+            "GPUs that aren't of one type, so that no measurement describes them",
+            key="--measured",
+            found=measured,
+            expected="a cluster with GPUs of one type, or no --measured",
+        )
     resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
     planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
-    if cluster is None:
+    if cluster is None or (measured is None and cluster.known is None):
         return Sizes(resources, list(planned.values()), None)
-    made = forecast(replace(sweep, runs=tuple(p for p in sweep.runs if p.spec.run_id in resources)), cluster)
+    made = forecast(sweep, cluster, measured, todo=resources)
     for run in made.runs:
         planned[run.run_id] = replace(planned[run.run_id], workers=run.workers, seconds=run.hours * HOUR)
         if sweep.resources.sizing == "plan":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro.columns import epochs
@@ -71,13 +71,17 @@ class Forecast:
         return self.gpu_hours / (self.makespan_hours * self.cluster.gpus)
 
 
-def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None) -> Forecast:
-    """Assigns workers to every run of a sweep and schedules them.
+def forecast(
+    sweep: Sweep, cluster: Cluster, measured: str | Path | None = None, *, todo: Collection[str] | None = None
+) -> Forecast:
+    """Assigns workers to the runs of a sweep and schedules them.
 
     Args:
         sweep: the expanded file.
         cluster: the cluster to run it on.
-        measured: a measured-throughput file; without it the MFU is assumed (devices.ASSUMED_MFU).
+        measured: a measured-throughput file; without it the MFU is assumed (devices.ASSUMED_MFU). Its sizes are compared
+            with those of the whole sweep.
+        todo: ids of the runs to schedule; None: all.
 
     Raises:
         UserError: the device is unknown, doesn't support the sweep's precision, or isn't in the measured file.
@@ -87,6 +91,9 @@ def forecast(sweep: Sweep, cluster: Cluster, measured: str | Path | None = None)
         speed = Throughput.assumed(cluster, specs[0].precision)
     else:
         speed = Throughput.of(Measured.read(measured), cluster, specs, measured)
+    if todo is not None:
+        sweep = replace(sweep, runs=tuple(run for run in sweep.runs if run.spec.run_id in todo))
+        specs = [spec for spec in specs if spec.run_id in todo]
     options = {spec.run_id: scaling.sizes(spec, cluster, speed, sweep.resources) for spec in specs}
     unfit = {i for i, found in options.items() if not found}
     for spec in specs:

@@ -25,7 +25,7 @@ from sweeps.queue import Job, Queue
 from sweeps.watcher import Watcher
 
 
-def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -> int:
+def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, measured: str | None = None) -> int:
     """Trains every run of the sweep that is not done; returns the exit code: 1 if a run failed, 130 if stopped.
 
     Several drivers may share one results folder at the same time; each run is trained by one of them.
@@ -34,6 +34,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
         sweep: the expanded file.
         results: root of the results folders; overrides the sweep's.
         lanes: number of concurrent runs; overrides the sweep's.
+        measured: a measured-throughput file, from which workers, order and predicted times are planned.
 
     Raises:
         UserError: before training, if the corpus, the results folder or a run in it doesn't match the sweep.
@@ -65,7 +66,7 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None) -
     trained: set[str] = set()
     if todo:
         places = {run_id: (corpora.address(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
-        trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, previous | record)
+        trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, measured, previous | record)
         record |= done
     return finish(place, sweep, trained=trained, began=began, record=previous | record, texts=texts)
 
@@ -76,6 +77,7 @@ def _train(
     uri: str,
     texts: dict[str, tuple[str, str]],
     lanes: int | None,
+    measured: str | None,
     record: dict[str, Any],
 ) -> tuple[set[str], dict[str, Any]]:
     """Trains `todo`. Returns the ids of the runs that this driver has trained, and their entries for sweep.json.
@@ -86,9 +88,10 @@ def _train(
     from sweeps.parents import Parents
 
     place = Folder.open(uri)
-    tuner.connect(lanes, max(sweep.resources.of(spec).workers for spec in todo))
+    declared = max(sweep.resources.of(spec).workers for spec in todo)
+    tuner.connect(lanes, declared)
     gpu = tuner.has_gpus(sweep.resources)
-    sizes = assign_workers.of(sweep, todo, tuner.cluster(gpu))
+    sizes = assign_workers.of(sweep, todo, tuner.cluster(gpu, groups=declared > 1), measured)
     most = max(own.workers for own in sizes.resources.values())
     if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
         raise UserError(

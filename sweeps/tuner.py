@@ -153,15 +153,20 @@ def connect(lanes: int | None, workers: int) -> None:
     local_ray.start(lanes * workers + (1 if workers > 1 else 0))
 
 
-def cluster(gpu: bool) -> Cluster | None:
-    """The joined cluster as a planner's Cluster; None without GPUs, or if their type isn't in the hardware tables."""
+def cluster(gpu: bool, groups: bool) -> Cluster | None:
+    """The joined cluster as a planner's Cluster: its GPUs, or its cores as devices of type cpu.
+
+    None if its GPUs aren't of one type that Ray knows.
+    """
+    if not gpu:
+        cores = max(1, devices(gpu, groups))
+        return Cluster(cores, "cpu", cores)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
     types = {key.removeprefix("accelerator_type:") for node in nodes for key in node if key.startswith("accelerator_")}
-    if not gpu or len(types) != 1:
+    if len(types) != 1:
         return None
     per_node = min(int(node["GPU"]) for node in nodes)
-    found = Cluster(per_node * len(nodes), types.pop(), per_node)
-    return found if found.known else None
+    return Cluster(per_node * len(nodes), types.pop(), per_node)
 
 
 def has_gpus(resources: Resources) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 from repro.console.options import real
 from repro.errors import UserError
 
+MEASURED = 'JSON file with measured throughput: {"tokens_per_second": {DEVICE: {SIZE: tokens/s of one worker}}}'
+
 
 def add_parser(verbs: Any) -> None:
     """Adds both verbs to an `argparse` command."""
@@ -22,11 +24,7 @@ def add_parser(verbs: Any) -> None:
         help="plan for this cluster; further keys: per_node (8), max_workers per run (one node), memory (GB per GPU)",
     )
     plan.add_argument("--price", type=real("a price of a GPU-hour", 0, 1e9), help="price per GPU-hour")
-    plan.add_argument(
-        "--measured",
-        metavar="FILE",
-        help='JSON file with measured throughput: {"tokens_per_second": {DEVICE: {SIZE: tokens/s of one worker}}}',
-    )
+    plan.add_argument("--measured", metavar="FILE", help=MEASURED)
 
 
 def _expand(given: argparse.Namespace) -> int:

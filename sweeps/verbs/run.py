@@ -10,6 +10,7 @@ from typing import Any
 
 from repro.bounds import PROCESSES
 from repro.console.options import whole
+from sweeps.verbs.plan import MEASURED
 
 
 def add_parser(verbs: Any) -> None:
@@ -19,6 +20,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--results", help="root of the results folders; overrides the sweep's")
     parser.add_argument("--corpus", help="root of the corpora, a folder or a URI; overrides the sweep's")
     parser.add_argument("--lanes", type=whole(1, PROCESSES), help="number of concurrent runs; overrides the sweep's")
+    parser.add_argument("--measured", metavar="FILE", help=MEASURED)
     parser.add_argument("--dry-run", action="store_true", help="list what would be trained, train nothing")
     parser.set_defaults(main=main)
 
@@ -30,14 +32,17 @@ def main(given: argparse.Namespace) -> int:
 
     sweep = grid.expand(given.file)
     from sweeps import run
+    from sweeps.devices import Measured
 
     if given.corpus is not None:
         corpus = expand(given.corpus, key="--corpus")
         sweep = replace(sweep, storage=replace(sweep.storage, corpus=corpus))
+    if given.measured is not None:
+        Measured.read(given.measured)  # before texts are built and Ray is started
     if given.dry_run:
         return run.dry_run(sweep, results=given.results)
     try:
-        return run.run(sweep, results=given.results, lanes=given.lanes)
+        return run.run(sweep, results=given.results, lanes=given.lanes, measured=given.measured)
     except KeyboardInterrupt:
         print("stopped; run the same command again to resume", file=sys.stderr)
         sys.stdout.flush()

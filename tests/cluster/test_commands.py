@@ -15,6 +15,7 @@ import yaml
 
 from cluster import deployment, render, submit
 from cluster.__main__ import main
+from cluster.pack import Packed
 from repro.__main__ import main as repro_main
 from repro.corpus.build import folder_of
 from sweeps.grid import expand
@@ -105,7 +106,10 @@ def calls_of(target: str, manifest: str, root: Path, **environment: str) -> list
 def test_every_command_is_one_that_its_parser_takes(
     rendered: Callable[..., str], checkout: Path, target: str, more: tuple[str, ...]
 ) -> None:
-    manifest = rendered(target, *more, resources="device: auto")
+    speeds = checkout / "speeds.json"
+    speeds.write_text('{"tokens_per_second": {"h100": {"4k": 1000.0}}}')
+    measured = ["--measured", str(speeds)] if more else []
+    manifest = rendered(target, *more, *measured, resources="device: auto")
     calls = calls_of(target, manifest, checkout)
     shells.check(calls)
     said = shells.modules(calls)
@@ -117,6 +121,7 @@ def test_every_command_is_one_that_its_parser_takes(
     if more:
         assert [module for module, _ in steps] == ["sweeps"]
         assert trained.corpus == "s3://bucket/texts"
+        assert checkout / trained.measured == speeds
         return
     built = shells.parsed(*steps[0])
     assert isinstance(built, argparse.Namespace)
@@ -188,7 +193,8 @@ def test_what_is_submitted_is_taken_too(checkout: Path, corpus: str | None) -> N
     file.write_text(yaml.safe_dump(declared | {"storage": {"corpus": "/nfs/texts; id"}}))
     sweep = expand(file)
     place, built = submit.corpora_of(sweep, corpus, "/nfs/it's here")
-    entrypoint = submit.entrypoint(sweep, "submitted/a b.yaml", "/nfs/it's here", place, built)
+    packed = Packed("submitted/a b.yaml", "submitted/measured/a b.yaml", [])
+    entrypoint = submit.entrypoint(sweep, packed, "/nfs/it's here", place, built)
     calls = shells.run(entrypoint, checkout, {"RAY_ADDRESS": "10.0.0.1:6379"})
     shells.check(calls)
     said = shells.modules(calls)
@@ -196,7 +202,7 @@ def test_what_is_submitted_is_taken_too(checkout: Path, corpus: str | None) -> N
     trained = shells.parsed(*said[-1])
     assert isinstance(trained, argparse.Namespace)
     assert (trained.file, trained.results) == ("submitted/a b.yaml", "/nfs/it's here")
-    assert trained.corpus == (corpus or "/nfs/texts; id")
+    assert (trained.corpus, trained.measured) == (corpus or "/nfs/texts; id", packed.measured)
     if not built:
         step = shells.parsed(*said[1])
         assert isinstance(step, argparse.Namespace)

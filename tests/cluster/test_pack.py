@@ -11,6 +11,7 @@ import pytest
 from cluster.pack import FILES, FOLDERS, ROOT, SECRETS, SUBMITTED, files, is_secret, pack
 from repro.errors import UserError
 from sweeps import grid
+from sweeps.devices import Measured
 
 TRACKED = ("repro/training/train.py", "sweeps/quick.yaml", "requirements.lock")
 SECRET = (
@@ -120,6 +121,16 @@ def test_a_sweep_from_elsewhere_goes_along_with_what_it_extends(tmp_path: Path) 
     assert file.parent.name == SUBMITTED
     assert grid.expand(file).name == "mine"
     assert grid.expand(file).runs == grid.expand(mine).runs
+
+
+def test_a_file_of_measured_speeds_goes_along_beside_a_sweep_of_the_same_name(tmp_path: Path) -> None:
+    mine, speeds, target = tmp_path / "mine.yaml", tmp_path / "mine.json", tmp_path / "packed"
+    mine.write_text(f"extends: {ROOT}/sweeps/laptop.yaml\nname: mine\n")
+    speeds.write_text('{"tokens_per_second": {"h100": {"17k": 1234.5}}}')
+    packed = pack(mine, target, measured=str(speeds))
+    assert packed.measured
+    assert Measured.read(target / packed.measured) == Measured.read(speeds)
+    assert grid.expand(target / packed.file).name == "mine"
 
 
 def test_too_much_is_refused_before_it_is_copied(tmp_path: Path) -> None:
