@@ -36,6 +36,7 @@ import torch.multiprocessing as mp
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard, keep_largest, stretch_length
+from repro.training import device_memory
 from repro.training.provenance import provenance
 
 EARLIER, KEPT, CHECKED = 0.7, 0.5, 100_003
@@ -136,16 +137,13 @@ def _times(s: Share, repeats: int, methods: tuple[str, ...]) -> tuple[dict[str, 
 
 
 def _peak(s: Share, name: str) -> float:
-    gpu = s.weights.is_cuda
-    if gpu:
-        torch.cuda.reset_peak_memory_stats()
-    else:
+    device = s.weights.device
+    if device.type == "cpu":
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to VmRSS
-    before = torch.cuda.memory_allocated() if gpu else psutil.Process().memory_info().rss
+    device_memory.begin_peak(device)
+    before = torch.cuda.memory_allocated() if s.weights.is_cuda else psutil.Process().memory_info().rss
     METHODS[name](s, round(KEPT * s.total))
-    high = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-    return ((torch.cuda.max_memory_allocated() if gpu else 1024 * int(high)) - before) / 1e6
+    return (device_memory.peak(device) - before) / 1e6
 
 
 def _spawn(case: tuple[Any, ...]) -> list[dict[str, Any]]:

@@ -216,7 +216,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("tokens_per_second", float, "tokens/s", "D / seconds", "execution", run=lambda m: m.tokens / m.seconds),
     Column("mfu", float, "", "executed FLOPs over the device's peak; null where the peak is unknown", "execution",
            run=lambda m: m.mfu),
-    Column("peak_memory", int, "bytes", "peak of the process so far: resident set (CPU) or allocator (GPU)", "execution",
+    Column("peak_memory", int, "bytes", "peak of rank 0's process since the run began: resident set (CPU) or allocator (GPU)", "execution",
            run=lambda m: m.peak_memory),
     Column("workers", int, "", "data-parallel processes", "execution", run=lambda m: m.workers),
     Column("zero_stage", int, "", "DeepSpeed ZeRO stage", "execution", run=lambda m: m.zero_stage),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from repro import columns, ladder, schemas, tables
 from repro.corpus import Corpus
@@ -107,6 +105,7 @@ def run_row(
     world: int,
     micro_batch: int,
     device: str,
+    peak_memory: int,
     seconds_setup: float,
 ) -> dict[str, Any]:
     """The row of run.parquet. Sweep and studies are filled in later (tables.collect)."""
@@ -126,7 +125,7 @@ def run_row(
             seconds=log.seconds,
             seconds_setup=seconds_setup,
             mfu=hardware.mfu(executed, log.seconds, world, device, spec.precision),
-            peak_memory=_peak_memory(device),
+            peak_memory=peak_memory,
             workers=world,
             zero_stage=resources.zero_stage,
             micro_batch=micro_batch,
@@ -148,10 +147,3 @@ def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
     hashes = {name: tables.write(folder, name, table, rows) for name, (table, rows) in parts.items()}
     folder.write_json("provenance.json", provenance())
     return hashes
-
-
-def _peak_memory(device: str) -> int:
-    """Peak memory of the process in bytes: allocated on a GPU, resident set on a CPU."""
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -20,13 +20,13 @@ from repro.spec import RunSpec
 from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder, Stopped
-from repro.training import evaluate, model, start
+from repro.training import device_memory, evaluate, model, start
 from repro.training.assignment import Assignment
+from repro.training.device_memory import is_out_of_memory, smaller_micro_batches
 from repro.training.distributed import process_group
 from repro.training.engine import Engine
 from repro.training.run import RunInProgress
 from repro.training.trainer import Trainer
-from repro.training.watch import is_out_of_memory, smaller_micro_batches
 from repro.training.zero import DeepSpeedEngine
 
 
@@ -155,6 +155,7 @@ def _attempt(run: RunInProgress) -> dict[str, Any]:
 
 def _fit(run: RunInProgress) -> dict[str, Any]:
     began = time.perf_counter()
+    device_memory.claim(run.device, run.resources)
     if dist.get_rank() == 0:
         run.place.begin(run.spec, run.text.hash)
         if start.is_needed(run.spec, run.place.folder):

@@ -17,7 +17,7 @@ from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
-from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, evaluate, hardware, record
+from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, evaluate, hardware, record
 from repro.training.engine import Engine
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
@@ -109,6 +109,7 @@ class Trainer:
             world=self.world,
             micro_batch=self.run.micro,
             device=self.device,
+            peak_memory=device_memory.peak(self.engine.device),
             seconds_setup=setup + outside,
         )
         if trackers:

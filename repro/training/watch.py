@@ -1,8 +1,7 @@
-"""Detects losses that are not finite or spike, and out-of-memory errors."""
+"""Detects losses that are not finite or spike."""
 
 from __future__ import annotations
 
-import errno
 import math
 
 import torch
@@ -73,17 +72,3 @@ class Watch:
         if len(self.recent) == WINDOW:
             mean = sum(self.recent) / WINDOW
             self.lowest = mean if self.lowest is None else min(self.lowest, mean)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means out of memory, on a GPU or a CPU."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def smaller_micro_batches(share: int, micro: int) -> list[int]:
-    """Divisors of a worker's `share` of the batch that are at most half of `micro`, largest first."""
-    return [m for m in range(micro // 2, 0, -1) if share % m == 0]

@@ -50,7 +50,7 @@ def placed(make_spec: Callable[..., RunSpec], tmp_path: Path) -> Iterator[Placed
         remove_placement_group(group)
 
 
-def gpus_of(group: PlacementGroup) -> list[int]:
+def gpus_of(group: PlacementGroup) -> list[int] | list[str]:
     share = group.bundle_specs[0]["GPU"]
     return ray.get(ray.remote(ray.get_gpu_ids).options(num_gpus=share, placement_group=group).remote())
 
