@@ -6,7 +6,8 @@ import contextlib
 import logging
 import socket
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from wsgiref.types import WSGIApplication
 
 import boto3
 import pytest
@@ -23,12 +24,19 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
-    """Serves an empty bucket. Yields the variables by which clients find it, which are set here too."""
+def s3(
+    address: str = "127.0.0.1", through: Callable[[WSGIApplication], WSGIApplication] = lambda app: app
+) -> Iterator[dict[str, str]]:
+    """Serves an empty bucket. Yields the variables by which clients find it, which are set here too.
+
+    through: given the server's application, returns the one that answers its requests, which may count or delay them.
+    """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     port = free_port()
     server = ThreadedMotoServer(address, port)
     server.start()
+    assert server._server is not None
+    server._server.app = through(server._server.app)
     env = {
         "AWS_ENDPOINT_URL": f"http://{address}:{port}",
         "AWS_ACCESS_KEY_ID": "tests",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from repro.corpus import publish
+from repro.corpus import local_copy, publish
 from repro.corpus.build_dir import build_dir_name, clear, exclusive, remove, resume_or_clear
 from repro.corpus.corpus import Corpus
 from repro.corpus.declared import check_tokens
@@ -59,12 +59,12 @@ def build(
         UserError: no text or too little of it, text whose hash isn't text_sha256, or a damaged folder.
     """
     check_tokens(vocab, sequence)
-    say = BuildProgress(progress or (lambda line: None), spec.name)
+    progress = progress or (lambda line: None)
+    say = BuildProgress(progress, spec.name)
     place = root if isinstance(root, Folder) else Folder.open(root)
     folder = folder_of(spec, vocab, sequence, place)
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
-        say.line(f"copying it from {place}")
-        publish.fetch(place / folder.name)
+        local_copy.fetch(place / folder.name, progress)
     pool = pool or LocalPool()
     hidden = build_dir_name(folder.name)
     own = folder.parent / hidden
@@ -72,7 +72,7 @@ def build(
         # Workers on other machines must see the build folder: it is beside the corpus or its published copy.
         work = place / hidden if pool.anywhere and not place.is_local else Folder.open(own)
         Folder.open(own).check_writable(key="storage.corpus")  # before the text is read, which may take hours
-        with exclusive(own, lambda: say.line("another process builds it; waiting")):
+        with exclusive(own, lambda: say.repeat(lambda: "another process builds it; waiting")):
             if not folder.exists():
                 Folder.open(own).tidy()
                 rows = max(1, shard_bytes // ((sequence + 1) * token_dtype(vocab).itemsize))
@@ -136,7 +136,7 @@ def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | 
         UserError: the source doesn't exist.
     """
     place = root if isinstance(root, Folder) else Folder.open(root)
-    local = Path(place.path) if place.is_local else publish.cache()
+    local = Path(place.path) if place.is_local else local_copy.cache()
     return local / _folder_name(spec, vocab, sequence, open_source(spec).content(local))
 
 

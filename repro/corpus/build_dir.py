@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from repro.store.folder import Folder
 
 STARTED = "started.json"
+POLL = 0.5  # seconds
 
 
 def build_dir_name(corpus: str) -> str:
@@ -22,20 +24,29 @@ def build_dir_name(corpus: str) -> str:
 
 @contextmanager
 def exclusive(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
-    """Locks `folder`, created if missing, against other processes on this machine. waits: called before waiting."""
+    """Locks `folder`, created if missing, against other processes; the kernel frees the lock of a killed one.
+
+    waits: called every POLL seconds while another process holds the lock.
+    """
     lock = folder / "lock"
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            while not _locked(file.fileno()):
                 waits()
-                fcntl.flock(file, fcntl.LOCK_EX)
+                time.sleep(POLL)
             # The previous holder may have deleted the folder, and another process may have recreated it.
             if lock.exists() and os.path.samestat(lock.stat(), os.fstat(file.fileno())):
                 yield
                 return
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def resume_or_clear(own: Path, work: Folder, kind: dict[str, Any]) -> bool:

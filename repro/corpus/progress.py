@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,7 @@ class BuildProgress:
     """Reports one stage after another to `say`. name: name of the corpus."""
 
     def __init__(self, say: Callable[[str], object], name: str):
-        self.say, self.name = say, name
+        self.say, self.name, self._repeated = say, name, -math.inf
         self.begin("", 0, "")
 
     def begin(self, what: str, total: int, unit: str, scale: int = 1) -> None:
@@ -36,6 +37,13 @@ class BuildProgress:
             self._said = now
             done, total = self.done // self.scale, self.total // self.scale
             self.line(f"{self.what}, {done:,} of {total:,} {self.unit}, {self._left(now)} left")
+
+    def repeat(self, text: Callable[[], str]) -> None:
+        """A line about a wait, for which this is called again and again: the first time, and every EVERY seconds."""
+        now = time.monotonic()
+        if now - self._repeated >= EVERY:
+            self._repeated = now
+            self.line(text())
 
     def line(self, text: str) -> None:
         self.say(f"corpus {self.name}: {text}")

@@ -1,23 +1,16 @@
-"""Corpora for machines without a shared disk: published under a URI and copied to a cache on each machine."""
+"""Corpora for machines without a shared disk: published under a URI, and copied to each machine that reads them."""
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from repro.console import homes
-from repro.corpus import manifest
+from repro.corpus import local_copy, manifest
 from repro.corpus.corpus import Corpus
 from repro.corpus.encode import TOKENIZER
-from repro.corpus.manifest import Manifest
 from repro.errors import UserError
 from repro.store import transfer
-from repro.store.folder import Folder, scratch_prefix
-
-
-def cache() -> Path:
-    """This machine's cache folder of corpora."""
-    return homes.cache() / "sparse-scaling" / "corpora"
+from repro.store.folder import Folder
 
 
 def publish(corpus: Corpus, root: Folder) -> None:
@@ -25,46 +18,22 @@ def publish(corpus: Corpus, root: Folder) -> None:
     source, target = Folder.open(corpus.folder), root / corpus.folder.name
     if target.exists(manifest.FILE):
         return
-    for name in _files(corpus.manifest):
+    shards = (*corpus.manifest.heldout.shards, *corpus.manifest.train.shards)
+    for name in (TOKENIZER, *(shard.file for shard in shards), manifest.FILE):
         transfer.copy(source, name, target)
 
 
-def fetch(source: Folder) -> Path:
-    """Copies a published corpus to the cache, unless it is there, and verifies it. Returns its folder.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    folder = cache() / source.name  # the name ends in a hash of the contents
-    if folder.exists():
-        return folder
-    cache().mkdir(parents=True, exist_ok=True)
-    Folder.open(cache()).tidy()
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix(source.name), dir=cache()) as scratch:
-        whole = Path(scratch) / source.name
-        for name in _files(Manifest.read(source)):  # and no other files
-            if not source.exists(name):
-                raise UserError("an incomplete corpus", file=f"{source}/{name}", found="no such file")
-            transfer.copy(source, name, Folder.open(whole))
-        Corpus(whole).verify()
-        try:
-            whole.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process on this machine was first
-                raise
-    return folder
-
-
-def _files(of: Manifest) -> list[str]:
-    """File names of a corpus, the manifest last."""
-    return [TOKENIZER, *(shard.file for split in (of.heldout, of.train) for shard in split.shards), manifest.FILE]
-
-
-def obtain(place: str) -> Corpus:
+def obtain(place: str, say: Callable[[str], object] = bool, asked: Callable[[], bool] = bool) -> Corpus:
     """The corpus in a folder or at a URI, copied to this machine if need be.
 
+    Args:
+        place: the folder or URI of the corpus itself.
+        say: called with lines of progress of a copy.
+        asked: returns whether to give up copying.
+
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is none, it is damaged, or this machine has no room for it.
+        Stopped: `asked` returned true.
     """
     source = Folder.open(place)
     if source.is_local and not source.exists():
@@ -75,4 +44,4 @@ def obtain(place: str) -> Corpus:
             found="no such folder",
             expected="a folder that every node sees at this path, or a URI: --corpus s3://bucket/corpora",
         )
-    return Corpus(Path(source.path) if source.is_local else fetch(source))
+    return Corpus(Path(source.path) if source.is_local else local_copy.fetch(source, say, asked))

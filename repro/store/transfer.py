@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO
 
 from pyarrow import fs
 
 from repro.errors import UserError
 from repro.store.folder import Folder, scratch_prefix
+
+BLOCK = 1 << 24  # bytes read at once, each a request to a store
 
 
 def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
@@ -48,23 +52,53 @@ def _checked(name: str, folder: Folder) -> str:
     return name
 
 
-def copy(source: Folder, name: str, target: Folder) -> None:
-    """Copies one file atomically: by a rename on a local disk, by a completed upload on an object store."""
+def copy(
+    source: Folder,
+    name: str,
+    target: Folder,
+    *,
+    sha256: str | None = None,
+    arrived: Callable[[int], object] = int,
+) -> None:
+    """Copies one file atomically: by a rename on a local disk, by a completed upload on an object store.
+
+    Args:
+        source, target: the folders.
+        name: path of the file inside both.
+        sha256: hash that the bytes must have, checked as they arrive, before the file appears; None: any bytes.
+        arrived: called with the number of bytes of each block; what it raises ends the copy.
+
+    Raises:
+        UserError: other bytes than `sha256`.
+    """
     path = f"{target.path}/{_checked(name, source)}"
-    with source.filesystem.open_input_stream(f"{source.path}/{name}") as data:
-        if not target.is_local:
-            with target.filesystem.open_output_stream(path) as stream:
-                shutil.copyfileobj(data, stream, 2**20)
-            return
-        above, last = os.path.split(path)
-        os.makedirs(above, exist_ok=True)
-        scratch = f"{above}/{scratch_prefix(last)}"
-        try:
-            with open(scratch, "wb") as file:
-                shutil.copyfileobj(data, file, 2**20)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, path)
-        finally:
-            if os.path.exists(scratch):
-                os.unlink(scratch)
+    digest = hashlib.sha256()
+    with source.filesystem.open_input_stream(f"{source.path}/{name}") as data, _appearing(target, path) as file:
+        while block := data.read(BLOCK):
+            file.write(block)
+            if sha256 is not None:
+                digest.update(block)
+            arrived(len(block))
+        if sha256 not in (None, digest.hexdigest()):
+            raise UserError("a damaged file", file=f"{source}/{name}", found=digest.hexdigest(), expected=sha256)
+
+
+@contextmanager
+def _appearing(target: Folder, path: str) -> Iterator[IO[bytes]]:
+    """A file to write, which appears at `path` when the block ends. On a store it does so after an error, too."""
+    if not target.is_local:
+        with target.filesystem.open_output_stream(path) as stream:
+            yield stream
+        return
+    above, last = os.path.split(path)
+    os.makedirs(above, exist_ok=True)
+    scratch = f"{above}/{scratch_prefix(last)}"
+    try:
+        with open(scratch, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        if os.path.exists(scratch):
+            os.unlink(scratch)

@@ -57,7 +57,7 @@ def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
         return train(
             given.spec,
             folder,
-            _text(folder, given),
+            _text(folder, given, asked),
             given.resources,
             given.forks,
             asked,
@@ -67,10 +67,10 @@ def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _text(folder: Folder, given: Assignment) -> Corpus:
+def _text(folder: Folder, given: Assignment, asked: Callable[[], bool]) -> Corpus:
     """The corpus of the run in `folder`. If it is damaged or has changed, the run is marked as failed."""
     try:
-        text = obtain(given.corpus)
+        text = obtain(given.corpus, partial(print, flush=True), asked)
         if given.corpus_hash != text.hash:
             raise UserError(
                 "the text has changed since the sweep was begun",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.corpus import Corpus, build, obtain, publish
+from repro.corpus import Corpus, build, local_copy, obtain, publish
 from repro.corpus.pool import LocalPool
 from repro.errors import UserError
 from repro.spec import CorpusSpec
@@ -31,7 +31,7 @@ def store() -> Iterator[None]:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine that has no copy of anything yet: its cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return publish.cache()
+    return local_copy.cache()
 
 
 def test_who_builds_a_corpus_publishes_it_and_others_copy_it(
@@ -46,9 +46,9 @@ def test_who_builds_a_corpus_publishes_it_and_others_copy_it(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "worker"))
     copied = obtain(f"{ROOT}/{built.folder.name}")
-    assert copied.folder.parent == publish.cache() != built.folder.parent
+    assert copied.folder.parent == local_copy.cache() != built.folder.parent
     assert copied.hash == built.hash
-    assert [path.name for path in publish.cache().iterdir()] == [built.folder.name], "something is left beside it"
+    assert [path.name for path in local_copy.cache().iterdir()] == [built.folder.name], "something is left beside it"
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "driver"))
     said.clear()
@@ -77,17 +77,28 @@ def test_workers_of_other_machines_find_text_and_tokens_on_the_store(
     assert root.names() == [built.folder.name]
 
 
-def test_a_damaged_copy_is_refused_and_not_kept(store: None, machine: Path, pydoc_corpus: Corpus) -> None:
+def test_a_damaged_file_is_refused_and_fetched_again_without_the_others(
+    store: None, machine: Path, pydoc_corpus: Corpus
+) -> None:
     root = Folder.open(f"s3://{BUCKET}/damaged")
     publish.publish(pydoc_corpus, root)
     shard = pydoc_corpus.manifest.train.shards[0].file
     place = root / pydoc_corpus.folder.name
-    data = bytearray(place.read(shard))
+    sound = place.read(shard)
+    data = bytearray(sound)
     data[-300] ^= 1
     place.write(shard, bytes(data))
     with pytest.raises(UserError, match=shard):
         obtain(f"s3://{BUCKET}/damaged/{pydoc_corpus.folder.name}")
-    assert list(machine.iterdir()) == []
+    [kept] = machine.iterdir()  # hidden, so that nobody takes it for a corpus
+    assert kept.name == f".{pydoc_corpus.folder.name}.copy"
+    others = {path.name: path.stat().st_mtime_ns for path in (kept / "corpus").glob("*.arrow")}
+    assert shard not in others
+    place.write(shard, sound)
+    mended = obtain(f"s3://{BUCKET}/damaged/{pydoc_corpus.folder.name}")
+    mended.verify()
+    assert others.items() <= {path.name: path.stat().st_mtime_ns for path in mended.folder.iterdir()}.items()
+    assert list(machine.iterdir()) == [mended.folder]
 
 
 def test_a_corpus_half_published_is_none(store: None, machine: Path, pydoc_corpus: Corpus) -> None:
