@@ -70,6 +70,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
 
     from repro.pruning.pruner import Pruner
     from repro.training import model
+    from repro.training.batch import Batch
     from repro.training.distributed import process_group
     from repro.training.zero import DeepSpeedEngine
 
@@ -77,6 +78,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     tokens = torch.randint(
         0, spec.model.vocab, (o.batch, spec.model.sequence + 1), generator=torch.Generator().manual_seed(0)
     )
+    batch = Batch(tokens[:, :-1], tokens[:, 1:], None, None, o.batch * spec.model.sequence)
     parts: dict[str, list[float]] = {"  forward": [], "  backward": [], "  update": []}
 
     def loss_of(logits: torch.Tensor) -> torch.Tensor:
@@ -109,7 +111,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
 
         def step() -> None:
             marks = [time.perf_counter()]
-            loss = loss_of(engine.logits(tokens[:, :-1]))
+            loss = engine.losses(batch)[0] / batch.bearing
             marks.append(time.perf_counter())
             engine.backward(loss)
             marks.append(time.perf_counter())

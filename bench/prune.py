@@ -37,6 +37,7 @@ from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard, keep_largest, stretch_length
 from repro.training import device_memory
+from repro.training.engine import Part
 from repro.training.provenance import provenance
 
 EARLIER, KEPT, CHECKED = 0.7, 0.5, 100_003
@@ -59,7 +60,7 @@ class Share:
         for a in range(0, end - self.first, step):
             stays = unpacked(left, a, min(end - self.first - a, step))
             self.weights[a : a + step] *= stays
-            masks.write("w", offset + a, stays)
+            masks.scatter(packed(stays), [Part("w", offset + a, 0, len(stays))])
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(tensor)

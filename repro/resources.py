@@ -34,7 +34,13 @@ class Resources:
     micro_batch: Annotated[
         int | None, Between(1, STEPS, "sequences"), "sequences per worker and forward pass; null: its whole share"
     ] = None
-    compile: Annotated[bool, "use torch.compile, which needs a C++ compiler"] = False
+    compile: Annotated[
+        bool, "use torch.compile, which needs a C++ compiler and takes a minute for each shape; not with ZeRO stage 3"
+    ] = False
+    deterministic: Annotated[
+        bool,
+        "use only deterministic kernels, slower ones, so that a run resumes to the bit on a GPU too (on a CPU it always does)",
+    ] = False
     lanes: Annotated[
         int | None, Between(1, PROCESSES, "runs"), "concurrent runs; null: as many as the cores or GPUs allow"
     ] = None
@@ -68,6 +74,16 @@ class Resources:
         tuple[Literal["mlflow", "wandb"], ...],
         "trackers to log to besides TensorBoard; they must be installed",
     ] = ()
+
+    def __post_init__(self) -> None:
+        if self.compile and self.zero_stage == 3:
+            # Its hooks gather and release weights around every layer: over a hundred graphs, each with its own guards.
+            raise UserError(
+                "ZeRO stage 3 can't be compiled",
+                key="compile",
+                found="true with zero_stage: 3",
+                expected="zero_stage: 2, or compile: false",
+            )
 
     def of(self, spec: RunSpec) -> Resources:
         """The resources of one run, with its number of workers."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import torch
+
+from repro.training.engine import Part
 
 # Eight bools are eight bytes of 0 or 1; viewed as one int64, this product moves bit 0 of byte i to bit 56 + i.
 _GATHER_BITS = 0x0102040810204080
@@ -51,6 +53,20 @@ def unpacked(
     return table.index_select(0, bits[first:last].int()).view(-1).narrow(0, start - 8 * first, count)
 
 
+def _copy(source: torch.Tensor, at: int, target: torch.Tensor, start: int, count: int) -> None:
+    """Sets bits [start, start + count) of `target` from those at `at` of `source`; neither need begin at a byte."""
+    end, whole = start + count, 0
+    if at % 8 == start % 8 == 0:
+        whole = count // 8
+        target[start // 8 :][:whole] = source[at // 8 :][:whole]
+    if rest := count - 8 * whole:
+        first, last = start // 8 + whole, (end + 7) // 8
+        around = unpacked(target, 8 * first, 8 * (last - first)).clone()
+        begin = start + 8 * whole - 8 * first
+        around[begin : begin + rest] = unpacked(source, at + 8 * whole, rest)
+        target[first:last] = packed(around)
+
+
 class Masks:
     """One bit per weight of some tensors, by name; each tensor begins on a byte of one shared buffer.
 
@@ -94,13 +110,21 @@ class Masks:
         """The mask in its tensor's shape: True or 1 where the weight stays."""
         return unpacked(self.bits(name), 0, self.sizes[name], dtype).view(self.shapes[name])
 
-    def write(self, name: str, start: int, mask: torch.Tensor) -> None:
-        """Sets entries [start, start + n) from (n,) bool, which may begin and end inside a byte."""
-        bits, end = self.bits(name), start + mask.numel()
-        first, last = start // 8, (end + 7) // 8
-        around = unpacked(bits, 8 * first, 8 * (last - first)).clone()
-        around[start - 8 * first : end - 8 * first] = mask
-        bits[first:last] = packed(around)
+    def gather(self, parts: Sequence[Part], count: int, *, others: bool) -> torch.Tensor:
+        """Packed bits of `count` weights, of which `parts` are ranges.
+
+        others: the bit of weights in no part or in a tensor without a mask.
+        """
+        made = torch.full(((count + 7) // 8,), 255 * others, dtype=torch.uint8, device=self.buffer.device)
+        for part in parts:
+            if part.name in self.sizes:
+                _copy(self.bits(part.name), part.offset, made, part.start, part.count)
+        return made
+
+    def scatter(self, bits: torch.Tensor, parts: Sequence[Part]) -> None:
+        """Sets `parts` from packed bits of the weights of which they are ranges."""
+        for part in parts:
+            _copy(bits, part.start, self.bits(part.name), part.offset, part.count)
 
     def counts(self) -> dict[str, int]:
         """Weights left in each tensor."""

@@ -1,16 +1,18 @@
 """Pruner: applies a schedule's events to an engine, and its masks between them.
 
 At an event the removed weights are set to zero in the fp32 master, in both moments and in the module's
-weights. Between events each prunable gradient is multiplied by its mask before the engine sees it: removed
+weights. Between events the engine multiplies the gradient by the mask before each update: removed
 weights don't contribute to the clipped norm, and AdamW doesn't move them (their gradient, moments and decay
 are all zero). No weight needs to be zeroed again until the next event.
 
-Every rank keeps the masks of all weights, at one bit each, because it sees whole gradients at every ZeRO stage.
+Every rank keeps the masks of all weights, at one bit each, because it holds all of the module's weights at ZeRO stages 0
+to 2; beside them, at one bit each, those of the masters that it holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 
 import torch
 import torch.distributed as dist
@@ -20,7 +22,7 @@ from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import SCORES, Stretch
 from repro.schedule import PruningSchedule
 from repro.spec import PruningSpec
-from repro.training.engine import Engine, Fragment
+from repro.training.engine import Engine, Flat, Fragment, Part
 from repro.training.model import prunable
 
 
@@ -49,7 +51,11 @@ class Pruner:
         self.total = self.nonzero = sum(self.sizes.values())
         self.scope = [n for n in self.sizes if not set(spec.do_not_prune) & set(n.split("."))]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
-        self._hooked = False
+        # One shard for each flat, where the weights of other tensors count as removed: a shard for each tensor takes a
+        # GPU many more launches. Structures and random scores depend on positions among the prunable weights alone.
+        self._flat = spec.distribution == "global" and spec.n_of_m is None and spec.score != "random"
+        ordered = {name: shape.numel() for name, shape in shapes.items()} if self._flat else self.sizes
+        self._begins = dict(zip(ordered, accumulate(ordered.values(), initial=0), strict=False))
 
     def event(self, index: int) -> dict[str, int]:
         """Applies event `index`. Returns the weights left in each prunable tensor. Collective.
@@ -67,10 +73,12 @@ class Pruner:
         return self.masks.counts()
 
     def apply(self) -> None:
-        """Zeroes what the masks removed, in masters, moments and the module's weights. Collective."""
-        for f in self._fragments():
-            mask = self.masks.flat(f.name, f.offset, f.master.numel(), f.master.dtype)
-            for tensor in (f.master, *f.moments.values()):
+        """Zeroes what the masks removed, in masters, moments, the module's weights and coming gradients. Collective."""
+        flats = self.engine.flats()
+        kept = [self.masks.gather(flat.parts, flat.master.numel(), others=True) for flat in flats]
+        for flat, bits in zip(flats, kept, strict=True):
+            mask = unpacked(bits, 0, flat.master.numel(), flat.master.dtype)
+            for tensor in (flat.master, *flat.moments.values()):
                 tensor.mul_(mask)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
@@ -78,11 +86,7 @@ class Pruner:
                     if parameter.numel():
                         parameter.data.mul_(self.masks.full(name, parameter.dtype))
         self.nonzero = sum(self.masks.counts().values())
-        if not self._hooked:
-            masks = self.masks  # events update its buffer in place
-            for name, parameter in self.parameters.items():
-                parameter.register_hook(lambda gradient, name=name: gradient * masks.full(name, gradient.dtype))
-            self._hooked = True
+        self.engine.mask_gradients(kept)
 
     def strays(self) -> int:
         """Number of removed weights that are not zero in this rank's masters; 0 unless something moved them."""
@@ -100,36 +104,48 @@ class Pruner:
 
     def _select(self, names: list[str], keep: int) -> None:
         """Keeps the `keep` weights with the highest scores over all `names`."""
-        fragments = [f for f in self._fragments() if f.name in names]
-        shards = [self._shard(f) for f in fragments]
+        held = self._held(set(names))
         try:
-            kept = self._kept(shards, keep)
+            kept = self._kept([shard for shard, _ in held], keep)
         except select.NotFiniteError as error:
             raise FloatingPointError(f"{self._not_finite(names)}: {error}") from None
         found = Masks(self.masks.shapes, self.engine.device)
         for name in self.sizes:
             if name not in names and self._first:
                 found.bits(name).copy_(self.masks.bits(name))
-        for f, bits in zip(fragments, kept, strict=True):
-            found.write(f.name, f.offset, unpacked(bits, 0, f.master.numel()))
+        for (_, parts), bits in zip(held, kept, strict=True):
+            found.scatter(bits, parts)
         # Every weight's bit is set by one rank only, so the sum of the bytes is the union of the bits.
         self.engine.reduce(found.buffer)
         self.masks.buffer.copy_(found.buffer)
+
+    def _held(self, names: set[str]) -> list[tuple[select.Shard, list[Part]]]:
+        """Shards of this rank's weights of these tensors, each with the parts in it."""
+        held = []
+        for flat in self.engine.flats():
+            parts = [part for part in flat.parts if part.name in names]
+            if self._flat and flat.first is not None:
+                bits = self.masks.gather(parts, flat.master.numel(), others=False)
+                held.append((self._shard(flat.first, flat, bits), parts))
+            else:
+                for f in flat.fragments:
+                    if f.name in names:
+                        shard = self._shard(self._begins[f.name] + f.offset, f, self.masks.bits(f.name), f.offset)
+                        held.append((shard, [Part(f.name, f.offset, 0, shard.count)]))
+        return held
+
+    def _shard(self, position: int, held: Flat | Fragment, alive: torch.Tensor, offset: int = 0) -> select.Shard:
+        score, weights, first_moment = SCORES[self.spec.score], held.master, held.moments["exp_avg"]
+
+        def keys(a: int, b: int) -> torch.Tensor:
+            return score(Stretch(position + a, weights[a:b], first_moment[a:b], self.seed))
+
+        return select.Shard(position, weights.numel(), keys, alive, offset)
 
     @property
     def _first(self) -> bool:
         """Whether this rank contributes what is the same on all ranks."""
         return not self.engine.sharded or dist.get_rank() == 0
-
-    def _shard(self, f: Fragment) -> select.Shard:
-        position, names = f.offset, list(self.sizes)
-        position += sum(self.sizes[n] for n in names[: names.index(f.name)])
-
-        def keys(a: int, b: int) -> torch.Tensor:
-            stretch = Stretch(position + a, f.master[a:b], f.moments["exp_avg"][a:b], self.seed)
-            return SCORES[self.spec.score](stretch)
-
-        return select.Shard(position, f.master.numel(), keys, self.masks.bits(f.name), f.offset)
 
     def _kept(self, shards: list[select.Shard], keep: int) -> list[torch.Tensor]:
         """Packed bits of the weights to keep, for each shard."""

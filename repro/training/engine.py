@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
 from torch import nn
+
+from repro.training.batch import Batch
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of one weight
 
@@ -31,11 +34,58 @@ class Fragment:
     moments: dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class Part:
+    """A range of a parameter that lies in a `Flat`.
+
+    Attributes:
+        name: parameter name.
+        offset: index of its first element in the flattened parameter.
+        start: index of its first element in the flat.
+        count: number of elements.
+    """
+
+    name: str
+    offset: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A buffer of fp32 masters that AdamW updates as one tensor, and its parts, in the order of the model.
+
+    Attributes:
+        master: (n,) fp32, a view.
+        moments: one (n,) tensor for each name in MOMENTS.
+        parts: the parameters in it; what lies between or after them is padding.
+        first: index of its first element among all parameters of the model, flattened in order; None if the flat isn't
+            a contiguous range of them.
+    """
+
+    master: torch.Tensor
+    moments: dict[str, torch.Tensor]
+    parts: tuple[Part, ...]
+    first: int | None
+
+    @property
+    def fragments(self) -> list[Fragment]:
+        return [
+            Fragment(
+                part.name,
+                part.offset,
+                self.master.narrow(0, part.start, part.count),
+                {key: moment.narrow(0, part.start, part.count) for key, moment in self.moments.items()},
+            )
+            for part in self.parts
+        ]
+
+
 class Engine(Protocol):
     """A model with AdamW on this rank, whose fp32 masters and moments may be sharded over the ranks.
 
-    One update is `accumulation` rounds of `logits`, `backward` and `step`; the gradient is the mean over rounds and
-    ranks, and the last `step` of them clips it and moves the weights.
+    One update is `accumulation` rounds of `losses`, `backward` and `step`. The gradient is the mean over rounds and
+    ranks; the last `step` masks it, clips it and moves the weights.
     """
 
     @property
@@ -53,14 +103,10 @@ class Engine(Protocol):
     def sharded(self) -> bool:
         """Whether the ranks hold different masters, so that results per rank must be reduced."""
 
-    @property
-    def skipped_steps(self) -> int:
-        """Number of updates skipped because a gradient was not finite."""
+    def losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum of a batch's losses in nats, a scalar, and the loss of every token, (B, T); fp32, 0 where none is taken.
 
-    def logits(self, tokens: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, T) token ids -> (B, T, V). positions: (B, T), in the document of each token; None counts from 0.
-
-        Collective at stage 3.
+        Only the sum has a gradient. Collective at stage 3.
         """
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -69,8 +115,18 @@ class Engine(Protocol):
     def step(self) -> None:
         """Ends a round; after the last round, makes the update. Collective."""
 
-    def grad_norm(self) -> float | None:
-        """L2 norm of the last update's gradient before clipping; None if unknown (stage 0)."""
+    def mask_gradients(self, kept: Sequence[torch.Tensor]) -> None:
+        """From now on, zeroes some gradients before every update.
+
+        Args:
+            kept: for each of `flats`, packed bits (repro/pruning/masks.py), 1 where a gradient stays. They may change in place.
+        """
+
+    def grad_norm(self) -> torch.Tensor:
+        """L2 norm of the last update's masked gradient before clipping, of all ranks, a scalar on the device.
+
+        Reading it waits for the device. Not finite if a gradient isn't; then neither are the weights.
+        """
 
     def set_lr(self, lr: float) -> None: ...
 
@@ -81,6 +137,9 @@ class Engine(Protocol):
 
     def shapes(self) -> dict[str, torch.Size]:
         """The full shape of every parameter, by name, in the order of the model."""
+
+    def flats(self) -> list[Flat]:
+        """The buffers in which this rank holds masters. Every rank holds all of them at stage 0."""
 
     def fragments(self) -> list[Fragment]:
         """This rank's fragments, in the order of the model's parameters. Every rank holds all of them at stage 0."""

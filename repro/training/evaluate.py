@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.nn import functional as F
 
 from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
+from repro.training.batch import Batch
 from repro.training.engine import Engine
 
 
@@ -30,26 +30,18 @@ def heldout(engine: Engine, text: Corpus, blocks: np.ndarray, at_once: int) -> t
     # Stage 3 gathers weights in every forward pass, so all ranks must make the same number of passes.
     owned = range(rank, count + (-count % world), world)
     rows = np.concatenate([blocks[b % count] for b in owned])
+    # Every pass has the same shape, so that a compiled model is compiled once: the last one begins again at the first row.
+    places = np.arange(len(rows) + -len(rows) % at_once) % len(rows)
     by_row = []
     with torch.no_grad():
-        for first in range(0, len(rows), at_once):
-            losses, labels = token_losses(engine, text, rows[first : first + at_once])
-            by_row.append(torch.stack([losses.sum(1, dtype=torch.float64), (labels != IGNORED).sum(1)]))
-    for b, of_block in zip(owned, torch.cat(by_row, dim=1).split(width, dim=1), strict=True):
+        for some in np.split(places, len(places) // at_once):
+            batch = Batch.of(text, rows[some]).on(engine.device)
+            _, losses = engine.losses(batch)
+            by_row.append(torch.stack([losses.sum(1, dtype=torch.float64), (batch.targets != IGNORED).sum(1)]))
+    of_rows = torch.cat(by_row, dim=1)[:, : len(rows)]
+    for b, of_block in zip(owned, of_rows.split(width, dim=1), strict=True):
         if b < count:
             sums[:, b] = of_block.sum(1)
     if world > 1:
         dist.all_reduce(sums)
     return (sums[0] / sums[1]).cpu().numpy(), sums[1].cpu().numpy()
-
-
-def token_losses(engine: Engine, text: Corpus, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss of every token of (B, sequence + 1) rows: ((B, sequence) fp32, (B, sequence) labels)."""
-    targets = text.targets(rows)
-    inputs, labels = (torch.from_numpy(a).to(engine.device) for a in (targets.inputs, targets.labels))
-    # Positions that restart at each document also restrict attention to it: transformers derives its mask from them.
-    packed = text.manifest.spec.packing == "documents"
-    positions = torch.from_numpy(targets.positions).to(engine.device) if packed else None
-    logits = engine.logits(inputs, positions)
-    flat = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none")
-    return flat.view(labels.shape), labels

@@ -1,14 +1,72 @@
-"""Builds a Llama from a ModelSpec with transformers, with the spec's initialisation."""
+"""A transformers Llama that trains: its attention needs no mask, it returns losses, and it can be compiled."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from repro.spec import ModelSpec
+from repro.training import attention
+from repro.training.loss import Head
+
+
+class Llama(LlamaForCausalLM):
+    """A Llama with the weights, names and logits of transformers', which returns losses where it is given targets."""
+
+    def __init__(self, config: LlamaConfig):
+        super().__init__(config)
+        weight = self.lm_head.weight
+        with torch.device("meta"):  # without memory or random numbers of its own
+            self.lm_head = Head(config.hidden_size, config.vocab_size)
+        self.lm_head.weight = weight
+        self._chosen: Callable[..., Any] = self._losses
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        targets: torch.Tensor | None = None,
+        documents: torch.Tensor | None = None,
+        **others: Any,
+    ) -> Any:
+        """What transformers' Llama returns, or losses.
+
+        Args:
+            input_ids: (B, T) int64.
+            position_ids: (B, T) int64, a token's place in its document; None counts from each row's first token.
+            targets: (B, T) int64, the token to predict at each place, packing.IGNORED for none.
+            documents: see `attention.attention`; only with `targets`.
+
+        Returns:
+            Without `targets` transformers' output, for which `others` are arguments. With them the sum of all losses in
+            nats, a scalar in fp32, and the loss of every token, (B, T) fp32, which has no gradient.
+        """
+        if targets is None:
+            return super().forward(input_ids, position_ids=position_ids, **others)
+        return self._chosen(input_ids, position_ids, targets, documents)
+
+    def compile(self) -> None:
+        """Compiles the computation of losses, as one graph with gradients and one without; forgets other models' graphs."""
+        torch._dynamo.reset()  # they count towards the limit of graphs
+        torch._dynamo.config.fail_on_recompile_limit_hit = True  # beyond which a model would run uncompiled, unsaid
+        self._chosen = torch.compile(self._losses, fullgraph=True, dynamic=False)
+
+    def _losses(
+        self,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor | None,
+        targets: torch.Tensor,
+        documents: torch.Tensor | None,
+    ) -> Any:
+        hidden = self.model(
+            input_ids=input_ids, position_ids=position_ids, use_cache=False, documents=documents
+        ).last_hidden_state
+        return self.lm_head(hidden, targets)
 
 
 def config_of(spec: ModelSpec) -> LlamaConfig:
@@ -30,19 +88,19 @@ def config_of(spec: ModelSpec) -> LlamaConfig:
     )
 
 
-def build(spec: ModelSpec, seed: int) -> LlamaForCausalLM:
+def build(spec: ModelSpec, seed: int) -> Llama:
     """The model in fp32 on the CPU; the same spec and seed give bit-identical weights."""
     config = config_of(spec)
-    config._attn_implementation = "sdpa"
+    config._attn_implementation = attention.NAME
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
+        model = Llama(config)
         if spec.init == "fan_in":
             _fan_in(model, spec)
     return model
 
 
-def _fan_in(model: LlamaForCausalLM, spec: ModelSpec) -> None:
+def _fan_in(model: Llama, spec: ModelSpec) -> None:
     """The authors' initialisation (paper, section 1): query weights are scaled instead of attention scores."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import torch
 import torch.distributed as dist
 
 from repro.corpus import Corpus, obtain
@@ -20,8 +19,10 @@ from repro.spec import RunSpec
 from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder, Stopped
-from repro.training import device_memory, evaluate, model, start
+from repro.training import device_memory, model, start
 from repro.training.assignment import Assignment
+from repro.training.batches import Batches
+from repro.training.determinism import deterministic
 from repro.training.device_memory import is_out_of_memory, smaller_micro_batches
 from repro.training.distributed import process_group
 from repro.training.engine import Engine
@@ -149,7 +150,7 @@ def _give_back() -> None:
 
 
 def _attempt(run: RunInProgress) -> dict[str, Any]:
-    with process_group(run.device), _failures(run):
+    with deterministic(run.resources.deterministic), process_group(run.device), _failures(run):
         return _fit(run)
 
 
@@ -171,8 +172,6 @@ def engine_of(run: RunInProgress) -> Engine:
     spec, resources = run.spec, run.resources
     network = model.build(spec.model, spec.seed)
     if resources.compile:
-        # Two graphs are cached per shape, with and without gradients; beyond dynamo's default of 8, models run uncompiled.
-        torch._dynamo.config.recompile_limit = 128
         network.compile()
     return DeepSpeedEngine(
         network,
@@ -231,10 +230,9 @@ def _fits(run: RunInProgress) -> bool:
     _give_back()
     try:
         with closing(engine_of(run)) as engine:
-            rows = run.rows(0, rank=0)
-            for first in range(0, run.share, run.micro):
-                losses, _ = evaluate.token_losses(engine, run.text, rows[first : first + run.micro])
-                engine.backward(losses.mean())
+            for batch in Batches(run, rank=0, ahead=0).of(0):
+                loss, _ = engine.losses(batch.on(run.device))
+                engine.backward(loss)
                 engine.step()
         return True
     except (RuntimeError, MemoryError) as error:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ import torch
 import torch.distributed as dist
 
 from repro import ladder
-from repro.corpus.packing import IGNORED
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
 from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, evaluate, hardware, record
+from repro.training.batch import Batch
+from repro.training.batches import Batches
 from repro.training.engine import Engine
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
@@ -43,6 +43,7 @@ class Trainer:
         self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
         self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
         self.blocks = run.text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
+        self.batches = Batches(run, self.rank)
         self.log = record.Log()
 
     def fit(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Trainer:
         """
         first = self.resume()
         shown = Trackers(self.spec, self.run.place.folder, self.log.curve, self.run.resources.trackers)
-        with shown if self.rank == 0 else nullcontext() as trackers:
+        with closing(self.batches), shown if self.rank == 0 else nullcontext() as trackers:
             return self._fit(first, trackers)
 
     def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
@@ -150,51 +151,51 @@ class Trainer:
             self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
         lr = spec.optimizer.lr_at(step, spec.schedule)
         self.engine.set_lr(lr)
-        self.watch.add(step, self._update(step))
+        self.watch.add(step, self._update(step), self.engine.grad_norm())
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
         self._record(step, lr)
 
     def _update(self, step: int) -> torch.Tensor:
         """Forward, backward and update on this rank's share of the batch. Returns its part of the mean loss."""
-        run, rows, tokens = self.run, self.run.rows(step, self.rank), self._batch_tokens(step)
-        rounds = self.world * run.accumulation
+        batches = self.batches.of(step)
+        # Every token of the global batch has equal weight; the engine averages over ranks and accumulation.
+        rounds = self.world * len(batches)
+        weight = rounds / self._bearing(batches, step)
         total = torch.zeros((), device=self.engine.device)
-        for first in range(0, run.share, run.micro):
-            losses, _ = evaluate.token_losses(self.engine, run.text, rows[first : first + run.micro])
-            # Every token of the global batch has equal weight; the engine averages over ranks and accumulation.
-            loss = losses.sum() * (rounds / tokens)
+        for batch in batches:
+            loss, _ = self.engine.losses(batch.on(self.engine.device))
+            loss = loss * weight
             self.engine.backward(loss)
             self.engine.step()
             total += loss.detach() / rounds
-        if self.engine.skipped_steps:  # DeepSpeed skips such an update and continues
-            raise RunFailed(f"a gradient is not finite at step {step}")
         return total
 
-    def _batch_tokens(self, step: int) -> int:
+    def _bearing(self, batches: list[Batch], step: int) -> int | torch.Tensor:
         """Number of tokens of the whole batch that have a loss; the same on every rank."""
         if self.spec.corpus.packing == "concatenate":
             return self.spec.tokens_per_step
-        labels = self.run.text.targets(self.run.rows(step)).labels
-        bearing = int((labels != IGNORED).sum())
-        if not bearing:
+        mine = sum(batch.bearing for batch in batches)
+        if self.world > 1:  # on the device, so that nobody waits; with none at all the loss is NaN
+            bearing = torch.tensor(mine, device=self.engine.device)
+            dist.all_reduce(bearing)
+            return bearing
+        if not mine:
             raise RunFailed(f"the loss is not finite: the batch of step {step} is all padding")
-        return bearing
+        return mine
 
     def _record(self, step: int, lr: float) -> None:
         """Checks the losses when due; logs every step until the last fork, then those of the curve."""
         logged = step < max(self.run.forks, default=0) or record.logged(self.spec, step)
         if not logged and self.watch.waiting < WINDOW:
             return
-        values = self.watch.look()
-        ms = 1e3 * (time.perf_counter() - self.looked) / len(values)
+        seen = self.watch.look()
+        ms = 1e3 * (time.perf_counter() - self.looked) / len(seen)
         if logged:
-            norm = self.engine.grad_norm()
-            if norm is not None and not math.isfinite(norm):
-                raise RunFailed(f"the gradient's norm is {norm}, not finite, at step {step}")
+            loss, norm = seen[-1]
             if step >= self.spec.last_percent:
-                self.log.last_losses.append(values[-1])
+                self.log.last_losses.append(loss)
             heldout = record.token_weighted(*self._evaluate()) if self.spec.evaluation.due(step) else None
-            self.log.add_step(self.spec, step, lr, values[-1], norm, heldout, ms)
+            self.log.add_step(self.spec, step, lr, loss, norm, heldout, ms)
         self.looked = time.perf_counter()
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:

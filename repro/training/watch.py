@@ -13,7 +13,8 @@ WINDOW = 10  # steps in the mean that a loss is compared with, and steps between
 
 
 class Watch:
-    """Training losses since the last check. They stay on the device between checks, so that a GPU needn't wait.
+    """Training losses and gradient norms since the last check. They stay on the device between checks, so that a GPU
+    needn't wait.
 
     Args:
         bound: nats by which a loss may exceed the lowest mean of WINDOW earlier steps; None: no limit.
@@ -25,44 +26,46 @@ class Watch:
         self.bound, self.recent, self.lowest = bound, list(recent), lowest
         self.stopped = False
         self._asked = False
-        self._waiting: list[tuple[int, torch.Tensor]] = []
+        self._waiting: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
     @property
     def waiting(self) -> int:
         """Number of steps since the last check."""
         return len(self._waiting)
 
-    def add(self, step: int, loss: torch.Tensor) -> None:
-        """Adds this rank's part of a step's mean loss, a scalar."""
-        self._waiting.append((step, loss))
+    def add(self, step: int, loss: torch.Tensor, norm: torch.Tensor) -> None:
+        """Adds this rank's part of a step's mean loss, and the norm of the whole gradient, scalars."""
+        self._waiting.append((step, loss, norm))
 
     def ask_to_stop(self) -> None:
         """Makes `stopped` true on every rank at the next check."""
         self._asked = True
 
-    def look(self) -> list[float]:
-        """Checks and returns the losses since the last check, summed over ranks. Collective.
+    def look(self) -> list[tuple[float, float]]:
+        """Checks and returns the losses, summed over ranks, and norms since the last check. Collective.
 
         Raises:
-            RunFailed: a loss is not finite or a spike; raised on every rank.
+            RunFailed: a loss or a gradient is not finite, or a loss is a spike; raised on every rank.
         """
         if not self._waiting:
             return []
-        steps = [step for step, _ in self._waiting]
-        mine = [loss for _, loss in self._waiting]
+        steps, mine, norms = zip(*self._waiting, strict=True)
         losses = torch.stack([*mine, torch.full_like(mine[0], float(self._asked))])
         self._waiting = []
         if dist.get_world_size() > 1:
             dist.all_reduce(losses)
-        *values, asked = losses.tolist()
-        self.stopped = asked > 0
-        for step, value in zip(steps, values, strict=True):
-            self._check(step, value)
-        return values
+        values = torch.cat([losses, torch.stack(norms)]).tolist()
+        self.stopped = values[len(steps)] > 0
+        seen = list(zip(values[: len(steps)], values[len(steps) + 1 :], strict=True))
+        for step, (loss, norm) in zip(steps, seen, strict=True):
+            self._check(step, loss, norm)
+        return seen
 
-    def _check(self, step: int, value: float) -> None:
+    def _check(self, step: int, value: float, norm: float) -> None:
         if not math.isfinite(value):
             raise RunFailed(f"the loss is {value}, not finite, at step {step}")
+        if not math.isfinite(norm):
+            raise RunFailed(f"the gradient's norm is {norm}, not finite, at step {step}")
         if self.bound is not None and self.lowest is not None and value > self.lowest + self.bound:
             raise RunFailed(
                 f"the loss spiked to {value:.3f} at step {step}: over resources.spike = {self.bound:g} nats above "

@@ -1,17 +1,26 @@
-"""DeepSpeedEngine: the Engine implementation on DeepSpeed, which knows where each ZeRO stage keeps the fp32 masters."""
+"""DeepSpeedEngine: the Engine implementation on DeepSpeed, which knows where each ZeRO stage keeps the fp32 masters.
+
+DeepSpeed sums gradients over micro-batches and ranks, shards the state and spreads the new weights. Masking and clipping
+gradients happen here, just before AdamW, once an update and on whole flat buffers: DeepSpeed's own clipping reads the norm
+and an overflow flag from the device in every update, and waits for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from repro.pruning.masks import unpacked
 from repro.spec import OptimizerSpec
-from repro.training.engine import MOMENTS, Fragment
+from repro.training.batch import Batch
+from repro.training.engine import MOMENTS, Flat, Fragment, Part
 
 BUCKET = 500_000_000  # maximum number of gradients reduced at once
 
@@ -59,16 +68,25 @@ class DeepSpeedEngine:
         config = {
             "train_micro_batch_size_per_gpu": micro_batch,
             "gradient_accumulation_steps": accumulation,
-            "gradient_clipping": optimizer.clip,
-            # DeepSpeed allocates the whole bucket in every backward pass: by default 2 GB, whatever the model.
-            "zero_optimization": {"stage": stage, "reduce_bucket_size": min(weights, BUCKET)},
-            "bf16": {"enabled": precision == "bf16"},
+            "gradient_clipping": 0.0,
+            "zero_optimization": {
+                "stage": stage,
+                # DeepSpeed allocates the whole bucket in every backward pass: by default 2 GB, whatever the model.
+                "reduce_bucket_size": min(weights, BUCKET),
+                # Above its default, 1e9, stage 3 would update a model in groups, before the norm of all is known.
+                "sub_group_size": 10**12,
+                **({"compute_grad_norm": False} if stage in (1, 2) else {}),
+            },
+            "bf16": {"enabled": precision == "bf16", "check_grad_overflow": False},
+            "timers": {"throughput": {"enabled": False}},  # it would wait for the device twice a micro-batch
             # With bf16, stages 2 and 3 can sum micro-batches in fp32; DeepSpeed's stages 0 and 1 sum in bf16.
             "data_types": {"grad_accum_dtype": "fp32" if stage > 1 else None},
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 10**9,
         }
-        self.stage, self.accumulation = stage, accumulation
+        self.stage, self.accumulation, self._clip = stage, accumulation, optimizer.clip
+        self._kept: Sequence[torch.Tensor] = ()
+        self._norm = torch.full((), math.nan, device=device)
         self._made: Any  # DeepSpeed is untyped; its object doesn't leave this class
         self._made, *_ = deepspeed.initialize(
             model=network.to(device), optimizer=adamw, config=config, dist_init_required=False
@@ -78,6 +96,7 @@ class DeepSpeedEngine:
             state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
             state.update({name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS})
             self._adamw.state[flat] = state
+        self._adamw.register_step_pre_hook(lambda *_: self._mask_and_clip())
 
     @property
     def module(self) -> nn.Module:
@@ -92,23 +111,25 @@ class DeepSpeedEngine:
     def sharded(self) -> bool:
         return self.stage > 0 and dist.get_world_size() > 1
 
-    @property
-    def skipped_steps(self) -> int:
-        return int(self._made.skipped_steps)
-
-    def logits(self, tokens: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
-        logits: torch.Tensor = self._made(input_ids=tokens, position_ids=positions, use_cache=False).logits
-        return logits
+    def losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor] = self._made(
+            input_ids=batch.tokens, position_ids=batch.positions, targets=batch.targets, documents=batch.documents
+        )
+        return found
 
     def backward(self, loss: torch.Tensor) -> None:
         self._made.backward(loss)
 
     def step(self) -> None:
         self._made.step()
+        if self._made.skipped_steps:  # stage 3 looks at the gradient's norm itself, summed in fp32, and makes no such update
+            self._norm = torch.full_like(self._norm, math.nan)
 
-    def grad_norm(self) -> float | None:
-        norm = self._made.get_global_grad_norm()
-        return None if norm is None else float(norm)
+    def mask_gradients(self, kept: Sequence[torch.Tensor]) -> None:
+        self._kept = kept
+
+    def grad_norm(self) -> torch.Tensor:
+        return self._norm
 
     def set_lr(self, lr: float) -> None:
         for group in self._adamw.param_groups:
@@ -124,31 +145,11 @@ class DeepSpeedEngine:
     def shapes(self) -> dict[str, torch.Size]:
         return {name: torch.Size(getattr(p, "ds_shape", p.shape)) for name, p in self.module.named_parameters()}
 
+    def flats(self) -> list[Flat]:
+        return self._flats
+
     def fragments(self) -> list[Fragment]:
-        state = self._adamw.state
-        copies = {id(p): master for p, master in self._copies()} if self.stage == 0 else {}
-        result = []
-        parameter: Any  # DeepSpeed adds attributes that say where its master is
-        for name, parameter in self.module.named_parameters():
-            if self.stage == 0:
-                flat, start, count, offset = copies[id(parameter)], 0, parameter.numel(), 0
-            elif self.stage == 3:
-                zero = parameter._z3_optimizer
-                group, start, width = zero.grad_position[zero.get_param_id(parameter)]
-                flat = zero.fp32_partitioned_groups_flat[group]
-                offset = dist.get_rank() * width
-                count = max(0, min(width, parameter.ds_numel - offset))  # the last rank's part is padded
-            else:
-                mapping = parameter._hp_mapping
-                if mapping is None:
-                    continue
-                flat = self._made.optimizer.single_partition_of_fp32_groups[mapping.param_group_index]
-                start, count = mapping.hp_fragment_address.start, mapping.hp_fragment_address.numel
-                offset = mapping.lp_fragment_address.start
-            if count:
-                moments = {key: state[flat][key].view(-1).narrow(0, start, count) for key in MOMENTS}
-                result.append(Fragment(name, offset, flat.data.view(-1).narrow(0, start, count), moments))
-        return result
+        return [fragment for flat in self._flats for fragment in flat.fragments]
 
     @contextlib.contextmanager
     def gathered(self, parameter: nn.Parameter) -> Iterator[None]:
@@ -202,22 +203,67 @@ class DeepSpeedEngine:
 
     # ---------------------------------------------------------------- inside
 
+    def _mask_and_clip(self) -> None:
+        """Called by AdamW at the start of an update, when the gradients lie beside the masters."""
+        gradients: list[torch.Tensor] = [master.grad for master in self._flat_masters()]  # type: ignore[misc]
+        for gradient, bits in zip(gradients, self._kept, strict=bool(self._kept)):
+            gradient.view(-1).mul_(unpacked(bits, 0, gradient.numel(), gradient.dtype))
+        # Summed in float64, so that the norm doesn't depend on how the masters are sharded.
+        norms = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients])
+        self._norm = self.reduce(norms.square().sum()).sqrt().float()
+        factor = self._clip / torch.clamp(self._norm + 1e-6, min=self._clip)
+        torch._foreach_mul_(gradients, factor)
+
+    @cached_property
+    def _flats(self) -> list[Flat]:
+        masters, shapes = self._flat_masters(), self.shapes()
+        parts: list[list[Part]] = [[] for _ in masters]
+        firsts: list[set[int]] = [set() for _ in masters]
+        position = 0
+        for number, (name, parameter) in enumerate(self.module.named_parameters()):
+            index, part = self._place(number, name, parameter)
+            if part.count:
+                parts[index].append(part)
+                firsts[index].add(position + part.offset - part.start)
+            position += shapes[name].numel()
+        return [
+            Flat(
+                master.data.view(-1),
+                {key: self._adamw.state[master][key].view(-1) for key in MOMENTS},
+                tuple(parts[index]),
+                firsts[index].pop() if len(firsts[index]) == 1 else None,
+            )
+            for index, master in enumerate(masters)
+        ]
+
+    def _place(self, number: int, name: str, parameter: Any) -> tuple[int, Part]:
+        """Where this rank's master of a parameter lies: the index in `_flat_masters`, and its range, which may be empty."""
+        if self.stage == 0:
+            return number, Part(name, 0, 0, parameter.numel())
+        if self.stage == 3:
+            zero = parameter._z3_optimizer
+            index, start, width = zero.grad_position[zero.get_param_id(parameter)]
+            offset = dist.get_rank() * width
+            # The last rank's range is padded.
+            return index, Part(name, offset, start, max(0, min(width, parameter.ds_numel - offset)))
+        mapping = parameter._hp_mapping
+        if mapping is None:
+            return 0, Part(name, 0, 0, 0)
+        held = mapping.hp_fragment_address
+        return mapping.param_group_index, Part(name, mapping.lp_fragment_address.start, held.start, held.numel)
+
     @property
     def _adamw(self) -> torch.optim.Optimizer:
         """The AdamW inside whatever wraps it."""
         adamw: torch.optim.Optimizer = getattr(self._made.optimizer, "optimizer", self._made.optimizer)
         return adamw
 
-    def _copies(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """At stage 0, each parameter and its fp32 master: in fp32 the parameter itself, in bf16 a copy."""
-        if not self._made.bfloat16_enabled():
-            return [(p, p) for p in self.module.parameters()]
-        groups = zip(self._made.optimizer.fp16_groups, self._made.optimizer.fp32_groups, strict=True)
-        return [pair for weights, masters in groups for pair in zip(weights, masters, strict=True)]
-
     def _flat_masters(self) -> list[torch.Tensor]:
+        """What AdamW updates: at stage 0 each parameter by itself, in fp32 the module's own and in bf16 a copy."""
+        if self.stage == 0 and not self._made.bfloat16_enabled():
+            return list(self.module.parameters())
         if self.stage == 0:
-            return [master for _, master in self._copies()]
+            return [master for group in self._made.optimizer.fp32_groups for master in group]
         if self.stage == 3:
             return list(self._made.optimizer.fp32_partitioned_groups_flat)
         return list(self._made.optimizer.single_partition_of_fp32_groups)

@@ -26,4 +26,5 @@ def logits(run: Folder, text: Corpus, tokens: torch.Tensor) -> torch.Tensor:
         found = checkpoint.restore(run / "checkpoint", engine, pruner, going_on.identity)
         assert found is not None
         assert found.step == int((run / "checkpoint").names()[-1].removeprefix("step-"))
-        return engine.logits(tokens).float().clone()
+        found_logits: torch.Tensor = engine.module(tokens).logits
+        return found_logits.float().clone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -14,6 +15,7 @@ from repro.corpus import Corpus
 from repro.pruning.pruner import Pruner
 from repro.spec import RunSpec
 from repro.training import model
+from repro.training.batch import Batch
 from repro.training.distributed import process_group
 from repro.training.engine import Engine
 from repro.training.zero import DeepSpeedEngine
@@ -48,10 +50,10 @@ def update(engine: DeepSpeedEngine, text: Corpus, spec: RunSpec, step: int) -> f
     share = spec.optimizer.batch // dist.get_world_size()
     rows = text.batch(step, spec.optimizer.batch, spec.seed, first=dist.get_rank() * share, count=share)
     engine.set_lr(spec.optimizer.lr_at(step, spec.schedule))
-    parts = torch.from_numpy(rows.astype("int64")).chunk(engine.accumulation)
     losses = []
-    for part in parts:
-        loss = cross_entropy(engine.logits(part[:, :-1]), part)
+    for part in np.split(rows, engine.accumulation):
+        batch = Batch.of(text, part)
+        loss = engine.losses(batch)[0] / batch.bearing
         engine.backward(loss)
         engine.step()
         losses.append(float(loss.detach()))

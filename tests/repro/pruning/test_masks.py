@@ -9,6 +9,7 @@ import torch
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.spec import ModelSpec
 from repro.training import model
+from repro.training.engine import Part
 
 CPU = torch.device("cpu")
 SHAPES = {"a": torch.Size([3, 7]), "b": torch.Size([4, 8]), "c": torch.Size([1, 1]), "d": torch.Size([9, 5])}
@@ -51,23 +52,41 @@ def test_at_first_every_weight_is_kept() -> None:
     assert all(masks.full(name).all() for name in SHAPES)
 
 
-@pytest.mark.parametrize("start", [0, 1, 7, 8, 13, 20])
+def write(masks: Masks, name: str, offset: int, mask: torch.Tensor, start: int = 0) -> None:
+    """Scatters (n,) bool that lie at `start` of a flat of other bits."""
+    flat = torch.cat([random_bits(start, seed=9), mask, random_bits(5, seed=8)])
+    masks.scatter(packed(flat), [Part(name, offset, start, mask.numel())])
+
+
+@pytest.mark.parametrize("start", [0, 3, 8])
+@pytest.mark.parametrize("offset", [0, 1, 7, 8, 13, 20])
 @pytest.mark.parametrize("count", [1, 2, 8, 11, 25])
-def test_writing_a_stretch_leaves_its_neighbours_alone(start: int, count: int) -> None:
+def test_scattering_a_part_leaves_its_neighbours_alone(offset: int, count: int, start: int) -> None:
     for before in (False, True):
         masks = Masks.all_kept(SHAPES, CPU) if before else Masks(SHAPES, CPU)
         expected, written = torch.full((45,), before), random_bits(count)
         written[0] = not before
-        expected[start : start + count] = written
+        expected[offset : offset + count] = written
         around = masks.counts()
-        masks.write("d", start, written)
+        write(masks, "d", offset, written, start)
         assert torch.equal(masks.full("d").flatten(), expected)
         assert masks.counts() == around | {"d": int(expected.sum())}
 
 
+@pytest.mark.parametrize("others", [False, True])
+def test_gathered_parts_lie_where_the_flat_has_them_among_weights_without_masks(others: bool) -> None:
+    masks, mask = Masks(SHAPES, CPU), random_bits(45)
+    write(masks, "d", 0, mask)
+    write(masks, "a", 0, random_bits(21, seed=2))
+    parts = [Part("norm", 0, 0, 6), Part("d", 4, 6, 41), Part("a", 0, 47, 21), Part("norm2", 2, 68, 3)]
+    found = unpacked(masks.gather(parts, 75, others=others), 0, 75)
+    rest = torch.full((7,), others)
+    assert torch.equal(found, torch.cat([rest[:6], mask[4:], random_bits(21, seed=2), rest]))
+
+
 def test_the_bits_past_the_last_weight_stay_zero() -> None:
     masks = Masks.all_kept(SHAPES, CPU)
-    masks.write("d", 40, torch.ones(5, dtype=torch.bool))
+    write(masks, "d", 40, torch.ones(5, dtype=torch.bool))
     assert int(np.unpackbits(masks.buffer.numpy()).sum()) == sum(masks.sizes.values())
 
 
@@ -75,7 +94,7 @@ def test_counts_are_those_of_each_tensor() -> None:
     masks, expected = Masks(SHAPES, CPU), {}
     for seed, (name, size) in enumerate(masks.sizes.items()):
         mask = random_bits(size, seed)
-        masks.write(name, 0, mask)
+        write(masks, name, 0, mask)
         expected[name] = int(mask.sum())
     assert masks.counts() == expected
 
@@ -83,7 +102,7 @@ def test_counts_are_those_of_each_tensor() -> None:
 @pytest.mark.parametrize("dtype", [torch.bool, torch.bfloat16, torch.float32, torch.float64])
 def test_a_mask_takes_its_tensors_shape_and_the_type_asked_for(dtype: torch.dtype) -> None:
     masks, mask = Masks(SHAPES, CPU), random_bits(45)
-    masks.write("d", 0, mask)
+    write(masks, "d", 0, mask)
     assert masks.full("d", dtype).dtype == masks.flat("d", 3, 9, dtype).dtype == dtype
     assert torch.equal(masks.full("d", dtype), mask.view(9, 5).to(dtype))
     assert torch.equal(masks.flat("d", 3, 9, dtype), mask[3:12].to(dtype))

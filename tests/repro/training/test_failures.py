@@ -103,18 +103,17 @@ def test_a_held_out_block_of_nothing_but_padding_fails_the_run_at_its_end(
 
 
 @pytest.fixture(scope="module")
-def broken_at(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunSpec], int]:
-    """The update that breaks the weights of a run, found by stage 0: the step before its first loss that isn't finite."""
+def broken_at(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunSpec], str]:
+    """The reason with which a run fails at stage 0, where every step is looked at when it is made."""
 
-    known: dict[RunSpec, int] = {}
+    known: dict[RunSpec, str] = {}
 
-    def of(spec: RunSpec) -> int:
+    def of(spec: RunSpec) -> str:
         if spec not in known:
             folder = Folder.open(tmp_path_factory.mktemp("broken"))
             with life() as found:
-                reason = failed(spec, folder, text, Resources(zero_stage=0, spike=None))
-            assert re.fullmatch(rf"the loss is .*, not finite, at step {found.steps[-1]}", reason)
-            known[spec] = found.steps[-1] - 1
+                known[spec] = failed(spec, folder, text, Resources(zero_stage=0, spike=None))
+            assert step_in(known[spec]) == found.steps[-1]
         return known[spec]
 
     return of
@@ -123,17 +122,20 @@ def broken_at(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 @pytest.mark.parametrize("stage", [only_in_full(0), 1, only_in_full(2), only_in_full(3)])
 @pytest.mark.parametrize("lr", [100.0, 1e30])
 def test_a_learning_rate_that_is_too_large_fails_the_run_at_the_step_that_broke_it(
-    lr: float, stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, broken_at: Callable[[RunSpec], int]
+    lr: float, stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, broken_at: Callable[[RunSpec], str]
 ) -> None:
     spec, folder = make_spec(lr=lr), Folder.open(tmp_path / "run")
-    broken = broken_at(spec)
+    expected = broken_at(spec)
+    assert re.fullmatch(r"the (loss|gradient's norm) is (nan|-?inf), not finite, at step \d+", expected)
     with life() as found:
         reason = failed(spec, folder, text, Resources(zero_stage=stage, spike=None, checkpoint_every=1))
-    assert "not finite" in reason
-    assert found.steps[-1] == broken
-    # Stage 0 lets the update happen: the weights that it made are found before they are saved as those of the next step.
-    assert step_in(reason) == broken + (stage == 0)
-    assert_good(folder, [broken - 1, broken])
+    if stage == 3:  # DeepSpeed's own norm overflows earlier, and it makes no such update
+        assert reason == f"the gradient's norm is nan, not finite, at step {step_in(reason)}"
+        assert step_in(reason) <= step_in(expected)
+    else:
+        assert reason == expected
+    assert found.steps[-1] == step_in(reason)
+    assert_good(folder, [step_in(reason) - 1, step_in(reason)])
 
 
 def climbing(make_spec: Make, lr: float = 10.0) -> RunSpec:

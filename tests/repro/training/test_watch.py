@@ -30,7 +30,7 @@ def alone() -> Iterator[None]:
 
 def fed(watch: Watch, losses: list[float], first: int = 0) -> Watch:
     for step, loss in enumerate(losses, first):
-        watch.add(step, torch.tensor(loss))
+        watch.add(step, torch.tensor(loss), torch.tensor(1.0))
     return watch
 
 
@@ -68,10 +68,10 @@ def test_of_several_bad_losses_the_first_is_named() -> None:
 def test_a_look_returns_the_losses_since_the_last_one_and_nothing_waits_after_it() -> None:
     watch = fed(Watch(None, [], None), [3.0, 2.5])
     assert watch.waiting == 2
-    assert watch.look() == [3.0, 2.5]
+    assert watch.look() == [(3.0, 1.0), (2.5, 1.0)]
     assert watch.waiting == 0
     assert watch.look() == []
-    assert fed(watch, [2.0], first=2).look() == [2.0]
+    assert fed(watch, [2.0], first=2).look() == [(2.0, 1.0)]
 
 
 @pytest.mark.parametrize(("loss", "spikes"), [(4.98, False), (5.0, True), (1e6, True)])
