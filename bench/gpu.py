@@ -1,80 +1,197 @@
-"""What a GPU does against what the plan says of it: tokens a second of each size of a sweep.
+"""What a GPU does against what the plan says of it: tokens a second of each size of a sweep, dense and masked.
 
-    python -m bench.gpu                                     the sizes of sweeps/gpu.yaml, one run at a time
-    python -m bench.gpu --beside 2                          two runs at once on the GPU, their rates summed
+    python -m bench.gpu                                     the sizes of sweeps/gpu.yaml, in at most ten minutes
+    python -m bench.gpu --sizes 1m,10m --seconds 60         two of them, each timed for a minute dense and a minute masked
+    python -m bench.gpu --beside 2                          one run at a time, then two at once, their rates summed
     python -m bench.gpu sweeps/paper.yaml --out h100.json   writes what `--measured` of sweeps plan and run reads
+    python -m bench.gpu --cpu                               the sizes of sweeps/quick.yaml on a CPU, to try the command
 
-Each size trains its first sparse run's model, batch and precision with the sweep's resources on one worker, past the
-run's last event, on text that a package ships, in a process of its own: WARM steps, then SECONDS of them.
+Each size trains its first sparse run's model, batch, packing and precision with the sweep's resources on one worker, past
+the run's last event, on text that a package ships, in a process of its own: steps to warm up, dense steps, and steps under
+the masks of the last event. Kernels, waits and shares of time are those of a profile of masked steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from bench.apart import Request, at_once, sizes
 from repro.console.guard import guarded
-from repro.corpus import build
+from repro.console.options import real, whole
 from repro.errors import UserError
-from repro.spec import CorpusSpec, EvalSpec, RunSpec
+from repro.spec import RunSpec
 from repro.training import hardware
 from repro.training.provenance import provenance
 from sweeps.devices import Cluster, Throughput, flops_per_token
 from sweeps.grid import Sweep, expand
+from sweeps.memory import fitting_micro_batch, per_worker
 
-WARM, SECONDS = 20, 20.0
-TEXT = CorpusSpec("package", "botocore", heldout_fraction=0.1)
+HEAD = f"  {'size':<8} {'plan':>8} {'MFU':>6} {'measured':>9} {'MFU':>6}  of plan  masked/dense  GB (plan)"
+MARGIN = 0.8  # share of a size's time within which its process plans to end; it is killed at the whole of it
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured: the options of the command. device: its name in repro.training.hardware's tables, or cpu."""
+
+    file: str
+    device: str
+    sizes: str | None = None
+    beside: int = 1
+    warm: int = 20
+    seconds: float = 20.0
+    minutes: float = 10.0
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", default="sweeps/gpu.yaml", help="sweep YAML (default: %(default)s)")
-    parser.add_argument("--beside", type=int, choices=range(1, 9), default=1, help="runs at once (default: 1)")
-    parser.add_argument("--out", type=Path, help="file for --measured of the plan")
-    parser.add_argument("--size", help=argparse.SUPPRESS)
-    parser.add_argument("--text", help=argparse.SUPPRESS)
+    parser.add_argument("file", nargs="?", help="sweep YAML (default: sweeps/gpu.yaml; with --cpu: sweeps/quick.yaml)")
+    parser.add_argument("--sizes", help="some of the sweep's sizes, with commas between (default: all)")
+    parser.add_argument("--warm", type=whole(1, 10_000), default=20, metavar="STEPS", help="(default: %(default)s)")
+    parser.add_argument(
+        "--seconds",
+        type=real("a number of seconds", 0.01, 3600),
+        default=20.0,
+        help="of each of the two timed stretches of a size, if the minutes allow it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=real("a number of minutes", 0.01, 600),
+        default=10.0,
+        help="for everything; divided over the sizes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--beside", type=whole(1, 8), default=1, metavar="N", help="then measure N runs at once, in what time is left"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file for --measured")
+    parser.add_argument("--cpu", action="store_true", help="measure the CPU")
     given = parser.parse_args(argv)
-    if given.size:
-        sweep = expand(given.file)
-        print(json.dumps(_measure(sweep, _sizes(sweep)[given.size], given.text)))
-        return 0
-    device, sweep, made = _device(), expand(given.file), provenance()
+    device = "cpu" if given.cpu else device_name()
+    file = given.file or ("sweeps/quick.yaml" if given.cpu else "sweeps/gpu.yaml")
+    sizes(expand(file), given.sizes)
+    wanted = Wanted(file, device, given.sizes, given.beside, given.warm, given.seconds, given.minutes)
+    made = provenance()
     print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
-    print(f"{given.file} on one {device}, {given.beside} run(s) at once; thousands of tokens a second")
-    print(f"  {'size':<8} {'plan':>8} {'MFU':>6} {'measured':>9} {'MFU':>6}  measured / plan")
-    found: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-") as text:
-        for size, spec in _sizes(sweep).items():
-            build(TEXT, spec.model.vocab, spec.model.sequence, text)
-            found[size] = sum(_at_once(given, size, text))
-            flops, peak = flops_per_token(spec.model), hardware.peak_flops(device, spec.precision) or float("nan")
-            planned = Throughput.assumed(Cluster(1, device), spec.precision).rate(spec) / flops
-            print(
-                f"  {size:<8} {planned / 1e3:8,.0f} {planned * flops / peak:6.1%} {found[size] / 1e3:9,.0f} "
-                f"{found[size] * flops / peak:6.1%}  {found[size] / planned:.2f}",
-                flush=True,
-            )
+    print(f"{file} on one {device}; thousands of tokens a second, masked; {wanted.minutes:g} minutes at most")
+    print(HEAD)
+    found = []
+    for one in measure(wanted):
+        found.append(one)
+        print("\n".join(lines(one)), flush=True)
     if given.out:
-        given.out.write_text(json.dumps({"tokens_per_second": {device.lower(): found}}, indent=1) + "\n")
-    return 0
+        given.out.write_text(json.dumps(for_measured(found), indent=1) + "\n")
+    return 1 if any(one["error"] for one in found) else 0
 
 
-def _device() -> str:
+def measure(wanted: Wanted, texts: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Measures each size by itself, and then, if wanted, several runs of each at once.
+
+    Args:
+        wanted: what is measured.
+        texts: folder for the texts, which stay there; None: one that is thrown away.
+
+    Yields:
+        size, device, runs (how many at once), error (null, or why there is nothing else), tokens_per_second (summed over
+        runs), mfu (null without a known peak), speeds (the `bench.speed.Speed` of each run), and by the plan:
+        planned_tokens_per_second, planned_mfu (null without a plan) and planned_bytes.
+    """
+    sweep, end = expand(wanted.file), time.monotonic() + 60 * wanted.minutes
+    chosen = sizes(sweep, wanted.sizes)
+    todo = [(size, runs) for runs in sorted({1, wanted.beside}) for size in chosen]
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        for number, (size, runs) in enumerate(todo):
+            # Compiled models are cached, so that runs beside each other begin sooner than the first by itself.
+            weights = [2 if count == 1 else 1 for _, count in todo[number:]]
+            limit = (end - time.monotonic()) * weights[0] / sum(weights)
+            yield _size(wanted, sweep, chosen[size], runs, str(texts or scratch), limit)
+
+
+def _size(wanted: Wanted, sweep: Sweep, spec: RunSpec, runs: int, texts: str, limit: float) -> dict[str, Any]:
+    from bench.speed import text_of
+
+    began, flops = time.monotonic(), flops_per_token(spec.model)
+    resources = replace(sweep.resources.of(spec), workers=1)
+    cluster = None if wanted.device == "cpu" else Cluster(1, wanted.device)
+    planned = None if cluster is None else Throughput.assumed(cluster, spec.precision).rate(spec) / flops
+    micro = fitting_micro_batch(spec, resources, 1, cluster.memory_bytes if cluster else None) or 1
+    memory = per_worker(spec, workers=1, zero_stage=resources.zero_stage, micro_batch=micro)
+    keys: dict[str, Any] = {"micro_batch": micro} | ({"device": "cpu"} if cluster is None else {})
+
+    def mfu(rate: float | None) -> float | None:
+        return None if rate is None else hardware.mfu(rate * flops, 1.0, 1, wanted.device, spec.precision)
+
+    found: dict[str, Any] = {
+        "size": spec.size,
+        "device": wanted.device.lower().replace(" ", "-"),
+        "runs": runs,
+        "planned_tokens_per_second": planned,
+        "planned_mfu": mfu(planned),
+        "planned_bytes": memory.total,
+        "error": None,
+    }
+    try:
+        text_of(spec, texts, "cpu" if cluster is None else "cuda")
+        left = limit - (time.monotonic() - began)
+        asked = Request(wanted.file, spec.size, texts, wanted.warm, wanted.seconds, MARGIN * left, resources=keys)
+        speeds = at_once(asked, runs, left)
+    except UserError as error:
+        return found | {"error": str(error)}
+    rate = sum(one["tokens_per_second"] for one in speeds)
+    return found | {"tokens_per_second": rate, "mfu": mfu(rate), "speeds": speeds}
+
+
+def lines(one: dict[str, Any]) -> Iterator[str]:
+    """One result of `measure` as lines of text."""
+    if one["error"]:
+        yield f"  {one['size']:<8} {one['runs']} at once: {one['error']}"
+        return
+    if one["runs"] > 1:
+        yield f"  {one['size']:<8} {one['runs']} at once: {one['tokens_per_second'] / 1e3:,.0f} together, MFU {_share(one['mfu'])}"
+        return
+    [speed] = one["speeds"]
+    planned, seen = one["planned_tokens_per_second"], speed["trace"]
+    yield (
+        f"  {one['size']:<8} {'' if planned is None else f'{planned / 1e3:,.0f}':>8} {_share(one['planned_mfu']):>6} "
+        f"{one['tokens_per_second'] / 1e3:>9,.0f} {_share(one['mfu']):>6}  "
+        f"{'' if planned is None else format(one['tokens_per_second'] / planned, '.2f'):>7}  "
+        f"{speed['masked_over_dense']:>12.3f}  {speed['peak_bytes'] / 1e9:.2f} ({one['planned_bytes'] / 1e9:.2f})"
+    )
+    parts = ", ".join(f"{kind} {value:.0%}" for kind, value in seen["shares"].items())
+    yield (
+        f"           attention: {', '.join(seen['attention']) or 'no kernel of its own'}; time: {parts}; a step waits for the "
+        f"device {seen['waits']:.3g} times and reads {seen['reads']:.3g} numbers; first step {speed['first_step']:.1f} s, "
+        f"an event {speed['event']:.2f} s"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def for_measured(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """What `--measured` reads, of results of `measure`."""
+    speeds: dict[str, dict[str, float]] = {}
+    for one in found:
+        if one["error"] is None and one["runs"] == 1:
+            speeds.setdefault(one["device"], {})[one["size"]] = one["tokens_per_second"]
+    return {"tokens_per_second": speeds}
+
+
+def device_name() -> str:
     """The name of repro.training.hardware's tables that this machine's GPU has."""
     import torch
 
     if not torch.cuda.is_available():
-        raise UserError(
-            "this needs a GPU", found="none here", expected="a machine with one; python -m bench.train times a CPU"
-        )
+        raise UserError("this needs a GPU", found="none here", expected="a machine with one; --cpu tries the command")
     name = torch.cuda.get_device_name()
     known = next((known for known in hardware.PEAKS if known in name), None)
     if known is None:
@@ -82,60 +199,6 @@ def _device() -> str:
             "the plan knows nothing of this GPU", found=name, expected=f"one of: {', '.join(hardware.PEAKS)}"
         )
     return known
-
-
-def _sizes(sweep: Sweep) -> dict[str, RunSpec]:
-    """The first sparse run of each size."""
-    found: dict[str, RunSpec] = {}
-    for run in sweep.runs:
-        if run.spec.pruning.sparsity:
-            found.setdefault(run.spec.size, run.spec)
-    return found
-
-
-def _at_once(given: argparse.Namespace, size: str, text: str) -> list[float]:
-    """Tokens a second of each of several processes, over the same seconds."""
-    words = [sys.executable, "-m", "bench.gpu", given.file, "--size", size, "--text", text]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}  # as in a lane
-    processes = [
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        for _ in range(given.beside)
-    ]
-    try:
-        for process in processes:
-            if not any(line == "ready\n" for line in process.stdout or ()):
-                raise UserError(f"{size}: the process that trains it ended early", expected="its error is above")
-        for process in processes:
-            print("go", file=process.stdin, flush=True)
-        said = [process.communicate()[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [json.loads(lines.splitlines()[-1]) for lines in said]
-
-
-def _measure(sweep: Sweep, spec: RunSpec, text: str) -> float:
-    """Tokens a second of this process; it says "ready" once warm, and begins when told to."""
-    from bench.variants import VARIANTS, Bench
-    from repro.training.distributed import device_of, process_group
-
-    resources = replace(sweep.resources.of(spec), workers=1)
-    spec = replace(spec, corpus=TEXT, repeat=True, evaluation=EvalSpec(2, 1))
-    device = device_of(resources)
-    bench = Bench(spec, build(TEXT, spec.model.vocab, spec.model.sequence, text), resources, device, [])
-    with process_group(device):
-        step = VARIANTS["ours, masked"](bench)
-        for number in range(WARM):
-            step(number)
-        bench.settle()
-        print("ready", flush=True)
-        sys.stdin.readline()
-        began, number = time.perf_counter(), WARM
-        while time.perf_counter() - began < SECONDS:
-            step(number)
-            number += 1
-        bench.settle()
-        return (number - WARM) * spec.tokens_per_step / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""The first hour on a GPU: what was foreseen for it, measured in five parts, each in under ten minutes.
+
+    python -m bench.first_hour                     all five parts, in half an hour; files and a table in first-hour/
+    python -m bench.first_hour --plan              what each part does and how long it may take; runs nothing
+    python -m bench.first_hour --parts 1,3         two of them; the files of the others stay, and the table has them too
+    python -m bench.first_hour --parts 2 --seconds 120 --out h100
+                                                   a part in two minutes, what was left out is said
+    python -m bench.first_hour --cpu               all five at small sizes on a CPU, to try the command
+
+A part is a process of its own on a GPU, so that its end takes no other along. It writes OUT/partN.json as it goes: hardware,
+versions, commit, what was found beside what was expected, and its error if it had one. Part 3 also writes OUT/measured.json
+for `--measured` of sweeps plan and run. The table at the end, OUT/summary.md, flags what is over 1.5 times off; it is for
+bench/RESULTS.md. The exit code is 1 if a part failed. bench/first_hour.md says what to bring to a machine without a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from bench.apart import ENV
+from bench.hour.part import OFF, Finding, Part, file_of
+from bench.hour.parts import PARTS, run
+from repro.console.guard import guarded
+from repro.console.options import real
+from repro.errors import UserError
+
+SMALL = 60.0  # seconds of a part at small sizes
+LATE = 1.2  # times its seconds, after which a part is killed
+MOST = 590.0  # seconds after which it is killed in any case
+SUMMARY = "summary.md"
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("first-hour"), metavar="FOLDER", help="(default: %(default)s)")
+    parser.add_argument("--parts", default="1,2,3,4,5", help="numbers with commas between (default: %(default)s)")
+    parser.add_argument("--seconds", type=real("a number of seconds", 1, MOST), help="for each part (default: its own)")
+    parser.add_argument("--cpu", action="store_true", help="at small sizes on a CPU")
+    parser.add_argument("--plan", action="store_true", help="say what would be run, run nothing")
+    given = parser.parse_args(argv)
+    numbers = _numbers(given.parts)
+    seconds = {n: given.seconds or (SMALL if given.cpu else 60 * PARTS[n - 1].minutes) for n in numbers}
+    for n in numbers:
+        print(f"part {n}, at most {seconds[n] / 60:.1f} min: {PARTS[n - 1].does}")
+    print(f"{sum(seconds.values()) / 60:.0f} minutes at most, and one or two for texts and starts -> {given.out}")
+    if given.plan:
+        return 0
+    if not given.cpu:
+        from bench.gpu import device_name
+
+        device_name()
+    given.out.mkdir(parents=True, exist_ok=True)
+    os.environ.update(ENV)  # before torch is imported
+    good = []
+    for n in numbers:
+        print(f"part {n} of {len(PARTS)}: {PARTS[n - 1].does}", flush=True)
+        if given.cpu:
+            good.append(run(PARTS[n - 1], Part(n, given.out, seconds[n], cpu=True)))
+        else:
+            good.append(_apart(n, given.out, seconds[n]))
+    table = summary(given.out)
+    (given.out / SUMMARY).write_text(table)
+    print(table, end="")
+    return 0 if all(good) else 1
+
+
+def _numbers(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in [str(n) for n in range(1, len(PARTS) + 1)]:
+            raise UserError("no such part", key="--parts", found=repr(word), expected=f"numbers from 1 to {len(PARTS)}")
+    return sorted({int(word) for word in words})
+
+
+def _apart(number: int, out: Path, seconds: float) -> bool:
+    """Runs a part in a process group of its own, and ends all of it when it is late. Returns whether it ended well."""
+    limit = min(LATE * seconds, MOST)
+    words = [sys.executable, "-m", "bench.hour", str(number), str(out), str(seconds)]
+    process = subprocess.Popen(words, start_new_session=True, env=os.environ)
+    began, why = time.monotonic(), None
+    try:
+        process.wait(limit)
+    except subprocess.TimeoutExpired:
+        why = f"it was killed after {time.monotonic() - began:.0f} s"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode < 0 and why is None:
+        why = f"it was ended by {signal.Signals(-process.returncode).name}"
+    if why:
+        _complain(file_of(out, number), why)
+    return process.returncode == 0
+
+
+def _complain(file: Path, why: str) -> None:
+    """Puts why a part ended into what it has written so far."""
+    content = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(content | {"error": why}, indent=1) + "\n")
+
+
+def summary(out: Path) -> str:
+    """The findings of all parts that have a file, as Markdown: what was seen beside what was expected."""
+    lines: list[str] = []
+    rows, off, failed = ["| part | what | seen | expected | |", "|---|---|---|---|---|"], 0, []
+    for number, task in enumerate(PARTS, 1):
+        file = file_of(out, number)
+        if not file.exists():
+            continue
+        content = json.loads(file.read_text())
+        said = {key: content.get(key) for key in ("hardware", "versions", "commit")}
+        if json.dumps(said) not in lines:
+            lines.append(json.dumps(said))
+        for finding in _findings(content):
+            off += bool(finding.flag)
+            flag = f"**{finding.flag}**" if finding.flag else ""
+            rows.append(f"| {number} {task.module} | {finding.name} | {finding.shown} | {finding.expected} | {flag} |")
+        if content.get("error"):
+            failed.append(f"Part {number} did not come to its end: {content['error']}")
+    end = f"{off} of {len(rows) - 2} findings are wrong, missing or over {OFF:g} times off."
+    return "\n".join(["```", *lines, "```", "", *rows, "", *failed, end, ""])
+
+
+def _findings(content: dict[str, Any]) -> list[Finding]:
+    names = [one.name for one in fields(Finding)]
+    return [Finding(**{name: row[name] for name in names}) for row in content.get("findings", [])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

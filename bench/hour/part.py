@@ -1,0 +1,143 @@
+"""A part of the first hour: its settings, what it finds, and the JSON file in which that is kept as it comes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from repro.training.provenance import provenance
+
+OFF = 1.5  # times off what was expected, from which on a finding is flagged
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was measured or checked.
+
+    name: what. seen: a number in `unit`, or whether it is as it should be; None if it couldn't be measured, for the reason
+    `why`. least, most: bounds of what was expected; None: none.
+    """
+
+    name: str
+    seen: float | bool | None
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    why: str = ""
+
+    @property
+    def times_off(self) -> float:
+        """How many times a number is outside of its bounds; 1 within them."""
+        if self.seen is None:
+            return 1.0
+        if self.most is not None and self.seen > self.most:
+            return self.seen / self.most if self.most else math.inf
+        if self.least is not None and self.seen < self.least:
+            return self.least / self.seen if self.seen else math.inf
+        return 1.0
+
+    @property
+    def flag(self) -> str:
+        """Why to look at it; empty if there is no reason."""
+        if isinstance(self.seen, bool):
+            return "" if self.seen else "wrong"
+        if self.seen is None:
+            return "missing"
+        return f"{self.times_off:.1f} times off" if self.times_off > OFF else ""
+
+    @property
+    def expected(self) -> str:
+        """The bounds, as text."""
+        if isinstance(self.seen, bool):
+            return "yes"
+        if self.least is None and self.most is None:
+            return ""
+        if self.least is None or self.most is None:
+            return f"≤ {self.most:g}" if self.least is None else f"≥ {self.least:g}"
+        return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
+
+    @property
+    def shown(self) -> str:
+        """What was seen, as text."""
+        if isinstance(self.seen, bool):
+            return "yes" if self.seen else "NO"
+        if self.seen is None:
+            return f"not measured: {self.why}"
+        number = f"{self.seen:,.0f}" if self.seen >= 1000 else f"{self.seen:.4g}"
+        return f"{number} {self.unit}".strip()
+
+
+@dataclass
+class Part:
+    """A part that is running.
+
+    number: from 1. out: the folder of all parts' files. seconds: how long it may take. cpu: at small sizes on a CPU.
+    findings: so far. more: other things to be kept, by name.
+    """
+
+    number: int
+    out: Path
+    seconds: float
+    cpu: bool
+    findings: list[Finding] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.began = time.time()
+        self.save("it was ended before it was done")
+
+    @property
+    def file(self) -> Path:
+        return file_of(self.out, self.number)
+
+    @property
+    def texts(self) -> Path:
+        """Folder of the texts, shared by the parts."""
+        return self.out / "texts"
+
+    @property
+    def left(self) -> float:
+        """Seconds left."""
+        return self.seconds - (time.time() - self.began)
+
+    def say(self, text: str) -> None:
+        """Prints a line of progress."""
+        left = max(0, int(self.left))
+        print(f"  [{left // 60}:{left % 60:02d} left] {text}", flush=True)
+
+    def add(self, finding: Finding) -> None:
+        """Keeps and prints a finding."""
+        self.findings.append(finding)
+        flag = f"  <-- {finding.flag}" if finding.flag else ""
+        expected = f"  (expected {finding.expected})" if finding.expected else ""
+        self.say(f"{finding.name}: {finding.shown}{expected}{flag}")
+        self.save("it was ended before it was done")
+
+    def save(self, error: str | None) -> None:
+        """Writes the file as it is now. error: why the part isn't complete; None if it is."""
+        made = provenance()
+        content = {
+            "part": self.number,
+            "small": self.cpu,
+            "hardware": made["hardware"],
+            "versions": made["versions"],
+            "commit": made["commit"],
+            "began": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(self.began)),
+            "seconds": round(time.time() - self.began, 1),
+            "error": error,
+            "findings": [asdict(finding) for finding in self.findings],
+            **self.more,
+        }
+        written = self.file.with_suffix(".new")
+        written.write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(written, self.file)
+
+
+def file_of(out: Path, number: int) -> Path:
+    """The JSON file of a part."""
+    return out / f"part{number}.json"
