@@ -1,10 +1,10 @@
 """The first hour on a GPU: what was foreseen for it, measured in five parts, each in under ten minutes.
 
-    python -m bench.first_hour                     all five parts, in half an hour; files and a table in first-hour/
+    python -m bench.first_hour                     all five parts, in half an hour; files and a table in results/first-hour
     python -m bench.first_hour --plan              what each part does and how long it may take; runs nothing
     python -m bench.first_hour --parts 1,3         two of them; the files of the others stay, and the table has them too
-    python -m bench.first_hour --parts 2 --seconds 120 --out h100
-                                                   a part in two minutes, what was left out is said
+    python -m bench.first_hour --parts 4 --seconds 240 --out h100
+                                                   a part in four minutes; what no time was left for is said
     python -m bench.first_hour --cpu               all five at small sizes on a CPU, to try the command
 
 A part is a process of its own on a GPU, so that its end takes no other along. It writes OUT/partN.json as it goes: hardware,
@@ -42,7 +42,9 @@ SUMMARY = "summary.md"
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("first-hour"), metavar="FOLDER", help="(default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/first-hour"), metavar="FOLDER", help="(default: %(default)s)"
+    )
     parser.add_argument("--parts", default="1,2,3,4,5", help="numbers with commas between (default: %(default)s)")
     parser.add_argument("--seconds", type=real("a number of seconds", 1, MOST), help="for each part (default: its own)")
     parser.add_argument("--cpu", action="store_true", help="at small sizes on a CPU")
