@@ -49,7 +49,14 @@ class Resources:
         Between(1, 64, "runs"),
         "how many runs of one worker share a GPU, each with its part of the memory; a run with more workers never shares",
     ] = 1
-    checkpoint_every: Annotated[int, Between(1, STEPS, "steps"), "steps between checkpoints"] = 1000
+    checkpoint_minutes: Annotated[
+        float, Above(0, "minutes"), "minutes between checkpoints: what a run loses at most when its machine goes"
+    ] = 10.0
+    checkpoint_every: Annotated[
+        int | None,
+        Between(1, STEPS, "steps"),
+        "save checkpoints at every multiple of so many steps too, for `repro train --fork --at`; null: by minutes alone",
+    ] = None
     retries: Annotated[
         int,
         Between(0, 1000, "times"),

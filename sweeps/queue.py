@@ -104,6 +104,9 @@ class Queue:
             self.trained.add(run_id)
         elif outcome == "held":
             self._later(job, POLL)
+        elif outcome == "stopped" and not self.stop():  # by a signal to its worker, whose machine may be going
+            self.say(f"{run_id}: its worker was told to stop; again in {PAUSE:.0f} s")
+            self._later(job, PAUSE)
         elif outcome == "died":
             job.died += 1
             if job.died > job.assignment.resources.retries:

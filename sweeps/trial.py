@@ -9,7 +9,9 @@ from typing import Any
 import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import WorkerCallback
 
+from repro.console.signals import Heeded
 from repro.errors import UserError
 from repro.store import stop
 from repro.store.folder import Folder
@@ -20,6 +22,8 @@ from sweeps.queue import Outcome
 
 KEY = "assignment"
 GRACE = 5.0  # seconds for a peer that failed first to report its error
+STOPPING = "stopping after saving a checkpoint; a second signal stops at once"
+_heeded = Heeded(STOPPING)  # by the main thread of a worker group's process
 
 
 def configuration(given: Assignment) -> dict[str, Any]:
@@ -104,7 +108,11 @@ def _fit(given: Assignment, run: RunFolder) -> Outcome:
                     scaling_config=ray.train.ScalingConfig(
                         num_workers=0 if workers == 1 else workers, use_gpu=given.gpu
                     ),
-                    run_config=ray.train.RunConfig(name="train", storage_path=scratch),
+                    run_config=ray.train.RunConfig(
+                        name="train",
+                        storage_path=scratch,
+                        callbacks=[_HeedSignals()],  # type: ignore[list-item]  # mypy reads the class of Train v1
+                    ),
                 ).fit()
             return "done" if run.status()["state"] == "done" else "stopped"
         except Exception as error:
@@ -129,11 +137,19 @@ def _smaller_micro_batch(error: Exception) -> int | None:
     return min((f.micro_batch for f in failures if isinstance(f, OutOfMemory) and f.micro_batch), default=None)
 
 
+class _HeedSignals(WorkerCallback):
+    """Makes a worker group's processes heed signals in their main threads: they train in another, which can't."""
+
+    def after_init_train_context(self) -> None:
+        _heeded.__enter__()
+
+
 def _loop(mapping: dict[str, Any]) -> None:
     from repro.training.train import train_loop
 
     try:
-        train_loop(mapping)
+        with Heeded(STOPPING) as mine:  # of a single worker, which trains in its main thread
+            train_loop(mapping, lambda: mine.came or _heeded.came)
     except (RunFailed, UserError):
         raise
     except Exception:

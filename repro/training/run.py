@@ -29,7 +29,8 @@ class RunInProgress:
         forks: steps before which other runs branch off; each needs a checkpoint and all earlier rows.
         children: steps after which other runs start from this one's weights; each needs a checkpoint.
         parent: folder of the run whose weights this one starts from.
-        asked: returns whether the run has been asked to stop.
+        asked: returns whether the run has been asked to stop; it may ask a store, so that no step waits for it.
+        signalled: returns whether this process has had a signal to stop.
     """
 
     spec: RunSpec
@@ -40,6 +41,7 @@ class RunInProgress:
     children: tuple[int, ...] = ()
     parent: Folder | None = None
     asked: Callable[[], bool] = bool
+    signalled: Callable[[], bool] = bool
 
     def __post_init__(self) -> None:
         _ = self._parts  # raises if the batch doesn't divide

@@ -42,11 +42,12 @@ class OutOfMemory(RunFailed):
         return (OutOfMemory, (str(self), self.micro_batch))  # Ray Train pickles it from the worker to the driver
 
 
-def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
+def train_loop(mapping: dict[str, Any], signalled: Callable[[], bool] = bool) -> dict[str, Any] | None:
     """The function that Ray Train runs on every worker.
 
     Args:
         mapping: an `Assignment` as a mapping.
+        signalled: returns whether this worker has had a signal to stop.
 
     Returns:
         The row of run.parquet; None if the run was asked to stop.
@@ -62,6 +63,7 @@ def train_loop(mapping: dict[str, Any]) -> dict[str, Any] | None:
             given.resources,
             given.forks,
             asked,
+            signalled=signalled,
             parent=None if given.parent is None else Folder.open(given.parent),
             children=given.children,
         )
@@ -95,6 +97,7 @@ def train(
     forks: tuple[int, ...] = (),
     asked: Callable[[], bool] = bool,
     *,
+    signalled: Callable[[], bool] = bool,
     parent: Folder | None = None,
     children: tuple[int, ...] = (),
 ) -> dict[str, Any]:
@@ -113,7 +116,8 @@ def train(
         text: its corpus.
         resources: how it is executed.
         forks: steps before which other runs branch off.
-        asked: returns whether the run has been asked to stop.
+        asked: returns whether the run has been asked to stop; called on the first rank, in a thread of its own.
+        signalled: returns whether this process has had a signal to stop, on any rank; called after every few micro-batches.
         parent: folder of the run whose weights this one starts from, if its spec names one.
         children: steps after which other runs start from this one's weights.
 
@@ -124,9 +128,9 @@ def train(
         UserError: the spec can't be trained here (the batch doesn't divide, the corpus is too short).
         RunFailed: the loss is not finite or spikes, memory or disk is too small, or the measured counts differ from
             the schedule's. The run's status has the reason, and its last good checkpoint is kept.
-        Stopped: `asked` returned true a few steps ago; a checkpoint of the last step is saved.
+        Stopped: `asked` or `signalled` returned true, on any rank; a checkpoint of the last whole step is saved.
     """
-    run = RunInProgress(spec, RunFolder(folder), text, resources, forks, children, parent, asked)
+    run = RunInProgress(spec, RunFolder(folder), text, resources, forks, children, parent, asked, signalled)
     total = spec.schedule.total_steps
     if strange := [step for step in (*forks, *children) if not 0 < step < total]:
         raise UserError(

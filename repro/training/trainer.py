@@ -16,21 +16,25 @@ from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
 from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, evaluate, hardware, record
+from repro.training.agreement import Agreement
 from repro.training.batch import Batch
 from repro.training.batches import Batches
 from repro.training.engine import Engine
+from repro.training.heartbeat import Heartbeat
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
 from repro.training.watch import WINDOW, Watch
 
-HEARTBEAT = 2.0  # seconds between updates of status.json
+
+class Abandoned(Exception):
+    """An update was left between two of its micro-batches: weights, moments and records are those of the step before."""
 
 
 class Trainer:
     """The state of one run on one rank.
 
     Args:
-        run: the run. Rank 0 checks every HEARTBEAT whether it has been asked to stop.
+        run: the run.
         engine: the engine of the run's model, with initialised weights.
         began: `time.perf_counter()` when the run began.
     """
@@ -45,6 +49,7 @@ class Trainer:
         self.blocks = run.text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.batches = Batches(run, self.rank)
         self.log = record.Log()
+        self.heartbeat = Heartbeat(run.place, self._facts, run.asked)
 
     def fit(self) -> dict[str, Any]:
         """Trains to the end, resuming from a checkpoint if there is one. Returns the row of run.parquet. Collective.
@@ -63,32 +68,11 @@ class Trainer:
         due = checkpoint.missing(self.forks, (*self.run.forks, *self.run.children), self.run.identity)
         if first == 0 and self.spec.start is not None:
             self.log.loss_parent = record.token_weighted(*self._evaluate())
-        total, setup, beat = self.spec.schedule.total_steps, self.entered - self.began, 0.0
-        for step in range(first, total):
-            if step in due and (step in self.run.children or self.log.is_complete(step)):
-                self._save(step, self.forks, keep=None)
-            if step > first and step % resources.checkpoint_every == 0:
-                self._save(step, self.checkpoints, resources.keep_checkpoints)
-                if trackers:
-                    trackers.write()
-                    self.looked = time.perf_counter()
-            self.step(step)
-            self._clock()
-            if self.watch.stopped and step + 1 < total:
-                self._stop(step + 1, total)
-            if self.rank == 0 and self.log.seconds - beat > HEARTBEAT:
-                beat = self.log.seconds
-                if self.run.asked():
-                    self.watch.ask_to_stop()
-                speed = (step + 1 - first) * self.spec.tokens_per_step / (self.log.seconds - self.already)
-                place.progress(
-                    "running",
-                    step=step + 1,
-                    total_steps=total,
-                    workers=self.world,
-                    tokens_per_second=speed,
-                    mfu=self._mfu(speed),
-                )
+        total, setup = self.spec.schedule.total_steps, self.entered - self.began
+        with self.heartbeat if self.rank == 0 else nullcontext():
+            reached = self._train(first, due, trackers)
+        if reached < total:
+            self._stop(reached)
         self.watch.look()
         losses, counts = self._evaluate()
         if not np.isfinite(losses).all():
@@ -96,8 +80,7 @@ class Trainer:
         self._clock()
         self._verify()
         self.log.thin(self.spec)
-        if first < total:
-            self._save(total, self.checkpoints, resources.keep_checkpoints)
+        self._checkpoint(total)
         self.run.text.recheck()
         outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
         row = record.run_row(
@@ -122,12 +105,56 @@ class Trainer:
         dist.barrier()
         return row
 
-    def _stop(self, step: int, total: int) -> None:
-        self._save(step, self.checkpoints, self.run.resources.keep_checkpoints)
+    def _train(self, first: int, due: set[int], trackers: Trackers | None) -> int:
+        """Trains from step `first` to the end, or until the run is asked to stop. Returns the number of steps done.
+
+        due: steps before which a checkpoint for other runs is to be saved.
+        """
+        total, every = self.spec.schedule.total_steps, self.run.resources.checkpoint_every
+        for step in range(first, total):
+            if step in due and (step in self.run.children or self.log.is_complete(step)):
+                self._save(step, self.forks, keep=None)
+            if self.agreement.save or (every is not None and step % every == 0):
+                self._checkpoint(step)
+                if trackers:
+                    trackers.write()
+                    self.looked = time.perf_counter()
+            try:
+                self.step(step)
+            except Abandoned:
+                return step
+            self._clock()
+            self.reached = step + 1, self.log.seconds
+            self.agreement.micro_batch()
+            if self.agreement.stop:
+                return step + 1
+        return total
+
+    def _stop(self, step: int) -> None:
+        total = self.spec.schedule.total_steps
+        self._checkpoint(step)
         if self.rank == 0:
             self.run.place.progress("queued", step=step, total_steps=total)
         dist.barrier()
         raise Stopped(f"{self.spec.run_id} at step {step} of {total}")
+
+    def _asked(self) -> bool:
+        """Whether this rank has been asked to stop, without asking the store."""
+        return self.run.signalled() or (self.rank == 0 and self.heartbeat.stop)
+
+    def _facts(self) -> dict[str, Any] | None:
+        """The facts of the run's status, for another thread; None before the first step is done."""
+        step, seconds = self.reached
+        if step == self.first:
+            return None
+        speed = (step - self.first) * self.spec.tokens_per_step / (seconds - self.already)
+        return {
+            "step": step,
+            "total_steps": self.spec.schedule.total_steps,
+            "workers": self.world,
+            "tokens_per_second": speed,
+            "mfu": self._mfu(speed),
+        }
 
     def resume(self) -> int:
         """Restores the newest complete checkpoint and starts the clocks. Returns the first step. Collective."""
@@ -141,7 +168,10 @@ class Trainer:
         self.watch = Watch(self.run.resources.spike, self.log.recent_losses, self.log.lowest_loss)
         self.entered = self.looked = time.perf_counter()
         self.already = self.log.seconds
-        return found.step if found is not None else 0
+        self.agreement = Agreement(self._asked, self.run.resources.checkpoint_minutes, self.engine.device)
+        self.first = self.saved = found.step if found is not None else 0
+        self.reached = self.first, self.already  # steps done, and the seconds that they took
+        return self.first
 
     def step(self, step: int) -> None:
         """A pruning event if due, then one update."""
@@ -149,6 +179,7 @@ class Trainer:
         event = spec.schedule.event_at(step)
         if event is not None:
             self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
+        self.may_abandon = event is None  # an event can't be undone
         lr = spec.optimizer.lr_at(step, spec.schedule)
         self.engine.set_lr(lr)
         self.watch.add(step, self._update(step), self.engine.grad_norm())
@@ -162,13 +193,21 @@ class Trainer:
         rounds = self.world * len(batches)
         weight = rounds / self._bearing(batches, step)
         total = torch.zeros((), device=self.engine.device)
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            if number:
+                self._between()
             loss, _ = self.engine.losses(batch.on(self.engine.device))
             loss = loss * weight
             self.engine.backward(loss)
             self.engine.step()
             total += loss.detach() / rounds
         return total
+
+    def _between(self) -> None:
+        """Called between two micro-batches of an update. Raises Abandoned if the run stops here."""
+        self.agreement.micro_batch()
+        if self.agreement.stop and self.may_abandon:
+            raise Abandoned
 
     def _bearing(self, batches: list[Batch], step: int) -> int | torch.Tensor:
         """Number of tokens of the whole batch that have a loss; the same on every rank."""
@@ -202,6 +241,13 @@ class Trainer:
         # On a CPU more rows at once are faster; on a GPU only the micro-batch is known to fit.
         at_once = self.run.micro if self.engine.device.type == "cuda" else max(self.run.micro, 16)
         return evaluate.heldout(self.engine, self.run.text, self.blocks, at_once=at_once)
+
+    def _checkpoint(self, step: int) -> None:
+        """Saves a checkpoint to resume from, unless the newest one is of this step already."""
+        if step != self.saved:
+            self._save(step, self.checkpoints, self.run.resources.keep_checkpoints)
+            self.saved = step
+        self.agreement.saved()
 
     def _save(self, step: int, folder: Folder, keep: int | None) -> None:
         """Saves a checkpoint after checking that losses are in bounds and all masters and moments finite."""

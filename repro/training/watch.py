@@ -24,8 +24,6 @@ class Watch:
 
     def __init__(self, bound: float | None, recent: list[float], lowest: float | None):
         self.bound, self.recent, self.lowest = bound, list(recent), lowest
-        self.stopped = False
-        self._asked = False
         self._waiting: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
     @property
@@ -37,10 +35,6 @@ class Watch:
         """Adds this rank's part of a step's mean loss, and the norm of the whole gradient, scalars."""
         self._waiting.append((step, loss, norm))
 
-    def ask_to_stop(self) -> None:
-        """Makes `stopped` true on every rank at the next check."""
-        self._asked = True
-
     def look(self) -> list[tuple[float, float]]:
         """Checks and returns the losses, summed over ranks, and norms since the last check. Collective.
 
@@ -50,13 +44,12 @@ class Watch:
         if not self._waiting:
             return []
         steps, mine, norms = zip(*self._waiting, strict=True)
-        losses = torch.stack([*mine, torch.full_like(mine[0], float(self._asked))])
+        losses = torch.stack(mine)
         self._waiting = []
         if dist.get_world_size() > 1:
             dist.all_reduce(losses)
         values = torch.cat([losses, torch.stack(norms)]).tolist()
-        self.stopped = values[len(steps)] > 0
-        seen = list(zip(values[: len(steps)], values[len(steps) + 1 :], strict=True))
+        seen = list(zip(values[: len(steps)], values[len(steps) :], strict=True))
         for step, (loss, norm) in zip(steps, seen, strict=True):
             self._check(step, loss, norm)
         return seen

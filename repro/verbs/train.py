@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from repro.bounds import STEPS
-from repro.console.options import whole
+from repro.console.options import real, whole
 
 
 def add_parser(verbs: Any) -> None:
@@ -21,7 +21,15 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), default=1)
     parser.add_argument("--micro-batch", type=whole(1, STEPS), help="sequences at once (default: the whole batch)")
-    parser.add_argument("--checkpoint-every", type=whole(1, STEPS), default=1000, help="steps (default: 1000)")
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=real("a number of minutes", open_below=True),
+        default=10.0,
+        help="between checkpoints (default: 10)",
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=whole(1, STEPS), help="save at every multiple of so many steps too (default: don't)"
+    )
     parser.add_argument(
         "--keep-checkpoints", type=whole(1, STEPS), default=2, help="how many to keep while it trains (default: 2)"
     )
@@ -73,6 +81,7 @@ def main(given: argparse.Namespace) -> int:
         device=given.device,
         zero_stage=given.zero_stage,
         micro_batch=given.micro_batch,
+        checkpoint_minutes=given.checkpoint_minutes,
         checkpoint_every=given.checkpoint_every,
         keep_checkpoints=given.keep_checkpoints,
     )
@@ -85,7 +94,7 @@ def main(given: argparse.Namespace) -> int:
         print(f"continuing from step {step:,} of {given.fork}")
     try:
         with Heeded("stopping after saving a checkpoint; a second signal stops at once") as heeded:
-            row = train(spec, folder, text, resources, asked=heeded.asked, parent=parent)
+            row = train(spec, folder, text, resources, signalled=heeded.asked, parent=parent)
     except RunFailed as error:
         print(f"failed: {spec.run_id}: {printable(str(error))}", file=sys.stderr)
         return 1

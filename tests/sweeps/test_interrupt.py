@@ -1,4 +1,7 @@
-"""Ctrl-C: once saves and stops, twice stops now; then the same command goes on. The signal goes to all, as a terminal's does."""
+"""Ctrl-C: once saves and stops, twice stops now; then the same command goes on. The signal goes to all, as a terminal's does.
+
+A signal to a worker alone, whose machine is going: the run saves, and the driver goes on with it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from repro.corpus import build
@@ -100,3 +104,44 @@ def test_twice_stops_now_and_leaves_no_process(number: int, finished: Finished, 
     assert code == 0, out
     assert losses(tmp_path) == finished.losses
     assert not [p for p in (tmp_path / "results").rglob("*") if p.name.endswith(".tmp") or p.name.startswith("stop-")]
+
+
+def workers_of(mark: str) -> list[int]:
+    """Processes of worker groups."""
+    return [pid for pid in orphans(mark) if "RayTrainWorker" in " ".join(psutil.Process(pid).cmdline())]
+
+
+def test_a_worker_that_is_told_to_stop_saves_and_its_driver_goes_on_with_the_run(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """A run's only worker is told, and of another's two workers the second."""
+    shutil.copytree(finished.root / "data", tmp_path / "data")
+    file = two_runs(tmp_path)
+    file.write_text(
+        file.read_text()
+        .replace("sizes: {4k", "sizes: {5k: {d_model: 8, mlp: 48, lr: 1.0e-2}, 4k")
+        .replace("short: 2", "short: 8")
+        .replace("budgets: [short, long]", "budgets: [long]")
+        .replace("resources:", "runs: [{id: group, size: 5k, budget: short, sparsity: 0.8}]\nresources:")
+        .replace("workers: 1", "workers_by_size: {5k: 2}, retries: 0")
+    )
+    process, mark = start(file)
+    told: set[str] = set()
+    while process.poll() is None and len(told) < 2:
+        for status in statuses(tmp_path):
+            if (
+                status["state"] == "running"
+                and status["step"] > 0
+                and (run_id := str(status["total_steps"])) not in told
+            ):
+                owner = status["owner"]["pid"]
+                others = [pid for pid in workers_of(mark) if pid != owner]
+                os.kill(others[0] if status["workers"] == 2 else owner, signal.SIGTERM)
+                told.add(run_id)
+        time.sleep(0.05)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    assert len(told) == 2
+    assert out.count("its worker was told to stop; again in") == 2
+    assert "worker died" not in out
+    assert [(s["state"], s.get("attempts")) for s in statuses(tmp_path)] == [("done", None)] * 2
