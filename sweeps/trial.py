@@ -19,6 +19,7 @@ from repro.store.lease import Lease
 from repro.store.run_folder import RunFailed, RunFolder, stamp
 from repro.training.assignment import Assignment
 from sweeps.queue import Outcome
+from sweeps.worker_group import TextFirst, WholeNodes, scaling
 
 KEY = "assignment"
 GRACE = 5.0  # seconds for a peer that failed first to report its error
@@ -97,7 +98,6 @@ def _fork(given: Assignment, run: RunFolder) -> None:
 
 
 def _fit(given: Assignment, run: RunFolder) -> Outcome:
-    workers = given.resources.workers
     while True:
         before = stamp(run.status())
         try:
@@ -105,13 +105,12 @@ def _fit(given: Assignment, run: RunFolder) -> Outcome:
                 TorchTrainer(
                     _loop,
                     train_loop_config=given.to_dict(),
-                    scaling_config=ray.train.ScalingConfig(
-                        num_workers=0 if workers == 1 else workers, use_gpu=given.gpu
-                    ),
+                    torch_config=TextFirst(assignment=given.to_dict()),
+                    scaling_config=scaling(given),
                     run_config=ray.train.RunConfig(
                         name="train",
                         storage_path=scratch,
-                        callbacks=[_HeedSignals()],  # type: ignore[list-item]  # mypy reads the class of Train v1
+                        callbacks=[_HeedSignals(), WholeNodes()],  # type: ignore[list-item]  # mypy reads the class of Train v1
                     ),
                 ).fit()
             return "done" if run.status()["state"] == "done" else "stopped"

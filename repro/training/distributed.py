@@ -6,12 +6,19 @@ import contextlib
 import gc
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import distributed_c10d
 
 from repro.errors import UserError
 from repro.resources import Resources
+
+# How long a collective may wait for a rank. Longer than anything that a rank does while others wait: rank 0's saving
+# of a checkpoint, also where the store stutters (7 GB at 20 MB/s: 6 minutes), and compilation of a new graph. A rank that
+# has died is noticed by Ray within seconds; so this ends only what hangs: a lost network, or ranks out of step.
+TIMEOUT = timedelta(minutes=15)
 
 
 def device_of(resources: Resources) -> torch.device:
@@ -34,6 +41,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "warning")
     import deepspeed
     import deepspeed.ops
+    from deepspeed.utils import groups
 
     if device.type == "cpu":
         # Otherwise init_distributed compiles a shared-memory op for a minute or more.
@@ -43,6 +51,9 @@ def process_group(device: torch.device) -> Iterator[None]:
     if not dist.is_initialized():
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    # DeepSpeed's collectives use a copy of the world's group, to which PyTorch gives its own timeout, not the world's.
+    for group in (dist.group.WORLD, groups._get_data_parallel_group()):
+        distributed_c10d._set_pg_timeout(TIMEOUT, group)
     try:
         yield
     finally:

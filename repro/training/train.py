@@ -53,16 +53,15 @@ def train_loop(mapping: dict[str, Any], signalled: Callable[[], bool] = bool) ->
         The row of run.parquet; None if the run was asked to stop.
     """
     given = Assignment.parse(mapping)
-    asked = partial(stop.is_asked, Folder.open(given.results), given.driver)
     folder = Folder.open(given.folder)
     with suppress(Stopped):
         return train(
             given.spec,
             folder,
-            _text(folder, given, asked),
+            _text(given, signalled),
             given.resources,
             given.forks,
-            asked,
+            _asked(given),
             signalled=signalled,
             parent=None if given.parent is None else Folder.open(given.parent),
             children=given.children,
@@ -70,10 +69,28 @@ def train_loop(mapping: dict[str, Any], signalled: Callable[[], bool] = bool) ->
     return None
 
 
-def _text(folder: Folder, given: Assignment, asked: Callable[[], bool]) -> Corpus:
-    """The corpus of the run in `folder`. If it is damaged or has changed, the run is marked as failed."""
+def obtain_text(mapping: dict[str, Any]) -> None:
+    """What every worker of a group does before their process group exists: sees that its machine has the text.
+
+    Args:
+        mapping: an `Assignment` as a mapping.
+
+    Raises:
+        UserError: the corpus is damaged or has changed, or there is no room for it; the run is marked as failed.
+    """
+    with suppress(Stopped):  # which `train_loop` finds out, too
+        _text(Assignment.parse(mapping))
+
+
+def _asked(given: Assignment) -> Callable[[], bool]:
+    return partial(stop.is_asked, Folder.open(given.results), given.driver)
+
+
+def _text(given: Assignment, signalled: Callable[[], bool] = bool) -> Corpus:
+    """The corpus of a run. If it is damaged or has changed, the run is marked as failed."""
+    asked = _asked(given)
     try:
-        text = obtain(given.corpus, partial(print, flush=True), asked)
+        text = obtain(given.corpus, partial(print, flush=True), lambda: signalled() or asked())
         if given.corpus_hash != text.hash:
             raise UserError(
                 "the text has changed since the sweep was begun",
@@ -84,7 +101,7 @@ def _text(folder: Folder, given: Assignment, asked: Callable[[], bool]) -> Corpu
             )
     except UserError as error:
         with suppress(OSError):
-            RunFolder(folder).progress("failed", reason=str(error))
+            RunFolder(Folder.open(given.folder)).progress("failed", reason=str(error))
         raise
     return text
 
