@@ -22,21 +22,23 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from bench.apart import ENV
-from bench.hour.part import OFF, Finding, Part, file_of
+from bench.apart import ENV, sizes
+from bench.hour.part import OFF, TEXTS, Finding, Part, file_of
 from bench.hour.parts import PARTS, run
 from repro.console.guard import guarded
 from repro.console.options import real
 from repro.errors import UserError
+from sweeps.grid import expand
 
 SMALL = 60.0  # seconds of a part at small sizes
 LATE = 1.2  # times its seconds, after which a part is killed
 MOST = 590.0  # seconds after which it is killed in any case
 SUMMARY = "summary.md"
+PACKINGS: tuple[Literal["concatenate", "documents"], ...] = ("concatenate", "documents")
 
 
 @guarded
@@ -54,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     seconds = {n: given.seconds or (SMALL if given.cpu else 60 * PARTS[n - 1].minutes) for n in numbers}
     for n in numbers:
         print(f"part {n}, at most {seconds[n] / 60:.1f} min: {PARTS[n - 1].does}")
-    print(f"{sum(seconds.values()) / 60:.0f} minutes at most, and one or two for texts and starts -> {given.out}")
+    print(f"{sum(seconds.values()) / 60:.0f} minutes at most, and about two for texts and starts -> {given.out}")
     if given.plan:
         return 0
     if not given.cpu:
@@ -62,7 +64,9 @@ def main(argv: list[str] | None = None) -> int:
 
         device_name()
     given.out.mkdir(parents=True, exist_ok=True)
-    os.environ.update(ENV)  # before torch is imported
+    if not given.cpu:
+        _texts(given.out)
+    os.environ.update(ENV)  # at small sizes before torch is imported
     good = []
     for n in numbers:
         print(f"part {n} of {len(PARTS)}: {PARTS[n - 1].does}", flush=True)
@@ -82,6 +86,17 @@ def _numbers(text: str) -> list[int]:
         if word not in [str(n) for n in range(1, len(PARTS) + 1)]:
             raise UserError("no such part", key="--parts", found=repr(word), expected=f"numbers from 1 to {len(PARTS)}")
     return sorted({int(word) for word in words})
+
+
+def _texts(out: Path) -> None:
+    """Builds what the parts read on a GPU, so that none of them spends its time on it."""
+    from bench.speed import text_of
+
+    for file, packings in (("sweeps/gpu.yaml", PACKINGS[:1]), ("sweeps/paper.yaml", PACKINGS)):
+        spec = next(iter(sizes(expand(file)).values()))
+        for packing in packings:
+            print(f"the text of {file}, {packing}", flush=True)
+            text_of(replace(spec, corpus=replace(spec.corpus, packing=packing)), str(out / TEXTS), "cuda")
 
 
 def _apart(number: int, out: Path, seconds: float) -> bool:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_every_file_that_the_documents_name_is_there():
     named = {
         path
-        for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md"))
         for path in re.findall(
             r"`((?:tests|sweeps|docs|bench|repro|analysis|cluster)/[\w./-]+\.\w+)`", page.read_text()
         )

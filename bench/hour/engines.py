@@ -89,7 +89,7 @@ def _on_a_cpu(part: Part, text: Corpus, precision: Literal["fp32", "bf16"]) -> L
         return life(text, precision, Resources(device="cpu"))
     with tempfile.NamedTemporaryFile("r") as answer:
         words = [sys.executable, "-m", "bench.hour.engines", str(text.folder), precision, answer.name]
-        subprocess.run(words, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, check=True)
+        subprocess.run(words, env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"}, check=True)
         return Life(**json.loads(Path(answer.name).read_text()))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from repro.training.provenance import provenance
 
+TEXTS = "texts"  # folder of the texts, in that of the parts' files
 OFF = 1.5  # times off what was expected, from which on a finding is flagged
 
 
@@ -98,7 +99,7 @@ class Part:
     @property
     def texts(self) -> Path:
         """Folder of the texts, shared by the parts."""
-        return self.out / "texts"
+        return self.out / TEXTS
 
     @property
     def left(self) -> float:

@@ -40,10 +40,10 @@ class Card:
     compact: bool
 
     def write(self, folder: Path) -> None:
-        """Writes the card and its figure to a folder."""
-        self._draw(folder / FIGURE)
+        """Writes the card and its figure to a folder; no figure where matplotlib isn't installed."""
+        is_drawn = self._draw(folder / FIGURE)
         matter = yaml.safe_dump(self._matter(), sort_keys=False)
-        (folder / CARD).write_text(f"---\n{matter}---\n\n" + "\n".join(self._page()) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(f"---\n{matter}---\n\n" + "\n".join(self._page(is_drawn)) + "\n", encoding="utf-8")
 
     def _matter(self) -> dict[str, Any]:
         found = self.counts
@@ -64,7 +64,7 @@ class Card:
             card_claims.KEY: said,
         }
 
-    def _page(self) -> Iterator[str]:
+    def _page(self, is_drawn: bool) -> Iterator[str]:
         spec, schedule = self.spec, self.spec.schedule
         yield f"# {spec.run_id}"
         yield ""
@@ -92,8 +92,9 @@ class Card:
         yield from self._section("Trained on")
         yield from _rows(self._trained_on())
         yield from self._section("Schedule")
-        yield f"![Density of the prunable weights over training]({FIGURE})"
-        yield ""
+        if is_drawn:
+            yield f"![Density of the prunable weights over training]({FIGURE})"
+            yield ""
         yield from _rows(self._scheduled())
         yield from self._section("Settings")
         yield from _table(["", "", "meaning"], list(self._settings()))
@@ -191,10 +192,12 @@ class Card:
         yield "python -m repro inspect model        # checks the weights against this card's claims"
         yield "```"
 
-    def _draw(self, file: Path) -> None:
-        """Plots density over steps, and its mean."""
-        from matplotlib.figure import Figure
-
+    def _draw(self, file: Path) -> bool:
+        """Plots density over steps, and its mean. Returns whether it could."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:  # training and exporting need no more than torch, DeepSpeed and transformers
+            return False
         schedule = self.spec.schedule
         steps = sorted({*range(0, schedule.total_steps, max(1, schedule.total_steps // 1000)), schedule.total_steps})
         figure = Figure(figsize=(6, 2.4), layout="constrained")
@@ -206,6 +209,7 @@ class Card:
         )
         axes.set(xlabel="step", ylabel="density", xlim=(0, schedule.total_steps), ylim=(0, 1.05))
         figure.savefig(file, dpi=150, metadata={"Software": None})
+        return True
 
 
 def _rows(pairs: Any) -> Iterator[str]:

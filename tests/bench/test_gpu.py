@@ -15,7 +15,7 @@ from tests.sweeps import small
 DOCUMENTS = "{source: package, name: pydoc, packing: documents}"
 
 
-@pytest.mark.slow
+@pytest.mark.full  # test_first_hour.py measures a size alone
 def test_it_measures_a_size_alone_and_beside_itself_and_the_plan_reads_what_it_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
