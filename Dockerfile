@@ -18,7 +18,11 @@ COPY requirements.lock requirements-cuda.lock ./
 RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.lock --requirement requirements-cuda.lock
 
 COPY --chown=root:root . .
-ENV PYTHONPATH=/app \
+# NVIDIA's container runtime gives a container the GPUs and driver libraries that these two name, and none without them:
+# compute is CUDA, utility is NVML, by which Ray counts GPUs.
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
     RAY_AUTH_MODE=token \
     RAY_USAGE_STATS_ENABLED=0

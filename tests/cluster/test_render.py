@@ -107,11 +107,13 @@ def test_the_rayjob_says_what_the_plan_says(rendered: Rendered) -> None:
     assert (workers["replicas"], workers["minReplicas"], workers["maxReplicas"]) == (8, 8, 8)
     [container] = workers["template"]["spec"]["containers"]
     assert container["resources"]["limits"] == {"cpu": 64, "memory": "512G", "nvidia.com/gpu": 8}
+    assert "env" not in container  # Kubernetes' device plugin says which GPUs it sees
     head = cluster["headGroupSpec"]
     assert (head["serviceType"], head["enableIngress"]) == ("ClusterIP", False)
     [container] = head["template"]["spec"]["containers"]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     assert {"name": "RAY_ADDRESS", "value": "127.0.0.1:6379"} in container["env"]
+    assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]  # the image says all
     for pod in (head["template"]["spec"], workers["template"]["spec"]):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["containers"][0]["image"] == IMAGE[1]
