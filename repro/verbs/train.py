@@ -21,6 +21,28 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), default=1)
     parser.add_argument("--micro-batch", type=whole(1, STEPS), help="sequences at once (default: the whole batch)")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile; not with --zero-stage 3")
+    parser.add_argument("--deterministic", action="store_true", help="use only deterministic kernels, slower ones")
+    parser.add_argument(
+        "--out-of-memory",
+        choices=("retry", "fail"),
+        default="retry",
+        help="continue with smaller micro-batches, or end and name one that fits (default: retry)",
+    )
+    parser.add_argument(
+        "--spike",
+        type=real("a number of nats", open_below=True),
+        default=5.0,
+        metavar="NATS",
+        help="by which a loss may exceed the lowest mean of ten earlier steps (default: 5)",
+    )
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        choices=("mlflow", "wandb"),
+        default=[],
+        help="log to it besides TensorBoard; can be repeated",
+    )
     parser.add_argument(
         "--checkpoint-minutes",
         type=real("a number of minutes", open_below=True),
@@ -64,6 +86,7 @@ def main(given: argparse.Namespace) -> int:
     from repro.models.folder import start_from
     from repro.resources import Resources
     from repro.store.run_folder import RunFailed, RunFolder, Stopped
+    from repro.training import trackers
     from repro.training.fork import begun, checkpoint_of, fork
     from repro.training.train import train
 
@@ -81,10 +104,16 @@ def main(given: argparse.Namespace) -> int:
         device=given.device,
         zero_stage=given.zero_stage,
         micro_batch=given.micro_batch,
+        compile=given.compile,
+        deterministic=given.deterministic,
+        out_of_memory=given.out_of_memory,
+        spike=given.spike,
+        trackers=tuple(given.tracker),
         checkpoint_minutes=given.checkpoint_minutes,
         checkpoint_every=given.checkpoint_every,
         keep_checkpoints=given.keep_checkpoints,
     )
+    trackers.require(resources.trackers, "--tracker")
     text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
     if RunFolder(folder).is_done(spec, text.hash):
         print(f"{spec.run_id} is done already in {folder}")

@@ -37,6 +37,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_spec) -> Path:
         "train spec.json --out out --micro-batch 0", "train spec.json --out out --micro-batch nan",
         "train spec.json --out out --checkpoint-every -1", "train spec.json --out out --keep-checkpoints 0",
         "train spec.json --out out --at -1", "train spec.json --out out --zero-stage 7",
+        "train spec.json --out out --compile --zero-stage 3", "train spec.json --out out --out-of-memory wait",
+        "train spec.json --out out --spike 0", "train spec.json --out out --tracker wandb",
         "evaluate model", "evaluate model text --window 0", "evaluate model text --stride 0", "evaluate model text --max-tokens -1",
         "evaluate model text --max-tokens 10000000000000000", "evaluate model --tasks x --limit 0",
         "evaluate model --tasks x --fewshot -1", "evaluate model --tasks x --tasks-path none", "evaluate $NOT_SET_ANYWHERE text",
