@@ -11,7 +11,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from repro.spec import ModelSpec
-from repro.training import attention
+from repro.training import attention, compile_cache
 from repro.training.loss import Head
 
 
@@ -52,6 +52,7 @@ class Llama(LlamaForCausalLM):
 
     def compile(self) -> None:
         """Compiles the computation of losses, as one graph with gradients and one without; forgets other models' graphs."""
+        compile_cache.share()
         torch._dynamo.reset()  # they count towards the limit of graphs
         torch._dynamo.config.fail_on_recompile_limit_hit = True  # beyond which a model would run uncompiled, unsaid
         self._chosen = torch.compile(self._losses, fullgraph=True, dynamic=False)

@@ -1,0 +1,42 @@
+"""What is compiled once is found by the next process, in a folder that nobody else can write to."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from repro.training import compile_cache
+from tests import workers
+
+pytestmark = pytest.mark.slow
+
+
+def compiled() -> dict[str, int]:
+    """How often this process, which compiles a function, found the code and did not."""
+    compile_cache.share()
+    torch.compile(lambda x: (2 * x + 1).sin().sum())(torch.ones(7))
+    return {key: counters["aot_autograd"][f"autograd_cache_{key}"] for key in ("hit", "miss")}
+
+
+@pytest.mark.full
+def test_the_next_process_finds_what_was_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(compile_cache.FOLDER, raising=False)
+    (tmp_path / "sparse-scaling").mkdir(mode=0o755)
+    first, second = workers.run(1, compiled), workers.run(1, compiled)
+    assert first == [{"hit": 0, "miss": 1}]
+    assert second == [{"hit": 1, "miss": 0}]
+    [folder] = (tmp_path / "sparse-scaling").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(folder.iterdir())
+
+
+def test_a_folder_that_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(compile_cache.FOLDER, str(tmp_path))
+    compile_cache.share()
+    assert not (tmp_path / "cache").exists()
