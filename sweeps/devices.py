@@ -16,12 +16,19 @@ from repro.spec import ModelSpec, RunSpec
 from repro.strict import Above, Between
 from repro.training import hardware
 
-# Our assumption, until a benchmark (bench/gpu.py) replaces it: prunable weights -> model FLOPs utilisation of one GPU,
-# executed FLOPs over peak, the same for every type. A smaller model has narrower matrices, so it uses less of a GPU.
-# Below 40 M a step is bound by memory and host: a compiled model moves 280 bytes per token, layer and unit of width and
-# 20 per token and vocabulary entry at .7 of an H100's 3.35 TB/s, and the host adds 6 ms to a step of .13 M tokens; the
-# value is .7 of that rate.
-ASSUMED_MFU = {1.05e6: 0.05, 2.87e6: 0.09, 10.5e6: 0.16, 41.55e6: 0.33, 137.82e6: 0.40, 435.42e6: 0.45}
+# Our assumption, until a benchmark (bench/gpu.py) replaces it: prunable weights -> model FLOPs utilisation of one H100 in
+# bf16, executed FLOPs over peak, of a compiled model whose attention has no mask. A smaller model has narrower matrices
+# and moves more bytes for a FLOP, so it uses less of a GPU. By bench/roof.py, from the bytes and FLOPs of a step: .85 of
+# the bound for the sizes of paper.yaml, pairs-1b.yaml and gpu.yaml, less 6 ms a step, rounded to a per cent.
+ASSUMED_MFU = {
+    1.05e6: 0.06,
+    2.87e6: 0.12,
+    10.5e6: 0.20,
+    41.55e6: 0.30,
+    137.82e6: 0.37,
+    435.42e6: 0.41,
+    1139.28e6: 0.45,
+}
 NETWORK = 25e9  # bytes/s from a GPU to another node, assumed: 200 Gb/s per GPU
 Source = Literal["measured", "from measured sizes", "assumed MFU"]
 
@@ -147,7 +154,7 @@ class Throughput:
 
     @classmethod
     def assumed(cls, cluster: Cluster, precision: str) -> Throughput:
-        """ASSUMED_MFU times the device's peak.
+        """ASSUMED_MFU times the device's peak; less where the memory is slower, relative to the peak, than an H100's.
 
         Raises:
             UserError: the device isn't in repro.training.hardware's tables, or doesn't support this precision.
@@ -169,7 +176,9 @@ class Throughput:
                 found=cluster.type,
                 expected=f"a device with {precision}, or precision: fp32 in the sweep file",
             )
-        return cls({size: share * peak for size, share in ASSUMED_MFU.items()})
+        of_h100 = hardware.BANDWIDTHS["H100"] / hardware.PEAKS["H100"][0]  # bytes for a FLOP
+        slower = min(1.0, hardware.BANDWIDTHS[cluster.known] / peak / of_h100)
+        return cls({size: share * slower * peak for size, share in ASSUMED_MFU.items()})
 
     @classmethod
     def of(cls, measured: Measured, cluster: Cluster, specs: Iterable[RunSpec], file: object) -> Throughput:

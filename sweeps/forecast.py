@@ -208,6 +208,8 @@ def _warnings(
     yield from _text_warnings(specs)
     if sweep.resources.device == "cpu" and cluster.known:
         yield f"resources.device is cpu: every {cluster.known} would be idle"
+    elif not (sweep.resources.compile or speed.measured):
+        yield "resources.compile is off, but the speed is assumed for compiled models: expect about half of it"
     most = max(sweep.resources.of(spec).workers for spec in specs.values())
     if sweep.resources.sizing == "declared" and most > cluster.gpus:
         yield f"resources asks for {most} workers per run, more than this cluster's {cluster.gpus} GPUs: `sweeps run` would refuse"

@@ -12,7 +12,8 @@ With t_1 the seconds per step on one worker (executed FLOPs over the device's ra
   between nodes (devices.NETWORK).
 * UPDATE: the part of a step that more workers don't shorten: the norm, AdamW's and the masks' kernel launches, latencies.
 
-A run also takes START seconds until its first step. A held-out token costs a third of a training token: no backward pass.
+A run also takes START seconds until its first step, and COMPILE more if its model is compiled: the graphs are traced anew
+in every run, their kernels come from the machine's cache. A held-out token costs a third of a training token: no backward pass.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sweeps.memory import fitting_micro_batch
 LINK_SHARE = 0.7  # share of a link's peak achieved by a ring of large messages, assumed
 UPDATE = 5e-3  # seconds per step, assumed
 START_ALONE, START_GROUP = 0.7, 22.5  # seconds: one worker in a reused process, a worker group (bench/RESULTS.md)
+COMPILE = 30.0  # seconds, assumed
 GOOD = 0.8  # efficiency below which more workers aren't worth it
 
 
@@ -69,7 +71,7 @@ def size(
     sent = volume * spec.model.shape.total * (2 if spec.precision == "bf16" else 4)
     lost = (workers - 1) / workers * (sent / (LINK_SHARE * cluster.bandwidth(workers)) + UPDATE)
     training = alone / workers + steps * lost
-    start = START_ALONE if workers == 1 else START_GROUP
+    start = (START_ALONE if workers == 1 else START_GROUP) + (COMPILE if resources.compile else 0)
     return Size(workers, micro_batch, start + training, alone / (workers * training))
 
 

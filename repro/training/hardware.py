@@ -1,4 +1,4 @@
-"""Known GPUs, from vendors' data sheets: peak FLOP rates (dense matrix products, for MFU), memory and links."""
+"""Known GPUs, from vendors' data sheets: peak FLOP rates (dense matrix products, for MFU), memory, its bandwidth, and links."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ MEMORY = {
     "A10": 24e9,
     "V100": 32e9,
     "4090": 24e9,
+}
+
+# The same names -> bytes/s between the GPU and its memory; of the larger size, as in MEMORY.
+BANDWIDTHS = {
+    "H200": 4.8e12,
+    "H100 PCIe": 2.0e12,
+    "H100": 3.35e12,
+    "A100": 2.039e12,
+    "L40S": 864e9,
+    "L4": 300e9,
+    "A10": 600e9,
+    "V100": 900e9,
+    "4090": 1.008e12,
 }
 
 # The same names -> bytes/s that a GPU sends to others in its node: half of NVLink's or PCIe's bidirectional bandwidth.

@@ -40,7 +40,7 @@ def test_the_object_has_what_was_promised_and_the_text_says_its_assumptions(caps
     assert main(["plan", str(QUICK), "--cluster", H100, "--price", "2.5"]) == 0
     text = capsys.readouterr().out
     for part in (
-        "16% at 10 M, 33% at 42 M, 40% at 138 M, 45% at 435 M",
+        "20% at 10 M, 30% at 42 M, 37% at 138 M, 41% at 435 M, 45% at 1139 M",
         "ZeRO 3",
         "over the lower bound of",
         "at 2.5 per GPU-hour",
