@@ -7,7 +7,7 @@ from typing import Any
 
 from repro import tables
 from repro.console.terminal import one_line
-from repro.corpus import Corpus
+from repro.corpus import CorpusSummary
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import trackers
@@ -23,7 +23,7 @@ def finish(
     trained: set[str],
     began: float,
     record: dict[str, Any],
-    texts: dict[str, Corpus],
+    texts: dict[str, CorpusSummary],
 ) -> int:
     """Joins the tables, writes sweep.json and prints a summary. Returns the exit code."""
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
@@ -42,7 +42,7 @@ def finish(
             "corpus": {
                 "name": text.manifest.spec.name,
                 "licence": text.manifest.licence,
-                "folder": text.folder.name,
+                "folder": text.name,
                 "unique_tokens": text.unique_tokens,
                 "overlap_13gram": text.manifest.overlap.share,
             },

@@ -24,6 +24,7 @@ from repro.corpus.pretrained import load_pretrained
 from repro.corpus.progress import BuildProgress
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
+from repro.corpus.summary import CorpusSummary
 from repro.corpus.writer import CorpusWriter
 from repro.errors import UserError
 from repro.spec import CorpusSpec, canonical
@@ -84,6 +85,21 @@ def build(
     if not place.is_local:
         publish.publish(corpus, place)
     return corpus
+
+
+def published(spec: CorpusSpec, vocab: int, sequence: int, root: str) -> CorpusSummary | None:
+    """What `root` has of the corpus that `spec` describes, without a copy; None if `root` is no store, or hasn't got it.
+
+    Raises:
+        UserError: the source doesn't exist, or its text isn't the declared one.
+    """
+    place = Folder.open(root)
+    folder = place / folder_of(spec, vocab, sequence, place).name
+    if place.is_local or not folder.exists(FILE):
+        return None
+    found = CorpusSummary(folder)
+    _check_text(spec, found.manifest.text_sha256)
+    return found
 
 
 def _build(

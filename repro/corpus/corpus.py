@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from repro.corpus.encode import TOKENIZER
-from repro.corpus.manifest import Manifest
 from repro.corpus.order import rows_at
 from repro.corpus.packing import Targets, padding, targets
 from repro.corpus.shards import TokenRows
+from repro.corpus.summary import CorpusSummary
 from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError
-from repro.store.folder import Folder
 
 
-class Corpus:
+class Corpus(CorpusSummary):
     """Token rows of a corpus.
 
     Opening checks the size of every shard, reading a row checks its hash (checks.py), and `verify` checks all hashes.
@@ -28,30 +27,10 @@ class Corpus:
     """
 
     def __init__(self, folder: Path):
+        super().__init__(folder)
         self.folder = folder
-        self.manifest = Manifest.read(Folder.open(folder))
         self.train = TokenRows(folder, self.manifest.train.shards, self.manifest.sequence + 1)
         self.heldout = TokenRows(folder, self.manifest.heldout.shards, self.manifest.sequence + 1)
-
-    @property
-    def hash(self) -> str:
-        return self.manifest.hash
-
-    @property
-    def unique_tokens(self) -> int:
-        """Tokens that can be trained on before any text repeats: `sequence` per row."""
-        return len(self.train) * self.manifest.sequence
-
-    def check(self, tokens: int, repeat: bool, run_id: str) -> None:
-        """Raises UserError if a run needs more tokens than the corpus has and may not repeat text."""
-        if tokens > self.unique_tokens and not repeat:
-            raise UserError(
-                f"{run_id} needs more text than the corpus has",
-                file=self.folder,
-                key="repeat",
-                found=f"{self.unique_tokens:,} unique tokens",
-                expected=f"{tokens:,} of them, or `repeat: true`",
-            )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -85,17 +64,6 @@ class Corpus:
         wanted, rows = blocks * block_sequences, len(self.heldout)
         sample = self.heldout.take(np.arange(wanted) * rows // wanted)
         return sample.reshape(blocks, block_sequences, -1)
-
-    def check_heldout(self, blocks: int, block_sequences: int) -> None:
-        """Raises UserError if there are fewer held-out rows than this."""
-        if blocks * block_sequences > len(self.heldout):
-            raise UserError(
-                "too little held-out text",
-                file=self.folder,
-                key="evaluation.blocks",
-                found=f"{blocks} blocks of {block_sequences} sequences",
-                expected=f"at most {len(self.heldout)} sequences",
-            )
 
     def targets(self, rows: np.ndarray) -> Targets:
         """Inputs, labels, positions and segments of `rows`, (batch, sequence + 1)."""
