@@ -110,7 +110,7 @@ def measure(wanted: Wanted, texts: Path | None = None) -> Iterator[dict[str, Any
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         for number, (size, runs) in enumerate(todo):
             # Compiled models are cached, so that runs beside each other begin sooner than the first by itself.
-            weights = [2 if count == 1 else 1 for _, count in todo[number:]]
+            weights = [3 if count == 1 else 1 for _, count in todo[number:]]
             limit = (end - time.monotonic()) * weights[0] / sum(weights)
             yield _size(wanted, sweep, chosen[size], runs, str(texts or scratch), limit)
 

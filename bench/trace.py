@@ -61,7 +61,7 @@ def trace(step: Callable[[], None], steps: int, device: torch.device) -> Trace:
         counts[one.key] += one.count
         if one.key.startswith(("aten::", "torch_attn::")):
             attention |= set([name for part, name in ATTENTION.items() if part in one.key][:1])
-        if on_gpu and one.device_type == DeviceType.CUDA:
+        if on_gpu and one.device_type == DeviceType.CUDA and not one.is_user_annotation:  # which spans kernels
             times[kind_of(one.key)] += one.self_device_time_total
         elif not on_gpu and one.key.startswith("aten::"):
             times[kind_of(one.key)] += one.self_cpu_time_total

@@ -58,6 +58,12 @@ def test_all_parts_run_small_without_ray_and_without_a_network(tmp_path: Path) -
         assert content["versions"]["torch"]
         assert content["findings"]
         assert [one["name"] for one in content["findings"] if Finding(**one).flag] == []
+    settings = json.loads((out / "part4.json").read_text())["settings"]
+    assert len(settings) == 3
+    for made in settings.values():
+        assert made["trace"]["attention"] == ["flash (CPU)"]
+        assert sum(made["trace"]["shares"].values()) == pytest.approx(1)
+        assert made["trace"]["waits"] == 0
     table = (out / "summary.md").read_text()
     assert table in done.stdout
     assert "0 of " in table
