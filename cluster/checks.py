@@ -112,7 +112,11 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
         for size, spec in model_sizes(sweep).items():
             _, micro = sweep.resources.share(spec)
             worker = per_worker(
-                spec, workers=sweep.resources.workers, zero_stage=sweep.resources.zero_stage, micro_batch=micro
+                spec,
+                workers=sweep.resources.workers,
+                zero_stage=sweep.resources.zero_stage,
+                micro_batch=micro,
+                compiled=sweep.resources.compile,
             )
             needs[size] = worker.total
     size, need = max(needs.items(), key=lambda item: item[1], default=("", 0.0))

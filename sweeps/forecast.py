@@ -155,7 +155,13 @@ def _run(
     spec: RunSpec, placed: PlacedRun, options: Sequence[Size], speed: Throughput, sweep: Sweep, cluster: Cluster
 ) -> RunForecast:
     size = next(one for one in options if one.workers == placed.workers)
-    memory = per_worker(spec, workers=size.workers, zero_stage=sweep.resources.zero_stage, micro_batch=size.micro_batch)
+    memory = per_worker(
+        spec,
+        workers=size.workers,
+        zero_stage=sweep.resources.zero_stage,
+        micro_batch=size.micro_batch,
+        compiled=sweep.resources.compile,
+    )
     peak = hardware.peak_flops(cluster.known, spec.precision) if cluster.known else None
     return RunForecast(
         run_id=spec.run_id,

@@ -11,27 +11,44 @@ States, in bytes per parameter (all parameters, W workers), held by DeepSpeed wi
 Stages 1 to 3 add the bucket in which gradients are reduced. At stage 3 all weights are gathered at once: its limit of
 1e9 live parameters exceeds every size here. Masks take one bit per prunable weight.
 
-Activations, in bytes per token of the micro-batch, counted for transformers' Llama without recomputation and with fused
-attention (no scores are stored): a block stores 26 d + 8 mlp in bf16 (its two norms compute in fp32: input, 4 d,
-scaled value, 2 d, and output, 2 d; attention's q, k, v and output and its contiguous copy, 10 d; gate, silu(gate),
-up and their product, 8 mlp) and 44 d + 16 mlp in fp32. The loss stores 10 bytes per vocabulary entry in bf16 (logits 2,
-their fp32 copy 4, log-softmax 4) and 12 in fp32 (logits, log-softmax, its gradient).
+Activations, in bytes per token of the micro-batch, counted for transformers' Llama without recomputation and with
+attention that stores no scores. A block stores in bf16
+
+    eager       24 d + 8 mlp   each norm in fp32: input, 4 d, scaled value, 2 d, output, 2 d; q, k, v and attention's output,
+                               8 d; gate, silu(gate), up and their product, 8 mlp
+    compiled    16 d + 6 mlp   each norm's input and output, 4 d; q, k, v and attention's output; gate, up and the product
+
+and in fp32 40 d + 16 mlp, and 32 d + 12 mlp; the embedding and the last norm add about a third of a block's d. The loss works
+on CHUNK logits at once, in bf16 and fp32 with 10 and 8 bytes each, 16 and 12 from the second chunk on, whose predecessor's are
+still there, and 6 and 8 if compiled. The LM head's gradient is then there as well, 10 and 12 bytes for a weight; compiled, the
+chunks' parts of it are summed at the end, 2 bytes for each chunk before the last. tests/sweeps/test_memory.py counts all this
+on tensors without memory.
+
+What these leave of the peak: after a compiled backward pass all new gradients exist beside those of the earlier micro-batches,
+and masking gradients takes 4.5 bytes for each of a worker's masters. The largest of the three counts.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from repro.ladder import Shape
 from repro.resources import Resources
 from repro.spec import RunSpec
 
-BUCKET = 500_000_000  # elements, as in repro/training/zero.py (which imports torch)
+# As in repro/training/zero.py and loss.py, which import torch.
+BUCKET = 500_000_000  # gradients
+CHUNK = 1 << 26  # logits
 USABLE = 0.9  # share of a device's memory: the CUDA context, NCCL's buffers and fragmentation take the rest
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak bytes of one worker. optimizer: fp32 masters, moments and masks. gradients: including their bucket."""
+    """Peak bytes of one worker. optimizer: fp32 masters, moments and masks. gradients: including their bucket.
+
+    activations: of a forward and backward pass; or what the end of it or an update needs, if that is more.
+    """
 
     weights: float
     gradients: float
@@ -48,7 +65,7 @@ class Memory:
         return self.states + self.activations
 
 
-def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int) -> Memory:
+def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int, compiled: bool) -> Memory:
     """The memory of one worker of a run.
 
     Args:
@@ -56,6 +73,7 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
         workers: W, the number of data-parallel processes.
         zero_stage: 0 to 3.
         micro_batch: sequences per forward pass.
+        compiled: whether torch.compile makes its kernels.
     """
     half, shape, model = spec.precision == "bf16", spec.model.shape, spec.model
     total, narrow = shape.total, 2 if half else 4
@@ -67,14 +85,33 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
         gradients = (narrow if zero_stage == 1 else 0) + 4 / workers
     bucket = narrow * min(total, BUCKET) if zero_stage else 0
     partition = narrow * total / workers if zero_stage == 3 else 0
-    block = 26 * shape.d_model + 8 * shape.mlp if half else 44 * shape.d_model + 16 * shape.mlp
-    per_token = shape.layers * block + (10 if half else 12) * shape.vocab
+    passes = _passes(shape, micro_batch * model.sequence, half, compiled)
     return Memory(
         weights * total + partition,
         gradients * total + bucket,
         optimizer * total + masks,
-        float(per_token * micro_batch * model.sequence),
+        max(passes, narrow * total if compiled else 0, 4.5 * total / workers),
     )
+
+
+def _passes(shape: Shape, tokens: int, half: bool, compiled: bool) -> float:
+    """Bytes of a forward and backward pass of so many tokens."""
+    width, inner, rest = {
+        (True, False): (24, 8, 8),
+        (True, True): (16, 6, 4),
+        (False, False): (40, 16, 13),
+        (False, True): (32, 12, 8),
+    }[half, compiled]
+    blocks = shape.layers * (width * shape.d_model + inner * shape.mlp)
+    chunks = math.ceil(tokens * shape.vocab / CHUNK)
+    if compiled:
+        logit, head = 6 if half else 8, 2 * (chunks - 1)
+    elif chunks == 1:
+        logit, head = 10 if half else 8, 0
+    else:
+        logit, head = (16, 10) if half else (12, 12)
+    loss = logit * min(tokens * shape.vocab, CHUNK) + head * shape.vocab * shape.d_model
+    return float(tokens * (blocks + rest * shape.d_model) + loss)
 
 
 def fits(memory: Memory, device: float | None) -> bool | None:
@@ -89,10 +126,14 @@ def fitting_micro_batch(spec: RunSpec, resources: Resources, workers: int, devic
     for micro in range(declared, 0, -1):
         if share % micro:
             continue
-        if fits(per_worker(spec, workers=workers, zero_stage=resources.zero_stage, micro_batch=micro), device) in (
-            True,
-            None,
-        ):
+        memory = per_worker(
+            spec,
+            workers=workers,
+            zero_stage=resources.zero_stage,
+            micro_batch=micro,
+            compiled=resources.compile,
+        )
+        if fits(memory, device) in (True, None):
             return micro
     return None
 

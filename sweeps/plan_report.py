@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.training import hardware
 from sweeps import scaling
@@ -159,7 +160,7 @@ def _memory(quote: Quote) -> Iterator[dict[str, Any]]:
         share, declared = resources.share(spec)
         for stage in STAGES:
             for micro in sorted({declared, *(m for m in MICRO_BATCHES if share % m == 0)}):
-                found = _worker(spec, resources.workers, stage, micro)
+                found = _worker(spec, resources, stage, micro)
                 yield {
                     "size": size,
                     "workers": resources.workers,
@@ -179,13 +180,13 @@ def _memory_lines(quote: Quote) -> list[str]:
     rows: list[tuple[str, ...]] = [("GB per worker", *(f"ZeRO {stage}" for stage in STAGES), *micros, "declared", "")]
     for size, spec in sizes.items():
         _, declared = resources.share(spec)
-        full = _worker(spec, resources.workers, resources.zero_stage, declared)
+        full = _worker(spec, resources, resources.zero_stage, declared)
         verdict = {None: "", True: "fits", False: "doesn't fit"}[fits(full, quote.forecast.cluster.memory_bytes)]
         rows.append(
             (
                 size,
-                *(_gigabytes(_worker(spec, resources.workers, stage, 1).states) for stage in STAGES),
-                *(_gigabytes(_worker(spec, resources.workers, 1, micro).activations) for micro in MICRO_BATCHES),
+                *(_gigabytes(_worker(spec, resources, stage, 1).states) for stage in STAGES),
+                *(_gigabytes(_worker(spec, resources, 1, micro).activations) for micro in MICRO_BATCHES),
                 _gigabytes(full.total),
                 verdict,
             )
@@ -196,8 +197,8 @@ def _memory_lines(quote: Quote) -> list[str]:
     return [*aligned(rows, left={0}), note]
 
 
-def _worker(spec: RunSpec, workers: int, stage: int, micro: int) -> Memory:
-    return per_worker(spec, workers=workers, zero_stage=stage, micro_batch=micro)
+def _worker(spec: RunSpec, resources: Resources, stage: int, micro: int) -> Memory:
+    return per_worker(spec, workers=resources.workers, zero_stage=stage, micro_batch=micro, compiled=resources.compile)
 
 
 def _gigabytes(count: float) -> str:

@@ -88,7 +88,7 @@ def _too_large(part: Part, spec: RunSpec, text: Corpus, usual: Resources, root: 
     """
     with _short_of_memory(part) as room:
         batch = 8
-        while per_worker(spec, workers=1, zero_stage=1, micro_batch=batch).activations < 1.5 * room:
+        while per_worker(spec, workers=1, zero_stage=1, micro_batch=batch, compiled=False).activations < 1.5 * room:
             batch *= 2
         greedy = replace(spec, optimizer=replace(spec.optimizer, batch=batch), dense_steps=2, pruning=PruningSpec())
         row = _trained(greedy, text, replace(usual, micro_batch=None, compile=False), root / "greedy")

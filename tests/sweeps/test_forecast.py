@@ -138,12 +138,15 @@ def test_worker_counts_divide_the_batch_and_stop_where_scaling_does(paper: Sweep
 
 def test_memory_falls_with_the_stage_and_grows_with_the_micro_batch(paper: Sweep) -> None:
     spec = next(run.spec for run in paper.runs if run.spec.size == "468m")
-    at = {s: per_worker(spec, workers=8, zero_stage=s, micro_batch=1) for s in range(4)}
+    at = {s: per_worker(spec, workers=8, zero_stage=s, micro_batch=1, compiled=True) for s in range(4)}
     assert at[0].states > at[1].states > at[2].states
     # ZeRO 2 in bf16 by hand: 2 bytes of weights, 2 of bucket, 4/8 of gradients, 12/8 of masters and moments; masks.
     assert at[2].states == pytest.approx(468.24e6 * (2 + 2 + 0.5 + 1.5) + 435.42e6 / 8, rel=1e-4)
-    wide = per_worker(spec, workers=8, zero_stage=2, micro_batch=16)
-    assert wide.activations == 16 * at[2].activations
+    wide, wider = (per_worker(spec, workers=8, zero_stage=2, micro_batch=m, compiled=True) for m in (16, 32))
+    # 16 sequences more: a block's 16 d + 6 mlp and 4 d of the rest; the loss works on as many logits at once, but in 32
+    # instead of 16 chunks, each of which keeps 2 bytes for a weight of the LM head.
+    more = 16 * 2048 * (24 * (16 * 1024 + 6 * 4096) + 4 * 1024) + 16 * 2 * 32_000 * 1024
+    assert wider.activations - wide.activations == more
     assert wide.states == at[2].states
 
 
