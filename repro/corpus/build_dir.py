@@ -14,7 +14,7 @@ from typing import Any
 from repro.store.folder import Folder
 
 STARTED = "started.json"
-POLL = 0.5  # seconds
+POLL = 1.0  # seconds
 
 
 def build_dir_name(corpus: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from repro.console import homes
 from repro.corpus import manifest
-from repro.corpus.build_dir import exclusive, remove
+from repro.corpus.build_dir import POLL, exclusive, remove
 from repro.corpus.corpus import Corpus
 from repro.corpus.encode import TOKENIZER
 from repro.corpus.manifest import Manifest, ShardFile
@@ -26,7 +26,6 @@ from repro.store.folder import Folder
 from repro.store.run_folder import Stopped
 
 STREAMS = 8  # files copied at once: a store sends one at 50 to 100 MB/s, and a node takes several GB/s
-POLL = 1.0  # seconds between looks at what has arrived and whether to stop
 GB = 10**9
 
 
@@ -41,7 +40,7 @@ def fetch(source: Folder, say: Callable[[str], object], asked: Callable[[], bool
     Args:
         source: the published corpus.
         say: called with lines of progress, also while another process makes the copy.
-        asked: returns whether to give up, asked about every second.
+        asked: returns whether to give up; called every POLL seconds.
 
     Raises:
         UserError: there is no such corpus, it is damaged, or the disk has no room for it.
