@@ -45,7 +45,7 @@ def attention(
         raise NotImplementedError("attention takes neither a mask nor dropout")
     if documents is None:
         out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling).transpose(1, 2)
-    elif query.is_cuda:
+    elif query.device.type != "cpu":
         out = _by_kernel(query, key, value, documents, scaling)
     else:
         out = _by_mask(query, key, value, documents, scaling)
@@ -60,8 +60,9 @@ def _by_kernel(
     # Flash takes head_dim in steps of 8. Zeros don't change scores, and their part of the result is cut off.
     q, k, v = (F.pad(x, (0, -head_dim % 8)).transpose(1, 2).flatten(0, 1) for x in (query, key, value))
     if query.dtype == torch.float32:
+        # The factor goes into the query: PyTorch can't trace this kernel's backward pass with a factor of its own.
         out = torch.ops.aten._efficient_attention_forward(
-            q.unsqueeze(0),
+            q.unsqueeze(0) * (scaling * q.shape[-1] ** 0.5),
             k.unsqueeze(0),
             v.unsqueeze(0),
             None,
@@ -72,7 +73,6 @@ def _by_kernel(
             0.0,
             1,  # causal, from the first token of each document
             True,  # keeps what the backward pass needs
-            scale=scaling,
         )[0].squeeze(0)
     else:
         from torch.nn.attention.varlen import varlen_attn

@@ -50,12 +50,12 @@ class Llama(LlamaForCausalLM):
             return super().forward(input_ids, position_ids=position_ids, **others)
         return self._chosen(input_ids, position_ids, targets, documents)
 
-    def compile(self) -> None:
+    def compile(self, backend: str | Callable[..., Any] = "inductor") -> None:
         """Compiles the computation of losses, as one graph with gradients and one without; forgets other models' graphs."""
         compile_cache.share()
         torch._dynamo.reset()  # they count towards the limit of graphs
         torch._dynamo.config.fail_on_recompile_limit_hit = True  # beyond which a model would run uncompiled, unsaid
-        self._chosen = torch.compile(self._losses, fullgraph=True, dynamic=False)
+        self._chosen = torch.compile(self._losses, fullgraph=True, dynamic=False, backend=backend)
 
     def _losses(
         self,
