@@ -93,6 +93,10 @@ def compiler(nodes: Facts, resources: Resources) -> Iterator[Finding]:
     without = [node for node, fact in nodes.items() if not fact["compiler"]]
     if not resources.compile:
         yield Finding("compiler", "ok", "not needed: resources.compile is false")
+    elif without and resources.compile == "auto":
+        yield Finding(
+            "compiler", "warning", f"none on {', '.join(without)}", "install g++ there: runs train faster compiled"
+        )
     elif without:
         yield Finding(
             "compiler",

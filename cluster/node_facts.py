@@ -18,11 +18,11 @@ from typing import Any
 
 import psutil
 
+from repro.compiler import compiler
 from repro.errors import UserError
 from repro.store.folder import Folder
 
 PATIENCE = timedelta(seconds=60)  # for one worker to wait for the other
-COMPILERS = ("c++", "g++", "clang++")
 
 
 def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions(packages),
         "gpus": _gpus(),
-        "compiler": os.environ.get("CXX") or next(filter(None, map(shutil.which, COMPILERS)), None),
+        "compiler": compiler(),
         "memory": memory(),
         "cores": len(os.sched_getaffinity(0)),
         "open_files": (soft, hard),

@@ -35,7 +35,9 @@ class Resources:
         int | None, Between(1, STEPS, "sequences"), "sequences per worker and forward pass; null: its whole share"
     ] = None
     compile: Annotated[
-        bool, "use torch.compile, which needs a C++ compiler and takes a minute for each shape; not with ZeRO stage 3"
+        bool | Literal["auto"],
+        "use torch.compile, which needs a C++ compiler and some 30 s for each shape; not with ZeRO stage 3. "
+        '"auto": where there is a compiler and the runs of a shape have at least 10,000 steps together',
     ] = False
     deterministic: Annotated[
         bool,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from repro import compiler
 from repro.errors import UserError
 from repro.resources import Resources
-from repro.spec import RunSpec
+from repro.spec import ModelSpec, RunSpec
 from sweeps.devices import Cluster
 from sweeps.forecast import HOUR, forecast
 from sweeps.grid import Sweep
@@ -47,7 +49,10 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
             found=measured,
             expected="a cluster with GPUs of one type, or no --measured",
         )
-    resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
+    steps: Counter[ModelSpec] = Counter()  # of the whole sweep, so that a run that resumes is compiled as it was before
+    for p in sweep.runs:
+        steps[p.spec.model] += p.spec.schedule.total_steps
+    resources = {spec.run_id: _compiled(sweep.resources.of(spec), steps[spec.model]) for spec in todo}
     planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
     if cluster is None or (measured is None and cluster.known is None):
         return Sizes(resources, list(planned.values()), None)
@@ -62,3 +67,10 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
         "lower_bound_seconds": made.lower_bound_hours * HOUR,
     }
     return Sizes(resources, list(planned.values()), promised)
+
+
+def _compiled(resources: Resources, steps: int) -> Resources:
+    """Resources in which "auto" stays only where compiling pays. steps: of all runs of a shape."""
+    if resources.compile == "auto" and steps < compiler.STEPS:
+        return replace(resources, compile=False)
+    return resources

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from repro.spec import ModelSpec
-from repro.training import attention, compile_cache
+from repro.training import attention
 from repro.training.loss import Head
 
 
@@ -51,10 +51,7 @@ class Llama(LlamaForCausalLM):
         return self._chosen(input_ids, position_ids, targets, documents)
 
     def compile(self, backend: str | Callable[..., Any] = "inductor") -> None:
-        """Compiles the computation of losses, as one graph with gradients and one without; forgets other models' graphs."""
-        compile_cache.share()
-        torch._dynamo.reset()  # they count towards the limit of graphs
-        torch._dynamo.config.fail_on_recompile_limit_hit = True  # beyond which a model would run uncompiled, unsaid
+        """Compiles the computation of losses, as one graph with gradients and one without."""
         self._chosen = torch.compile(self._losses, fullgraph=True, dynamic=False, backend=backend)
 
     def _losses(

@@ -22,6 +22,7 @@ from repro.store.run_folder import RunFailed, RunFolder, Stopped
 from repro.training import device_memory, model, start
 from repro.training.assignment import Assignment
 from repro.training.batches import Batches
+from repro.training.compiling import compile_if
 from repro.training.determinism import deterministic
 from repro.training.device_memory import is_out_of_memory, smaller_micro_batches
 from repro.training.distributed import process_group
@@ -192,8 +193,7 @@ def engine_of(run: RunInProgress) -> Engine:
     """A new engine for a run, with initialised weights. Needs a process group."""
     spec, resources = run.spec, run.resources
     network = model.build(spec.model, spec.seed)
-    if resources.compile:
-        network.compile()
+    compile_if(resources.compile, network, run.device)
     return DeepSpeedEngine(
         network,
         spec.optimizer,

@@ -122,7 +122,9 @@ class DeepSpeedEngine:
 
     def step(self) -> None:
         self._made.step()
-        if self._made.skipped_steps:  # stage 3 looks at the gradient's norm itself, summed in fp32, and makes no such update
+        if (
+            self._made.skipped_steps
+        ):  # stage 3 looks at the gradient's norm itself, summed in fp32, and makes no such update
             self._norm = torch.full_like(self._norm, math.nan)
 
     def mask_gradients(self, kept: Sequence[torch.Tensor]) -> None:
@@ -209,7 +211,7 @@ class DeepSpeedEngine:
         for gradient, bits in zip(gradients, self._kept, strict=bool(self._kept)):
             gradient.view(-1).mul_(unpacked(bits, 0, gradient.numel(), gradient.dtype))
         # Summed in float64, so that the norm doesn't depend on how the masters are sharded.
-        norms = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients])
+        norms = torch.stack(torch._foreach_norm(gradients, 2, torch.float64))
         self._norm = self.reduce(norms.square().sum()).sqrt().float()
         factor = self._clip / torch.clamp(self._norm + 1e-6, min=self._clip)
         torch._foreach_mul_(gradients, factor)

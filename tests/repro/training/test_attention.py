@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -16,23 +18,22 @@ DOCUMENTS = [0, 5, 6, 16, 27, 32]  # where they begin in the flattened tokens; t
 def tensors(device: str = "cpu", dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(0)
     shape = (BATCH, HEADS, LENGTH, WIDTH)
-    return [
-        torch.randn(shape, generator=random).to(device, dtype).requires_grad_() for _ in ("query", "key", "value")
-    ]
+    return [torch.randn(shape, generator=random).to(device, dtype).requires_grad_() for _ in ("query", "key", "value")]
 
 
 def attended(given: list[torch.Tensor], documents: torch.Tensor | None) -> torch.Tensor:
-    return attention(torch.nn.Identity(), *given, None, scaling=0.7, documents=documents)[0]
+    query, key, value = given
+    return attention(torch.nn.Identity(), query, key, value, None, scaling=0.7, documents=documents)[0]
 
 
 def test_documents_are_attended_to_as_if_each_were_alone() -> None:
     given = tensors()
     out = attended(given, torch.tensor(DOCUMENTS, dtype=torch.int32))
     flat = [x.transpose(1, 2).flatten(0, 1) for x in given]  # (B * T, heads, width)
-    alone = [
-        F.scaled_dot_product_attention(*(x[a:b].transpose(0, 1) for x in flat), is_causal=True, scale=0.7)
-        for a, b in zip(DOCUMENTS, DOCUMENTS[1:], strict=False)
-    ]
+    alone = []
+    for a, b in pairwise(DOCUMENTS):
+        query, key, value = (x[a:b].transpose(0, 1) for x in flat)
+        alone.append(F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=0.7))
     expected = torch.cat([x.transpose(0, 1) for x in alone]).view(out.shape)
     torch.testing.assert_close(out, expected)
     mine, theirs = (torch.autograd.grad(x.square().sum(), given) for x in (out, expected))
@@ -46,10 +47,10 @@ def test_rows_of_one_document_are_those_of_no_documents() -> None:
 
 
 def test_a_mask_or_dropout_is_refused() -> None:
-    given = tensors()
+    query, key, value = tensors()
     for mask, dropout in ((torch.ones(LENGTH, LENGTH), 0.0), (None, 0.1)):
         with pytest.raises(NotImplementedError):
-            attention(torch.nn.Identity(), *given, mask, scaling=1.0, dropout=dropout)
+            attention(torch.nn.Identity(), query, key, value, mask, scaling=1.0, dropout=dropout)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

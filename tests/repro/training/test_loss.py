@@ -30,9 +30,7 @@ def plain(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tens
     """(B, T) losses by torch's own functions, from logits in fp32 at least."""
     logits = F.linear(hidden, head.weight)
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(
-        wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-    ).view(TOKENS)
+    return F.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none").view(TOKENS)
 
 
 @pytest.mark.parametrize("chunk", [1 << 26, 7 * VOCAB, 1])
