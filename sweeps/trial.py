@@ -67,12 +67,12 @@ def train_one(given: Assignment) -> Outcome:
     Raises:
         Exception: from Ray Train, if a worker died.
     """
-    run = RunFolder(Folder.open(given.folder))
+    run = RunFolder(Folder.reopen(given.folder))
     lease = Lease(run, given.driver, given.over)
     if not lease.take():
         return "held"
     try:
-        if stop.is_asked(Folder.open(given.results), given.driver):
+        if stop.is_asked(Folder.reopen(given.results), given.driver):
             return "stopped"
         if run.status()["state"] == "done":  # by a driver whose lease ended just before ours began
             return "held"
@@ -92,7 +92,7 @@ def _fork(given: Assignment, run: RunFolder) -> None:
 
     if given.fork is None or fork.begun(run.folder):
         return
-    parent = Folder.open(given.fork.folder)
+    parent = Folder.reopen(given.fork.folder)
     if fork.ready(parent, given.fork.step):
         fork.fork(parent, run.folder, given.spec, given.fork.step)
 

@@ -20,13 +20,17 @@ from pyarrow import fs
 from repro import paths
 from repro.errors import DISK_FULL, UserError
 from repro.store import addresses, objects
+from repro.store.outage import outlast
 
 TRIES = 20  # attempts to read an object that keeps being replaced
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder on a pyarrow file system. `path` is the path inside that file system."""
+    """A folder on a pyarrow file system. `path` is the path inside that file system.
+
+    A store that fails for a while is asked again (`outage.outlast`), whatever is done with its files.
+    """
 
     filesystem: fs.FileSystem
     path: str
@@ -51,6 +55,11 @@ class Folder:
         filesystem, path = addresses.open_uri(text, key=key)
         return cls(filesystem, path)
 
+    @classmethod
+    def reopen(cls, uri: str) -> Folder:
+        """A folder whose store has answered before, to another process: if it fails now, it is asked again."""
+        return outlast(lambda: cls.open(uri))
+
     @property
     def is_local(self) -> bool:
         return isinstance(self.filesystem, fs.LocalFileSystem)
@@ -66,12 +75,16 @@ class Folder:
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     def exists(self, name: str = "") -> bool:
-        return self.filesystem.get_file_info(self._at(name)).type != fs.FileType.NotFound
+        return self.info(name).type != fs.FileType.NotFound
+
+    def info(self, name: str = "") -> fs.FileInfo:
+        """Type and size of an entry, or of this folder."""
+        return outlast(lambda: self.filesystem.get_file_info(self._at(name)))
 
     def names(self) -> list[str]:
         """Sorted names of the entries of this folder; empty if it doesn't exist."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+        return sorted(info.base_name for info in outlast(lambda: self.filesystem.get_file_info(selector)))
 
     def read(self, name: str) -> bytes:
         # pyarrow asks for an object's size first and then reads that many bytes: if the object was replaced by a
@@ -79,7 +92,7 @@ class Folder:
         path = self._at(name)
         for _ in range(TRIES):
             data = self._read_once(path)
-            if self.is_local or len(data) == self.filesystem.get_file_info(path).size:
+            if self.is_local or len(data) == self.info(name).size:
                 return data
         raise OSError(f"{path} is being replaced all the time")
 
@@ -89,15 +102,21 @@ class Folder:
         On a local file system by fsync and rename; on an object store an upload becomes visible when complete.
         """
         target = self._at(name)
-        if not self.is_local:
-            with self.filesystem.open_output_stream(target) as stream:
-                stream.write(data)
-            return
-        with _scratch(target, data) as written:
-            os.replace(written, target)
+
+        def put() -> None:
+            if not self.is_local:
+                with self.filesystem.open_output_stream(target) as stream:
+                    stream.write(data)
+                return
+            with _scratch(target, data) as written:
+                os.replace(written, target)
+
+        outlast(put)
 
     def create(self, name: str, data: bytes) -> bool:
         """Creates a file atomically, if it doesn't exist: of several concurrent writers one gets True, the others False.
+
+        `data` must differ between writers: one that finds its own data created the file, though the answer was lost.
 
         On a local file system by a hard link, which is atomic on NFS too; on an object store by a conditional PUT.
 
@@ -106,7 +125,7 @@ class Folder:
         """
         target = self._at(name)
         if not self.is_local:
-            return objects.create(self.filesystem, target, data)
+            return outlast(lambda: objects.create(self.filesystem, target, data)) or self._holds(name, data)
         with _scratch(target, data) as written:
             try:
                 os.link(written, target)
@@ -131,11 +150,15 @@ class Folder:
 
     def delete(self, name: str = "") -> None:
         """Removes a file, or a folder with its contents, if it exists."""
-        info = self.filesystem.get_file_info(self._at(name))
-        if info.type == fs.FileType.Directory:
-            self.filesystem.delete_dir(info.path)
-        elif info.type == fs.FileType.File:
-            self.filesystem.delete_file(info.path)
+
+        def remove() -> None:
+            info = self.filesystem.get_file_info(self._at(name))
+            if info.type == fs.FileType.Directory:
+                self.filesystem.delete_dir(info.path)
+            elif info.type == fs.FileType.File:
+                self.filesystem.delete_file(info.path)
+
+        outlast(remove)
 
     def check_writable(self, *, key: str | None = None) -> None:
         """Checks that files can be created here, before any work whose results would be lost. Leaves nothing behind.
@@ -164,10 +187,19 @@ class Folder:
             for name in filter(is_orphan, folders):
                 shutil.rmtree(os.path.join(where, name), ignore_errors=True)
 
+    def _holds(self, name: str, data: bytes) -> bool:
+        try:
+            return self.read(name) == data
+        except FileNotFoundError:
+            return False
+
     def _read_once(self, path: str) -> bytes:
-        with self.filesystem.open_input_stream(path) as stream:
-            data: bytes = stream.read()
-        return data
+        def get() -> bytes:
+            with self.filesystem.open_input_stream(path) as stream:
+                data: bytes = stream.read()
+            return data
+
+        return outlast(get)
 
     def _at(self, name: str) -> str:
         """The path of an entry of this folder; its name is untrusted input.

@@ -1,10 +1,14 @@
 """Leases: among several drivers on one results folder, exactly one trains a run.
 
 A lease is a file `lease-N.json` in the run's folder, created atomically, so that only one driver can hold it. The
-holder rewrites it every BEAT seconds and removes it at the end. A holder is dead when its process is gone or, where
-that can't be checked (another host or container), when its file hasn't changed for SILENCE seconds of the observer's
-clock; then the next driver creates lease N + 1. A holder that finds a higher number, or can't write for half of
-SILENCE, has been declared dead: it kills its process, so that two processes never write to one folder.
+holder rewrites it at every beat and removes it at the end. A holder is dead when its process is gone or, where that can't
+be checked (another host or container), when its file hasn't changed for as long as its holder says in it (`silence`), on
+the observer's clock; then the next driver creates lease N + 1.
+
+How long that is depends on the store (`rhythm`): on a disk a beat of 2 s and a silence of 30 s; behind a network 5 s and
+180 s, because such a store may fail for a while. A holder that finds a higher number, or that for half of its silence
+can't write, kills its process: so it ends well before anybody may declare it dead, and two processes never write to one
+folder. A disk may thus fail for 15 s and another store for 90 s, and nothing dies.
 """
 
 from __future__ import annotations
@@ -20,11 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from repro.errors import UserError
-from repro.store import processes
+from repro.patience import within
+from repro.store import processes, rhythm
 from repro.store.run_folder import RunFolder
 
-BEAT = 3.0
-SILENCE = 30.0
 LAST = 999_999
 
 
@@ -45,7 +48,7 @@ def newest(run: RunFolder) -> Held | None:
             return Held(name, said if isinstance(said, dict) else {})
         except FileNotFoundError:  # its holder has removed it since it was listed
             continue
-        except UserError:  # damaged: the lease counts, until it hasn't changed for SILENCE seconds
+        except UserError:  # damaged: the lease counts, until it hasn't changed for long
             return Held(name, {})
     return None
 
@@ -74,7 +77,13 @@ class Looker:
         if before != text:
             self._seen[key] = (text, now)
             return True
-        return now - since < SILENCE
+        return now - since < _silence(said)
+
+
+def _silence(said: dict[str, Any]) -> float:
+    """The silence that a holder has declared; the longest one if it has declared none, or the lease is damaged."""
+    found, longest = said.get("silence"), rhythm.NETWORK.silence
+    return float(found) if isinstance(found, (int, float)) and 0 < found < longest else longest
 
 
 class Lease:
@@ -88,6 +97,7 @@ class Lease:
 
     def __init__(self, run: RunFolder, driver: str, over: str | None = None):
         self.run, self.driver, self.over, self.name = run, driver, over, ""
+        self.rhythm = rhythm.rhythm_of(run.folder)
         self._stop = threading.Event()
         self._beats, self._nonce = 0, secrets.token_hex(8)
 
@@ -104,7 +114,7 @@ class Lease:
                 expected="this file deleted",
             )
         name = f"lease-{number:06d}.json"
-        self._began = time.time()
+        self._began, self._renewed = time.time(), time.monotonic()
         if not self.run.folder.create(name, self._said()):
             return False
         self.name = name
@@ -124,22 +134,28 @@ class Lease:
 
     def _said(self) -> bytes:
         self._beats += 1
-        said = {"driver": self.driver, **processes.mine(), "began": self._began}
+        said = {"driver": self.driver, **processes.mine(), "began": self._began, "silence": self.rhythm.silence}
         return json.dumps(said | {"nonce": self._nonce, "beats": self._beats}).encode()
 
     def _is_mine(self, held: Held | None) -> bool:
         return held is not None and held.said.get("nonce") == self._nonce
 
     def _beat(self) -> None:
-        last = time.monotonic()
-        while not self._stop.wait(BEAT):
+        longest = self.rhythm.silence / 2
+        while not self._stop.wait(self.rhythm.beat):
             try:
-                # Checked twice: a store may show an object as missing while it is replaced.
-                lost = not self._is_mine(newest(self.run)) and not self._is_mine(newest(self.run))
-                if not lost:
-                    self.run.folder.write(self.name, self._said())
-                    last = time.monotonic()
-            except OSError:
-                lost = time.monotonic() - last > SILENCE / 2
-            if lost and not self._stop.is_set():
+                is_held = within(longest / 3, self._renew, self.name)  # a call to a store may never return
+            except Exception:
+                is_held = time.monotonic() - self._renewed < longest
+            if not is_held and not self._stop.is_set():
                 os.kill(os.getpid(), signal.SIGKILL)
+
+    def _renew(self) -> bool:
+        """Rewrites the lease, unless another holder has taken over."""
+        began = time.monotonic()
+        # Checked twice: a store may show an object as missing while it is replaced.
+        if not self._is_mine(newest(self.run)) and not self._is_mine(newest(self.run)):
+            return False
+        self.run.folder.write(self.name, self._said())
+        self._renewed = max(self._renewed, began)
+        return True

@@ -18,6 +18,7 @@ def create(filesystem: fs.FileSystem, path: str, data: bytes) -> bool:
 
     Raises:
         UserError: another file system, or a store without conditional PUT.
+        ConnectionError: the store can't be reached, or fails at the moment.
     """
     bucket, _, key = path.partition("/")
     if isinstance(filesystem, fs.S3FileSystem):
@@ -42,19 +43,22 @@ def _refused(filesystem: fs.FileSystem, path: str) -> UserError:
 def _s3(bucket: str, key: str, data: bytes) -> bool:
     """Uses botocore, with the same credentials, region and AWS_ENDPOINT_URL as pyarrow."""
     import botocore.session
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore import exceptions
 
     client = botocore.session.get_session().create_client("s3")
     try:
         client.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
         return True
-    except ClientError as error:
+    except exceptions.ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status in (409, 412):  # another writer's object exists, or is being written
             return False
+        if status == 429 or status >= 500:
+            raise ConnectionError(f"s3://{bucket}/{key}: {error}") from error
         raise UserError("a conditional PUT was refused", file=f"s3://{bucket}/{key}", found=str(error)) from error
-    except BotoCoreError as error:
-        raise OSError(f"s3://{bucket}/{key}: {error}") from error
+    except exceptions.BotoCoreError as error:
+        passing = isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError))
+        raise (ConnectionError if passing else OSError)(f"s3://{bucket}/{key}: {error}") from error
     finally:
         client.close()
 
@@ -81,8 +85,12 @@ def _gcs(bucket: str, key: str, data: bytes) -> bool:
         )
     except google.auth.exceptions.GoogleAuthError as error:
         raise OSError(f"gs://{bucket}/{key}: {error}") from error
+    except requests.RequestException as error:
+        raise ConnectionError(f"gs://{bucket}/{key}: {error}") from error
     if answer.status_code == 412:
         return False
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise ConnectionError(f"gs://{bucket}/{key}: {answer.status_code} {answer.reason}")
     if not answer.ok:
         raise OSError(f"gs://{bucket}/{key}: {answer.status_code} {answer.reason}")
     return True

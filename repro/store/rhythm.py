@@ -1,7 +1,7 @@
 """How often a run gives a sign of life, and for how long it may give none, by the kind of its store.
 
-A disk answers at once, or is broken. A store behind a network may not answer for a while, and that must kill nothing:
-it is given minutes. The price is that a run whose machine has died is taken over minutes later.
+A disk answers at once, or is broken. A store behind a network may not answer for a while, and that must kill nothing: it
+is given minutes. The price is that a run whose machine has died is taken over minutes later.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psutil
 
 from repro.store.folder import Folder
+from repro.store.outage import PATIENCE
 
 # File systems of one machine; every other one (nfs, lustre, ceph, cifs, fuse ...) is behind a network, or may be.
 DISKS = {"apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "ntfs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}  # fmt: skip
@@ -26,7 +27,7 @@ class Rhythm:
 
 
 DISK = Rhythm(beat=2.0, silence=30.0)
-NETWORK = Rhythm(beat=5.0, silence=180.0)
+NETWORK = Rhythm(beat=5.0, silence=PATIENCE)
 
 
 def rhythm_of(folder: Folder) -> Rhythm:

@@ -19,6 +19,7 @@ from pyarrow import fs
 
 from repro.errors import UserError
 from repro.store.folder import Folder
+from repro.store.outage import outlast
 
 FORMAT = 2
 FILE, MASKS, ROWS = "manifest.json", "masks.safetensors", "rows.json"
@@ -179,16 +180,19 @@ def _plain_size(place: Folder, file: str) -> int | None:
     if place.is_local:
         found = os.lstat(f"{place.path}/{file}")
         return found.st_size if stat.S_ISREG(found.st_mode) else None
-    info = place.filesystem.get_file_info(f"{place.path}/{file}")
+    info = place.info(file)
     return info.size if info.type == fs.FileType.File else None
 
 
 def _hash(place: Folder, file: str) -> str:
-    digest = hashlib.sha256()
-    with place.filesystem.open_input_stream(f"{place.path}/{file}") as stream:
-        while data := stream.read(CHUNK):
-            digest.update(data)
-    return digest.hexdigest()
+    def hashed() -> str:
+        digest = hashlib.sha256()
+        with place.filesystem.open_input_stream(f"{place.path}/{file}") as stream:
+            while data := stream.read(CHUNK):
+                digest.update(data)
+        return digest.hexdigest()
+
+    return outlast(hashed)
 
 
 def _whole(value: object, least: int, most: int | None = None) -> bool:

@@ -54,7 +54,7 @@ def train_loop(mapping: dict[str, Any], signalled: Callable[[], bool] = bool) ->
         The row of run.parquet; None if the run was asked to stop.
     """
     given = Assignment.parse(mapping)
-    folder = Folder.open(given.folder)
+    folder = Folder.reopen(given.folder)
     with suppress(Stopped):
         return train(
             given.spec,
@@ -64,7 +64,7 @@ def train_loop(mapping: dict[str, Any], signalled: Callable[[], bool] = bool) ->
             given.forks,
             _asked(given),
             signalled=signalled,
-            parent=None if given.parent is None else Folder.open(given.parent),
+            parent=None if given.parent is None else Folder.reopen(given.parent),
             children=given.children,
         )
     return None
@@ -84,7 +84,7 @@ def obtain_text(mapping: dict[str, Any]) -> None:
 
 
 def _asked(given: Assignment) -> Callable[[], bool]:
-    return partial(stop.is_asked, Folder.open(given.results), given.driver)
+    return partial(stop.is_asked, Folder.reopen(given.results), given.driver)
 
 
 def _text(given: Assignment, signalled: Callable[[], bool] = bool) -> Corpus:
@@ -102,7 +102,7 @@ def _text(given: Assignment, signalled: Callable[[], bool] = bool) -> Corpus:
             )
     except UserError as error:
         with suppress(OSError):
-            RunFolder(Folder.open(given.folder)).progress("failed", reason=str(error))
+            RunFolder(Folder.reopen(given.folder)).progress("failed", reason=str(error))
         raise
     return text
 

@@ -23,10 +23,10 @@ from repro.store.run_folder import RunFolder
 
 HOLD = """
 import sys, time
-from repro.store import lease
+from repro.store import lease, rhythm
 from repro.store.run_folder import RunFolder
 from repro.store.folder import Folder
-lease.BEAT = .2
+rhythm.DISK = rhythm.NETWORK = rhythm.Rhythm(beat=.2, silence=180.)
 held = lease.Lease(RunFolder(Folder.open(sys.argv[1])), "theirs")
 print(held.take(), flush=True)
 time.sleep(600)
@@ -93,14 +93,14 @@ def test_a_holder_that_was_passed_over_ends_at_once(run: RunFolder, holder: subp
 def test_on_another_host_the_dead_show_by_not_changing(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(lease, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
-    said = {"driver": "theirs", "host": "elsewhere", "pid": os.getpid(), "began": 0.0, "beats": 1}
+    said = {"driver": "theirs", "host": "elsewhere", "pid": os.getpid(), "began": 0.0, "beats": 1, "silence": 40.0}
     assert run.folder.create("lease-000007.json", json.dumps(said).encode())
     looker = Looker()
     assert looker.is_taken(run, lease.newest(run))
-    now += lease.SILENCE
+    now += 40
     run.folder.write_json("lease-000007.json", said | {"beats": 2})
     assert looker.is_taken(run, lease.newest(run))
-    now += lease.SILENCE - 1
+    now += 39
     assert looker.is_taken(run, lease.newest(run))
     now += 1
     assert not looker.is_taken(run, lease.newest(run))
