@@ -183,7 +183,12 @@ def for_measured(found: list[dict[str, Any]]) -> dict[str, Any]:
     for one in found:
         if one["error"] is None and one["runs"] == 1:
             speeds.setdefault(one["device"], {})[one["size"]] = one["tokens_per_second"]
-    return {"tokens_per_second": speeds}
+    beside: dict[str, dict[str, dict[str, float]]] = {}
+    for one in found:
+        if one["error"] is None and one["runs"] > 1 and one["size"] in speeds.get(one["device"], {}):
+            of_size = beside.setdefault(one["device"], {}).setdefault(one["size"], {})
+            of_size[str(one["runs"])] = one["tokens_per_second"]
+    return {"tokens_per_second": speeds} | ({"beside": beside} if beside else {})
 
 
 def device_name() -> str:

@@ -60,7 +60,9 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
     for run in made.runs:
         planned[run.run_id] = replace(planned[run.run_id], workers=run.workers, seconds=run.hours * HOUR)
         if sweep.resources.sizing == "plan":
-            own = replace(resources[run.run_id], workers=run.workers, micro_batch=run.micro_batch)
+            own = replace(
+                resources[run.run_id], workers=run.workers, micro_batch=run.micro_batch, runs_per_gpu=run.runs_per_gpu
+            )
             resources[run.run_id] = own
     promised = {
         "makespan_seconds": made.makespan_hours * HOUR,

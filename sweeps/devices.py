@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -130,11 +130,37 @@ def _number(text: str) -> int | float | str:
     return text
 
 
+Rate = Annotated[float, Above(0, "tokens/s")]
+MOST_RUNS = 64  # that share a GPU, as resources.runs_per_gpu allows
+
+
 @strict.dataclass
 class Measured:
-    """A measured-throughput file. tokens_per_second: throughput of one worker on one device, by device and size label."""
+    """A measured-throughput file.
 
-    tokens_per_second: dict[str, dict[str, Annotated[float, Above(0, "tokens/s")]]]
+    tokens_per_second: throughput of one worker on one device, by device and size label. beside: summed throughput of
+    several runs that share a device, by device, size label and their number, which YAML and JSON write as text.
+    """
+
+    tokens_per_second: dict[str, dict[str, Rate]]
+    beside: dict[str, dict[str, dict[str, Rate]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for device, sizes in self.beside.items():
+            for size, rates in sizes.items():
+                key = f"beside.{device}.{size}"
+                if size not in self.tokens_per_second.get(device, {}):
+                    raise UserError(
+                        "no throughput of a run alone to compare with", key=key, expected="one in tokens_per_second"
+                    )
+                for count in rates:
+                    if not count.isascii() or not count.isdigit() or not 2 <= int(count) <= MOST_RUNS:
+                        raise UserError("not a number of runs", key=key, found=count, expected=f"2 to {MOST_RUNS}")
+
+    def gains(self, device: str, size: str) -> dict[int, float]:
+        """By number of runs that share a device: their summed throughput over that of one alone."""
+        alone = self.tokens_per_second[device][size]
+        return {int(n): rate / alone for n, rate in self.beside.get(device, {}).get(size, {}).items()}
 
     @classmethod
     def read(cls, file: str | Path) -> Measured:
@@ -147,10 +173,12 @@ class Throughput:
 
     points: prunable weights -> FLOP/s; interpolated linearly in log N, constant outside their range.
     measured: size labels with a measurement of their own; empty if the MFU is assumed.
+    gains: by number of runs that share a device and size label, their summed throughput over that of one alone.
     """
 
     points: dict[float, float]
     measured: frozenset[str] = frozenset()
+    gains: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def assumed(cls, cluster: Cluster, precision: str) -> Throughput:
@@ -197,6 +225,7 @@ class Throughput:
                 expected=cluster.type,
             )
         rates = found[cluster.type.lower()]
+        device = next(name for name in measured.tokens_per_second if name.lower() == cluster.type.lower())
         models = {spec.size: spec.model for spec in specs}
         points = {
             float(models[size].shape.prunable): rate * flops_per_token(models[size])
@@ -211,7 +240,11 @@ class Throughput:
                 found=", ".join(rates),
                 expected=f"some of: {', '.join(models)}",
             )
-        return cls(points, frozenset(rates) & frozenset(models))
+        gains: dict[int, dict[str, float]] = {}
+        for size in rates.keys() & models.keys():
+            for runs, gain in measured.gains(device, size).items():
+                gains.setdefault(runs, {})[size] = gain
+        return cls(points, frozenset(rates) & frozenset(models), gains)
 
     def rate(self, spec: RunSpec) -> float:
         """Executed FLOP/s of a single device that trains `spec`."""
@@ -223,6 +256,11 @@ class Throughput:
             if at <= right:
                 return low + (high - low) * (at - left) / (right - left)
         return known[-1][1]
+
+    def gain(self, spec: RunSpec, runs: int) -> float:
+        """Summed throughput of `runs` runs that share a device, over that of one; the least of all sizes for one not measured."""
+        known = {} if runs == 1 else self.gains[runs]
+        return known.get(spec.size, min(known.values(), default=1.0))
 
     def source(self, spec: RunSpec) -> Source:
         """The source of `rate`."""

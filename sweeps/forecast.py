@@ -24,7 +24,7 @@ TAIL = 0.05  # warn if more than half of the cluster is idle for more than this 
 class RunForecast:
     """What one run needs on the cluster.
 
-    tokens_per_second: sum over its workers. mfu: null without a known peak. efficiency: relative to one worker.
+    runs_per_gpu: how many runs share its GPU. tokens_per_second: sum over its workers. mfu: its own part, null without a known peak. efficiency: relative to one worker.
     memory: bytes per worker at this ZeRO stage and micro-batch. fits: null if the device's memory is unknown.
     start_hours: since the sweep's start. checkpoint_bytes: size of the checkpoint that is kept.
     """
@@ -32,6 +32,7 @@ class RunForecast:
     run_id: str
     workers: int
     micro_batch: int
+    runs_per_gpu: int
     efficiency: float
     source: Source
     tokens_per_second: float
@@ -76,6 +77,9 @@ def forecast(
 ) -> Forecast:
     """Assigns workers to the runs of a sweep and schedules them.
 
+    Where the plan sizes runs, all of them share GPUs, with one worker each, if that was measured to gain throughput at
+    every measured size, each fits its part of the memory, and the sweep ends earlier. No gain is assumed.
+
     Args:
         sweep: the expanded file.
         cluster: the cluster to run it on.
@@ -103,24 +107,33 @@ def forecast(
             most = cluster.holding(sweep.resources.of(spec).workers) if declared else most
             options[spec.run_id] = (scaling.size(spec, most, 1, cluster, speed, sweep.resources),)
     jobs = [_job(spec, options[spec.run_id]) for spec in specs]
-    placed = placement.pack(jobs, cluster.gpus, cluster.node)
+    placed, each = placement.pack(jobs, cluster.gpus, cluster.node), 1
+    useful = [runs for runs, gains in sorted(speed.gains.items()) if min(gains.values()) > 1]
+    for runs_per_gpu in useful if sweep.resources.sizing == "plan" else ():
+        found = {spec.run_id: scaling.shared(spec, runs_per_gpu, cluster, speed, sweep.resources) for spec in specs}
+        fitting = {run_id: (one,) for run_id, one in found.items() if one}
+        if len(fitting) == len(specs):
+            beside = [_job(spec, fitting[spec.run_id]) for spec in specs]
+            packed = placement.pack(beside, cluster.gpus * runs_per_gpu, cluster.node * runs_per_gpu)
+            if placement.makespan(packed) < placement.makespan(placed):
+                options, jobs, placed, each = {**fitting}, beside, packed, runs_per_gpu
     fixed, naive = _naive(sweep, cluster, speed)
     by_id = {spec.run_id: spec for spec in specs}
-    runs = tuple(_run(by_id[p.run_id], p, options[p.run_id], speed, sweep, cluster) for p in placed)
+    runs = tuple(_run(by_id[p.run_id], p, options[p.run_id], speed, sweep, cluster, each) for p in placed)
     starts = {(s.parent.run_id, s.parent_step): s.parent for s in specs if s.parent and not s.starts_at_the_end}
     kept = [r.checkpoint_bytes for r in runs] + [checkpoint_bytes(parent) for parent in starts.values()]
     return Forecast(
         cluster=cluster,
         runs=runs,
-        gpu_hours=placement.gpu_seconds(placed) / HOUR,
+        gpu_hours=placement.gpu_seconds(placed) / each / HOUR,
         makespan_hours=placement.makespan(placed) / HOUR,
-        lower_bound_hours=placement.lower_bound(jobs, cluster.gpus) / HOUR,
+        lower_bound_hours=placement.lower_bound(jobs, cluster.gpus * each) / HOUR,
         naive_makespan_hours=placement.makespan(naive) / HOUR,
         naive_workers=fixed,
         checkpoint_bytes=sum(kept),
         peak_checkpoint_bytes=_peak_checkpoints(runs, sweep.resources.keep_checkpoints, starts),
         measured=speed.measured,
-        warnings=tuple(_warnings(sweep, cluster, by_id, jobs, placed, unfit, speed)),
+        warnings=tuple(_warnings(sweep, cluster, by_id, jobs, placed, unfit, speed, each)),
     )
 
 
@@ -152,7 +165,13 @@ def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tupl
 
 
 def _run(
-    spec: RunSpec, placed: PlacedRun, options: Sequence[Size], speed: Throughput, sweep: Sweep, cluster: Cluster
+    spec: RunSpec,
+    placed: PlacedRun,
+    options: Sequence[Size],
+    speed: Throughput,
+    sweep: Sweep,
+    cluster: Cluster,
+    runs_per_gpu: int,
 ) -> RunForecast:
     size = next(one for one in options if one.workers == placed.workers)
     memory = per_worker(
@@ -167,15 +186,16 @@ def _run(
         run_id=spec.run_id,
         workers=size.workers,
         micro_batch=size.micro_batch,
+        runs_per_gpu=runs_per_gpu,
         efficiency=size.efficiency,
         source=speed.source(spec),
         tokens_per_second=spec.tokens / size.seconds,
-        mfu=speed.rate(spec) * size.efficiency / peak if peak else None,
-        gpu_hours=size.workers * size.seconds / HOUR,
+        mfu=speed.rate(spec) * speed.gain(spec, runs_per_gpu) / runs_per_gpu * size.efficiency / peak if peak else None,
+        gpu_hours=size.workers * size.seconds / runs_per_gpu / HOUR,
         hours=size.seconds / HOUR,
         start_hours=placed.start / HOUR,
         memory=memory,
-        fits=fits(memory, cluster.memory_bytes),
+        fits=fits(memory, None if cluster.memory_bytes is None else cluster.memory_bytes / runs_per_gpu),
         checkpoint_bytes=checkpoint_bytes(spec),
     )
 
@@ -210,6 +230,7 @@ def _warnings(
     placed: Sequence[PlacedRun],
     unfit: set[str],
     speed: Throughput,
+    each: int,
 ) -> Iterator[str]:
     yield from _text_warnings(specs)
     if sweep.resources.device == "cpu" and cluster.known:
@@ -220,12 +241,12 @@ def _warnings(
     if sweep.resources.sizing == "declared" and most > cluster.gpus:
         yield f"resources asks for {most} workers per run, more than this cluster's {cluster.gpus} GPUs: `sweeps run` would refuse"
     yield from _memory_warnings(sweep, cluster, specs, unfit)
-    idle, last = placement.tail(placed, cluster.gpus)
+    idle, last = placement.tail(placed, cluster.gpus * each)
     total = placement.makespan(placed)
     if idle > TAIL * total:
         text = f"a straggler: less than half of the cluster is busy in the last {hours(idle / HOUR)} of {hours(total / HOUR)} h, waiting for {_some(last)}"
         if cluster.gpus % (2 * cluster.node) == 0:
-            fewer = placement.pack(jobs, cluster.gpus // 2, cluster.node)
+            fewer = placement.pack(jobs, cluster.gpus // 2 * each, cluster.node * each)
             text += f"; {cluster.gpus // 2} GPUs would take {hours(placement.makespan(fewer) / HOUR)} h"
         yield text
     least = min(speed.points)

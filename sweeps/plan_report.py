@@ -118,6 +118,9 @@ def assumptions(quote: Quote) -> Iterator[str]:
         known = sum(size in quote.forecast.measured for size in sizes)
         yield f"speed: {quote.measured}: {known} of {len(sizes)} sizes measured, the others interpolated linearly in log N"
     yield f"workers: up to {max(cluster.sizes)} per run while efficiency stays above {scaling.GOOD:.0%} (model in sweeps/scaling.py); longest run first"
+    beside = quote.forecast.runs[0].runs_per_gpu
+    if beside > 1:
+        yield f"runs: {beside} share each GPU, which was measured to gain throughput"
     if quote.sweep.share_prefix:
         yield "shared prefixes: not in the hours, where each run trains all its steps"
     if cluster.memory_bytes is not None:

@@ -60,12 +60,27 @@ def sizes(spec: RunSpec, cluster: Cluster, throughput: Throughput, resources: Re
     return tuple(one for one in fitting if one.efficiency >= GOOD) or tuple(fitting[:1])
 
 
+def shared(spec: RunSpec, runs: int, cluster: Cluster, throughput: Throughput, resources: Resources) -> Size | None:
+    """A run of one worker that shares its GPU with others, each with its part of the memory; None if it doesn't fit."""
+    room = None if cluster.memory_bytes is None else cluster.memory_bytes / runs
+    micro = fitting_micro_batch(spec, resources, 1, room)
+    return None if micro is None else size(spec, 1, micro, cluster, throughput, resources, runs=runs)
+
+
 def size(
-    spec: RunSpec, workers: int, micro_batch: int, cluster: Cluster, throughput: Throughput, resources: Resources
+    spec: RunSpec,
+    workers: int,
+    micro_batch: int,
+    cluster: Cluster,
+    throughput: Throughput,
+    resources: Resources,
+    *,
+    runs: int = 1,
 ) -> Size:
-    """A run on `workers`, whether or not it fits and scales."""
+    """A run on `workers`, whether or not it fits and scales. runs: how many share its GPU."""
     steps = spec.schedule.total_steps
     alone = (spec.tokens + heldout_tokens(spec) / 3) * flops_per_token(spec.model) / throughput.rate(spec)
+    alone *= runs / throughput.gain(spec, runs)
     passes = spec.optimizer.batch // workers // micro_batch
     volume = {0: 2, 1: 2, 2: passes + 1, 3: 3 * passes}[resources.zero_stage]
     sent = volume * spec.model.shape.total * (2 if spec.precision == "bf16" else 4)

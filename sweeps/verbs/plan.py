@@ -8,7 +8,10 @@ from typing import Any
 from repro.console.options import real
 from repro.errors import UserError
 
-MEASURED = 'JSON file with measured throughput: {"tokens_per_second": {DEVICE: {SIZE: tokens/s of one worker}}}'
+MEASURED = (
+    'JSON file with measured throughput: {"tokens_per_second": {DEVICE: {SIZE: tokens/s of one worker}}}, and of runs that '
+    'share a device "beside": {DEVICE: {SIZE: {"2": their sum}}}'
+)
 
 
 def add_parser(verbs: Any) -> None:
