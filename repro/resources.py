@@ -62,7 +62,8 @@ class Resources:
     retries: Annotated[
         int,
         Between(0, 1000, "times"),
-        "how often a run whose worker died is retried, with a pause that doubles each time",
+        "how often a run whose worker died is retried, with a pause that doubles each time, before it has saved a later "
+        "checkpoint: then counting begins anew",
     ] = 3
     keep_checkpoints: Annotated[
         int,

@@ -12,6 +12,7 @@ from repro.console.terminal import one_line
 from repro.store.lease import Looker, newest
 from repro.store.run_folder import RunFolder, Stamps
 from repro.training.assignment import Assignment
+from repro.training.checkpoint_manifest import newest as saved
 
 POLL = 2.0  # seconds between checks of a run that another driver trains, or that waits for its parent
 PAUSE, LONGEST_PAUSE = 2.0, 120.0  # seconds before a run whose worker died is retried: doubled each time
@@ -27,7 +28,8 @@ class Job:
         assignment: the instructions for the process that trains it.
         run: its folder.
         waits: whether it still waits for the checkpoint that it continues from.
-        died: how often its worker has died.
+        died: how often its worker has died since it last made progress.
+        saved: its newest checkpoint when its worker last died.
         not_before: earliest start, in seconds of time.monotonic.
     """
 
@@ -35,6 +37,7 @@ class Job:
     run: RunFolder
     waits: Callable[[], bool] = bool
     died: int = 0
+    saved: str = ""
     not_before: float = 0.0
 
     @property
@@ -98,7 +101,7 @@ class Queue:
         return None
 
     def ended(self, run_id: str, outcome: Outcome, reason: str = "") -> None:
-        """Records the outcome of a run that was started. reason: why its worker died."""
+        """Records the outcome of a run that was started. reason: why its worker died; its last line is reported."""
         job = self.running.pop(run_id)
         if outcome == "done":
             self.trained.add(run_id)
@@ -108,10 +111,15 @@ class Queue:
             self.say(f"{run_id}: its worker was told to stop; again in {PAUSE:.0f} s")
             self._later(job, PAUSE)
         elif outcome == "died":
+            job.run.keep_traceback("driver", reason)
+            reason = reason.splitlines()[-1]
+            newest_saved = saved(job.run.folder)
+            if newest_saved > job.saved:  # what it has done since isn't lost again
+                job.died, job.saved = 0, newest_saved
             job.died += 1
             if job.died > job.assignment.resources.retries:
-                why = f"its worker died {job.died} times: {reason}"
-                job.run.progress("failed", reason=why)
+                why = f"its worker died {job.died} times without progress: {reason}"
+                job.run.progress("failed", reason=f"{why}; tracebacks in {job.run.folder}/errors")
                 return
             pause = min(PAUSE * 2 ** (job.died - 1), LONGEST_PAUSE)
             self.say(f"{run_id}: its worker died ({one_line(reason)}); again in {pause:.0f} s, try {job.died + 1}")

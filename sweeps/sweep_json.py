@@ -31,13 +31,13 @@ class Planned:
 class Training:
     """The last driver's training.
 
-    began: its start, seconds since the epoch. runs: ids of the runs that were to be trained. before: `updated` in the
-    status of each of them at that time; None if an older version wrote the file.
+    began: its start, seconds since the epoch. runs: ids of the runs that were to be trained. before: the stamp
+    (`run_folder.stamp`) of the status of each of them at that time; None if an older version wrote the file.
     """
 
     began: float
     runs: tuple[str, ...]
-    before: dict[str, float | None] | None = None
+    before: dict[str, str | float | None] | None = None
 
 
 @strict.dataclass

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
+import traceback
 from typing import Any
 
 import ray.train
@@ -152,6 +154,10 @@ def _loop(mapping: dict[str, Any]) -> None:
     except (RunFailed, UserError):
         raise
     except Exception:
+        rank = ray.train.get_context().get_world_rank()
+        with contextlib.suppress(OSError):
+            place = RunFolder(Folder.reopen(Assignment.parse(mapping).folder))
+            place.keep_traceback(f"rank-{rank}", traceback.format_exc())
         # Perhaps a peer failed and closed its connections. Ray Train ends the group with the first error that it sees,
         # and the peer's error is more informative.
         if ray.train.get_context().get_world_size() > 1:

@@ -89,8 +89,8 @@ class _Tell(ray.tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         written = Path(trial.error_file or "")
-        lines = written.read_text().strip().splitlines() if written.is_file() else ["it ended without an error message"]
-        self.queue.ended(assignment_of(trial.config).spec.run_id, "died", lines[-1])
+        text = written.read_text().strip() if written.is_file() else ""
+        self.queue.ended(assignment_of(trial.config).spec.run_id, "died", text or "it ended without an error message")
 
 
 def own_resources(config: dict[str, Any]) -> ray.tune.PlacementGroupFactory:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder
+from repro.store.run_folder import RunFolder, stamp
 from sweeps import sweep_json
 from sweeps.snapshot import Retried, Running, Snapshot
 from sweeps.sweep_json import Planned
@@ -27,7 +27,7 @@ class Watcher:
         planned: all its runs.
         asked: ids of the runs that were to be trained when training began; runs that ended before are only counted.
         began: start of the training, seconds since the epoch.
-        before: `updated` in the status of each of `asked` at that time: a status with another value is newer,
+        before: the stamp of the status of each of `asked` at that time: a status with another stamp is newer,
             regardless of clocks. None (written by an older version) compares `updated` with `began`.
         price: price per hour of all machines together.
     """
@@ -39,7 +39,7 @@ class Watcher:
         planned: Iterable[Planned],
         asked: Iterable[str],
         began: float,
-        before: Mapping[str, float | None] | None = None,
+        before: Mapping[str, str | float | None] | None = None,
         price: float | None = None,
     ):
         self.place, self.name, self.began, self.before, self.price = place, name, began, before, price
@@ -66,7 +66,7 @@ class Watcher:
             return True
         if self.before is None:
             return bool(status.get("updated", 0.0) >= self.began)
-        return bool(status.get("updated") != self.before.get(run_id))
+        return stamp(status) != self.before.get(run_id)
 
     def look(self) -> Snapshot:
         """Reads the status of every run that hasn't ended yet."""

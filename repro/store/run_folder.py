@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from repro import spec as specs
@@ -21,6 +23,7 @@ from repro.store import processes
 from repro.store.folder import Folder
 
 State = Literal["queued", "running", "done", "failed"]
+KEPT_ERRORS = 10
 PARTS = ("run.parquet", "curve.parquet", "layers.parquet")  # the tables of a finished run
 
 
@@ -146,17 +149,39 @@ class RunFolder:
         last = self.status()
         again: dict[str, Any] = {}
         if last["state"] != "queued":
-            ended = last["reason"] if last["state"] == "failed" else "stopped, or its process died"
+            ended = last["reason"] if last["state"] == "failed" else f"stopped, or its process died{self._errors()}"
             again = {"attempts": last.get("attempts", 1) + 1, "before": ended}
         self.progress("running", step=0, total_steps=spec.schedule.total_steps, began=time.time(), **again)
+
+    def _errors(self) -> str:
+        errors = (self.folder / "errors").names()
+        return f"; traceback in {self.folder}/errors/{errors[-1]}" if errors else ""
 
     def progress(self, state: State, **facts: Any) -> None:
         """Writes the status: owner, start time, attempts, and the given facts."""
         last = self.status()
         kept = {"began": last.get("began")} | {key: last[key] for key in ("attempts", "before") if key in last}
         self.folder.write_json(
-            "status.json", {"state": state, **kept, **facts, "owner": processes.mine(), "updated": time.time()}
+            "status.json",
+            {
+                "state": state,
+                **kept,
+                **facts,
+                "owner": processes.mine(),
+                "updated": time.time(),
+                "nonce": secrets.token_hex(8),
+            },
         )
+
+    def keep_traceback(self, who: str, text: str) -> None:
+        """Writes why a process of this run died to `errors/`, of which the last KEPT_ERRORS files are kept.
+
+        who: the process, as part of a file's name: "rank-3".
+        """
+        errors = self.folder / "errors"
+        errors.write(f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{who}.txt", text.encode())
+        for name in errors.names()[:-KEPT_ERRORS]:
+            errors.delete(name)
 
     def finish(self, spec: RunSpec, corpus_hash: str, hashes: Mapping[str, str]) -> None:
         """Marks the run as done. hashes: hashes of its tables, by file name."""
@@ -165,7 +190,7 @@ class RunFolder:
 
 
 class Stamps:
-    """A snapshot of status timestamps, to detect later updates without comparing clocks.
+    """A snapshot of statuses, to detect later ones without comparing clocks.
 
     Args:
         runs: run folders by id.
@@ -179,9 +204,12 @@ class Stamps:
         return stamp(status) != self.at.get(run_id)
 
 
-def stamp(status: Mapping[str, Any]) -> float | None:
-    """A value that changes with every status; None for a run that has never begun."""
-    return status.get("updated")
+def stamp(status: Mapping[str, Any]) -> str | float | None:
+    """A value that changes with every status; None for a run that has never begun.
+
+    It is a nonce, since two hosts' clocks may agree by chance; in the statuses of older versions, `updated`.
+    """
+    return status.get("nonce", status.get("updated"))
 
 
 def _fault(status: Any) -> str | None:
@@ -228,5 +256,6 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "mfu": lambda value: value is None or _is_number(value),
     "owner": lambda value: isinstance(value, dict),
     "identity": lambda value: isinstance(value, str),
+    "nonce": lambda value: isinstance(value, str),
     "tables": lambda value: isinstance(value, dict) and _are_texts(value.values()),
 }

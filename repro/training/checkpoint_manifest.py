@@ -45,6 +45,12 @@ def steps_in(folder: Folder) -> list[str]:
     return [name for name in folder.names() if _STEP.fullmatch(name)]
 
 
+def newest(run: Folder) -> str:
+    """Name of the newest checkpoint of a run that was written to its end; "" if there is none."""
+    folder = run / "checkpoint"
+    return next((name for name in reversed(steps_in(folder)) if (folder / name).exists(FILE)), "")
+
+
 def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
     """A manifest with a hash of all its other keys, to detect damage."""
     said = {key: value for key, value in manifest.items() if key != "seal"}

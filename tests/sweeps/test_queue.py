@@ -14,7 +14,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store import processes
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder, Stamps
+from repro.store.run_folder import KEPT_ERRORS, RunFolder, Stamps
 from repro.training.assignment import Assignment
 from sweeps import queue
 from sweeps.queue import LONGEST_PAUSE, PAUSE, POLL, Job, Queue
@@ -122,8 +122,45 @@ def test_a_run_whose_worker_died_is_tried_again_after_pauses_that_double_and_the
     assert started(waiting) == ["a"]
     waiting.ended("a", "died", "killed")
     status = only.run.status()
-    assert (status["state"], status["reason"]) == ("failed", f"its worker died {RETRIES + 1} times: killed")
+    assert (status["state"], status["reason"]) == (
+        "failed",
+        f"its worker died {RETRIES + 1} times without progress: killed; tracebacks in {only.run.folder}/errors",
+    )
     assert waiting.is_over
+
+
+def test_deaths_with_progress_between_them_never_fail_a_run(clock: Clock, job: Callable[..., Job]) -> None:
+    """Each time its worker has saved a later checkpoint, which counts once its manifest is there."""
+    waiting = queued(only := job("a"))
+    for step in range(5 * RETRIES):
+        assert started(waiting) == ["a"]
+        only.run.folder.write_json(f"checkpoint/step-{100 * step:08d}/manifest.json", {})
+        waiting.ended("a", "died", "Traceback\nkilled")
+        assert only.not_before - clock.now == PAUSE
+        clock.now += PAUSE
+    only.run.folder.write("checkpoint/step-99999999/rank-0.safetensors", b"")
+    for _ in range(RETRIES):
+        assert started(waiting) == ["a"]
+        waiting.ended("a", "died", "killed")
+        clock.now += LONGEST_PAUSE
+    assert only.run.status()["state"] == "failed"
+    errors = only.run.folder / "errors"
+    assert len(errors.names()) == KEPT_ERRORS
+    assert errors.read(errors.names()[-1]) == b"killed"
+
+
+def test_a_run_that_was_stopped_by_a_signal_goes_on_and_by_its_driver_does_not(
+    clock: Clock, job: Callable[..., Job]
+) -> None:
+    stopping: list[int] = []
+    waiting = queued(job("a"), stop=lambda: bool(stopping))
+    assert started(waiting) == ["a"]
+    waiting.ended("a", "stopped")
+    clock.now += PAUSE
+    assert started(waiting) == ["a"]
+    stopping.append(1)
+    waiting.ended("a", "stopped")
+    assert waiting.waiting == []
 
 
 def test_a_run_that_pauses_lets_others_by_and_then_comes_before_those_that_wait(

@@ -123,7 +123,7 @@ BROKEN: dict[str, bytes] = {
     "training of a list": kept_with(training=[]),
     "runs of numbers": kept_with(training={"began": 1.0, "runs": [1]}),
     "a beginning of text": kept_with(training={"began": "now", "runs": []}),
-    "what was before, of text": kept_with(training={"began": 1.0, "runs": [], "before": {"run-2": "x"}}),
+    "what was before, of a list": kept_with(training={"began": 1.0, "runs": [], "before": {"run-2": ["x"]}}),
 }
 
 

@@ -139,5 +139,12 @@ def test_what_is_new_is_told_without_a_clock(tmp_path: Path) -> None:
     assert not stamps.is_new("run", run.status())
     said = run.folder.read_json("status.json")
     run.folder.write_json("status.json", said | {"updated": said["updated"] - 3600, "reason": "the clock was set back"})
-    assert stamps.is_new("run", run.status())
+    assert not stamps.is_new("run", run.status()), "the same writing"
+    run.progress("failed", reason="earlier")
+    said_again = run.folder.read_json("status.json")
+    run.folder.write_json("status.json", said_again | {"updated": said["updated"]})
+    assert stamps.is_new("run", run.status()), "another writing at the same time by the clock"
+    run.folder.write_json("status.json", {key: value for key, value in said.items() if key != "nonce"})
+    older = Stamps({"run": run})
+    assert not older.is_new("run", run.status())
     assert not Stamps({}).is_new("another", {"state": "queued"})
