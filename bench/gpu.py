@@ -123,7 +123,9 @@ def _size(wanted: Wanted, sweep: Sweep, spec: RunSpec, runs: int, texts: str, li
     cluster = None if wanted.device == "cpu" else Cluster(1, wanted.device)
     planned = None if cluster is None else Throughput.assumed(cluster, spec.precision).rate(spec) / flops
     micro = fitting_micro_batch(spec, resources, 1, cluster.memory_bytes if cluster else None) or 1
-    memory = per_worker(spec, workers=1, zero_stage=resources.zero_stage, micro_batch=micro, compiled=resources.compile)
+    memory = per_worker(
+        spec, workers=1, zero_stage=resources.zero_stage, micro_batch=micro, compiled=resources.compile is True
+    )
     keys: dict[str, Any] = {"micro_batch": micro} | ({"device": "cpu"} if cluster is None else {})
 
     def mfu(rate: float | None) -> float | None:

@@ -125,7 +125,7 @@ def roof(spec: RunSpec, resources: Resources, cluster: Cluster, *, as_written: b
     setting = Setting(
         spec.precision,
         documents=spec.corpus.packing == "documents",
-        compiled=resources.compile and not as_written,
+        compiled=resources.compile is not False and not as_written,
         plain=as_written,
     )
     rows = min(resources.micro_batch or spec.optimizer.batch, spec.optimizer.batch)

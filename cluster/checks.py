@@ -120,7 +120,7 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
                 workers=sweep.resources.workers,
                 zero_stage=sweep.resources.zero_stage,
                 micro_batch=micro,
-                compiled=sweep.resources.compile,
+                compiled=sweep.resources.compile is True,
             )
             needs[size] = worker.total
     size, need = max(needs.items(), key=lambda item: item[1], default=("", 0.0))

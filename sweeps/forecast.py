@@ -179,7 +179,7 @@ def _run(
         workers=size.workers,
         zero_stage=sweep.resources.zero_stage,
         micro_batch=size.micro_batch,
-        compiled=sweep.resources.compile,
+        compiled=sweep.resources.compile is True,
     )
     peak = hardware.peak_flops(cluster.known, spec.precision) if cluster.known else None
     return RunForecast(

@@ -73,7 +73,7 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
         workers: W, the number of data-parallel processes.
         zero_stage: 0 to 3.
         micro_batch: sequences per forward pass.
-        compiled: whether torch.compile makes its kernels.
+        compiled: whether torch.compile makes its kernels, for certain: eager ones take more.
     """
     half, shape, model = spec.precision == "bf16", spec.model.shape, spec.model
     total, narrow = shape.total, 2 if half else 4
@@ -131,7 +131,7 @@ def fitting_micro_batch(spec: RunSpec, resources: Resources, workers: int, devic
             workers=workers,
             zero_stage=resources.zero_stage,
             micro_batch=micro,
-            compiled=resources.compile,
+            compiled=resources.compile is True,
         )
         if fits(memory, device) in (True, None):
             return micro

@@ -201,7 +201,9 @@ def _memory_lines(quote: Quote) -> list[str]:
 
 
 def _worker(spec: RunSpec, resources: Resources, stage: int, micro: int) -> Memory:
-    return per_worker(spec, workers=resources.workers, zero_stage=stage, micro_batch=micro, compiled=resources.compile)
+    return per_worker(
+        spec, workers=resources.workers, zero_stage=stage, micro_batch=micro, compiled=resources.compile is True
+    )
 
 
 def _gigabytes(count: float) -> str:
