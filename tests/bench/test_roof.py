@@ -52,14 +52,14 @@ def test_only_the_model_as_written_makes_a_mask_and_waits_for_it() -> None:
 
 
 def test_the_sizes_of_the_paper_as_written(capsys: pytest.CaptureFixture) -> None:
-    """From GPU.md's table: 12 to 14, 17 to 19 and 22 to 25% by its shares of peak and bandwidth; these are 6% higher."""
+    """By hand, from shares of peak and bandwidth of another reading: 12 to 14, 17 to 19 and 22 to 25% are likely."""
     assert roof.main([str(SWEEPS / "paper.yaml"), "--as-written", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {size.split("-")[0] for size in found} == {"58m", "162m", "468m"}
     assert {one["attention_mask"] for one in found.values()} == {True}
     assert {one["head_dim"] % 8 for one in found.values()} == {0}
-    bounds = [found[size]["mfu_bound"] for size in ("58m", "162m", "468m")]
-    assert bounds == pytest.approx([0.15, 0.205, 0.25], abs=0.01)
+    likely = [found[size]["mfu_likely"] for size in ("58m", "162m", "468m")]
+    assert likely == pytest.approx([0.13, 0.18, 0.22], abs=0.01)
     for one in found.values():
         assert one["mfu_assumed"] > one["mfu_bound"]  # the plan assumes the model that there is now
 
