@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder
+from repro.store.run_folder import RunFolder, stamp
 from sweeps.__main__ import main
 from sweeps.snapshot import clock
 from sweeps.watcher import Watcher
@@ -174,10 +174,11 @@ def test_a_price_that_is_none_is_refused(price: str, place: Folder, capsys: pyte
 def test_a_clock_that_is_set_back_hides_no_run(place: Folder) -> None:
     """What ran before is told by what the driver saw when it began, not by whose clock is ahead."""
     kept = place.read_json("sweep.json")
-    stood = {run_id: RunFolder(place / "runs" / run_id).status().get("updated") for run_id in ASKED}
+    stood = {run_id: stamp(RunFolder(place / "runs" / run_id).status()) for run_id in ASKED}
     place.write_json("sweep.json", kept | {"training": kept["training"] | {"before": stood}})
     assert (seen := Watcher.of(place).look()).queued == 4, seen
     run = place / "runs" / "run-2"
+    RunFolder(run).progress("done", step=10, total_steps=10)
     run.write_json("status.json", run.read_json("status.json") | {"updated": time.time() - 1e6})
     seen = Watcher.of(place).look()
     assert (seen.done, seen.queued) == (3, 3)
