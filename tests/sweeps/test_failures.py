@@ -21,7 +21,7 @@ corpus: {{source: package, name: pydoc, heldout_fraction: 0.1}}
 model: {{vocab: 300, sequence: 32, layers: 1, heads: 1}}
 optimizer: {{batch: 4}}
 sizes: {{4k: {{d_model: 8, mlp: 32, lr: 1.0e-2}}, 1m: {{d_model: 256, mlp: 1024, lr: 1.0e-3}}}}
-budgets: {{short: 2, shorter: 0.01, long: 150}}
+budgets: {{short: 2, shorter: 0.01, long: 300}}
 pruning: {{interval: 4}}
 partners: {{mlp_multiple: 1}}
 evaluation: {{blocks: 4, block_sequences: 2}}
@@ -93,7 +93,7 @@ def test_a_run_that_diverges_fails_alone(declare: Declare, tmp_path: Path) -> No
 
 @pytest.fixture
 def limited_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """4 GiB for a worker of Ray: a small run takes 2.3 GiB, one of a batch of 16,384 sequences would take 7."""
+    """4 GiB for a worker of Ray: a small run takes 2.3 GiB, one of a batch of 32,768 sequences would take more."""
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(LIMIT.format(limit=4 << 30))
@@ -103,23 +103,23 @@ def limited_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.full
 @pytest.mark.usefixtures("limited_workers")
 def test_a_run_that_memory_does_not_suffice_for_fails_alone(declare: Declare, tmp_path: Path) -> None:
-    greedy = "size: 4k, budget: long, batch: 16384"
+    greedy = "size: 4k, budget: long, batch: 32768"
     file = declare(greedy, "lanes: 1, out_of_memory: fail", tmp_path / "results")
     reason = fails_alone(file, tmp_path / "results")
-    assert "out of memory with micro-batches of 16384 sequences" in reason
+    assert "out of memory with micro-batches of 32768 sequences" in reason
     assert "would fit" in reason
 
 
 @pytest.mark.full
 @pytest.mark.usefixtures("limited_workers")
 def test_a_group_that_memory_does_not_suffice_for_is_started_again_with_less(declare: Declare, tmp_path: Path) -> None:
-    greedy = "size: 4k, budget: long, batch: 16384"
+    greedy = "size: 4k, budget: long, batch: 32768"
     code, out = run(declare(greedy, "lanes: 1, workers: 2", tmp_path / "results"))
     assert code == 0, out
     status = statuses(tmp_path / "results")["bad"]
-    assert "out of memory with micro-batches of 8192 sequences" in status["before"]
+    assert "out of memory with micro-batches of 16384 sequences" in status["before"]
     [row] = pq.read_table(tmp_path / "results" / "tiny" / "runs" / "bad" / "run.parquet").to_pylist()
-    assert (row["workers"], row["micro_batch"]) == (2, 4096)
+    assert (row["workers"], row["micro_batch"]) == (2, 8192)
 
 
 @pytest.fixture
