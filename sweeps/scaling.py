@@ -12,8 +12,9 @@ With t_1 the seconds per step on one worker (executed FLOPs over the device's ra
   between nodes (devices.NETWORK).
 * UPDATE: the part of a step that more workers don't shorten: the norm, AdamW's and the masks' kernel launches, latencies.
 
-A run also takes START seconds until its first step, and COMPILE more if its model is compiled: the graphs are traced anew
-in every run, their kernels come from the machine's cache. A held-out token costs a third of a training token: no backward pass.
+A run also takes START seconds until its first step. A compiled group takes COMPILE more: its new processes trace the graphs
+anew, and their kernels come from the machine's cache. Runs of one worker follow each other in a process that compiles each
+shape once, which isn't counted. A held-out token costs a third of a training token: no backward pass.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def size(
     sent = volume * spec.model.shape.total * (2 if spec.precision == "bf16" else 4)
     lost = (workers - 1) / workers * (sent / (LINK_SHARE * cluster.bandwidth(workers)) + UPDATE)
     training = alone / workers + steps * lost
-    start = (START_ALONE if workers == 1 else START_GROUP) + (COMPILE if resources.compile else 0)
+    start = START_ALONE if workers == 1 else START_GROUP + (COMPILE if resources.compile else 0)
     return Size(workers, micro_batch, start + training, alone / (workers * training))
 
 
