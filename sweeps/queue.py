@@ -112,7 +112,7 @@ class Queue:
             self._later(job, PAUSE)
         elif outcome == "died":
             job.run.keep_traceback("driver", reason)
-            reason = reason.splitlines()[-1]
+            reason = reason.splitlines()[-1] if reason else ""
             newest_saved = saved(job.run.folder)
             if newest_saved > job.saved:  # what it has done since isn't lost again
                 job.died, job.saved = 0, newest_saved

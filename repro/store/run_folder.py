@@ -11,6 +11,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -176,12 +177,15 @@ class RunFolder:
     def keep_traceback(self, who: str, text: str) -> None:
         """Writes why a process of this run died to `errors/`, of which the last KEPT_ERRORS files are kept.
 
+        Where it can't be written, it is lost: nothing else depends on it.
+
         who: the process, as part of a file's name: "rank-3".
         """
         errors = self.folder / "errors"
-        errors.write(f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{who}.txt", text.encode())
-        for name in errors.names()[:-KEPT_ERRORS]:
-            errors.delete(name)
+        with suppress(OSError):
+            errors.write(f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{who}.txt", text.encode())
+            for name in errors.names()[:-KEPT_ERRORS]:
+                errors.delete(name)
 
     def finish(self, spec: RunSpec, corpus_hash: str, hashes: Mapping[str, str]) -> None:
         """Marks the run as done. hashes: hashes of its tables, by file name."""

@@ -38,6 +38,7 @@ class Agreement:
         self._world = dist.get_world_size()
         self._alone = self._world == 1 and device.type == "cpu"
         self._saved = self._looked = time.monotonic()
+        self._pace = LOOK  # seconds per micro-batch; until the first are known to be computed, each is taken to be slow
         self._passed, self._next = 0, 1
 
     def micro_batch(self) -> None:
@@ -51,15 +52,16 @@ class Agreement:
         self._saved, self.save = time.monotonic(), False
 
     def _exchange(self) -> None:
-        now = time.monotonic()
-        stop, due = self.asked(), now - self._saved >= 60 * self.minutes
+        stop, due = self.asked(), time.monotonic() - self._saved >= 60 * self.minutes
         if self._alone:
             self.stop, self.save = self.stop or stop, due
             return
-        pause = min(max(1, int(self._passed * LOOK / max(now - self._looked, 1e-6))), MOST)
+        pause = min(max(1, int(LOOK / self._pace)), MOST)
         said = torch.tensor([stop, due, pause] if dist.get_rank() == 0 else [stop, 0, 0], device=self.device)
         if self._world > 1:
             dist.all_reduce(said, dist.ReduceOp.MAX)
         stop, due, self._next = said.tolist()
         self.stop, self.save = self.stop or bool(stop), bool(due)
-        self._looked, self._passed = now, 0
+        # Measured once the device has computed them, and told the others at the next exchange.
+        now = time.monotonic()
+        self._pace, self._looked, self._passed = max(now - self._looked, 1e-6) / self._passed, now, 0
