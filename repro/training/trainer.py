@@ -17,12 +17,12 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
 from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, evaluate, hardware, record
 from repro.training.agreement import Agreement
-from repro.training.batch import Batch
 from repro.training.batches import Batches
 from repro.training.engine import Engine
 from repro.training.heartbeat import Heartbeat
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
+from repro.training.update import update
 from repro.training.watch import WINDOW, Watch
 
 
@@ -182,45 +182,16 @@ class Trainer:
         self.may_abandon = event is None  # an event can't be undone
         lr = spec.optimizer.lr_at(step, spec.schedule)
         self.engine.set_lr(lr)
-        self.watch.add(step, self._update(step), self.engine.grad_norm())
+        loss = update(spec, self.engine, self.batches.of(step), step, self._between)
+        self.watch.add(step, loss, self.engine.grad_norm())
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
         self._record(step, lr)
-
-    def _update(self, step: int) -> torch.Tensor:
-        """Forward, backward and update on this rank's share of the batch. Returns its part of the mean loss."""
-        batches = self.batches.of(step)
-        # Every token of the global batch has equal weight; the engine averages over ranks and accumulation.
-        rounds = self.world * len(batches)
-        weight = rounds / self._bearing(batches, step)
-        total = torch.zeros((), device=self.engine.device)
-        for number, batch in enumerate(batches):
-            if number:
-                self._between()
-            loss, _ = self.engine.losses(batch.on(self.engine.device))
-            loss = loss * weight
-            self.engine.backward(loss)
-            self.engine.step()
-            total += loss.detach() / rounds
-        return total
 
     def _between(self) -> None:
         """Called between two micro-batches of an update. Raises Abandoned if the run stops here."""
         self.agreement.micro_batch()
         if self.agreement.stop and self.may_abandon:
             raise Abandoned
-
-    def _bearing(self, batches: list[Batch], step: int) -> int | torch.Tensor:
-        """Number of tokens of the whole batch that have a loss; the same on every rank."""
-        if self.spec.corpus.packing == "concatenate":
-            return self.spec.tokens_per_step
-        mine = sum(batch.bearing for batch in batches)
-        if self.world > 1:  # on the device, so that nobody waits; with none at all the loss is NaN
-            bearing = torch.tensor(mine, device=self.engine.device)
-            dist.all_reduce(bearing)
-            return bearing
-        if not mine:
-            raise RunFailed(f"the loss is not finite: the batch of step {step} is all padding")
-        return mine
 
     def _record(self, step: int, lr: float) -> None:
         """Checks the losses when due; logs every step until the last fork, then those of the curve."""

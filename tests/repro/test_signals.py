@@ -70,14 +70,16 @@ with Heeded("stopping") as heeded:
 def test_what_is_printed_once_the_terminal_is_gone_ends_nothing(tmp_path: os.PathLike[str]) -> None:
     ours, theirs = os.openpty()
     file = os.path.join(tmp_path, "saved")
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{PRINTS}", file],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-    )  # fmt: skip
+    with open(errors := os.path.join(tmp_path, "errors"), "w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{PRINTS}", file],
+            stdin=theirs, stdout=theirs, stderr=stderr, start_new_session=True,
+        )  # fmt: skip
     os.close(theirs)
     said = b""
     while not said.endswith(b"\n"):  # or closing it would cut off the rest of the line
         said += os.read(ours, 100)
     os.close(ours)  # the kernel hangs the terminal up, and whoever writes to it fails
-    assert process.wait(timeout=60) == 0
+    with open(errors) as said_in_errors:
+        assert process.wait(timeout=60) == 0, said_in_errors.read()
     assert os.path.exists(file)

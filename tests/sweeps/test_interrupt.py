@@ -111,6 +111,7 @@ def workers_of(mark: str) -> list[int]:
     return [pid for pid in orphans(mark) if "RayTrainWorker" in " ".join(psutil.Process(pid).cmdline())]
 
 
+@pytest.mark.full
 def test_a_worker_that_is_told_to_stop_saves_and_its_driver_goes_on_with_the_run(
     finished: Finished, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_group_that_is_no_number_of_nodes_lies_where_there_is_room(
     assert sum(lies_on(placed(take, make_spec(), 2 * PER_NODE + 1)).values()) == 2 * PER_NODE + 1
 
 
+@pytest.mark.full
 def test_ray_train_places_the_workers_so_once_the_nodes_are_free(
     nodes: list[str], take: Take, make_spec: Make, tmp_path: Path
 ) -> None:

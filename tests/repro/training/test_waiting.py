@@ -18,6 +18,7 @@ from repro.training.distributed import process_group
 from repro.training.run import RunInProgress
 from repro.training.train import engine_of
 from repro.training.trainer import Trainer
+from repro.training.update import update
 from tests.repro.training.counting import Reads
 
 Make = Callable[..., RunSpec]
@@ -48,7 +49,7 @@ def test_an_update_of_two_micro_batches_reads_at_most_one_value_and_synchronises
         while step % 10 < 2:  # not logged, nor looked at
             step += 1
         for warm in range(step - 2, step):
-            trainer._update(warm)
+            update(spec, engine, trainer.batches.of(warm), warm, lambda: None)
         accelerator = deepspeed.accelerator.get_accelerator()
         monkeypatch.setattr(type(accelerator), "synchronize", lambda *_: synchronised.append(1))
         with Reads() as seen:
