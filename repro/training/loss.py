@@ -7,6 +7,7 @@ because every token has equal weight, so the backward pass only scales it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -85,7 +86,9 @@ def _losses(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) ->
     )
 
 
-def _chunks(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> Any:
+def _chunks(
+    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor
+) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
     tokens = max(1, CHUNK // weight.shape[0])
     return zip(hidden.split(tokens), labels.split(tokens), strict=True)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from repro.training import compile_cache
 from tests import workers
-
-pytestmark = pytest.mark.slow
 
 
 def compiled() -> dict[str, int]:
@@ -40,3 +40,10 @@ def test_a_folder_that_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv(compile_cache.FOLDER, str(tmp_path))
     compile_cache.share()
     assert not (tmp_path / "cache").exists()
+
+
+def test_the_folder_that_pytorch_names_by_itself_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(compile_cache.FOLDER, default_cache_dir())
+    compile_cache.share()
+    assert os.environ[compile_cache.FOLDER] == str(tmp_path / "sparse-scaling" / "compiled")
