@@ -17,6 +17,9 @@ from sweeps.placement import cost
 from sweeps.sweep_json import Planned
 
 
+Shape = tuple[ModelSpec, int]
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Workers and predicted times of a sweep's runs.
@@ -49,10 +52,10 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
             found=measured,
             expected="a cluster with GPUs of one type, or no --measured",
         )
-    steps: Counter[ModelSpec] = Counter()  # of the whole sweep, so that a run that resumes is compiled as it was before
+    steps: Counter[Shape] = Counter()  # of the whole sweep, so that a run that resumes is compiled as it was before
     for p in sweep.runs:
-        steps[p.spec.model] += p.spec.schedule.total_steps
-    resources = {spec.run_id: _compiled(sweep.resources.of(spec), steps[spec.model]) for spec in todo}
+        steps[_shape(p.spec)] += p.spec.schedule.total_steps
+    resources = {spec.run_id: _compiled(sweep.resources.of(spec), steps[_shape(spec)]) for spec in todo}
     planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
     if cluster is None or (measured is None and cluster.known is None):
         return Sizes(resources, list(planned.values()), None)
@@ -69,6 +72,11 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
         "lower_bound_seconds": made.lower_bound_hours * HOUR,
     }
     return Sizes(resources, list(planned.values()), promised)
+
+
+def _shape(spec: RunSpec) -> Shape:
+    """What a compiled graph is made for."""
+    return spec.model, spec.optimizer.batch
 
 
 def _compiled(resources: Resources, steps: int) -> Resources:
