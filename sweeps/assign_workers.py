@@ -16,7 +16,6 @@ from sweeps.grid import Sweep
 from sweeps.placement import cost
 from sweeps.sweep_json import Planned
 
-
 Shape = tuple[ModelSpec, int]
 
 
