@@ -49,7 +49,7 @@ class Heeded:
                 return
             raise KeyboardInterrupt
         self.came = True
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the signal came in the middle of another print
             print(f"\n{self.first}", flush=True)
 
 

@@ -78,6 +78,7 @@ def parsed(module: str, words: list[str]) -> argparse.Namespace | None:
 
 def check(calls: Sequence[Call]) -> None:
     """Holds every command of the project, of Ray and of pip to its own parser."""
+    import setuptools  # noqa: F401  # once pip is imported it can't be any more, and PyTorch's compiler needs it
     from pip._internal.commands import create_command
     from ray.scripts.scripts import cli
 
