@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import torch
@@ -13,8 +12,6 @@ from torch._inductor.memory import prepare_planning_info
 from torch._inductor.scheduler import Scheduler
 from torch._inductor.virtualized import V
 from torch.utils._ordered_set import OrderedSet
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from bench.count import Setting, compile_graphs, loss_of, network_of
 from repro.spec import ModelSpec, RunSpec
@@ -22,34 +19,10 @@ from repro.training import loss, zero
 from sweeps import memory
 from sweeps.forecast import model_sizes
 from sweeps.grid import expand
+from tests.repro.training.counting import Allocated
 
 Precision = Literal["fp32", "bf16"]
 SIZES = model_sizes(expand(Path(__file__).parents[2] / "sweeps" / "paper.yaml"))
-
-
-class Allocated(TorchDispatchMode):
-    """Counts the bytes of all storages that exist, and their peak."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.held: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in (leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)):
-            storage = tensor.untyped_storage()
-            key, size = storage._cdata, storage.nbytes()
-            if key not in self.held:
-                self.held.add(key)
-                self.now += size
-                self.peak = max(self.peak, self.now)
-                weakref.finalize(storage, self._freed, key, size)
-        return out
-
-    def _freed(self, key: int, size: int) -> None:
-        self.held.discard(key)
-        self.now -= size
 
 
 def eager_peak(model: ModelSpec, rows: int, precision: str) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 class Allocated(TorchDispatchMode):
@@ -21,9 +23,9 @@ class Allocated(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, (tuple, list)) else (made,):
-            if isinstance(tensor, torch.Tensor):
-                self._count(tensor.untyped_storage())
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, torch.Tensor):
+                self._count(leaf.untyped_storage())
         return made
 
     def _count(self, storage: torch.UntypedStorage) -> None:
@@ -47,13 +49,37 @@ class Reads(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.operations: Counter[str] = Counter()
+        self._copies = _Copies(self.operations)
 
     @property
     def waiting(self) -> int:
-        return sum(count for name, count in self.operations.items() if name in self.WAITING)
+        return sum(count for name, count in self.operations.items() if name in (*self.WAITING, *_Copies.NAMES))
+
+    def __enter__(self) -> Self:
+        self._copies.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._copies.__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations[func.__name__.split(".")[0]] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class _Copies(TorchFunctionMode):
+    """Counts the ways to a tensor's values that a CPU's tensor, unlike a GPU's, takes without an operation."""
+
+    NAMES = ("tolist", "numpy", "cpu")
+
+    def __init__(self, operations: Counter[str]) -> None:
+        super().__init__()
+        self.operations = operations
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (name := getattr(func, "__name__", "")) in self.NAMES:
+            self.operations[name] += 1
         return func(*args, **(kwargs or {}))
 
 

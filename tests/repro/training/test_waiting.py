@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 
 from repro.corpus import Corpus
 from repro.resources import Resources
@@ -58,3 +59,18 @@ def test_an_update_of_two_micro_batches_reads_at_most_one_value_and_synchronises
     # At stage 3 DeepSpeed reads whether the gradient's norm is finite.
     assert seen.waiting <= (1 if stage == 3 else 0), seen.operations
     assert not synchronised
+
+
+def test_what_reads_a_value_is_counted() -> None:
+    some = torch.arange(3.0)
+    for read in (
+        lambda: float(some.sum()),
+        lambda: some.tolist(),
+        lambda: some.nonzero(),
+        lambda: bool(some[0] > 0),
+        some.cpu,
+        some.numpy,
+    ):
+        with Reads() as seen:
+            read()
+        assert seen.waiting, read
