@@ -100,6 +100,7 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
             expected=f"{spec.model.shape.total:,}, as spec.json says",
         )
     network: Any = model.build(spec.model, spec.seed)
+    network.set_attn_implementation("sdpa")  # it may be given padding, or generate with a cache
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     masters = checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
     network.load_state_dict({name: masters[name].view(shape) for name, shape in shapes.items()})

@@ -40,9 +40,12 @@ def attention(
 
     Returns:
         (B, T, heads, head_dim), and None for the scores, which are never formed.
+
+    Raises:
+        NotImplementedError: a mask, dropout or keys of a cache; a model that needs them takes transformers' own attention.
     """
-    if attention_mask is not None or dropout:
-        raise NotImplementedError("attention takes neither a mask nor dropout")
+    if attention_mask is not None or dropout or query.shape != key.shape:
+        raise NotImplementedError("attention for training takes no mask, no dropout and no cached keys")
     if documents is None:
         out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling).transpose(1, 2)
     elif query.device.type != "cpu":

@@ -46,11 +46,15 @@ def test_rows_of_one_document_are_those_of_no_documents() -> None:
     torch.testing.assert_close(attended(given, rows), attended(given, None))
 
 
-def test_a_mask_or_dropout_is_refused() -> None:
+def test_a_mask_dropout_or_a_cache_is_refused() -> None:
     query, key, value = tensors()
-    for mask, dropout in ((torch.ones(LENGTH, LENGTH), 0.0), (None, 0.1)):
+    for last, mask, dropout in (
+        (query, torch.ones(LENGTH, LENGTH), 0.0),
+        (query, None, 0.1),
+        (query[:, :, -1:], None, 0.0),
+    ):
         with pytest.raises(NotImplementedError):
-            attention(torch.nn.Identity(), query, key, value, mask, scaling=1.0, dropout=dropout)
+            attention(torch.nn.Identity(), last, key, value, mask, scaling=1.0, dropout=dropout)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
