@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from repro import strict
 from repro.bounds import SEEDS
+from repro.errors import UserError
 from repro.spec import OptimizerSpec, RunSpec, Sparsity
 from repro.strict import Above, Between
 from sweeps.overrides import Change, Window
 
+T = TypeVar("T")
 Match = Literal["prunable", "total"]
 
 FinalSparsity = Annotated[Sparsity, "final sparsity; 0 is a dense run"]
@@ -21,6 +24,38 @@ Budgets = Annotated[tuple[str, ...], "labels of `budgets`"]
 Seed = Annotated[int, Between(0, SEEDS), "seed of the initialisation and of the data order"]
 SeedList = Annotated[tuple[Seed, ...], "seeds, one run for each"]
 TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
+Ratio = TokensPerParam | dict[str, TokensPerParam]  # of all sizes, or by size label
+
+
+def tokens_per_param(budgets: Mapping[str, Ratio], budget: str, size: str) -> float:
+    """Tokens of a size's dense run per prunable parameter.
+
+    Raises:
+        UserError: there is no such budget, or it names other sizes only; the key begins with `budgets`.
+    """
+    ratio = chosen(budgets, budget, "budgets")
+    if not isinstance(ratio, dict):
+        return ratio
+    if size not in ratio:
+        expected = f"a number for {size} too, or one number for all sizes"
+        raise UserError(
+            f"a budget that doesn't name {size}, which is trained with it",
+            key=f"budgets.{budget}",
+            found=", ".join(ratio) or "no size",
+            expected=expected,
+        )
+    return ratio[size]
+
+
+def chosen(options: Mapping[str, T], name: str, block: str) -> T:
+    """The entry of a block of the sweep file.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if name not in options:
+        raise UserError(f"no such entry in {block}", found=name, expected=f"one of: {', '.join(options)}")
+    return options[name]
 
 
 class Making(Protocol):

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from repro import ladder
 from repro.errors import UserError
 from repro.schedule import interval_for
 from repro.spec import OptimizerSpec, PruningSpec, RunSpec
+from sweeps import points
 from sweeps.ids import differences, percent, window_text
 from sweeps.overrides import Change, Window
-from sweeps.points import Match
+from sweeps.points import Match, chosen
 from sweeps.run_parts import Parts, steps, timeless
 from sweeps.sweep_file import Declaration
 
@@ -33,7 +33,7 @@ class Builder:
 
     def optimizer(self, size: str) -> OptimizerSpec:
         """The optimizer settings of a size, with its own learning rate and batch."""
-        return _chosen(self._sizes, size, "sizes")[1]
+        return chosen(self._sizes, size, "sizes")[1]
 
     def run(
         self,
@@ -57,8 +57,8 @@ class Builder:
             tokens_per_param: tokens of the dense run per prunable parameter, for a budget that isn't in the file.
             run_id: its id; None for the readable one.
         """
-        model, optimizer = _chosen(self._sizes, size, "sizes")
-        ratio = tokens_per_param or _chosen(self.declared.budgets, budget, "budgets")
+        model, optimizer = chosen(self._sizes, size, "sizes")
+        ratio = tokens_per_param or self._ratio(budget, size)
         window = window or self.declared.pruning.window
         with self._naming(f"{size}-{budget}-s{percent(sparsity)}{window_text(window)}", change):
             dense_steps = steps(ratio, model, optimizer)
@@ -89,7 +89,7 @@ class Builder:
         Args:
             match: whether the two match in prunable weights or in all parameters.
             lr_multiple: factor on the partner's own learning rate.
-            budget: trains it for this budget at its own size, instead of for the steps of `sparse`.
+            budget: trains it for this budget of the size of `sparse` at its own count, instead of for the steps of `sparse`.
         """
         if sparse.schedule.shape == "dense":
             raise UserError("a dense run has no partner", key="sparsities", found=0, expected="a sparsity above 0")
@@ -113,7 +113,7 @@ class Builder:
         optimizer = replace(sparse.optimizer, lr=self.declared.partners.lr.get(size, sparse.optimizer.lr))
         model, dense_steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
         if budget is not None:
-            dense_steps = steps(_chosen(self.declared.budgets, budget, "budgets"), model, optimizer)
+            dense_steps = steps(self._ratio(budget, sparse.size), model, optimizer)
         usual = Parts(model, optimizer, PruningSpec(), dense_steps)
         own = replace(usual, optimizer=replace(optimizer, lr=optimizer.lr * lr_multiple))
         budget = budget or sparse.budget
@@ -127,6 +127,13 @@ class Builder:
             pruning=own.pruning,
             dense_steps=own.dense_steps,
         )
+
+    def _ratio(self, budget: str, size: str) -> float:
+        """Tokens per prunable parameter of a size with a budget of the file."""
+        try:
+            return points.tokens_per_param(self.declared.budgets, budget, size)
+        except UserError as error:  # `budgets` is at the top of the file, not in the study
+            raise error.located(self.file if error.key else None) from error
 
     def _pruning(self, sparsity: float, window: Window, dense_steps: int) -> PruningSpec:
         if sparsity == 0:
@@ -168,9 +175,3 @@ class Builder:
             if error.key == "interval" and change.interval is None and change.events is None:
                 told = told.but(file=self.file, key="pruning.interval")
             raise told from error
-
-
-def _chosen(options: dict[str, Any], name: str, block: str) -> Any:
-    if name not in options:
-        raise UserError(f"no such entry in {block}", found=name, expected=f"one of: {', '.join(options)}")
-    return options[name]

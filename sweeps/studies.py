@@ -21,11 +21,12 @@ from sweeps.points import (
     Making,
     Match,
     Points,
+    Ratio,
     SeedList,
     Size,
     Sizes,
     Sparsities,
-    TokensPerParam,
+    tokens_per_param,
 )
 
 
@@ -131,11 +132,13 @@ class Dense:
     """Dense runs at further ratios of tokens to prunable parameters."""
 
     sizes: Sizes
-    budgets: Annotated[dict[str, TokensPerParam], "tokens of the run per prunable parameter, by label"]
+    budgets: Annotated[
+        dict[str, Ratio], "tokens of the run per prunable parameter, by label: one number, or one for each size"
+    ]
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
-        for size, (budget, ratio) in product(self.sizes, self.budgets.items()):
-            yield build.run(size, budget, tokens_per_param=ratio)
+        for size, budget in product(self.sizes, self.budgets):
+            yield build.run(size, budget, tokens_per_param=tokens_per_param(self.budgets, budget, size))
 
 
 @strict.dataclass

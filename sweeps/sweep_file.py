@@ -23,7 +23,7 @@ from repro.spec import (
 )
 from repro.strict import Above, Between
 from sweeps.overrides import Falling, Window
-from sweeps.points import Budget, Size, Sparsities, TokensPerParam
+from sweeps.points import Budget, Ratio, Size, Sparsities
 from sweeps.single_runs import SingleRun
 from sweeps.studies import Studies
 
@@ -98,7 +98,9 @@ class Declaration:
         dict[str, Annotated[dict[str, Any], strict.KeysOf(ModelSpec, OptimizerSpec)]],
         "the keys of `model` and `optimizer` that are specific to each size, by label",
     ]
-    budgets: Annotated[dict[str, TokensPerParam], "tokens of the dense run per prunable parameter, by label"]
+    budgets: Annotated[
+        dict[str, Ratio], "tokens of the dense run per prunable parameter, by label: one number, or one for each size"
+    ]
     studies: Annotated[Studies, "each asks for its runs; a run that several ask for is trained once"] = Studies()
     runs: Annotated[tuple[SingleRun, ...], "single runs besides the studies"] = ()
     model: Annotated[dict[str, Any], strict.KeysOf(ModelSpec), "keys shared by all sizes"] = field(default_factory=dict)
@@ -122,9 +124,19 @@ class Declaration:
         for block, labels in (("budgets", self.budgets), ("studies.dense.budgets", dense), ("sizes", self.sizes)):
             for label in labels:
                 check_name(label, key=f"{block}.{label}")  # part of run ids, which name folders
+        self._check_sizes("budgets", self.budgets)
+        self._check_sizes("studies.dense.budgets", dense)
         self._check_labels({**self.budgets, **dense})
 
-    def _check_labels(self, budgets: dict[str, float]) -> None:
+    def _check_sizes(self, block: str, budgets: dict[str, Ratio]) -> None:
+        """Refuses ratios of unknown sizes."""
+        for label, ratio in budgets.items():
+            for size in ratio if isinstance(ratio, dict) else ():
+                if size not in self.sizes:
+                    expected = f"one of: {', '.join(self.sizes)}"
+                    raise UserError("no such size", key=f"{block}.{label}.{size}", found=size, expected=expected)
+
+    def _check_labels(self, budgets: dict[str, Ratio]) -> None:
         """Refuses rules for unknown sizes or budgets, which would silently have no effect."""
         for label in self.partners.lr:  # SIZE-p80 and the like
             if not any(label.startswith(f"{size}-") for size in self.sizes):

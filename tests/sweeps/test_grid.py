@@ -87,6 +87,40 @@ def test_a_partner_takes_its_own_learning_rate(sweep_file):
     assert {run.spec.size: run.spec.optimizer.lr for run in expand(file).runs} == {"4k": 1e-2, "4k-p80": 0.5}
 
 
+def test_a_budget_may_name_its_tokens_per_parameter_by_size(sweep_file):
+    """And a size may be absent that nothing trains with it; a partner has the steps of its sparse run, or its size's ratio."""
+    budgets = "{short: {4k: 40, 13k: 10}, long: {13k: 20}}"
+    found = {
+        (run.spec.size, run.spec.budget): run.spec
+        for run in expand(
+            sweep_file(
+                budgets=budgets,
+                partners="{mlp_multiple: 1, tolerance: 0.02}",
+                studies="""
+                law: {sizes: [4k, 13k], budgets: [short], sparsities: [0]}
+                pairs: {size: 13k, budgets: [long], sparsities: [0.8]}
+                dense: {sizes: [4k, 13k], budgets: {more: {4k: 160, 13k: 20}}}
+                lr: {multiples: [1], partner_budget: short, pairs: {size: 13k, budgets: [long], sparsities: [0.4]}}""",
+            )
+        ).runs
+    }
+    ratios = {of: run.tokens / run.model.shape.prunable for of, run in found.items()}
+    dense = {of: ratio for of, ratio in ratios.items() if of[1] != "long"}
+    wanted = {("4k", "short"): 40, ("13k", "short"): 10, ("4k", "more"): 160, ("13k", "more"): 20}
+    assert dense == pytest.approx(wanted | {("13k-p40", "short"): 10}, rel=1e-2)
+    sparse, partner = found["13k", "long"], found["13k-p80", "long"]
+    assert sparse.dense_steps == pytest.approx(20 * sparse.model.shape.prunable / 512, abs=1)
+    assert partner.schedule.total_steps == sparse.schedule.total_steps
+
+
+def test_equal_numbers_by_size_are_the_same_runs_as_one_number(sweep_file):
+    fingerprints = {
+        tuple(run.spec.fingerprint for run in expand(sweep_file(budgets=budgets)).runs)
+        for budgets in ("{10tpp: 10}", "{10tpp: {4k: 10, 13k: 3}}")
+    }
+    assert len(fingerprints) == 1
+
+
 def test_confirmed_windows_are_trained_at_fresh_seeds(sweep_file):
     file = sweep_file(
         studies="""

@@ -97,6 +97,24 @@ def sweep_file(tmp_path):
         ({"resources": "{workers_by_size: {5k: 2}}"}, "resources.workers_by_size.5k", "5k"),
         ({"repeat": "[{size: 5k, budget: 10tpp, sparsities: [0]}]"}, "repeat[0].size", "5k"),
         ({"repeat": "[{size: 4k, budget: 11tpp, sparsities: [0]}]"}, "repeat[0].budget", "11tpp"),
+        # budgets by size
+        ({"budgets": "{10tpp: {4k: 10, 5k: 10}}"}, "budgets.10tpp.5k", "5k"),
+        ({"budgets": "{10tpp: {4k: 0}}"}, "budgets.10tpp.4k", "0"),
+        ({"budgets": "{10tpp: {4k: ten}}"}, "budgets.10tpp.4k", "ten"),
+        ({"budgets": "{10tpp: ten}"}, "budgets.10tpp", "ten"),
+        ({"budgets": "{10tpp: [10]}"}, "budgets.10tpp", "[10]"),
+        ({"budgets": "{10tpp: {13k: 10}}"}, "budgets.10tpp", "13k"),
+        ({"budgets": "{10tpp: {}}"}, "budgets.10tpp", "no size"),
+        ({"studies": "{dense: {sizes: [4k], budgets: {40tpp: {13k: 40}}}}"}, "studies.dense.budgets.40tpp", "13k"),
+        ({"studies": "{dense: {sizes: [4k], budgets: {x: {5k: 40}}}}"}, "studies.dense.budgets.x.5k", "5k"),
+        (
+            {
+                "budgets": "{10tpp: 10, 5tpp: {13k: 5}}",
+                "studies": "{lr: {multiples: [1], partner_budget: 5tpp, pairs: {size: 4k, budgets: [10tpp], sparsities: [0.8]}}}",
+            },
+            "budgets.5tpp",
+            "13k",
+        ),
         # numbers that would take for ever, or no machine has
         ({"budgets": "{10tpp: 1.0e+300}"}, "studies.law.budgets", "e+"),
         ({"budgets": "{10tpp: .inf}"}, "budgets.10tpp", "inf"),
