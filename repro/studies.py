@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final, Literal
 
 StudyName = Literal[
-    "schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls", "lr", "runs"
+    "schedules",
+    "law",
+    "pairs",
+    "robustness",
+    "iso_average",
+    "dense",
+    "seeds",
+    "controls",
+    "lr",
+    "regime",
+    "own_rates",
+    "runs",
 ]
 
 SCHEDULES: Final = "schedules"  # all pruning windows
@@ -17,4 +28,6 @@ DENSE: Final = "dense"  # further tokens-to-parameters ratios
 SEEDS: Final = "seeds"  # the same configurations with other seeds
 CONTROLS: Final = "controls"  # one thing changed at a time
 LEARNING_RATES: Final = "lr"  # search for the best learning rate
+REGIME: Final = "regime"  # a map over sizes and budgets of sparse runs with dense partners
+OWN_RATES: Final = "own_rates"  # sparse runs of `law` and of pairs, each at its own best learning rate
 RUNS: Final = "runs"  # single runs besides the studies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, Protocol, TypeVar
 
 from repro import strict
@@ -80,6 +80,8 @@ class Making(Protocol):
         self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
     ) -> RunSpec: ...
 
+    def sparse_runs(self) -> Iterator[RunSpec]: ...
+
 
 @strict.dataclass
 class Configuration:
@@ -89,6 +91,14 @@ class Configuration:
     budget: Budget
     sparsity: FinalSparsity = 0.0
     window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
+    seeds: Annotated[SeedList | None, "its own seeds; null takes those of the study"] = None
 
 
 Points = Annotated[tuple[Configuration, ...], "points of the grid"]
+
+
+def runs_of(points: Iterable[Configuration], build: Making, seeds: Iterable[int]) -> Iterator[RunSpec]:
+    """The run of each point at each of its seeds; `seeds` are those of points without their own."""
+    for point in points:
+        for seed in seeds if point.seeds is None else point.seeds:
+            yield build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)

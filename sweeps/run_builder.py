@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from repro import ladder
@@ -127,6 +128,15 @@ class Builder:
             pruning=own.pruning,
             dense_steps=own.dense_steps,
         )
+
+    def sparse_runs(self) -> Iterator[RunSpec]:
+        """The sparse runs of `law`, `pairs` and `seeds.pairs`, all of which have the default window."""
+        studies = self.declared.studies
+        law = studies.law.runs(self) if studies.law else ()
+        pairs = (studies.pairs, studies.seeds.pairs if studies.seeds else None)
+        for run in chain(law, *(study.sparse(self) for study in pairs if study)):
+            if run.pruning.sparsity:
+                yield run
 
     def _ratio(self, budget: str, size: str) -> float:
         """Tokens per prunable parameter of a size with a budget of the file."""

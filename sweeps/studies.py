@@ -11,104 +11,24 @@ from itertools import chain, product
 from typing import Annotated
 
 from repro import strict
-from repro.bounds import RUNS, within
 from repro.errors import UserError
-from repro.spec import BATCH, RunSpec
-from sweeps.overrides import Change, Variant, Window
+from repro.spec import RunSpec
+from sweeps.overrides import Variant, Window
+from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
     Budget,
     Budgets,
     Making,
-    Match,
     Points,
     Ratio,
     SeedList,
     Size,
     Sizes,
     Sparsities,
+    runs_of,
     tokens_per_param,
 )
-
-
-@strict.dataclass
-class Schedules:
-    """Every window of `dense` x `prune` that fits in the run, at every sparsity and budget (Fig. 4)."""
-
-    size: Size
-    budgets: Budgets
-    dense: Annotated[tuple[float, ...], "shares of compute before the first event"]
-    prune: Annotated[tuple[float, ...], "shares of compute from the first event to the last"]
-    sparsities: Sparsities
-
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        within("dense", len(self.dense) * len(self.prune), 0, RUNS, "windows")  # before they are made
-        windows = [Window(d, p) for d, p in product(self.dense, self.prune) if d + p <= 1 + 1e-9]
-        for budget, sparsity, window in product(self.budgets, self.sparsities, windows):
-            yield build.run(self.size, budget, sparsity, window)
-
-
-@strict.dataclass
-class LawStudy:
-    """Sizes x budgets x sparsities at the default window (Fig. 3)."""
-
-    sizes: Sizes
-    budgets: Budgets
-    sparsities: Sparsities
-
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        for size, budget, sparsity in product(self.sizes, self.budgets, self.sparsities):
-            yield build.run(size, budget, sparsity)
-
-
-@strict.dataclass
-class Pairs:
-    """Sparse runs, each with a dense run of equal N_avg, steps, tokens, data order and seed (Fig. 1)."""
-
-    size: Size
-    budgets: Budgets
-    sparsities: Sparsities
-    seeds: SeedList = (0,)
-    match: Annotated[
-        tuple[Match, ...],
-        "which count of a partner equals the sparse run's average: prunable weights or all parameters",
-    ] = ("prunable",)
-
-    def sparse(self, build: Making) -> Iterator[RunSpec]:
-        for budget, sparsity, seed in product(self.budgets, self.sparsities, self.seeds):
-            yield build.run(self.size, budget, sparsity, seed=seed)
-
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        for sparse in self.sparse(build):
-            yield sparse
-            for match in self.match:
-                yield build.partner(sparse, match)
-
-
-@strict.dataclass
-class Robustness:
-    """Learning rate and batch varied one at a time, as multiples of the size's own (Fig. 5)."""
-
-    size: Size
-    budget: Budget
-    sparsities: Sparsities
-    lr_multiples: Annotated[tuple[float, ...], "multiples of the size's learning rate"]
-    batch_multiples: Annotated[tuple[float, ...], "multiples of the size's batch"]
-
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        centre = build.optimizer(self.size)
-        changes = [Change(lr=centre.lr * multiple) for multiple in self.lr_multiples]
-        for multiple in self.batch_multiples:
-            batch = centre.batch * multiple
-            if not 1 <= batch <= BATCH or batch % 1:
-                raise UserError(
-                    "not a whole batch",
-                    key="batch_multiples",
-                    found=f"{multiple:g} x {centre.batch} sequences",
-                    expected="a whole number of sequences",
-                )
-            changes.append(Change(batch=int(batch)))
-        for sparsity, change in product(self.sparsities, changes):
-            yield build.run(self.size, self.budget, sparsity, change=change)
+from sweeps.rate_studies import LearningRates, OwnRates
 
 
 @strict.dataclass
@@ -120,8 +40,7 @@ class IsoAverage:
     partners: Annotated[bool, "whether their dense partners are trained too"] = False
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
-        for point, seed in product(self.points, self.seeds):
-            sparse = build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
+        for sparse in runs_of(self.points, build, self.seeds):
             yield sparse
             if self.partners:
                 yield build.partner(sparse)
@@ -143,11 +62,12 @@ class Dense:
 
 @strict.dataclass
 class Confirm:
-    """Windows to train again with new seeds."""
+    """Windows of the schedules to train again with new seeds."""
 
     size: Size
     seeds: SeedList
     windows: Annotated[dict[str, dict[float, tuple[Window, ...]]], "windows by budget, then by sparsity"]
+    default_window: Annotated[bool, "whether the sweep's default window is trained in each of them, too"] = False
 
     def __post_init__(self) -> None:
         for sparsity in chain(*self.windows.values()):
@@ -155,28 +75,28 @@ class Confirm:
                 raise UserError("value out of range", key="windows", found=sparsity, expected="0 <= sparsity < 1")
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
+        default = (None,) if self.default_window else ()
         for budget, cells in self.windows.items():
             for sparsity, windows in cells.items():
-                for window, seed in product(windows, self.seeds):
+                for window, seed in product((*windows, *default), self.seeds):
                     yield build.run(self.size, budget, sparsity, window, seed=seed)
 
 
 @strict.dataclass
 class Seeds:
-    """Configurations at several seeds, and whole pairs at the seeds that `pairs` names."""
+    """Configurations at several seeds; whole pairs and schedules at the seeds that they name."""
 
     seeds: SeedList
     configurations: Points = ()
     pairs: Pairs | None = None
+    schedules: Schedules | None = None
     confirm: Confirm | None = None
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
-        for point, seed in product(self.configurations, self.seeds):
-            yield build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
-        if self.pairs:
-            yield from self.pairs.runs(build)
-        if self.confirm:
-            yield from self.confirm.runs(build)
+        yield from runs_of(self.configurations, build, self.seeds)
+        for part in (self.pairs, self.schedules, self.confirm):
+            if part:
+                yield from part.runs(build)
 
 
 @strict.dataclass
@@ -201,30 +121,31 @@ class Controls:
 
 
 @strict.dataclass
-class LearningRates:
-    """Dense runs of sizes, and of the partners of `pairs` and `points`, at multiples of their learning rates."""
+class Cells:
+    """Part of a map: every one of its sizes at every one of its budgets."""
 
-    multiples: Annotated[tuple[float, ...], "multiples of each learning rate"]
-    sizes: Sizes = ()
-    budgets: Budgets = ()
-    pairs: Pairs | None = None
-    points: Points = ()
-    partner_budget: Annotated[
-        str | None, "the budget of the partners, at their own size; null for the steps of their sparse runs"
-    ] = None
+    sizes: Sizes
+    budgets: Budgets
+    seeds: Annotated[SeedList | None, "their own seeds; null takes those of the study"] = None
+
+
+@strict.dataclass
+class Regime:
+    """A map over sizes and budgets: the dense run, and sparse runs at the default window with their dense partners."""
+
+    sparsities: Sparsities
+    seeds: SeedList
+    cells: Annotated[tuple[Cells, ...], "parts of the map, each with its sizes and budgets"]
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
-        for size, budget, multiple in product(self.sizes, self.budgets, self.multiples):
-            yield build.run(size, budget, change=Change(lr=build.optimizer(size).lr * multiple))
-        for (sparse, match), multiple in product(self._paired(build), self.multiples):
-            yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)
-
-    def _paired(self, build: Making) -> Iterator[tuple[RunSpec, Match]]:
-        """Sparse runs, each with the count in which a partner matches it."""
-        if self.pairs:
-            yield from product(self.pairs.sparse(build), self.pairs.match)
-        for point in self.points:
-            yield build.run(point.size, point.budget, point.sparsity, point.window), "prunable"
+        for part in self.cells:
+            seeds = self.seeds if part.seeds is None else part.seeds
+            for size, budget, seed in product(part.sizes, part.budgets, seeds):
+                yield build.run(size, budget, seed=seed)
+                for sparsity in self.sparsities:
+                    sparse = build.run(size, budget, sparsity, seed=seed)
+                    yield sparse
+                    yield build.partner(sparse)
 
 
 @strict.dataclass
@@ -240,3 +161,5 @@ class Studies:
     seeds: Seeds | None = None
     controls: Controls | None = None
     lr: LearningRates | None = None
+    regime: Regime | None = None
+    own_rates: OwnRates | None = None

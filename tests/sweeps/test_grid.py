@@ -1,11 +1,14 @@
 """How the runs of a sweep file are shared and named."""
 
+from collections import Counter
 from dataclasses import fields
 from functools import partial
+from itertools import product
 from typing import get_args
 
 import pytest
 
+from repro.errors import UserError
 from repro.studies import StudyName
 from sweeps import ids
 from sweeps.grid import expand
@@ -129,6 +132,81 @@ def test_confirmed_windows_are_trained_at_fresh_seeds(sweep_file):
           confirm: {size: 4k, seeds: [5, 6], windows: {20tpp: {0.4: [{dense: 0, prune: 0.5}], 0.8: []}}}"""
     )
     assert run_ids(file) == ["4k-20tpp-s40-d00-p50-seed5", "4k-20tpp-s40-d00-p50-seed6"]
+
+
+def test_the_default_window_is_confirmed_in_every_cell_where_that_is_said(sweep_file):
+    file = sweep_file(
+        studies="""
+        seeds:
+          seeds: [0]
+          confirm: {size: 4k, seeds: [5], default_window: true, windows: {20tpp: {0.4: [{dense: 0, prune: 0.5}], 0.8: []}}}"""
+    )
+    assert run_ids(file) == [
+        "4k-20tpp-s40-d00-p50-seed5",
+        "4k-20tpp-s40-d25-p50-seed5",
+        "4k-20tpp-s80-d25-p50-seed5",
+    ]
+
+
+def test_a_point_takes_its_own_seeds_or_those_of_its_study(sweep_file):
+    file = sweep_file(
+        studies="""
+        iso_average: {seeds: [2], points: [{size: 4k, budget: 10tpp, sparsity: 0.4}]}
+        seeds:
+          seeds: [0, 1]
+          configurations: [{size: 4k, budget: 10tpp}, {size: 4k, budget: 10tpp, sparsity: 0.8, seeds: [3, 4, 5]}]"""
+    )
+    assert run_ids(file) == [
+        "4k-10tpp-s40-d25-p50-seed2",
+        *(f"4k-10tpp-s00-seed{seed}" for seed in (0, 1)),
+        *(f"4k-10tpp-s80-d25-p50-seed{seed}" for seed in (3, 4, 5)),
+    ]
+
+
+def test_whole_cells_of_the_schedules_are_trained_again_at_further_seeds(sweep_file):
+    grid = "size: 4k, budgets: [10tpp], dense: [0, 0.5], prune: [0.5]"
+    file = sweep_file(
+        studies=f"""
+        schedules: {{{grid}, sparsities: [0.4, 0.8]}}
+        seeds: {{seeds: [0], schedules: {{{grid}, sparsities: [0.8], seeds: [1]}}}}"""
+    )
+    again = {run.spec.run_id for run in expand(file).runs if "seeds" in run.studies}
+    assert again == {"4k-10tpp-s80-d00-p50-seed1", "4k-10tpp-s80-d50-p50-seed1"}
+
+
+def test_the_regime_is_a_map_of_dense_runs_and_pairs_over_sizes_and_budgets(sweep_file):
+    sweep = expand(
+        sweep_file(
+            partners="{mlp_multiple: 1, tolerance: 0.03}",
+            studies="""
+            regime:
+              sparsities: [0.4, 0.8]
+              seeds: [0, 1]
+              cells: [{sizes: [4k, 13k], budgets: [10tpp]}, {sizes: [13k], budgets: [20tpp], seeds: [2]}]""",
+        )
+    )
+    found = Counter((run.size, run.budget, run.pruning.sparsity, run.seed) for run in sweep.of("regime"))
+    cells = [*product(("4k", "13k"), ("10tpp",), (0, 1)), ("13k", "20tpp", 2)]
+    sparse = {(size, budget, sparsity, seed) for size, budget, seed in cells for sparsity in (0.4, 0.8)}
+    assert found == Counter(
+        {(size, budget, 0, seed) for size, budget, seed in cells}
+        | sparse
+        | {(f"{size}-p{100 * sparsity:.0f}", budget, 0, seed) for size, budget, sparsity, seed in sparse}
+    )
+    runs = {(run.size, run.budget, run.pruning.sparsity, run.seed): run for run in sweep.of("regime")}
+    for size, budget, sparsity, seed in sparse:
+        own = runs[size, budget, sparsity, seed]
+        partner = runs[f"{size}-p{100 * sparsity:.0f}", budget, 0, seed]
+        average = own.schedule.n_avg(own.model.shape.prunable)
+        assert partner.model.shape.prunable == pytest.approx(average, rel=0.03)
+        assert (partner.tokens, partner.schedule.total_steps) == (own.tokens, own.schedule.total_steps)
+
+
+def test_a_dense_run_has_no_place_among_the_sparsities_of_the_regime(sweep_file):
+    study = "{regime: {sparsities: [0], seeds: [0], cells: [{sizes: [4k], budgets: [10tpp]}]}}"
+    with pytest.raises(UserError, match="has no partner") as error:
+        expand(sweep_file(studies=study))
+    assert error.value.key == "studies.regime.sparsities"
 
 
 def test_labels_that_yaml_1_1_takes_for_something_else_are_labels(sweep_file, tmp_path):

@@ -1,0 +1,99 @@
+"""The studies of learning rates: the search for the best ones, and runs that each take their own. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Annotated
+
+from repro import strict
+from repro.errors import UserError
+from repro.spec import RunSpec, Sparsity
+from repro.strict import Above
+from sweeps.overrides import Change, Window
+from sweeps.paper_studies import Pairs
+from sweeps.points import Budgets, Making, Match, Points, Seed, Sizes, runs_of
+
+
+@strict.dataclass
+class LearningRates:
+    """Runs of sizes, and the dense partners of sparse runs, at multiples of their learning rates."""
+
+    multiples: Annotated[tuple[float, ...], "multiples of each learning rate"]
+    sizes: Sizes = ()
+    budgets: Budgets = ()
+    sparsities: Annotated[tuple[Sparsity, ...], "final sparsities of the runs of `sizes`; 0 is a dense run"] = (0.0,)
+    windows: Annotated[tuple[Window, ...], "when their sparse runs prune; the sweep's default if empty"] = ()
+    seeds: Annotated[tuple[Seed, ...], "seeds of the runs of `sizes`, and of `points` without their own"] = (0,)
+    partners: Annotated[bool, "whether the dense partners of the sparse runs of `sizes` are tried, too"] = False
+    pairs: Annotated[Pairs | None, "further sparse runs whose dense partners are tried"] = None
+    points: Annotated[Points, "further sparse runs whose dense partners are tried"] = ()
+    partner_budget: Annotated[
+        str | None, "the budget of the partners, at their own size; null for the steps of their sparse runs"
+    ] = None
+
+    def __post_init__(self) -> None:
+        for key, given in (("windows", self.windows), ("partners", self.partners)):
+            if given and not any(self.sparsities):
+                found = f"sparsities {', '.join(f'{sparsity:g}' for sparsity in self.sparsities)}"
+                raise UserError("there is no sparse run for it", key=key, found=found, expected="one above 0")
+
+    def runs(self, build: Making) -> Iterator[RunSpec]:
+        for size, budget, sparsity, window, seed in self._points():
+            for multiple in self.multiples:
+                change = Change(lr=build.optimizer(size).lr * multiple)
+                yield build.run(size, budget, sparsity, window, seed=seed, change=change)
+        for sparse, match in self._paired(build):
+            for multiple in self.multiples:
+                yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)
+
+    def _points(self) -> Iterator[tuple[str, str, float, Window | None, int]]:
+        """Size, budget, sparsity, window and seed of the runs of `sizes`."""
+        windows: tuple[Window | None, ...] = self.windows or (None,)
+        for size, budget, sparsity in product(self.sizes, self.budgets, self.sparsities):
+            for window, seed in product(windows if sparsity else (None,), self.seeds):
+                yield size, budget, sparsity, window, seed
+
+    def _paired(self, build: Making) -> Iterator[tuple[RunSpec, Match]]:
+        """Sparse runs, each with the count in which a partner matches it."""
+        for size, budget, sparsity, window, seed in self._points():
+            if self.partners and sparsity:
+                yield build.run(size, budget, sparsity, window, seed=seed), "prunable"
+        if self.pairs:
+            yield from product(self.pairs.sparse(build), self.pairs.match)
+        for sparse in runs_of(self.points, build, self.seeds):
+            yield sparse, "prunable"
+
+
+@strict.dataclass
+class OwnRates:
+    """The sparse runs of `law`, `pairs` and `seeds.pairs` at learning rates of their own, all else equal.
+
+    Where the multiple is 1 it is the same run, which is trained once.
+    """
+
+    multiples: Annotated[
+        dict[float, Annotated[float, Above(0)]], "multiples of the size's learning rate, by final sparsity"
+    ]
+
+    def runs(self, build: Making) -> Iterator[RunSpec]:
+        unused = dict(self.multiples)
+        for run in build.sparse_runs():
+            sparsity = run.pruning.sparsity
+            if sparsity not in self.multiples:
+                raise UserError(
+                    f"no multiple for {run.run_id}",
+                    key="multiples",
+                    found=", ".join(f"{known:g}" for known in self.multiples) or "none",
+                    expected=f"{sparsity:g}, too",
+                )
+            unused.pop(sparsity, None)
+            change = Change(lr=run.optimizer.lr * self.multiples[sparsity])
+            yield build.run(run.size, run.budget, sparsity, seed=run.seed, change=change)
+        for sparsity in unused:
+            raise UserError(
+                "no run has this sparsity",
+                key=f"multiples.{sparsity:g}",
+                found=f"{sparsity:g}",
+                expected="a final sparsity of `law`, `pairs` or `seeds.pairs`",
+            )
