@@ -1,4 +1,4 @@
-"""python -m analysis report | figures | claims | lr | fit | compare | predict | simulate: what tables say."""
+"""python -m analysis report | figures | claims | noise | lr | fit | compare | predict | simulate: what tables say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ VERBS = {
     "report": ("analysis.verbs.results", "verdicts, figures and report.html"),
     "figures": ("analysis.verbs.results", "figures alone"),
     "claims": ("analysis.verbs.results", "verdicts alone, printed"),
+    "noise": ("analysis.verbs.results", "the seeds' noise, and whether dense runs follow the law"),
     "lr": ("analysis.verbs.results", "best learning rates"),
     "fit": ("analysis.verbs.tables", "fit one law to any table"),
     "compare": ("analysis.verbs.tables", "hold laws against each other on held-out rows"),
@@ -24,6 +25,7 @@ examples:
   python -m analysis report results/laptop --out /tmp/page  the same, written elsewhere
   python -m analysis figures results/laptop                 each figure as .pdf, .png and .csv
   python -m analysis claims results/laptop --json           the verdicts and the numbers behind them
+  python -m analysis noise results/laptop                   the seeds' noise by configuration, and the dense law's error
   python -m analysis fit --help                             laws on any table; so compare and predict
   python -m analysis simulate --help                        tables from a known law, to try all of this on
   python -m analysis lr results/laptop-lr                   the best learning rate of each size, to write into a sweep file

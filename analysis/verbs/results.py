@@ -1,4 +1,4 @@
-"""`python -m analysis report | figures | claims | lr`: what the tables of a sweep's results folder say."""
+"""`python -m analysis report | figures | claims | noise | lr`: what the tables of a sweep's results folder say."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the four verbs to an `argparse` command."""
+    """Adds the five verbs to an `argparse` command."""
     commands = {}
     for verb, main, text in (
         ("report", _report, "Verdicts, figures and report.html."),
@@ -34,6 +34,12 @@ def add_parser(verbs: Any) -> None:
     for verb in ("report", "figures"):
         commands[verb].add_argument("--out", metavar="DIR", help="where to write (RESULTS)")
     commands["claims"].add_argument("--json", action="store_true", help="every number as JSON")
+    noise = verbs.add_parser(
+        "noise", description="By how much runs differ by their seed alone, and what dense runs follow."
+    )
+    noise.add_argument("results", metavar="RESULTS", help="a sweep's results folder, or its URI")
+    noise.add_argument("--json", action="store_true", help="what `report` writes into noise.json")
+    noise.set_defaults(main=_noise)
     rates = verbs.add_parser("lr", description="The best learning rate of each size and budget of an lr study.")
     rates.add_argument("results", metavar="RESULTS", help="results folder of a sweep with an lr study, or its URI")
     rates.set_defaults(main=_learning_rates)
@@ -50,7 +56,7 @@ def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
 
 
 def _report(given: argparse.Namespace) -> int:
-    from analysis import claims, figures, report
+    from analysis import claims, figures, noise_summary, report
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
@@ -58,6 +64,7 @@ def _report(given: argparse.Namespace) -> int:
     verdicts = claims.judge(found)
     drawn = figures.write_all(found, out / "figures")
     out.write_json("claims.json", claims.as_json(verdicts))
+    out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
     out.write("report.html", report.render(found, verdicts, drawn).encode())
     _print(verdicts)
     print(f"report: {out}/report.html")
@@ -84,6 +91,15 @@ def _claims(given: argparse.Namespace) -> int:
         print(json.dumps(claims.as_json(verdicts), indent=1))
     else:
         _print(verdicts)
+    return 0
+
+
+def _noise(given: argparse.Namespace) -> int:
+    from analysis import data, noise_summary
+    from repro.store.folder import Folder
+
+    found = noise_summary.summarise(data.load(Folder.open(given.results)))
+    print(json.dumps(found, indent=1) if given.json else "\n".join(noise_summary.lines(found)))
     return 0
 
 
