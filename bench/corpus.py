@@ -34,8 +34,9 @@ import psutil
 
 from bench import c4
 from repro.corpus import Corpus
+from repro.corpus.bpe import train_bpe
 from repro.corpus.chunked_tokenizer import slices
-from repro.corpus.tokenizer import Tokenizer, train_bpe
+from repro.corpus.tokenizer import Tokenizer
 from repro.training.provenance import provenance
 
 VOCAB, SEQUENCE = 16_000, 2048

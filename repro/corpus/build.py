@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from repro.corpus import local_copy, publish
+from repro.corpus.bpe import TRAINED
 from repro.corpus.build_dir import build_dir_name, clear, exclusive, remove, resume_or_clear
 from repro.corpus.corpus import Corpus
 from repro.corpus.declared import check_tokens
@@ -126,7 +127,7 @@ def _build(
     if resume_or_clear(own, work, kind):
         say.line("resuming an earlier build")
     pretrained = None
-    if spec.tokenizer != "bpe":  # before the text is read, which may take hours: the tokenizer may not exist
+    if spec.tokenizer not in TRAINED:  # before the text is read, which may take hours: the tokenizer may not exist
         say.line(f"loading the tokenizer {spec.tokenizer}")
         pretrained = load_pretrained(spec.tokenizer, vocab)
     whole = own / "corpus"

@@ -22,6 +22,8 @@ from repro.corpus.chunks import bytes_of, distinct
 if TYPE_CHECKING:
     import tokenizers
 
+# Of GPT-2: what ByteLevel splits by, before it maps bytes to characters.
+GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SPACE = "▁"  # how Llama-2's family writes a space
 WORDS = tuple(  # of Llama-3 and GPT-4, and of Qwen; each splits before such a space
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -158,6 +160,8 @@ def _stays_inside(added: dict[str, Any]) -> bool:
 def _parts_at_spaces(words: dict[str, Any] | None) -> bool:
     if words is None:
         return False
+    if _is_split(words, GPT2_WORDS):
+        return True
     *first, last = words["pretokenizers"] if words["type"] == "Sequence" else [words]
     if last["type"] != "ByteLevel" or last["add_prefix_space"]:
         return False
@@ -166,9 +170,11 @@ def _parts_at_spaces(words: dict[str, Any] | None) -> bool:
 
 
 def _is_known(part: dict[str, Any]) -> bool:
-    return part["type"] == "Split" and (part["pattern"], part["behavior"], part["invert"]) in [
-        ({"Regex": pattern}, "Isolated", False) for pattern in WORDS
-    ]
+    return any(_is_split(part, pattern) for pattern in WORDS)
+
+
+def _is_split(part: dict[str, Any], pattern: str) -> bool:
+    return part == {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
 
 def _replace() -> dict[str, Any]:

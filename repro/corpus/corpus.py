@@ -123,6 +123,10 @@ def describe(corpus: Corpus, samples: int = 2) -> str:
             f"{split.characters:,} characters, {split.tokens:,} tokens, {split.rows:,} rows, "
             f"{len(split.shards)} shard(s)"
         )
+        if split.unknown is not None:
+            lines.append(
+                f"{'':<12}{split.unknown:,} tokens ({split.unknown / split.tokens:.3%}) are unknown characters"
+            )
     if manifest.heldout_groups is not None:
         shown = manifest.heldout_groups[:12]
         more = ", ..." if len(shown) < len(manifest.heldout_groups) else ""

@@ -75,15 +75,25 @@ class ExtractedText:
         batch = batch.filter(kept if heldout else pc.invert(kept))
         return batch.column("group").to_pylist(), batch.column("text")
 
-    def training_batches(self, folder: Folder) -> Iterator[list[str]]:
-        """Training text in batches, one per BATCH_BYTES of all text; a tokenizer is trained on the first batches."""
+
+@dataclass(frozen=True)
+class TrainingText:
+    """Training text in batches, one per BATCH_BYTES of all text; a tokenizer is trained on the first batches.
+
+    Each iteration reads the parts in `folder` again.
+    """
+
+    extracted: ExtractedText
+    folder: Folder
+
+    def __iter__(self) -> Iterator[list[str]]:
         texts, size = [], 0
-        for part in self.parts:
-            batch = _load(folder, part)
+        for part in self.extracted.parts:
+            batch = _load(self.folder, part)
             sizes = pc.binary_length(batch.column("text")).to_pylist()
             columns = zip(batch.column("place").to_pylist(), sizes, batch.column("text").to_pylist(), strict=True)
             for place, length, text in columns:
-                if place >= self.cutoff:
+                if place >= self.extracted.cutoff:
                     texts.append(text)
                 size += length
                 if size >= BATCH_BYTES:

@@ -1,4 +1,4 @@
-"""How often each token occurs in a corpus's training rows, and statistics of the vocabulary."""
+"""How often each token occurs in rows of a corpus, and statistics of the vocabulary."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro.corpus.corpus import Corpus
 from repro.corpus.packing import padding
+from repro.corpus.shards import TokenRows
 
 ROWS = 4096  # rows counted at once
 
@@ -40,11 +40,10 @@ class Histogram:
         return [int(i) for i in order if self.counts[i]]
 
 
-def histogram(corpus: Corpus) -> Histogram:
-    """Counts the tokens of all training rows, without padding."""
-    vocab = corpus.manifest.vocab
+def histogram(rows: TokenRows, vocab: int) -> Histogram:
+    """Counts the tokens of all rows, without padding."""
     counts = np.zeros(vocab, np.int64)
-    for view in corpus.train.views:
+    for view in rows.views:
         for first in range(0, len(view), ROWS):
             tokens = view[first : first + ROWS].reshape(-1)
             counts += np.bincount(tokens[tokens != padding(tokens.dtype)], minlength=vocab)

@@ -39,7 +39,11 @@ class ShardFile:
 
 @strict.dataclass
 class Split:
-    """Training or held-out text. tokens: tokens in the rows without padding. sha256: hash of the rows' bytes in order."""
+    """Training or held-out text.
+
+    tokens: tokens in the rows without padding. sha256: hash of the rows' bytes in order. unknown: how many of the
+    tokens stand for a character outside the vocabulary; null if the tokenizer has no such token, and in older manifests.
+    """
 
     documents: int
     groups: int
@@ -48,6 +52,7 @@ class Split:
     rows: int
     sha256: str
     shards: tuple[ShardFile, ...]
+    unknown: int | None = None
 
 
 @strict.dataclass
@@ -56,7 +61,7 @@ class Manifest:
 
     spec: the text, its tokenizer and its packing. versions: versions of packages that text and tokens depend on.
     text_sha256: hash of all extracted text. shard_rows: maximum rows of a shard. heldout_groups: names of the held-out
-    groups, null if too many to list.
+    groups, null if too many to list. unused: number of ids that no training row contains; null in older manifests.
     """
 
     schema_version: int
@@ -74,6 +79,7 @@ class Manifest:
     heldout: Split
     heldout_groups: tuple[str, ...] | None
     overlap: Overlap
+    unused: int | None = None
 
     @property
     def hash(self) -> str:
@@ -137,6 +143,8 @@ def _faults(made: Manifest) -> Iterator[tuple[str, str]]:
     for key in ("text_sha256", "tokenizer_sha256"):
         if not _SHA256.fullmatch(getattr(made, key)):
             yield key, repr(getattr(made, key))[:80]
+    if not 0 <= (made.unused or 0) < made.vocab:
+        yield "unused", f"{made.unused}, with a vocabulary of {made.vocab}"
     if min(made.overlap.words, made.overlap.heldout, made.overlap.shared) < 0:
         yield "overlap", "a count below 0"
     row_bytes = (made.sequence + 1) * token_dtype(made.vocab).itemsize
@@ -144,7 +152,7 @@ def _faults(made: Manifest) -> Iterator[tuple[str, str]]:
         split: Split = getattr(made, side)
         if not split.shards or split.rows != sum(shard.rows for shard in split.shards):
             yield f"{side}.rows", f"{split.rows}, and {sum(shard.rows for shard in split.shards)} in its shards"
-        if min(split.documents, split.groups, split.characters, split.tokens) < 0:
+        if min(split.documents, split.groups, split.characters, split.tokens, split.unknown or 0) < 0:
             yield side, "a count below 0"
         for number, shard in enumerate(split.shards):
             for key, what in _faults_of(shard, f"{side}-{number:05d}.arrow", row_bytes):

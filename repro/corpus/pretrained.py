@@ -41,7 +41,7 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
             "the tokenizer could not be loaded",
             key="corpus.tokenizer",
             found=f"{name}: {found['error'][-300:]}",
-            expected='"bpe", or a Hugging Face id or folder with a tokenizer.json',
+            expected='"bpe", "characters", or a Hugging Face id or folder with a tokenizer.json',
         )
     marks = [found[mark] for mark in ("bos", "eos") if found[mark] is not None]
     if not marks:

@@ -1,8 +1,8 @@
-"""Tokenizers: a byte-level BPE trained on the corpus, or any Hugging Face tokenizer."""
+"""A tokenizer as training sees it: between BOS and EOS, whether trained here (bpe.py) or from Hugging Face."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,6 @@ from repro.errors import UserError
 if TYPE_CHECKING:
     import tokenizers
     from transformers import PreTrainedTokenizerFast
-
-BOS, EOS = "<bos>", "<eos>"
-# With more text the merges no longer change, but the time to count pairs grows.
-TRAINING_CHARACTERS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,12 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """One more than the highest id: added tokens may leave gaps."""
         return 1 + max(self.backend.get_vocab(with_added_tokens=True).values())
+
+    @property
+    def unknown(self) -> int | None:
+        """Id of the token that stands for characters outside the vocabulary; None: there is none."""
+        token = getattr(self.backend.model, "unk_token", None)
+        return None if token is None else self.backend.token_to_id(token)
 
     def encode_batch(self, texts: list[str] | pa.LargeStringArray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of all texts, each with BOS and EOS, (tokens,) of `dtype`, and tokens per text, (texts,)."""
@@ -85,6 +87,8 @@ class Tokenizer:
         backend.post_processor = TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, self.bos)]
         )
+        if self.unknown is not None:
+            facts["unk_token"] = backend.id_to_token(self.unknown)
         return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=bos, eos_token=eos, **facts)
 
     @classmethod
@@ -103,53 +107,3 @@ class Tokenizer:
                 found=str(error)[:300],
                 expected="a tokenizer.json of tokenizers",
             ) from error
-
-
-def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
-    """A byte-level BPE of exactly `vocab` entries: <bos>, <eos>, 256 bytes, then merges.
-
-    Args:
-        texts: batches of training text, of which the first TRAINING_CHARACTERS are used.
-        vocab: size of the vocabulary, in tokens.
-
-    Raises:
-        UserError: the vocabulary has no room for the bytes, or the text has too few pairs to fill it.
-    """
-    import tokenizers
-    from tokenizers import decoders, models, pre_tokenizers, trainers
-
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    if vocab < len(alphabet) + 2:
-        raise UserError(
-            "vocabulary too small for a byte-level BPE",
-            key="model.vocab",
-            found=vocab,
-            expected=f"at least {len(alphabet) + 2}: 256 bytes, {BOS} and {EOS}",
-        )
-    backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.train_from_iterator(
-        _first(texts, TRAINING_CHARACTERS),
-        trainers.BpeTrainer(
-            vocab_size=vocab, special_tokens=[BOS, EOS], initial_alphabet=alphabet, show_progress=False
-        ),
-    )
-    if backend.get_vocab_size() != vocab:
-        raise UserError(
-            "too little text for this vocabulary",
-            key="model.vocab",
-            found=vocab,
-            expected=f"at most {backend.get_vocab_size()}, which is all that this text can be merged into",
-        )
-    ids = backend.get_vocab()
-    return Tokenizer(backend, ids[BOS], ids[EOS])
-
-
-def _first(batches: Iterable[list[str]], characters: int) -> Iterator[list[str]]:
-    seen = 0
-    for batch in batches:
-        yield batch
-        seen += sum(map(len, batch))
-        if seen >= characters:
-            return

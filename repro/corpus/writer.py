@@ -14,16 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from repro.corpus.bpe import BOS, EOS, TRAINED
 from repro.corpus.encode import LISTED_GROUPS, NGRAMS, TOKENIZER, Encoder, TokenPart
-from repro.corpus.extract import ExtractedText
+from repro.corpus.extract import ExtractedText, TrainingText
+from repro.corpus.histogram import Histogram, histogram
 from repro.corpus.joiner import Joiner
 from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
 from repro.corpus.progress import BuildProgress
+from repro.corpus.shards import TokenRows
 from repro.corpus.sources import open_source
-from repro.corpus.tokenizer import BOS, EOS, Tokenizer, train_bpe
+from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store.folder import Folder
@@ -64,6 +67,8 @@ class CorpusWriter:
         if self.work.exists(SEEN):
             seen = np.frombuffer(self.work.read(SEEN), np.uint8).copy()
         train, _ = self._split(encoders[1], seen)
+        train, tokens = self._counted(train, tokenizer)
+        heldout, _ = self._counted(heldout, tokenizer)
         Manifest(
             schema_version=SCHEMA_VERSION,
             spec=self.spec,
@@ -80,6 +85,7 @@ class CorpusWriter:
             heldout=heldout,
             heldout_groups=groups if heldout.groups <= LISTED_GROUPS else None,
             overlap=Overlap(WORDS, int(counts.sum()), int(counts[seen > 0].sum())),
+            unused=tokens.unused,
         ).write(Folder.open(self.folder))
 
     def _tokenizer(self) -> Tokenizer:
@@ -89,7 +95,8 @@ class CorpusWriter:
             return dataclasses.replace(tokenizer, bos=ids[BOS], eos=ids[EOS])
         if self.pretrained is None:
             self.progress.line("training the tokenizer")
-            tokenizer = train_bpe(self.extracted.training_batches(self.work), self.vocab)  # never on what is held out
+            train = TRAINED[self.spec.tokenizer]
+            tokenizer = train(TrainingText(self.extracted, self.work), self.vocab)  # never on what is held out
         else:
             tokenizer = self.pretrained
         self.work.write(TOKENIZER, tokenizer.to_bytes())
@@ -137,6 +144,13 @@ class CorpusWriter:
                 expected=f"at least {self.sequence + 1} tokens",
             )
         return split, joiner.counts.names
+
+    def _counted(self, split: Split, tokenizer: Tokenizer) -> tuple[Split, Histogram]:
+        """The split with its unknown tokens counted, and how often each token occurs in it."""
+        tokens = histogram(TokenRows(self.folder, split.shards, self.sequence + 1), self.vocab)
+        if tokenizer.unknown is None:
+            return split, tokens
+        return dataclasses.replace(split, unknown=int(tokens.counts[tokenizer.unknown])), tokens
 
     def _ngrams(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
         """The first LIMIT n-grams of the held-out text: their hashes, ascending, and how often each occurs."""

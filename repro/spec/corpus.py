@@ -28,7 +28,10 @@ class CorpusSpec:
     revision: Annotated[str | None, "git revision of the Hugging Face dataset"] = None
     text_field: Annotated[str, "field of a record that holds the text"] = "text"
     tokenizer: Annotated[
-        str, '"bpe" trains a byte-level BPE with the model\'s vocabulary size on the text; else a Hugging Face id'
+        str,
+        '"bpe" trains a byte-level BPE with the model\'s vocabulary size on the text; "characters" trains a BPE over '
+        "the text's own characters, for small vocabularies: rare characters become one unknown token, which is "
+        "counted; else a Hugging Face id",
     ] = "bpe"
     packing: Annotated[
         Literal["concatenate", "documents"],

@@ -80,7 +80,7 @@ def _inspect(given: argparse.Namespace) -> int:
         raise UserError("fewer samples than none", key="--samples", found=given.samples, expected="0 or more")
     text = _of_place(given.place)
     text.verify()
-    tokens = histogram(text)
+    tokens = histogram(text.train, text.manifest.vocab)
     shares = {str(share): tokens.covering(share) for share in (0.5, 0.9, 0.99)}
     top = [(i, text.tokenizer.decode([i]), int(tokens.counts[i])) for i in tokens.most_frequent(20)]
     if not given.json:

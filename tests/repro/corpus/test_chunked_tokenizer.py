@@ -1,6 +1,7 @@
 """A text in chunks has the tokens that it has whole, in every family of tokenizers that is known to; others aren't cut."""
 
 import random
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,8 @@ import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers, trainers
 
 from repro.corpus import chunked_tokenizer
-from repro.corpus.tokenizer import Tokenizer, train_bpe
+from repro.corpus.bpe import train_bpe, train_characters
+from repro.corpus.tokenizer import Tokenizer
 
 ALPHABET = [
     *"aabbxyZQ 109 .,'-_\n\t\r\x1c\x85\xa0\u2028\u3000éÉe\u0301\u0301ſ—“▁▁日本😀ﬁا",
@@ -55,6 +57,7 @@ def llama(before, normalizer):
 
 KNOWN = {
     "ours": lambda: train_bpe([texts(0, 800)], 400).backend,
+    "ours of characters": lambda: train_characters([[re.sub("[日本é😀Z]", "", t) for t in texts(0, 800)]], 400).backend,
     "gpt-2": lambda: trained(byte_level(), initial=BYTES),
     "pythia": lambda: trained(byte_level(), normalizers.NFC(), BYTES),
     "llama-3": lambda: trained(in_words(chunked_tokenizer.WORDS[0]), initial=BYTES, ignore_merges=True),
@@ -134,6 +137,7 @@ OTHERS = {
     "another expression": lambda: trained(in_words(r"\p{L}+ \p{L}+|."), initial=BYTES),
     "a space before each text": lambda: trained(pre_tokenizers.ByteLevel(add_prefix_space=True), initial=BYTES),
     "another normalizer": lambda: trained(byte_level(), normalizers.Replace("b c", "x"), BYTES),
+    "characters by another expression": lambda: trained(pre_tokenizers.Split(Regex(r"\p{L}+ \p{L}+|."), "isolated")),
     "chance": lambda: trained(byte_level(), initial=BYTES, dropout=0.5),
     "no BPE": lambda: tokenizers.Tokenizer(models.WordLevel({"a": 0}, unk_token="a")),
     "a token with a space": lambda: with_token("b c"),

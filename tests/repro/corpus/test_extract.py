@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from repro.corpus.extract import extract, place
+from repro.corpus.extract import TrainingText, extract, place
 from repro.corpus.pool import LocalPool
 from repro.corpus.progress import BuildProgress
 from repro.errors import UserError
@@ -81,7 +81,7 @@ def test_a_tokenizer_is_trained_on_the_same_batches_whatever_the_parts(tmp_path,
     for part_bytes in (1, 130, 10**6):
         (tmp_path / str(part_bytes)).mkdir()
         extracted, work = extracted_from(tmp_path / str(part_bytes), texts, part_bytes, heldout_fraction=0.2)
-        found.append(list(extracted.training_batches(work)))
+        found.append(list(TrainingText(extracted, work)))
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 8  # eight bytes a text, so thirteen texts a batch
 

@@ -48,13 +48,14 @@ def test_inspect_counts_every_token_of_the_training_rows(
 
 def test_a_histogram_leaves_padding_out(pydoc_spec: CorpusSpec, tmp_path: Path) -> None:
     corpus = build(replace(pydoc_spec, packing="documents"), 300, 512, tmp_path)
-    found = histogram(corpus)
+    found = histogram(corpus.train, 300)
     assert found.counts.sum() == corpus.manifest.train.tokens < corpus.train.views[0].size
     top = found.most_frequent(300)
     assert found.covering(1.0) == len(top) == 300 - found.unused
     assert found.counts[top[: found.covering(0.5)]].sum() >= found.counts.sum() / 2
     assert found.counts[top[: found.covering(0.5) - 1]].sum() < found.counts.sum() / 2
     assert 0 < found.entropy < np.log2(300)
+    assert corpus.manifest.unused == found.unused > 0
 
 
 @pytest.mark.parametrize(

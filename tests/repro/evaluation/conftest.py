@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from repro.__main__ import main
 from repro.corpus import Corpus
-from repro.corpus.tokenizer import train_bpe
+from repro.corpus.bpe import train_bpe
 from repro.resources import Resources
 from repro.spec import EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
