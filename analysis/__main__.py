@@ -28,7 +28,7 @@ examples:
   python -m analysis noise results/laptop                   the seeds' noise by configuration, and the dense law's error
   python -m analysis fit --help                             laws on any table; so compare and predict
   python -m analysis simulate --help                        tables from a known law, to try all of this on
-  python -m analysis lr results/laptop-lr                   the best learning rate of each size, to write into a sweep file
+  python -m analysis lr results/laptop-lr                   the best learning rates, to write into a sweep file
 """
 
 

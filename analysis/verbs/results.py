@@ -40,8 +40,9 @@ def add_parser(verbs: Any) -> None:
     noise.add_argument("results", metavar="RESULTS", help="a sweep's results folder, or its URI")
     noise.add_argument("--json", action="store_true", help="what `report` writes into noise.json")
     noise.set_defaults(main=_noise)
-    rates = verbs.add_parser("lr", description="The best learning rate of each size and budget of an lr study.")
+    rates = verbs.add_parser("lr", description="The best learning rate of each kind of run of an lr study.")
     rates.add_argument("results", metavar="RESULTS", help="results folder of a sweep with an lr study, or its URI")
+    rates.add_argument("--json", action="store_true", help="every number as JSON")
     rates.set_defaults(main=_learning_rates)
 
 
@@ -104,15 +105,12 @@ def _noise(given: argparse.Namespace) -> int:
 
 
 def _learning_rates(given: argparse.Namespace) -> int:
-    from analysis import learning_rates
+    from analysis import learning_rates, rate_law
     from repro import tables
     from repro.store.folder import Folder
 
-    for best in learning_rates.best(tables.read(Folder.open(given.results), "runs.parquet", "runs")):
-        note = "  # at the edge of the rates tried: the best may lie beyond" if best.at_edge else ""
-        if best.unusable:
-            note += f"{',' if note else '  #'} {best.unusable} more without a finite loss"
-        print(f"{best.size} {best.budget}: lr {best.lr:.2g}, loss {best.loss:.4f}, {best.tried} rates{note}")
+    rates = learning_rates.find(tables.read(Folder.open(given.results), "runs.parquet", "runs"))
+    print(json.dumps(rate_law.as_json(rates), indent=1) if given.json else "\n".join(rate_law.lines(rates)))
     return 0
 
 
