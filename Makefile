@@ -3,6 +3,7 @@ PYTHON  ?= python3
 SWEEP   ?= sweeps/laptop.yaml
 NAME     = $(basename $(notdir $(SWEEP)))
 RESULTS ?= results/$(NAME)
+RATES   ?= $(SWEEP:.yaml=-lr.yaml)
 PY      := .venv/bin/python
 # A change of licence is looked at by a person. NVIDIA's own, of what CUDA needs, comes with PyPI's torch.
 LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
@@ -12,11 +13,12 @@ CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick plan expand sweep rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  Variables: SWEEP=$(SWEEP) RESULTS=$(RESULTS) PYTHON=$(PYTHON); MEASURED=FILE plans by measured speed; RAY_ADDRESS joins a cluster."
+	@echo "  Variables: SWEEP=$(SWEEP) RESULTS=$(RESULTS) PYTHON=$(PYTHON); MEASURED=FILE plans by measured speed; RAY_ADDRESS joins a cluster;"
+	@echo "  LR=1 trains the search for learning rates, RATES=$(RATES), before reproduce and prints the best ones."
 
 setup: .venv/.done ## make .venv from requirements.lock (the other targets do it when needed)
 
@@ -34,7 +36,7 @@ setup: .venv/.done ## make .venv from requirements.lock (the other targets do it
 	@$(PY) -m pip check
 	@touch $@
 
-reproduce: sweep report ## train the sweep, fit the laws, draw the figures, write the report
+reproduce: $(if $(LR),rates) sweep report ## train the sweep, fit the laws, draw the figures, write the report
 	@echo "report: $(RESULTS)/report.html"
 
 quick: ## the same with 20 tiny runs, in about a minute
@@ -48,6 +50,10 @@ expand: setup ## list the sweep's runs
 
 sweep: setup ## train the runs of SWEEP that are not done
 	@$(PY) -m sweeps run $(SWEEP) $(MEASURED:%=--measured %)
+
+rates: setup ## train the search for learning rates, RATES, and print the best: they change SWEEP only by hand
+	@$(PY) -m sweeps run $(RATES)
+	@$(PY) -m analysis lr results/$(basename $(notdir $(RATES)))
 
 submit: setup ## send SWEEP to the Ray cluster at ADDRESS, with its results under STORE, s3://bucket/results say
 	@$(PY) -m cluster submit $(SWEEP) $(if $(ADDRESS),--address $(ADDRESS)) $(if $(STORE),--results $(STORE)) $(MEASURED:%=--measured %) --follow

@@ -79,6 +79,7 @@ def test_a_misspelled_key_is_refused_at_any_depth(place: tuple[str | int, ...]) 
     "block",
     [
         {"budgets": {"15tpp": 0}},
+        {"budgets": {"15tpp": {"17k": 0}}},
         {"optimizer": {"batch": 8.5}},
         {"precision": "fp16"},
         {"resources": {"workers": 0}},

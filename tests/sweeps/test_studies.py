@@ -16,6 +16,7 @@ SWEEPS = Path(__file__).parents[2] / "sweeps"
 PAPER, LAPTOP, GPU, QUICK, LAPTOP_LR = (
     SWEEPS / f"{name}.yaml" for name in ("paper", "laptop", "gpu", "quick", "laptop-lr")
 )
+REGIME, NIGHT, LR_SPARSE = (SWEEPS / f"{name}.yaml" for name in ("regime", "regime-night", "lr-sparse"))
 STUDIES = ("schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls")
 
 committed = cache(expand)
@@ -142,6 +143,21 @@ def test_no_laptop_run_repeats_data_and_sizes_are_ten_times_apart():
     counts = [run.model.shape.prunable for run in sweep.of("law")]
     assert max(counts) / min(counts) >= 10
     assert 90e6 < sum(run.spec.tokens for run in sweep.runs) < 130e6
+
+
+def test_the_night_s_map_holds_every_run_of_the_day_s_and_more():
+    day, night = ({run.spec.fingerprint: run.spec.run_id for run in committed(f).runs} for f in (REGIME, NIGHT))
+    assert day.items() < night.items()
+
+
+def test_the_sparse_lr_sweep_tries_every_density_and_partner_at_one_set_of_multiples_and_three_seeds():
+    runs = committed(LR_SPARSE).of("lr")
+    tried = Counter((run.size, run.pruning.sparsity, run.pruning.start, run.seed) for run in runs)
+    assert set(tried.values()) == {5}
+    assert {seed for *_, seed in tried} == {0, 1, 2}
+    assert len({size for size, *_ in tried if "-" not in size}) == 2
+    sparse = {(size, sparsity, start) for size, sparsity, start, _ in tried if sparsity}
+    assert len(sparse) == len({size for size, *_ in tried if "-" in size}) == 8  # a partner for each
 
 
 def test_the_lr_sweep_holds_the_sizes_and_partner_widths_of_the_laptop_sweep():
