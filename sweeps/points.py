@@ -84,7 +84,7 @@ class Making(Protocol):
 
 
 @strict.dataclass
-class Configuration:
+class Point:
     """One point of the grid."""
 
     size: Size
@@ -94,10 +94,10 @@ class Configuration:
     seeds: Annotated[SeedList | None, "its own seeds; null takes those of the study"] = None
 
 
-Points = Annotated[tuple[Configuration, ...], "points of the grid"]
+Points = Annotated[tuple[Point, ...], "points of the grid"]
 
 
-def runs_of(points: Iterable[Configuration], build: Making, seeds: Iterable[int]) -> Iterator[RunSpec]:
+def runs_of(points: Iterable[Point], build: Making, seeds: Iterable[int]) -> Iterator[RunSpec]:
     """The run of each point at each of its seeds; `seeds` are those of points without their own."""
     for point in points:
         for seed in seeds if point.seeds is None else point.seeds:
