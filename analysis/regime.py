@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -57,8 +58,19 @@ def _corpus(tables: Tables) -> Iterator[str]:
             yield f"{plain(made['unique_tokens'])} unique tokens"
         if made.get("overlap_13gram") is not None:
             yield f"{made['overlap_13gram']:.1%} of the held-out 13-grams also in the training text"
-    yield f"vocabulary {plain(runs['vocab'].max())}"
+    yield f"vocabulary {plain(runs['vocab'].max())}" + _unused(made)
     yield f"at most {np.nanmax(runs['epochs']):.2f} epochs"
+
+
+def _unused(made: Any) -> str:
+    """What is to be said of ids that the training text never uses; nothing where they weren't counted."""
+    if not (isinstance(made, Mapping) and made.get("unused_ids")):
+        return ""
+    idle = "; ".join(f"{share:.1%} of {size}" for size, share in (made.get("unused_share") or {}).items())
+    of_weights = (
+        f" (as rows of the LM head they are idle prunable weights and count in every N: {idle})" if idle else ""
+    )
+    return f", of which the training text never uses {plain(made['unused_ids'])}{of_weights}"
 
 
 def _sizes(runs: Runs) -> Iterator[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from repro import paths, ray_address
-from repro.corpus import CorpusSummary, build, published
+from repro.corpus import CorpusSummary, build, on_this_machine, published, unused
+from repro.errors import UserError
+from repro.ladder import Shape
 from repro.spec import CorpusSpec
 from sweeps.grid import Sweep
 
@@ -22,6 +26,44 @@ def build_all(sweep: Sweep) -> dict[str, CorpusSummary]:
         if key not in built:
             built[key] = _open(*key, sweep.storage.corpus)
         found[spec.run_id] = built[key]
+    return found
+
+
+def built(sweep: Sweep) -> dict[str, CorpusSummary]:
+    """The corpora of a sweep's runs that this machine has already, by run id."""
+    known: dict[tuple[CorpusSpec, int, int], CorpusSummary | None] = {}
+    for planned in sweep.runs:
+        spec = planned.spec
+        key = (spec.corpus, spec.model.vocab, spec.model.sequence)
+        if key not in known:
+            try:
+                known[key] = on_this_machine(*key, paths.expand(sweep.storage.corpus, key="storage.corpus"))
+            except UserError:  # a text or a place that isn't on this machine, which `sweeps run` reports
+                known[key] = None
+    found = ((p.spec.run_id, known[p.spec.corpus, p.spec.model.vocab, p.spec.model.sequence]) for p in sweep.runs)
+    return {run_id: text for run_id, text in found if text is not None}
+
+
+def warnings(sweep: Sweep, texts: Mapping[str, CorpusSummary]) -> Iterator[str]:
+    """Warns of each corpus whose vocabulary leaves a notable share of a size's prunable weights idle.
+
+    Args:
+        texts: corpora by run id.
+    """
+    for text in {text.name: text for text in texts.values()}.values():
+        shapes = shapes_on(sweep, texts, text)
+        count = text.manifest.unused
+        if count is not None and unused.is_worth_saying(count, shapes):
+            yield f"{text.name}: {unused.said(count, text.manifest.vocab, shapes)}"
+
+
+def shapes_on(sweep: Sweep, texts: Mapping[str, CorpusSummary], text: CorpusSummary) -> dict[str, Shape]:
+    """The model of each size that is trained on `text`: of the size's first run there."""
+    found: dict[str, Shape] = {}
+    for planned in sweep.runs:
+        own = texts.get(planned.spec.run_id)
+        if own is not None and own.name == text.name:
+            found.setdefault(planned.spec.size, planned.spec.model.shape)
     return found
 
 

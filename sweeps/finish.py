@@ -7,12 +7,12 @@ from typing import Any
 
 from repro import tables
 from repro.console.terminal import one_line
-from repro.corpus import CorpusSummary
+from repro.corpus import CorpusSummary, unused
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import trackers
 from repro.training.provenance import provenance
-from sweeps import sweep_json
+from sweeps import corpora, sweep_json
 from sweeps.grid import Sweep
 
 
@@ -34,6 +34,7 @@ def finish(
     seconds = time.time() - began
     made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
     text = next(iter(texts.values()))
+    idle = text.manifest.unused
     place.write_json(
         sweep_json.FILE,
         record
@@ -45,6 +46,8 @@ def finish(
                 "folder": text.name,
                 "unique_tokens": text.unique_tokens,
                 "overlap_13gram": text.manifest.overlap.share,
+                "unused_ids": idle,
+                "unused_share": None if idle is None else unused.shares(idle, corpora.shapes_on(sweep, texts, text)),
             },
             "failed": failed,
         },

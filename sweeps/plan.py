@@ -11,6 +11,7 @@ from typing import Any
 from repro import columns
 from repro.columns import effective_flops, epochs, executed_flops
 from repro.spec import ModelStart, RunSpec
+from sweeps import corpora
 from sweeps.grid import PlannedRun, Sweep, expand
 from sweeps.savings import Saving, saving
 
@@ -124,8 +125,12 @@ def print_expand(file: str | Path, as_json: bool) -> int:
 
 def print_plan(file: str | Path, as_json: bool) -> int:
     """Prints the cost of a sweep file as a table by study or as one JSON object; returns the exit code."""
-    priced = plan(expand(file))
-    print(json.dumps(asdict(priced), indent=1) if as_json else "\n".join(by_study(priced)))
+    sweep = expand(file)
+    priced, warnings = plan(sweep), [*corpora.warnings(sweep, corpora.built(sweep))]
+    if as_json:
+        print(json.dumps(asdict(priced) | {"warnings": warnings}, indent=1))
+    else:
+        print("\n".join([*by_study(priced), *(f"warning: {text}" for text in warnings)]))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.training import hardware
-from sweeps import scaling
+from sweeps import corpora, scaling
 from sweeps.devices import ASSUMED_MFU, Cluster
 from sweeps.forecast import Forecast, forecast, hours, model_sizes
 from sweeps.grid import Sweep, expand
@@ -38,6 +38,11 @@ class Quote:
         devices = Cluster.parse(cluster)
         sweep = expand(file)
         return cls(sweep, plan(sweep), forecast(sweep, devices, measured), price, measured)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the forecast, and of the corpora that this machine has."""
+        return (*self.forecast.warnings, *corpora.warnings(self.sweep, corpora.built(self.sweep)))
 
     def cost(self, gpu_hours: float) -> float:
         return (self.price or 0.0) * gpu_hours
@@ -76,8 +81,10 @@ def as_object(quote: Quote) -> dict[str, Any]:
         "executed_flops": total.executed_flops,
         "busy": made.busy,
         "memory": list(_memory(quote)),
+        "warnings": list(quote.warnings),
     }
-    found |= {name: value for name, value in asdict(made).items() if name not in ("cluster", "runs", "measured")}
+    others = ("cluster", "runs", "measured", "warnings")
+    found |= {name: value for name, value in asdict(made).items() if name not in others}
     return found | (
         {"price": quote.price, "cost": quote.cost(made.gpu_hours), "cost_held": quote.held} if priced else {}
     )
@@ -102,7 +109,7 @@ def as_text(quote: Quote) -> list[str]:
         f"GPU-hours: {hours(made.gpu_hours)}, {made.busy:.1%} of {made.cluster.gpus} GPUs for {hours(made.makespan_hours)} h{money}",
         f"makespan: {hours(made.makespan_hours)} h, {over:.1%} over the lower bound of {hours(made.lower_bound_hours)} h; "
         f"in the file's order, {made.naive_workers} workers each, {hours(made.naive_makespan_hours)} h",
-        *(f"warning: {text}" for text in made.warnings),
+        *(f"warning: {text}" for text in quote.warnings),
     ]
 
 

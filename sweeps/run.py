@@ -52,6 +52,8 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, m
         ray_address.check()
     place.tidy()
     texts = corpora.build_all(sweep)
+    for text in corpora.warnings(sweep, texts):
+        print(f"warning: {text}", flush=True)
     for planned in sweep.runs:
         spec = planned.spec
         texts[spec.run_id].check(spec.text_tokens, spec.repeat, spec.run_id)

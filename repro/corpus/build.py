@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -103,6 +104,22 @@ def published(spec: CorpusSpec, vocab: int, sequence: int, root: str) -> CorpusS
     return found
 
 
+def on_this_machine(
+    spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | os.PathLike[str]
+) -> CorpusSummary | None:
+    """What this machine has of the corpus that `spec` describes; None if it hasn't got it. Text isn't hashed in vain.
+
+    Raises:
+        UserError: the source doesn't exist, or the corpus is damaged.
+    """
+    place = root if isinstance(root, Folder) else Folder.open(root)
+    local = Path(place.path) if place.is_local else local_copy.cache()
+    if not any(local.glob(f"{glob.escape(_stem(spec, vocab, sequence))}-*/{FILE}")):
+        return None
+    folder = folder_of(spec, vocab, sequence, place)
+    return CorpusSummary(folder) if folder.exists() else None
+
+
 def _build(
     spec: CorpusSpec,
     vocab: int,
@@ -160,8 +177,12 @@ def folder_of(spec: CorpusSpec, vocab: int, sequence: int, root: Folder | str | 
 def _folder_name(spec: CorpusSpec, vocab: int, sequence: int, content: str) -> str:
     """NAME-vVOCAB-sSEQUENCE-HASH. text_sha256 is left out of the hash: it only checks the text."""
     identity = [SCHEMA_VERSION, canonical(dataclasses.replace(spec, text_sha256=None)), vocab, sequence, content]
+    return f"{_stem(spec, vocab, sequence)}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
+
+
+def _stem(spec: CorpusSpec, vocab: int, sequence: int) -> str:
     name = re.sub(r"[^\w.]+", "-", spec.name).strip("-.").encode()[:150].decode(errors="ignore") or "text"
-    return f"{name}-v{vocab}-s{sequence}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
+    return f"{name}-v{vocab}-s{sequence}"
 
 
 def _check_text(spec: CorpusSpec, found: str) -> None:

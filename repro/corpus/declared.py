@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Annotated, Any
 
 from repro import paths, strict
 from repro.errors import UserError
+from repro.ladder import Shape
 from repro.spec import CorpusSpec
 from repro.strict import Between, Form
 
@@ -34,6 +36,23 @@ class _Declared:
     corpus: CorpusSpec
     model: _Model
     storage: _Storage = _Storage()
+
+
+def shapes(file: str | os.PathLike[str]) -> dict[str, Shape]:
+    """The sizes that a sweep's YAML declares, by label; without those whose dimensions aren't all given.
+
+    Raises:
+        UserError: a dimension is out of range.
+    """
+    sweep = strict.read_yaml(os.fspath(file))
+    model, sizes = sweep.get("model"), sweep.get("sizes")
+    shared = model if isinstance(model, dict) else {}
+    found = {}
+    for label, own in sizes.items() if isinstance(sizes, dict) else ():
+        keys = {**shared, **(own if isinstance(own, dict) else {})}
+        if all(isinstance(keys.get(field.name), int) for field in dataclasses.fields(Shape)):
+            found[str(label)] = Shape(**strict.taken(Shape, keys))
+    return found
 
 
 def declared(file: str | os.PathLike[str]) -> tuple[CorpusSpec, int, int, str]:

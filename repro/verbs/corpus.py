@@ -53,7 +53,8 @@ def add_parser(verbs: Any) -> None:
 
 
 def _build(given: argparse.Namespace) -> int:
-    from repro.corpus import build, declared, describe
+    from repro.corpus import build, declared, describe, unused
+    from repro.corpus.declared import shapes
     from repro.corpus.pool import pool_of
 
     spec, vocab, sequence, root = declared(given.spec)
@@ -69,11 +70,14 @@ def _build(given: argparse.Namespace) -> int:
     with pool_of(given.workers, given.address) as pool:
         text = build(spec, vocab, sequence, root, progress=say, shard_bytes=given.shard_mib << 20, pool=pool)
     print(describe(text))
+    if text.manifest.unused is not None:
+        print(f"unused      {unused.said(text.manifest.unused, vocab, shapes(given.spec))}")
     return 0
 
 
 def _inspect(given: argparse.Namespace) -> int:
-    from repro.corpus import describe
+    from repro.corpus import describe, unused
+    from repro.corpus.declared import shapes
     from repro.corpus.histogram import histogram
 
     if given.samples < 0:
@@ -81,11 +85,13 @@ def _inspect(given: argparse.Namespace) -> int:
     text = _of_place(given.place)
     text.verify()
     tokens = histogram(text.train, text.manifest.vocab)
+    sizes = shapes(given.place) if _is_sweep(given.place) else {}
     shares = {str(share): tokens.covering(share) for share in (0.5, 0.9, 0.99)}
     top = [(i, text.tokenizer.decode([i]), int(tokens.counts[i])) for i in tokens.most_frequent(20)]
     if not given.json:
         print(describe(text, given.samples))
-        print(f"histogram   {tokens.entropy:.2f} bits a token; {tokens.unused:,} of {len(tokens.counts):,} ids unused")
+        print(f"unused      {unused.said(tokens.unused, len(tokens.counts), sizes)}")
+        print(f"histogram   {tokens.entropy:.2f} bits a token")
         for share, count in shares.items():
             print(f"{'':<12}{count:,} ids make up {float(share):.0%} of the training tokens")
         for i, token, count in top:
@@ -104,6 +110,7 @@ def _inspect(given: argparse.Namespace) -> int:
         "histogram": {
             "entropy_bits": tokens.entropy,
             "unused": tokens.unused,
+            "unused_share": unused.shares(tokens.unused, sizes),
             "covering": shares,
             "most_frequent": [{"id": i, "token": token, "count": count} for i, token, count in top],
             "counts": tokens.counts.tolist(),
@@ -140,7 +147,11 @@ def _verify(given: argparse.Namespace) -> int:
 def _of_place(place: str) -> Corpus:
     from repro.corpus import obtain
 
-    return _of_sweep(place) if place.endswith((".yaml", ".yml")) else obtain(place)
+    return _of_sweep(place) if _is_sweep(place) else obtain(place)
+
+
+def _is_sweep(place: str) -> bool:
+    return place.endswith((".yaml", ".yml"))
 
 
 def _of_sweep(file: str) -> Corpus:

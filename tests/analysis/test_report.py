@@ -103,7 +103,14 @@ def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: P
             "seconds": 90,
             "hardware": {"cpu": "two cores", "cores": 2, "gpu": None},
             "failed": [{"run_id": "lost", "reason": "out of memory"}],
-            "corpus": {"name": "botocore", "licence": "Apache-2.0", "unique_tokens": 1000, "overlap_13gram": 0.05},
+            "corpus": {
+                "name": "botocore",
+                "licence": "Apache-2.0",
+                "unique_tokens": 1000,
+                "overlap_13gram": 0.05,
+                "unused_ids": 160,
+                "unused_share": {"17k": 0.217},
+            },
         },
     )
     page = page_of(folder)
@@ -116,6 +123,8 @@ def test_what_a_sweep_says_of_itself_is_shown_and_cant_inject_markup(tmp_path: P
         "out of memory",
         "Apache-2.0",
         "5.0%",
+        "never uses 160",
+        "21.7% of 17k",
     ):
         assert text in page
     assert "<script>alert" not in page

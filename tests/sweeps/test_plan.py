@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import plan
+from repro.corpus import build
+from sweeps import plan, plan_report
 from sweeps.grid import expand
+from tests.sweeps import tiny
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 FIELDS = {
@@ -76,17 +78,36 @@ def test_expansion_prints_one_object_a_line(capsys):
     assert all(row.keys() >= FIELDS for row in rows)
 
 
-def test_the_plan_prints_as_one_object(capsys):
+def test_the_plan_prints_as_one_object(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no corpus is built, of whose vocabulary the plan would warn
     assert plan.print_plan(SWEEPS / "quick.yaml", as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["sweep"] == "quick"
     assert found["total"]["tokens"] == sum(run["tokens"] for run in found["runs"].values())
+    assert found["warnings"] == []
 
 
 @pytest.mark.parametrize("show", [plan.print_expand, plan.print_plan])
-def test_tables_line_up_and_end_with_a_summary(show, capsys):
+def test_tables_line_up_and_end_with_a_summary(show, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert show(SWEEPS / "quick.yaml", as_json=False) == 0
     *table, last = capsys.readouterr().out.splitlines()
     column = table[0].index("tokens") + len("tokens")
     assert {line[column : column + 2] for line in table} == {"  "}
     assert last
+
+
+@pytest.mark.parametrize(("tokenizer", "is_said"), [("bpe", True), ("characters", False)])
+def test_the_plan_warns_of_ids_that_the_text_never_uses_once_the_corpus_is_there(tokenizer, is_said, tmp_path, capsys):
+    file = tiny.declare(tmp_path)
+    file.write_text(file.read_text().replace("name: pydoc,", f"name: pydoc, tokenizer: {tokenizer},"))
+    assert plan.print_plan(file, as_json=False) == 0
+    assert "warning" not in capsys.readouterr().out
+    sweep = expand(file)
+    spec = sweep.runs[0].spec
+    text = build(spec.corpus, 300, 32, tmp_path / "data")
+    assert plan.print_plan(file, as_json=False) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert [f"{text.manifest.unused} of 300" in line for line in said] == [True] * is_said
+    quote = plan_report.Quote.of(file, "gpus=1,type=h100")
+    assert [f"warning: {text}" for text in quote.warnings if "ids of the vocabulary" in text] == said

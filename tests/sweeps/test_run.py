@@ -47,6 +47,8 @@ def test_a_sweep_trains_every_run_and_joins_the_tables(finished: Path) -> None:
     assert set(pq.read_table(place / "curves.parquet")["run_id"].to_pylist()) == set(IDS)
     record = json.loads((place / "sweep.json").read_text())
     assert record["failed"] == []
+    assert record["corpus"]["unused_ids"] > 100
+    assert record["corpus"]["unused_share"]["4k"] > 0.1
     assert (record["share_prefix"], record["lr_schedules"]) == (False, ["cosine"])
     assert record["hardware"]["cores"] == os.cpu_count()
 

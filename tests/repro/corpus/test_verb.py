@@ -28,7 +28,23 @@ def sweep(tmp_path: Path, pydoc_root: Path, pydoc_corpus: Corpus) -> Path:
 
 def test_build_describes_what_there_is(sweep: Path, pydoc_corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "build", str(sweep)]) == 0
-    assert pydoc_corpus.hash in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert pydoc_corpus.hash in out
+    assert f"unused      {pydoc_corpus.manifest.unused} of 300 ids" in out
+
+
+def test_of_a_sweep_with_sizes_the_share_of_idle_weights_is_said_and_of_a_folder_that_of_the_head(
+    sweep: Path, pydoc_corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = sweep.read_text().replace("sequence: 32", "sequence: 32, layers: 1, heads: 1")
+    sweep.write_text(text + "sizes: {4k: {d_model: 8, mlp: 32, lr: .01}, odd: {d_model: 9}}\n")
+    idle = pydoc_corpus.manifest.unused or 0
+    share = idle * 8 / (4 * 64 + 3 * 8 * 32 + 300 * 8)
+    for verb in ("build", "inspect"):
+        assert main(["corpus", verb, str(sweep)]) == 0
+        assert f"{share:.1%} of 4k's prunable weights" in capsys.readouterr().out
+    assert main(["corpus", "inspect", str(pydoc_corpus.folder)]) == 0
+    assert f"{idle / 300:.1%} of the LM head's rows" in capsys.readouterr().out
 
 
 def test_inspect_counts_every_token_of_the_training_rows(
