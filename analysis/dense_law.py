@@ -56,7 +56,7 @@ class DenseLaw:
 
 def examine(configurations: Sequence[Configuration], noise: Spread | None, *, seed: int = 0) -> DenseLaw:
     """Fits the law to the dense ones among `configurations`; RULE says how."""
-    dense = _tuned([c for c in configurations if c.kind != "sparse"])
+    dense = tuned(configurations)
     count = sum(len(c.runs) for c in dense)
     if not dense:
         return DenseLaw(0, 0, reason="no dense run", not_identified="no dense run")
@@ -90,12 +90,12 @@ def examine(configurations: Sequence[Configuration], noise: Spread | None, *, se
     )
 
 
-def _tuned(dense: list[Configuration]) -> list[Configuration]:
-    """Of those of one shape and number of tokens, the one of least mean loss."""
+def tuned(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """The dense ones, and of those of one shape and number of tokens the one of least mean loss."""
     best: dict[tuple[float, ...], Configuration] = {}
-    for own in dense:
+    for own in configurations:
         key = tuple(float(own.runs[name][0]) for name in ("N_prunable", "N_total", "D"))
-        if key not in best or own.losses.mean() < best[key].losses.mean():
+        if own.kind != "sparse" and (key not in best or own.losses.mean() < best[key].losses.mean()):
             best[key] = own
     return list(best.values())
 

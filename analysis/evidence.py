@@ -11,6 +11,7 @@ from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
 from analysis.plan_vs_actual import Promise, hold
 from analysis.theory import Theory, explain
+from analysis.unification_map import Chart, chart
 from repro import studies
 
 
@@ -54,6 +55,11 @@ class Evidence:
         spread = pair_noise(pairs, self.noise)
         tail = (1 - CONFIDENCE) / 2 / max(1, sum(p.match == "prunable" for p in pairs))
         return tuple(weigh(p, spread, self.comparison, tail=tail, seed=self.seed + i) for i, p in enumerate(pairs, 1))
+
+    @cached_property
+    def chart(self) -> Chart:
+        """The map of the study `regime`; without cells where the sweep has none."""
+        return chart(self.tables, self.noise, seed=self.seed)
 
     @cached_property
     def promise(self) -> Promise | None:

@@ -96,10 +96,14 @@ class PairResult:
 
 
 def find_pairs(tables: Tables) -> list[Pair]:
-    """Pairs of the studies `pairs` and `seeds`, by columns: a dense run of equal steps, batch, budget and seed, and matching count."""
-    runs = tables.selected(
-        lambda r: r.serves(studies.PAIRS) | r.serves(studies.SEEDS) & (~r.sparse | r.at_paper_schedule)
+    """Pairs of the studies `pairs` and `seeds`."""
+    return pairs_among(
+        tables.selected(lambda r: r.serves(studies.PAIRS) | r.serves(studies.SEEDS) & (~r.sparse | r.at_paper_schedule))
     )
+
+
+def pairs_among(runs: Runs) -> list[Pair]:
+    """Pairs by columns: a sparse run and a dense one of equal steps, batch, budget and seed, and of matching count."""
     dense = list(runs.where(~runs.sparse).rows())
     found: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
     for row in runs.rows():
@@ -118,10 +122,10 @@ def find_pairs(tables: Tables) -> list[Pair]:
             nearer = off[closest][i] == min(off[closest])
             if off[closest][i] < MATCHED or (off[closest][i] < CLOSE and nearer):
                 found[match, row["recipe"]].append((row["run_id"], equal[closest]["run_id"]))
-    position = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
+    position = {run_id: i for i, run_id in enumerate(runs["run_id"])}
 
     def pick(ids: list[str]) -> Runs:
-        return tables.runs.where(np.array([position[i] for i in ids]))
+        return runs.where(np.array([position[i] for i in ids]))
 
     pairs = [Pair(match, pick([s for s, _ in ids]), pick([p for _, p in ids])) for (match, _), ids in found.items()]
     return sorted(pairs, key=lambda p: (p.match, p.sparse["dense_tokens"][0], p.sparsity))

@@ -6,7 +6,7 @@ What a fit, an interval or a verdict says of such tables can be compared with th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,6 +80,36 @@ def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: i
         asked.setdefault(spec, []).append(study)
     rng = np.random.default_rng(seed)
     return [_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in asked.items()]
+
+
+def simulate_map(
+    truth: Truth,
+    cells: Mapping[str, Iterable[float]],
+    *,
+    sparsities: tuple[float, ...] = (0.4, 0.8),
+    seeds: int = 3,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Rows of a `regime` study alone: dense runs, and sparse runs with their dense partners.
+
+    Args:
+        cells: tokens per parameter by size, of SIZES.
+        seeds: of each run. seed: of the noise.
+    """
+    rng, rows = np.random.default_rng(seed), {}
+    for size, ratios in cells.items():
+        for ratio, own in itertools.product(ratios, range(seeds)):
+            budget = f"{ratio:g}t"
+            dense = _spec(size, budget, seed=own, tokens_per_param=ratio)
+            rows[dense.fingerprint] = _row(dense, [studies.REGIME], truth, rng)
+            for sparsity in sparsities:
+                sparse = _spec(size, budget, sparsity, seed=own, tokens_per_param=ratio)
+                average = sparse.schedule.n_avg(SIZES[size].prunable)
+                shape = ladder.partner(SIZES[size], average, count="prunable", mlp_multiple=1, tolerance=0.02)
+                label, steps = f"{size}-p{100 * sparsity:.0f}", sparse.schedule.total_steps
+                for spec in (sparse, _spec(label, budget, seed=own, shape=shape, dense_steps=steps)):
+                    rows[spec.fingerprint] = _row(spec, [studies.REGIME], truth, rng)
+    return list(rows.values())
 
 
 def write(folder: Folder, rows: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 Points and curves are said once, as panels(evidence), and drawn on paper and on the page; what isn't made of them
 (the heat map of the grid, the bars of the laws) has draw(evidence) and is an image on both. NOTHING says why there may
-be nothing to draw.
+be nothing to draw. A figure of one study alone has applies(evidence), and is left out of sweeps without it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from analysis.figures import (
     schedules,
     style,
     theory,
+    unification,
 )
 from analysis.figures.panel import Panel
 from repro.store.folder import Folder
 
 FIGURES: tuple[ModuleType, ...] = (
+    unification,
     pairs,
     compute,
     law,
@@ -66,6 +68,8 @@ def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
     drawn = []
     with style.applied():
         for module in FIGURES:
+            if hasattr(module, "applies") and not module.applies(evidence):
+                continue
             rows, panels = module.rows(evidence), ()
             if hasattr(module, "panels"):
                 panels = tuple(p for p in module.panels(evidence) if not p.empty)
@@ -75,7 +79,7 @@ def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
             png = _rendered(figure, "png")
             folder.write(f"{module.NAME}.png", png)
             folder.write(f"{module.NAME}.pdf", _rendered(figure, "pdf"))
-            folder.write(f"{module.NAME}.csv", _as_csv(rows))
+            folder.write(f"{module.NAME}.csv", as_csv(rows))
             drawn.append(Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows))
     return tuple(drawn)
 
@@ -87,7 +91,8 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     return sink.getvalue()
 
 
-def _as_csv(rows: list[dict]) -> bytes:
+def as_csv(rows: list[dict]) -> bytes:
+    """Rows of one set of keys, under their names."""
     sink = io.StringIO()
     if rows:
         writer = csv.DictWriter(sink, list(rows[0]))

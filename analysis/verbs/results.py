@@ -57,7 +57,7 @@ def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
 
 
 def _report(given: argparse.Namespace) -> int:
-    from analysis import claims, figures, noise_summary, report
+    from analysis import claims, figures, noise_summary, report, unification_map
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
@@ -66,6 +66,8 @@ def _report(given: argparse.Namespace) -> int:
     drawn = figures.write_all(found, out / "figures")
     out.write_json("claims.json", claims.as_json(verdicts))
     out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
+    if unification_map.has_map(found.tables):
+        out.write(unification_map.FILE, figures.as_csv([cell.row for cell in found.chart.cells]))
     out.write("report.html", report.render(found, verdicts, drawn).encode())
     _print(verdicts)
     print(f"report: {out}/report.html")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analysis import noise_summary, simulated_sweep
+from analysis import data, noise_summary, simulated_sweep
 from analysis.__main__ import main
 from analysis.simulated_sweep import Truth
 from repro.store.folder import Folder
@@ -47,13 +48,13 @@ def test_a_sweep_of_single_runs_with_seeds_is_summed_up_whole(
     assert {one["kind"] for one in found["by_configuration"]} == {"dense", "partner", "sparse"}
 
 
-def test_a_seed_of_another_mode_is_named_with_its_configuration(swept) -> None:
-    rows = simulated_sweep.simulate(Truth())
-    odd = next(r for r in rows if r["size"] == "25k-p80" and r["seed"] == 1)
-    odd["loss"] += 0.1
-    found = noise_summary.summarise(swept(rows))
+def test_a_seed_of_another_mode_is_named_with_its_configuration(results: Path) -> None:
+    tables = data.load(Folder.open(results))
+    odd = (tables.runs["size"] == "25k-p80") & (tables.runs["seed"] == 1)
+    columns = {**tables.runs.columns, "loss": tables.runs["loss"] + 0.1 * odd}
+    found = noise_summary.summarise(replace(tables, runs=replace(tables.runs, columns=columns)))
     assert found["apart"] == ["25k-p80 10t partner"]
-    assert any("seed 1 ends 0.1" in str(line) and "above" in line for line in noise_summary.lines(found))
+    assert any("seed 1 ends 0.1" in line and "above" in line for line in noise_summary.lines(found))
 
 
 def test_what_one_seed_cannot_tell_is_null_with_a_reason(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:

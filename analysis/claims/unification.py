@@ -1,0 +1,204 @@
+"""Beyond the paper (h): from how many tokens per parameter on is a sparse run worth a dense one of its average size?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.evidence import Evidence
+from analysis.outcome import Interval, above, below, percentiles
+from analysis.shown import plain
+from analysis.unification_map import Cell, Chart, has_map
+
+CLAIM = "h"
+LOW, HIGH = 0.9, 1.1
+SPARSITIES = (0.4, 0.8)
+ALIKE = 0.95  # a size whose largest ratio is this share of the map's was taken as far
+
+STATEMENT = (
+    "From some number of tokens per parameter on, a sparse run is worth a dense run of its average size, within 10%."
+)
+PAPER = "claimed for all runs, which had 206 to 396 tokens per prunable parameter (derived); where it begins to hold isn't said"
+RULE = f"""
+Cells are sizes, tokens per prunable parameter (of the dense run of equal compute) and sparsities. In each, as in claim (c), the
+dense partner of equal N_avg, tokens, steps, batch and seed gives the level, and the slope of the dense loss in log N turns nats into
+sizes. Over so wide a range one law need not fit, so the slope is local: a quadratic in log N and log D through the mean losses of all
+dense configurations, weighted by a Gaussian (standard deviation: a factor of 2 in N, of 4 in D), 5% of the slope added to its error; α
+of the law over all dense runs only bends the way from there. Intervals hold the noise of a difference at one seed (Student's t; pooled over
+the size's pairs, or over all pairs where that is larger) and that of the slope (Student's t), and are simultaneous at 95% over sizes
+and sparsities (Bonferroni); tokens per parameter need no correction, as they are gone through from the most down and the first failure
+ends it. "Within 10% of 1 from T tokens per parameter on, at N parameters" is shown where at that size every cell with T or more
+has its interval inside [{LOW}, {HIGH}], and 40% and 80% are there at each; otherwise "not shown". Judged at the sizes that reach the map's
+most tokens per parameter. Reproduced: at each of them it is shown from some T on. Not reproduced: a cell at their most tokens per
+parameter lies wholly outside [{LOW}, {HIGH}]. Otherwise inconclusive.
+""".strip().replace("\n", " ")
+
+
+@dataclass(frozen=True)
+class Onset:
+    """What is shown at one size.
+
+    Attributes:
+        n: prunable weights.
+        most: the most tokens per parameter that the size was taken to.
+        since: within 10% of 1 from here on; None where not even at the most.
+        outside: names of the cells at the most that lie wholly outside.
+    """
+
+    n: float
+    most: float
+    since: float | None
+    outside: tuple[str, ...]
+
+    @property
+    def said(self) -> str:
+        if self.since is None:
+            return f"not shown up to {plain(self.most)} tokens per parameter, at {plain(self.n)} parameters"
+        return f"within 10% of 1 from {plain(self.since)} tokens per parameter on, at {plain(self.n)} parameters"
+
+
+def applies(evidence: Evidence) -> bool:
+    """Whether the sweep has the study that this claim is judged on."""
+    return has_map(evidence.tables)
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (h), of a sweep with a map."""
+    chart = evidence.chart
+    measured, interval = pooled(chart)
+    outcome, because = rule(evidence)
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="N_eff/N_avg, geometric mean over the cells with the map's most tokens per parameter",
+        measured=measured,
+        interval=interval,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=tuple(_notes(chart)),
+        details=tuple(
+            d
+            for d in (
+                Detail("Where it is shown, by size", tuple(_onset_row(o) for o in onsets(chart))),
+                Detail("The map: N_eff/N_avg; losses in nats", tuple(_row(c) for c in chart.cells)),
+            )
+            if d.rows
+        ),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    chart = evidence.chart
+    found = onsets(chart)
+    if not found:
+        return "inconclusive", "the map holds no sparse run with a dense partner of equal N_avg, tokens and seed"
+    if all(cell.ratio is None for cell in chart.cells):
+        return "inconclusive", f"no slope of the dense loss to turn nats into sizes: {chart.cells[0].reason}"
+    if all(cell.ratio is None or cell.ratio.interval is None for cell in chart.cells):
+        return "inconclusive", evidence.noise.no_interval("a ratio")
+    judged = _farthest(found)
+    said = "; ".join(onset.said for onset in found)
+    if outside := [name for onset in judged for name in onset.outside]:
+        return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}; {said}"
+    return ("reproduced" if all(onset.since is not None for onset in judged) else "inconclusive"), said
+
+
+def onsets(chart: Chart) -> list[Onset]:
+    """What is shown at each size, the smallest first."""
+    found = []
+    for n in dict.fromkeys(cell.n for cell in chart.cells):
+        own = [cell for cell in chart.cells if cell.n == n]
+        ratios = sorted({_ratio(cell) for cell in own}, reverse=True)
+        since = None
+        for ratio in ratios:
+            cells = {round(c.sparsity, 6): c for c in own if _ratio(c) == ratio}
+            if not all(s in cells for s in SPARSITIES) or not all(_inside(c) for c in cells.values()):
+                break
+            since = ratio
+        outside = tuple(_name(c) for c in own if _ratio(c) == ratios[0] and _outside(c))
+        found.append(Onset(n, ratios[0], since, outside))
+    return found
+
+
+def pooled(chart: Chart) -> tuple[float | None, Interval | None]:
+    """Geometric mean over the cells with the map's most tokens per parameter, and its 95% interval."""
+    most = max((_ratio(c) for c in chart.cells), default=0.0)
+    cells = [c for c in chart.cells if _ratio(c) >= ALIKE * most and c.ratio is not None]
+    if not cells:
+        return None, None
+    value = float(np.exp(np.mean([np.log(c.ratio.value) for c in cells if c.ratio])))
+    draws = [c.draws for c in cells if c.draws is not None]
+    return value, percentiles(np.exp(np.mean(np.log(draws), axis=0))) if len(draws) == len(cells) else None
+
+
+def _farthest(found: list[Onset]) -> list[Onset]:
+    most = max(onset.most for onset in found)
+    return [onset for onset in found if onset.most >= ALIKE * most]
+
+
+def _ratio(cell: Cell) -> float:
+    return round(cell.tokens_per_param, 1)
+
+
+def _inside(cell: Cell) -> bool:
+    own = cell.ratio.interval if cell.ratio else None
+    return above(own, LOW) and below(own, HIGH)
+
+
+def _outside(cell: Cell) -> bool:
+    own = cell.ratio.interval if cell.ratio else None
+    return below(own, LOW) or above(own, HIGH)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.sparsity:.0%} at {plain(_ratio(cell))} tokens per parameter, {plain(cell.n)} parameters"
+
+
+def _notes(chart: Chart) -> Iterator[str]:
+    if not chart.cells:
+        return
+    closest = max(abs(c.pair.n_partner / c.pair.n_avg - 1) for c in chart.cells)
+    yield f"Partners' prunable counts are within {closest:.2%} of the sparse runs' N_avg; the level is corrected for it."
+    for size, spread in chart.noise.items():
+        if spread is not None:
+            yield f"By luck the difference of a pair at {size} has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom)."
+    if chart.law_error is not None:
+        off = [c.slope.value / c.law_slope - 1 for c in chart.cells if c.slope and c.law_slope]
+        differs = f"; the local slopes differ from its slopes by {min(off):+.0%} to {max(off):+.0%}" if off else ""
+        yield f"One law over all dense configurations has a mean |error| of {chart.law_error:.4f} nats{differs}."
+
+
+def _onset_row(onset: Onset) -> dict[str, Any]:
+    return {
+        "parameters": onset.n,
+        "tokens per parameter, most": onset.most,
+        "within 10% from": onset.since,
+        "wholly outside at the most": len(onset.outside),
+        "said": onset.said,
+    }
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    return {
+        **cell.row,
+        "inside": "yes" if _inside(cell) else "no, wholly outside" if _outside(cell) else "open",
+        "N_avg": cell.pair.n_avg,
+        "N of partner": cell.pair.n_partner,
+        "tokens": float(cell.pair.sparse["D"][0]),
+        "loss sparse": float(cell.pair.sparse["loss"].mean()),
+        "loss dense": float(cell.pair.partner["loss"].mean()),
+        "difference": cell.difference.value,
+        "its low": cell.difference.low,
+        "its high": cell.difference.high,
+        "dL/dlog N": cell.slope.value if cell.slope else None,
+        "± of it": cell.slope.se if cell.slope else None,
+        "that of one law": cell.law_slope,
+        "rests on dense configurations": cell.slope.weight if cell.slope else None,
+    }
