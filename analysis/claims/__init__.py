@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from analysis.claims import failure_modes, final_size, grid, law, pairs, robustness, schedule, unification
+from analysis.claims import failure_modes, final_size, grid, law, own_rates, pairs, robustness, schedule, unification
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
 from analysis.shown import plain_json
@@ -16,10 +16,14 @@ __all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge"]
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
-    """The paper's claims (a) to (f), and (g), which is ours; of a sweep with a map (h) too, which also is."""
+    """The paper's claims (a) to (f), and (g), which is ours.
+
+    Of a sweep with a map (h) too, which also is; of one with runs at their own learning rates, (b), (c) and (f) again.
+    """
     departures = evidence.tables.departures
     judged = (*CLAIMS, unification) if unification.applies(evidence) else CLAIMS
-    return tuple(dataclasses.replace(claim.judge(evidence), departures=departures) for claim in judged)
+    verdicts = tuple(dataclasses.replace(claim.judge(evidence), departures=departures) for claim in judged)
+    return own_rates.judge_again(evidence, verdicts) if own_rates.applies(evidence) else verdicts
 
 
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:

@@ -1,0 +1,70 @@
+"""Claims (b), (c) and (f) once more, with each sparse run at its own best learning rate instead of the dense run's.
+
+The rules are the claims' own; what is judged is another set of runs, those of the study `own_rates`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from types import ModuleType
+
+from analysis.claims import final_size, law, pairs
+from analysis.claims.verdict import Verdict
+from analysis.compare import Setting
+from analysis.evidence import Evidence
+from analysis.own_rates import at_own_rates, has_own_rates, multiples
+from analysis.shown import plain
+
+AGAIN: tuple[ModuleType, ...] = (law, pairs, final_size)
+SUFFIX = ", own rates"
+
+
+class _WithoutExtremes(Evidence):
+    """Evidence without the law set's held-out extremes, which have no part in a verdict and cost most of its time."""
+
+    @cached_property
+    def settings(self) -> dict[str, Setting]:
+        return self.comparison.settings
+
+
+def applies(evidence: Evidence) -> bool:
+    """Whether the sweep has the study that these verdicts are judged on."""
+    return has_own_rates(evidence.tables)
+
+
+def judge_again(evidence: Evidence, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Each verdict of AGAIN with the second one behind it; the others as they are."""
+    tables = evidence.tables
+    own = _WithoutExtremes(at_own_rates(tables), evidence.resamples, evidence.seed)
+    second = {verdict.claim: verdict for verdict in (claim.judge(own) for claim in AGAIN)}
+    rates = ", ".join(
+        f"{low:.3g}" + (f" to {high:.3g}" if high > 1.001 * low else "") + f" at {sparsity:.0%}"
+        for sparsity, (low, high) in multiples(tables).items()
+    )
+    found = []
+    for first in verdicts:
+        found.append(first)
+        if first.claim in second:
+            found.append(_beside(first, second[first.claim], rates))
+    return tuple(found)
+
+
+def _beside(first: Verdict, second: Verdict, rates: str) -> Verdict:
+    verdict = "the verdict is the same" if first.verdict == second.verdict else f"the verdict was {first.verdict}"
+    differs = (
+        f"Each sparse run has its own best learning rate here ({rates} times the dense run's, chosen in a sweep of rates); with one rate for "
+        f"all, as in the paper, {verdict} and {_said(first)} was measured instead of {_said(second)}."
+    )
+    return dataclasses.replace(
+        second,
+        claim=second.claim + SUFFIX,
+        statement=f"{second.statement[:-1]}, each sparse run at its own best learning rate.",
+        departures=first.departures,
+        notes=(differs, *second.notes),
+    )
+
+
+def _said(verdict: Verdict) -> str:
+    ends = verdict.interval
+    return plain(verdict.measured) + (f" [{plain(ends[0])}, {plain(ends[1])}]" if ends else "")
