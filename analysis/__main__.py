@@ -1,4 +1,4 @@
-"""python -m analysis report | figures | claims | noise | lr | fit | compare | predict | simulate: what tables say."""
+"""python -m analysis report | figures | claims | noise | lr | keep | fit | compare | predict | simulate: what tables say."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ VERBS = {
     "claims": ("analysis.verbs.results", "verdicts alone, printed"),
     "noise": ("analysis.verbs.results", "the seeds' noise, and whether dense runs follow the law"),
     "lr": ("analysis.verbs.results", "best learning rates"),
+    "keep": ("analysis.verbs.results", "tables, verdicts and figures as evidence for a repository"),
     "fit": ("analysis.verbs.tables", "fit one law to any table"),
     "compare": ("analysis.verbs.tables", "hold laws against each other on held-out rows"),
     "predict": ("analysis.verbs.tables", "what a saved fit says of other runs"),
@@ -26,6 +27,7 @@ examples:
   python -m analysis figures results/laptop                 each figure as .pdf, .png and .csv
   python -m analysis claims results/laptop --json           the verdicts and the numbers behind them
   python -m analysis noise results/laptop                   the seeds' noise by configuration, and the dense law's error
+  python -m analysis keep results/laptop docs/evidence/laptop    a small folder on which `report` works again
   python -m analysis fit --help                             laws on any table; so compare and predict
   python -m analysis simulate --help                        tables from a known law, to try all of this on
   python -m analysis lr results/laptop-lr                   the best learning rates, to write into a sweep file

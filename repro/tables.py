@@ -35,12 +35,17 @@ def write(folder: Folder, name: str, table: Table, rows: list[dict[str, Any]]) -
 
 def write_arrow(folder: Folder, name: str, data: pa.Table) -> str:
     """Writes an Arrow table as Parquet, whole, stamped with the schema version. Returns its SHA-256."""
-    data = data.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)})
-    sink = pa.BufferOutputStream()
-    pq.write_table(data, sink, compression="zstd")
-    written = sink.getvalue()
+    written = encode(data)
     folder.write(name, written)
     return hashlib.sha256(written).hexdigest()
+
+
+def encode(data: pa.Table, *, level: int | None = None) -> bytes:
+    """An Arrow table as a Parquet file, stamped with the schema version; `level` of zstd, None for its usual one."""
+    data = data.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(data, sink, compression="zstd", compression_level=level)
+    return bytes(sink.getvalue())
 
 
 def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:

@@ -2,7 +2,7 @@
 
 Points and curves are said once, as panels(evidence), and drawn on paper and on the page; what isn't made of them
 (the heat map of the grid, the bars of the laws) has draw(evidence) and is an image on both. NOTHING says why there may
-be nothing to draw. A figure of one study alone has applies(evidence), and is left out of sweeps without it.
+be nothing to draw. Those of one study alone have applies(evidence) and are left out of sweeps without it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from analysis.figures.panel import Panel
 from repro.store.folder import Folder
 
 FIGURES: tuple[ModuleType, ...] = (
-    unification,
     pairs,
     compute,
     law,
@@ -49,6 +48,7 @@ FIGURES: tuple[ModuleType, ...] = (
     density,
     promise,
 )
+OF_ONE_STUDY: tuple[ModuleType, ...] = (unification,)
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,7 @@ def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
     """Writes each figure into `folder` as .pdf (fonts embedded), .png, and .csv of what it draws."""
     drawn = []
     with style.applied():
-        for module in FIGURES:
-            if hasattr(module, "applies") and not module.applies(evidence):
-                continue
+        for module in (*(m for m in OF_ONE_STUDY if m.applies(evidence)), *FIGURES):
             rows, panels = module.rows(evidence), ()
             if hasattr(module, "panels"):
                 panels = tuple(p for p in module.panels(evidence) if not p.empty)

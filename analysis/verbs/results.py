@@ -1,4 +1,4 @@
-"""`python -m analysis report | figures | claims | noise | lr`: what the tables of a sweep's results folder say."""
+"""`python -m analysis report | figures | claims | noise | lr | keep`: what the tables of a sweep's results folder say."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the five verbs to an `argparse` command."""
+    """Adds the six verbs to an `argparse` command."""
     commands = {}
     for verb, main, text in (
         ("report", _report, "Verdicts, figures and report.html."),
@@ -44,6 +44,12 @@ def add_parser(verbs: Any) -> None:
     rates.add_argument("results", metavar="RESULTS", help="results folder of a sweep with an lr study, or its URI")
     rates.add_argument("--json", action="store_true", help="every number as JSON")
     rates.set_defaults(main=_learning_rates)
+    kept = verbs.add_parser(
+        "keep", description="Tables, verdicts and figures of a sweep as evidence, under 1 MB of tables."
+    )
+    kept.add_argument("results", metavar="RESULTS", help="a results folder that `report` was run on, or its URI")
+    kept.add_argument("folder", metavar="FOLDER", help="where to: docs/evidence/NAME, on which `report` works again")
+    kept.set_defaults(main=_keep)
 
 
 def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
@@ -113,6 +119,16 @@ def _learning_rates(given: argparse.Namespace) -> int:
 
     rates = learning_rates.find(tables.read(Folder.open(given.results), "runs.parquet", "runs"))
     print(json.dumps(rate_law.as_json(rates), indent=1) if given.json else "\n".join(rate_law.lines(rates)))
+    return 0
+
+
+def _keep(given: argparse.Namespace) -> int:
+    from analysis import keep
+    from repro.store.folder import Folder
+
+    out = Folder.open(given.folder)
+    for line in keep.keep(Folder.open(given.results), out):
+        print(f"{out}/{line}")
     return 0
 
 
