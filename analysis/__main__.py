@@ -1,4 +1,4 @@
-"""python -m analysis report | figures | claims | noise | lr | keep | fit | compare | predict | simulate: what tables say."""
+"""python -m analysis VERB: what tables say."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ VERBS = {
     "fit": ("analysis.verbs.tables", "fit one law to any table"),
     "compare": ("analysis.verbs.tables", "hold laws against each other on held-out rows"),
     "predict": ("analysis.verbs.tables", "what a saved fit says of other runs"),
+    "power": ("analysis.verbs.power", "error rates of the claims' rules, by worlds of known truth"),
     "simulate": ("analysis.verbs.simulate", "draw a table from a known law"),
 }
 
@@ -29,6 +30,7 @@ examples:
   python -m analysis noise results/laptop                   the seeds' noise by configuration, and the dense law's error
   python -m analysis keep results/laptop docs/evidence/laptop    a small folder on which `report` works again
   python -m analysis fit --help                             laws on any table; so compare and predict
+  python -m analysis power results/laptop                   how often each rule errs with this sweep's runs and noise
   python -m analysis simulate --help                        tables from a known law, to try all of this on
   python -m analysis lr results/laptop-lr                   the best learning rates, to write into a sweep file
 """

@@ -8,13 +8,13 @@ that differences between laws are paired.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from analysis.data import Mask, Runs, Tables
 from analysis.fit import FitResult, fit, obstacle, refit
-from analysis.law import Array, Columns
+from analysis.law import Array, Columns, Law
 from analysis.law_errors import Errors, Measure
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS
 from analysis.noise import Spread
@@ -75,40 +75,61 @@ IN_SAMPLE, DENSE_TO_SPARSE, DENSE_TO_GRID, LAW_TO_GRID = (
 LARGEST, LONGEST, SPARSEST, FAMILIES = ("largest size", "longest budget", "highest sparsity", "each family")
 
 
-def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Fits and judges every law of the registry.
+def compare(
+    tables: Tables,
+    noise: Spread | None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    laws: tuple[Law, ...] = RIVALS,
+    fits: Comparison | None = None,
+) -> Comparison:
+    """Fits laws and judges them in every setting.
 
     Args:
         tables: the sweep.
         noise: the seeds' noise; None leaves every interval out.
         resamples: of the seeds.
         seed: of the bootstrap's generator.
+        laws: those that are fitted to the law set.
+        fits: a comparison on tables whose law set and dense runs end at the same losses: its fits are taken over.
     """
     seeds = _SeedNoise(tables, noise, resamples, seed)
+    found = _fitted(tables, seeds, laws) if fits is None else fits
+    settings = _settings(tables, seeds, found)
+    return replace(found, settings={setting.name: setting for setting in settings})
+
+
+def _fitted(tables: Tables, seeds: _SeedNoise, laws: tuple[Law, ...]) -> Comparison:
+    """The fits and their resamples, without settings."""
     law_set, dense = tables.law_set, tables.dense
-
-    obstacles = {law.name: reason for law in RIVALS if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
-    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in RIVALS if law.name not in obstacles}
-    law_draws = {name: seeds.refit(law_set, result) for name, result in law_fits.items()}
-
+    obstacles = {law.name: reason for law in laws if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
+    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in laws if law.name not in obstacles}
+    law_draws = {name: draws for name, own in law_fits.items() if (draws := seeds.refit(law_set, own)) is not None}
     dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
     dense_fit = None if dense_reason else fit(N_AVG, dense.columns, dense["loss"])
     dense_draws = None if dense_fit is None else seeds.refit(dense, dense_fit)
+    luck = {name: measure for name, result in law_fits.items() if (measure := seeds.luck(law_set, result)) is not None}
+    return Comparison(law_fits, obstacles, law_draws, dense_fit, dense_reason, dense_draws, luck, {})
 
-    on_law_set = {name: (result.theta, law_draws[name]) for name, result in law_fits.items()}
+
+def _settings(tables: Tables, seeds: _SeedNoise, found: Comparison) -> list[Setting]:
+    """The laws, fitted on the law set or on dense runs, judged on each set of runs."""
+    law_set, dense, grid = tables.law_set, tables.dense, tables.grid
+    law_draws, dense_fit, dense_draws = found.law_draws, found.dense_fit, found.dense_draws
+    on_law_set = {name: (result.theta, law_draws.get(name)) for name, result in found.law_fits.items()}
     on_dense: dict[str, tuple[Array, Array | None]] = {}
     if dense_fit is not None:
         # On dense runs all counts are one, so all laws are one fit; only w has to come from the law set.
         on_dense = {law.name: (dense_fit.theta, dense_draws) for law in (N_AVG, N_FINAL, N_DENSE)}
-        if N_EFFECTIVE.name in law_fits:
-            share, shares = law_fits[N_EFFECTIVE.name].theta[5:], law_draws[N_EFFECTIVE.name]
+        if N_EFFECTIVE.name in found.law_fits:
+            share, shares = found.law_fits[N_EFFECTIVE.name].theta[5:], law_draws.get(N_EFFECTIVE.name)
             draws = None if shares is None or dense_draws is None else np.hstack([dense_draws, shares[:, 5:]])
             on_dense[N_EFFECTIVE.name] = np.concatenate([dense_fit.theta, share]), draws
 
-    grid = tables.grid
     fresh = grid.where(~np.isin(grid["run_id"].astype(str), law_set["run_id"].astype(str)))
-    law_reason = obstacles.get(N_AVG.name)
-    settings = [
+    law_reason, dense_reason = found.obstacles.get(N_AVG.name), found.dense_reason
+    return [
         _setting(seeds, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
         _setting(
             seeds,
@@ -138,11 +159,6 @@ def compare(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES,
             law_reason,
         ),
     ]
-    luck = {name: measure for name, result in law_fits.items() if (measure := seeds.luck(law_set, result)) is not None}
-    known = {name: draws for name, draws in law_draws.items() if draws is not None}
-    return Comparison(
-        law_fits, obstacles, known, dense_fit, dense_reason, dense_draws, luck, {s.name: s for s in settings}
-    )
 
 
 def leave_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Setting]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from analysis.compare import RESAMPLES, Comparison, Setting, compare, leave_out
 from analysis.data import Tables
+from analysis.law import Law
+from analysis.laws import RIVALS
 from analysis.noise import CONFIDENCE, Noise, measure
+from analysis.own_rates import at_own_rates
 from analysis.pairs import PairResult, find_pairs, pair_noise, weigh
 from analysis.plan_vs_actual import Promise, hold
 from analysis.theory import Theory, explain
@@ -21,15 +24,23 @@ class Evidence:
 
     Attributes:
         tables: the sweep. resamples, seed: of the bootstrap.
+        laws: those that are fitted and compared.
+        like: of tables that differ from these in their configurations' means alone; the seeds' noise is its.
+        refitted: False takes the fits of `like` too: its law set and dense runs end at the same losses.
     """
 
     tables: Tables
     resamples: int = RESAMPLES
     seed: int = 0
+    laws: tuple[Law, ...] = RIVALS
+    like: Evidence | None = None
+    refitted: bool = True
 
     @cached_property
     def noise(self) -> Noise:
         """The seeds' noise of the base recipe; other learning rates and kinds of pruning may well be noisier."""
+        if self.like is not None:
+            return self.like.noise
         base = self.tables.selected(
             lambda r: r.serves(
                 studies.SCHEDULES, studies.LAW, studies.PAIRS, studies.ISO_AVERAGE, studies.DENSE, studies.SEEDS
@@ -40,7 +51,10 @@ class Evidence:
     @cached_property
     def comparison(self) -> Comparison:
         """Every law, fitted to the runs and judged on them."""
-        return compare(self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed)
+        fits = self.like.comparison if self.like is not None and not self.refitted else None
+        return compare(
+            self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed, laws=self.laws, fits=fits
+        )
 
     @cached_property
     def settings(self) -> dict[str, Setting]:
@@ -60,6 +74,12 @@ class Evidence:
     def chart(self) -> Chart:
         """The map of the study `regime`; without cells where the sweep has none."""
         return chart(self.tables, self.noise, seed=self.seed)
+
+    @cached_property
+    def own_rates(self) -> Evidence:
+        """The same of the runs at their own best learning rates."""
+        like = None if self.like is None else self.like.own_rates
+        return replace(self, tables=at_own_rates(self.tables), like=like)
 
     @cached_property
     def promise(self) -> Promise | None:

@@ -102,7 +102,7 @@ def main(given: argparse.Namespace) -> int:
         raise UserError("noise out of range", key="--noise", found=given.noise, expected="0 or more nats")
     if given.seed < 0:
         raise UserError("seed out of range", key="--seed", found=given.seed, expected="0 or more")
-    theta = truth(law, **_numbers(given.parameters))
+    theta = truth(law, **numbers(given.parameters))
     path = Path(given.out if "://" in given.out else paths.expand(given.out))
     ending = path.suffix.lower()
     writers: dict[str, Callable[[pa.Table, str], None]] = {
@@ -178,7 +178,8 @@ def _refuse_others(file: str, law: Law) -> None:
     raise UserError("another file lies here", file=file, expected="a new file, or one that was drawn before")
 
 
-def _numbers(text: str) -> dict[str, float]:
+def numbers(text: str) -> dict[str, float]:
+    """The parameters that NAME=NUMBER,… changes. Raises UserError on what isn't one, or stands there twice."""
     found = {}
     for pair in filter(None, text.split(",")):
         name, _, value = pair.partition("=")

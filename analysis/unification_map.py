@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis import configurations, dense_law
 from analysis.configurations import Configuration
-from analysis.data import Tables
+from analysis.data import Runs, Tables
 from analysis.dense_slope import DensePoints, Slope, local_slope
 from analysis.fit import FitResult, fit, obstacle
 from analysis.law import Array
@@ -82,6 +82,11 @@ def has_map(tables: Tables) -> bool:
     return bool(tables.runs.serves(studies.REGIME).any())
 
 
+def map_runs(tables: Tables) -> Runs:
+    """The runs of the study."""
+    return tables.selected(lambda r: r.serves(studies.REGIME))
+
+
 def chart(tables: Tables, noise: Noise, *, seed: int = 0) -> Chart:
     """The map.
 
@@ -89,7 +94,7 @@ def chart(tables: Tables, noise: Noise, *, seed: int = 0) -> Chart:
         noise: of the sweep's seeds, for a map without repeated pairs.
         seed: of the generator.
     """
-    pairs = [p for p in pairs_among(tables.selected(lambda r: r.serves(studies.REGIME))) if p.match == "prunable"]
+    pairs = [p for p in pairs_among(map_runs(tables)) if p.match == "prunable"]
     dense = dense_law.tuned(configurations.find(configurations.base_runs(tables)))
     points, spread = _points(dense), configurations.pooled(dense)
     columns = {"N_avg": points.n, "D": points.d}

@@ -18,6 +18,7 @@ VERBS = {
 EXAMPLES = """examples:
   python -m sweeps expand sweeps/paper.yaml            the runs, one per line
   python -m sweeps expand sweeps/paper.yaml --json     the same, one JSON object per line
+  python -m sweeps expand my.yaml --table /tmp/planned  for `python -m analysis power /tmp/planned --noise 0.006`
   python -m sweeps plan sweeps/laptop.yaml             tokens and FLOPs by study
   python -m sweeps plan sweeps/paper.yaml --cluster gpus=64,type=h100,per_node=8 --price 2.5
                                                        hours, cost, memory, workers and start order on a cluster

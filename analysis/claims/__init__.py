@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+from types import ModuleType
 from typing import Any
 
 from analysis.claims import failure_modes, final_size, grid, law, own_rates, pairs, robustness, schedule, unification
+from analysis.claims.own_rates import AGAIN, Again
 from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Tables
 from analysis.evidence import Evidence
+from analysis.own_rates import has_own_rates
 from analysis.shown import plain_json
+from analysis.unification_map import has_map
 
 CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)
 
-__all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge"]
+__all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge", "judged"]
+
+
+def judged(tables: Tables) -> tuple[ModuleType | Again, ...]:
+    """The claims that a sweep is judged on: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own rates.
+
+    Each has CLAIM, what it is called; `rule`, the outcome of some evidence; and the worlds in which it is true and false.
+    """
+    found: list[ModuleType | Again] = [*CLAIMS, unification] if has_map(tables) else [*CLAIMS]
+    return (*found, *map(Again, AGAIN)) if has_own_rates(tables) else tuple(found)
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
-    """The paper's claims (a) to (f), and (g), which is ours.
+    """What the rules say of the paper's claims (a) to (f), and of (g), which is ours.
 
     Of a sweep with a map (h) too, which also is; of one with runs at their own learning rates, (b), (c) and (f) again.
     """
     departures = evidence.tables.departures
-    judged = (*CLAIMS, unification) if unification.applies(evidence) else CLAIMS
-    verdicts = tuple(dataclasses.replace(claim.judge(evidence), departures=departures) for claim in judged)
+    claims = (*CLAIMS, unification) if unification.applies(evidence) else CLAIMS
+    verdicts = tuple(dataclasses.replace(claim.judge(evidence), departures=departures) for claim in claims)
     return own_rates.judge_again(evidence, verdicts) if own_rates.applies(evidence) else verdicts
 
 

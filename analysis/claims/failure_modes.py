@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Runs
+from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
+from analysis.law import Array
 from analysis.noise import Noise, Spread
 from analysis.outcome import Interval, above, below, interval
+from analysis.worlds import World
 from repro import studies
 
 HIGH, LOWER = 0.8, (0.2, 0.4)
 BEST, LATE, LONG = (0.25, 0.75), (0.5, 1.0), (0.25, 1.0)  # start and end of pruning, shares of compute
 LEVEL = 0.95
+HURTS = 0.03  # nats: a clear harm, three times the margin up to which claim (a) takes schedules for equally good
 
+CLAIM = "e"
 STATEMENT = "Starting to prune late hurts high sparsity most, and pruning for too long hurts at 80%."
 PAPER = "both are read off its figure 6; no number is printed"
 RULE = f"""
@@ -28,6 +32,9 @@ seeds and averaged over them; contrasts are averaged over sizes and budgets. Int
 t), simultaneous at {LEVEL:.0%} over the two contrasts (Bonferroni). Reproduced: both intervals lie over 0. Not reproduced: either lies
 under 0. Otherwise inconclusive.
 """.strip().replace("\n", " ")
+
+TRUE = f"both contrasts are {HURTS} nats (the claim names no size)"
+FALSE = "both contrasts are 0"
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,12 @@ LATE_START, TOO_LONG = "late start at high sparsity", "pruning too long at 80%"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (e)."""
     spread = evidence.noise.paired
-    found = contrasts(evidence)
-    pooled = [p for name in (LATE_START, TOO_LONG) if (p := _pooled(name, found)) is not None]
+    found = contrasts(evidence.tables)
+    pooled = _both(found)
     outcome, because = _decide(pooled, evidence.noise)
     late = next((p for p in pooled if p.name == LATE_START), None)
     return Verdict(
-        claim="e",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity="late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats",
         measured=late.value if late else None,
@@ -72,6 +79,33 @@ def judge(evidence: Evidence) -> Verdict:
         because=because,
         details=(Detail("Contrasts, nats", tuple(c.row(spread) for c in (*pooled, *found))),) if found else (),
     )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(_both(contrasts(evidence.tables)), evidence.noise)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return _hurt(world, HURTS)
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    return _hurt(world, 0.0)
+
+
+def _hurt(world: World, nats: float) -> Array:
+    """Windows that start late or end late cost as much as 25/50/25 at each sparsity, and at 80% `nats` more."""
+    wanted = {}
+    for family in _families(world.tables):
+        home = {round(float(r["sparsity"]), 6): float(r["loss"]) for r in family.rows() if _window(r) == BEST}
+        for run in family.rows():
+            sparsity = round(float(run["sparsity"]), 6)
+            if _window(run) in (LATE, LONG) and sparsity in home:
+                wanted[run["recipe"]] = home[sparsity] + (nats if sparsity == HIGH else 0.0)
+    return world.changed(wanted)
 
 
 def _decide(pooled: list[Contrast], noise: Noise) -> tuple[Outcome, str]:
@@ -89,16 +123,12 @@ def _decide(pooled: list[Contrast], noise: Noise) -> tuple[Outcome, str]:
     return "inconclusive", f"contrasts shown to be over 0: {', '.join(over) or 'none'}"
 
 
-def contrasts(evidence: Evidence) -> list[Contrast]:
+def contrasts(tables: Tables) -> list[Contrast]:
     """Both contrasts of every size and budget that has the runs."""
-    runs = evidence.tables.selected(
-        lambda r: r.serves(studies.SCHEDULES, studies.LAW, studies.SEEDS, studies.PAIRS) & r.sparse
-    )
     found = []
-    for key in sorted({(r["dense_tokens"], r["size"], r["budget"]) for r in runs.rows()}):
-        own = runs.where(np.array([(r["dense_tokens"], r["size"], r["budget"]) == key for r in runs.rows()]))
+    for own in _families(tables):
         losses = _by_window(own)
-        name = f"{key[1]} {key[2]}"
+        name = f"{own['size'][0]} {own['budget'][0]}"
         late = {s: _difference(losses, s, LATE) for s in (HIGH, *LOWER)}
         if all(d is not None for d in late.values()):
             (top, top_seeds), *rest = ((d.mean(), len(d)) for d in late.values() if d is not None)
@@ -108,6 +138,21 @@ def contrasts(evidence: Evidence) -> list[Contrast]:
         if (long := _difference(losses, HIGH, LONG)) is not None:
             found.append(Contrast(TOO_LONG, name, float(long.mean()), 1 / len(long)))
     return found
+
+
+def _families(tables: Tables) -> list[Runs]:
+    """The sparse runs of each size and budget."""
+    runs = tables.selected(lambda r: r.serves(studies.SCHEDULES, studies.LAW, studies.SEEDS, studies.PAIRS) & r.sparse)
+    keys = list(zip(runs["dense_tokens"], runs["size"], runs["budget"], strict=True))
+    return [runs.where(np.array([own == key for own in keys])) for key in sorted(set(keys))]
+
+
+def _both(found: list[Contrast]) -> list[Contrast]:
+    return [p for name in (LATE_START, TOO_LONG) if (p := _pooled(name, found)) is not None]
+
+
+def _window(run: dict[str, Any]) -> tuple[float, float]:
+    return round(float(run["start"]), 6), round(float(run["end"]), 6)
 
 
 def _pooled(name: str, found: list[Contrast]) -> Contrast | None:
@@ -121,8 +166,7 @@ def _pooled(name: str, found: list[Contrast]) -> Contrast | None:
 def _by_window(runs: Runs) -> dict[tuple[float, float, float], dict[int, float]]:
     losses: dict[tuple[float, float, float], dict[int, float]] = defaultdict(dict)
     for run in runs.rows():
-        key = tuple(round(float(run[name]), 6) for name in ("sparsity", "start", "end"))
-        losses[key][int(run["seed"])] = float(run["loss"])  # type: ignore[index]
+        losses[round(float(run["sparsity"]), 6), *_window(run)][int(run["seed"])] = float(run["loss"])
     return losses
 
 

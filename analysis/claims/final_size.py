@@ -10,12 +10,14 @@ from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.outcome import Interval, above, below, percentiles
-from analysis.pairs import PairResult
+from analysis.pairs import Pair, PairResult, find_pairs
+from analysis.worlds import World
 
 SPARSITY = 0.8
 WANTED = 2.0
 LEAST = 0.9 * WANTED  # the margin of claim (c)
 
+CLAIM = "f"
 STATEMENT = "At 80% sparsity the final model is half the size of the dense model of equal loss."
 PAPER = "half the size at equal training compute and tokens (N_avg ≈ .40 N, N_final = .20 N)"
 RULE = f"""
@@ -25,16 +27,17 @@ the seeds' noise of a pair's difference and that of the dense law. Reproduced: t
 {WANTED:g}. Not reproduced: the upper bound is under {LEAST:g}. Otherwise inconclusive.
 """.strip().replace("\n", " ")
 
+TRUE = f"at {SPARSITY:.0%} N_eff/N_final is {WANTED:g} in every pair"
+FALSE = f"at {SPARSITY:.0%} N_eff/N_final is {LEAST:g} in every pair"
+
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (f)."""
-    results = [
-        r for r in evidence.pairs if r.pair.match == "prunable" and np.isclose(r.pair.sparsity, SPARSITY) and r.ratio
-    ]
+    results = _chosen(evidence)
     measured, interval = _pooled(results)
     outcome, because = _decide(measured, interval, evidence)
     return Verdict(
-        claim="f",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity="N_eff/N_final at 80%, geometric mean over pairs",
         measured=measured,
@@ -45,6 +48,38 @@ def judge(evidence: Evidence) -> Verdict:
         because=because,
         details=(Detail("Pairs at 80%", tuple(_row(r) for r in results)),) if results else (),
     )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(*_pooled(_chosen(evidence)), evidence)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return _worth(world, WANTED)
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    return _worth(world, LEAST)
+
+
+def _worth(world: World, ratio: float) -> Array:
+    """The sparse runs of the pairs are worth dense runs of `ratio` times what is left of them."""
+    wanted = {}
+    for pair in filter(_counts, find_pairs(world.tables)):
+        left, tokens = float(pair.sparse["N_final"][0]), float(pair.sparse["D"][0])
+        wanted[pair.sparse["recipe"][0]] = world.at_size(ratio * left, tokens)
+    return world.changed(wanted)
+
+
+def _counts(pair: Pair) -> bool:
+    return pair.match == "prunable" and bool(np.isclose(pair.sparsity, SPARSITY))
+
+
+def _chosen(evidence: Evidence) -> list[PairResult]:
+    return [r for r in evidence.pairs if _counts(r.pair) and r.ratio]
 
 
 def _decide(measured: float | None, interval: Interval | None, evidence: Evidence) -> tuple[Outcome, str]:

@@ -13,15 +13,18 @@ from analysis.claims.schedule import schedule_name
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.compare import LAW_TO_GRID
 from analysis.evidence import Evidence
+from analysis.law import Array
 from analysis.law_errors import Errors
 from analysis.laws import LAWS, N_AVG
 from analysis.outcome import above, below, interval
+from analysis.worlds import World
 from repro import studies
 
 MARGIN = 0.016  # nats: the paper's mean error, where it claims the law
 LEVEL = 0.95
 SAME_COUNT = 0.05  # spread of log N_avg up to which runs of the iso-average study count as equal
 
+CLAIM = "g, ours"
 STATEMENT = "The law in N_avg, fitted at 25/50/25, predicts every schedule of the grid."
 PAPER = "claimed at the best schedule only; within one budget N_avg·D is the same for all schedules"
 RULE = f"""
@@ -31,6 +34,9 @@ bootstrap, its standard deviation times Student's t), simultaneous at {LEVEL:.0%
 interval lies within ±{MARGIN} nats, the paper's mean error where it claims the law. Leaves it: the interval lies wholly outside.
 Reproduced: it holds in every cell. Not reproduced: it leaves in any. Otherwise inconclusive.
 """.strip().replace("\n", " ")
+
+TRUE = "the law in N_avg is the truth at every schedule"
+FALSE = f"the same, but in one cell, at the highest sparsity and the latest end, runs end {MARGIN} nats over it"
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def judge(evidence: Evidence) -> Verdict:
         ),
     ]
     return Verdict(
-        claim="g, ours",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity=(
             f"largest residual of a cell ({worst.sparsity:.0%}, {schedule_name(worst.start, worst.end)}), nats"
@@ -93,6 +99,30 @@ def judge(evidence: Evidence) -> Verdict:
         because=because,
         details=tuple(d for d in details if d.rows),
     )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(cells(evidence), evidence)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    fitted = set(world.tables.law_set["recipe"])
+    runs = [run for run in world.tables.grid.rows() if run["recipe"] not in fitted]
+    worst = max((_key(run) for run in runs), key=lambda key: (key[0], key[2], key[1]), default=None)
+    return world.changed({run["recipe"]: run["loss"] + MARGIN for run in runs if _key(run) == worst})
+
+
+def _key(run: dict[str, Any]) -> tuple[float, float, float]:
+    """Sparsity, start and end."""
+    sparsity, start, end = (round(float(run[name]), 6) for name in ("sparsity", "start", "end"))
+    return sparsity, start, end
 
 
 def _decide(found: list[ScheduleResidual], evidence: Evidence) -> tuple[Outcome, str]:
@@ -118,7 +148,7 @@ def cells(evidence: Evidence) -> list[ScheduleResidual]:
     errors = evidence.comparison.settings[LAW_TO_GRID].errors.get(N_AVG.name)
     if errors is None:
         return []
-    keys = [tuple(round(float(r[n]), 6) for n in ("sparsity", "start", "end")) for r in errors.runs.rows()]
+    keys = [_key(run) for run in errors.runs.rows()]
     levels = sorted(set(keys))
     noise = evidence.noise.overall
     found = []

@@ -12,14 +12,17 @@ from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.data import Runs
 from analysis.evidence import Evidence
 from analysis.information import information
+from analysis.law import Array
 from analysis.law_errors import Errors, Measure
 from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL
 from analysis.noise import Noise, Spread
-from analysis.outcome import Interval, above, below
+from analysis.outcome import above, below
+from analysis.worlds import World
 
 _SHARED = ("E", "A", "alpha", "B", "beta", "w")  # parameters that have a column of their own
 PAPER_ERROR = 0.016  # nats, mean over the paper's 30 runs
 
+CLAIM = "b"
 STATEMENT = "L = E + A/N_avg^α + B/D^β fits sparse and dense runs together."
 PAPER = "mean |predicted − actual| .016 nats over 30 runs; .007 at 0%, .03 at 60% sparsity"
 RULE = f"""
@@ -36,33 +39,24 @@ effective N has a parameter more, w, which dense runs can't identify and which i
 shown beside the others and has no part in the verdict.
 """.strip().replace("\n", " ")
 
+TRUE = "the law in N_avg is the truth"
+FALSE = "the law in final N is the truth"
+
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (b)."""
     comparison = evidence.comparison
-    in_sample, held_out = comparison.settings[IN_SAMPLE], comparison.settings[DENSE_TO_SPARSE]
-    law_set = evidence.tables.law_set
-    measured: float | None = None
-    interval: Interval | None = None
-    outcome: Outcome = "inconclusive"
-    if in_sample.reason:
-        because = f"no fit on the law set: {in_sample.reason}"
-    else:
-        error = in_sample.errors[N_AVG.name].mean_abs()
-        measured = error.value
-        interval = error.interval
-        if interval is None:
-            because = evidence.noise.no_interval("an error")
-        else:
-            outcome, because = _decide(error, comparison.luck[N_AVG.name], held_out, law_set)
+    in_sample = comparison.settings[IN_SAMPLE]
+    error = None if in_sample.reason else in_sample.errors[N_AVG.name].mean_abs()
+    outcome, because = rule(evidence)
     errors_by_setting = (_errors(setting, evidence) for setting in evidence.settings.values())
     details = [d for d in (_laws(evidence), *errors_by_setting, _noise(evidence.noise)) if d.rows]
     return Verdict(
-        claim="b",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity="mean |predicted − actual| of the N_avg law on the law set, nats",
-        measured=measured,
-        interval=interval,
+        measured=error.value if error else None,
+        interval=error.interval if error else None,
         paper=PAPER,
         rule=RULE,
         verdict=outcome,
@@ -70,6 +64,28 @@ def judge(evidence: Evidence) -> Verdict:
         notes=tuple(_notes(evidence)),
         details=tuple(details),
     )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    comparison = evidence.comparison
+    in_sample = comparison.settings[IN_SAMPLE]
+    if in_sample.reason:
+        return "inconclusive", f"no fit on the law set: {in_sample.reason}"
+    error = in_sample.errors[N_AVG.name].mean_abs()
+    if error.interval is None:
+        return "inconclusive", evidence.noise.no_interval("an error")
+    return _decide(error, comparison.luck[N_AVG.name], comparison.settings[DENSE_TO_SPARSE], evidence.tables.law_set)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses(N_AVG)
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    return world.losses(N_FINAL)
 
 
 def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> tuple[Outcome, str]:

@@ -6,18 +6,64 @@ The rules are the claims' own; what is judged is another set of runs, those of t
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from types import ModuleType
 
+import numpy as np
+
 from analysis.claims import final_size, law, pairs
-from analysis.claims.verdict import Verdict
+from analysis.claims.verdict import Outcome, Verdict
 from analysis.compare import Setting
 from analysis.evidence import Evidence
+from analysis.law import Array
 from analysis.own_rates import at_own_rates, has_own_rates, multiples
 from analysis.shown import plain
+from analysis.worlds import World
 
 AGAIN: tuple[ModuleType, ...] = (law, pairs, final_size)
 SUFFIX = ", own rates"
+
+
+@dataclasses.dataclass(frozen=True)
+class Again:
+    """One of AGAIN as a claim of its own: the same rule and the same worlds, of the runs at their own rates."""
+
+    claim: ModuleType
+
+    @property
+    def CLAIM(self) -> str:
+        return f"{self.claim.CLAIM}{SUFFIX}"
+
+    @property
+    def TRUE(self) -> str:
+        return str(self.claim.TRUE)
+
+    @property
+    def FALSE(self) -> str:
+        return str(self.claim.FALSE)
+
+    def rule(self, evidence: Evidence) -> tuple[Outcome, str]:
+        """The outcome and its reason."""
+        found: tuple[Outcome, str] = self.claim.rule(evidence.own_rates)
+        return found
+
+    def true_world(self, world: World) -> Array:
+        """Mean losses of `TRUE`."""
+        return self._within(world, self.claim.true_world)
+
+    def false_world(self, world: World) -> Array:
+        """Mean losses of `FALSE`."""
+        return self._within(world, self.claim.false_world)
+
+    def _within(self, world: World, losses: Callable[[World], Array]) -> Array:
+        """Mean losses of all runs, where `losses` are those of the runs at their own rates."""
+        own = at_own_rates(world.tables)
+        at = {run_id: i for i, run_id in enumerate(world.tables.runs["run_id"])}
+        chosen = np.array([at[run_id] for run_id in own.runs["run_id"]], dtype=int)
+        found = world.losses()
+        found[chosen] = losses(World(own, world.theta, world.settings[chosen]))
+        return found
 
 
 class _WithoutExtremes(Evidence):

@@ -9,11 +9,14 @@ import numpy as np
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
+from analysis.law import Array
 from analysis.outcome import Interval, above, below, percentiles
-from analysis.pairs import PairResult, pair_noise
+from analysis.pairs import PairResult, find_pairs, pair_noise
+from analysis.worlds import World
 
 LOW, HIGH = 0.9, 1.1
 
+CLAIM = "c"
 STATEMENT = "A sparse run ends at the loss of the dense run with the same average parameter count and tokens."
 PAPER = "equal losses at ~1B: sparse less dense −.006, −.024, −.027, −.009 nats at 20, 40, 60, 80% (one run each)"
 RULE = f"""
@@ -26,10 +29,13 @@ pooled ratio is the geometric mean over pairs, with its own 95% interval; since 
 it has no part in the verdict. Partners matched on all parameters (embeddings and norms counted) stand beside, in nats.
 """.strip().replace("\n", " ")
 
+TRUE = "the law in N_avg is the truth, so that N_eff/N_avg is 1 in every pair"
+FALSE = f"the same, but in one pair, of the highest sparsity, N_eff/N_avg is {LOW}"
+
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (c)."""
-    results = [r for r in evidence.pairs if r.pair.match == "prunable"]
+    results = _matched(evidence)
     measured, interval = pooled(results)
     outcome, because = _decide(results, evidence)
     notes = []
@@ -47,7 +53,7 @@ def judge(evidence: Evidence) -> Verdict:
     if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
     return Verdict(
-        claim="c",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity="N_eff/N_avg, geometric mean over pairs",
         measured=measured,
@@ -59,6 +65,30 @@ def judge(evidence: Evidence) -> Verdict:
         notes=tuple(notes),
         details=(Detail("Pairs; losses in nats", tuple(_row(r) for r in evidence.pairs)),) if evidence.pairs else (),
     )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(_matched(evidence), evidence)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    pairs = [pair for pair in find_pairs(world.tables) if pair.match == "prunable"]
+    worst = max(pairs, key=lambda pair: pair.sparsity, default=None)
+    if worst is None:
+        return world.losses()
+    loss = world.at_size(LOW * worst.n_avg, float(worst.sparse["D"][0]))
+    return world.changed({worst.sparse["recipe"][0]: loss})
+
+
+def _matched(evidence: Evidence) -> list[PairResult]:
+    return [r for r in evidence.pairs if r.pair.match == "prunable"]
 
 
 def pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:

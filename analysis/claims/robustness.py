@@ -9,16 +9,19 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Runs, Tables
+from analysis.data import Mask, Runs, Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import Noise, Spread, regret_bounds
 from analysis.outcome import above, below, interval
+from analysis.worlds import World
 from repro import studies
 
 MARGIN = 0.01  # nats
+CURVATURE = 0.03  # nats for a factor of two, squared in its logarithm: what tuned settings are usually worth
 ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
 
+CLAIM = "d"
 STATEMENT = "The dense run's best learning rate and batch are the sparse run's best, or within .01 of it."
 PAPER = (
     "lr 1.6e-3 and .5 M tokens are best or within .01 for dense and sparse runs of 162M (lr × 1/4, 4; batch × 1/4, 4)"
@@ -35,6 +38,11 @@ measured, with one seed a setting; its luck is not in the interval.
 
 Factor = Literal["lr", "batch_tokens"]
 NAMES: dict[Factor, str] = {"lr": "learning rate", "batch_tokens": "batch"}
+
+TRUE = "a sparse run loses as much by each setting as the dense run did in this sweep"
+FALSE = (
+    f"the same, but at the highest sparsity the sparse run's best learning rate is another one, better by {MARGIN} nats"
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def judge(evidence: Evidence) -> Verdict:
     outcome, because = _decide(found, evidence.noise)
     lows, highs = [r.low for r in found if r.low is not None], [r.high for r in found if r.high is not None]
     return Verdict(
-        claim="d",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity="largest regret of the dense run's best setting, nats",
         measured=max((r.value for r in found), default=None),
@@ -118,6 +126,53 @@ def judge(evidence: Evidence) -> Verdict:
         if found
         else (),
     )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(list(regrets(evidence.tables, evidence.noise.paired)), evidence.noise)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    found = {(line.factor, line.sparsity): line for line in lines(world.tables)}
+    of_rate = [line for (factor, sparsity), line in found.items() if factor == "lr" and sparsity]
+    dense = found.get(("lr", 0.0))
+    if not of_rate or dense is None:
+        return world.losses()
+    line = max(of_rate, key=lambda own: own.sparsity)
+    if not _alike(line, dense):
+        return world.losses()
+    # A neighbour that isn't at the edge of what was tried, where there is one.
+    others = [i for i in range(len(line.runs)) if i != dense.best]
+    rival = min(others, key=lambda i: (i in (0, len(line.runs) - 1), abs(i - dense.best)))
+    return world.changed({line.runs["recipe"][rival]: float(line.runs["loss"][dense.best]) - MARGIN})
+
+
+def settings_cost(tables: Tables) -> Array:
+    """Nats (n,) that each run of `tables.runs` loses by its learning rate or batch: what the dense runs of this study lost.
+
+    Of runs that haven't been trained, a parabola in the logarithm stands for it.
+    """
+    cost = np.zeros(len(tables.runs))
+    found = list(lines(tables))
+    dense = {line.factor: line for line in found if line.sparsity == 0}
+    at = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
+    for line in found:
+        if (base := dense.get(line.factor)) is None or not _alike(line, base):
+            continue
+        centre = int(np.argmin(np.abs(base.settings - _most(tables.selected(_serving)[line.factor]))))
+        lost = base.runs["loss"] - base.runs["loss"][centre]
+        if not np.isfinite(lost).all():
+            lost = CURVATURE * np.log2(base.settings / base.settings[centre]) ** 2
+        for run_id, nats in zip(line.runs["run_id"], lost, strict=True):
+            cost[at[run_id]] += nats
+    return cost
 
 
 def _decide(found: list[Regret], noise: Noise) -> tuple[Outcome, str]:
@@ -158,7 +213,7 @@ def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
 
 def lines(tables: Tables) -> Iterator[Line]:
     """The robustness study, cut into lines of at least three settings."""
-    runs = tables.selected(lambda r: r.serves(studies.ROBUSTNESS) & r.first_seed)
+    runs = tables.selected(_serving)
     for sparsity in sorted(set(runs["sparsity"])):
         own = runs.where(runs["sparsity"] == sparsity)
         # The centre is in both lines, every other setting in one: so it has the value that occurs most.
@@ -168,6 +223,10 @@ def lines(tables: Tables) -> Iterator[Line]:
             line = own.where(np.isclose(own[other], centre[other]))
             if len(line) >= 3:
                 yield Line(factor, float(sparsity), line.where(np.argsort(line[factor])))
+
+
+def _serving(runs: Runs) -> Mask:
+    return runs.serves(studies.ROBUSTNESS) & runs.first_seed
 
 
 def _most(values: Array) -> float:

@@ -14,6 +14,7 @@ from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import regret_bounds
 from analysis.outcome import Interval, above, below, interval
+from analysis.worlds import World
 
 MARGIN = 0.01  # nats
 TOP = 3
@@ -21,6 +22,7 @@ SCHEDULES = 10
 SPARSITIES = (0.2, 0.4, 0.6, 0.8)
 ERROR_RATE = 0.05  # of each one-sided bound, over all cells together
 
+CLAIM = "a"
 STATEMENT = "Dense for 25%, pruning for 50% and recovering for 25% of compute is the best schedule or within .01 of it."
 PAPER = "within .01 nats of the best at every sparsity and budget"
 RULE = f"""
@@ -34,6 +36,11 @@ one, a maximum over rivals, needs no correction for them. Reproduced: the sweep 
 ten schedules in each cell, and every upper bound is under {MARGIN} nats. Not reproduced: any lower bound is over it.
 Otherwise inconclusive.
 """.strip().replace("\n", " ")
+
+TRUE = (
+    "in each cell no schedule ends under 25/50/25: the law in N_avg, and a tie where it would favour another schedule"
+)
+FALSE = f"the same, but in one cell, of the highest sparsity, one rival ends {MARGIN} nats under 25/50/25"
 
 
 @dataclass(frozen=True)
@@ -86,29 +93,9 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (a)."""
     cells, skipped = judge_cells(evidence)
     notes = [f"{reason}" for reason in skipped]
+    outcome, because = _decide(cells, evidence)
     if not cells:
-        return _verdict(None, None, "inconclusive", "no cell holds 25/50/25 and a rival", notes, [])
-    regret = max(c.regret for c in cells)
-    lows, highs = [c.low for c in cells if c.low is not None], [c.high for c in cells if c.high is not None]
-    bounds = interval(max(lows), max(highs)) if lows and highs else None
-    sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
-    whole = sparsities >= set(SPARSITIES) and len(budgets) >= 2 and all(c.schedules >= SCHEDULES for c in cells)
-    refuting = [c for c in cells if c.outcome == "not reproduced"]
-    within = [c for c in cells if c.outcome == "reproduced"]
-    outcome: Outcome = "inconclusive"
-    if bounds is None:
-        because = evidence.noise.no_interval("a regret", paired=True)
-    elif refuting:
-        outcome, because = (
-            "not reproduced",
-            f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}",
-        )
-    elif len(within) < len(cells):
-        because = f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none"
-    elif not whole:
-        because = f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid"
-    else:
-        outcome, because = "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
+        return _verdict(None, None, outcome, because, notes, [])
     fresh = sum(c.source == "fresh seeds" for c in cells)
     notes.append(f"Cells measured on fresh seeds: {fresh} of {len(cells)}; the others at seed 0.")
     if evidence.noise.paired is not None:
@@ -116,12 +103,77 @@ def judge(evidence: Evidence) -> Verdict:
         notes.append(
             f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom)."
         )
-    return _verdict(regret, bounds, outcome, because, notes, cells)
+    return _verdict(max(c.regret for c in cells), _bounds(cells), outcome, because, notes, cells)
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(judge_cells(evidence)[0], evidence)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.changed({recipe: max(loss, home) for _, home, rivals in _grid(world) for recipe, loss in rivals})
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    losses = {recipe: max(loss, home) for _, home, rivals in _grid(world) for recipe, loss in rivals}
+    fresh = set(world.tables.selected(lambda r: r["seed"] > 0)["recipe"])
+    _, home, rivals = max(_grid(world), key=lambda cell: cell[0])
+    better = next((recipe for recipe, _ in rivals if recipe in fresh), rivals[0][0])
+    return world.changed(losses | {better: home - MARGIN})
+
+
+def _grid(world: World) -> list[tuple[float, float, list[tuple[str, float]]]]:
+    """Of each cell its sparsity, the mean loss of 25/50/25, and the recipes and mean losses of its rivals."""
+    found = []
+    for cell in _cells(world.tables.grid)[0]:
+        home = cell.at_paper_schedule
+        rivals = list(zip(cell["recipe"][~home], cell["loss"][~home], strict=True))
+        found.append((float(cell["sparsity"][0]), float(cell["loss"][home][0]), rivals))
+    return found
+
+
+def _bounds(cells: list[Cell]) -> Interval | None:
+    lows, highs = [c.low for c in cells if c.low is not None], [c.high for c in cells if c.high is not None]
+    return interval(max(lows), max(highs)) if lows and highs else None
+
+
+def _decide(cells: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
+    if not cells:
+        return "inconclusive", "no cell holds 25/50/25 and a rival"
+    sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
+    whole = sparsities >= set(SPARSITIES) and len(budgets) >= 2 and all(c.schedules >= SCHEDULES for c in cells)
+    refuting = [c for c in cells if c.outcome == "not reproduced"]
+    within = [c for c in cells if c.outcome == "reproduced"]
+    if _bounds(cells) is None:
+        return "inconclusive", evidence.noise.no_interval("a regret", paired=True)
+    if refuting:
+        return (
+            "not reproduced",
+            f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}",
+        )
+    if len(within) < len(cells):
+        return (
+            "inconclusive",
+            f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none",
+        )
+    if not whole:
+        return (
+            "inconclusive",
+            f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid",
+        )
+    return "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
 
 
 def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
     """Every cell that holds 25/50/25 and a rival, and why the others were left out."""
-    grid = evidence.tables.grid
+    chosen, skipped = _cells(evidence.tables.grid)
+    return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
+
+
+def _cells(grid: Runs) -> tuple[list[Runs], list[str]]:
     members = defaultdict(list)
     for i, row in enumerate(grid.rows()):
         members[row["dense_tokens"], row["size"], row["budget"], float(row["sparsity"])].append(i)
@@ -132,7 +184,7 @@ def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
             skipped.append(f"{size} {budget} at {sparsity:.0%}: no 25/50/25 with a rival among its {len(cell)} runs.")
         else:
             chosen.append(cell)
-    return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
+    return chosen, skipped
 
 
 def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
@@ -198,7 +250,7 @@ def _verdict(
     cells: list[Cell],
 ) -> Verdict:
     return Verdict(
-        claim="a",
+        claim=CLAIM,
         statement=STATEMENT,
         quantity="largest regret of 25/50/25 over the cells, nats",
         measured=regret,

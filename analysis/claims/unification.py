@@ -10,9 +10,12 @@ import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.evidence import Evidence
+from analysis.law import Array
 from analysis.outcome import Interval, above, below, percentiles
+from analysis.pairs import pairs_among
 from analysis.shown import plain
-from analysis.unification_map import Cell, Chart, has_map
+from analysis.unification_map import Cell, Chart, has_map, map_runs
+from analysis.worlds import World
 
 CLAIM = "h"
 LOW, HIGH = 0.9, 1.1
@@ -36,6 +39,9 @@ has its interval inside [{LOW}, {HIGH}], and 40% and 80% are there at each; othe
 most tokens per parameter. Reproduced: at each of them it is shown from some T on. Not reproduced: a cell at their most tokens per
 parameter lies wholly outside [{LOW}, {HIGH}]. Otherwise inconclusive.
 """.strip().replace("\n", " ")
+
+TRUE = "the law in N_avg is the truth, so that N_eff/N_avg is 1 in every cell"
+FALSE = f"the same, but in one cell, of the most tokens per parameter and the highest sparsity, N_eff/N_avg is {LOW}"
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,23 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if outside := [name for onset in judged for name in onset.outside]:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}; {said}"
     return ("reproduced" if all(onset.since is not None for onset in judged) else "inconclusive"), said
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    pairs = [p for p in pairs_among(map_runs(world.tables)) if p.match == "prunable"]
+    if not pairs:
+        return world.losses()
+    worst = max(
+        (pair.sparse for pair in pairs),
+        key=lambda r: (round(float(r["dense_tokens"][0] / r["N_prunable"][0]), 1), float(r["sparsity"][0])),
+    )
+    return world.changed({worst["recipe"][0]: world.at_size(LOW * float(worst["N_avg"][0]), float(worst["D"][0]))})
 
 
 def onsets(chart: Chart) -> list[Onset]:

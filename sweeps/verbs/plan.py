@@ -21,6 +21,11 @@ def add_parser(verbs: Any) -> None:
         parser.add_argument("file", help="sweep YAML")
         parser.add_argument("--json", action="store_true", help="print JSON")
         parser.set_defaults(main=main)
+    expand.add_argument(
+        "--table",
+        metavar="FOLDER",
+        help="write the runs as tables without losses, of which `analysis power` tells what they can show",
+    )
     plan.add_argument(
         "--cluster",
         metavar="gpus=N,type=T",
@@ -31,10 +36,13 @@ def add_parser(verbs: Any) -> None:
 
 
 def _expand(given: argparse.Namespace) -> int:
+    if given.table is not None:
+        from sweeps import planned_table
+
+        return planned_table.write(given.file, given.table)
     from sweeps import plan
 
-    plan.print_expand(given.file, as_json=given.json)
-    return 0
+    return plan.print_expand(given.file, as_json=given.json)
 
 
 def _plan(given: argparse.Namespace) -> int:

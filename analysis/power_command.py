@@ -1,0 +1,73 @@
+"""Which worlds a user asks for: of a sweep's own noise and law, of another sweep's, or of given ones."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+
+from analysis import data, power, power_file, simulated_table
+from analysis.data import Tables
+from analysis.law import Array
+from analysis.laws import N_AVG
+from analysis.power import Power
+from analysis.seed_noise import SeedNoise
+from repro.errors import UserError
+from repro.store.folder import Folder
+
+MOST_WORLDS = 100_000
+
+
+def find(given: argparse.Namespace) -> Power:
+    """The error rates that `analysis power` was asked for.
+
+    Raises:
+        UserError: no results folder, a number out of range, or a sweep that isn't trained without noise to draw.
+    """
+    worlds = power.WORLDS if given.worlds is None else given.worlds
+    if not 1 <= worlds <= MOST_WORLDS:
+        raise UserError("worlds out of range", key="--worlds", found=worlds, expected=f"1 to {MOST_WORLDS:,}")
+    if given.noise is not None and given.like is not None:
+        raise UserError("two noises", key="--like", found=given.like, expected="--noise or --like")
+    results = Folder.open(given.results)
+    tables = data.load(results)
+    trained = bool(np.isfinite(tables.all_runs["loss"]).any())
+    if given.noise is None and given.like is None and given.parameters is None and trained:
+        return of_sweep(tables, results, results, worlds)
+    other = None if given.like is None else data.load(Folder.open(given.like))
+    if not trained:
+        if given.noise is None and other is None:
+            raise UserError(
+                "a sweep that isn't trained has no noise of its own", file=f"{results}/runs.parquet",
+                expected="--noise NATS, or --like RESULTS",
+            )  # fmt: skip
+        tables = replace(tables, runs=tables.all_runs, flags=())
+    theta = _truth(given.parameters, other or tables, trained or other is not None)
+    noise = SeedNoise.normal(given.noise) if given.noise is not None else SeedNoise.measured(other or tables)
+    if noise is None or theta is None:
+        return power.nothing(f"{(other or tables).name} tells neither noise nor law")
+    return power.simulate(tables, theta, noise, worlds=worlds)
+
+
+def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int = power.WORLDS) -> Power:
+    """The rates with a sweep's own noise and law: from power.json in `results` or `out` where it is of these tables, else drawn and kept in `out`."""
+    key = power_file.key(results, worlds)
+    for folder in (results, out):
+        if (known := power_file.read(folder, key)) is not None:
+            return known
+    noise, theta = SeedNoise.measured(tables), power.truth(tables)
+    if noise is None or theta is None:
+        why = (
+            "the seeds' noise isn't known" if noise is None else "no law can be fitted to its dense runs or its law set"
+        )
+        return power.nothing(why)
+    found = power.simulate(tables, theta, noise, worlds=worlds)
+    power_file.write(out, found, key)
+    return found
+
+
+def _truth(parameters: str | None, tables: Tables, trained: bool) -> Array | None:
+    if parameters is not None:
+        return simulated_table.truth(N_AVG, **simulated_table.numbers(parameters))
+    return power.truth(tables) if trained else simulated_table.truth(N_AVG)
