@@ -24,9 +24,7 @@ from repro import studies
 Match = Literal["prunable", "total"]
 PAIR_DRAWS = 20_000  # enough for the tails of an interval that is simultaneous over all pairs
 FAR = 1e6  # a ratio of sizes past which nothing more is said
-MATCHED = (
-    0.002  # a sweep closes a partner's count to half this share of the wanted one; one run may match in both counts
-)
+MATCHED = 0.01  # share of the wanted count within which a partner matches in it, whether or not it does in the other
 CLOSE = 0.02  # a partner of another making is taken for the count in which it is nearer, when within this share
 
 

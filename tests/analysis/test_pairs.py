@@ -41,6 +41,18 @@ def test_one_dense_run_may_match_in_both_counts(swept) -> None:
     assert [p.match for p in find_pairs(swept(rows)) if p.sparsity == 0.2] == ["prunable", "total"]
 
 
+def test_a_partner_of_the_sparse_runs_own_width_is_nearer_in_the_total_and_still_matches_in_prunable_weights(
+    swept,
+) -> None:
+    rows = [row for row in simulated_sweep.simulate(Truth()) if row["size"] != "25k-t40"]
+    [sparse] = [r for r in rows if r["sparsity"] == 0.4 and "pairs" in r["studies"] and r["seed"] == 0]
+    for row in rows:
+        if row["size"] == "25k-p40":
+            row["N_prunable"] = round(1.006 * sparse["N_avg"])
+            row["N_total"] = row["N_prunable"] + sparse["N_total"] - sparse["N_prunable"]
+    assert "prunable" in [p.match for p in find_pairs(swept(rows)) if p.sparsity == 0.4]
+
+
 @pytest.mark.parametrize("column", ["total_steps", "batch_tokens", "budget", "seed"])
 def test_a_dense_run_that_differs_in_data_is_no_partner(column: str, swept) -> None:
     rows = simulated_sweep.simulate(Truth())
