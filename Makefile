@@ -13,7 +13,7 @@ CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick plan expand sweep rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick text plan expand sweep rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ reproduce: $(if $(LR),rates) sweep report ## train the sweep, fit the laws, draw
 
 quick: ## the same with 20 tiny runs, in about a minute
 	@$(MAKE) --no-print-directory reproduce SWEEP=sweeps/quick.yaml
+
+text: setup ## install the packages whose documentation is the text of cloud-documentation: 840 MB, read and never imported
+	@$(LOCKED) --no-compile -r requirements-text.lock
 
 plan: setup ## price the sweep: tokens and FLOPs by study; with CLUSTER=gpus=64,type=h100 hours, memory and order on it
 	@$(PY) -m sweeps plan $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER)) $(MEASURED:%=--measured %)

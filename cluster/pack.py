@@ -26,6 +26,7 @@ FILES = (
     "pyproject.toml",
     "requirements-cpu.lock",
     "requirements-cuda.lock",
+    "requirements-text.lock",
     "requirements.lock",
 )
 # Typical names of keys and passwords, tracked or not; .dockerignore and .skyignore list the same.

