@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy import stats
 
 from analysis import claims, configurations, seed_noise
 from analysis.claims import Outcome, robustness
+from analysis.claims.verdict import ClaimRates, Rates
 from analysis.data import Tables
+from analysis.error_rates import Power
 from analysis.evidence import Evidence
 from analysis.fit import fit, obstacle
 from analysis.law import Array
@@ -31,78 +31,7 @@ from repro import schemas
 WORLDS = 200
 RESAMPLES = 200  # of a world's bootstrap: the rates are those of 1,000 (tests/analysis/test_power.py)
 FEW = 16  # worlds up to which other processes cost more than they save
-LEVEL = 0.95
 TRUTHS = (N_AVG, N_FINAL)
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Of how many worlds a rule said what."""
-
-    worlds: int
-    reproduced: int
-    not_reproduced: int
-
-    @classmethod
-    def of(cls, outcomes: list[Outcome]) -> Rates:
-        found = Counter(outcomes)
-        return cls(len(outcomes), found["reproduced"], found["not reproduced"])
-
-    def share(self, count: int) -> float:
-        return count / self.worlds
-
-    def said(self, count: int) -> str:
-        """A share with its interval, in percent."""
-        low, high = self.interval(count)
-        return f"{self.share(count):.0%} [{low:.0%}, {high:.0%}]"
-
-    def interval(self, count: int) -> tuple[float, float]:
-        """Clopper and Pearson's 95% interval of the share of which `count` of these worlds are a sample."""
-        tail, n = (1 - LEVEL) / 2, self.worlds
-        low = stats.beta.ppf(tail, count, n - count + 1) if count else 0.0
-        high = stats.beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
-        return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class ClaimPower:
-    """Error rates of one claim's rule.
-
-    Attributes:
-        true, false: verdicts where the claim is exactly true, and where it is false by its stated margin.
-        when_true, when_false: what these worlds are.
-    """
-
-    true: Rates
-    false: Rates
-    when_true: str
-    when_false: str
-
-
-@dataclass(frozen=True)
-class Power:
-    """What the rules can tell with this sweep.
-
-    Attributes:
-        worlds, resamples: how many of each.
-        noise, truth: what was drawn, and from which law, in words.
-        claims: by claim.
-        laws: verdicts of each claim where one law is the whole truth, by law and claim.
-        reason: why no world can be drawn; None where worlds were.
-    """
-
-    worlds: int
-    resamples: int
-    noise: str
-    truth: str
-    claims: Mapping[str, ClaimPower]
-    laws: Mapping[str, Mapping[str, Rates]]
-    reason: str | None = None
-
-
-def nothing(reason: str) -> Power:
-    """No rates, and why."""
-    return Power(0, 0, "", "", {}, {}, reason)
 
 
 @dataclass(frozen=True)
@@ -157,7 +86,7 @@ def simulate(
     )
     said = list(_judged(design, worlds, seed, cores))
     rates = {
-        claim.CLAIM: ClaimPower(
+        claim.CLAIM: ClaimRates(
             Rates.of([own[claim.CLAIM, "True"] for own in said]),
             Rates.of([own[claim.CLAIM, "False"] for own in said]),
             claim.TRUE,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis import data, power, power_file, simulated_table
+from analysis import data, power, power_file
 from analysis.data import Tables
+from analysis.error_rates import Power
 from analysis.law import Array
 from analysis.laws import N_AVG
-from analysis.power import Power
 from analysis.seed_noise import SeedNoise
 from repro.errors import UserError
 from repro.store.folder import Folder
@@ -25,9 +25,7 @@ def find(given: argparse.Namespace) -> Power:
     Raises:
         UserError: no results folder, a number out of range, or a sweep that isn't trained without noise to draw.
     """
-    worlds = power.WORLDS if given.worlds is None else given.worlds
-    if not 1 <= worlds <= MOST_WORLDS:
-        raise UserError("worlds out of range", key="--worlds", found=worlds, expected=f"1 to {MOST_WORLDS:,}")
+    worlds = _enough(power.WORLDS if given.worlds is None else given.worlds, least=1)
     if given.noise is not None and given.like is not None:
         raise UserError("two noises", key="--like", found=given.like, expected="--noise or --like")
     results = Folder.open(given.results)
@@ -46,28 +44,44 @@ def find(given: argparse.Namespace) -> Power:
     theta = _truth(given.parameters, other or tables, trained or other is not None)
     noise = SeedNoise.normal(given.noise) if given.noise is not None else SeedNoise.measured(other or tables)
     if noise is None or theta is None:
-        return power.nothing(f"{(other or tables).name} tells neither noise nor law")
+        return Power.unknown(f"{(other or tables).name} tells neither noise nor law")
     return power.simulate(tables, theta, noise, worlds=worlds)
+
+
+def kept(tables: Tables, results: Folder) -> Power:
+    """The rates that `report` or `power` left in a results folder, where they are of these runs."""
+    found = power_file.read(results, tables)
+    return found or Power.unknown("`python -m analysis power` tells")
 
 
 def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int = power.WORLDS) -> Power:
     """The rates with a sweep's own noise and law: from power.json in `results` or `out` where it is of these tables, else drawn and kept in `out`."""
-    key = power_file.key(results, worlds)
+    if not _enough(worlds, least=0):
+        return Power.unknown("no worlds were asked for")
     for folder in (results, out):
-        if (known := power_file.read(folder, key)) is not None:
+        known = power_file.read(folder, tables)
+        if known is not None and known.worlds == worlds:
             return known
     noise, theta = SeedNoise.measured(tables), power.truth(tables)
     if noise is None or theta is None:
         why = (
             "the seeds' noise isn't known" if noise is None else "no law can be fitted to its dense runs or its law set"
         )
-        return power.nothing(why)
+        return Power.unknown(why)
     found = power.simulate(tables, theta, noise, worlds=worlds)
-    power_file.write(out, found, key)
+    power_file.write(out, found, tables)
     return found
 
 
+def _enough(worlds: int, least: int) -> int:
+    if not least <= worlds <= MOST_WORLDS:
+        raise UserError("worlds out of range", key="--worlds", found=worlds, expected=f"{least} to {MOST_WORLDS:,}")
+    return worlds
+
+
 def _truth(parameters: str | None, tables: Tables, trained: bool) -> Array | None:
+    from analysis import simulated_table  # brings pydantic, which reading a table does without
+
     if parameters is not None:
         return simulated_table.truth(N_AVG, **simulated_table.numbers(parameters))
     return power.truth(tables) if trained else simulated_table.truth(N_AVG)

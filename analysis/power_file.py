@@ -7,24 +7,31 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from analysis.power import ClaimPower, Power, Rates
+from analysis.claims.verdict import ClaimRates, Rates
+from analysis.data import Tables
+from analysis.error_rates import Power
+from repro import columns
 from repro.errors import UserError
 from repro.store.folder import Folder
 
 FILE = "power.json"
+COLUMNS = ("run_id", "recipe", "studies", "size", "budget", "seed", "loss")
 
 
-def key(results: Folder, worlds: int) -> str:
-    """Of what the rates depend on: the table of runs, the number of worlds and the code of the analysis."""
-    found = hashlib.sha256(results.read("runs.parquet") + str(worlds).encode())
+def key(tables: Tables) -> str:
+    """Of what the rates depend on: what the runs are and their losses, and the code of the analysis."""
+    names = (*COLUMNS, *columns.names("size", "setting", "window", "count"))
+    runs = {name: [str(value) for value in tables.runs[name]] for name in names}
+    found = hashlib.sha256(repr(runs).encode())
     here = Path(__file__).parent
     for file in sorted(here.rglob("*.py")):
-        found.update(str(file.relative_to(here)).encode() + file.read_bytes())
+        if not {"figures", "verbs"} & set(file.relative_to(here).parts):
+            found.update(file.read_bytes())
     return found.hexdigest()
 
 
-def read(folder: Folder, wanted: str | None = None) -> Power | None:
-    """The rates in a folder; None where there are none, or those of another key than `wanted`.
+def read(folder: Folder, tables: Tables) -> Power | None:
+    """The rates in a folder; None where there are none, or those of other runs or other code.
 
     Raises:
         UserError: a file that isn't one of ours.
@@ -33,7 +40,7 @@ def read(folder: Folder, wanted: str | None = None) -> Power | None:
         return None
     found = folder.read_json(FILE)
     try:
-        if found["key"] != wanted:
+        if found["key"] != key(tables):
             return None
         return _power(found)
     except (KeyError, TypeError, AttributeError) as error:
@@ -45,8 +52,8 @@ def read(folder: Folder, wanted: str | None = None) -> Power | None:
         ) from error
 
 
-def write(folder: Folder, power: Power, of: str) -> None:
-    folder.write_json(FILE, {"key": of, **as_json(power)})
+def write(folder: Folder, power: Power, tables: Tables) -> None:
+    folder.write_json(FILE, {"key": key(tables), **as_json(power)})
 
 
 def as_json(power: Power) -> dict[str, Any]:
@@ -57,7 +64,7 @@ def as_json(power: Power) -> dict[str, Any]:
 def _power(found: dict[str, Any]) -> Power:
     names = {field.name for field in dataclasses.fields(Power)}
     claims = {
-        name: ClaimPower(**{**own, "true": Rates(**own["true"]), "false": Rates(**own["false"])})
+        name: ClaimRates(**{**own, "true": Rates(**own["true"]), "false": Rates(**own["false"])})
         for name, own in found["claims"].items()
     }
     laws = {law: {name: Rates(**own) for name, own in claims_of.items()} for law, claims_of in found["laws"].items()}

@@ -9,10 +9,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from analysis import confounds, plan_vs_actual, regime
+from analysis import confounds, plan_vs_actual, regime, summary
 from analysis.claims import Detail, Verdict
 from analysis.claims.schedule import schedule_name
 from analysis.data import Runs, Tables
+from analysis.error_rates import STANDS, Power
 from analysis.evidence import Evidence
 from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
@@ -43,14 +44,26 @@ _PAGE.filters["plain"] = plain
 _PAGE.filters["keys"] = lambda rows: list(dict.fromkeys(key for row in rows for key in row))
 
 
-def render(evidence: Evidence, verdicts: tuple[Verdict, ...], figures: tuple[Drawn, ...]) -> str:
-    """The page, with every script and picture inside."""
+def render(
+    evidence: Evidence,
+    verdicts: tuple[Verdict, ...],
+    figures: tuple[Drawn, ...],
+    power: Power = Power.unknown("no worlds were drawn"),
+) -> str:
+    """The page, with every script and picture inside.
+
+    Args:
+        verdicts: held to their rules' error rates, which `power` has.
+    """
     tables = evidence.tables
     embedded = interactive.embed({f.name: f.panels for f in figures if f.panels})
     return _PAGE.get_template("report.html.j2").render(
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
+        first=summary.sentences(evidence, verdicts, power),
         verdicts=verdicts,
+        power=power,
+        stands=STANDS,
         departures=tables.departures,
         figures=[f for f in figures if f.name != PROMISE],
         promise=_promise(evidence, figures),

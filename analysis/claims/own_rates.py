@@ -97,7 +97,7 @@ def judge_again(evidence: Evidence, verdicts: tuple[Verdict, ...]) -> tuple[Verd
 
 
 def _beside(first: Verdict, second: Verdict, rates: str) -> Verdict:
-    verdict = "the verdict is the same" if first.verdict == second.verdict else f"the verdict was {first.verdict}"
+    verdict = "the rule says the same" if first.verdict == second.verdict else f"the rule says {first.verdict}"
     differs = (
         f"Each sparse run has its own best learning rate here ({rates} times the dense run's, chosen in a sweep of rates); with one rate for "
         f"all, as in the paper, {verdict} and {_said(first)} was measured instead of {_said(second)}."

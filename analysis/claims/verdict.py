@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scipy import stats
+
 Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -14,6 +19,64 @@ class Detail:
 
     title: str
     rows: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """In how many worlds a rule said what."""
+
+    worlds: int
+    reproduced: int
+    not_reproduced: int
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Rates:
+        found = Counter(outcomes)
+        return cls(len(outcomes), found["reproduced"], found["not reproduced"])
+
+    def share(self, count: int) -> float:
+        return count / self.worlds
+
+    def interval(self, count: int) -> tuple[float, float]:
+        """Clopper and Pearson's 95% interval of the share of which `count` of these worlds are a sample."""
+        tail, n = (1 - LEVEL) / 2, self.worlds
+        low = stats.beta.ppf(tail, count, n - count + 1) if count else 0.0
+        high = stats.beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
+        return float(low), float(high)
+
+    def said(self, count: int) -> str:
+        """A share with its interval, in percent."""
+        low, high = self.interval(count)
+        return f"{self.share(count):.0%} [{low:.0%}, {high:.0%}]"
+
+
+@dataclass(frozen=True)
+class ClaimRates:
+    """Error rates of one claim's rule.
+
+    Attributes:
+        true, false: verdicts where the claim is exactly true, and where it is false by its stated margin.
+        when_true, when_false: what these worlds are.
+    """
+
+    true: Rates
+    false: Rates
+    when_true: str
+    when_false: str
+
+    @property
+    def power(self) -> float:
+        """Share of the worlds in which the claim is exactly true whose verdict is "reproduced"."""
+        return self.true.share(self.true.reproduced)
+
+    @property
+    def said(self) -> str:
+        """All three rates, in words."""
+        return (
+            f'"not reproduced" of a claim that is exactly true {self.true.said(self.true.not_reproduced)}; '
+            f'"reproduced" of one that is false by its margin {self.false.said(self.false.reproduced)}; '
+            f'"reproduced" of a true one {self.true.said(self.true.reproduced)}'
+        )
 
 
 @dataclass(frozen=True)
@@ -33,6 +96,8 @@ class Verdict:
         notes: what a reader must know to judge the judge.
         details: the tables behind it.
         departures: in what the sweep isn't the paper's experiment, so that the verdict is not one on the paper.
+        ruled: what the rule alone says, once `verdict` has been held to its error rates.
+        rates: these; None where they aren't known.
     """
 
     claim: str
@@ -47,3 +112,5 @@ class Verdict:
     notes: tuple[str, ...] = ()
     details: tuple[Detail, ...] = ()
     departures: tuple[str, ...] = ()
+    ruled: Outcome | None = None
+    rates: ClaimRates | None = None

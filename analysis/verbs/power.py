@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from repro.console.options import real
 
 if TYPE_CHECKING:
-    from analysis.power import Power
+    from analysis.error_rates import Power
 
 EXAMPLES = """\
 examples:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from repro.store.folder import Folder
 
 RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
+WORLDS = 200  # as analysis.power has it
 
 
 def add_parser(verbs: Any) -> None:
@@ -23,7 +24,11 @@ def add_parser(verbs: Any) -> None:
     for verb, main, text in (
         ("report", _report, "Verdicts, figures and report.html."),
         ("figures", _figures, "Figures alone."),
-        ("claims", _claims, "Verdicts alone, printed."),
+        (
+            "claims",
+            _claims,
+            "Verdicts alone, printed; with the error rates that `report` or `power` kept, if these are of the same runs.",
+        ),
     ):
         command = commands[verb] = verbs.add_parser(verb, description=text)
         command.set_defaults(main=main)
@@ -33,6 +38,13 @@ def add_parser(verbs: Any) -> None:
         )
     for verb in ("report", "figures"):
         commands[verb].add_argument("--out", metavar="DIR", help="where to write (RESULTS)")
+    commands["report"].add_argument(
+        "--worlds",
+        metavar="N",
+        type=int,
+        default=WORLDS,
+        help="worlds behind each error rate of a rule (%(default)s); 0: none",
+    )
     commands["claims"].add_argument("--json", action="store_true", help="every number as JSON")
     noise = verbs.add_parser(
         "noise", description="By how much runs differ by their seed alone, and what dense runs follow."
@@ -63,18 +75,19 @@ def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
 
 
 def _report(given: argparse.Namespace) -> int:
-    from analysis import claims, figures, noise_summary, report, unification_map
+    from analysis import claims, error_rates, figures, noise_summary, power_command, report, unification_map
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
     out = Folder.open(given.out) if given.out else results
-    verdicts = claims.judge(found)
+    power = power_command.of_sweep(found.tables, results, out, given.worlds)
+    verdicts = error_rates.hold(claims.judge(found), power)
     drawn = figures.write_all(found, out / "figures")
     out.write_json("claims.json", claims.as_json(verdicts))
     out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
     if unification_map.has_map(found.tables):
         out.write(unification_map.FILE, figures.as_csv([cell.row for cell in found.chart.cells]))
-    out.write("report.html", report.render(found, verdicts, drawn).encode())
+    out.write("report.html", report.render(found, verdicts, drawn, power).encode())
     _print(verdicts)
     print(f"report: {out}/report.html")
     return 0
@@ -92,10 +105,10 @@ def _figures(given: argparse.Namespace) -> int:
 
 
 def _claims(given: argparse.Namespace) -> int:
-    from analysis import claims
+    from analysis import claims, error_rates, power_command
 
-    found, _ = _evidence(given)
-    verdicts = claims.judge(found)
+    found, results = _evidence(given)
+    verdicts = error_rates.hold(claims.judge(found), power_command.kept(found.tables, results))
     if given.json:
         print(json.dumps(claims.as_json(verdicts), indent=1))
     else:
@@ -146,5 +159,6 @@ def _summary(verdict: Verdict) -> str:
         f"({verdict.claim}) {verdict.verdict.upper()}{mark}: {verdict.because}",
         f"measured: {plain(verdict.measured)}{interval}  {verdict.quantity}",
         f"paper:    {verdict.paper}",
+        f"errors:   {verdict.rates.said}" if verdict.rates else "",
     ]
     return "\n    ".join(piece for line in lines for piece in textwrap.wrap(line, 116, subsequent_indent="          "))

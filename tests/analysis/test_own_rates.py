@@ -49,7 +49,7 @@ def test_the_verdicts_follow_the_runs_at_their_own_rates(swept) -> None:
         ("f, own rates", "reproduced"),
     ]
     assert "(1 at 20%, 2 at 40%, 2 at 60%, 2 at 80% times" in judged[1].notes[0]
-    assert "the verdict was not reproduced" in judged[1].notes[0]
+    assert "the rule says not reproduced" in judged[1].notes[0]
     assert judged[1].rule == pairs.RULE
 
 

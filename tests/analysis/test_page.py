@@ -35,7 +35,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     next(r for r in rows if r["studies"] == ["schedules"])["loss"] = float("nan")
     simulated_sweep.write(Folder.open(out), rows)
     promised(Folder.open(out), rows)
-    assert main(["report", str(out), "--bootstrap", "100"]) == 0
+    assert main(["report", str(out), "--bootstrap", "100", "--worlds", "2"]) == 0
     return out / "report.html"
 
 

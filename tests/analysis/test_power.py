@@ -11,11 +11,11 @@ import pytest
 from analysis import claims, data, power
 from analysis.__main__ import main
 from analysis.claims import robustness
+from analysis.claims.verdict import Rates
 from analysis.data import Tables
 from analysis.law import Array
 from analysis.laws import N_AVG, N_FINAL
 from analysis.pairs import find_pairs
-from analysis.power import Rates
 from analysis.seed_noise import SeedNoise
 from analysis.worlds import World
 from repro.store.folder import Folder

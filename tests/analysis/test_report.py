@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis import claims, data, figures, report, simulated_sweep
+from analysis import claims, data, error_rates, figures, report, simulated_sweep
 from analysis.__main__ import main
+from analysis.claims.verdict import ClaimRates, Rates
+from analysis.error_rates import Power
 from analysis.evidence import Evidence
 from analysis.simulated_sweep import Truth
 from repro import schemas, tables
@@ -233,3 +235,36 @@ def test_verdicts_of_what_is_not_the_papers_experiment_are_marked_on_the_page_an
         assert text in page
     assert main(["claims", str(tmp_path), "--bootstrap", "100", "--json"]) == 0
     assert [v["departures"] for v in json.loads(capsys.readouterr().out)] == [list(departures)] * 7
+
+
+def rated(good: int) -> Power:
+    """Rates of every claim: `good` of 200 true worlds are reproduced."""
+    rates = ClaimRates(Rates(200, good, 4), Rates(200, 2, 90), "the truth of a true world", "that of a false one")
+    return Power(200, 200, "σ drawn", "the law", {c.CLAIM: rates for c in claims.CLAIMS}, {})
+
+
+def test_four_sentences_come_first_and_say_what_the_sweep_can_tell(evidence: Evidence) -> None:
+    power = rated(good=184)
+    verdicts = error_rates.hold(claims.judge(evidence), power)
+    page = html.unescape(report.render(evidence, verdicts, (), power))
+    first = page[page.index('id="first"') : page.index('<article class="card">')]
+    assert first.count("<p>") == 4
+    assert "mean over training steps of the number of non-zero prunable weights" in first
+    assert evidence.noise.overall is not None
+    assert f"σ of {evidence.noise.overall.sd:.4f} nats" in first
+    assert f"0.01 nats is {0.01 / evidence.noise.overall.sd:.2g} and" in first
+    assert "92% for (b)" in first
+    assert "Of 7 claims: " in first
+    for shown in ("92% [87%, 95%]", "2% [1%, 5%]", "1% [0%, 4%]"):
+        assert page.count(shown) >= 7, shown
+    assert page.count("the truth of a true world") == page.count(error_rates.STANDS) == 7
+
+
+def test_a_page_without_error_rates_calls_nothing_not_reproduced(evidence: Evidence) -> None:
+    power = Power.unknown("nobody drew a world")
+    verdicts = error_rates.hold(claims.judge(evidence), power)
+    page = html.unescape(report.render(evidence, verdicts, (), power))
+    assert "not reproduced" in {v.ruled for v in verdicts}
+    assert 'class="badge not-reproduced"' not in page
+    assert "How often its rules err isn't known (nobody drew a world)" in page
+    assert "this sweep can't tell: the rule alone says not reproduced" in page.lower()

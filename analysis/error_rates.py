@@ -1,0 +1,63 @@
+"""How often a claim's rule said what in worlds of known truth, and what that allows a verdict to say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.claims.verdict import ClaimRates, Rates, Verdict
+
+MOST_FALSE_ALARMS = 0.05  # share of worlds in which the claim is exactly true, up to which "not reproduced" stands
+ENOUGH_POWER = 0.8
+STANDS = f"""
+A "not reproduced" stands only where the rule would say so in at most {MOST_FALSE_ALARMS:.0%} of sweeps with this one's runs and noise if the claim
+were exactly true. Otherwise, and where that share isn't known, it reads "inconclusive: this sweep can't tell".
+""".strip().replace("\n", " ")
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the rules can tell with a sweep.
+
+    Attributes:
+        worlds, resamples: how many of each.
+        noise, truth: what was drawn, and from which law, in words.
+        claims: by claim.
+        laws: verdicts of each claim where one law is the whole truth, by law and claim.
+        reason: why no world can be drawn; None where worlds were.
+    """
+
+    worlds: int
+    resamples: int
+    noise: str
+    truth: str
+    claims: Mapping[str, ClaimRates]
+    laws: Mapping[str, Mapping[str, Rates]]
+    reason: str | None = None
+
+    @classmethod
+    def unknown(cls, reason: str) -> Power:
+        """No rates, and why."""
+        return cls(0, 0, "", "", {}, {}, reason)
+
+
+def hold(verdicts: tuple[Verdict, ...], power: Power) -> tuple[Verdict, ...]:
+    """The verdicts with the error rates of their rules, and none that these rates don't allow (see `STANDS`)."""
+    return tuple(_held(verdict, power) for verdict in verdicts)
+
+
+def _held(verdict: Verdict, power: Power) -> Verdict:
+    rates = power.claims.get(verdict.claim)
+    found = dataclasses.replace(verdict, ruled=verdict.verdict, rates=rates)
+    if verdict.verdict != "not reproduced":
+        return found
+    if rates is None:
+        why = f"how often it would say so of a true claim isn't known: {power.reason or 'no world tells'}"
+    elif rates.true.share(rates.true.not_reproduced) > MOST_FALSE_ALARMS:
+        share = rates.true.said(rates.true.not_reproduced)
+        why = f"it would say so in {share} of such sweeps if the claim were exactly true"
+    else:
+        return found
+    because = f"this sweep can't tell: the rule alone says not reproduced ({verdict.because}), but {why}"
+    return dataclasses.replace(found, verdict="inconclusive", because=because)
