@@ -62,17 +62,17 @@ def _noise(evidence: Evidence) -> str:
 def _can_tell(verdicts: tuple[Verdict, ...], power: Power) -> str:
     if power.reason:
         return f"How often its rules err isn't known ({power.reason}), so no claim is called not reproduced."
-    known = [v for v in verdicts if v.rates]
-    able = [f"{_name(v)} {v.rates.power:.0%}" for v in known if v.rates and v.rates.power >= ENOUGH_POWER]
-    weak = [f"{_name(v)} {v.rates.power:.0%}" for v in known if v.rates and v.rates.power < ENOUGH_POWER]
+    known = [(v, v.rates.power) for v in verdicts if v.rates]
+    able = [f"{chance:.0%} for {_name(v)}" for v, chance in known if chance >= ENOUGH_POWER]
+    weak = [f"{_name(v)}, {chance:.0%}" for v, chance in known if chance < ENOUGH_POWER]
     parts = []
     if able:
-        parts.append(f"it would reproduce a claim that is exactly true with a probability (power) of {_listed(able)}")
+        parts.append(f'confirms a claim that is exactly true with a power (chance of "reproduced") of {_listed(able)}')
     if weak:
-        parts.append(f"it {'can hardly' if able else 'could hardly'} confirm {_listed(weak)}")
+        parts.append(f'can hardly confirm {_listed(weak)}, so that "inconclusive" says little there')
     return (
-        f'With these runs and this noise {", but ".join(parts)}; "not reproduced" stands only where such a sweep would say so of '
-        f"a true claim at most {MOST_FALSE_ALARMS:.0%} of the time ({power.worlds} simulated sweeps of each truth)."
+        f'With these runs and this noise it {", but ".join(parts)}; "not reproduced" stands only where such a sweep would say so '
+        f"of a true claim at most {MOST_FALSE_ALARMS:.0%} of the time ({power.worlds} simulated sweeps of each truth)."
     )
 
 
