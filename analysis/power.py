@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from analysis import claims, configurations, seed_noise
-from analysis.claims import Outcome, robustness
+from analysis import claims, configurations, fresh_seeds, seed_noise
+from analysis.claims import Claim, Outcome, robustness, schedule
 from analysis.claims.verdict import ClaimRates, Rates
 from analysis.data import Tables
 from analysis.error_rates import Power
@@ -32,6 +33,8 @@ WORLDS = 200
 RESAMPLES = 200  # of a world's bootstrap: the rates are those of 1,000 (tests/analysis/test_power.py)
 FEW = 16  # worlds up to which other processes cost more than they save
 TRUTHS = (N_AVG, N_FINAL)
+
+Said = dict[tuple[str, str], tuple[Outcome, str]]  # by claim and truth, what a rule says of a world and why
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,37 @@ def simulate(
         seed: of the generator.
         cores: processes, on whose number the rates don't depend; all cores when None, and one for a few worlds.
     """
+    design = _design(tables, theta, noise, resamples)
+    judged = claims.judged(tables)
+    said = list(_judged(design, worlds, seed, cores))
+    rates = {
+        claim.CLAIM: ClaimRates(
+            _rates(said, claim, "True"),
+            _rates(said, claim, "False"),
+            claim.TRUE,
+            claim.FALSE,
+            _hindrance([own[claim.CLAIM, "True"] for own in said]),
+        )
+        for claim in judged
+    }
+    laws = {law.name: {claim.CLAIM: _rates(said, claim, law.name) for claim in judged} for law in TRUTHS}
+    values = ", ".join(f"{name} {value:.4g}" for name, value in zip(N_AVG.names, theta, strict=True))
+    return Power(worlds, resamples, noise.said, f"{N_AVG.formula} with {values}", rates, laws)
+
+
+def chance(tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, worlds: int, seed: int = 0) -> float:
+    """Share of worlds in which a claim is exactly true whose verdict is "reproduced". Arguments: see `simulate`."""
+    design = _design(tables, theta, noise, RESAMPLES)
+    alone = replace(design, laws={}, own={(claim, True): design.own[claim, True]})
+    said = list(_judged(alone, worlds, seed, None))
+    return sum(own[claim, "True"][0] == "reproduced" for own in said) / worlds
+
+
+def _design(tables: Tables, theta: Array, noise: SeedNoise, resamples: int) -> _Design:
     bare = replace(tables, **{name: schemas.SCHEMAS[name].empty_table() for name in ("curves", "layers")})
     world = World.of(bare, theta, robustness.settings_cost(bare))
-    runs, judged = world.tables.runs, claims.judged(bare)
-    design = _Design(
+    runs = world.tables.runs
+    return _Design(
         tables=world.tables,
         noise=noise,
         kinds=seed_noise.kinds(runs),
@@ -79,27 +109,21 @@ def simulate(
         laws={law.name: world.losses(law) for law in TRUTHS},
         own={
             (claim.CLAIM, true): claim.true_world(world) if true else claim.false_world(world)
-            for claim in judged
+            for claim in claims.judged(bare)
             for true in (True, False)
         },
         resamples=resamples,
     )
-    said = list(_judged(design, worlds, seed, cores))
-    rates = {
-        claim.CLAIM: ClaimRates(
-            Rates.of([own[claim.CLAIM, "True"] for own in said]),
-            Rates.of([own[claim.CLAIM, "False"] for own in said]),
-            claim.TRUE,
-            claim.FALSE,
-        )
-        for claim in judged
-    }
-    laws = {
-        law.name: {claim.CLAIM: Rates.of([own[claim.CLAIM, law.name] for own in said]) for claim in judged}
-        for law in TRUTHS
-    }
-    values = ", ".join(f"{name} {value:.4g}" for name, value in zip(N_AVG.names, theta, strict=True))
-    return Power(worlds, resamples, noise.said, f"{N_AVG.formula} with {values}", rates, laws)
+
+
+def _rates(said: list[Said], claim: Claim, truth: str) -> Rates:
+    return Rates.of([own[claim.CLAIM, truth][0] for own in said])
+
+
+def _hindrance(said: list[tuple[Outcome, str]]) -> str | None:
+    """The commonest reason of an inconclusive verdict; None where there is none."""
+    reasons = Counter(because for outcome, because in said if outcome == "inconclusive")
+    return reasons.most_common(1)[0][0] if reasons else None
 
 
 def truth(tables: Tables) -> Array | None:
@@ -111,7 +135,7 @@ def truth(tables: Tables) -> Array | None:
     return None
 
 
-def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Iterator[dict[tuple[str, str], Outcome]]:
+def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Iterator[Said]:
     """Of each world, what the rules say of each claim in each truth."""
     if cores is None:
         cores = 1 if worlds <= FEW else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
@@ -124,24 +148,32 @@ def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Itera
         yield from pool.map(one, range(worlds), chunksize=max(1, min(10, worlds // cores // 2)))
 
 
-def _judge(design: _Design, seed: int, world: int) -> dict[tuple[str, str], Outcome]:
+def _judge(design: _Design, seed: int, world: int) -> Said:
     drawn = design.noise.draw(design.kinds, design.families, np.random.default_rng([seed, world]))
-    said: dict[tuple[str, str], Outcome] = {}
-    judged = claims.judged(design.tables)
     first: Evidence | None = None
+
+    def evidence(mean: Array, *, refitted: bool) -> Evidence:
+        moved = with_losses(design.tables, mean + drawn)
+        return Evidence(moved, design.resamples, laws=(N_AVG,), like=first, refitted=refitted)
+
+    def said_of(claim: Claim, mean: Array, found: Evidence) -> tuple[Outcome, str]:
+        if claim is schedule:
+            rng = np.random.default_rng([seed, world, 1])
+            found = replace(found, tables=fresh_seeds.follow(design.tables, mean, drawn, rng), like=found)
+        outcome: tuple[Outcome, str] = claim.rule(found)
+        return outcome
+
+    said: Said = {}
+    judged = claims.judged(design.tables)
     for name, mean in design.laws.items():
-        evidence = Evidence(with_losses(design.tables, mean + drawn), design.resamples, laws=(N_AVG,), like=first)
-        said |= {(claim.CLAIM, name): claim.rule(evidence)[0] for claim in judged}
-        first = first or evidence
-    for claim in judged:
-        for true in (True, False):
-            mean = design.own[claim.CLAIM, true]
-            same = next((name for name, other in design.laws.items() if np.array_equal(mean, other)), None)
-            if same is not None:
-                said[claim.CLAIM, str(true)] = said[claim.CLAIM, same]
-            else:
-                # A claim's own worlds leave alone the runs on which the fits that it reads were made.
-                moved = with_losses(design.tables, mean + drawn)
-                own = Evidence(moved, design.resamples, laws=(N_AVG,), like=first, refitted=False)
-                said[claim.CLAIM, str(true)] = claim.rule(own)[0]
+        found = evidence(mean, refitted=True)
+        said |= {(claim.CLAIM, name): said_of(claim, mean, found) for claim in judged}
+        first = first or found
+    by_name = {claim.CLAIM: claim for claim in judged}
+    for (claim_name, true), mean in design.own.items():
+        same = next((name for name, other in design.laws.items() if np.array_equal(mean, other)), None)
+        # A claim's own worlds leave alone the runs on which the fits that it reads were made.
+        said[claim_name, str(true)] = (
+            said[claim_name, same] if same else said_of(by_name[claim_name], mean, evidence(mean, refitted=False))
+        )
     return said

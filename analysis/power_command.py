@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,17 @@ from repro.store.folder import Folder
 MOST_WORLDS = 100_000
 
 
-def find(given: argparse.Namespace) -> Power:
+@dataclass(frozen=True)
+class Found:
+    """The rates that were asked for, and what they were drawn from; None where nothing can be."""
+
+    power: Power
+    tables: Tables
+    theta: Array | None
+    noise: SeedNoise | None
+
+
+def find(given: argparse.Namespace) -> Found:
     """The error rates that `analysis power` was asked for.
 
     Raises:
@@ -32,7 +42,8 @@ def find(given: argparse.Namespace) -> Power:
     tables = data.load(results)
     trained = bool(np.isfinite(tables.all_runs["loss"]).any())
     if given.noise is None and given.like is None and given.parameters is None and trained:
-        return of_sweep(tables, results, results, worlds)
+        found = of_sweep(tables, results, results, worlds)
+        return Found(found, tables, power.truth(tables), SeedNoise.measured(tables))
     other = None if given.like is None else data.load(Folder.open(given.like))
     if not trained:
         if given.noise is None and other is None:
@@ -44,8 +55,8 @@ def find(given: argparse.Namespace) -> Power:
     theta = _truth(given.parameters, other or tables, trained or other is not None)
     noise = SeedNoise.normal(given.noise) if given.noise is not None else SeedNoise.measured(other or tables)
     if noise is None or theta is None:
-        return Power.unknown(f"{(other or tables).name} tells neither noise nor law")
-    return power.simulate(tables, theta, noise, worlds=worlds)
+        return Found(Power.unknown(f"{(other or tables).name} tells neither noise nor law"), tables, theta, noise)
+    return Found(power.simulate(tables, theta, noise, worlds=worlds), tables, theta, noise)
 
 
 def kept(tables: Tables, results: Folder) -> Power:

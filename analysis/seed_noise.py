@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -67,6 +67,11 @@ class SeedNoise:
         if noise.paired is not None:
             shared = max(0.0, 1 - noise.paired.sd**2 / 2 / noise.overall.sd**2)
         return cls(pooled, by_kind, shared, shape)
+
+    def scaled(self, factor: float) -> SeedNoise:
+        """The same with standard deviations `factor` times as large."""
+        by_kind = {kind: factor * sd for kind, sd in self.by_kind.items()}
+        return replace(self, sd=factor * self.sd, by_kind=by_kind)
 
     def draw(self, kind: list[str], family: list[tuple[object, ...]], rng: np.random.Generator) -> Array:
         """Noise of runs, (n,) in nats.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from analysis import configurations
 from analysis.claims import Verdict, law, schedule
 from analysis.data import Tables
 from analysis.error_rates import ENOUGH_POWER, MOST_FALSE_ALARMS, Power
@@ -48,10 +49,12 @@ def _range(values: np.ndarray) -> str:
 
 
 def _noise(evidence: Evidence) -> str:
-    noise = evidence.noise
-    if noise.overall is None:
-        return f"by how much two runs differ by luck isn't known: {noise.missing}, so no verdict has an interval"
-    sd = noise.overall.sd
+    found = configurations.find(configurations.base_runs(evidence.tables))
+    spread = configurations.pooled(found)
+    if spread is None:
+        why = configurations.why_no_spread(found) or evidence.noise.missing
+        return f"by how much two runs differ by luck isn't known: {why}, so no verdict has an interval"
+    sd = spread.sd
     margins = " and ".join(f"{margin:g} nats is {margin / sd:.2g}" for margin in (schedule.MARGIN, law.PAPER_ERROR))
     return (
         f"runs that differ in their random seed alone end with a standard deviation σ of {sd:.4f} nats per token; "

@@ -15,17 +15,18 @@ from analysis.own_rates import has_own_rates
 from analysis.shown import plain_json
 from analysis.unification_map import has_map
 
+Claim = ModuleType | Again
 CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)
 
-__all__ = ["CLAIMS", "Detail", "Outcome", "Verdict", "as_json", "judge", "judged"]
+__all__ = ["CLAIMS", "Claim", "Detail", "Outcome", "Verdict", "as_json", "judge", "judged"]
 
 
-def judged(tables: Tables) -> tuple[ModuleType | Again, ...]:
+def judged(tables: Tables) -> tuple[Claim, ...]:
     """The claims that a sweep is judged on: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own rates.
 
     Each has CLAIM, what it is called; `rule`, the outcome of some evidence; and the worlds in which it is true and false.
     """
-    found: list[ModuleType | Again] = [*CLAIMS, unification] if has_map(tables) else [*CLAIMS]
+    found: list[Claim] = [*CLAIMS, unification] if has_map(tables) else [*CLAIMS]
     return (*found, *map(Again, AGAIN)) if has_own_rates(tables) else tuple(found)
 
 

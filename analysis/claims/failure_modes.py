@@ -96,6 +96,17 @@ def false_world(world: World) -> Array:
     return _hurt(world, 0.0)
 
 
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: the windows of both contrasts at their sparsities."""
+    return {
+        run["recipe"]
+        for family in _families(tables)
+        for run in family.rows()
+        if round(float(run["sparsity"]), 6) in (HIGH, *LOWER)
+        and _window(run) in ((BEST, LATE, LONG) if round(float(run["sparsity"]), 6) == HIGH else (BEST, LATE))
+    }
+
+
 def _hurt(world: World, nats: float) -> Array:
     """Windows that start late or end late cost as much as 25/50/25 at each sparsity, and at 80% `nats` more."""
     wanted = {}

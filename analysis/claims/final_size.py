@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.outcome import Interval, above, below, percentiles
@@ -72,6 +73,12 @@ def _worth(world: World, ratio: float) -> Array:
         left, tokens = float(pair.sparse["N_final"][0]), float(pair.sparse["D"][0])
         wanted[pair.sparse["recipe"][0]] = world.at_size(ratio * left, tokens)
     return world.changed(wanted)
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its interval: both sides of each pair at 80%."""
+    pairs = filter(_counts, find_pairs(tables))
+    return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
 
 
 def _counts(pair: Pair) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from analysis.claims import final_size, law, pairs
 from analysis.claims.verdict import Outcome, Verdict
 from analysis.compare import Setting
+from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.own_rates import at_own_rates, has_own_rates, multiples
@@ -55,6 +56,11 @@ class Again:
     def false_world(self, world: World) -> Array:
         """Mean losses of `FALSE`."""
         return self._within(world, self.claim.false_world)
+
+    def repeated(self, tables: Tables) -> set[str]:
+        """Recipes of which further seeds narrow its intervals."""
+        found: set[str] = self.claim.repeated(at_own_rates(tables))
+        return found
 
     def _within(self, world: World, losses: Callable[[World], Array]) -> Array:
         """Mean losses of all runs, where `losses` are those of the runs at their own rates."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.outcome import Interval, above, below, percentiles
@@ -85,6 +86,12 @@ def false_world(world: World) -> Array:
         return world.losses()
     loss = world.at_size(LOW * worst.n_avg, float(worst.sparse["D"][0]))
     return world.changed({worst.sparse["recipe"][0]: loss})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: both sides of each pair."""
+    pairs = [pair for pair in find_pairs(tables) if pair.match == "prunable"]
+    return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
 
 
 def _matched(evidence: Evidence) -> list[PairResult]:

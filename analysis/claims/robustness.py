@@ -175,6 +175,11 @@ def settings_cost(tables: Tables) -> Array:
     return cost
 
 
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: none, as one seed of each run is read."""
+    return set()
+
+
 def _decide(found: list[Regret], noise: Noise) -> tuple[Outcome, str]:
     if not found:
         return "inconclusive", "the sweep has no three learning rates or batches of both a dense and a sparse run"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Runs
+from analysis.data import Runs, Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import regret_bounds
@@ -118,9 +118,12 @@ def true_world(world: World) -> Array:
 
 def false_world(world: World) -> Array:
     """Mean losses of `FALSE`."""
-    losses = {recipe: max(loss, home) for _, home, rivals in _grid(world) for recipe, loss in rivals}
+    cells = _grid(world)
+    if not cells:
+        return world.losses()
+    losses = {recipe: max(loss, home) for _, home, rivals in cells for recipe, loss in rivals}
     fresh = set(world.tables.selected(lambda r: r["seed"] > 0)["recipe"])
-    _, home, rivals = max(_grid(world), key=lambda cell: cell[0])
+    _, home, rivals = max(cells, key=lambda cell: cell[0])
     better = next((recipe for recipe, _ in rivals if recipe in fresh), rivals[0][0])
     return world.changed(losses | {better: home - MARGIN})
 
@@ -128,10 +131,22 @@ def false_world(world: World) -> Array:
 def _grid(world: World) -> list[tuple[float, float, list[tuple[str, float]]]]:
     """Of each cell its sparsity, the mean loss of 25/50/25, and the recipes and mean losses of its rivals."""
     found = []
-    for cell in _cells(world.tables.grid)[0]:
+    for cell in grid_cells(world.tables.grid)[0]:
         home = cell.at_paper_schedule
         rivals = list(zip(cell["recipe"][~home], cell["loss"][~home], strict=True))
         found.append((float(cell["sparsity"][0]), float(cell["loss"][home][0]), rivals))
+    return found
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: in each cell 25/50/25, and its rivals that have fresh seeds or are the best."""
+    fresh = set(tables.selected(lambda r: r["seed"] > 0)["recipe"])
+    found: set[str] = set()
+    for cell in grid_cells(tables.grid)[0]:
+        home = cell.at_paper_schedule
+        rivals = cell["recipe"][~home][np.argsort(cell["loss"][~home], kind="stable")]
+        own = fresh & set(rivals)
+        found |= {*cell["recipe"][home], *(own if len(own) < len(rivals) else ()), *(() if own else rivals[:TOP])}
     return found
 
 
@@ -169,11 +184,12 @@ def _decide(cells: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
 
 def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
     """Every cell that holds 25/50/25 and a rival, and why the others were left out."""
-    chosen, skipped = _cells(evidence.tables.grid)
+    chosen, skipped = grid_cells(evidence.tables.grid)
     return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
 
 
-def _cells(grid: Runs) -> tuple[list[Runs], list[str]]:
+def grid_cells(grid: Runs) -> tuple[list[Runs], list[str]]:
+    """The runs of every cell that holds 25/50/25 and a rival, and why the others were left out."""
     members = defaultdict(list)
     for i, row in enumerate(grid.rows()):
         members[row["dense_tokens"], row["size"], row["budget"], float(row["sparsity"])].append(i)

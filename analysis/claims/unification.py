@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.outcome import Interval, above, below, percentiles
@@ -131,6 +132,12 @@ def false_world(world: World) -> Array:
         key=lambda r: (round(float(r["dense_tokens"][0] / r["N_prunable"][0]), 1), float(r["sparsity"][0])),
     )
     return world.changed({worst["recipe"][0]: world.at_size(LOW * float(worst["N_avg"][0]), float(worst["D"][0]))})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: both sides of each cell's pair."""
+    pairs = [pair for pair in pairs_among(map_runs(tables)) if pair.match == "prunable"]
+    return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
 
 
 def onsets(chart: Chart) -> list[Onset]:

@@ -57,12 +57,14 @@ class ClaimRates:
     Attributes:
         true, false: verdicts where the claim is exactly true, and where it is false by its stated margin.
         when_true, when_false: what these worlds are.
+        hindrance: why most of the inconclusive verdicts are, where it is exactly true; None where none is.
     """
 
     true: Rates
     false: Rates
     when_true: str
     when_false: str
+    hindrance: str | None = None
 
     @property
     def power(self) -> float:

@@ -36,17 +36,26 @@ def add_parser(verbs: Any) -> None:
     )
     command.add_argument("--like", metavar="RESULTS", help="results folder whose noise and dense law are taken")
     command.add_argument("--parameters", metavar="E=…,A=…", help="of the truth E + A/N_avg^alpha + B/D^beta")
+    command.add_argument(
+        "--needs", action="store_true", help="also what claims of little power need: seeds, or less noise"
+    )
     command.add_argument("--json", action="store_true", help="every number as JSON")
     command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
     """Draws worlds, or reads what was drawn before, and prints the rates. Returns the exit code."""
-    from analysis import power_command
+    from analysis import more_seeds, power_command
     from analysis.power_file import as_json
 
     found = power_command.find(given)
-    print(json.dumps(as_json(found), indent=1) if given.json else "\n".join(_lines(found)))
+    if given.json:
+        print(json.dumps(as_json(found.power), indent=1))
+        return 0
+    print("\n".join(_lines(found.power)), flush=True)
+    if given.needs and found.theta is not None and found.noise is not None and not found.power.reason:
+        for line in more_seeds.needed(found.tables, found.theta, found.noise, found.power):
+            print(line, flush=True)
     return 0
 
 

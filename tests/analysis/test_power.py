@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analysis import claims, data, power
+from analysis import claims, data, power, simulated_sweep
 from analysis.__main__ import main
 from analysis.claims import robustness
 from analysis.claims.verdict import Rates
@@ -17,6 +18,7 @@ from analysis.law import Array
 from analysis.laws import N_AVG, N_FINAL
 from analysis.pairs import find_pairs
 from analysis.seed_noise import SeedNoise
+from analysis.simulated_sweep import Truth
 from analysis.worlds import World
 from repro.store.folder import Folder
 
@@ -102,6 +104,36 @@ def test_a_pair_is_worth_nine_tenths_where_claim_c_is_false(tables: Tables, thet
     tokens = float(pair.sparse["D"][0])
     assert loss == pytest.approx(world.at_size(0.9 * pair.n_avg, tokens))
     assert loss > world.at_size(pair.n_avg, tokens)
+
+
+def test_worlds_of_a_map_and_of_own_rates_are_judged_too(tmp_path: Path) -> None:
+    charted = simulated_sweep.simulate_map(Truth(), {"8k": (15.0, 30.0, 60.0), "25k": (15.0, 30.0)})
+    rows = simulated_sweep.simulate(Truth())
+    own = [
+        {**row, **{n: f"{row[n]}-own" for n in ("run_id", "recipe")}, "lr": 2 * row["lr"], "studies": ["own_rates"]}
+        for row in rows
+        if row["sparsity"] and {"law", "pairs"} & set(row["studies"])
+    ]
+    for name, drawn, judged in (("map", charted, ["h"]), ("own", [*rows, *own], [f"{c}, own rates" for c in "bcf"])):
+        simulated_sweep.write(Folder.open(tmp_path / name), drawn)
+        tables = data.load(Folder.open(tmp_path / name))
+        theta = power.truth(tables)
+        assert theta is not None
+        found = power.simulate(tables, theta, QUIET, worlds=1)
+        assert list(found.claims)[-len(judged) :] == judged
+        for claim in judged:
+            assert found.claims[claim].true.reproduced == 1, claim
+            assert found.claims[claim].false.reproduced == 0, claim
+            assert found.laws[N_FINAL.name][claim].not_reproduced == 1, claim
+
+
+@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.CLAIM)
+def test_a_sweep_without_a_claims_runs_has_worlds_all_the_same(claim, tables: Tables, theta: Array) -> None:
+    dense = replace(tables, runs=tables.runs.where(~tables.runs.sparse))
+    world = World.of(dense, theta, np.zeros(len(dense.runs)))
+    for losses in (claim.true_world(world), claim.false_world(world)):
+        np.testing.assert_array_equal(losses, world.losses())
+    assert claim.repeated(dense) == set()
 
 
 def test_rates_are_shares_with_binomial_intervals() -> None:
