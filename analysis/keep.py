@@ -79,8 +79,11 @@ def _made(results: Folder, out: Folder) -> dict[str, Any]:
 
 
 def _pictures(results: Folder) -> list[str]:
+    """Figures as PNG; one without numbers says only that there is nothing to draw."""
     figures = results / "figures"
-    return sorted(name for name in figures.names() if name.endswith(".png")) if figures.exists() else []
+    names = set(figures.names()) if figures.exists() else set()
+    drawn = {name.removesuffix(".csv") for name in names if name.endswith(".csv") and figures.read(name)}
+    return sorted(f"{name}.png" for name in drawn if f"{name}.png" in names)
 
 
 def _table(results: Folder, name: Any) -> pa.Table:

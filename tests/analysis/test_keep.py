@@ -27,6 +27,9 @@ def reported(results: Path, tmp_path: Path) -> Path:
     (folder / "figures").mkdir()
     (folder / "figures" / "law.png").write_bytes(b"png")
     (folder / "figures" / "law.pdf").write_bytes(b"pdf")
+    (folder / "figures" / "law.csv").write_text("loss\n3\n")
+    (folder / "figures" / "nothing.png").write_bytes(b"png")
+    (folder / "figures" / "nothing.csv").write_text("")
     made = json.loads((folder / "sweep.json").read_text())
     made |= {
         "file": "/home/someone/sweeps/laptop.yaml",
