@@ -6,8 +6,9 @@ where the claim is exactly true.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from analysis.data import Tables
 from analysis.error_rates import ENOUGH_POWER, Power
 from analysis.law import Array
 from analysis.seed_noise import SeedNoise
+
+Number = TypeVar("Number", int, float)
 
 WORLDS = 60  # of each design tried: a share of 80% is then known to ±10%
 SEEDS = (1, 2, 3, 5, 8, 13, 21)
@@ -70,9 +73,9 @@ def _seeds(tables: Tables, theta: Array, noise: SeedNoise, claim: Claim, worlds:
         found = with_seeds(tables, recipes, more)
         return power.chance(found, theta, noise, claim.CLAIM, worlds=worlds) >= ENOUGH_POWER
 
-    if not enough(SEEDS[-1]):
+    more = _first(SEEDS, enough)
+    if more is None:
         return f"not even {SEEDS[-1]} more seeds of {len(recipes)} configurations"
-    more = next((more for more in SEEDS[:-1] if enough(more)), SEEDS[-1])
     return f"{more} more seed{'s' if more > 1 else ''} of {len(recipes)} configurations ({more * len(recipes)} runs)"
 
 
@@ -80,6 +83,15 @@ def _factor(tables: Tables, theta: Array, noise: SeedNoise, claim: Claim, worlds
     def enough(factor: float) -> bool:
         return power.chance(tables, theta, noise.scaled(factor), claim.CLAIM, worlds=worlds) >= ENOUGH_POWER
 
-    if not enough(FACTORS[-1]):  # what the sweep doesn't hold, no noise brings
+    return _first(FACTORS, enough)
+
+
+def _first(values: Sequence[Number], enough: Callable[[Number], bool]) -> Number | None:
+    """The first of the values that is enough, where those after it are too; None where not even the last one is."""
+    if not enough(values[-1]):  # what the sweep doesn't hold, no noise brings
         return None
-    return next((factor for factor in FACTORS[:-1] if enough(factor)), FACTORS[-1])
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(values[middle]) else (middle + 1, high)
+    return values[low]

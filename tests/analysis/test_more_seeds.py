@@ -54,3 +54,9 @@ def test_no_seed_helps_a_rule_that_reads_one_of_each_run(tables: Tables) -> None
     for claim in (claims.law, claims.robustness, claims.grid):
         assert claim.repeated(tables) == set()
     assert "one of each run" in more_seeds._seeds(tables, np.zeros(5), SeedNoise.normal(1.0), claims.grid, 1)
+
+
+@pytest.mark.parametrize("least", [1, 2, 5, 21, 22])
+def test_the_least_that_is_enough_is_found(least: int) -> None:
+    found = more_seeds._first(more_seeds.SEEDS, lambda seeds: seeds >= least)
+    assert found == next((n for n in more_seeds.SEEDS if n >= least), None)

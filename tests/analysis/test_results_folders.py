@@ -18,7 +18,7 @@ from repro import schemas, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
 
-VERBS = (["report"], ["figures"], ["claims"], ["lr"], ["fit", "--law", "N_avg"])
+VERBS = (["report"], ["power"], ["figures"], ["claims"], ["lr"], ["fit", "--law", "N_avg"])
 ROWS = simulated_sweep.simulate(Truth())
 
 
