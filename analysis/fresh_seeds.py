@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.claims.schedule import TOP, grid_cells
+from analysis.claims.schedule import TOP
 from analysis.data import Tables
 from analysis.law import Array
+from analysis.schedule_grid import grid_cells
 from analysis.worlds import with_losses
 
 

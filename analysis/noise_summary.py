@@ -12,10 +12,10 @@ import numpy as np
 
 from analysis import configurations as found_in
 from analysis import dense_law
-from analysis.claims.schedule import schedule_name
 from analysis.configurations import APART_RULE, Configuration, pooled, why_no_spread
 from analysis.data import Tables
 from analysis.noise import Spread, measure
+from analysis.schedule_grid import schedule_name
 from analysis.shown import plain, plain_json
 
 FILE = "noise.json"

@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from analysis import claims, configurations, fresh_seeds, seed_noise
-from analysis.claims import Claim, Outcome, robustness, schedule
+from analysis import claims, configurations, fresh_seeds, seed_noise, setting_lines
+from analysis.claims import Claim, Outcome, schedule
 from analysis.claims.verdict import ClaimRates, Rates
 from analysis.data import Tables
 from analysis.error_rates import Power
@@ -99,7 +99,7 @@ def chance(tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, worlds
 
 def _design(tables: Tables, theta: Array, noise: SeedNoise, resamples: int) -> _Design:
     bare = replace(tables, **{name: schemas.SCHEMAS[name].empty_table() for name in ("curves", "layers")})
-    world = World.of(bare, theta, robustness.settings_cost(bare))
+    world = World.of(bare, theta, setting_lines.settings_cost(bare))
     runs = world.tables.runs
     return _Design(
         tables=world.tables,

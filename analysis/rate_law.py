@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.schedule import schedule_name
 from analysis.law import Array
 from analysis.learning_rates import Best, Rates
 from analysis.outcome import Interval, percentiles
+from analysis.schedule_grid import schedule_name
 from analysis.shown import plain, plain_json
 
 FORMULA = "log lr* = a + b·log(1 − final sparsity), one a for each size and budget"

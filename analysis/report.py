@@ -11,12 +11,12 @@ import numpy as np
 
 from analysis import confounds, plan_vs_actual, regime, summary
 from analysis.claims import Detail, Verdict
-from analysis.claims.schedule import schedule_name
 from analysis.data import Runs, Tables
 from analysis.error_rates import STANDS, Power
 from analysis.evidence import Evidence
 from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
+from analysis.schedule_grid import schedule_name
 from analysis.shown import plain
 from analysis.theory import Theory, TwoRegimes
 from repro import columns

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.claims.schedule import schedule_name
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.compare import LAW_TO_GRID
 from analysis.data import Tables
@@ -18,6 +17,7 @@ from analysis.law import Array
 from analysis.law_errors import Errors
 from analysis.laws import LAWS, N_AVG
 from analysis.outcome import above, below, interval
+from analysis.schedule_grid import schedule_name
 from analysis.worlds import World
 from repro import studies
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Mask, Runs, Tables
+from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import Noise, Spread, regret_bounds
 from analysis.outcome import above, below, interval
+from analysis.setting_lines import NAMES, Line, alike, lines
 from analysis.worlds import World
-from repro import studies
 
 MARGIN = 0.01  # nats
-CURVATURE = 0.03  # nats for a factor of two, squared in its logarithm: what tuned settings are usually worth
 ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
 
 CLAIM = "d"
@@ -36,34 +35,10 @@ comparison without a best at an edge has a lower bound over {MARGIN}. Otherwise 
 measured, with one seed a setting; its luck is not in the interval.
 """.strip().replace("\n", " ")
 
-Factor = Literal["lr", "batch_tokens"]
-NAMES: dict[Factor, str] = {"lr": "learning rate", "batch_tokens": "batch"}
-
 TRUE = "a sparse run loses as much by each setting as the dense run did in this sweep"
 FALSE = (
     f"the same, but at the highest sparsity the sparse run's best learning rate is another one, better by {MARGIN} nats"
 )
-
-
-@dataclass(frozen=True)
-class Line:
-    """One factor varied around the centre at one sparsity: settings (n,) rising, with the runs in that order."""
-
-    factor: Factor
-    sparsity: float
-    runs: Runs
-
-    @property
-    def settings(self) -> Array:
-        return self.runs[self.factor]
-
-    @property
-    def best(self) -> int:
-        return int(np.argmin(self.runs["loss"]))
-
-    @property
-    def at_edge(self) -> bool:
-        return self.best in (0, len(self.runs) - 1)
 
 
 @dataclass(frozen=True)
@@ -146,33 +121,12 @@ def false_world(world: World) -> Array:
     if not of_rate or dense is None:
         return world.losses()
     line = max(of_rate, key=lambda own: own.sparsity)
-    if not _alike(line, dense):
+    if not alike(line, dense):
         return world.losses()
     # A neighbour that isn't at the edge of what was tried, where there is one.
     others = [i for i in range(len(line.runs)) if i != dense.best]
     rival = min(others, key=lambda i: (i in (0, len(line.runs) - 1), abs(i - dense.best)))
     return world.changed({line.runs["recipe"][rival]: float(line.runs["loss"][dense.best]) - MARGIN})
-
-
-def settings_cost(tables: Tables) -> Array:
-    """Nats (n,) that each run of `tables.runs` loses by its learning rate or batch: what the dense runs of this study lost.
-
-    Of runs that haven't been trained, a parabola in the logarithm stands for it.
-    """
-    cost = np.zeros(len(tables.runs))
-    found = list(lines(tables))
-    dense = {line.factor: line for line in found if line.sparsity == 0}
-    at = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
-    for line in found:
-        if (base := dense.get(line.factor)) is None or not _alike(line, base):
-            continue
-        centre = int(np.argmin(np.abs(base.settings - _most(tables.selected(_serving)[line.factor]))))
-        lost = base.runs["loss"] - base.runs["loss"][centre]
-        if not np.isfinite(lost).all():
-            lost = CURVATURE * np.log2(base.settings / base.settings[centre]) ** 2
-        for run_id, nats in zip(line.runs["run_id"], lost, strict=True):
-            cost[at[run_id]] += nats
-    return cost
 
 
 def repeated(tables: Tables) -> set[str]:
@@ -206,7 +160,7 @@ def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
     """Every sparse line beside the dense line of its factor."""
     found = list(lines(tables))
     dense = {line.factor: line for line in found if line.sparsity == 0}
-    sparse = [line for line in found if line.sparsity and line.factor in dense and _alike(line, dense[line.factor])]
+    sparse = [line for line in found if line.sparsity and line.factor in dense and alike(line, dense[line.factor])]
     for line in sparse:
         base = dense[line.factor]
         losses = line.runs["loss"]
@@ -214,33 +168,6 @@ def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
         once = np.ones(len(more))
         low, high = regret_bounds(more, once, more, once, spread, ERROR_RATE / len(sparse))
         yield Regret(base, line, max(0.0, float(more.max())), low, high)
-
-
-def lines(tables: Tables) -> Iterator[Line]:
-    """The robustness study, cut into lines of at least three settings."""
-    runs = tables.selected(_serving)
-    for sparsity in sorted(set(runs["sparsity"])):
-        own = runs.where(runs["sparsity"] == sparsity)
-        # The centre is in both lines, every other setting in one: so it has the value that occurs most.
-        centre = {factor: _most(own[factor]) for factor in NAMES}
-        for factor in NAMES:
-            (other,) = NAMES.keys() - {factor}
-            line = own.where(np.isclose(own[other], centre[other]))
-            if len(line) >= 3:
-                yield Line(factor, float(sparsity), line.where(np.argsort(line[factor])))
-
-
-def _serving(runs: Runs) -> Mask:
-    return runs.serves(studies.ROBUSTNESS) & runs.first_seed
-
-
-def _most(values: Array) -> float:
-    levels, counts = np.unique(values, return_counts=True)
-    return float(levels[np.argmax(counts)])
-
-
-def _alike(line: Line, dense: Line) -> bool:
-    return len(line.runs) == len(dense.runs) and bool(np.allclose(line.settings, dense.settings))
 
 
 def _notes(found: list[Regret]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from analysis.evidence import Evidence
 from analysis.law import Array
 from analysis.noise import regret_bounds
 from analysis.outcome import Interval, above, below, interval
+from analysis.schedule_grid import grid_cells, schedule_name
 from analysis.worlds import World
 
 MARGIN = 0.01  # nats
@@ -188,21 +189,6 @@ def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
     return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
 
 
-def grid_cells(grid: Runs) -> tuple[list[Runs], list[str]]:
-    """The runs of every cell that holds 25/50/25 and a rival, and why the others were left out."""
-    members = defaultdict(list)
-    for i, row in enumerate(grid.rows()):
-        members[row["dense_tokens"], row["size"], row["budget"], float(row["sparsity"])].append(i)
-    chosen, skipped = [], []
-    for (_, size, budget, sparsity), rows in sorted(members.items(), key=lambda item: item[0]):
-        cell = grid.where(np.array(rows))
-        if not cell.at_paper_schedule.any() or len(cell) < 2:
-            skipped.append(f"{size} {budget} at {sparsity:.0%}: no 25/50/25 with a rival among its {len(cell)} runs.")
-        else:
-            chosen.append(cell)
-    return chosen, skipped
-
-
 def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
     spread, level = evidence.noise.paired, ERROR_RATE / cells
     home = int(np.flatnonzero(cell.at_paper_schedule)[0])
@@ -250,11 +236,6 @@ def _losses_by_seed(runs: Runs) -> dict[str, dict[int, float]]:
 def _fresh_differences(home: dict[int, float], rival: dict[int, float]) -> Array:
     """Loss of 25/50/25 less that of a rival at every seed over 0 that both have."""
     return np.array([home[seed] - rival[seed] for seed in sorted(home.keys() & rival.keys()) if seed > 0])
-
-
-def schedule_name(start: float, end: float) -> str:
-    """dense / pruning / recovery shares of compute, in percent."""
-    return f"{start:.0%}/{end - start:.0%}/{1 - end:.0%}".replace("%", "")
 
 
 def _verdict(

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import claims, data, power, simulated_sweep
+from analysis import claims, data, power, setting_lines, simulated_sweep
 from analysis.__main__ import main
-from analysis.claims import robustness
 from analysis.claims.verdict import Rates
 from analysis.data import Tables
 from analysis.law import Array
@@ -74,7 +73,7 @@ def test_fewer_resamples_leave_the_rates_where_they_are(tables: Tables, theta: A
 
 @pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.CLAIM)
 def test_what_makes_a_claim_true_and_false_are_two_worlds(claim, tables: Tables, theta: Array) -> None:
-    world = World.of(tables, theta, robustness.settings_cost(tables))
+    world = World.of(tables, theta, setting_lines.settings_cost(tables))
     true, false = claim.true_world(world), claim.false_world(world)
     assert true.shape == false.shape == (len(tables.runs),)
     assert np.isfinite(true).all()
@@ -84,7 +83,7 @@ def test_what_makes_a_claim_true_and_false_are_two_worlds(claim, tables: Tables,
 
 
 def test_a_claims_own_worlds_move_no_run_that_its_fits_are_made_on(tables: Tables, theta: Array) -> None:
-    world = World.of(tables, theta, robustness.settings_cost(tables))
+    world = World.of(tables, theta, setting_lines.settings_cost(tables))
     runs = world.tables.runs
     for claim in claims.CLAIMS:
         if claim.CLAIM == "b":
@@ -97,7 +96,7 @@ def test_a_claims_own_worlds_move_no_run_that_its_fits_are_made_on(tables: Table
 
 
 def test_a_pair_is_worth_nine_tenths_where_claim_c_is_false(tables: Tables, theta: Array) -> None:
-    world = World.of(tables, theta, robustness.settings_cost(tables))
+    world = World.of(tables, theta, setting_lines.settings_cost(tables))
     pair = max((p for p in find_pairs(world.tables) if p.match == "prunable"), key=lambda p: p.sparsity)
     at = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
     loss = claims.pairs.false_world(world)[at[pair.sparse["run_id"][0]]]
