@@ -61,7 +61,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Rates:
+class BestRates:
     """All bowls of a study, in the table's order, and the seeds' noise around their bottoms (None with `reason`)."""
 
     best: tuple[Best, ...]
@@ -85,7 +85,7 @@ class _Bowl:
         return slice(max(0, at - 1), at + 2)
 
 
-def find(runs: pa.Table, *, seed: int = 0) -> Rates:
+def find(runs: pa.Table, *, seed: int = 0) -> BestRates:
     """The bowls of the runs that serve a learning-rate study.
 
     Raises:
@@ -119,7 +119,7 @@ def find(runs: pa.Table, *, seed: int = 0) -> Rates:
     noise = _noise(list(bowls.values()))
     spread, rng = noise if isinstance(noise, Spread) else None, np.random.default_rng(seed)
     best = tuple(_best(key, bowl, unusable[key], spread, rng) for key, bowl in bowls.items())
-    return Rates(best, spread, None if spread else str(noise))
+    return BestRates(best, spread, None if spread else str(noise))
 
 
 def _bowl(rates: dict[float, list[float]]) -> _Bowl:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from analysis.law import Array
-from analysis.learning_rates import Best, Rates
+from analysis.learning_rates import Best, BestRates
 from analysis.outcome import Interval, percentiles
 from analysis.schedule_grid import schedule_name
 from analysis.shown import plain, plain_json
@@ -25,7 +25,7 @@ FORMULA = "log lr* = a + b·log(1 − final sparsity), one a for each size and b
 
 
 @dataclass(frozen=True)
-class Slope:
+class DensitySlope:
     """The line through the bottoms.
 
     Attributes:
@@ -60,7 +60,7 @@ def name(best: Best) -> str:
     return f"{best.size} {best.budget} {best.sparsity:.0%} {schedule_name(best.start, best.end)}"
 
 
-def slope(rates: Rates) -> Slope:
+def slope(rates: BestRates) -> DensitySlope:
     """Fits the line to the bottoms that are known."""
     usable = [b for b in rates.best if not b.at_edge and b.draws is not None and _known(b.draws)]
     groups = [(b.size, b.budget) for b in usable]
@@ -68,9 +68,9 @@ def slope(rates: Rates) -> Slope:
     left_out = tuple(name(b) for b in rates.best if b not in usable and _shares(b, rates.best))
     usable = [b for b, own in zip(usable, groups, strict=True) if own in varied]
     if rates.noise is None:
-        return Slope(None, None, None, 0, left_out, rates.reason)
+        return DensitySlope(None, None, None, 0, left_out, rates.reason)
     if not usable:
-        return Slope(None, None, None, 0, left_out, "no size and budget has known best rates at two densities")
+        return DensitySlope(None, None, None, 0, left_out, "no size and budget has known best rates at two densities")
     draws = np.array([_finite(b.draws) for b in usable])
     best, weight = np.array([math.log(b.lr) for b in usable]), 1 / draws.std(axis=1)
     labels = sorted({(b.size, b.budget) for b in usable})
@@ -83,10 +83,10 @@ def slope(rates: Rates) -> Slope:
     scatter = float(np.sqrt(np.sum((weight * (best - design @ solution)) ** 2) / dof)) if dof else None
     value = float(solution[0])
     drawn = value + max(1.0, scatter or 0.0) * (inverse[0] @ (draws - draws.mean(axis=1, keepdims=True)))
-    return Slope(value, percentiles(drawn), scatter, len(usable), left_out)
+    return DensitySlope(value, percentiles(drawn), scatter, len(usable), left_out)
 
 
-def multiples(rates: Rates) -> Iterator[Multiple]:
+def multiples(rates: BestRates) -> Iterator[Multiple]:
     """Of each sparsity, over the bowls that are known and have a known dense one."""
     dense = {(b.size, b.budget): b for b in rates.best if b.sparsity == 0}
     found: dict[float, list[tuple[float, Array | None]]] = defaultdict(list)
@@ -124,7 +124,7 @@ def _finite(draws: Array | None) -> Array:
     return np.clip(draws, known.min(), known.max())
 
 
-def as_json(rates: Rates) -> dict[str, Any]:
+def as_json(rates: BestRates) -> dict[str, Any]:
     """Bowls, the line and the multiples as plain JSON."""
     line = slope(rates)
     spread = rates.noise
@@ -138,7 +138,7 @@ def as_json(rates: Rates) -> dict[str, Any]:
         if spread is None
         else {"sd": spread.sd, "low": spread.low, "high": spread.high, "dof": spread.dof},
         "no_noise": rates.reason,
-        "slope": {"formula": FORMULA} | {key: getattr(line, key) for key in Slope.__dataclass_fields__},
+        "slope": {"formula": FORMULA} | {key: getattr(line, key) for key in DensitySlope.__dataclass_fields__},
         "multiples": [
             {"sparsity": m.sparsity, "multiple": m.value, "interval": m.interval, "bowls": m.bowls}
             for m in multiples(rates)
@@ -147,7 +147,7 @@ def as_json(rates: Rates) -> dict[str, Any]:
     return dict(plain_json(found))
 
 
-def lines(rates: Rates) -> Iterator[str]:
+def lines(rates: BestRates) -> Iterator[str]:
     """The same as text."""
     for best in rates.best:
         ends = f" [{best.interval[0]:.2g}, {best.interval[1]:.2g}]" if best.interval else ""

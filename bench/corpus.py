@@ -41,7 +41,7 @@ from repro.training.provenance import provenance
 
 VOCAB, SEQUENCE = 16_000, 2048
 SAMPLE = 65_000_000  # bytes of gzipped text, about 200 MB, that tokenizers encodes alone
-LAPTOP = 129e6 / (17 * 60)  # tokens/s that sweeps/laptop.yaml consumes: README.md
+LAPTOP = 2 * 200_000  # tokens/s that sweeps/laptop.yaml consumes in two lanes, about
 SPEC = """
 corpus: {{source: files, name: c4-like, paths: ["{paths}"], tokenizer: {tokenizer}, packing: documents}}
 model: {{vocab: {vocab}, sequence: {sequence}}}

@@ -7,7 +7,7 @@ Corpora of random tokens in shards as a build writes them. In processor time of 
 rows once, which a process does once in its life, whatever number of runs it trains; `steady`, what Corpus.batch takes
 for a step more than the rows alone, gathered from the mapped files without a check; `last`, the look at the files before
 a run counts as done. Shares are of the time in which a run trains on as many tokens: at the laptop's rate of a lane,
-batches of 8 rows of 128 + 1 tokens, and at that of a 468M model on an H100, taken as 100,000 tokens/s, 64 rows of 2,048 + 1.
+batches of 32 rows of 32 + 1 tokens, and at that of a 468M model on an H100, taken as 100,000 tokens/s, 64 rows of 2,048 + 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from repro.training.provenance import provenance
 
 STEPS = 2000
 # name, vocabulary, sequence, batch, tokens/s, size as a share of the largest
-CASES = (("laptop", 336, 128, 8, 150_000, 0.02), ("468M on an H100", 16_000, 2048, 64, 100_000, 1.0))
+CASES = (("laptop", 128, 32, 32, 200_000, 0.02), ("468M on an H100", 16_000, 2048, 64, 100_000, 1.0))
 
 
 def main() -> None:

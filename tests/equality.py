@@ -23,33 +23,33 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-# At least one run of every study; 46 runs in all, each of laptop.yaml.
+# At least one run of every study, each of laptop.yaml.
 LAPTOP = """
 extends: {file}
 name: equality
 studies:
-  schedules: {{size: 17k, budgets: [15tpp], dense: [0, 0.5], prune: [0.25, 0.5], sparsities: [0.2, 0.8]}}
-  law: {{sizes: [5k, 17k, 53k], budgets: [15tpp], sparsities: [0, 0.6]}}
-  pairs: {{size: 17k, budgets: [15tpp], sparsities: [0.2, 0.8], match: [prunable, total]}}
+  schedules: {{size: 13k, budgets: [short], dense: [0, 0.5], prune: [0.25, 0.5], sparsities: [0.2, 0.8]}}
+  law: {{sizes: [4k, 13k, 44k], budgets: [short], sparsities: [0, 0.6]}}
+  pairs: {{size: 13k, budgets: [short], sparsities: [0.2, 0.8], match: [prunable, total]}}
   robustness:
-    {{size: 17k, budget: 15tpp, sparsities: [0, 0.8], lr_multiples: [0.25, 1, 4], batch_multiples: [0.25, 1, 4]}}
+    {{size: 13k, budget: short, sparsities: [0, 0.8], lr_multiples: [0.25, 1, 4], batch_multiples: [0.25, 1, 4]}}
   iso_average:
     points:
-      - {{size: 17k, budget: 30tpp, sparsity: 0.4, window: {{dense: 0, prune: 1}}}}
-      - {{size: 17k, budget: 30tpp, sparsity: 0.8, window: {{dense: 0.75, prune: 0.25}}}}
-  dense: {{sizes: [5k], budgets: {{8tpp: 8, 60tpp: 60}}}}
+      - {{size: 13k, budget: long, sparsity: 0.4, window: {{dense: 0, prune: 1}}}}
+      - {{size: 13k, budget: long, sparsity: 0.8, window: {{dense: 0.75, prune: 0.25}}}}
+  dense: {{sizes: [4k], budgets: {{shortest: 75, longest: 600}}}}
+  own_rates: {{multiples: {{0.2: 1, 0.6: 1.4, 0.8: 1.4}}}}
   seeds:
     seeds: [1]
-    configurations: [{{size: 17k, budget: 30tpp}}]
-    pairs: {{size: 17k, budgets: [30tpp], sparsities: [0.8], seeds: [1]}}
-    confirm: {{size: 17k, seeds: [1], windows: {{15tpp: {{0.6: [{{dense: 0, prune: 0.5}}]}}}}}}
+    configurations: [{{size: 13k, budget: long}}]
+    pairs: {{size: 13k, budgets: [long], sparsities: [0.8], seeds: [1]}}
   controls:
-    size: 17k
-    budget: 15tpp
+    size: 13k
+    budget: short
     sparsities: [0.8]
     variants:
       - {{weight_decay: 0, sparsities: [0]}}
-      - {{init: transformers, sparsities: [0, 0.8]}}
+      - {{init: fan_in, sparsities: [0, 0.8]}}
       - {{score: random}}
       - {{distribution: uniform}}
       - {{shape: constant}}

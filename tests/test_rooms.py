@@ -70,6 +70,7 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.store.folder",
     "repro.console.commands",
     "repro.console.guard",
+    "repro.console.options",
 }
 
 

@@ -45,7 +45,7 @@ FALSE = f"the same, but in one cell, of the highest sparsity, one rival ends {MA
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellVerdict:
     """One cell of the grid, judged.
 
     Attributes:
@@ -151,12 +151,12 @@ def repeated(tables: Tables) -> set[str]:
     return found
 
 
-def _bounds(cells: list[Cell]) -> Interval | None:
+def _bounds(cells: list[CellVerdict]) -> Interval | None:
     lows, highs = [c.low for c in cells if c.low is not None], [c.high for c in cells if c.high is not None]
     return interval(max(lows), max(highs)) if lows and highs else None
 
 
-def _decide(cells: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
+def _decide(cells: list[CellVerdict], evidence: Evidence) -> tuple[Outcome, str]:
     if not cells:
         return "inconclusive", "no cell holds 25/50/25 and a rival"
     sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
@@ -183,13 +183,13 @@ def _decide(cells: list[Cell], evidence: Evidence) -> tuple[Outcome, str]:
     return "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
 
 
-def judge_cells(evidence: Evidence) -> tuple[list[Cell], list[str]]:
+def judge_cells(evidence: Evidence) -> tuple[list[CellVerdict], list[str]]:
     """Every cell that holds 25/50/25 and a rival, and why the others were left out."""
     chosen, skipped = grid_cells(evidence.tables.grid)
     return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
 
 
-def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
+def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> CellVerdict:
     spread, level = evidence.noise.paired, ERROR_RATE / cells
     home = int(np.flatnonzero(cell.at_paper_schedule)[0])
     order = [int(i) for i in np.argsort(cell["loss"])]
@@ -209,7 +209,7 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> Cell:
         means, once = at_zero[others], np.ones(len(others))
         low, high = regret_bounds(means, once, means, once, spread, level)
     best = cell.where(np.array([order[0]]))
-    return Cell(
+    return CellVerdict(
         size=str(cell["size"][0]),
         budget=str(cell["budget"][0]),
         sparsity=float(cell["sparsity"][0]),
@@ -244,7 +244,7 @@ def _verdict(
     outcome: Outcome,
     because: str,
     notes: list[str],
-    cells: list[Cell],
+    cells: list[CellVerdict],
 ) -> Verdict:
     return Verdict(
         claim=CLAIM,

@@ -20,6 +20,6 @@ def test_shapes_of_enough_steps_are_compiled_whatever_is_left_to_train() -> None
         steps[spec.model, spec.optimizer.batch] += spec.schedule.total_steps
     expected = {s.run_id: "auto" if steps[s.model, s.optimizer.batch] >= STEPS else False for s in specs}
     assert set(expected.values()) == {"auto", False}
-    for left in (specs, specs[-1:], [s for s in specs if s.optimizer.batch != 8]):
+    for left in (specs, specs[-1:], [s for s in specs if s.optimizer.batch != 32]):
         found = assign_workers.of(sweep, left, None).resources
         assert {run_id: one.compile for run_id, one in found.items()} == {s.run_id: expected[s.run_id] for s in left}

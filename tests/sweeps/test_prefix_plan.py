@@ -199,22 +199,41 @@ def test_the_laptops_sweep_shares_its_grid_and_not_the_papers_cosine() -> None:
     assert sweep.share_prefix
     assert len(sweep.runs) == 45
     assert len(forks) == 24
-    assert {fork.parent for fork in forks.values()} == {"17k-15tpp-s00-seed0"}
+    assert {fork.parent for fork in forks.values()} == {"13k-short-s00-seed0"}
     beside = [spec.run_id for spec in sweep.of("runs")]
-    assert beside == [f"17k-15tpp-s{s}-d25-p50-seed0-cosine" for s in (20, 40, 60, 80)]
+    assert beside == [f"13k-short-s{s}-d25-p50-seed0-cosine" for s in (20, 40, 60, 80)]
     assert not set(beside) & set(forks)
     laptop = {run.spec.fingerprint for run in expand(SWEEPS / "laptop.yaml").runs}
     assert {spec.fingerprint for spec in sweep.of("runs")} <= laptop
-    shared = [*sweep.of("schedules"), *sweep.of("dense")]
-    assert (savings.saving(shared).saved.steps, savings.saving(shared).alone.steps) == (2_580, 17_054)
+    [trunk], schedules = sweep.of("dense"), sweep.of("schedules")
+    at_once = sum(spec.schedule.start_step for spec in schedules)
+    last = max(spec.schedule.start_step for spec in schedules)
+    for runs, saved in ((schedules, at_once - last), ([*schedules, trunk], at_once)):
+        found = savings.saving(runs)
+        assert (found.saved.steps, found.alone.steps) == (saved, sum(run.schedule.total_steps for run in runs))
+
+
+def test_the_header_of_the_laptops_sweep_says_what_is_saved() -> None:
+    file = SWEEPS / "laptop-prefix.yaml"
+    sweep = expand(file)
+    said = " ".join(line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#"))
+    schedules, dense = sweep.of("schedules"), sweep.of("dense")
+    for runs in (schedules, [*schedules, *dense], [run.spec for run in sweep.runs]):
+        found = savings.saving(runs)
+        share = found.saved.steps / found.alone.steps
+        assert f"{found.saved.steps:,} of {found.alone.steps:,} steps ({share:.1%})" in said
+    whole = sum(run.schedule.total_steps for run in schedules) / dense[0].schedule.total_steps
+    assert f"9.25 of the {whole:.1f} that the 40 schedules take" in said
 
 
 def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixture[str]) -> None:
     file = str(SWEEPS / "laptop-prefix.yaml")
     assert main(["plan", file]) == 0
     printed = capsys.readouterr().out
-    assert "sharing saves 2,580 of 18,728 steps (13.8%)" in printed
-    assert "3 runs find none: 17k-15tpp-s80-d25-p50-seed0-cosine and 17k-15tpp-s60-d25-p50-seed0-cosine" in printed
+    runs = {run.spec.run_id: run.spec for run in expand(file).runs}
+    expected = savings.saving(runs.values())
+    assert f"sharing saves {expected.saved.steps:,} of {expected.alone.steps:,} steps (" in printed
+    assert "3 runs find none: 13k-short-s80-d25-p50-seed0-cosine and 13k-short-s60-d25-p50-seed0-cosine" in printed
     assert main(["plan", file, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     sharing = found["sharing"]
@@ -223,7 +242,9 @@ def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["sharing"] == sharing
     assert main(["plan", file, *cluster]) == 0
     assert "shared prefixes: not in the hours" in capsys.readouterr().out
-    assert sharing["forks"]["17k-15tpp-s80-d25-p50-seed0"] == {"parent": "17k-15tpp-s00-seed0", "step": 65}
+    pruned = runs["13k-short-s80-d25-p50-seed0"]
+    fork = {"parent": "13k-short-s00-seed0", "step": pruned.schedule.start_step}
+    assert sharing["forks"][pruned.run_id] == fork
     for key in ("tokens", "effective_flops", "executed_flops"):
         assert sharing["alone"][key] == pytest.approx(found["total"][key])
         assert sharing["saved"][key] == pytest.approx(sum(run[key] for run in sharing["by_run"].values()))

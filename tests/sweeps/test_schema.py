@@ -17,9 +17,14 @@ SWEEPS = Path(__file__).parents[2] / "sweeps"
 FILES = sorted(SWEEPS.glob("*.yaml"))
 CHECK = Draft202012Validator(schema.schema())
 WHOLE = read_mapping(SWEEPS / "laptop.yaml") | {
-    "runs": [{"size": "17k", "budget": "15tpp", "window": {"dense": 0}, "lr_schedule": "wsd"}],
-    "repeat": [{"size": "17k", "budget": "15tpp", "sparsities": [0.8]}],
+    "runs": [{"size": "13k", "budget": "short", "window": {"dense": 0}, "lr_schedule": "wsd"}],
+    "repeat": [{"size": "13k", "budget": "short", "sparsities": [0.8]}],
     "storage": {"corpus": "~/data"},
+}
+WHOLE["studies"]["seeds"]["confirm"] = {
+    "size": "13k",
+    "seeds": [1],
+    "windows": {"short": {"0.2": [{"dense": 0, "prune": 0.5}]}},
 }
 
 
@@ -47,7 +52,7 @@ def test_a_committed_sweep_names_the_schema_and_holds_to_it(file: Path) -> None:
         ("corpus",),
         ("model",),
         ("optimizer",),
-        ("sizes", "17k"),
+        ("sizes", "13k"),
         ("pruning", "window"),
         ("partners",),
         ("evaluation",),
@@ -59,7 +64,7 @@ def test_a_committed_sweep_names_the_schema_and_holds_to_it(file: Path) -> None:
         ("studies",),
         ("studies", "law"),
         ("studies", "iso_average", "points", 0, "window"),
-        ("studies", "seeds", "confirm", "windows", "15tpp", "0.2", 0),
+        ("studies", "seeds", "confirm", "windows", "short", "0.2", 0),
         ("studies", "controls", "variants", 0),
     ],
     ids=lambda place: ".".join(map(str, place)) or "top",
@@ -78,14 +83,14 @@ def test_a_misspelled_key_is_refused_at_any_depth(place: tuple[str | int, ...]) 
 @pytest.mark.parametrize(
     "block",
     [
-        {"budgets": {"15tpp": 0}},
-        {"budgets": {"15tpp": {"17k": 0}}},
+        {"budgets": {"short": 0}},
+        {"budgets": {"short": {"13k": 0}}},
         {"optimizer": {"batch": 8.5}},
         {"precision": "fp16"},
         {"resources": {"workers": 0}},
         {"resources": {"zero_stage": 4}},
-        {"runs": [{"size": "17k"}]},
-        {"studies": {"law": {"sizes": ["17k"], "budgets": ["15tpp"], "sparsities": [1]}}},
+        {"runs": [{"size": "13k"}]},
+        {"studies": {"law": {"sizes": ["13k"], "budgets": ["short"], "sparsities": [1]}}},
         {"pruning": {"window": {"dense": 1}}},
         {"corpus": {"source": "web", "name": "x"}},
     ],
