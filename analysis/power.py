@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -144,8 +145,21 @@ def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Itera
         yield from map(one, range(worlds))
         return
     # A fresh interpreter each: this one may hold threads.
-    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, mp_context=context, initializer=_end_with_parent) as pool:
         yield from pool.map(one, range(worlds), chunksize=max(1, min(10, worlds // cores // 2)))
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone: killed, it can't say so."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _judge(design: _Design, seed: int, world: int) -> Said:
