@@ -1,5 +1,6 @@
 """What the committed sweep files expand to."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,15 +20,15 @@ SWEEPS = Path(__file__).parents[2] / "sweeps"
 PAPER, LAPTOP, GPU, QUICK, LAPTOP_LR = (
     SWEEPS / f"{name}.yaml" for name in ("paper", "laptop", "gpu", "quick", "laptop-lr")
 )
-REGIME, NIGHT, LR_SPARSE, LAPTOP_NOISE = (
-    SWEEPS / f"{name}.yaml" for name in ("regime", "regime-night", "lr-sparse", "laptop-noise")
+REGIME, NIGHT, LR_SPARSE, LAPTOP_NOISE, LAPTOP_PAPER = (
+    SWEEPS / f"{name}.yaml" for name in ("regime", "regime-night", "lr-sparse", "laptop-noise", "laptop-paper")
 )
 STUDIES = {"schedules", "law", "pairs", "robustness", "iso_average", "dense", "seeds", "controls"}
 
 committed = cache(expand)
 
 
-@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU, QUICK])
+@pytest.mark.parametrize("file", [PAPER, LAPTOP, GPU, QUICK, LAPTOP_PAPER])
 def test_every_study_has_runs_with_unique_ids_and_fingerprints(file):
     sweep = committed(file)
     assert set(sweep.studies) >= STUDIES
@@ -59,7 +60,8 @@ def test_the_law_is_thirty_runs_of_which_eight_are_schedules(file):
 
 
 @pytest.mark.parametrize(
-    ("file", "pairs", "tolerance"), [(PAPER, 4, 1.2e-4), (LAPTOP, 16, 4e-3), (GPU, 8, 5e-4), (QUICK, 1, 1e-3)]
+    ("file", "pairs", "tolerance"),
+    [(PAPER, 4, 1.2e-4), (LAPTOP, 16, 4e-3), (LAPTOP_PAPER, 16, 4e-3), (GPU, 8, 5e-4), (QUICK, 1, 1e-3)],
 )
 def test_every_partner_matches_its_sparse_runs_realised_average_and_shares_the_rest(file, pairs, tolerance):
     runs = committed(file).of("pairs")
@@ -117,7 +119,7 @@ def test_robustness_changes_one_factor_at_a_time_and_keeps_tokens_and_events():
 
 
 def test_iso_average_runs_have_nearly_one_average_size():
-    for file in (PAPER, LAPTOP, GPU):
+    for file in (PAPER, LAPTOP, GPU, LAPTOP_PAPER):
         sparse = [run for run in committed(file).of("iso_average") if run.pruning.sparsity]
         averages = [run.schedule.density_avg for run in sparse]
         assert {run.pruning.sparsity for run in sparse} == {0.4, 0.6, 0.8}
@@ -125,7 +127,7 @@ def test_iso_average_runs_have_nearly_one_average_size():
 
 
 def test_seeds_hold_three_of_the_dense_run_and_of_all_four_pairs():
-    for file in (PAPER, LAPTOP, GPU):
+    for file in (PAPER, LAPTOP, GPU, LAPTOP_PAPER):
         seeds: dict[tuple[str, str, float], set[int]] = {}
         for run in committed(file).of("seeds"):
             seeds.setdefault((run.size, run.budget, run.pruning.sparsity), set()).add(run.seed)
@@ -152,7 +154,29 @@ def test_no_laptop_run_repeats_data_and_sizes_are_ten_times_apart():
     assert sum(run.tokens for run in runs) < 400e6  # in 17 minutes, at 200 thousand tokens a second in either lane
 
 
-@pytest.mark.parametrize("file", [LAPTOP, LAPTOP_NOISE])
+def test_the_papers_budgets_on_a_laptop_are_all_of_the_laptops_studies_and_rates_without_a_repeated_token():
+    laptop, paper = committed(LAPTOP), committed(LAPTOP_PAPER)
+    assert set(paper.studies) == set(laptop.studies)
+    runs = [run.spec for run in paper.runs]
+    assert not any(run.repeat for run in runs)
+    assert all(run.tokens <= (run.corpus.unique_tokens or 0) for run in runs)
+    for run in paper.of("law"):
+        ratio = run.dense_steps * run.tokens_per_step / run.model.shape.prunable
+        assert ratio == pytest.approx({"206tpp": 206, "396tpp": 396}[run.budget], rel=1e-2)
+    rates = [{(run.model.shape, run.optimizer) for run in sweep.of("law")} for sweep in (laptop, paper)]
+    assert rates[0] == rates[1]
+    changes = [
+        Counter((run.size, run.pruning.sparsity, run.seed) for run in sweep.of("seeds")) for sweep in (laptop, paper)
+    ]
+    assert changes[0] == changes[1]
+    header = " ".join(LAPTOP_PAPER.read_text().split("extends")[0].replace("#", "").split())
+    [billions], [minutes] = re.findall(r"about ([\d.]+) B tokens", header), re.findall(r"about (\d+) minutes", header)
+    tokens = sum(run.tokens for run in runs)
+    assert float(billions) == pytest.approx(tokens / 1e9, rel=0.1)
+    assert int(minutes) == pytest.approx(tokens / 400e3 / 60, rel=0.1)
+
+
+@pytest.mark.parametrize("file", [LAPTOP, LAPTOP_NOISE, LAPTOP_PAPER])
 def test_the_laptops_dense_runs_have_three_ratios_of_tokens_to_parameters_at_every_size(file):
     """From half to four times the usual tokens, so that a law of both is identified."""
     dense = {
@@ -251,7 +275,7 @@ def test_expansion_and_plan_need_neither_torch_nor_ray_nor_deepspeed():
 
 
 def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
-    for runs in (committed(file).of("robustness") for file in (LAPTOP, GPU, QUICK)):
+    for runs in (committed(file).of("robustness") for file in (LAPTOP, GPU, QUICK, LAPTOP_PAPER)):
         sparse = [run for run in runs if run.pruning.sparsity]
         centre = sparse[0].schedule.events
         for run in sparse:
