@@ -83,6 +83,8 @@ def compare(
     seed: int = 0,
     laws: tuple[Law, ...] = RIVALS,
     fits: Comparison | None = None,
+    dense: Comparison | None = None,
+    start: Array | None = None,
 ) -> Comparison:
     """Fits laws and judges them in every setting.
 
@@ -93,22 +95,31 @@ def compare(
         seed: of the bootstrap's generator.
         laws: those that are fitted to the law set.
         fits: a comparison on tables whose law set and dense runs end at the same losses: its fits are taken over.
+        dense: the same of the dense runs alone.
+        start: where the fits of these laws start, instead of a grid: of simulated losses, at the truth.
     """
     seeds = _SeedNoise(tables, noise, resamples, seed)
-    found = _fitted(tables, seeds, laws) if fits is None else fits
+    found = _fitted(tables, seeds, laws, dense, start) if fits is None else fits
     settings = _settings(tables, seeds, found)
     return replace(found, settings={setting.name: setting for setting in settings})
 
 
-def _fitted(tables: Tables, seeds: _SeedNoise, laws: tuple[Law, ...]) -> Comparison:
-    """The fits and their resamples, without settings."""
+def _fitted(
+    tables: Tables, seeds: _SeedNoise, laws: tuple[Law, ...], known: Comparison | None, start: Array | None
+) -> Comparison:
+    """The fits and their resamples, without settings; those of the dense runs are taken from `known`."""
     law_set, dense = tables.law_set, tables.dense
     obstacles = {law.name: reason for law in laws if (reason := obstacle(law, law_set.columns, law_set["loss"]))}
-    law_fits = {law.name: fit(law, law_set.columns, law_set["loss"]) for law in laws if law.name not in obstacles}
+    law_fits = {
+        law.name: fit(law, law_set.columns, law_set["loss"], start=start) for law in laws if law.name not in obstacles
+    }
     law_draws = {name: draws for name, own in law_fits.items() if (draws := seeds.refit(law_set, own)) is not None}
-    dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
-    dense_fit = None if dense_reason else fit(N_AVG, dense.columns, dense["loss"])
-    dense_draws = None if dense_fit is None else seeds.refit(dense, dense_fit)
+    if known is not None:
+        dense_reason, dense_fit, dense_draws = known.dense_reason, known.dense_fit, known.dense_draws
+    else:
+        dense_reason = obstacle(N_AVG, dense.columns, dense["loss"])
+        dense_fit = None if dense_reason else fit(N_AVG, dense.columns, dense["loss"], start=start)
+        dense_draws = None if dense_fit is None else seeds.refit(dense, dense_fit)
     luck = {name: measure for name, result in law_fits.items() if (measure := seeds.luck(law_set, result)) is not None}
     return Comparison(law_fits, obstacles, law_draws, dense_fit, dense_reason, dense_draws, luck, {})
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from analysis.compare import RESAMPLES, Comparison, Setting, compare, leave_out
 from analysis.data import Tables
-from analysis.law import Law
+from analysis.law import Array, Law
 from analysis.laws import RIVALS
 from analysis.noise import CONFIDENCE, Noise, measure
 from analysis.own_rates import at_own_rates
@@ -25,8 +25,10 @@ class Evidence:
     Attributes:
         tables: the sweep. resamples, seed: of the bootstrap.
         laws: those that are fitted and compared.
-        like: of tables that differ from these in their configurations' means alone; the seeds' noise is its.
-        refitted: False takes the fits of `like` too: its law set and dense runs end at the same losses.
+        like: of tables whose sparse configurations have other means and which are equal otherwise: the seeds' noise and
+            the fit to dense runs are its.
+        refitted: False takes the other fits of `like` too: its law set ends at the same losses.
+        start: where fits start, instead of a grid: of simulated losses, at the truth.
     """
 
     tables: Tables
@@ -35,6 +37,7 @@ class Evidence:
     laws: tuple[Law, ...] = RIVALS
     like: Evidence | None = None
     refitted: bool = True
+    start: Array | None = None
 
     @cached_property
     def noise(self) -> Noise:
@@ -51,9 +54,16 @@ class Evidence:
     @cached_property
     def comparison(self) -> Comparison:
         """Every law, fitted to the runs and judged on them."""
-        fits = self.like.comparison if self.like is not None and not self.refitted else None
+        known = None if self.like is None else self.like.comparison
         return compare(
-            self.tables, self.noise.overall, resamples=self.resamples, seed=self.seed, laws=self.laws, fits=fits
+            self.tables,
+            self.noise.overall,
+            resamples=self.resamples,
+            seed=self.seed,
+            laws=self.laws,
+            fits=None if self.refitted else known,
+            dense=known,
+            start=self.start,
         )
 
     @cached_property

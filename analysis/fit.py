@@ -88,7 +88,13 @@ def _word(count: int) -> str:
 
 
 def fit(
-    law: Law, columns: Columns, loss: Array, objective: Objective = Objective(), *, weights: Array | None = None
+    law: Law,
+    columns: Columns,
+    loss: Array,
+    objective: Objective = Objective(),
+    *,
+    weights: Array | None = None,
+    start: Array | None = None,
 ) -> FitResult:
     """The global minimum of the objective.
 
@@ -98,6 +104,7 @@ def fit(
         loss: nats a token, (n,).
         objective: what is minimised.
         weights: of the rows, (n,); all 1 when None.
+        start: parameters (P,) known to lie near the minimum, instead of a grid of starts.
 
     Raises:
         UserError: rows that can't identify the law; the message says which column doesn't vary. Values so far from any
@@ -114,7 +121,7 @@ def fit(
     first = Objective("huber_log", 1e-3) if objective.kind == "lad" else objective
     problem = Problem(law, columns, loss[None], first, weight)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        starts = problem.starts()
+        starts = problem.starts() if start is None else start[None]
         theta, values, converged = problem.descend(starts)
     if objective.kind == "lad" and len(starts):
         problem = Problem(law, columns, loss[None], objective, weight)

@@ -30,7 +30,7 @@ from analysis.seed_noise import SeedNoise
 from analysis.worlds import World, with_losses
 from repro import schemas
 
-WORLDS = 200
+WORLDS = 150
 RESAMPLES = 200  # of a world's bootstrap: the rates are those of 1,000 (tests/analysis/test_power.py)
 FEW = 16  # worlds up to which other processes cost more than they save
 TRUTHS = (N_AVG, N_FINAL)
@@ -43,6 +43,7 @@ class _Design:
     """What all worlds share: mean losses (n,) by truth, and what noise is drawn for."""
 
     tables: Tables
+    theta: Array
     noise: SeedNoise
     kinds: list[str]
     families: list[tuple[object, ...]]
@@ -104,6 +105,7 @@ def _design(tables: Tables, theta: Array, noise: SeedNoise, resamples: int) -> _
     runs = world.tables.runs
     return _Design(
         tables=world.tables,
+        theta=theta,
         noise=noise,
         kinds=seed_noise.kinds(runs),
         families=seed_noise.families(runs),
@@ -168,7 +170,7 @@ def _judge(design: _Design, seed: int, world: int) -> Said:
 
     def evidence(mean: Array, *, refitted: bool) -> Evidence:
         moved = with_losses(design.tables, mean + drawn)
-        return Evidence(moved, design.resamples, laws=(N_AVG,), like=first, refitted=refitted)
+        return Evidence(moved, design.resamples, laws=(N_AVG,), like=first, refitted=refitted, start=design.theta)
 
     def said_of(claim: Claim, mean: Array, found: Evidence) -> tuple[Outcome, str]:
         if claim is schedule:

@@ -30,7 +30,7 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("results", metavar="RESULTS", help="results folder, or what `sweeps expand --table` wrote")
-    command.add_argument("--worlds", type=int, metavar="N", help="of each truth (200)")
+    command.add_argument("--worlds", type=int, metavar="N", help="of each truth (150)")
     command.add_argument(
         "--noise", type=real("a standard deviation in nats", 0, 10), metavar="NATS", help="sd over seeds"
     )

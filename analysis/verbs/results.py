@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from repro.store.folder import Folder
 
 RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
-WORLDS = 200  # as analysis.power has it
+WORLDS = 150  # as analysis.power has it
 
 
 def add_parser(verbs: Any) -> None:

@@ -13,12 +13,13 @@ from analysis import claims, data, power, setting_lines, simulated_sweep
 from analysis.__main__ import main
 from analysis.claims.verdict import Rates
 from analysis.data import Tables
-from analysis.law import Array
+from analysis.evidence import Evidence
+from analysis.law import Array, Law
 from analysis.laws import N_AVG, N_FINAL
 from analysis.pairs import find_pairs
 from analysis.seed_noise import SeedNoise
 from analysis.simulated_sweep import Truth
-from analysis.worlds import World
+from analysis.worlds import World, with_losses
 from repro.store.folder import Folder
 
 pytestmark = pytest.mark.slow
@@ -178,3 +179,19 @@ def test_what_cant_be_drawn_is_refused(
 ) -> None:
     assert main(["power", str(quick), *options]) == 2
     assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("law", [N_AVG, N_FINAL], ids=lambda law: law.name)
+def test_fits_that_start_at_the_truth_give_the_verdicts_of_those_from_a_grid(
+    law: Law, tables: Tables, theta: Array
+) -> None:
+    world = World.of(tables, theta, setting_lines.settings_cost(tables))
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        drawn = with_losses(tables, world.losses(law) + rng.normal(0, 0.01, len(tables.runs)))
+        warm, cold = (Evidence(drawn, 200, laws=(N_AVG,), start=start) for start in (theta, None))
+        for claim in (claims.law, claims.pairs, claims.final_size, claims.grid):
+            assert claim.rule(warm) == claim.rule(cold), claim.CLAIM
+        assert warm.comparison.law_fits["N_avg"].objective == pytest.approx(
+            cold.comparison.law_fits["N_avg"].objective, rel=1e-6
+        )
