@@ -208,9 +208,10 @@ def _errors(setting: Setting, evidence: Evidence) -> Detail:
         if setting.name == IN_SAMPLE:
             luck = evidence.comparison.luck.get(errors.law)
             row |= {"by noise alone": luck.value if luck else None, "at most": luck.high if luck else None}
+        reach = float(np.ptp(errors.runs["loss"]))  # 0 of a single run
         row |= {
             "seeds' σ": sigma.sd if sigma else None,
-            "share of range": overall.value / float(np.ptp(errors.runs["loss"])),
+            "share of range": overall.value / reach if reach > 0 else None,
         }
         rows.append(row)
     lost = "".join(f"; {name} can't be fitted: {reason}" for name, reason in setting.left_out.items())

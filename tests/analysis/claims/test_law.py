@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis import simulated_sweep
 from analysis.claims import Verdict, law
+from analysis.compare import IN_SAMPLE
 from analysis.data import Tables
 from analysis.evidence import Evidence
 from analysis.law import Law
@@ -73,6 +75,18 @@ def test_every_law_and_setting_stands_in_the_details_beside_the_seeds_noise(swep
             row["seeds' σ"] is not None and row["low"] <= row["mean |error|"] <= row["high"] for row in detail.rows
         )
     assert noise.rows[0]["of"] == "one loss"
+
+
+def test_one_run_has_no_range_of_losses_to_be_a_share_of(swept: Make) -> None:
+    evidence = Evidence(swept(), resamples=40)
+    setting = evidence.settings[IN_SAMPLE]
+    first = {
+        name: replace(errors, runs=errors.runs.where(np.array([0])), predicted=errors.predicted[:1], draws=None)
+        for name, errors in setting.errors.items()
+    }
+    alone = law._errors(replace(setting, errors=first), evidence)
+    assert {row["share of range"] for row in alone.rows} == {None}
+    assert all(row["share of range"] for row in law._errors(setting, evidence).rows)
 
 
 @pytest.mark.parametrize("sparse", [True, False])
