@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _struct  # one of Python's own libraries
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+from torch.utils._filelock import FileLock
 
 from repro.training import compile_cache
 from tests import workers
@@ -47,3 +49,22 @@ def test_the_folder_that_pytorch_names_by_itself_is_not(tmp_path: Path, monkeypa
     monkeypatch.setenv(compile_cache.FOLDER, default_cache_dir())
     compile_cache.share()
     assert os.environ[compile_cache.FOLDER] == str(tmp_path / "sparse-scaling" / "compiled")
+
+
+def test_libraries_that_a_killed_linker_left_are_made_again_but_for_those_in_the_making(tmp_path: Path) -> None:
+    whole = Path(_struct.__file__).read_bytes()
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "locks").mkdir()
+    lengths = {
+        "empty": 0,
+        "header": 64,
+        "half": len(whole) // 2,
+        "short": len(whole) - 1,
+        "made": 0,
+        "whole": len(whole),
+    }
+    for name, length in lengths.items():
+        (tmp_path / "ab" / f"{name}.main.so").write_bytes(whole[:length])
+    with FileLock(str(tmp_path / "locks" / "made.lock")):
+        compile_cache.remove_unfinished(tmp_path)
+    assert {path.name for path in (tmp_path / "ab").iterdir()} == {"made.main.so", "whole.main.so"}
