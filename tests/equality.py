@@ -28,23 +28,23 @@ LAPTOP = """
 extends: {file}
 name: equality
 studies:
-  schedules: {{size: 13k, budgets: [short], dense: [0, 0.5], prune: [0.25, 0.5], sparsities: [0.2, 0.8]}}
-  law: {{sizes: [4k, 13k, 44k], budgets: [short], sparsities: [0, 0.6]}}
-  pairs: {{size: 13k, budgets: [short], sparsities: [0.2, 0.8], match: [prunable, total]}}
+  schedules: {{size: 45k, budgets: [short], dense: [0, 0.5], prune: [0.25, 0.5], sparsities: [0.2, 0.8]}}
+  law: {{sizes: [9k, 45k, 95k], budgets: [short], sparsities: [0, 0.6]}}
+  pairs: {{size: 45k, budgets: [short], sparsities: [0.2, 0.8], match: [prunable, total]}}
   robustness:
-    {{size: 13k, budget: short, sparsities: [0, 0.8], lr_multiples: [0.25, 1, 4], batch_multiples: [0.25, 1, 4]}}
+    {{size: 45k, budget: short, sparsities: [0, 0.8], lr_multiples: [0.25, 1, 4], batch_multiples: [0.25, 1, 4]}}
   iso_average:
     points:
-      - {{size: 13k, budget: long, sparsity: 0.4, window: {{dense: 0, prune: 1}}}}
-      - {{size: 13k, budget: long, sparsity: 0.8, window: {{dense: 0.75, prune: 0.25}}}}
-  dense: {{sizes: [4k], budgets: {{shortest: 75, longest: 600}}}}
-  own_rates: {{multiples: {{0.2: 1, 0.6: 1.4, 0.8: 1.4}}}}
+      - {{size: 45k, budget: long, sparsity: 0.4, window: {{dense: 0, prune: 1}}}}
+      - {{size: 45k, budget: long, sparsity: 0.8, window: {{dense: 0.75, prune: 0.25}}}}
+  dense: {{sizes: [9k], budgets: {{shortest: 35, longest: 280}}}}
+  own_rates: {{multiples: {{0.2: 1, 0.6: 1, 0.8: 1.3}}}}
   seeds:
     seeds: [1]
-    configurations: [{{size: 13k, budget: long}}]
-    pairs: {{size: 13k, budgets: [long], sparsities: [0.8], seeds: [1]}}
+    configurations: [{{size: 45k, budget: long}}]
+    pairs: {{size: 45k, budgets: [long], sparsities: [0.8], seeds: [1]}}
   controls:
-    size: 13k
+    size: 45k
     budget: short
     sparsities: [0.8]
     variants:

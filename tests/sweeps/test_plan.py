@@ -34,7 +34,7 @@ FIELDS = {
 
 
 def test_a_run_is_described_by_what_its_schedule_promises():
-    run = next(run for run in expand(SWEEPS / "laptop.yaml").runs if run.spec.run_id == "13k-long-s80-d25-p50-seed0")
+    run = next(run for run in expand(SWEEPS / "laptop.yaml").runs if run.spec.run_id == "45k-long-s80-d25-p50-seed0")
     row = plan.describe(run)
     assert row.keys() >= FIELDS
     assert row["N_final"] == int((1 - 0.8) * row["N_prunable"])

@@ -200,9 +200,9 @@ def test_the_laptops_sweep_shares_its_grid_and_not_the_papers_cosine() -> None:
     assert sweep.share_prefix
     assert len(sweep.runs) == 45
     assert len(forks) == 24
-    assert {fork.parent for fork in forks.values()} == {"13k-short-s00-seed0"}
+    assert {fork.parent for fork in forks.values()} == {"45k-short-s00-seed0"}
     beside = [spec.run_id for spec in sweep.of("runs")]
-    assert beside == [f"13k-short-s{s}-d25-p50-seed0-cosine" for s in (20, 40, 60, 80)]
+    assert beside == [f"45k-short-s{s}-d25-p50-seed0-cosine" for s in (20, 40, 60, 80)]
     assert not set(beside) & set(forks)
     laptop = {run.spec.fingerprint for run in expand(SWEEPS / "laptop.yaml").runs}
     assert {spec.fingerprint for spec in sweep.of("runs")} <= laptop
@@ -234,7 +234,7 @@ def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixt
     runs = {run.spec.run_id: run.spec for run in expand(file).runs}
     expected = savings.saving(runs.values())
     assert f"sharing saves {expected.saved.steps:,} of {expected.alone.steps:,} steps (" in printed
-    assert "3 runs find none: 13k-short-s80-d25-p50-seed0-cosine and 13k-short-s60-d25-p50-seed0-cosine" in printed
+    assert "3 runs find none: 45k-short-s80-d25-p50-seed0-cosine and 45k-short-s60-d25-p50-seed0-cosine" in printed
     assert main(["plan", file, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     sharing = found["sharing"]
@@ -243,8 +243,8 @@ def test_the_plan_says_what_is_saved_and_by_which_run(capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["sharing"] == sharing
     assert main(["plan", file, *cluster]) == 0
     assert "shared prefixes: not in the hours" in capsys.readouterr().out
-    pruned = runs["13k-short-s80-d25-p50-seed0"]
-    fork = {"parent": "13k-short-s00-seed0", "step": pruned.schedule.start_step}
+    pruned = runs["45k-short-s80-d25-p50-seed0"]
+    fork = {"parent": "45k-short-s00-seed0", "step": pruned.schedule.start_step}
     assert sharing["forks"][pruned.run_id] == fork
     for key in ("tokens", "effective_flops", "executed_flops"):
         assert sharing["alone"][key] == pytest.approx(found["total"][key])

@@ -17,12 +17,12 @@ SWEEPS = Path(__file__).parents[2] / "sweeps"
 FILES = sorted(SWEEPS.glob("*.yaml"))
 CHECK = Draft202012Validator(schema.schema())
 WHOLE = read_mapping(SWEEPS / "laptop.yaml") | {
-    "runs": [{"size": "13k", "budget": "short", "window": {"dense": 0}, "lr_schedule": "wsd"}],
-    "repeat": [{"size": "13k", "budget": "short", "sparsities": [0.8]}],
+    "runs": [{"size": "45k", "budget": "short", "window": {"dense": 0}, "lr_schedule": "wsd"}],
+    "repeat": [{"size": "45k", "budget": "short", "sparsities": [0.8]}],
     "storage": {"corpus": "~/data"},
 }
 WHOLE["studies"]["seeds"]["confirm"] = {
-    "size": "13k",
+    "size": "45k",
     "seeds": [1],
     "windows": {"short": {"0.2": [{"dense": 0, "prune": 0.5}]}},
 }
@@ -52,7 +52,7 @@ def test_a_committed_sweep_names_the_schema_and_holds_to_it(file: Path) -> None:
         ("corpus",),
         ("model",),
         ("optimizer",),
-        ("sizes", "13k"),
+        ("sizes", "45k"),
         ("pruning", "window"),
         ("partners",),
         ("evaluation",),
@@ -84,13 +84,13 @@ def test_a_misspelled_key_is_refused_at_any_depth(place: tuple[str | int, ...]) 
     "block",
     [
         {"budgets": {"short": 0}},
-        {"budgets": {"short": {"13k": 0}}},
+        {"budgets": {"short": {"45k": 0}}},
         {"optimizer": {"batch": 8.5}},
         {"precision": "fp16"},
         {"resources": {"workers": 0}},
         {"resources": {"zero_stage": 4}},
-        {"runs": [{"size": "13k"}]},
-        {"studies": {"law": {"sizes": ["13k"], "budgets": ["short"], "sparsities": [1]}}},
+        {"runs": [{"size": "45k"}]},
+        {"studies": {"law": {"sizes": ["45k"], "budgets": ["short"], "sparsities": [1]}}},
         {"pruning": {"window": {"dense": 1}}},
         {"corpus": {"source": "web", "name": "x"}},
     ],

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from repro.errors import UserError
-from repro.ladder import Shape
 from sweeps.grid import expand
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -154,7 +153,7 @@ def test_no_laptop_run_repeats_data_and_sizes_are_ten_times_apart():
     assert sum(run.tokens for run in runs) < 400e6  # in 17 minutes, at 200 thousand tokens a second in either lane
 
 
-def test_the_papers_budgets_on_a_laptop_are_all_of_the_laptops_studies_and_rates_without_a_repeated_token():
+def test_the_papers_budgets_on_a_laptop_are_all_of_the_laptops_studies_and_seeds_without_a_repeated_token():
     laptop, paper = committed(LAPTOP), committed(LAPTOP_PAPER)
     assert set(paper.studies) == set(laptop.studies)
     runs = [run.spec for run in paper.runs]
@@ -163,17 +162,15 @@ def test_the_papers_budgets_on_a_laptop_are_all_of_the_laptops_studies_and_rates
     for run in paper.of("law"):
         ratio = run.dense_steps * run.tokens_per_step / run.model.shape.prunable
         assert ratio == pytest.approx({"206tpp": 206, "396tpp": 396}[run.budget], rel=1e-2)
-    rates = [{(run.model.shape, run.optimizer) for run in sweep.of("law")} for sweep in (laptop, paper)]
-    assert rates[0] == rates[1]
-    changes = [
-        Counter((run.size, run.pruning.sparsity, run.seed) for run in sweep.of("seeds")) for sweep in (laptop, paper)
-    ]
-    assert changes[0] == changes[1]
+    counts = {run.model.shape.prunable for run in paper.of("law")}
+    assert max(counts) / min(counts) >= 10
+    seeds = [Counter((run.pruning.sparsity, run.seed) for run in sweep.of("seeds")) for sweep in (laptop, paper)]
+    assert seeds[0] == seeds[1]
     header = " ".join(LAPTOP_PAPER.read_text().split("extends")[0].replace("#", "").split())
     [billions], [minutes] = re.findall(r"about ([\d.]+) B tokens", header), re.findall(r"about (\d+) minutes", header)
     tokens = sum(run.tokens for run in runs)
     assert float(billions) == pytest.approx(tokens / 1e9, rel=0.1)
-    assert int(minutes) == pytest.approx(tokens / 400e3 / 60, rel=0.1)
+    assert 60 < int(minutes) < 180
 
 
 @pytest.mark.parametrize("file", [LAPTOP, LAPTOP_NOISE, LAPTOP_PAPER])
@@ -189,7 +186,8 @@ def test_the_laptops_dense_runs_have_three_ratios_of_tokens_to_parameters_at_eve
     for run in dense:
         if not run.pruning.sparsity and "-" not in run.size:
             ratios.setdefault(run.size, set()).add(round(run.tokens / run.model.shape.prunable))
-    assert set(ratios) == {run.size for run in committed(LAPTOP).of("law")}
+    sizes = committed(file if "law" in committed(file).studies else LAPTOP)
+    assert set(ratios) == {run.size for run in sizes.of("law")}
     for found in ratios.values():
         assert len(found) >= 3
         assert max(found) >= 7 * min(found)
@@ -226,15 +224,15 @@ def test_the_sparse_lr_sweep_tries_every_density_and_window_of_two_sizes_at_one_
 
 def test_the_lr_sweep_tunes_every_size_every_partners_width_and_the_80_run_of_the_laptop_sweep():
     laptop, tuning = committed(LAPTOP), committed(LAPTOP_LR).of("lr")
-    tried: dict[tuple[Shape, float, int], list[float]] = {}
+    tried: dict[tuple[str, float, int], list[float]] = {}
     for run in tuning:
-        tried.setdefault((run.model.shape, run.pruning.sparsity, run.seed), []).append(run.optimizer.lr)
+        tried.setdefault((run.size, run.pruning.sparsity, run.seed), []).append(run.optimizer.lr)
     dense = [run for run in (*laptop.of("law"), *laptop.of("seeds")) if not run.pruning.sparsity]
     for run in dense:
-        rates = tried[run.model.shape, 0, 0]
+        rates = tried[run.size, 0, 0]
         assert min(rates) < run.optimizer.lr < max(rates)
     assert any("-p" in run.size for run in dense)
-    [middle] = {run.model.shape for run in laptop.of("schedules")}
+    [middle] = {run.size for run in laptop.of("schedules")}
     assert (middle, 0.8, 0) in tried
     for rates in tried.values():
         rates.sort()
@@ -279,7 +277,7 @@ def test_a_changed_batch_keeps_the_tokens_and_the_nearest_number_of_events():
         sparse = [run for run in runs if run.pruning.sparsity]
         centre = sparse[0].schedule.events
         for run in sparse:
-            assert run.tokens == pytest.approx(sparse[0].tokens, rel=0.01)
+            assert run.tokens == pytest.approx(sparse[0].tokens, rel=0.02)  # but for whole steps
             short = [abs(run.schedule.events - centre)]
             for interval in {max(1, run.pruning.interval - 1), run.pruning.interval + 1}:
                 other = replace(run.pruning, interval=interval).schedule(run.dense_steps)
