@@ -13,6 +13,7 @@ import torch
 from bench.trace import Trace, trace
 from bench.variants import resident
 from repro.corpus import Corpus, build
+from repro.corpus.bpe import TRAINED
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, RunSpec
 from repro.store.folder import Folder
@@ -50,8 +51,12 @@ class Speed:
 
 
 def text_of(spec: RunSpec, root: str, device: str) -> Corpus:
-    """Text that a package ships for a device of this type, cut and packed as the run's own; built unless it is there."""
-    text = CorpusSpec("package", TEXTS[device], packing=spec.corpus.packing, heldout_fraction=0.1)
+    """Text that a package ships for a device of this type, cut and packed as the run's own; built unless it is there.
+
+    A pretrained tokenizer, which a machine without a network may not have, gives way to one that is trained on it.
+    """
+    tokenizer = spec.corpus.tokenizer if spec.corpus.tokenizer in TRAINED else "bpe"
+    text = CorpusSpec("package", TEXTS[device], tokenizer=tokenizer, packing=spec.corpus.packing, heldout_fraction=0.1)
     return build(text, spec.model.vocab, spec.model.sequence, root)
 
 
