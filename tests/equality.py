@@ -30,7 +30,7 @@ name: equality
 studies:
   schedules: {{size: 45k, budgets: [short], dense: [0, 0.5], prune: [0.25, 0.5], sparsities: [0.2, 0.8]}}
   law: {{sizes: [9k, 45k, 95k], budgets: [short], sparsities: [0, 0.6]}}
-  pairs: {{size: 45k, budgets: [short], sparsities: [0.2, 0.8], match: [prunable, total]}}
+  pairs: {{size: 45k, budgets: [long], sparsities: [0.2, 0.8], match: [prunable, total]}}
   robustness:
     {{size: 45k, budget: short, sparsities: [0, 0.8], lr_multiples: [0.25, 1, 4], batch_multiples: [0.25, 1, 4]}}
   iso_average:
