@@ -62,7 +62,7 @@ def name(best: Best) -> str:
 
 def slope(rates: BestRates) -> DensitySlope:
     """Fits the line to the bottoms that are known."""
-    usable = [b for b in rates.best if not b.at_edge and b.draws is not None and _known(b.draws)]
+    usable = [b for b in rates.best if _known(b)]
     groups = [(b.size, b.budget) for b in usable]
     varied = {g for g in groups if len({b.sparsity for b, own in zip(usable, groups, strict=True) if own == g}) > 1}
     left_out = tuple(name(b) for b in rates.best if b not in usable and _shares(b, rates.best))
@@ -92,14 +92,12 @@ def multiples(rates: BestRates) -> Iterator[Multiple]:
     found: dict[float, list[tuple[float, Array | None]]] = defaultdict(list)
     for own in rates.best:
         beside = dense.get((own.size, own.budget))
-        if own.sparsity > 0 and beside is not None and not own.at_edge and not beside.at_edge:
-            known = own.draws is not None and beside.draws is not None
-            difference = own.draws - beside.draws if known else None  # type: ignore[operator]
-            found[own.sparsity].append((math.log(own.lr / beside.lr), difference))
+        if own.sparsity > 0 and beside is not None and _known(own) and _known(beside):
+            drawn = None if rates.noise is None else _finite(own.draws) - _finite(beside.draws)
+            found[own.sparsity].append((math.log(own.lr / beside.lr), drawn))
     for sparsity, members in sorted(found.items()):
-        drawn = [d for _, d in members if d is not None]
-        with np.errstate(invalid="ignore"):
-            ends = percentiles(np.mean(drawn, axis=0)) if len(drawn) == len(members) else None
+        differences = [d for _, d in members if d is not None]
+        ends = percentiles(np.mean(differences, axis=0)) if differences else None
         yield Multiple(
             sparsity,
             math.exp(np.mean([value for value, _ in members])),
@@ -113,8 +111,9 @@ def _shares(best: Best, others: Sequence[Best]) -> bool:
     return any((b.size, b.budget) == (best.size, best.budget) and b.sparsity != best.sparsity for b in others)
 
 
-def _known(draws: Array) -> bool:
-    return percentiles(draws) is not None
+def _known(best: Best) -> bool:
+    """Whether the bottom lies inside the rates tried, as far as the seeds' noise is known."""
+    return not best.at_edge and (best.draws is None or percentiles(best.draws) is not None)
 
 
 def _finite(draws: Array | None) -> Array:

@@ -38,7 +38,7 @@ studies:
       - {{size: 45k, budget: long, sparsity: 0.4, window: {{dense: 0, prune: 1}}}}
       - {{size: 45k, budget: long, sparsity: 0.8, window: {{dense: 0.75, prune: 0.25}}}}
   dense: {{sizes: [9k], budgets: {{shortest: 35, longest: 280}}}}
-  own_rates: {{multiples: {{0.2: 1, 0.6: 1, 0.8: 1.3}}}}
+  own_rates: {{multiples: {{0.2: 1, 0.6: 1, 0.8: 1.5}}}}
   seeds:
     seeds: [1]
     configurations: [{{size: 45k, budget: long}}]

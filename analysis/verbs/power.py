@@ -49,13 +49,16 @@ def main(given: argparse.Namespace) -> int:
     from analysis.power_file import as_json
 
     found = power_command.find(given)
-    if given.json:
-        print(json.dumps(as_json(found.power), indent=1))
-        return 0
-    print("\n".join(_lines(found.power)), flush=True)
+    if not given.json:
+        print("\n".join(_lines(found.power)), flush=True)
+    needs = []
     if given.needs and found.theta is not None and found.noise is not None and not found.power.reason:
         for line in more_seeds.needed(found.tables, found.theta, found.noise, found.power):
-            print(line, flush=True)
+            needs.append(line)
+            if not given.json:
+                print(line, flush=True)
+    if given.json:
+        print(json.dumps(as_json(found.power) | ({"needs": needs} if given.needs else {}), indent=1))
     return 0
 
 

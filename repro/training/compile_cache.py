@@ -27,8 +27,8 @@ def share() -> None:
         folder = homes.cache() / "sparse-scaling" / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        remove_unfinished(folder)
         os.environ[FOLDER] = str(folder)
+    remove_unfinished(Path(os.environ[FOLDER]))
 
 
 def remove_unfinished(folder: Path) -> None:
