@@ -30,15 +30,28 @@ def exclusive(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
     """
     lock = folder / "lock"
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = lock.open("w")
+        except (FileNotFoundError, FileExistsError):
+            if folder.exists() and not folder.is_dir():
+                raise
+            continue  # another process has removed it in between
+        with file:
             while not _locked(file.fileno()):
                 waits()
                 time.sleep(POLL)
-            # The previous holder may have deleted the folder, and another process may have recreated it.
-            if lock.exists() and os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+            if _is_at(lock, file.fileno()):
                 yield
                 return
+
+
+def _is_at(lock: Path, descriptor: int) -> bool:
+    """Whether an open lock is still the one at its path: its holder may have removed it, and another process made anew."""
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _locked(descriptor: int) -> bool:
