@@ -28,12 +28,13 @@ from typing import TypeVar
 import numpy as np
 from scipy import optimize, special
 
-from analysis import simulated_table, table
-from analysis.bootstrap import bootstrap
-from analysis.fit import FitResult, fit
-from analysis.law import Array
-from analysis.laws import CHINCHILLA
-from analysis.objective import huber
+from analysis.fits.bootstrap import bootstrap
+from analysis.fits.fit import FitResult, fit
+from analysis.fits.objective import huber
+from analysis.laws.law import Array
+from analysis.laws.registry import CHINCHILLA
+from analysis.tables import table
+from analysis.worlds import simulated_table
 from repro.training.provenance import provenance
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")

@@ -57,6 +57,22 @@ LIGHT_MODULES += [
     "repro/models/config.py",
     "repro/models/formats.py",
 ]
+# The rooms of the analysis: each needs those before it alone.
+ANALYSIS = (
+    "shown",
+    "laws",
+    "tables",
+    "worlds",
+    "fits",
+    "noise",
+    "rates",
+    "findings",
+    "claims",
+    "power",
+    "figures",
+    "report",
+    "verbs",
+)
 OF_REPRO_IN_ANALYSIS = {
     "repro.columns",
     "repro.spec",
@@ -107,6 +123,18 @@ def test_the_analysis_reads_tables_only() -> None:
     ours = [(file, name) for file, name in of("analysis") if name.split(".")[0] in {"repro", "sweeps"}]
     assert [(file, name) for file, name in ours if name not in OF_REPRO_IN_ANALYSIS | {"repro"}] == []
     assert [(file, name) for file, name in of("analysis") if name.split(".")[0] in HEAVY] == []
+
+
+def test_the_rooms_of_the_analysis_need_those_before_them_alone() -> None:
+    there = {
+        file.stem for file in (ROOT / "analysis").iterdir() if file.suffix == ".py" or (file / "__init__.py").exists()
+    }
+    assert there == {*ANALYSIS, "__init__", "__main__"}
+    ours = [(file, name) for file, name in of("analysis") if name.startswith("analysis.") and "__main__" not in file]
+    assert ours
+    place = {room: i for i, room in enumerate(ANALYSIS)}
+    own = {file: place[Path(file).with_suffix("").parts[1]] for file, _ in ours}
+    assert [(file, name) for file, name in ours if place[name.split(".")[1]] > own[file]] == []
 
 
 def test_no_module_needs_one_that_needs_it() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from analysis.claims import failure_modes, final_size, grid, law, own_rates, pairs, robustness, schedule, unification
 from analysis.claims.own_rates import AGAIN, Again
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.own_rates import has_own_rates
+from analysis.findings.evidence import Evidence
+from analysis.findings.unification_map import has_map
+from analysis.rates.own_rates import has_own_rates
 from analysis.shown import plain_json
-from analysis.unification_map import has_map
+from analysis.tables.data import Tables
 
 Claim = ModuleType | Again
 CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)

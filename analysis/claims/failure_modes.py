@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Runs, Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.noise import Noise, Spread
-from analysis.outcome import Interval, above, below, interval
-from analysis.worlds import World
+from analysis.findings.evidence import Evidence
+from analysis.fits.outcome import Interval, above, below, interval
+from analysis.laws.law import Array
+from analysis.noise.spread import Noise, Spread
+from analysis.tables.data import Runs, Tables
+from analysis.worlds.world import World
 from repro import studies
 
 HIGH, LOWER = 0.8, (0.2, 0.4)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.outcome import Interval, above, below, percentiles
-from analysis.pairs import Pair, PairResult, find_pairs
-from analysis.worlds import World
+from analysis.findings.evidence import Evidence
+from analysis.findings.pairs import Pair, PairResult, find_pairs
+from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.laws.law import Array
+from analysis.tables.data import Tables
+from analysis.worlds.world import World
 
 SPARSITY = 0.8
 WANTED = 2.0

@@ -10,15 +10,15 @@ import numpy as np
 from scipy import stats
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import LAW_TO_GRID
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.law_errors import Errors
-from analysis.laws import LAWS, N_AVG
-from analysis.outcome import above, below, interval
-from analysis.schedule_grid import schedule_name
-from analysis.worlds import World
+from analysis.findings.compare import LAW_TO_GRID
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Errors
+from analysis.fits.outcome import above, below, interval
+from analysis.laws.law import Array
+from analysis.laws.registry import LAWS, N_AVG
+from analysis.tables.data import Tables
+from analysis.tables.schedule_grid import schedule_name
+from analysis.worlds.world import World
 from repro import studies
 
 MARGIN = 0.016  # nats: the paper's mean error, where it claims the law

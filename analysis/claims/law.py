@@ -8,16 +8,16 @@ import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
-from analysis.data import Runs, Tables
-from analysis.evidence import Evidence
-from analysis.information import information
-from analysis.law import Array
-from analysis.law_errors import Errors, Measure
-from analysis.laws import LAWS, N_AVG, N_DENSE, N_FINAL
-from analysis.noise import Noise, Spread
-from analysis.outcome import above, below
-from analysis.worlds import World
+from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Errors, Measure
+from analysis.fits.information import information
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.laws.registry import LAWS, N_AVG, N_DENSE, N_FINAL
+from analysis.noise.spread import Noise, Spread
+from analysis.tables.data import Runs, Tables
+from analysis.worlds.world import World
 
 _SHARED = ("E", "A", "alpha", "B", "beta", "w")  # parameters that have a column of their own
 PAPER_ERROR = 0.016  # nats, mean over the paper's 30 runs

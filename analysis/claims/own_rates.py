@@ -14,13 +14,13 @@ import numpy as np
 
 from analysis.claims import final_size, law, pairs
 from analysis.claims.verdict import Outcome, Verdict
-from analysis.compare import Setting
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.own_rates import at_own_rates, has_own_rates, multiples
+from analysis.findings.compare import Setting
+from analysis.findings.evidence import Evidence
+from analysis.laws.law import Array
+from analysis.rates.own_rates import at_own_rates, has_own_rates, multiples
 from analysis.shown import plain
-from analysis.worlds import World
+from analysis.tables.data import Tables
+from analysis.worlds.world import World
 
 AGAIN: tuple[ModuleType, ...] = (law, pairs, final_size)
 SUFFIX = ", own rates"

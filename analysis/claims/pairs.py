@@ -8,12 +8,12 @@ import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.outcome import Interval, above, below, percentiles
-from analysis.pairs import PairResult, find_pairs, pair_noise
-from analysis.worlds import World
+from analysis.findings.evidence import Evidence
+from analysis.findings.pairs import PairResult, find_pairs, pair_noise
+from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.laws.law import Array
+from analysis.tables.data import Tables
+from analysis.worlds.world import World
 
 LOW, HIGH = 0.9, 1.1
 

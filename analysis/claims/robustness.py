@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.noise import Noise, Spread, regret_bounds
-from analysis.outcome import above, below, interval
-from analysis.setting_lines import NAMES, Line, alike, lines
-from analysis.worlds import World
+from analysis.findings.evidence import Evidence
+from analysis.findings.setting_lines import NAMES, Line, alike, lines
+from analysis.fits.outcome import above, below, interval
+from analysis.laws.law import Array
+from analysis.noise.spread import Noise, Spread, regret_bounds
+from analysis.tables.data import Tables
+from analysis.worlds.world import World
 
 MARGIN = 0.01  # nats
 ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together

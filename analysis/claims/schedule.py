@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Runs, Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.noise import regret_bounds
-from analysis.outcome import Interval, above, below, interval
-from analysis.schedule_grid import grid_cells, schedule_name
-from analysis.worlds import World
+from analysis.findings.evidence import Evidence
+from analysis.fits.outcome import Interval, above, below, interval
+from analysis.laws.law import Array
+from analysis.noise.spread import regret_bounds
+from analysis.tables.data import Runs, Tables
+from analysis.tables.schedule_grid import grid_cells, schedule_name
+from analysis.worlds.world import World
 
 MARGIN = 0.01  # nats
 TOP = 3

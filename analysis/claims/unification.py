@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Array
-from analysis.outcome import Interval, above, below, percentiles
-from analysis.pairs import pairs_among
+from analysis.findings.evidence import Evidence
+from analysis.findings.pairs import pairs_among
+from analysis.findings.unification_map import Cell, Chart, has_map, map_runs
+from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.laws.law import Array
 from analysis.shown import plain
-from analysis.unification_map import Cell, Chart, has_map, map_runs
-from analysis.worlds import World
+from analysis.tables.data import Tables
+from analysis.worlds.world import World
 
 CLAIM = "h"
 LOW, HIGH = 0.9, 1.1

@@ -15,7 +15,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from analysis.evidence import Evidence
 from analysis.figures import (
     comparison,
     compute,
@@ -33,6 +32,7 @@ from analysis.figures import (
     unification,
 )
 from analysis.figures.panel import Panel
+from analysis.findings.evidence import Evidence
 from repro.store.folder import Folder
 
 FIGURES: tuple[ModuleType, ...] = (

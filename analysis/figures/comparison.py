@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
-from analysis.evidence import Evidence
 from analysis.figures import style
-from analysis.law_errors import Errors
+from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Errors
 
 NAME = "laws"
 TITLE = "The laws side by side"

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.curves import smooth, thin
 from analysis.figures.panel import Curve, Panel
+from analysis.findings.evidence import Evidence
 
 NAME = "fig2_compute"
 TITLE = "Loss against effective compute"

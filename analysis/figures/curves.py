@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.law import Array
+from analysis.laws.law import Array
 
 MOST = 240  # points of a drawn curve
 

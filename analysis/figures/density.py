@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from analysis.data import Runs
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Curve, Panel, Points
+from analysis.findings.evidence import Evidence
+from analysis.tables.data import Runs
 
 NAME = "density"
 TITLE = "Density by tensor"

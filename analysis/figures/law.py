@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.law import PAPER_ERROR
-from analysis.compare import IN_SAMPLE, INTERVAL
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
-from analysis.fit import FitResult
-from analysis.law import Array
-from analysis.laws import N_AVG
+from analysis.findings.compare import IN_SAMPLE, INTERVAL
+from analysis.findings.evidence import Evidence
+from analysis.fits.fit import FitResult
+from analysis.laws.law import Array
+from analysis.laws.registry import N_AVG
 
 NAME = "fig3_law"
 NOTHING = "no fit on the law set"

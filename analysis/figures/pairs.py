@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.data import Runs, Tables
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.curves import smooth, thin
 from analysis.figures.panel import Curve, Panel, Points
-from analysis.pairs import Pair, PairResult
+from analysis.findings.evidence import Evidence
+from analysis.findings.pairs import Pair, PairResult
+from analysis.tables.data import Runs, Tables
 from repro import studies
 
 NAME = "fig1_pairs"

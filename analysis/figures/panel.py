@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from analysis.figures import style
 from analysis.figures.style import Look
-from analysis.law import Array
+from analysis.laws.law import Array
 
 FEW = 6
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
+from analysis.findings.evidence import Evidence
 
 NAME = "promise"
 TITLE = "Measured against promised time"

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.compare import LAW_TO_GRID
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
-from analysis.laws import N_AVG
+from analysis.findings.compare import LAW_TO_GRID
+from analysis.findings.evidence import Evidence
+from analysis.laws.registry import N_AVG
 
 NAME = "grid_residuals"
 TITLE = "The law's residual over the schedule grid"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
-from analysis.setting_lines import NAMES, Line, lines
+from analysis.findings.evidence import Evidence
+from analysis.findings.setting_lines import NAMES, Line, lines
 
 NAME = "fig5_robustness"
 TITLE = "Learning rate and batch"

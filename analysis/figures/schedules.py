@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.data import PAPER_END, PAPER_START
-from analysis.evidence import Evidence
 from analysis.figures import style
+from analysis.findings.evidence import Evidence
+from analysis.tables.data import PAPER_END, PAPER_START
 
 NAME = "fig4_schedules"
 TITLE = "When to prune: the schedule grid"

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.laws import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
+from analysis.laws.registry import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 
 Role = Literal["run", "partner"]
 

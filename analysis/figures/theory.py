@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
-from analysis.laws import N_AVG
-from analysis.theory import Prediction
+from analysis.findings.evidence import Evidence
+from analysis.findings.theory import Prediction
+from analysis.laws.registry import N_AVG
 
 NAME = "theory"
 TITLE = "The theory beside the runs"

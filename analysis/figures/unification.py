@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.claims.unification import HIGH, LOW, applies
-from analysis.evidence import Evidence
 from analysis.figures import style
+from analysis.findings.evidence import Evidence
+from analysis.findings.unification_map import Cell
 from analysis.shown import plain
-from analysis.unification_map import Cell
 
 __all__ = ["applies"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from repro.console.options import real
 
 if TYPE_CHECKING:
-    from analysis.error_rates import Power
+    from analysis.power.error_rates import Power
 
 EXAMPLES = """\
 examples:
@@ -45,10 +45,10 @@ def add_parser(verbs: Any) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Draws worlds, or reads what was drawn before, and prints the rates. Returns the exit code."""
-    from analysis import more_seeds, power_command
-    from analysis.power_file import as_json
+    from analysis.power import asked, more_seeds
+    from analysis.power.power_file import as_json
 
-    found = power_command.find(given)
+    found = asked.find(given)
     if not given.json:
         print("\n".join(_lines(found.power)), flush=True)
     needs = []

@@ -11,11 +11,11 @@ from analysis.shown import plain
 
 if TYPE_CHECKING:
     from analysis.claims import Verdict
-    from analysis.evidence import Evidence
+    from analysis.findings.evidence import Evidence
     from repro.store.folder import Folder
 
-RESAMPLES = 1000  # as analysis.compare has it, which would bring scipy
-WORLDS = 150  # as analysis.power has it
+RESAMPLES = 1000  # as analysis.findings.compare has it, which would bring scipy
+WORLDS = 150  # as analysis.power.simulation has it
 
 
 def add_parser(verbs: Any) -> None:
@@ -65,8 +65,9 @@ def add_parser(verbs: Any) -> None:
 
 
 def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
-    from analysis import data, outcome
-    from analysis.evidence import Evidence
+    from analysis.findings.evidence import Evidence
+    from analysis.fits import outcome
+    from analysis.tables import data
     from repro.store.folder import Folder
 
     outcome.enough_resamples(given.bootstrap)
@@ -75,19 +76,23 @@ def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
 
 
 def _report(given: argparse.Namespace) -> int:
-    from analysis import claims, error_rates, figures, noise_summary, power_command, report, unification_map
+    from analysis import claims, figures
+    from analysis.findings import unification_map
+    from analysis.noise import noise_summary
+    from analysis.power import asked, error_rates
+    from analysis.report import page
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
     out = Folder.open(given.out) if given.out else results
-    power = power_command.of_sweep(found.tables, results, out, given.worlds)
+    power = asked.of_sweep(found.tables, results, out, given.worlds)
     verdicts = error_rates.hold(claims.judge(found), power)
     drawn = figures.write_all(found, out / "figures")
     out.write_json("claims.json", claims.as_json(verdicts))
     out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
     if unification_map.has_map(found.tables):
         out.write(unification_map.FILE, figures.as_csv([cell.row for cell in found.chart.cells]))
-    out.write("report.html", report.render(found, verdicts, drawn, power).encode())
+    out.write("report.html", page.render(found, verdicts, drawn, power).encode())
     _print(verdicts)
     print(f"report: {out}/report.html")
     return 0
@@ -105,10 +110,11 @@ def _figures(given: argparse.Namespace) -> int:
 
 
 def _claims(given: argparse.Namespace) -> int:
-    from analysis import claims, error_rates, power_command
+    from analysis import claims
+    from analysis.power import asked, error_rates
 
     found, results = _evidence(given)
-    verdicts = error_rates.hold(claims.judge(found), power_command.kept(found.tables, results))
+    verdicts = error_rates.hold(claims.judge(found), asked.kept(found.tables, results))
     if given.json:
         print(json.dumps(claims.as_json(verdicts), indent=1))
     else:
@@ -117,7 +123,8 @@ def _claims(given: argparse.Namespace) -> int:
 
 
 def _noise(given: argparse.Namespace) -> int:
-    from analysis import data, noise_summary
+    from analysis.noise import noise_summary
+    from analysis.tables import data
     from repro.store.folder import Folder
 
     found = noise_summary.summarise(data.load(Folder.open(given.results)))
@@ -126,7 +133,7 @@ def _noise(given: argparse.Namespace) -> int:
 
 
 def _learning_rates(given: argparse.Namespace) -> int:
-    from analysis import learning_rates, rate_law
+    from analysis.rates import learning_rates, rate_law
     from repro import tables
     from repro.store.folder import Folder
 
@@ -136,7 +143,7 @@ def _learning_rates(given: argparse.Namespace) -> int:
 
 
 def _keep(given: argparse.Namespace) -> int:
-    from analysis import keep
+    from analysis.verbs import keep
     from repro.store.folder import Folder
 
     out = Folder.open(given.folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from analysis.laws import LAWS
+from analysis.laws.registry import LAWS
 
 EXAMPLES = """\
 examples:
@@ -36,6 +36,6 @@ def add_parser(verbs: Any) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    from analysis import simulated_table
+    from analysis.worlds import simulated_table
 
     return simulated_table.main(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from analysis.laws import LAWS
+from analysis.laws.registry import LAWS
 
 EXAMPLES = """\
 examples:
@@ -58,18 +58,18 @@ def add_parser(verbs: Any) -> None:
 
 
 def _fit(given: argparse.Namespace) -> int:
-    from analysis import fit_command
+    from analysis.verbs import fit_command
 
     return fit_command.fit_table(given)
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from analysis import compare_command
+    from analysis.verbs import compare_command
 
     return compare_command.compare_laws(given)
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from analysis import predict
+    from analysis.verbs import predict
 
     return predict.predict(given)

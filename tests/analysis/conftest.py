@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from analysis import data, simulated_sweep
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.simulated_sweep import Truth
+from analysis.findings.evidence import Evidence
+from analysis.tables import data
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 from repro.store.folder import Folder
 
 Rows = list[dict[str, Any]]

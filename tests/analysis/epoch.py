@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import table
-from analysis.law import Array
-from analysis.laws import CHINCHILLA
+from analysis.laws.law import Array
+from analysis.laws.registry import CHINCHILLA
+from analysis.tables import table
 
 EPOCH = Path(__file__).parents[2].parent / "shared" / "data" / "epoch_chinchilla" / "svg_extracted_data.csv"
 TRUTH = np.array([1.8172, 477.8, 0.3473, 2143.4, 0.3672])

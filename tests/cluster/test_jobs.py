@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import data
+from analysis.tables import data
 from repro.store import transfer
 from repro.store.folder import Folder
 from tests.cluster.nodes import ROOT, Cluster

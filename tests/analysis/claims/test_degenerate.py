@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import claims, simulated_sweep
+from analysis import claims
 from analysis.claims import Verdict
-from analysis.compare import DENSE_TO_SPARSE, IN_SAMPLE
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.laws import N_AVG
-from analysis.simulated_sweep import Truth
+from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE
+from analysis.findings.evidence import Evidence
+from analysis.laws.registry import N_AVG
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 
 pytestmark = pytest.mark.slow
 

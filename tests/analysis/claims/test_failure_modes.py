@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis import simulated_sweep
 from analysis.claims import Verdict, failure_modes
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.simulated_sweep import Truth
+from analysis.findings.evidence import Evidence
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis import simulated_sweep
 from analysis.claims import Verdict, grid
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.laws import N_FINAL
-from analysis.simulated_sweep import Truth
+from analysis.findings.evidence import Evidence
+from analysis.laws.registry import N_FINAL
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 
 pytestmark = pytest.mark.slow
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import simulated_sweep
 from analysis.claims import Verdict, law
-from analysis.compare import IN_SAMPLE
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.law import Law
-from analysis.laws import N_DENSE, N_FINAL
-from analysis.simulated_sweep import Truth
+from analysis.findings.compare import IN_SAMPLE
+from analysis.findings.evidence import Evidence
+from analysis.laws.law import Law
+from analysis.laws.registry import N_DENSE, N_FINAL
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 
 pytestmark = pytest.mark.slow
 

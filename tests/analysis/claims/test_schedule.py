@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import simulated_sweep
 from analysis.claims import Verdict, schedule
-from analysis.data import Tables
-from analysis.evidence import Evidence
-from analysis.simulated_sweep import Truth
+from analysis.findings.evidence import Evidence
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 
 pytestmark = pytest.mark.slow
 

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import data, figures, simulated_sweep
+from analysis import figures
 from analysis.__main__ import main
 from analysis.claims import unification
-from analysis.evidence import Evidence
 from analysis.figures import style
 from analysis.figures import unification as figure
-from analysis.law import Array
-from analysis.simulated_sweep import Truth
-from analysis.unification_map import COLUMNS
+from analysis.findings.evidence import Evidence
+from analysis.findings.unification_map import COLUMNS
+from analysis.laws.law import Array
+from analysis.tables import data
+from analysis.worlds import simulated_sweep
+from analysis.worlds.simulated_sweep import Truth
 from repro.store.folder import Folder
 
 CELLS = {"8k": (15.0, 30.0, 60.0, 120.0), "25k": (15.0, 30.0, 60.0)}

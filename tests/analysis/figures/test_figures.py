@@ -9,10 +9,12 @@ import pytest
 from bokeh.models import ColumnDataSource, Scatter
 from bokeh.models.renderers import GlyphRenderer
 
-from analysis import data, figures, simulated_sweep
-from analysis.evidence import Evidence
+from analysis import figures
 from analysis.figures import comparison, interactive, law, pairs, residuals, robustness, schedules, style, theory
 from analysis.figures.panel import Panel, Points
+from analysis.findings.evidence import Evidence
+from analysis.tables import data
+from analysis.worlds import simulated_sweep
 from repro.store.folder import Folder
 
 pytestmark = pytest.mark.slow

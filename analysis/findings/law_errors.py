@@ -1,0 +1,86 @@
+"""What a law's predictions are off by on a set of runs, with intervals from resamples.
+
+Added noise makes errors larger on average, so an interval is the spread of the resampled errors around their own median,
+laid around the measured error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from analysis.fits.outcome import Interval, interval, percentiles
+from analysis.laws.law import Array
+from analysis.tables.data import Mask, Runs
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number and its 95% interval; the bounds are None where the seeds' noise is unknown, or where resamples have none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def around(cls, value: float, draws: Array | None, *, least: float = -np.inf) -> Measure:
+        """The spread of `draws` around their median, laid around `value` and cut at `least`."""
+        spread = percentiles(draws)
+        if draws is None or spread is None or not np.isfinite(value):
+            return cls(value)
+        low, high = (value + end - float(np.median(draws[np.isfinite(draws)])) for end in spread)
+        return cls(value, max(least, low), max(least, high))
+
+    @property
+    def interval(self) -> Interval | None:
+        """Both bounds, where they make an interval."""
+        return interval(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Predicted minus actual loss of one law on one set of runs.
+
+    Attributes:
+        law: name in the registry.
+        runs: the runs it is judged on, (n,).
+        predicted: nats a token, (n,).
+        draws: resampled predicted minus resampled actual, (R, n); None where the seeds' noise is unknown.
+    """
+
+    law: str
+    runs: Runs
+    predicted: Array
+    draws: Array | None
+
+    @cached_property
+    def residual(self) -> Array:
+        return self.predicted - self.runs["loss"]
+
+    def mean_abs(self, where: Mask | None = None) -> Measure:
+        """Mean |predicted - actual| in nats, over all runs or those of a mask."""
+        chosen = np.ones(len(self.runs), dtype=bool) if where is None else where
+        draws = None if self.draws is None else np.abs(self.draws[:, chosen]).mean(axis=1)
+        return Measure.around(float(np.abs(self.residual[chosen]).mean()), draws, least=0.0)
+
+    def worse_than(self, other: Errors) -> Measure:
+        """How much larger this law's mean |error| is than the other's on the same runs and draws."""
+        if len(self.runs) != len(other.runs) or np.any(self.runs["run_id"] != other.runs["run_id"]):
+            raise ValueError("errors on different runs")
+        value = float(np.abs(self.residual).mean() - np.abs(other.residual).mean())
+        if self.draws is None or other.draws is None:
+            return Measure(value)
+        return Measure.around(value, np.abs(self.draws).mean(axis=1) - np.abs(other.draws).mean(axis=1))
+
+    def mean(self, where: Mask) -> Measure:
+        """Mean predicted - actual in nats over the runs of a mask."""
+        draws = None if self.draws is None else self.draws[:, where].mean(axis=1)
+        return Measure.around(float(self.residual[where].mean()), draws)
+
+    def drift(self, along: Array) -> Measure:
+        """Slope of the residual along a number of each run (n,), by least squares: nats per unit of it."""
+        centred = along - along.mean()
+        weights = centred / max(float(np.sum(centred**2)), np.finfo(float).tiny)
+        return Measure.around(float(self.residual @ weights), None if self.draws is None else self.draws @ weights)

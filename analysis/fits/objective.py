@@ -1,0 +1,52 @@
+"""What a fit minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from analysis.laws.law import Array
+from repro.errors import UserError
+
+Kind = Literal["huber_log", "huber", "lad", "wls"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is summed over rows and minimised.
+
+    Attributes:
+        kind: huber_log, Huber of log predicted - log loss (Hoffmann et al. 2022); huber, of predicted - loss; lad,
+            absolute log residuals (Besiroglu et al. 2024); wls, half squares of predicted - loss.
+        delta: Huber threshold, in nats of log loss or in nats.
+    """
+
+    kind: Kind = "huber_log"
+    delta: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not self.delta > 0:
+            raise UserError("threshold out of range", key="delta", found=self.delta, expected="more than 0")
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.kind in ("huber_log", "lad")
+
+    @property
+    def threshold(self) -> float:
+        """Size of a residual up to which it counts squared."""
+        return {"huber_log": self.delta, "huber": self.delta, "lad": 0.0, "wls": np.inf}[self.kind]
+
+    def rows(self, residual: Array) -> Array:
+        """What each residual adds."""
+        if self.kind == "lad":
+            return np.abs(residual)
+        return huber(residual, self.threshold)
+
+
+def huber(residual: Array, delta: float) -> Array:
+    """r^2 / 2 up to |r| = delta, linear beyond."""
+    size = np.abs(residual)
+    return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta) if np.isfinite(delta) else 0.0)

@@ -1,0 +1,1 @@
+"""What the claims' rules can tell: their error rates in worlds of known truth, and what would tell more."""

@@ -1,0 +1,99 @@
+"""Which worlds a user asks for: of a sweep's own noise and law, of another sweep's, or of given ones."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis.laws.law import Array
+from analysis.laws.registry import N_AVG
+from analysis.noise.seed_noise import SeedNoise
+from analysis.power import power_file, simulation
+from analysis.power.error_rates import Power
+from analysis.tables import data
+from analysis.tables.data import Tables
+from repro.errors import UserError
+from repro.store.folder import Folder
+
+MOST_WORLDS = 100_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rates that were asked for, and what they were drawn from; None where nothing can be."""
+
+    power: Power
+    tables: Tables
+    theta: Array | None
+    noise: SeedNoise | None
+
+
+def find(given: argparse.Namespace) -> Found:
+    """The error rates that `analysis power` was asked for.
+
+    Raises:
+        UserError: no results folder, a number out of range, or a sweep that isn't trained without noise to draw.
+    """
+    worlds = _enough(simulation.WORLDS if given.worlds is None else given.worlds, least=1)
+    if given.noise is not None and given.like is not None:
+        raise UserError("two noises", key="--like", found=given.like, expected="--noise or --like")
+    results = Folder.open(given.results)
+    tables = data.load(results)
+    trained = bool(np.isfinite(tables.all_runs["loss"]).any())
+    if given.noise is None and given.like is None and given.parameters is None and trained:
+        found = of_sweep(tables, results, results, worlds)
+        return Found(found, tables, simulation.truth(tables), SeedNoise.measured(tables))
+    other = None if given.like is None else data.load(Folder.open(given.like))
+    if not trained:
+        if given.noise is None and other is None:
+            raise UserError(
+                "a sweep that isn't trained has no noise of its own", file=f"{results}/runs.parquet",
+                expected="--noise NATS, or --like RESULTS",
+            )  # fmt: skip
+        tables = replace(tables, runs=tables.all_runs, flags=())
+    theta = _truth(given.parameters, other or tables, trained or other is not None)
+    noise = SeedNoise.normal(given.noise) if given.noise is not None else SeedNoise.measured(other or tables)
+    if noise is None or theta is None:
+        return Found(Power.unknown(f"{(other or tables).name} tells neither noise nor law"), tables, theta, noise)
+    return Found(simulation.simulate(tables, theta, noise, worlds=worlds), tables, theta, noise)
+
+
+def kept(tables: Tables, results: Folder) -> Power:
+    """The rates that `report` or `power` left in a results folder, where they are of these runs."""
+    found = power_file.read(results, tables)
+    return found or Power.unknown("`python -m analysis power` tells")
+
+
+def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int = simulation.WORLDS) -> Power:
+    """The rates with a sweep's own noise and law: from power.json in `results` or `out` where it is of these tables, else drawn and kept in `out`."""
+    if not _enough(worlds, least=0):
+        return Power.unknown("no worlds were asked for")
+    for folder in (results, out):
+        known = power_file.read(folder, tables)
+        if known is not None and known.worlds == worlds:
+            return known
+    noise, theta = SeedNoise.measured(tables), simulation.truth(tables)
+    if noise is None or theta is None:
+        why = (
+            "the seeds' noise isn't known" if noise is None else "no law can be fitted to its dense runs or its law set"
+        )
+        return Power.unknown(why)
+    found = simulation.simulate(tables, theta, noise, worlds=worlds)
+    power_file.write(out, found, tables)
+    return found
+
+
+def _enough(worlds: int, least: int) -> int:
+    if not least <= worlds <= MOST_WORLDS:
+        raise UserError("worlds out of range", key="--worlds", found=worlds, expected=f"{least} to {MOST_WORLDS:,}")
+    return worlds
+
+
+def _truth(parameters: str | None, tables: Tables, trained: bool) -> Array | None:
+    from analysis.worlds import simulated_table  # brings pydantic, which reading a table does without
+
+    if parameters is not None:
+        return simulated_table.truth(N_AVG, **simulated_table.numbers(parameters))
+    return simulation.truth(tables) if trained else simulated_table.truth(N_AVG)

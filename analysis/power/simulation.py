@@ -1,0 +1,198 @@
+"""How often each claim's rule would say what, in worlds with this sweep's runs, seeds and noise where the truth is known.
+
+A world takes the sweep's own runs, a law fitted to them as the truth, and the seeds' noise as it was measured; the
+claims' own rules then judge it as they judge the sweep. The same noise is drawn for all truths.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from analysis import claims
+from analysis.claims import Claim, Outcome, schedule
+from analysis.claims.verdict import ClaimRates, Rates
+from analysis.findings import setting_lines
+from analysis.findings.evidence import Evidence
+from analysis.fits.fit import fit, obstacle
+from analysis.laws.law import Array
+from analysis.laws.registry import N_AVG, N_FINAL
+from analysis.noise import configurations, seed_noise
+from analysis.noise.seed_noise import SeedNoise
+from analysis.power import fresh_seeds
+from analysis.power.error_rates import Power
+from analysis.tables.data import Tables
+from analysis.worlds.world import World, with_losses
+from repro import schemas
+
+WORLDS = 150
+RESAMPLES = 200  # of a world's bootstrap: the rates are those of 1,000 (tests/analysis/power/test_simulation.py)
+FEW = 16  # worlds up to which other processes cost more than they save
+TRUTHS = (N_AVG, N_FINAL)
+
+Said = dict[tuple[str, str], tuple[Outcome, str]]  # by claim and truth, what a rule says of a world and why
+
+
+@dataclass(frozen=True)
+class _Design:
+    """What all worlds share: mean losses (n,) by truth, and what noise is drawn for."""
+
+    tables: Tables
+    theta: Array
+    noise: SeedNoise
+    kinds: list[str]
+    families: list[tuple[object, ...]]
+    laws: dict[str, Array]
+    own: dict[tuple[str, bool], Array]
+    resamples: int
+
+
+def simulate(
+    tables: Tables,
+    theta: Array,
+    noise: SeedNoise,
+    *,
+    worlds: int = WORLDS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    cores: int | None = None,
+) -> Power:
+    """Draws worlds and judges them.
+
+    Args:
+        tables: the runs; their losses don't matter, but for those at other learning rates and batches.
+        theta: E, A, α, B, β of the truth.
+        noise: of the seeds.
+        worlds: of each truth.
+        resamples: behind each interval in a world.
+        seed: of the generator.
+        cores: processes, on whose number the rates don't depend; all cores when None, and one for a few worlds.
+    """
+    design = _design(tables, theta, noise, resamples)
+    judged = claims.judged(tables)
+    said = list(_judged(design, worlds, seed, cores))
+    rates = {
+        claim.CLAIM: ClaimRates(
+            _rates(said, claim, "True"),
+            _rates(said, claim, "False"),
+            claim.TRUE,
+            claim.FALSE,
+            _hindrance([own[claim.CLAIM, "True"] for own in said]),
+        )
+        for claim in judged
+    }
+    laws = {law.name: {claim.CLAIM: _rates(said, claim, law.name) for claim in judged} for law in TRUTHS}
+    values = ", ".join(f"{name} {value:.4g}" for name, value in zip(N_AVG.names, theta, strict=True))
+    return Power(worlds, resamples, noise.said, f"{N_AVG.formula} with {values}", rates, laws)
+
+
+def chance(tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, worlds: int, seed: int = 0) -> float:
+    """Share of worlds in which a claim is exactly true whose verdict is "reproduced". Arguments: see `simulate`."""
+    design = _design(tables, theta, noise, RESAMPLES)
+    alone = replace(design, laws={}, own={(claim, True): design.own[claim, True]})
+    said = list(_judged(alone, worlds, seed, None))
+    return sum(own[claim, "True"][0] == "reproduced" for own in said) / worlds
+
+
+def _design(tables: Tables, theta: Array, noise: SeedNoise, resamples: int) -> _Design:
+    bare = replace(tables, **{name: schemas.SCHEMAS[name].empty_table() for name in ("curves", "layers")})
+    world = World.of(bare, theta, setting_lines.settings_cost(bare))
+    runs = world.tables.runs
+    return _Design(
+        tables=world.tables,
+        theta=theta,
+        noise=noise,
+        kinds=seed_noise.kinds(runs),
+        families=seed_noise.families(runs),
+        laws={law.name: world.losses(law) for law in TRUTHS},
+        own={
+            (claim.CLAIM, true): claim.true_world(world) if true else claim.false_world(world)
+            for claim in claims.judged(bare)
+            for true in (True, False)
+        },
+        resamples=resamples,
+    )
+
+
+def _rates(said: list[Said], claim: Claim, truth: str) -> Rates:
+    return Rates.of([own[claim.CLAIM, truth][0] for own in said])
+
+
+def _hindrance(said: list[tuple[Outcome, str]]) -> str | None:
+    """The commonest reason of an inconclusive verdict; None where there is none."""
+    reasons = Counter(because for outcome, because in said if outcome == "inconclusive")
+    return reasons.most_common(1)[0][0] if reasons else None
+
+
+def truth(tables: Tables) -> Array | None:
+    """E, A, α, B, β fitted to the sweep's dense runs, or else to its law set or to the dense runs of its map; None where none can tell them."""
+    base = configurations.base_runs(tables)
+    for runs in (tables.dense, tables.law_set, base.where(~base.sparse)):
+        if len(runs) and obstacle(N_AVG, runs.columns, runs["loss"]) is None:
+            return fit(N_AVG, runs.columns, runs["loss"]).theta
+    return None
+
+
+def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Iterator[Said]:
+    """Of each world, what the rules say of each claim in each truth."""
+    if cores is None:
+        cores = 1 if worlds <= FEW else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    one = partial(_judge, design, seed)
+    if cores == 1:
+        yield from map(one, range(worlds))
+        return
+    # A fresh interpreter each: this one may hold threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, mp_context=context, initializer=_end_with_parent) as pool:
+        yield from pool.map(one, range(worlds), chunksize=max(1, min(10, worlds // cores // 2)))
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone: killed, it can't say so."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _judge(design: _Design, seed: int, world: int) -> Said:
+    drawn = design.noise.draw(design.kinds, design.families, np.random.default_rng([seed, world]))
+    first: Evidence | None = None
+
+    def evidence(mean: Array, *, refitted: bool) -> Evidence:
+        moved = with_losses(design.tables, mean + drawn)
+        return Evidence(moved, design.resamples, laws=(N_AVG,), like=first, refitted=refitted, start=design.theta)
+
+    def said_of(claim: Claim, mean: Array, found: Evidence) -> tuple[Outcome, str]:
+        if claim is schedule:
+            rng = np.random.default_rng([seed, world, 1])
+            found = replace(found, tables=fresh_seeds.follow(design.tables, mean, drawn, rng), like=found)
+        outcome: tuple[Outcome, str] = claim.rule(found)
+        return outcome
+
+    said: Said = {}
+    judged = claims.judged(design.tables)
+    for name, mean in design.laws.items():
+        found = evidence(mean, refitted=True)
+        said |= {(claim.CLAIM, name): said_of(claim, mean, found) for claim in judged}
+        first = first or found
+    by_name = {claim.CLAIM: claim for claim in judged}
+    for (claim_name, true), mean in design.own.items():
+        same = next((name for name, other in design.laws.items() if np.array_equal(mean, other)), None)
+        # A claim's own worlds leave alone the runs on which the fits that it reads were made.
+        said[claim_name, str(true)] = (
+            said[claim_name, same] if same else said_of(by_name[claim_name], mean, evidence(mean, refitted=False))
+        )
+    return said

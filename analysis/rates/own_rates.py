@@ -1,0 +1,67 @@
+"""The sweep as if each sparse run had taken its own best learning rate: what the study `own_rates` trained again.
+
+The paper gives sparse and dense runs one rate. Where a sparse run's best is another, a penalty for mis-tuning passes for
+one of sparsity; on these tables the claims are judged without it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from analysis.tables.data import Tables
+from repro import studies
+
+# What a run at its own rate has in common with the one that it stands for.
+EQUAL = (
+    "size", "budget", "sparsity", "start", "end", "shape", "seed", "N_prunable", "total_steps", "batch_tokens",
+)  # fmt: skip
+
+
+def has_own_rates(tables: Tables) -> bool:
+    """Whether the sweep has the study."""
+    return bool(tables.runs.serves(studies.OWN_RATES).any())
+
+
+def at_own_rates(tables: Tables) -> Tables:
+    """Dense runs as they are, and in the place of each sparse run the one at its own rate, serving the same studies.
+
+    Sparse runs without one are left out: whole schedules and controls are, which no claim judged on these tables reads.
+    """
+    runs = tables.runs
+    own: dict[tuple[Any, ...], int] = {}
+    for i, row in enumerate(runs.rows()):
+        if studies.OWN_RATES in row["studies"]:
+            own.setdefault(_key(row), i)
+    kept: dict[int, tuple[str, ...]] = {}
+    for i, row in enumerate(runs.rows()):
+        at = i if row["sparsity"] == 0 else own.get(_key(row)) if _replaced(row) else None
+        if at is not None:
+            kept[at] = (*kept.get(at, ()), *row["studies"])
+    found = runs.where(np.array(list(kept), dtype=int))
+    served = np.empty(len(found), dtype=object)
+    for i, names in enumerate(kept.values()):
+        served[i] = names
+    return replace(tables, runs=replace(found, columns={**found.columns, "studies": served}))
+
+
+def multiples(tables: Tables) -> dict[float, tuple[float, float]]:
+    """By final sparsity, the least and the most by which the own rates are multiples of the base runs' rates."""
+    base = {_key(row): row["lr"] for row in tables.runs.rows() if _replaced(row)}
+    found: dict[float, list[float]] = defaultdict(list)
+    for row in tables.runs.rows():
+        if studies.OWN_RATES in row["studies"] and _key(row) in base:
+            found[float(row["sparsity"])].append(float(row["lr"] / base[_key(row)]))
+    return {sparsity: (min(own), max(own)) for sparsity, own in sorted(found.items())}
+
+
+def _replaced(row: dict[str, Any]) -> bool:
+    """Whether this is a run of the base recipe for which another may stand."""
+    return row["sparsity"] > 0 and bool(set(row["studies"]) & {studies.LAW, studies.PAIRS, studies.SEEDS})
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in EQUAL)

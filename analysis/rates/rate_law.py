@@ -1,0 +1,180 @@
+"""How the best learning rate goes with density: log lr* = a + b log(1 - final sparsity), a for each size and budget.
+
+Bowls weigh by the inverse variance of their bottoms; those whose bottom is unknown, at an edge, stay out and are named.
+The interval of b holds the seeds' noise (the bottoms' own resamples), widened by the Birge ratio where the bottoms lie
+farther from the line than that noise explains, as where windows or sizes differ in b.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.fits.outcome import Interval, percentiles
+from analysis.laws.law import Array
+from analysis.rates.learning_rates import Best, BestRates
+from analysis.shown import plain, plain_json
+from analysis.tables.schedule_grid import schedule_name
+
+FORMULA = "log lr* = a + b·log(1 − final sparsity), one a for each size and budget"
+
+
+@dataclass(frozen=True)
+class DensitySlope:
+    """The line through the bottoms.
+
+    Attributes:
+        value: b; None with `reason`.
+        interval: its 95% interval.
+        scatter: Birge ratio, distance from the line over what noise explains; None where no degree of freedom is left.
+        used: bowls. left_out: those at an edge, named.
+    """
+
+    value: float | None
+    interval: Interval | None
+    scatter: float | None
+    used: int
+    left_out: tuple[str, ...]
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """lr* over that of the dense run of equal size and budget, at one sparsity: geometric mean over bowls."""
+
+    sparsity: float
+    value: float
+    interval: Interval | None
+    bowls: int
+
+
+def name(best: Best) -> str:
+    """Size, budget, and of a sparse run its sparsity and window."""
+    if best.sparsity == 0 or best.start is None or best.end is None:
+        return f"{best.size} {best.budget}"
+    return f"{best.size} {best.budget} {best.sparsity:.0%} {schedule_name(best.start, best.end)}"
+
+
+def slope(rates: BestRates) -> DensitySlope:
+    """Fits the line to the bottoms that are known."""
+    usable = [b for b in rates.best if _known(b)]
+    groups = [(b.size, b.budget) for b in usable]
+    varied = {g for g in groups if len({b.sparsity for b, own in zip(usable, groups, strict=True) if own == g}) > 1}
+    left_out = tuple(name(b) for b in rates.best if b not in usable and _shares(b, rates.best))
+    usable = [b for b, own in zip(usable, groups, strict=True) if own in varied]
+    if rates.noise is None:
+        return DensitySlope(None, None, None, 0, left_out, rates.reason)
+    if not usable:
+        return DensitySlope(None, None, None, 0, left_out, "no size and budget has known best rates at two densities")
+    draws = np.array([_finite(b.draws) for b in usable])
+    best, weight = np.array([math.log(b.lr) for b in usable]), 1 / draws.std(axis=1)
+    labels = sorted({(b.size, b.budget) for b in usable})
+    design = np.array(
+        [[math.log(1 - b.sparsity), *(float((b.size, b.budget) == label) for label in labels)] for b in usable]
+    )
+    inverse = np.linalg.pinv(design * weight[:, None]) * weight
+    solution = inverse @ best
+    dof = len(usable) - design.shape[1]
+    scatter = float(np.sqrt(np.sum((weight * (best - design @ solution)) ** 2) / dof)) if dof else None
+    value = float(solution[0])
+    drawn = value + max(1.0, scatter or 0.0) * (inverse[0] @ (draws - draws.mean(axis=1, keepdims=True)))
+    return DensitySlope(value, percentiles(drawn), scatter, len(usable), left_out)
+
+
+def multiples(rates: BestRates) -> Iterator[Multiple]:
+    """Of each sparsity, over the bowls that are known and have a known dense one."""
+    dense = {(b.size, b.budget): b for b in rates.best if b.sparsity == 0}
+    found: dict[float, list[tuple[float, Array | None]]] = defaultdict(list)
+    for own in rates.best:
+        beside = dense.get((own.size, own.budget))
+        if own.sparsity > 0 and beside is not None and _known(own) and _known(beside):
+            drawn = None if rates.noise is None else _finite(own.draws) - _finite(beside.draws)
+            found[own.sparsity].append((math.log(own.lr / beside.lr), drawn))
+    for sparsity, members in sorted(found.items()):
+        differences = [d for _, d in members if d is not None]
+        ends = percentiles(np.mean(differences, axis=0)) if differences else None
+        yield Multiple(
+            sparsity,
+            math.exp(np.mean([value for value, _ in members])),
+            (math.exp(ends[0]), math.exp(ends[1])) if ends else None,
+            len(members),
+        )
+
+
+def _shares(best: Best, others: Sequence[Best]) -> bool:
+    """Whether there are bowls at other densities of its size and budget."""
+    return any((b.size, b.budget) == (best.size, best.budget) and b.sparsity != best.sparsity for b in others)
+
+
+def _known(best: Best) -> bool:
+    """Whether the bottom lies inside the rates tried, as far as the seeds' noise is known."""
+    return not best.at_edge and (best.draws is None or percentiles(best.draws) is not None)
+
+
+def _finite(draws: Array | None) -> Array:
+    """The draws, with the few at an edge at the farthest finite one on their side."""
+    assert draws is not None
+    known = draws[np.isfinite(draws)]
+    return np.clip(draws, known.min(), known.max())
+
+
+def as_json(rates: BestRates) -> dict[str, Any]:
+    """Bowls, the line and the multiples as plain JSON."""
+    line = slope(rates)
+    spread = rates.noise
+    best = [
+        {key: getattr(b, key) for key in Best.__dataclass_fields__ if key != "draws"} | {"name": name(b)}
+        for b in rates.best
+    ]
+    found = {
+        "best": best,
+        "noise": None
+        if spread is None
+        else {"sd": spread.sd, "low": spread.low, "high": spread.high, "dof": spread.dof},
+        "no_noise": rates.reason,
+        "slope": {"formula": FORMULA} | {key: getattr(line, key) for key in DensitySlope.__dataclass_fields__},
+        "multiples": [
+            {"sparsity": m.sparsity, "multiple": m.value, "interval": m.interval, "bowls": m.bowls}
+            for m in multiples(rates)
+        ],
+    }
+    return dict(plain_json(found))
+
+
+def lines(rates: BestRates) -> Iterator[str]:
+    """The same as text."""
+    for best in rates.best:
+        ends = f" [{best.interval[0]:.2g}, {best.interval[1]:.2g}]" if best.interval else ""
+        notes = ["at the edge of the rates tried: the best may lie beyond"] if best.at_edge else []
+        if rates.noise is not None and best.interval is None and not best.at_edge:
+            notes.append(f"no interval: {best.no_interval}")
+        if best.unusable:
+            notes.append(f"{best.unusable} more without a finite loss")
+        note = f"  # {', '.join(notes)}" if notes else ""
+        yield f"{name(best)}: lr {best.lr:.2g}{ends}, loss {best.loss:.4f}, {best.tried} rates{note}"
+    if all(best.sparsity == 0 for best in rates.best):
+        return
+    for own in multiples(rates):
+        over = f"{own.bowls} bowl{'s' if own.bowls > 1 else ''}"
+        yield f"lr* at {own.sparsity:.0%} over the dense run's: {own.value:.3g}{_said(own.interval)}, {over}"
+    line = slope(rates)
+    if line.value is None:
+        yield f"no slope of lr* in density: {line.reason}"
+    else:
+        scatter = (
+            ""
+            if line.scatter is None
+            else f"; bottoms lie {plain(line.scatter)} times as far from the line as noise explains"
+        )
+        yield f"{FORMULA}: b {line.value:.3g}{_said(line.interval)} from {line.used} bowls{scatter}"
+    if line.left_out:
+        yield f"left out of it, their best not known: {', '.join(line.left_out)}"
+
+
+def _said(ends: Interval | None) -> str:
+    return f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else " (no interval)"

@@ -1,0 +1,220 @@
+"""One self-contained HTML page: verdicts first, then figures, runs, how it was made and the regime it was made in."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from analysis.claims import Detail, Verdict
+from analysis.figures import Drawn, interactive
+from analysis.figures.promise import NAME as PROMISE
+from analysis.findings import plan_vs_actual
+from analysis.findings.evidence import Evidence
+from analysis.findings.theory import Theory, TwoRegimes
+from analysis.power.error_rates import STANDS, Power
+from analysis.report import confounds, regime, summary
+from analysis.shown import plain
+from analysis.tables.data import Runs, Tables
+from analysis.tables.schedule_grid import schedule_name
+from repro import columns
+
+SECTIONS = (
+    ("verdicts", "Verdicts"),
+    ("figures", "Figures"),
+    ("confounds", "Controls and confounds"),
+    ("theory-numbers", "Theory"),
+    ("evaluations", "Evaluations"),
+    ("runs-section", "Runs"),
+    ("odd", "Flagged and failed"),
+    ("planned", "Plan and outcome"),
+    ("made", "How it was made"),
+    ("regime", "The regime"),
+)
+BESIDE = ("lr", "batch")  # settings that the table of runs always shows; others where they vary
+NEED_RUNS = ("confounds", "theory-numbers", "runs-section")  # sections that a sweep without runs hasn't got
+
+_PAGE = jinja2.Environment(
+    loader=jinja2.PackageLoader("analysis.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
+_PAGE.filters["base64"] = lambda data: base64.b64encode(data).decode()
+_PAGE.filters["plain"] = plain
+_PAGE.filters["keys"] = lambda rows: list(dict.fromkeys(key for row in rows for key in row))
+
+
+def render(
+    evidence: Evidence,
+    verdicts: tuple[Verdict, ...],
+    figures: tuple[Drawn, ...],
+    power: Power = Power.unknown("no worlds were drawn"),
+) -> str:
+    """The page, with every script and picture inside.
+
+    Args:
+        verdicts: held to their rules' error rates, which `power` has.
+    """
+    tables = evidence.tables
+    embedded = interactive.embed({f.name: f.panels for f in figures if f.panels})
+    return _PAGE.get_template("page.html.j2").render(
+        name=tables.sweep.get("name") or tables.name,
+        run_count=len(tables.all_runs),
+        first=summary.sentences(evidence, verdicts, power),
+        verdicts=verdicts,
+        power=power,
+        stands=STANDS,
+        departures=tables.departures,
+        figures=[f for f in figures if f.name != PROMISE],
+        promise=_promise(evidence, figures),
+        panels=embedded.divs,
+        library=embedded.library,
+        script=embedded.script,
+        confounds=confounds.examine(evidence),
+        theory=_theory(evidence.theory),
+        evaluations=_evaluations(tables),
+        sections=list(_sections(evidence)),
+        run_rows=list(_run_rows(tables.all_runs)),
+        flags=tables.flags,
+        failed=tables.sweep.get("failed") or [],
+        made=list(_made(tables)),
+        regime=list(regime.describe(tables)),
+    )
+
+
+def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    tables = evidence.tables
+    odd = bool(tables.flags or tables.sweep.get("failed"))
+    missing = {key for key in NEED_RUNS if not len(tables.all_runs)}
+    asked = tables.evaluations.num_rows or tables.tasks.num_rows
+    missing |= {
+        key for key, there in (("odd", odd), ("planned", evidence.promise), ("evaluations", asked)) if not there
+    }
+    yield from ((key, title) for key, title in SECTIONS if key not in missing)
+
+
+def _promise(evidence: Evidence, figures: tuple[Drawn, ...]) -> dict[str, Any] | None:
+    found = evidence.promise
+    if found is None:
+        return None
+    return {
+        "facts": list(plan_vs_actual.summary(evidence.tables, found)),
+        "worst": Detail("The runs farthest from their promise", tuple(found.worst())),
+        "figure": next((f for f in figures if f.name == PROMISE), None),
+    }
+
+
+def _theory(theory: Theory) -> tuple[Detail, ...]:
+    regimes = [
+        {
+            "dense run": run_id,
+            "α before": r.before,
+            "α after": r.after,
+            "break, FLOP": r.break_flops,
+            "break, share of the run": r.break_flops / r.last,
+            "−dL/dC at 25% over that at 100%": _early_weight(r),
+            "rms of log residuals": r.error,
+        }
+        for run_id, r in theory.regimes.items()
+    ]
+    found = (
+        Detail(
+            "Two regimes of the dense curves (the paper's 410M: α .203 in the first 2.6% of steps, .041 after)",
+            tuple(regimes),
+        ),
+        Detail("Predicted less dense loss against measured less dense loss, nats", tuple(theory.agreement())),
+    )
+    return tuple(detail for detail in found if detail.rows)
+
+
+def _early_weight(regimes: TwoRegimes) -> float:
+    early, late = regimes.gain(np.array([0.25, 1.0]) * regimes.last)
+    return float(early / late)
+
+
+def _evaluations(tables: Tables) -> tuple[Detail, ...]:
+    """What models lost on other text, and how they did in tasks."""
+    texts = [
+        {
+            "model": row["model"],
+            "step": row["step"],
+            "text": row["corpus"],
+            "windows": f"{row['windowing']}, {row['window']:,} by {row['stride']:,}",
+            "tokens": row["tokens"],
+            "loss": row["loss"],
+            "± loss": row["loss_se"],
+            "perplexity": row["perplexity"],
+            "± perplexity": row["perplexity_se"],
+            "bits/byte": row["bits_per_byte"],
+            "± bits/byte": row["bits_per_byte_se"],
+        }
+        for row in tables.evaluations.to_pylist()
+    ]
+    tasks = [
+        {
+            "model": row["model"],
+            "step": row["step"],
+            "task": row["task"],
+            "examples": row["fewshot"],
+            "metric": row["metric"] if row["filter"] == "none" else f"{row['metric']} ({row['filter']})",
+            "value": row["value"],
+            "± value": row["value_se"],
+            "questions": row["samples"],
+        }
+        for row in tables.tasks.to_pylist()
+    ]
+    found = (
+        Detail("Held-out loss in nats a token; ± is a standard error over blocks of the text", tuple(texts)),
+        Detail("Tasks of lm-evaluation-harness; ± is its standard error", tuple(tasks)),
+    )
+    return tuple(detail for detail in found if detail.rows)
+
+
+def _run_rows(runs: Runs) -> Iterator[dict[str, Any]]:
+    """The table of runs: what tells them apart, what they were given and how they ended."""
+    varied = [name for name in columns.names("setting") if name not in BESIDE and len(set(map(str, runs[name]))) > 1]
+    for row in runs.rows():
+        yield {
+            "run": row["run_id"],
+            "studies": ", ".join(row["studies"]),
+            "size": row["size"],
+            "budget": row["budget"],
+            "seed": row["seed"],
+            "sparsity": row["sparsity"],
+            "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
+            "N_prunable": row["N_prunable"],
+            "N_avg": row["N_avg"],
+            "N_final": row["N_final"],
+            "tokens": row["D"],
+            "loss": row["loss"],
+            "± over blocks": row["loss_se"],
+            "lr": row["lr"],
+            "batch, tokens": row["batch_tokens"],
+            "seconds": row["seconds"],
+            **{name: ", ".join(row[name]) if isinstance(row[name], tuple) else row[name] for name in varied},
+        }
+
+
+def _made(tables: Tables) -> Iterator[tuple[str, str]]:
+    sweep = tables.sweep
+    for key, term in (("file", "sweep file"), ("commit", "commit"), ("created", "made")):
+        if sweep.get(key):
+            yield term, str(sweep[key])
+    if sweep.get("seconds"):
+        yield "wall time of the sweep", f"{sweep['seconds'] / 60:.1f} minutes"
+    yield "training time, summed", f"{np.nansum(tables.all_runs['seconds']) / 60:.1f} minutes"
+    hardware = {k: v for k, v in (sweep.get("hardware") or {}).items() if v}
+    if hardware:
+        yield (
+            "hardware",
+            ", ".join(f"{key.replace('memory_gib', 'memory, GiB')}: {plain(value)}" for key, value in hardware.items()),
+        )
+    versions = ({"python": sweep["python"]} if sweep.get("python") else {}) | (sweep.get("versions") or {})
+    if versions:
+        yield "versions", ", ".join(f"{package} {version}" for package, version in versions.items())
+    yield "device", ", ".join(sorted({str(d) for d in tables.all_runs["device"] if d}))
+    yield (
+        "fits",
+        "Huber loss (1e-3) of log residuals, summed, from a grid of starts; intervals by parametric bootstrap with the seeds' noise",
+    )

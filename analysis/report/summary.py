@@ -1,0 +1,97 @@
+"""The report's first four sentences: what the paper claims, what this sweep is, what it can tell, and what it tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.claims import Verdict, law, schedule
+from analysis.findings.evidence import Evidence
+from analysis.noise import configurations
+from analysis.power.error_rates import ENOUGH_POWER, MOST_FALSE_ALARMS, Power
+from analysis.tables.data import Tables
+
+PAPER = (
+    "The paper claims that a network which is pruned while it trains ends at the loss of a dense network whose size is the "
+    "sparse one's average parameter count, N_avg (the mean over training steps of the number of non-zero prunable weights), when both "
+    "see the same number of tokens; so that one law, loss = E + A/N_avg^α + B/D^β with D the tokens, holds for sparse and dense runs."
+)
+
+
+def sentences(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -> tuple[str, ...]:
+    """Four sentences for a reader who hasn't read the paper."""
+    return PAPER, _size_and_noise(evidence), _can_tell(verdicts, power), _tells(verdicts)
+
+
+def _size_and_noise(evidence: Evidence) -> str:
+    tables = evidence.tables
+    if not len(tables.runs):
+        return "This sweep has no run that could be judged."
+    return f"This sweep tries it {_scale(tables)}; {_noise(evidence)}."
+
+
+def _scale(tables: Tables) -> str:
+    runs = tables.runs
+    size, ratio = runs["N_prunable"], runs["dense_tokens"] / runs["N_prunable"]
+    return (
+        f"on {len(runs)} runs of {_range(size)} prunable weights and {_range(np.round(ratio))} tokens per weight "
+        "(the paper: 58 to 468 million, 206 to 396)"
+    )
+
+
+def _range(values: np.ndarray) -> str:
+    low, high = (
+        f"{value:,.0f}" if value < 1e6 else f"{value / 1e6:.3g} million" for value in (values.min(), values.max())
+    )
+    return low if low == high else f"{low} to {high}"
+
+
+def _noise(evidence: Evidence) -> str:
+    found = configurations.find(configurations.base_runs(evidence.tables))
+    spread = configurations.pooled(found)
+    if spread is None:
+        why = configurations.why_no_spread(found) or evidence.noise.missing
+        return f"by how much two runs differ by luck isn't known: {why}, so no verdict has an interval"
+    sd = spread.sd
+    margins = " and ".join(f"{margin:g} nats is {margin / sd:.2g}" for margin in (schedule.MARGIN, law.PAPER_ERROR))
+    return (
+        f"runs that differ in their random seed alone end with a standard deviation σ of {sd:.4f} nats per token; "
+        f"of the margins that the claims are judged by, {margins} times that"
+    )
+
+
+def _can_tell(verdicts: tuple[Verdict, ...], power: Power) -> str:
+    if power.reason:
+        return f"How often its rules err isn't known ({power.reason}), so no claim is called not reproduced."
+    known = [(v, v.rates.power) for v in verdicts if v.rates]
+    able = [f"{chance:.0%} for {_name(v)}" for v, chance in known if chance >= ENOUGH_POWER]
+    weak = [f"{_name(v)}, {chance:.0%}" for v, chance in known if chance < ENOUGH_POWER]
+    parts = []
+    if able:
+        parts.append(f'confirms a claim that is exactly true with a power (chance of "reproduced") of {_listed(able)}')
+    if weak:
+        parts.append(f'can hardly confirm {_listed(weak)}, so that "inconclusive" says little there')
+    return (
+        f'With these runs and this noise it {", but ".join(parts)}; "not reproduced" stands only where such a sweep would say so '
+        f"of a true claim at most {MOST_FALSE_ALARMS:.0%} of the time ({power.worlds} simulated sweeps of each truth)."
+    )
+
+
+def _tells(verdicts: tuple[Verdict, ...]) -> str:
+    found = Counter(v.verdict for v in verdicts)
+    parts = [
+        f"{count} {outcome} ({_listed([_name(v) for v in verdicts if v.verdict == outcome])})"
+        for outcome, count in ((o, found[o]) for o in ("reproduced", "not reproduced", "inconclusive"))
+        if count
+    ]
+    return f"Of {len(verdicts)} claims: {_listed(parts)}."
+
+
+def _name(verdict: Verdict) -> str:
+    return f"({verdict.claim})"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

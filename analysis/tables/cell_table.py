@@ -1,0 +1,60 @@
+"""The one table that every reader gives: columns of cells as they stand in a file.
+
+Nothing is read into numbers here, so that a column that nobody asks for can hold anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.tables.cells import Comma
+from repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """A table as it stands in a file.
+
+    Attributes:
+        source: file or folder.
+        names: of the columns, in their order; one may stand there twice.
+        rows: how many.
+        cells: the cells (rows,) of a column by its position.
+        usual: what the laws' columns are called in such a table.
+        comma: what a comma in a number means, where the kind of file says so.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    rows: int
+    cells: Callable[[int], list[Any]]
+    usual: Mapping[str, str] = field(default_factory=dict)
+    comma: Comma | None = None
+
+    @classmethod
+    def of(cls, source: str, names: tuple[str, ...], columns: Sequence[list[Any]]) -> CellTable:
+        """Of columns that are read already, each a list of cells."""
+        return cls(source, names, len(columns[0]) if columns else 0, columns.__getitem__)
+
+    def column(self, name: str, key: str | None = None) -> list[Any]:
+        """The cells of a column. Raises UserError where there is none of that name, or two."""
+        found = [i for i, own in enumerate(self.names) if own == name]
+        if len(found) > 1:
+            raise UserError(
+                "two columns of one name", file=self.source, key=key or name,
+                found=f"{name} in columns {' and '.join(str(i + 1) for i in found)}", expected="one, or another name",
+            )  # fmt: skip
+        if not found:
+            raise UserError(
+                "no such column", file=self.source, key=key, found=name, expected=listed(self.names, like=name)
+            )
+        return self.cells(found[0])
+
+
+def listed(names: tuple[str, ...] | list[str], like: str = "", most: int = 30) -> str:
+    """Names for a message: at first those that differ in case alone."""
+    near = [name for name in names if name.lower() == like.lower()]
+    order = [*near, *(name for name in dict.fromkeys(names) if name not in near)]
+    return ", ".join(order[:most]) + (f" and {len(order) - most} more" if len(order) > most else "")

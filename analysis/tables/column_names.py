@@ -1,0 +1,60 @@
+"""Which column of a file is which column of a law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analysis.laws.law import Law
+from analysis.tables.cell_table import CellTable, listed
+from repro.errors import UserError
+
+LOSS = "loss"
+
+
+def resolve(raw: CellTable, laws: Sequence[Law], wanted: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """The file's names of all columns that are wanted, by the laws' names: as given, as usual, or the same.
+
+    Raises:
+        UserError: a name that nothing asks for, a column that isn't there, or one column under two names of a law.
+    """
+    names = {name: name for name in wanted} | dict(raw.usual)
+    needed = {name for law in laws for name in law.columns}
+    lack = [n for n in ("N", "D") if n in needed and n not in given and names[n] not in raw.names]
+    from_flops = len(lack) == 1 and {"N", "D"} <= needed
+    for name in given:
+        if name not in wanted and not (name == "C" and from_flops):
+            known = [*wanted, *(["C"] if from_flops else [])]
+            raise UserError(
+                "a name that nothing asks for", file=raw.source, key=f"--columns {name}={given[name]}", found=name,
+                expected=listed(known, like=name),
+            )  # fmt: skip
+    names |= given
+    if from_flops:
+        names["C"] = given.get("C", "C")
+    for name in wanted:
+        if names[name] not in raw.names and not (from_flops and name in lack and names["C"] in raw.names):
+            raise _missing(raw, name, names[name])
+    for law in laws:
+        held: dict[str, str] = {}
+        for name in (*law.columns, LOSS):
+            other = held.setdefault(names[name], name)
+            if other != name:
+                told = name if name in given else other
+                raise UserError(
+                    "one column under two names of a law", file=raw.source, key=f"--columns {told}={names[told]}",
+                    found=f"{other} and {name} are both {names[name]}", expected="a column of its own for each",
+                )  # fmt: skip
+    return names
+
+
+def _missing(raw: CellTable, name: str, held: str) -> UserError:
+    hint = ""
+    if any(" - " in column for column in raw.names):
+        hint = "; a chart's export has a column a run: export the table of runs instead"
+    return UserError(
+        "no such column",
+        file=raw.source,
+        key=f"columns.{name}",
+        found=listed(raw.names, like=held),
+        expected=f"{held}; or say --columns {name}=ITS_NAME{hint}",
+    )

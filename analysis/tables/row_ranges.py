@@ -1,0 +1,92 @@
+"""Where the rows of a table lie, and what rows that lie so can't identify."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.laws.law import Array, Law
+from analysis.tables import cells
+
+Range = tuple[float, float]
+SMALLEST = 1000  # parameters or tokens: no model has fewer, no run sees fewer
+APART = 1.5  # two counts whose ratio varies by less, while they vary by more than SPREAD, can't be told apart
+SPREAD = 4.0
+
+
+@dataclass(frozen=True)
+class RowRanges:
+    """Where the rows of a fit lie.
+
+    Attributes:
+        ranges: least and largest of each column; of S too where the table tells it.
+        ratios: least and largest of each ratio of counts, `D/N` say: rows may fill no more than a strip.
+        loss: least and largest, nats a token.
+    """
+
+    ranges: Mapping[str, Range]
+    ratios: Mapping[str, Range]
+    loss: Range
+
+    @classmethod
+    def of(cls, law: Law, columns: Mapping[str, Array], loss: Array, sparsity: Array | None = None) -> RowRanges:
+        """Of the columns (n,) of a law and the losses (n,); `sparsity` is of the same rows."""
+        held = {name: columns[name] for name in law.columns}
+        if sparsity is not None:
+            held.setdefault("S", sparsity)
+        return cls(*spans(held), range_of(loss))
+
+
+def spans(columns: Mapping[str, Array]) -> tuple[dict[str, Range], dict[str, Range]]:
+    """Least and largest of each column, and of each ratio of two counts, tokens over parameters.
+
+    Where one goes as a power of the other, of that ratio too: `D/N^1.5`.
+    """
+    counts = sorted((n for n in columns if cells.kind_of(n) == "count" and n != "C"), key=lambda n: (n != "D", n))
+    ratios = {}
+    for a, b in itertools.combinations(counts, 2):
+        ratios[f"{a}/{b}"] = range_of(columns[a] / columns[b])
+        if len(columns[a]) < 3:
+            continue
+        over, under = np.log(columns[a]), np.log(columns[b])
+        power = float(f"{np.copysign(np.std(over), np.cov(over, under)[0, 1]) / max(np.std(under), 1e-9):.3g}")
+        along = range_of(np.exp(over - power * under))
+        if abs(power - 1) > 0.02 and along[1] < APART * along[0] and np.std(under) > 0.1:
+            ratios[f"{a}/{b}^{power:g}"] = along
+    return {name: range_of(values) for name, values in columns.items()}, ratios
+
+
+def parts(ratio: str) -> tuple[str, str, float]:
+    """Numerator, denominator and its power. Raises ValueError for what is no ratio."""
+    over, under = ratio.split("/")
+    under, _, power = under.partition("^")
+    return over, under, float(power or 1)
+
+
+def range_of(values: Array) -> Range:
+    """Least and largest of numbers (n,)."""
+    return float(np.min(values)), float(np.max(values))
+
+
+def of_rows(ranges: Mapping[str, Range], ratios: Mapping[str, Range]) -> list[str]:
+    """Doubts about the units of counts, and about rows in which two of them go together."""
+    found = []
+    for name, (low, high) in ranges.items():
+        if cells.kind_of(name) == "count" and name != "C" and low < SMALLEST:
+            found.append(
+                f"{name} under 1,000? It runs from {low:.6g} to {high:.6g} {'tokens' if name == 'D' else 'parameters'}; if "
+                "these are millions or billions, what is asked of the fit must be too, and C = 6 N D doesn't hold"
+            )
+    for name, (low, high) in ratios.items():
+        over, under, _ = parts(name)
+        least, most = ranges[under]
+        if high < APART * low and most > SPREAD * least:
+            about = f"{low:.4g} to {high:.4g}" if high > 1.001 * low else f"{low:.4g}"
+            found.append(
+                f"{name} is {about} in every row: how the loss depends on {over} and on {under} apart isn't "
+                "identified, and only predictions at that ratio mean anything"
+            )
+    return found

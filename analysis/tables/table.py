@@ -1,0 +1,201 @@
+"""Any table as columns of numbers and a loss: delimited text, JSON, Parquet, or the results folder of a sweep.
+
+An odd row is reported with its number in the file, and so is a row that is left out because it can't be used; nothing is
+dropped in silence. Only the columns that somebody asks for are read, and only in rows that no condition leaves out. Where
+a table gives training FLOP as C, the missing one of N and D follows from C = 6 N D.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from analysis.laws.law import Array, Law
+from analysis.tables import cells, column_names, conditions, doubts, readers, row_ranges
+from analysis.tables.cell_table import CellTable
+from analysis.tables.column_names import LOSS
+from analysis.tables.row_flags import RowFlag, copies, counted
+from analysis.tables.rows import Rows
+from repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class Table(Rows):
+    """Rows that can be fitted: the columns are positive and have the law's names.
+
+    Attributes:
+        source: file or folder.
+        loss: nats a token, (n,).
+        numbers: those of the rows in the source, (n,); the first is 1.
+        clusters: what belongs together in a bootstrap, (n,); None where nothing says so.
+        flags: everything odd, rows left out included.
+        warnings: what is odd about the table as a whole, a sentence each.
+        raw: what it was read from; names: its columns by the laws' names.
+    """
+
+    source: str
+    loss: Array
+    numbers: Array
+    clusters: np.ndarray | None
+    flags: tuple[RowFlag, ...]
+    warnings: tuple[str, ...] = ()
+    raw: CellTable | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def where(self, chosen: np.ndarray) -> Self:
+        """The rows of a mask."""
+        clusters = None if self.clusters is None else self.clusters[chosen]
+        own = {"loss": self.loss[chosen], "numbers": self.numbers[chosen], "clusters": clusters}
+        return replace(super().where(chosen), **own)
+
+    def cells(self, name: str) -> list[Any]:
+        """The cells (n,) of any column of the file, as they stand there."""
+        assert self.raw is not None
+        cells_of = self.raw.column(name)
+        return [cells_of[int(row) - 1] for row in self.numbers]
+
+    def checkpoints(self, residual: Array | None = None) -> list[str]:
+        """Whether rows that no cluster holds together look like checkpoints of one run."""
+        if self.raw is None or self.clusters is not None:
+            return []
+        once = [name for name, count in Counter(self.raw.names).items() if count == 1]
+        return doubts.of_checkpoints(self.columns, once, self.cells, self.names, residual)
+
+
+def read(
+    source: str,
+    laws: Sequence[Law],
+    *,
+    columns: Mapping[str, str] | None = None,
+    exclude: Sequence[str] = (),
+    clusters: str | None = None,
+    also: Sequence[str] = (),
+) -> Table:
+    """The columns that `laws` need, from a file or a results folder.
+
+    Args:
+        columns: names in the file by the laws' names and `loss`; a name that isn't given stands for itself.
+        exclude: conditions such as `loss>=4.5`, `size=17k` or `row=12,40`; rows that meet any are left out.
+        clusters: a column whose equal values are drawn together in a bootstrap.
+        also: further columns of numbers, to hold rows out by.
+
+    Raises:
+        UserError: no such file or column, a name that nothing asks for, text where a number should stand, no rows.
+    """
+    asked = tuple(conditions.parse(text) for text in exclude)
+    raw = readers.read(source)
+    if not raw.rows:
+        raise UserError("an empty table", file=source, found="no rows", expected="at least one more than parameters")
+    needed = {name for law in laws for name in law.columns}
+    wanted = tuple(dict.fromkeys([*(name for law in laws for name in law.columns), LOSS, *also]))
+    names = column_names.resolve(raw, laws, wanted, columns or {})
+    doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
+    flags, warnings = _left_out(raw, asked, names)
+    left = np.ones(raw.rows, dtype=bool)
+    left[[flag.row - 1 for flag in flags]] = False
+    if not left.any():
+        raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; row 1: {flags[0].reason}")
+    also = [name for name in also if name not in needed]
+    found, odd = _numbers(raw, wanted, names, left, also)
+    flags += odd
+    flags += copies({name: found[name] for name in wanted}, left, {flag.row for flag in odd})
+    kept = left.copy()
+    kept[[flag.row - 1 for flag in flags if flag.excluded]] = False
+    if not kept.any():
+        raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {counted(flags)}")
+    labels = _labels(raw, clusters or names.get("clusters"))
+    table = Table(
+        {name: values[kept] for name, values in found.items() if name != LOSS},
+        source,
+        found[LOSS][kept],
+        np.flatnonzero(kept).astype(np.float64) + 1,
+        None if labels is None else labels[kept],
+        tuple(sorted(flags, key=lambda flag: flag.row)),
+        raw=raw,
+        names=names,
+    )
+    warnings += doubts.of_loss(names[LOSS], table.loss, source)
+    warnings += doubts.of_started(
+        {name: names[name] for name in table.columns if name in names}, table.cells, raw.names
+    )
+    warnings += row_ranges.of_rows(*row_ranges.spans(table.columns))
+    return replace(table, warnings=tuple(warnings))
+
+
+def _left_out(
+    raw: CellTable, asked: Sequence[conditions.Condition], names: Mapping[str, str]
+) -> tuple[list[RowFlag], list[str]]:
+    """Rows that conditions leave out, and what is odd about the conditions."""
+    flags, warnings = [], []
+    for condition in asked:
+        met, none = conditions.meets(condition, raw, names)
+        reason = f"left out: {condition.text}"
+        flags += [RowFlag(int(i) + 1, reason, True, reason) for i in np.flatnonzero(met)]
+        if none:
+            warnings.append(none)
+        if condition.column is None and "row" in raw.names:
+            warnings.append(f'--exclude {condition.text!r} goes by the number of a row; the column is written "row"')
+    return flags, warnings
+
+
+def _numbers(
+    raw: CellTable, wanted: Sequence[str], names: Mapping[str, str], left: np.ndarray, also: Sequence[str]
+) -> tuple[dict[str, Array], list[RowFlag]]:
+    """The wanted columns as numbers (rows,), nan in rows that are not left; and the rows that can't be used."""
+    there = [n for n in dict.fromkeys([*wanted, *(["C"] if "C" in names else [])]) if names[n] in raw.names]
+    held = {name: raw.column(names[name]) for name in there}
+    chosen = np.flatnonzero(left)
+    try:
+        comma = cells.comma_of(held[name][i] for name in there for i in chosen) or raw.comma
+    except cells.NoNumber as error:
+        raise UserError("numbers of two kinds", file=raw.source, expected=str(error)) from error
+    found = {}
+    for name in there:
+        values = np.full(raw.rows, np.nan)
+        for i in chosen:
+            try:
+                values[i] = cells.number(held[name][i], cells.kind_of(name), comma)
+            except cells.NoNumber as error:
+                raise UserError(
+                    "text in a column of numbers" if isinstance(held[name][i], str) else "no number in a column of numbers",
+                    file=raw.source, key=names[name], found=f"{cells.shown(held[name][i])} in row {i + 1}",
+                    expected=f"{error}; or --exclude row={i + 1}",
+                ) from None  # fmt: skip
+        found[name] = values
+    for missing, other in (("D", "N"), ("N", "D")):
+        if missing in wanted and missing not in found and "C" in found and other in found:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                found[missing] = found["C"] / (6 * found[other])
+    flags = []
+    for i in chosen:
+        wrong = [
+            (name, _said(name, held[name][i] if name in held else found[name][i], float(found[name][i])))
+            for name in wanted
+            if not (math.isfinite(found[name][i]) if name in also else _usable(name, found[name][i]))
+        ]
+        if wrong:
+            kind = f"left out: {', '.join(name for name, _ in wrong)} can't be used"
+            flags.append(RowFlag(int(i) + 1, f"left out: {', '.join(f'{n} is {v}' for n, v in wrong)}", True, kind))
+    return {name: values for name, values in found.items() if name in wanted}, flags
+
+
+def _said(name: str, cell: Any, value: float) -> str:
+    """What is wrong with a cell that can't be used."""
+    if isinstance(cell, str) and not math.isfinite(value):
+        return cell.strip() or "missing"
+    return "missing" if cell is None else f"{value:g}{', no share' if name == 'S' and value >= 1 else ''}"
+
+
+def _usable(name: str, value: float) -> bool:
+    return math.isfinite(value) and (0 <= value < 1 if name == "S" else value > 0)
+
+
+def _labels(raw: CellTable, name: str | None) -> np.ndarray | None:
+    if name is None:
+        return None
+    return np.array([str(value) for value in raw.column(name, "--clusters")], dtype=object)

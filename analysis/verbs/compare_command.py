@@ -1,0 +1,69 @@
+"""python -m analysis compare: which law predicts better on held-out rows of any table."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+
+import numpy as np
+
+from analysis.fits import holdout, limits, out_of_sample, saved_fit
+from analysis.laws.registry import LAWS
+from analysis.shown import plain_json, say
+from analysis.verbs.table_arguments import objective, read_rows, unused_sigma
+
+
+def compare_laws(given: argparse.Namespace) -> int:
+    """Prints the comparison; returns the exit code."""
+    names = [name.strip() for name in given.laws.split(",") if name.strip()]
+    rows = read_rows(given, names)
+    rule = given.holdout or f"largest:{LAWS[names[0]].columns[0]}"
+    found = out_of_sample.judge(
+        [LAWS[name] for name in names], rows, holdout.split(rows, rule), objective(given),
+        resamples=given.bootstrap, rng=np.random.default_rng(0), sigma=given.sigma,
+    )  # fmt: skip
+    shown = [
+        dataclasses.asdict(j) | {"fit": saved_fit.as_json(j.fit), "residuals": j.residuals.tolist()}
+        for j in found.judged
+    ]
+    residual = np.log(found.judged[0].fit.predict(rows.columns)) - np.log(rows.loss)
+    warnings = [*rows.warnings, *rows.checkpoints(residual)]
+    warnings += [f"{judged.law}: {text}" for judged in found.judged for text in limits.of_fit(judged.fit)]
+    drawn = found.resampled
+    warnings += unused_sigma(given.sigma, drawn.method if drawn else None)
+    if given.json:
+        whole = {
+            "holdout": rule,
+            "rows": found.rows.tolist(),
+            "bootstrap": dataclasses.asdict(drawn) if drawn else None,
+            "laws": shown,
+            "warnings": warnings,
+        }
+        print(json.dumps(plain_json(whole), indent=1))
+        say(warnings)
+        return 0
+    print(
+        f"held out: {', '.join(s.name for s in found.splits)} ({len(found.rows)} of {len(rows)} rows); errors in nats"
+    )
+    print(f"  {'law':<24} {'in sample':>10} {'held out':>10} {'AICc':>10} {'BIC':>10}   {names[0]} is")
+    for j in found.judged:
+        less = "" if j.less is None else f"{j.less:+.5f} {_bracket(j.less_interval)} {j.outcome}"
+        print(
+            f"  {j.law:<24} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.information.aicc:>10.1f} "
+            f"{j.information.bic:>10.1f}   {less}{f': {j.reason}' if j.outcome == 'no interval' else ''}"
+        )
+    for j in found.judged:
+        if j.fit.bounds_hit:
+            print(f"  {j.law}: fitted to all rows, {' and '.join(j.fit.bounds_hit)} ends at a bound")
+    if drawn and drawn.redrawn:
+        print(
+            f"  {drawn.redrawn} draws held no row to fit or none to judge on: left out, and drawn again "
+            f"({drawn.held_out_units} of {drawn.units} rows or clusters are held out)"
+        )
+    say(warnings)
+    return 0
+
+
+def _bracket(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"[{interval[0]:+.5f}, {interval[1]:+.5f}]"

@@ -1,0 +1,127 @@
+"""python -m analysis fit: one law on any table."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from analysis.fits import holdout, limits, out_of_sample, saved_fit
+from analysis.fits.bootstrap import bootstrap
+from analysis.fits.fit import fit
+from analysis.fits.information import information
+from analysis.fits.profiles import profile
+from analysis.laws.registry import LAWS
+from analysis.shown import plain_json, say
+from analysis.tables import cells, row_flags
+from analysis.tables.row_ranges import RowRanges
+from analysis.tables.table import Table
+from analysis.verbs.table_arguments import objective, read_rows, unused_sigma
+
+SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its predictions
+
+
+def fit_table(given: argparse.Namespace) -> int:
+    """Prints the fit; returns the exit code."""
+    rows, law = read_rows(given, [given.law]), LAWS[given.law]
+    columns = {name: rows.columns[name] for name in law.columns}
+    result = fit(law, columns, rows.loss, objective(given))
+    profiled = profile(result, columns, rows.loss)
+    shown: dict[str, Any] = saved_fit.as_json(result) | {
+        "source": rows.source,
+        **row_flags.as_json(rows.flags),
+        **saved_fit.rows_as_json(RowRanges.of(law, columns, rows.loss, _sparsity(rows))),
+        "mean_abs_error": float(np.abs(result.predict(columns) - rows.loss).mean()),
+        "sigma": given.sigma,
+        "information": dataclasses.asdict(information(result, columns, rows.loss)),
+        "profile": profiled.intervals,
+        "profile_reason": profiled.reason,
+    }
+    if given.bootstrap:
+        drawn = bootstrap(
+            result, columns, rows.loss, resamples=given.bootstrap, rng=np.random.default_rng(0),
+            clusters=rows.clusters, sigma=given.sigma,
+        )  # fmt: skip
+        shown |= {
+            "intervals": drawn.interval(),
+            "bootstrap": {
+                "method": drawn.method,
+                "resamples": given.bootstrap,
+                "units": drawn.clusters,
+                "at_bound": drawn.at_bound,
+            },
+            "draws": _some(drawn.theta),
+        }
+    if given.holdout:
+        judged = out_of_sample.judge([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
+        shown["held_out"] = {"rule": given.holdout, "mean_abs_error": judged.held_out}
+    residual = np.log(result.predict(columns)) - np.log(rows.loss)
+    shown["warnings"] = [*rows.warnings, *rows.checkpoints(residual), *limits.of_fit(result)]
+    if given.clusters and not given.bootstrap:
+        shown["warnings"].append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
+    shown["warnings"] += unused_sigma(given.sigma, shown.get("bootstrap", {}).get("method"))
+    if given.json:
+        print(json.dumps(plain_json(shown), indent=1))
+    else:
+        _show_fit(shown)
+    say(shown["warnings"])
+    return 0
+
+
+def _sparsity(rows: Table) -> np.ndarray | None:
+    """Of each row, where the table tells it in a column that can be read."""
+    name = rows.names.get("S", "S")
+    if "S" in rows.columns or rows.raw is None or rows.raw.names.count(name) != 1:
+        return rows.columns.get("S")
+    try:
+        found = np.array([cells.number(cell, "share") for cell in rows.cells(name)])
+    except cells.NoNumber:
+        return None
+    return found if np.all((found >= 0) & (found < 1)) else None
+
+
+def _some(theta: np.ndarray) -> list[list[float]]:
+    """As many of the resampled parameters (R, P) as a file keeps, those that are numbers."""
+    known = theta[np.isfinite(theta).all(axis=1)]
+    some: list[list[float]] = known[:: max(1, len(known) // SAVED)][:SAVED].tolist()
+    return some
+
+
+def _show_fit(shown: dict[str, Any]) -> None:
+    print(f"{shown['law']}: L = {shown['formula']}   ({shown['n_rows']} rows of {shown['source']})")
+    print(
+        f"  {shown['status']}, objective {shown['objective']:.8g}, {shown['starts_agreeing']} of {shown['starts']} starts "
+        f"agree, condition {shown['condition']:.3g}"
+    )
+    for name, value in shown["parameters"].items():
+        print(f"  {name:>10} {value:>14.6g}   {_interval_of(name, shown)}")
+    low, high = shown["loss_range"]
+    beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
+    print(
+        f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} nats; losses run from {low:.4f} to {high:.4f}{beside}"
+    )
+    if "held_out" in shown:
+        print(f"  held out by {shown['held_out']['rule']}: {shown['held_out']['mean_abs_error']:.5f} nats")
+
+
+def _interval_of(name: str, shown: dict[str, Any]) -> str:
+    """A parameter's interval with what it depends on."""
+    kind = "bootstrap" if "intervals" in shown else "profile"
+    interval = shown.get("intervals", shown["profile"])[name]
+    text = f"95% [{interval[0]:.6g}, {interval[1]:.6g}] ({kind})" if interval else "no interval"
+    if not interval:
+        text += " without --bootstrap" if kind == "profile" else ": too many resamples without a number"
+        text += f": {shown['profile_reason']}" if kind == "profile" and shown["profile_reason"] else ""
+    bounds = shown["bounds_hit"]
+    notes = ["at a bound"] if name in bounds else []
+    if others := [other for other in bounds if other != name]:
+        notes.append(f"given that {' and '.join(others)} {'stays' if len(others) == 1 else 'stay'} at a bound")
+    for other, share in shown.get("bootstrap", {}).get("at_bound", {}).items():
+        if other not in bounds:
+            notes.append(f"{other} is at a bound in {share:.1%} of the resamples")
+    if name in shown["unidentified"]:
+        notes.append("not identified")
+    return text + "".join(f"   {note}" for note in notes)

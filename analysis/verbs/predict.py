@@ -1,0 +1,124 @@
+"""python -m analysis predict: what a saved fit says of other runs, and how far it carries."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.fits import limits, optimal, saved_fit
+from analysis.fits.saved_fit import SavedFit
+from analysis.laws.registry import LAWS
+from analysis.shown import plain_json, say
+from analysis.tables import cells, row_ranges
+from analysis.tables.cell_table import listed
+from repro.errors import UserError
+
+QUANTILES = (0.025, 0.975)
+
+
+def predict(given: argparse.Namespace) -> int:
+    """Prints the answer; returns the exit code."""
+    saved = saved_fit.load(given.fit)
+    wanted = _wanted(given.given, saved.result.law)
+    warnings = limits.of_fit(saved.result)
+    if saved.rows is not None:
+        warnings += row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
+    answers: list[dict[str, Any]]
+    if set(wanted) == {"C"}:
+        best = optimal.compute_optimal(saved.result, wanted["C"])
+        answers = [dataclasses.asdict(best)]
+        warnings += [*best.outside, *limits.of_point(saved.rows, {optimal.size_of(saved.result): best.N, "D": best.D})]
+    elif "loss" in wanted and set(wanted) <= {"loss", "N_final", "T"}:
+        answers, more = _plans(saved, wanted)
+        warnings += more
+    else:
+        answers = [_loss_at(saved, wanted)]
+        warnings += limits.of_point(saved.rows, wanted)
+    warnings = list(dict.fromkeys(warnings))
+    if given.json:
+        shown = answers[0] | ({"dense": answers[1]} if len(answers) > 1 else {}) | {"warnings": warnings}
+        print(json.dumps(plain_json(shown), indent=1))
+        say(warnings)
+        return 0
+    for title, answer in zip(("", "beside it, the dense run:"), answers, strict=False):
+        print(title, end="\n" if title else "")
+        for name, value in answer.items():
+            if not isinstance(value, tuple):  # edges are among the warnings
+                print(f"  {name:<18} {f'{value:.6g}' if isinstance(value, float) else value}")
+    say(warnings)
+    return 0
+
+
+def _wanted(pairs: list[str], law: str) -> dict[str, float]:
+    """The numbers of NAME=VALUE words.
+
+    Raises:
+        UserError: a name that the law hasn't got or that stands there twice, or a value that can't be its own.
+    """
+    known = [*LAWS[law].columns, "C", "loss", "T", "N_final"]
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        name = name.strip()
+        if name not in known:
+            raise UserError("no such name in this law", key=name, found=pair, expected=listed(known, like=name))
+        if name in found:
+            raise UserError("a name that stands there twice", key=name, found=" ".join(pairs), expected="one value")
+        try:
+            value = cells.number(text, "count" if name == "T" else cells.kind_of(name))
+        except cells.NoNumber:
+            value = math.nan
+        if math.isnan(value):
+            raise UserError("not a number", key=name, found=text or "nothing", expected="NAME=NUMBER")
+        if not math.isfinite(value) or not (
+            0 <= value < 1 if name == "S" else value >= 0 if name == "T" else value > 0
+        ):
+            expected = {"S": "0 or more, under 1", "T": "0 or more"}.get(name, "a positive, finite number")
+            raise UserError("value out of range", key=name, found=text, expected=expected)
+        found[name] = value
+    return found
+
+
+def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The cheapest run, the dense run beside it, and what is to be said of them."""
+    size, served = wanted.get("N_final"), wanted.get("T", 0.0)
+    answers, warnings = [], []
+    for sparsity, whose in ((None, ""), (0.0, "of the dense run, ")):
+        try:
+            plan = optimal.plan_for(
+                saved.result, wanted["loss"], n_final=size, inference_tokens=served, sparsity=sparsity
+            )
+        except UserError:
+            if sparsity is None:
+                raise
+            warnings.append("no dense run of this size reaches the loss")
+            continue
+        point = {"N_avg": plan.N_avg, "D": plan.D, "S": plan.sparsity, "loss": plan.loss}
+        warnings += [f"{whose}{text}" for text in (*plan.edges, *limits.of_point(saved.rows, point))]
+        answers.append(dataclasses.asdict(plan))
+    return answers, warnings
+
+
+def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> dict[str, Any]:
+    law = LAWS[saved.result.law]
+    if set(wanted) != set(law.columns):
+        raise UserError(
+            "other columns than the law's", key="predict", found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
+        )  # fmt: skip
+    columns = {name: np.array([value]) for name, value in wanted.items()}
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        loss = float(saved.result.predict(columns)[0])
+        drawn = None if saved.draws is None else law.predict(saved.draws, columns)[:, 0]
+    if not (math.isfinite(loss) and loss > 0):
+        raise UserError("the law has no loss there", key="predict", found=f"{loss:g} nats", expected="other values")
+    answer: dict[str, Any] = {"loss": loss}
+    if drawn is not None and np.isfinite(drawn).all():
+        low, high = np.quantile(drawn, QUANTILES)
+        answer["interval"] = [float(low), float(high)]
+    return answer
