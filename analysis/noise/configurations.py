@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.laws.law import Array
-from analysis.noise.spread import LEAST_DOF, Spread, known_spread
+from analysis.noise.spread import LEAST_DOF, Spread, squares_of, within
 from analysis.tables.data import Runs, Tables
 from repro import studies
 
@@ -56,12 +56,12 @@ class Configuration:
     @property
     def squares(self) -> float:
         """Sum of squared deviations from the mean."""
-        return float(np.sum((self.losses - self.losses.mean()) ** 2))
+        return squares_of(self.losses)
 
     @property
     def spread(self) -> Spread | None:
-        """The sd over its seeds; its interval is wide. None of one seed, or of seeds that end at one loss."""
-        return pooled([self], least_dof=1)
+        """The sd over its seeds; its interval is wide. None of one or two seeds, or of seeds that end at one loss."""
+        return pooled([self])
 
     @property
     def sparsity(self) -> float:
@@ -101,22 +101,16 @@ def _partners(runs: Runs) -> dict[str, str]:
     return found
 
 
-def pooled(configurations: Sequence[Configuration], *, least_dof: int = LEAST_DOF) -> Spread | None:
+def pooled(configurations: Sequence[Configuration]) -> Spread | None:
     """The seeds' sd within these configurations; None where they don't tell it (see `why_no_spread`)."""
-    found = _pooled(configurations)
-    return found if isinstance(found, Spread) and found.dof >= least_dof else None
+    found = within([c.losses for c in configurations])
+    return found if isinstance(found, Spread) else None
 
 
 def why_no_spread(configurations: Sequence[Configuration]) -> str | None:
     """Why `pooled` has no number, or None."""
-    found = _pooled(configurations)
+    found = within([c.losses for c in configurations])
     return None if isinstance(found, Spread) else found
-
-
-def _pooled(configurations: Sequence[Configuration]) -> Spread | str:
-    several = [c for c in configurations if c.dof]
-    level = max((float(np.abs(c.losses).max()) for c in several), default=0.0)
-    return known_spread(sum(c.squares for c in several), sum(c.dof for c in several), len(several), level)
 
 
 def _marked(found: list[Configuration]) -> list[Configuration]:
@@ -151,7 +145,7 @@ def apart(losses: Sequence[Array]) -> dict[int, tuple[Literal["seed", "spread"],
     """
     pool = [i for i, own in enumerate(losses) if len(own) > 1]
     tests, seeds = len(pool), sum(len(losses[i]) for i in pool)
-    squares = {i: float(np.sum((losses[i] - losses[i].mean()) ** 2)) for i in pool}
+    squares = {i: squares_of(losses[i]) for i in pool}
     found: dict[int, tuple[Literal["seed", "spread"], float]] = {}
     while len(pool) > 1:
         worst = min(_tested(pool, losses, squares, tests, seeds), default=None)

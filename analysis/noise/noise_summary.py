@@ -122,7 +122,7 @@ def _groups(several: Sequence[Configuration]) -> Iterator[dict[str, Any]]:
         for c in sorted(own, key=lambda c: (c.kind, c.sparsity)):
             parts.setdefault((c.kind, c.sparsity if c.kind == "sparse" else None), []).append(c)
         for (kind, sparsity), members in parts.items():
-            spread = pooled(members, least_dof=1)
+            spread = pooled(members)
             yield {
                 "size": base,
                 "kind": kind,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +77,14 @@ class Noise:
 
 def measure(runs: Runs) -> Noise:
     """The seeds' noise in a runs table."""
-    groups = defaultdict(list)
-    for recipe, sparsity, loss in zip(runs["recipe"], runs["sparsity"], runs["loss"], strict=True):
-        groups[float(sparsity), recipe].append(float(loss))
-    repeated = {key: losses for key, losses in groups.items() if len(losses) > 1}
-    sparsities = sorted({sparsity for sparsity, _ in repeated})
-    by_sparsity = {s: _within([losses for (own, _), losses in repeated.items() if own == s]) for s in sparsities}
+    rows = defaultdict(list)
+    for i, (recipe, sparsity) in enumerate(zip(runs["recipe"], runs["sparsity"], strict=True)):
+        rows[float(sparsity), recipe].append(i)
+    groups = {key: runs["loss"][own] for key, own in rows.items()}
+    sparsities = sorted({sparsity for sparsity, _ in groups})
+    by_sparsity = {s: within([losses for (own, _), losses in groups.items() if own == s]) for s in sparsities}
     known = {s: spread for s, spread in by_sparsity.items() if isinstance(spread, Spread)}
-    overall, paired = _within(list(repeated.values())), _paired(runs)
+    overall, paired = within(list(groups.values())), _paired(runs)
     return Noise(
         overall if isinstance(overall, Spread) else None,
         known,
@@ -93,10 +94,21 @@ def measure(runs: Runs) -> Noise:
     )
 
 
-def _within(groups: list[list[float]]) -> Spread | str:
-    squares = sum(float(np.sum((np.array(g) - np.mean(g)) ** 2)) for g in groups)
-    level = max((abs(loss) for g in groups for loss in g), default=0.0)
-    return known_spread(squares, sum(len(g) - 1 for g in groups), len(groups), level)
+def within(groups: Sequence[Array]) -> Spread | str:
+    """The seeds' standard deviation, pooled over configurations, or why there is none.
+
+    Args:
+        groups: losses of each configuration, (seeds,) in nats a token; those of one seed tell nothing.
+    """
+    several = [losses for losses in groups if len(losses) > 1]
+    level = max((float(np.abs(losses).max()) for losses in several), default=0.0)
+    dof = sum(len(losses) - 1 for losses in several)
+    return known_spread(sum(map(squares_of, several)), dof, len(several), level)
+
+
+def squares_of(losses: Array) -> float:
+    """Sum of squared deviations from the mean of losses (seeds,)."""
+    return float(np.sum((losses - losses.mean()) ** 2))
 
 
 def known_spread(squares: float, dof: int, groups: int, level: float) -> Spread | str:
