@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from analysis.findings import RESAMPLES
 from analysis.findings.law_errors import Errors, Measure
 from analysis.fits.fit import FitResult, fit, obstacle, refit
 from analysis.fits.outcome import percentiles
@@ -21,7 +22,6 @@ from analysis.laws.registry import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, R
 from analysis.noise.spread import Spread
 from analysis.tables.data import Mask, Runs, Tables
 
-RESAMPLES = 1000
 INTERVAL = (0.025, 0.975)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from analysis.findings.compare import RESAMPLES, Comparison, Setting, compare, leave_out
+from analysis.findings import RESAMPLES
+from analysis.findings.compare import Comparison, Setting, compare, leave_out
 from analysis.findings.pairs import PairResult, find_pairs, pair_noise, weigh
 from analysis.findings.plan_vs_actual import Promise, hold
 from analysis.findings.theory import Theory, explain

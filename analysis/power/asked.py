@@ -36,7 +36,7 @@ def find(given: argparse.Namespace) -> Found:
     Raises:
         UserError: no results folder, a number out of range, or a sweep that isn't trained without noise to draw.
     """
-    worlds = _enough(simulation.WORLDS if given.worlds is None else given.worlds, least=1)
+    worlds = _enough(given.worlds, least=1)
     if given.noise is not None and given.like is not None:
         raise UserError("two noises", key="--like", found=given.like, expected="--noise or --like")
     results = Folder.open(given.results)
@@ -66,7 +66,7 @@ def kept(tables: Tables, results: Folder) -> Power:
     return found or Power.unknown("`python -m analysis power` tells")
 
 
-def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int = simulation.WORLDS) -> Power:
+def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int) -> Power:
     """The rates with a sweep's own noise and law: from power.json in `results` or `out` where it is of these tables, else drawn and kept in `out`."""
     if not _enough(worlds, least=0):
         return Power.unknown("no worlds were asked for")

@@ -27,13 +27,12 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG, N_FINAL
 from analysis.noise import configurations, seed_noise
 from analysis.noise.seed_noise import SeedNoise
-from analysis.power import fresh_seeds
+from analysis.power import WORLDS, fresh_seeds
 from analysis.power.error_rates import Power
 from analysis.tables.data import Tables
 from analysis.worlds.world import World, with_losses
 from repro import schemas
 
-WORLDS = 150
 RESAMPLES = 200  # of a world's bootstrap: the rates are those of 1,000 (tests/analysis/power/test_simulation.py)
 FEW = 16  # worlds up to which other processes cost more than they save
 TRUTHS = (N_AVG, N_FINAL)

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from analysis.power import WORLDS
 from repro.console.options import real
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("results", metavar="RESULTS", help="results folder, or what `sweeps expand --table` wrote")
-    command.add_argument("--worlds", type=int, metavar="N", help="of each truth (150)")
+    command.add_argument("--worlds", type=int, metavar="N", default=WORLDS, help="of each truth (%(default)s)")
     command.add_argument(
         "--noise", type=real("a standard deviation in nats", 0, 10), metavar="NATS", help="sd over seeds"
     )

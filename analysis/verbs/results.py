@@ -7,15 +7,14 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from analysis.findings import RESAMPLES
+from analysis.power import WORLDS
 from analysis.shown import plain
 
 if TYPE_CHECKING:
     from analysis.claims import Verdict
     from analysis.findings.evidence import Evidence
     from repro.store.folder import Folder
-
-RESAMPLES = 1000  # as analysis.findings.compare has it, which would bring scipy
-WORLDS = 150  # as analysis.power.simulation has it
 
 
 def add_parser(verbs: Any) -> None:
