@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from analysis.fits.outcome import Interval, percentiles
 from analysis.laws.law import Array
-from analysis.noise.spread import Spread, known_spread
+from analysis.noise.spread import Spread, known_spread, squares_of
 from repro.errors import UserError
 from repro.studies import LEARNING_RATES
 
@@ -128,7 +128,7 @@ def _bowl(rates: dict[float, list[float]]) -> _Bowl:
         np.array([lr for lr, _ in rows]),
         np.array([losses.mean() for _, losses in rows]),
         np.array([len(losses) for _, losses in rows], dtype=float),
-        np.array([np.sum((losses - losses.mean()) ** 2) for _, losses in rows]),
+        np.array([squares_of(losses) for _, losses in rows]),
     )
 
 
