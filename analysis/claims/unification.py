@@ -230,5 +230,5 @@ def _row(cell: Cell) -> dict[str, Any]:
         "dL/dlog N": cell.slope.value if cell.slope else None,
         "± of it": cell.slope.se if cell.slope else None,
         "that of one law": cell.law_slope,
-        "rests on dense configurations": cell.slope.weight if cell.slope else None,
+        "dense configurations it counts, by nearness": cell.slope.weight if cell.slope else None,
     }

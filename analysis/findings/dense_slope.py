@@ -72,7 +72,10 @@ def local_slope(points: DensePoints, n: float, d: float, noise: Spread | None) -
     left = kernel * (1 - np.einsum("np,pn->n", design, inverse))
     dof = float(left.sum() ** 2 / np.sum(left * kernel))
     if dof < LEAST_DOF:
-        return f"{effective:.1f} dense configurations lie around it, too few for a slope with an error"
+        return (
+            f"weighted by how near they lie, the {len(x)} dense configurations count as {effective:.1f} around it, "
+            "too few for a slope with an error"
+        )
     sd = float(np.sqrt(np.sum(kernel * off**2) / left.sum()))
     if noise is not None and noise.sd > sd:
         sd, dof = noise.sd, float(noise.dof)

@@ -45,3 +45,16 @@ def test_points_that_do_not_vary_or_are_few_say_so(chosen: np.ndarray) -> None:
     whole = drawn(0.01, np.random.default_rng(0))
     few = DensePoints(*(column[chosen] for column in (whole.n, whole.d, whole.loss, whole.seeds)))
     assert isinstance(local_slope(few, 2.5e4, 3e6, None), str)
+
+
+def test_too_few_points_are_counted_whole_and_by_how_near_they_lie() -> None:
+    whole, cross = (
+        drawn(0.01, np.random.default_rng(0)),
+        ((N == 1e4) & (D < 8e6)) | ((D == 1e6) & (N < 1e5)) | (D * N == 1e11),
+    )
+    few = DensePoints(*(column[cross] for column in (whole.n, whole.d, whole.loss, whole.seeds)))
+    said = local_slope(few, 1e4, 1e6, None)
+    assert isinstance(said, str)
+    assert f"the {cross.sum()} dense configurations count as " in said
+    counted = float(said.split("count as ")[1].split()[0])
+    assert 1 <= counted < cross.sum()
