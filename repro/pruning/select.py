@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 
 import torch
@@ -50,7 +49,7 @@ class Shard:
         """Keys of weights [a, b); -1 for weights that are removed already."""
         keys = self.keys(a, b)
         # OR with all ones gives -1; where() takes ten times as long on a CPU.
-        return keys | unpacked(self.alive, self.offset + a, b - a, table=_gone(keys.dtype, keys.device))
+        return keys | unpacked(self.alive, self.offset + a, b - a, keys.dtype, less=1)
 
     def stretches(self) -> Iterator[tuple[int, torch.Tensor]]:
         """(index of the first weight, keys) of consecutive ranges."""
@@ -105,12 +104,6 @@ def keep_largest(shards: list[Shard], keep: int, reduce: Reduce, device: torch.d
 
 
 # -------------------------------------------------------------------------------------------------- inside
-
-
-@cache
-def _gone(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """(256, 8): 0 where a bit is set, -1 where it isn't."""
-    return unpacked(torch.arange(256, dtype=torch.uint8, device=device), 0, 2048, dtype).view(256, 8) - 1
 
 
 def _bits(shards: list[Shard]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro.pruning.masks import Masks, packed, unpacked
+from repro.pruning.masks import Masks, _by_rows, _by_words, packed, unpacked
 from repro.spec import ModelSpec
 from repro.training import model
 from repro.training.engine import Part
@@ -40,10 +40,19 @@ def test_the_mask_of_nothing_is_no_bytes() -> None:
     assert packed(torch.zeros(0, dtype=torch.bool)).numel() == 0
 
 
-def test_a_table_says_what_the_bits_become() -> None:
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.bfloat16, torch.float32, torch.int32, torch.int64])
+def test_a_gpus_way_to_unpack_gives_what_a_cpus_does(dtype: torch.dtype) -> None:
+    bits = torch.arange(256, dtype=torch.uint8)
+    for less in (0,) if dtype in (torch.bool, torch.uint8) else (0, 1):
+        on_cpu, on_gpu = _by_rows(bits, dtype, less), _by_words(bits, dtype, less)
+        assert on_cpu.dtype == on_gpu.dtype == dtype
+        assert torch.equal(on_cpu, on_gpu)
+    assert _by_words(bits[:0], dtype, 0).numel() == 0
+
+
+def test_ones_and_zeros_are_lessened() -> None:
     mask = random_bits(29)
-    bits = (torch.arange(256).unsqueeze(1) >> torch.arange(8)) & 1
-    assert torch.equal(unpacked(packed(mask), 3, 20, table=5 - 2 * bits), 5 - 2 * mask[3:23].long())
+    assert torch.equal(unpacked(packed(mask), 3, 20, torch.int32, less=1), mask[3:23].int() - 1)
 
 
 def test_at_first_every_weight_is_kept() -> None:
