@@ -27,12 +27,13 @@ PAPER = (
 )
 RULE = f"""
 One factor is changed at a time around the tuned values. Of each factor (learning rate, batch) and each sparsity, the regret is the
-sparse run's loss at the setting that is best for the dense run, less its loss at its own best. Bounds come from the seeds' paired
-noise (Student's t), one-sided at {ERROR_RATE:.0%} over all comparisons (Bonferroni), the lower one also over the rival settings.
+sparse run's loss at the setting that is best for the dense run, less its loss at its own best: the largest difference to another
+setting, and at least 0. A best is that of the mean losses over seeds; a difference is the mean of those at the seeds that both
+settings have. Bounds come from the seeds' paired noise (Student's t), one-sided at {ERROR_RATE:.0%} over all comparisons (Bonferroni), the lower one also over the rival settings.
 A factor whose best lies at the edge of what was tried, for the dense or for the sparse run, is inconclusive: the best isn't known.
 Reproduced: both factors were varied, no best lies at an edge, and every upper bound is under {MARGIN} nats. Not reproduced: some
 comparison without a best at an edge has a lower bound over {MARGIN}. Otherwise inconclusive. The dense run's best is taken as
-measured, with one seed a setting; its luck is not in the interval.
+measured; its luck is not in the interval.
 """.strip().replace("\n", " ")
 
 TRUE = "a sparse run loses as much by each setting as the dense run did in this sweep"
@@ -126,12 +127,12 @@ def false_world(world: World) -> Array:
     # A neighbour that isn't at the edge of what was tried, where there is one.
     others = [i for i in range(len(line.runs)) if i != dense.best]
     rival = min(others, key=lambda i: (i in (0, len(line.runs) - 1), abs(i - dense.best)))
-    return world.changed({line.runs["recipe"][rival]: float(line.runs["loss"][dense.best]) - MARGIN})
+    return world.changed({line.runs["recipe"][rival]: float(line.losses[dense.best]) - MARGIN})
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: none, as one seed of each run is read."""
-    return set()
+    """Recipes of which further seeds narrow its intervals: every setting of the sparse runs."""
+    return {recipe for _, line in _compared(tables) for recipe in line.runs["recipe"]}
 
 
 def _decide(found: list[Regret], noise: Noise) -> tuple[Outcome, str]:
@@ -158,21 +159,38 @@ def _decide(found: list[Regret], noise: Noise) -> tuple[Outcome, str]:
 
 def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
     """Every sparse line beside the dense line of its factor."""
+    compared = _compared(tables)
+    for base, line in compared:
+        more, seeds = _differences(line, base.best)
+        low, high = regret_bounds(more, seeds, more, seeds, spread, ERROR_RATE / len(compared))
+        yield Regret(base, line, max(0.0, float(more.max())), low, high)
+
+
+def _compared(tables: Tables) -> list[tuple[Line, Line]]:
+    """Dense and sparse lines of the same settings, where one other setting at least shares a seed with the dense best."""
     found = list(lines(tables))
     dense = {line.factor: line for line in found if line.sparsity == 0}
-    sparse = [line for line in found if line.sparsity and line.factor in dense and alike(line, dense[line.factor])]
-    for line in sparse:
-        base = dense[line.factor]
-        losses = line.runs["loss"]
-        more = losses[base.best] - np.delete(losses, base.best)
-        once = np.ones(len(more))
-        low, high = regret_bounds(more, once, more, once, spread, ERROR_RATE / len(sparse))
-        yield Regret(base, line, max(0.0, float(more.max())), low, high)
+    beside = [(dense[line.factor], line) for line in found if line.sparsity and line.factor in dense]
+    return [(base, line) for base, line in beside if alike(line, base) and len(_differences(line, base.best)[0])]
+
+
+def _differences(line: Line, at: int) -> tuple[Array, Array]:
+    """Loss at one setting less that at each other one: the mean over the seeds that both have, and how many these are."""
+    own = line.by_seed[at]
+    shared = [(other, sorted(own.keys() & other.keys())) for i, other in enumerate(line.by_seed) if i != at]
+    known = [(float(np.mean([own[s] - other[s] for s in seeds])), len(seeds)) for other, seeds in shared if seeds]
+    return np.array([nats for nats, _ in known]), np.array([count for _, count in known], dtype=float)
 
 
 def _notes(found: list[Regret]) -> Iterator[str]:
     if found:
-        yield "Each setting was run with one seed; the noise is that of the base recipe."
+        counts = {int(count) for regret in found for line in (regret.dense, regret.sparse) for count in line.seeds}
+        least, most = min(counts), max(counts)
+        if most == 1:
+            yield "Each setting was run with one seed; the noise is that of the base recipe."
+        else:
+            several = f"{least} to {most}" if least < most else f"{most}"
+            yield f"Each setting was run with {several} seeds; the noise is that of the base recipe."
     for regret in found:
         events = regret.sparse.runs["events"]
         if np.ptp(events) > 0:
@@ -185,14 +203,15 @@ def _notes(found: list[Regret]) -> Iterator[str]:
 
 def _losses(tables: Tables) -> Iterator[dict[str, Any]]:
     for line in lines(tables):
-        for run in line.runs.rows():
+        for run, name, seeds, loss in zip(line.runs.rows(), line.names, line.seeds, line.losses, strict=True):
             yield {
                 "factor": NAMES[line.factor],
                 "sparsity": line.sparsity,
                 "lr": run["lr"],
                 "batch, tokens": run["batch_tokens"],
                 "events": run["events"],
-                "loss": run["loss"],
-                "over the line's best": run["loss"] - float(line.runs["loss"].min()),
-                "run": run["run_id"],
+                "seeds": int(seeds),
+                "loss": float(loss),
+                "over the line's best": float(loss - line.losses.min()),
+                "run": name,
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -195,7 +194,7 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> CellVerdict:
     order = [int(i) for i in np.argsort(cell["loss"])]
     others = [i for i in order if i != home]
     top = [i for i in order[:TOP] if i != home]
-    by_seed = _losses_by_seed(evidence.tables.runs)
+    by_seed = evidence.tables.runs.losses_by_seed
     recipes = cell["recipe"]
     fresh = {i: d for i in top if len(d := _fresh_differences(by_seed[recipes[home]], by_seed[recipes[i]]))}
     at_zero = cell["loss"][home] - cell["loss"]
@@ -223,14 +222,6 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> CellVerdict:
         rivals=len(top),
         source="fresh seeds" if fresh else "seed 0",
     )
-
-
-def _losses_by_seed(runs: Runs) -> dict[str, dict[int, float]]:
-    """By recipe and seed."""
-    losses: dict[str, dict[int, float]] = defaultdict(dict)
-    for recipe, seed, loss in zip(runs["recipe"], runs["seed"], runs["loss"], strict=True):
-        losses[recipe][int(seed)] = float(loss)
-    return losses
 
 
 def _fresh_differences(home: dict[int, float], rival: dict[int, float]) -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
@@ -13,25 +15,26 @@ NAME = "fig5_robustness"
 TITLE = "Learning rate and batch"
 NOTHING = "the sweep holds no robustness study"
 CAPTION = (
-    "Held-out loss, less the least of its line, when one of learning rate and batch is changed around the tuned values (one seed; bars "
-    "are twice the seeds' σ wide on each side)."
+    "Held-out loss, less the least of its line, when one of learning rate and batch is changed around the tuned values (mean over "
+    "seeds; bars are twice σ of such a mean wide on each side)."
 )
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run of a line."""
+    """One row a setting of a line."""
     return [
         {
             "factor": line.factor,
             "sparsity": line.sparsity,
-            "run_id": run["run_id"],
+            "run_id": name,
             "lr": run["lr"],
             "batch_tokens": run["batch_tokens"],
-            "loss": run["loss"],
-            "over_best": run["loss"] - float(line.runs["loss"].min()),
+            "seeds": int(seeds),
+            "loss": float(loss),
+            "over_best": float(loss - line.losses.min()),
         }
         for line in lines(evidence.tables)
-        for run in line.runs.rows()
+        for run, name, seeds, loss in zip(line.runs.rows(), line.names, line.seeds, line.losses, strict=True)
     ]
 
 
@@ -54,6 +57,7 @@ def panels(evidence: Evidence) -> list[Panel]:
 
 
 def _points(line: Line, sigma: float | None) -> Points:
-    loss = line.runs["loss"] - line.runs["loss"].min()
-    ends = {} if sigma is None else {"low": loss - 2 * sigma, "high": loss + 2 * sigma}
-    return Points(style.of_run(line.sparsity), line.settings, loss, list(line.runs["run_id"]), **ends, joined=True)
+    loss = line.losses - line.losses.min()
+    half = None if sigma is None else 2 * sigma / np.sqrt(line.seeds)
+    ends = {} if half is None else {"low": loss - half, "high": loss + half}
+    return Points(style.of_run(line.sparsity), line.settings, loss, line.names, **ends, joined=True)

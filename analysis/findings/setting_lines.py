@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from analysis.laws.law import Array
-from analysis.tables.data import Mask, Runs, Tables
+from analysis.tables.data import Runs, Tables
 from repro import studies
 
 CURVATURE = 0.03  # nats for a factor of two, squared in its logarithm: what tuned settings are usually worth
@@ -19,19 +20,40 @@ NAMES: dict[Factor, str] = {"lr": "learning rate", "batch_tokens": "batch"}
 
 @dataclass(frozen=True)
 class Line:
-    """One factor varied around the centre at one sparsity: settings (n,) rising, with the runs in that order."""
+    """One factor varied around the centre at one sparsity: settings (n,) rising.
+
+    Attributes:
+        runs: one of each setting, its least seed. by_seed: losses in nats a token of each, by seed.
+    """
 
     factor: Factor
     sparsity: float
     runs: Runs
+    by_seed: tuple[Mapping[int, float], ...]
 
     @property
     def settings(self) -> Array:
         return self.runs[self.factor]
 
     @property
+    def losses(self) -> Array:
+        """Of each setting (n,) the mean over its seeds, nats a token."""
+        return np.array([np.mean(list(own.values())) for own in self.by_seed])
+
+    @property
+    def seeds(self) -> Array:
+        """How many each setting has, (n,)."""
+        return np.array([len(own) for own in self.by_seed])
+
+    @property
+    def names(self) -> list[str]:
+        """Of each setting (n,) the id of its run, and how many more there are."""
+        more = (f" and {count - 1} more seed{'s' if count > 2 else ''}" if count > 1 else "" for count in self.seeds)
+        return [f"{run_id}{text}" for run_id, text in zip(self.runs["run_id"], more, strict=True)]
+
+    @property
     def best(self) -> int:
-        return int(np.argmin(self.runs["loss"]))
+        return int(np.argmin(self.losses))
 
     @property
     def at_edge(self) -> bool:
@@ -39,8 +61,8 @@ class Line:
 
 
 def lines(tables: Tables) -> Iterator[Line]:
-    """The robustness study, cut into lines of at least three settings."""
-    runs = tables.selected(_serving)
+    """The configurations of the robustness study with all their seeds, cut into lines of at least three settings."""
+    runs, by_seed = _configurations(tables), tables.runs.losses_by_seed
     for sparsity in sorted(set(runs["sparsity"])):
         own = runs.where(runs["sparsity"] == sparsity)
         # The centre is in both lines, every other setting in one: so it has the value that occurs most.
@@ -49,11 +71,18 @@ def lines(tables: Tables) -> Iterator[Line]:
             (other,) = NAMES.keys() - {factor}
             line = own.where(np.isclose(own[other], centre[other]))
             if len(line) >= 3:
-                yield Line(factor, float(sparsity), line.where(np.argsort(line[factor])))
+                line = line.where(np.argsort(line[factor]))
+                yield Line(factor, float(sparsity), line, tuple(by_seed[recipe] for recipe in line["recipe"]))
 
 
-def _serving(runs: Runs) -> Mask:
-    return runs.serves(studies.ROBUSTNESS) & runs.first_seed
+def _configurations(tables: Tables) -> Runs:
+    """One run of each configuration that serves the study: its least seed, whatever study that one serves."""
+    of_study = set(tables.selected(lambda r: r.serves(studies.ROBUSTNESS))["recipe"])
+    first: dict[str, int] = {}
+    for i, (recipe, seed) in enumerate(zip(tables.runs["recipe"], tables.runs["seed"], strict=True)):
+        if recipe in of_study and (recipe not in first or seed < tables.runs["seed"][first[recipe]]):
+            first[recipe] = i
+    return tables.runs.where(np.array(sorted(first.values()), dtype=int))
 
 
 def most_used(values: Array) -> float:
@@ -67,21 +96,20 @@ def alike(line: Line, dense: Line) -> bool:
 
 
 def settings_cost(tables: Tables) -> Array:
-    """Nats (n,) that each run of `tables.runs` loses by its learning rate or batch: what the dense runs of this study lost.
+    """Nats (n,) that each run of `tables.runs` loses by its learning rate or batch: what the dense runs of this study lost on average.
 
     Of runs that haven't been trained, a parabola in the logarithm stands for it.
     """
-    cost = np.zeros(len(tables.runs))
-    found = list(lines(tables))
+    cost: dict[str, float] = defaultdict(float)
+    found, tried = list(lines(tables)), _configurations(tables)
     dense = {line.factor: line for line in found if line.sparsity == 0}
-    at = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
     for line in found:
         if (base := dense.get(line.factor)) is None or not alike(line, base):
             continue
-        centre = int(np.argmin(np.abs(base.settings - most_used(tables.selected(_serving)[line.factor]))))
-        lost = base.runs["loss"] - base.runs["loss"][centre]
+        centre = int(np.argmin(np.abs(base.settings - most_used(tried[line.factor]))))
+        lost = base.losses - base.losses[centre]
         if not np.isfinite(lost).all():
             lost = CURVATURE * np.log2(base.settings / base.settings[centre]) ** 2
-        for run_id, nats in zip(line.runs["run_id"], lost, strict=True):
-            cost[at[run_id]] += nats
-    return cost
+        for recipe, nats in zip(line.runs["recipe"], lost, strict=True):
+            cost[recipe] += float(nats)
+    return np.array([cost.get(recipe, 0.0) for recipe in tables.runs["recipe"]])

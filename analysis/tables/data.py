@@ -6,6 +6,7 @@ or is odd, is flagged with a reason that the report shows; nothing is dropped in
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,14 @@ class Runs(Rows):
     def serves(self, *names: StudyName) -> Mask:
         """Which rows serve at least one of the studies of these names."""
         return np.array([bool(set(names) & set(own)) for own in self["studies"]], dtype=bool)
+
+    @property
+    def losses_by_seed(self) -> dict[str, dict[int, float]]:
+        """Losses in nats a token, by recipe and seed."""
+        losses: dict[str, dict[int, float]] = defaultdict(dict)
+        for recipe, seed, loss in zip(self["recipe"], self["seed"], self["loss"], strict=True):
+            losses[recipe][int(seed)] = float(loss)
+        return losses
 
     @property
     def at_paper_schedule(self) -> Mask:
