@@ -103,7 +103,8 @@ def at_once(request: Request, count: int, limit: float) -> list[dict[str, Any]]:
         if is_late.is_set() or any(process.returncode for process in processes):
             complaints.seek(0)
             last = [line.strip() for line in complaints if line.strip()][-1:]
-            why = f"over {limit:.0f} s" if is_late.is_set() else "".join(last)[:300] or "nothing"
+            late_by = f"over {limit:.0f} s{'' if are_ready else ', before it was warm'}"
+            why = late_by if is_late.is_set() else "".join(last)[:300] or "nothing"
             raise UserError(f"the process that measured {request.size} ended early", found=why)
     return [json.loads(text.splitlines()[-1]) for text in said]
 
@@ -111,6 +112,7 @@ def at_once(request: Request, count: int, limit: float) -> list[dict[str, Any]]:
 def measured(request: Request, ready: Any = lambda: None) -> dict[str, Any]:
     """The `bench.speed.Speed` that this process measures."""
     from bench import speed
+    from bench.texts import text_of
     from repro.training.distributed import device_of
 
     sweep = expand(request.file)
@@ -118,7 +120,7 @@ def measured(request: Request, ready: Any = lambda: None) -> dict[str, Any]:
     if request.packing:
         spec = replace(spec, corpus=replace(spec.corpus, packing=request.packing))
     resources = replace(sweep.resources.of(spec), workers=1, **request.resources)
-    text = speed.text_of(spec, request.texts, device_of(resources).type)
+    text = text_of(spec, request.texts, device_of(resources).type)
     made = speed.measure(
         speed.measured_spec(spec, text),
         text,

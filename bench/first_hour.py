@@ -90,7 +90,7 @@ def _numbers(text: str) -> list[int]:
 
 def _texts(out: Path) -> None:
     """Builds what the parts read on a GPU, so that none of them spends its time on it."""
-    from bench.speed import text_of
+    from bench.texts import text_of
 
     for file, packings in (("sweeps/gpu.yaml", PACKINGS[:1]), ("sweeps/paper.yaml", PACKINGS)):
         spec = next(iter(sizes(expand(file)).values()))

@@ -12,10 +12,9 @@ import torch
 
 from bench.trace import Trace, trace
 from bench.variants import resident
-from repro.corpus import Corpus, build
-from repro.corpus.bpe import TRAINED
+from repro.corpus import Corpus
 from repro.resources import Resources
-from repro.spec import CorpusSpec, EvalSpec, RunSpec
+from repro.spec import EvalSpec, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training.determinism import deterministic
@@ -24,8 +23,6 @@ from repro.training.run import RunInProgress
 from repro.training.train import engine_of
 from repro.training.trainer import Trainer
 
-# A GPU reads much text; the other is short, and built in a second.
-TEXTS = {"cuda": "botocore", "cpu": "pydoc"}
 FEW = 3  # steps that are made at least, to warm up and in each timed stretch
 STRETCH = 0.5  # seconds between two looks at the clock, for which the host waits for the device
 
@@ -48,16 +45,6 @@ class Speed:
     event: float
     peak_bytes: int
     trace: Trace
-
-
-def text_of(spec: RunSpec, root: str, device: str) -> Corpus:
-    """Text that a package ships for a device of this type, cut and packed as the run's own; built unless it is there.
-
-    A pretrained tokenizer, which a machine without a network may not have, gives way to one that is trained on it.
-    """
-    tokenizer = spec.corpus.tokenizer if spec.corpus.tokenizer in TRAINED else "bpe"
-    text = CorpusSpec("package", TEXTS[device], tokenizer=tokenizer, packing=spec.corpus.packing, heldout_fraction=0.1)
-    return build(text, spec.model.vocab, spec.model.sequence, root)
 
 
 def measured_spec(spec: RunSpec, text: Corpus) -> RunSpec:
@@ -95,7 +82,7 @@ def measure(
 
     Args:
         spec: the run, on `text`.
-        text: see `text_of`.
+        text: see `bench.texts.text_of`.
         resources: the sweep's; one worker is measured.
         warm: steps before the first that is timed; fewer, but at least FEW, if they take over a third of `limit`.
         seconds: of the dense steps together, and of the masked ones; less if `limit` leaves less, but at least FEW steps each time.

@@ -24,18 +24,21 @@ Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes of the measurements: of one layer's attention (batch, heads, length, head_dim, and mean document), of the
+    """Sizes of the measurements: of one layer's attention (batch, heads, length, head_dim; mean lengths of documents), of the
     cross-entropy (tokens, width, vocabulary), of the masked weights, and the model of the event."""
 
     attention: tuple[int, int, int, int]
     document: int
+    short_document: int
     loss: tuple[int, int, int]
     weights: int
     model: ModelSpec
 
 
-LARGE = Scale((16, 12, 2048, 64), 480, (32_768, 768, 32_000), 138_000_000, ModelSpec(768, 12, 12, 3072, 32_000, 2048))
-SMALL = Scale((2, 2, 64, 16), 20, (256, 32, 300), 100_000, ModelSpec(32, 2, 2, 128, 300, 32))
+LARGE = Scale(
+    (16, 12, 2048, 64), 480, 30, (32_768, 768, 32_000), 138_000_000, ModelSpec(768, 12, 12, 3072, 32_000, 2048)
+)
+SMALL = Scale((2, 2, 64, 16), 20, 5, (256, 32, 300), 100_000, ModelSpec(32, 2, 2, 128, 300, 32))
 
 
 def run(part: Part) -> None:
@@ -87,12 +90,12 @@ def _attention(part: Part, scale: Scale, device: torch.device) -> None:
     from repro.training.attention import attention
 
     batch, heads, length, width = scale.attention
-    starts = document_starts(batch, length, scale.document).to(device)
+    starts, short = (document_starts(batch, length, mean).to(device) for mean in (scale.document, scale.short_document))
 
     def both(forward: Attend, width: int = width) -> Callable[[], object]:
-        shape = batch, heads, length, width
+        shape = batch, length, heads, width  # in memory, as the projections of a model leave it
         query, key, value = (
-            torch.randn(shape, device=device, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)
+            torch.randn(shape, device=device, dtype=torch.bfloat16).transpose(1, 2).requires_grad_() for _ in range(3)
         )
         slope = torch.randn_like(forward(query, key, value))
         return lambda: torch.autograd.grad(forward(query, key, value), (query, key, value), slope)
@@ -113,12 +116,13 @@ def _attention(part: Part, scale: Scale, device: torch.device) -> None:
     causal = torch.ones(batch, 1, length, length, dtype=torch.bool, device=device).tril()
     odd = width - 4
     # Made one after the other, since each holds memory.
-    cases: list[tuple[str, Callable[[], Callable[[], object]], float | None, float]] = [
+    cases: list[tuple[str, Callable[[], Callable[[], object]], float | None, float | None]] = [
         ("causal, flash", lambda: both(by(SDPBackend.FLASH_ATTENTION)), None, 1.5),
         ("dense mask", lambda: both(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=causal)), 2, 2.5),
         (f"dense mask, head_dim {odd}, math", lambda: both(by(SDPBackend.MATH, causal), odd), 25, 30),
         ("ours, one document a row", lambda: both(ours(None)), None, 1.5),
         (f"ours, documents of {scale.document} tokens", lambda: both(ours(starts)), None, 0.8),
+        (f"ours, documents of {scale.short_document} tokens", lambda: both(ours(short)), None, None),
     ]
     if device.type == "cuda":
         cases += [

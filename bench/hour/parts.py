@@ -23,7 +23,7 @@ PARTS = (
     Task("engines", 1.5, "engines one after the other at ZeRO 0 to 3, in fp32 and bf16; masks and losses against the CPU's"),
     Task("kernels", 4, "attention of one layer by kernel, cross-entropy, masking, a pruning event, each by itself"),
     Task("sweep", 8, "bench.gpu for the sizes of sweeps/gpu.yaml, two runs beside each other too; writes measured.json"),
-    Task("settings", 8, "162m of sweeps/paper.yaml eager and compiled, concatenated and documents; 58m and 468m"),
+    Task("settings", 9.5, "162m of sweeps/paper.yaml eager and compiled, concatenated and documents; 58m and 468m"),
     Task("life", 4, "a size of sweeps/gpu.yaml killed and resumed, short of memory, exported and evaluated"),
 )  # fmt: skip
 
