@@ -9,7 +9,8 @@ import numpy as np
 from scipy import optimize
 
 from analysis.fits.fit import FitResult
-from analysis.laws.registry import LAWS, PowerLaw
+from analysis.laws.registry import LAWS
+from analysis.laws.size_and_data import PowerLaw
 from repro.errors import UserError
 
 SPARSEST = 0.95  # as far as a schedule is looked for; the paper's runs end at .8

@@ -1,0 +1,111 @@
+"""Laws of models made cheaper: in low precision while training or after it, and pruned after it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+
+from analysis.laws.law import Array, Columns, Law, Parameter, Term, Values, constant, power
+from analysis.laws.size_and_data import DATA_SCALE, FEW_EXPONENTS, IRREDUCIBLE, SIZE_SCALE
+
+
+class PrecisionLaw(Law):
+    """Kumar et al. 2024: A N_eff^-alpha + B D^-beta + E, with N_eff = N * prod over parts of (1 - exp(-P / gamma)).
+
+    Columns P_w, P_a, P_kv: bits of weights, activations and the key-value cache while training.
+    """
+
+    name = "precision"
+    formula = "A·N_eff^−α + B·D^−β + E, N_eff = N·∏(1 − e^(−P/γ))"
+    source = "Kumar et al. 2024, arXiv 2411.04330, eq. 9"
+    columns: tuple[str, ...] = ("N", "D", "P_w", "P_a", "P_kv")
+    coarse = ("P_w", "P_a", "P_kv", "P_post")
+    parameters = (
+        IRREDUCIBLE,
+        SIZE_SCALE,
+        DATA_SCALE,
+        Parameter("alpha", "", 0.01, 2.5, starts=FEW_EXPONENTS),
+        Parameter("beta", "", 0.01, 2.5, starts=FEW_EXPONENTS),
+        *(Parameter(f"gamma_{part}", "bits", 0.05, 50.0, log=True, starts=(1.0, 3.0)) for part in ("w", "a", "kv")),
+    )
+    published = MappingProxyType({
+        "OLMo-style models on Dolma": {
+            "A": 4299, "alpha": 0.4965, "B": 18060, "beta": 0.4965, "E": 2.7648,
+            "gamma_w": 2.6745, "gamma_a": 2.2102, "gamma_kv": 0.9578,
+        }
+    })  # fmt: skip
+
+    def terms(self, p: Values, x: Columns) -> list[Term]:
+        log_count, slopes = np.log(x["N"]), {}
+        for part in ("w", "a", "kv"):
+            gamma, bits = p[f"gamma_{part}"], x[f"P_{part}"]
+            lost = np.exp(-bits / gamma)
+            log_count = log_count + np.log1p(-lost)
+            slopes[f"gamma_{part}"] = p["alpha"] * lost * bits / gamma**2 / (1 - lost)
+        size = Term("A", -p["alpha"] * log_count, {"alpha": -log_count, **slopes})
+        return [constant(p), size, power(p, "B", "beta", np.log(x["D"]))]
+
+
+class PostTrainingPrecisionLaw(PrecisionLaw):
+    """The same and the loss of quantising to P_post bits afterwards: C_T (D^gamma_D / N^gamma_N) exp(-P_post / gamma)."""
+
+    name = "precision_post"
+    formula = PrecisionLaw.formula + " + C_T·(D^γ_D/N^γ_N)·e^(−P_post/γ)"
+    source = "Kumar et al. 2024, arXiv 2411.04330, eq. 10"
+    columns = (*PrecisionLaw.columns, "P_post")
+    parameters = (
+        *PrecisionLaw.parameters,
+        Parameter("C_T", "nats/token", 1e-12, 1e12, log=True),
+        Parameter("gamma_D", "", 0.01, 2.5, starts=(0.5,)),
+        Parameter("gamma_N", "", 0.01, 2.5, starts=(0.35,)),
+        Parameter("gamma", "bits", 0.05, 50.0, log=True, starts=(0.6,)),
+    )
+    published = MappingProxyType({
+        "OLMo-style models on Dolma": {
+            **PrecisionLaw.published["OLMo-style models on Dolma"],
+            "C_T": 0.0598, "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma": 0.5907,
+        }
+    })  # fmt: skip
+
+    def terms(self, p: Values, x: Columns) -> list[Term]:
+        size, data, bits = np.log(x["N"]), np.log(x["D"]), x["P_post"]
+        after = Term(
+            "C_T",
+            p["gamma_D"] * data - p["gamma_N"] * size - bits / p["gamma"],
+            {"gamma_D": data, "gamma_N": -size, "gamma": bits / p["gamma"] ** 2},
+        )
+        return [*super().terms(p, x), after]
+
+
+class PostTrainingPruningLaw(Law):
+    """P2, Chen et al. 2024: L0 + (1/rho)^gamma (1/N0)^delta (N_C / N0^alpha + D_C / D^beta + E).
+
+    Columns: L0, the loss before pruning; rho, the pruning rate; N0, parameters before; D, tokens trained after.
+    """
+
+    name = "post_training_pruning"
+    formula = "L0 + (1/ρ)^γ·(1/N0)^δ·(N_C/N0^α + D_C/D^β + E)"
+    source = "Chen et al. 2024, arXiv 2411.10272, eq. 5"
+    columns = ("L0", "rho", "N0", "D")
+    parameters = (
+        Parameter("E", "nats/token * parameters^delta", 1e-12, 1e30, log=True),
+        Parameter("N_C", "nats/token * parameters^(alpha + delta)", 1e-12, 1e30, log=True),
+        Parameter("D_C", "nats/token * parameters^delta * tokens^beta", 1e-12, 1e30, log=True),
+        Parameter("gamma", "", -5.0, 5.0, starts=(-1.0, 0.5)),
+        Parameter("delta", "", -1.0, 2.5, starts=(0.1, 0.4)),
+        Parameter("alpha", "", 0.01, 2.5, starts=FEW_EXPONENTS),
+        Parameter("beta", "", 0.01, 2.5, starts=FEW_EXPONENTS),
+    )
+
+    def offset(self, x: Columns) -> Array:
+        return x["L0"]
+
+    def terms(self, p: Values, x: Columns) -> list[Term]:
+        rate, size, data = np.log(x["rho"]), np.log(x["N0"]), np.log(x["D"])
+        common, slopes = -p["gamma"] * rate - p["delta"] * size, {"gamma": -rate, "delta": -size}
+        return [
+            Term("E", common, slopes),
+            Term("N_C", common - p["alpha"] * size, {**slopes, "alpha": -size}),
+            Term("D_C", common - p["beta"] * data, {**slopes, "beta": -data}),
+        ]
