@@ -1,8 +1,6 @@
 """The laws on the same runs of a sweep: fitted on one set, judged on another, with intervals from the seeds' noise.
 
-The bootstrap is parametric, since a sweep has fewer than 12 clusters of runs: each resample adds noise of the seeds'
-standard deviation to every loss, refits, and predicts again. A run has the same noise in every law and setting, so
-that differences between laws are paired.
+Each resample of the losses (`seed_resamples`) is fitted and predicted again.
 """
 
 from __future__ import annotations
@@ -14,9 +12,8 @@ import numpy as np
 
 from analysis.findings import RESAMPLES
 from analysis.findings.law_errors import Errors, Measure
-from analysis.fits.fit import FitResult, fit, obstacle, refit
-from analysis.fits.outcome import percentiles
-from analysis.fits.resample import Resamples
+from analysis.findings.seed_resamples import SeedResamples
+from analysis.fits.fit import FitResult, fit, obstacle
 from analysis.laws.law import Array, Columns, Law
 from analysis.laws.registry import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS
 from analysis.noise.spread import Spread
@@ -98,14 +95,14 @@ def compare(
         dense: the same of the dense runs alone.
         start: where the fits of these laws start, instead of a grid: of simulated losses, at the truth.
     """
-    seeds = _SeedNoise(tables, noise, resamples, seed)
+    seeds = SeedResamples(tables, noise, resamples, seed)
     found = _fitted(tables, seeds, laws, dense, start) if fits is None else fits
     settings = _settings(tables, seeds, found)
     return replace(found, settings={setting.name: setting for setting in settings})
 
 
 def _fitted(
-    tables: Tables, seeds: _SeedNoise, laws: tuple[Law, ...], known: Comparison | None, start: Array | None
+    tables: Tables, seeds: SeedResamples, laws: tuple[Law, ...], known: Comparison | None, start: Array | None
 ) -> Comparison:
     """The fits and their resamples, without settings; those of the dense runs are taken from `known`."""
     law_set, dense = tables.law_set, tables.dense
@@ -124,7 +121,7 @@ def _fitted(
     return Comparison(law_fits, obstacles, law_draws, dense_fit, dense_reason, dense_draws, luck, {})
 
 
-def _settings(tables: Tables, seeds: _SeedNoise, found: Comparison) -> list[Setting]:
+def _settings(tables: Tables, seeds: SeedResamples, found: Comparison) -> list[Setting]:
     """The laws, fitted on the law set or on dense runs, judged on each set of runs."""
     law_set, dense, grid = tables.law_set, tables.dense, tables.grid
     law_draws, dense_fit, dense_draws = found.law_draws, found.dense_fit, found.dense_draws
@@ -180,7 +177,7 @@ def leave_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLE
     law_set = tables.law_set
     if not len(law_set):
         return
-    seeds = _SeedNoise(tables, noise, resamples, seed)
+    seeds = SeedResamples(tables, noise, resamples, seed)
     ratio = np.round(law_set["dense_tokens"] / law_set["N_prunable"], 1)
     families = [law_set["family"] == name for name in dict.fromkeys(law_set["family"])]
     for name, title, parts in (
@@ -192,7 +189,7 @@ def leave_out(tables: Tables, noise: Spread | None, *, resamples: int = RESAMPLE
         yield _without(seeds, name, f"law set without {title}, judged on it", law_set, parts)
 
 
-def _without(seeds: _SeedNoise, name: str, title: str, runs: Runs, parts: list[Mask]) -> Setting:
+def _without(seeds: SeedResamples, name: str, title: str, runs: Runs, parts: list[Mask]) -> Setting:
     judged = runs.where(np.concatenate([np.flatnonzero(part) for part in parts]))
     fitted = round(float(np.mean([len(runs) - part.sum() for part in parts])))
     errors, left_out = {}, {}
@@ -217,40 +214,8 @@ def _without(seeds: _SeedNoise, name: str, title: str, runs: Runs, parts: list[M
     return Setting(name, title, fitted, errors, None, left_out)
 
 
-class _SeedNoise:
-    """Resamples that add the seeds' noise, the same to a run wherever it appears; none where that noise is unknown."""
-
-    def __init__(self, tables: Tables, noise: Spread | None, resamples: int, seed: int):
-        self._row = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
-        self._drawn: Resamples | None = None
-        if noise is not None:
-            shape = resamples, len(tables.runs)
-            self._drawn = Resamples.parametric(noise.draws(shape, np.random.default_rng(seed)))
-
-    def losses(self, runs: Runs, around: Array | None = None) -> Array | None:
-        """Measured losses, or those given as `around` (n,), with noise: (R, n), or None where it is unknown."""
-        if self._drawn is None:
-            return None
-        own = self._drawn.where(np.array([self._row[run_id] for run_id in runs["run_id"]], dtype=int))
-        return own.losses(runs["loss"] if around is None else around)
-
-    def refit(self, runs: Runs, result: FitResult) -> Array | None:
-        losses = self.losses(runs)
-        return None if losses is None else refit(LAWS[result.law], runs.columns, losses, result)
-
-    def luck(self, runs: Runs, result: FitResult) -> Measure | None:
-        """Mean |error| in sample that noise alone gives when the fitted law is the truth: median and 95% interval."""
-        law = LAWS[result.law]
-        losses = self.losses(runs, result.predict(runs.columns))
-        if losses is None:
-            return None
-        predicted = law.predict(refit(law, runs.columns, losses, result), runs.columns)
-        errors = np.abs(predicted - losses).mean(axis=1)
-        return Measure(float(np.median(errors)), *(percentiles(errors) or (None, None)))
-
-
 def _setting(
-    seeds: _SeedNoise,
+    seeds: SeedResamples,
     name: str,
     title: str,
     fitted: Runs,
