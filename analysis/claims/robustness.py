@@ -203,7 +203,7 @@ def _notes(found: list[Regret]) -> Iterator[str]:
 
 def _losses(tables: Tables) -> Iterator[dict[str, Any]]:
     for line in lines(tables):
-        for run, name, seeds, loss in zip(line.runs.rows(), line.names, line.seeds, line.losses, strict=True):
+        for run, seeds, loss in zip(line.runs.rows(), line.seeds, line.losses, strict=True):
             yield {
                 "factor": NAMES[line.factor],
                 "sparsity": line.sparsity,
@@ -213,5 +213,5 @@ def _losses(tables: Tables) -> Iterator[dict[str, Any]]:
                 "seeds": int(seeds),
                 "loss": float(loss),
                 "over the line's best": float(loss - line.losses.min()),
-                "run": name,
+                "run": run["run_id"],
             }

@@ -26,7 +26,7 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         {
             "factor": line.factor,
             "sparsity": line.sparsity,
-            "run_id": name,
+            "run_id": run["run_id"],
             "lr": run["lr"],
             "batch_tokens": run["batch_tokens"],
             "seeds": int(seeds),
@@ -34,7 +34,7 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
             "over_best": float(loss - line.losses.min()),
         }
         for line in lines(evidence.tables)
-        for run, name, seeds, loss in zip(line.runs.rows(), line.names, line.seeds, line.losses, strict=True)
+        for run, seeds, loss in zip(line.runs.rows(), line.seeds, line.losses, strict=True)
     ]
 
 
