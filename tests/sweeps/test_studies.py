@@ -165,7 +165,7 @@ def test_the_papers_budgets_on_a_laptop_are_all_of_the_laptops_studies_and_seeds
     counts = {run.model.shape.prunable for run in paper.of("law")}
     assert max(counts) / min(counts) >= 10
     seeds = [Counter((run.pruning.sparsity, run.seed) for run in sweep.of("seeds")) for sweep in (laptop, paper)]
-    assert seeds[0] == seeds[1]
+    assert seeds[1] == Counter({key: count for key, count in seeds[0].items() if key[1] < 6})
     header = " ".join(LAPTOP_PAPER.read_text().split("extends")[0].replace("#", "").split())
     [billions], [minutes] = re.findall(r"about ([\d.]+) B tokens", header), re.findall(r"about (\d+) minutes", header)
     tokens = sum(run.tokens for run in runs)
