@@ -24,8 +24,10 @@ budgets: {short: 2}
 studies: {law: {sizes: [4k], budgets: [short], sparsities: [0, 0.8]}}
 resources: {device: cpu, checkpoint_every: 20}
 """,
+    # So long that it is stopped, never done.
     "longer": """
-budgets: {short: 60}
+budgets: {short: 6000}
+repeat: true
 studies: {law: {sizes: [4k], budgets: [short], sparsities: [0]}}
 resources: {device: cpu, checkpoint_every: 100}
 """,
