@@ -133,7 +133,7 @@ class Builder:
         """The sparse runs of `law`, `pairs` and `seeds.pairs`, all of which have the default window."""
         studies = self.declared.studies
         law = studies.law.runs(self) if studies.law else ()
-        pairs = (studies.pairs, studies.seeds.pairs if studies.seeds else None)
+        pairs = (studies.pairs, *(studies.seeds.pairs if studies.seeds else ()))
         for run in chain(law, *(study.sparse(self) for study in pairs if study)):
             if run.pruning.sparsity:
                 yield run

@@ -88,13 +88,13 @@ class Seeds:
 
     seeds: SeedList
     configurations: Points = ()
-    pairs: Pairs | None = None
+    pairs: Annotated[tuple[Pairs, ...], "pairs, each group at seeds of its own"] = ()
     schedules: Schedules | None = None
     confirm: Confirm | None = None
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         yield from runs_of(self.configurations, build, self.seeds)
-        for part in (self.pairs, self.schedules, self.confirm):
+        for part in (*self.pairs, self.schedules, self.confirm):
             if part:
                 yield from part.runs(build)
 

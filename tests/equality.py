@@ -42,7 +42,7 @@ studies:
   seeds:
     seeds: [1]
     configurations: [{{size: 45k, budget: long}}]
-    pairs: {{size: 45k, budgets: [long], sparsities: [0.8], seeds: [1]}}
+    pairs: [{{size: 45k, budgets: [long], sparsities: [0.8], seeds: [1]}}]
   controls:
     size: 45k
     budget: short

@@ -18,7 +18,7 @@ Sweeps = Callable[..., Path]
 BASE = """
 law: {sizes: [4k, 13k], budgets: [10tpp], sparsities: [0, 0.4, 0.8]}
 pairs: {size: 13k, budgets: [20tpp], sparsities: [0.8]}
-seeds: {seeds: [0], pairs: {size: 13k, budgets: [20tpp], sparsities: [0.8], seeds: [0, 1]}}
+seeds: {seeds: [0], pairs: [{size: 13k, budgets: [20tpp], sparsities: [0.8], seeds: [0, 1]}]}
 """
 
 

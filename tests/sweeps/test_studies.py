@@ -164,8 +164,8 @@ def test_the_papers_budgets_on_a_laptop_are_all_of_the_laptops_studies_and_seeds
         assert ratio == pytest.approx({"206tpp": 206, "396tpp": 396}[run.budget], rel=1e-2)
     counts = {run.model.shape.prunable for run in paper.of("law")}
     assert max(counts) / min(counts) >= 10
-    seeds = [Counter((run.pruning.sparsity, run.seed) for run in sweep.of("seeds")) for sweep in (laptop, paper)]
-    assert seeds[1] == Counter({key: count for key, count in seeds[0].items() if key[1] < 6})
+    seeds = {(run.pruning.sparsity, run.seed) for run in paper.of("seeds")}
+    assert seeds >= {(sparsity, seed) for sparsity in (0.2, 0.4, 0.6, 0.8) for seed in range(3)}
     header = " ".join(LAPTOP_PAPER.read_text().split("extends")[0].replace("#", "").split())
     [billions], [minutes] = re.findall(r"about ([\d.]+) B tokens", header), re.findall(r"about (\d+) minutes", header)
     tokens = sum(run.tokens for run in runs)
