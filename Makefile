@@ -7,7 +7,8 @@ RATES   ?= $(SWEEP:.yaml=-lr.yaml)
 PY      := .venv/bin/python
 # A change of licence is looked at by a person. NVIDIA's own, of what CUDA needs, comes with PyPI's torch.
 LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
-LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps
+# --no-compile: what is imported is compiled then, on all cores; much of the rest never is.
+LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps --no-compile
 # One process more than two cores, since those that drive Ray wait much; a file stays whole, and in its turn.
 CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
@@ -43,7 +44,7 @@ quick: ## the same with 20 tiny runs, in about a minute
 	@$(MAKE) --no-print-directory reproduce SWEEP=sweeps/quick.yaml
 
 text: setup ## install the packages whose documentation is the text of cloud-documentation: 840 MB, read and never imported
-	@$(LOCKED) --no-compile -r requirements-text.lock
+	@$(LOCKED) -r requirements-text.lock
 
 plan: setup ## price the sweep: tokens and FLOPs by study; with CLUSTER=gpus=64,type=h100 hours, memory and order on it
 	@$(PY) -m sweeps plan $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER)) $(MEASURED:%=--measured %)
