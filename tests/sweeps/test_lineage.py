@@ -104,6 +104,7 @@ def test_life_columns_and_losses_say_where_each_child_comes_from(finished: Path)
     assert kept == [name_of(AT)], "from which a child could be trained again"
 
 
+@pytest.mark.full
 def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Path, model: Path, root: Path) -> None:
     place = root / "killed"
     shutil.copytree(finished / "data", place / "data")
