@@ -37,7 +37,8 @@ class Resources:
     compile: Annotated[
         bool | Literal["auto"],
         "use torch.compile, which needs a C++ compiler and some 30 s for each shape; not with ZeRO stage 3. "
-        '"auto": where there is a compiler and the runs of a shape have at least 10,000 steps together',
+        '"auto": where there is a compiler and the runs of a shape have at least 10,000 steps together, so that a run '
+        "whose sweep gains or loses others of its shape may end with a loss different in the fourth decimal",
     ] = False
     deterministic: Annotated[
         bool,
