@@ -18,7 +18,6 @@ from repro.spec import CorpusSpec, RunSpec
 # A GPU reads much text; the other is short, and built in a second.
 TEXTS = {"cuda": "botocore", "cpu": "pydoc"}
 PAGE = 480 * 4.9  # mean characters of a page of the web: tokens by characters of each, at a vocabulary of 32,000
-PAGES = "pages.jsonl"
 
 
 def text_of(spec: RunSpec, root: str, device: str) -> Corpus:
@@ -48,11 +47,12 @@ def text_of(spec: RunSpec, root: str, device: str) -> Corpus:
 
 def _pages(root: Path) -> Path:
     """A file of the GPU's text in pages, written unless it is there."""
-    file = root / PAGES
+    source = PackageSource(TEXTS["cuda"])
+    file = root / f"pages-{source.name}-{source.versions[source.name]}-{PAGE:.0f}.jsonl"
     if not file.exists():
         root.mkdir(parents=True, exist_ok=True)
         written = file.with_suffix(f".{os.getpid()}")
-        texts = (document.text for document in PackageSource(TEXTS["cuda"]).documents())
+        texts = (document.text for document in source.documents())
         with written.open("w") as out:
             out.writelines(json.dumps({"text": page}) + "\n" for page in joined(texts, PAGE))
         os.replace(written, file)

@@ -15,6 +15,7 @@ from repro.store.folder import Folder
 
 STARTED = "started.json"
 POLL = 1.0  # seconds
+MISSES = 1000  # a folder that is missing so often is not being removed: something else is in its place
 
 
 def build_dir_name(corpus: str) -> str:
@@ -28,13 +29,14 @@ def exclusive(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
 
     waits: called every POLL seconds while another process holds the lock.
     """
-    lock = folder / "lock"
+    lock, misses = folder / "lock", 0
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             file = lock.open("w")
         except (FileNotFoundError, FileExistsError):
-            if folder.exists() and not folder.is_dir():
+            misses += 1
+            if misses == MISSES:
                 raise
             continue  # another process has removed it in between
         with file:

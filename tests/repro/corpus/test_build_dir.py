@@ -30,8 +30,9 @@ def test_a_lock_is_held_by_one_at_a_time_although_each_removes_its_folder(
     assert not own.exists()
 
 
-def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    own.write_text("")
-    with pytest.raises(FileExistsError), build_dir.exclusive(own, lambda: None):
-        pass
+def test_a_file_or_a_link_to_nothing_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    for own in (tmp_path / "file", tmp_path / "link", tmp_path / "link" / "below"):
+        with pytest.raises((FileExistsError, FileNotFoundError)), build_dir.exclusive(own, lambda: None):
+            pass
