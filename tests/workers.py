@@ -1,6 +1,6 @@
 """Several gloo workers on this machine, for tests: one fresh process a rank, forked from a server that has imported
 
-PyTorch and DeepSpeed once, since importing them takes longer than most tests.
+PyTorch, DeepSpeed and transformers once, since importing them takes longer than most tests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(world: int, work: Callable[..., Any], *args: Any) -> list[Any]:
         AssertionError: a rank raised; its traceback is the message.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        multiprocessing.set_forkserver_preload(["torch", "deepspeed", "tests.workers"])
+        multiprocessing.set_forkserver_preload(["torch", "deepspeed", "repro.training.train", "tests.workers"])
         # malloc reads its settings when a program starts: a test that sets them needs a new one.
         method = "spawn" if any(name.startswith("MALLOC_") for name in os.environ) else "forkserver"
         told = (world, scratch, dict(os.environ), work, args)
