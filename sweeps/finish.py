@@ -21,18 +21,25 @@ def finish(
     sweep: Sweep,
     *,
     trained: set[str],
+    has_begun: bool,
     began: float,
     record: dict[str, Any],
     texts: dict[str, CorpusSummary],
 ) -> int:
-    """Joins the tables, writes sweep.json and prints a summary. Returns the exit code."""
+    """Joins the tables, writes sweep.json and prints a summary. Returns the exit code.
+
+    trained: runs that this driver has trained to their end. has_begun: whether it began any. began: its own
+    start, in seconds since the epoch.
+    """
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
     done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
     failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
     left = len(states) - len(done) - len(failed)
     tables.collect(place, sweep.name, done)
     seconds = time.time() - began
-    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), "seconds": seconds, **provenance()} if trained else {}
+    made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), **provenance()} if trained else {}
+    if has_begun:  # of all starts, as the tables hold what all of them trained; one that was killed is not known
+        made["seconds"] = sweep_json.seconds(record) + seconds
     text = next(iter(texts.values()))
     idle = text.manifest.unused
     place.write_json(

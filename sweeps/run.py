@@ -70,7 +70,9 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, m
         places = {run_id: (corpora.address(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
         trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, measured, previous | record)
         record |= done
-    return finish(place, sweep, trained=trained, began=began, record=previous | record, texts=texts)
+    return finish(
+        place, sweep, trained=trained, has_begun=bool(todo), began=began, record=previous | record, texts=texts
+    )
 
 
 def _train(

@@ -66,6 +66,12 @@ def read(place: Folder) -> dict[str, Any]:
     return found
 
 
+def seconds(record: dict[str, Any]) -> float:
+    """Wall seconds of the starts of `sweeps run` that trained in a folder and came to their end, by its record."""
+    found = record.get("seconds")
+    return float(found) if isinstance(found, int | float) and 0 <= found < 1e12 else 0.0
+
+
 def of(place: Folder) -> Kept:
     """The validated record in a sweep's results folder.
 

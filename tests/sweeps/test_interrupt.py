@@ -5,6 +5,7 @@ A signal to a worker alone, whose machine is going: the run saves, and the drive
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -63,6 +64,12 @@ def begun(root: Path, finished: Finished) -> tuple[subprocess.Popen, str]:
     return process, mark
 
 
+def seconds(root: Path) -> float:
+    """What sweep.json says that training took."""
+    [file] = (root / "results").rglob("sweep.json")
+    return float(json.loads(file.read_text())["seconds"])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.full)])
 def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(
     number: int, finished: Finished, tmp_path: Path
@@ -82,10 +89,13 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(
     assert f"step-{stopped['step']:08d}" in names
     assert not [name for name in names if name.startswith("stop-") or name.startswith("lease") or name.endswith(".tmp")]
     until(lambda: not orphans(mark), 30)
+    first = seconds(tmp_path)
 
+    began = time.monotonic()
     code, out = run(tmp_path / "tiny.yaml")
     assert code == 0, out
     assert losses(tmp_path) == finished.losses
+    assert first < seconds(tmp_path) < first + time.monotonic() - began  # of both starts
 
 
 @pytest.mark.full
