@@ -27,6 +27,15 @@ TokensPerParam = Annotated[float, Above(0, "tokens per prunable parameter")]
 Ratio = TokensPerParam | dict[str, TokensPerParam]  # of all sizes, or by size label
 
 
+@strict.dataclass
+class Cells:
+    """Part of a map: every one of its sizes at every one of its budgets."""
+
+    sizes: Sizes
+    budgets: Budgets
+    seeds: Annotated[SeedList | None, "their own seeds; null takes those of the study"] = None
+
+
 def tokens_per_param(budgets: Mapping[str, Ratio], budget: str, size: str) -> float:
     """Tokens of a size's dense run per prunable parameter.
 

@@ -12,7 +12,7 @@ from repro.spec import RunSpec, Sparsity
 from repro.strict import Above
 from sweeps.overrides import Change, Window
 from sweeps.paper_studies import Pairs
-from sweeps.points import Budgets, Making, Match, Points, Seed, Sizes, runs_of
+from sweeps.points import Budgets, Cells, Making, Match, Points, Seed, Sizes, runs_of
 
 
 @strict.dataclass
@@ -22,10 +22,15 @@ class LearningRates:
     multiples: Annotated[tuple[float, ...], "multiples of each learning rate"]
     sizes: Sizes = ()
     budgets: Budgets = ()
-    sparsities: Annotated[tuple[Sparsity, ...], "final sparsities of the runs of `sizes`; 0 is a dense run"] = (0.0,)
+    cells: Annotated[tuple[Cells, ...], "further sizes, each at budgets of its own"] = ()
+    sparsities: Annotated[
+        tuple[Sparsity, ...], "final sparsities of the runs of `sizes` and `cells`; 0 is a dense run"
+    ] = (0.0,)
     windows: Annotated[tuple[Window, ...], "when their sparse runs prune; the sweep's default if empty"] = ()
-    seeds: Annotated[tuple[Seed, ...], "seeds of the runs of `sizes`, and of `points` without their own"] = (0,)
-    partners: Annotated[bool, "whether the dense partners of the sparse runs of `sizes` are tried, too"] = False
+    seeds: Annotated[
+        tuple[Seed, ...], "seeds of the runs of `sizes` and `cells`, and of `points` without their own"
+    ] = (0,)
+    partners: Annotated[bool, "whether the dense partners of these sparse runs are tried, too"] = False
     pairs: Annotated[Pairs | None, "further sparse runs whose dense partners are tried"] = None
     points: Annotated[Points, "further sparse runs whose dense partners are tried"] = ()
     partner_budget: Annotated[
@@ -48,11 +53,12 @@ class LearningRates:
                 yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)
 
     def _points(self) -> Iterator[tuple[str, str, float, Window | None, int]]:
-        """Size, budget, sparsity, window and seed of the runs of `sizes`."""
+        """Size, budget, sparsity, window and seed of the runs of `sizes` and `cells`."""
         windows: tuple[Window | None, ...] = self.windows or (None,)
-        for size, budget, sparsity in product(self.sizes, self.budgets, self.sparsities):
-            for window, seed in product(windows if sparsity else (None,), self.seeds):
-                yield size, budget, sparsity, window, seed
+        for part in (Cells(self.sizes, self.budgets), *self.cells):
+            for size, budget, sparsity in product(part.sizes, part.budgets, self.sparsities):
+                for window, seed in product(windows if sparsity else (None,), part.seeds or self.seeds):
+                    yield size, budget, sparsity, window, seed
 
     def _paired(self, build: Making) -> Iterator[tuple[RunSpec, Match]]:
         """Sparse runs, each with the count in which a partner matches it."""

@@ -18,6 +18,7 @@ from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
     Budget,
     Budgets,
+    Cells,
     Making,
     Points,
     Ratio,
@@ -118,15 +119,6 @@ class Controls:
         for sparsities, variant in asked:
             for sparsity in sparsities:
                 yield build.run(self.size, self.budget, sparsity, change=variant)
-
-
-@strict.dataclass
-class Cells:
-    """Part of a map: every one of its sizes at every one of its budgets."""
-
-    sizes: Sizes
-    budgets: Budgets
-    seeds: Annotated[SeedList | None, "their own seeds; null takes those of the study"] = None
 
 
 @strict.dataclass
