@@ -71,17 +71,17 @@ class Pairs:
 
 @strict.dataclass
 class Robustness:
-    """Learning rate and batch varied one at a time, as multiples of the size's own (Fig. 5)."""
+    """Learning rate and batch varied one at a time, as multiples of the dense run's (Fig. 5)."""
 
     size: Size
     budget: Budget
     sparsities: Sparsities
-    lr_multiples: Annotated[tuple[float, ...], "multiples of the size's learning rate"]
-    batch_multiples: Annotated[tuple[float, ...], "multiples of the size's batch"]
+    lr_multiples: Annotated[tuple[float, ...], "multiples of the dense run's learning rate"]
+    batch_multiples: Annotated[tuple[float, ...], "multiples of the dense run's batch"]
     seeds: SeedList = (0,)
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
-        centre = build.optimizer(self.size)
+        centre = build.run(self.size, self.budget).optimizer
         changes = [Change(lr=centre.lr * multiple) for multiple in self.lr_multiples]
         for multiple in self.batch_multiples:
             batch = centre.batch * multiple

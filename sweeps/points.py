@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from repro import strict
 from repro.bounds import SEEDS
 from repro.errors import UserError
-from repro.spec import OptimizerSpec, RunSpec, Sparsity
+from repro.spec import RunSpec, Sparsity
 from repro.strict import Above, Between
 from sweeps.overrides import Change, Window
 
@@ -69,8 +69,6 @@ def chosen(options: Mapping[str, T], name: str, block: str) -> T:
 
 class Making(Protocol):
     """Builds runs from what a study declares; implemented by sweeps/run_builder.py's Builder."""
-
-    def optimizer(self, size: str) -> OptimizerSpec: ...
 
     def run(
         self,

@@ -45,9 +45,9 @@ class LearningRates:
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, budget, sparsity, window, seed in self._points():
+            usual = build.run(size, budget, sparsity, window, seed=seed).optimizer.lr
             for multiple in self.multiples:
-                change = Change(lr=build.optimizer(size).lr * multiple)
-                yield build.run(size, budget, sparsity, window, seed=seed, change=change)
+                yield build.run(size, budget, sparsity, window, seed=seed, change=Change(lr=usual * multiple))
         for sparse, match in self._paired(build):
             for multiple in self.multiples:
                 yield build.partner(sparse, match, lr_multiple=multiple, budget=self.partner_budget)

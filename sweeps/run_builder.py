@@ -11,7 +11,7 @@ from pathlib import Path
 from repro import ladder
 from repro.errors import UserError
 from repro.schedule import interval_for
-from repro.spec import OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import ModelSpec, PruningSpec, RunSpec
 from sweeps import points
 from sweeps.ids import differences, percent, window_text
 from sweeps.overrides import Change, Window
@@ -31,10 +31,6 @@ class Builder:
     def __init__(self, declared: Declaration, file: Path):
         self.declared, self.file = declared, file
         self._sizes = {label: declared.size(label, file=file) for label in declared.sizes}
-
-    def optimizer(self, size: str) -> OptimizerSpec:
-        """The optimizer settings of a size, with its own learning rate and batch."""
-        return chosen(self._sizes, size, "sizes")[1]
 
     def run(
         self,
@@ -60,6 +56,8 @@ class Builder:
         """
         model, optimizer = chosen(self._sizes, size, "sizes")
         ratio = tokens_per_param or self._ratio(budget, size)
+        rates = self.declared.rates
+        optimizer = replace(optimizer, lr=rates.at(optimizer.lr, rates.factor(model, model, ratio, sparsity)))
         window = window or self.declared.pruning.window
         with self._naming(f"{size}-{budget}-s{percent(sparsity)}{window_text(window)}", change):
             dense_steps = steps(ratio, model, optimizer)
@@ -111,10 +109,12 @@ class Builder:
         window = Window(sparse.pruning.start, round(sparse.pruning.end - sparse.pruning.start, 12))
         timing = "" if window == self.declared.pruning.window else window_text(window)
         size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
-        optimizer = replace(sparse.optimizer, lr=self.declared.partners.lr.get(size, sparse.optimizer.lr))
         model, dense_steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
         if budget is not None:
-            dense_steps = steps(self._ratio(budget, sparse.size), model, optimizer)
+            dense_steps = steps(self._ratio(budget, sparse.size), model, sparse.optimizer)
+        optimizer = replace(
+            sparse.optimizer, lr=self.declared.partners.lr.get(size) or self._partner_rate(sparse, model, dense_steps)
+        )
         usual = Parts(model, optimizer, PruningSpec(), dense_steps)
         own = replace(usual, optimizer=replace(optimizer, lr=optimizer.lr * lr_multiple))
         budget = budget or sparse.budget
@@ -137,6 +137,17 @@ class Builder:
         for run in chain(law, *(study.sparse(self) for study in pairs if study)):
             if run.pruning.sparsity:
                 yield run
+
+    def _partner_rate(self, sparse: RunSpec, model: ModelSpec, steps: int) -> float:
+        """The learning rate of a dense partner: that of its sparse run, but for what the two differ in."""
+        rates = self.declared.rates
+
+        def factor(of: ModelSpec, steps: int, sparsity: float) -> float:
+            ratio = steps * sparse.tokens_per_step / of.shape.prunable
+            return rates.factor(of, sparse.model, ratio, sparsity)
+
+        own = factor(sparse.model, sparse.dense_steps, sparse.pruning.sparsity)
+        return rates.at(sparse.optimizer.lr, factor(model, steps, 0.0) / own)
 
     def _ratio(self, budget: str, size: str) -> float:
         """Tokens per prunable parameter of a size with a budget of the file."""

@@ -17,7 +17,6 @@ from sweeps.overrides import Variant, Window
 from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
     Budget,
-    Budgets,
     Cells,
     Making,
     Points,

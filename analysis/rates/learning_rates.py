@@ -24,7 +24,7 @@ from repro.studies import LEARNING_RATES
 
 DRAWS = 4000
 # What tells bowls apart: a partner's label says neither its width nor its steps.
-ONE_BOWL = ("size", "budget", "sparsity", "start", "end", "N_prunable", "total_steps")
+ONE_BOWL = ("size", "budget", "sparsity", "start", "end", "N_prunable", "total_steps", "dense_tokens")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Best:
 
     Attributes:
         size, budget: labels. sparsity: final. start, end: of pruning, shares of compute; None of a dense run.
-        n_prunable: prunable weights.
+        n_prunable: prunable weights. tokens_per_param: tokens of the dense run of equal compute, over them.
         lr: the bottom of the bowl, or the least one tried, when it lies at an edge.
         interval: its 95% interval; None with `no_interval`, which says why.
         loss: the least held-out loss measured, nats/token, a mean over seeds.
@@ -49,6 +49,7 @@ class Best:
     start: float | None
     end: float | None
     n_prunable: float
+    tokens_per_param: float
     lr: float
     interval: Interval | None
     no_interval: str | None
@@ -141,7 +142,7 @@ def _noise(bowls: list[_Bowl]) -> Spread | str:
 
 
 def _best(key: tuple[Any, ...], bowl: _Bowl, unusable: int, noise: Spread | None, rng: np.random.Generator) -> Best:
-    size, budget, sparsity, start, end, n_prunable, _ = key
+    size, budget, sparsity, start, end, n_prunable, _, tokens = key
     at = int(np.argmin(bowl.means))
     edge = at in (0, len(bowl.means) - 1)
     draws = None
@@ -164,6 +165,7 @@ def _best(key: tuple[Any, ...], bowl: _Bowl, unusable: int, noise: Spread | None
         start=start,
         end=end,
         n_prunable=float(n_prunable),
+        tokens_per_param=tokens / n_prunable,
         lr=math.exp(bowl.rates[at] if edge else bottom),
         interval=(math.exp(ends[0]), math.exp(ends[1])) if ends else None,
         no_interval=reason,

@@ -17,6 +17,7 @@ import numpy as np
 
 from analysis.fits.outcome import Interval, percentiles
 from analysis.laws.law import Array
+from analysis.rates import bottoms, size_law
 from analysis.rates.learning_rates import Best, BestRates
 from analysis.shown import plain, plain_json
 from analysis.tables.schedule_grid import schedule_name
@@ -62,7 +63,7 @@ def name(best: Best) -> str:
 
 def slope(rates: BestRates) -> DensitySlope:
     """Fits the line to the bottoms that are known."""
-    usable = [b for b in rates.best if _known(b)]
+    usable = [b for b in rates.best if bottoms.known(b)]
     groups = [(b.size, b.budget) for b in usable]
     varied = {g for g in groups if len({b.sparsity for b, own in zip(usable, groups, strict=True) if own == g}) > 1}
     left_out = tuple(name(b) for b in rates.best if b not in usable and _shares(b, rates.best))
@@ -71,19 +72,12 @@ def slope(rates: BestRates) -> DensitySlope:
         return DensitySlope(None, None, None, 0, left_out, rates.reason)
     if not usable:
         return DensitySlope(None, None, None, 0, left_out, "no size and budget has known best rates at two densities")
-    draws = np.array([_finite(b.draws) for b in usable])
-    best, weight = np.array([math.log(b.lr) for b in usable]), 1 / draws.std(axis=1)
     labels = sorted({(b.size, b.budget) for b in usable})
     design = np.array(
         [[math.log(1 - b.sparsity), *(float((b.size, b.budget) == label) for label in labels)] for b in usable]
     )
-    inverse = np.linalg.pinv(design * weight[:, None]) * weight
-    solution = inverse @ best
-    dof = len(usable) - design.shape[1]
-    scatter = float(np.sqrt(np.sum((weight * (best - design @ solution)) ** 2) / dof)) if dof else None
-    value = float(solution[0])
-    drawn = value + max(1.0, scatter or 0.0) * (inverse[0] @ (draws - draws.mean(axis=1, keepdims=True)))
-    return DensitySlope(value, percentiles(drawn), scatter, len(usable), left_out)
+    found = bottoms.fitted(usable, design)
+    return DensitySlope(found.values[0], found.intervals[0], found.scatter, len(usable), left_out)
 
 
 def multiples(rates: BestRates) -> Iterator[Multiple]:
@@ -92,8 +86,8 @@ def multiples(rates: BestRates) -> Iterator[Multiple]:
     found: dict[float, list[tuple[float, Array | None]]] = defaultdict(list)
     for own in rates.best:
         beside = dense.get((own.size, own.budget))
-        if own.sparsity > 0 and beside is not None and _known(own) and _known(beside):
-            drawn = None if rates.noise is None else _finite(own.draws) - _finite(beside.draws)
+        if own.sparsity > 0 and beside is not None and bottoms.known(own) and bottoms.known(beside):
+            drawn = None if rates.noise is None else bottoms.finite(own.draws) - bottoms.finite(beside.draws)
             found[own.sparsity].append((math.log(own.lr / beside.lr), drawn))
     for sparsity, members in sorted(found.items()):
         differences = [d for _, d in members if d is not None]
@@ -111,18 +105,6 @@ def _shares(best: Best, others: Sequence[Best]) -> bool:
     return any((b.size, b.budget) == (best.size, best.budget) and b.sparsity != best.sparsity for b in others)
 
 
-def _known(best: Best) -> bool:
-    """Whether the bottom lies inside the rates tried, as far as the seeds' noise is known."""
-    return not best.at_edge and (best.draws is None or percentiles(best.draws) is not None)
-
-
-def _finite(draws: Array | None) -> Array:
-    """The draws, with the few at an edge at the farthest finite one on their side."""
-    assert draws is not None
-    known = draws[np.isfinite(draws)]
-    return np.clip(draws, known.min(), known.max())
-
-
 def as_json(rates: BestRates) -> dict[str, Any]:
     """Bowls, the line and the multiples as plain JSON."""
     line = slope(rates)
@@ -137,6 +119,7 @@ def as_json(rates: BestRates) -> dict[str, Any]:
         if spread is None
         else {"sd": spread.sd, "low": spread.low, "high": spread.high, "dof": spread.dof},
         "no_noise": rates.reason,
+        "exponents": size_law.as_json(rates),
         "slope": {"formula": FORMULA} | {key: getattr(line, key) for key in DensitySlope.__dataclass_fields__},
         "multiples": [
             {"sparsity": m.sparsity, "multiple": m.value, "interval": m.interval, "bowls": m.bowls}
@@ -157,11 +140,12 @@ def lines(rates: BestRates) -> Iterator[str]:
             notes.append(f"{best.unusable} more without a finite loss")
         note = f"  # {', '.join(notes)}" if notes else ""
         yield f"{name(best)}: lr {best.lr:.2g}{ends}, loss {best.loss:.4f}, {best.tried} rates{note}"
+    yield from size_law.lines(rates)
     if all(best.sparsity == 0 for best in rates.best):
         return
     for own in multiples(rates):
         over = f"{own.bowls} bowl{'s' if own.bowls > 1 else ''}"
-        yield f"lr* at {own.sparsity:.0%} over the dense run's: {own.value:.3g}{_said(own.interval)}, {over}"
+        yield f"lr* at {own.sparsity:.0%} over the dense run's: {own.value:.3g}{bottoms.said(own.interval)}, {over}"
     line = slope(rates)
     if line.value is None:
         yield f"no slope of lr* in density: {line.reason}"
@@ -171,10 +155,6 @@ def lines(rates: BestRates) -> Iterator[str]:
             if line.scatter is None
             else f"; bottoms lie {plain(line.scatter)} times as far from the line as noise explains"
         )
-        yield f"{FORMULA}: b {line.value:.3g}{_said(line.interval)} from {line.used} bowls{scatter}"
+        yield f"{FORMULA}: b {line.value:.3g}{bottoms.said(line.interval)} from {line.used} bowls{scatter}"
     if line.left_out:
         yield f"left out of it, their best not known: {', '.join(line.left_out)}"
-
-
-def _said(ends: Interval | None) -> str:
-    return f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else " (no interval)"

@@ -20,7 +20,7 @@ def bowl(size: str, sparsity: float, lr: float, *, at_edge: bool = False, beyond
     draws[: round(beyond * len(draws))] = math.inf
     start, end = (0.25, 0.75) if sparsity else (None, None)
     ends = None if at_edge or beyond else (0.9 * lr, 1.1 * lr)
-    return Best(size, "20t", sparsity, start, end, 1e4, lr, ends, None, 3.0, 7, 3, 0, at_edge, draws)
+    return Best(size, "20t", sparsity, start, end, 1e4, 20.0, lr, ends, None, 3.0, 7, 3, 0, at_edge, draws)
 
 
 def blind(*best: Best) -> BestRates:

@@ -1,0 +1,60 @@
+"""Planes through the bottoms of bowls: log lr* as a sum of terms, by least squares.
+
+Bowls weigh by the inverse variance of their bottoms. Intervals hold the seeds' noise (the bottoms' own resamples), widened
+by the Birge ratio where the bottoms lie farther from the plane than that noise explains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fits.outcome import Interval, percentiles
+from analysis.laws.law import Array
+from analysis.rates.learning_rates import Best
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Coefficients, their 95% intervals, and the Birge ratio: distance over what noise explains; None without freedom."""
+
+    values: tuple[float, ...]
+    intervals: tuple[Interval | None, ...]
+    scatter: float | None
+
+
+def known(best: Best) -> bool:
+    """Whether the bottom lies inside the rates tried, as far as the seeds' noise is known."""
+    return not best.at_edge and (best.draws is None or percentiles(best.draws) is not None)
+
+
+def finite(draws: Array | None) -> Array:
+    """The draws, with the few at an edge at the farthest finite one on their side."""
+    assert draws is not None
+    inside = draws[np.isfinite(draws)]
+    return np.clip(draws, inside.min(), inside.max())
+
+
+def fitted(bowls: Sequence[Best], design: Array) -> Fitted:
+    """The plane through the bottoms of bowls that are known and have draws.
+
+    Args:
+        design: terms (bowls, coefficients).
+    """
+    draws = np.array([finite(bowl.draws) for bowl in bowls])
+    best, weight = np.array([math.log(bowl.lr) for bowl in bowls]), 1 / draws.std(axis=1)
+    inverse = np.linalg.pinv(design * weight[:, None]) * weight
+    solution = inverse @ best
+    dof = len(bowls) - design.shape[1]
+    scatter = float(np.sqrt(np.sum((weight * (best - design @ solution)) ** 2) / dof)) if dof else None
+    spread = inverse @ (draws - draws.mean(axis=1, keepdims=True))
+    drawn = solution[:, None] + max(1.0, scatter or 0.0) * spread
+    return Fitted(tuple(map(float, solution)), tuple(percentiles(row) for row in drawn), scatter)
+
+
+def said(ends: Interval | None) -> str:
+    """An interval behind its value."""
+    return f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else " (no interval)"
