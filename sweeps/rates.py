@@ -12,7 +12,7 @@ DIGITS = 3  # significant digits of a learning rate that is computed
 
 
 @strict.dataclass
-class Rates:
+class RateExponents:
     """Exponents of a power law around the `lr` of each size; all 0: every run of a size has its `lr`.
 
     A search for learning rates (study `lr`, `python -m analysis lr`) says what they are.

@@ -24,7 +24,7 @@ from repro.spec import (
 from repro.strict import Above, Between
 from sweeps.overrides import Falling, Window
 from sweeps.points import Budget, Ratio, Size, Sparsities
-from sweeps.rates import Rates
+from sweeps.rates import RateExponents
 from sweeps.single_runs import SingleRun
 from sweeps.studies import Studies
 
@@ -110,7 +110,7 @@ class Declaration:
     )
     pruning: PruningDefaults = PruningDefaults()
     partners: Partners = Partners()
-    rates: Rates = Rates()
+    rates: RateExponents = RateExponents()
     evaluation: EvalSpec = EvalSpec()
     precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[
