@@ -1,4 +1,7 @@
-"""One run in its Ray Tune process: the lease, the parent's checkpoint, and Ray Train."""
+"""One run in its Ray Tune process: the lease, the parent's checkpoint, and Ray Train.
+
+The driver imports this module too, and does without torch, which takes longer to import than all else it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Any
 
 import ray.train
 import ray.tune
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.callback import WorkerCallback
 
 from repro.console.signals import Heeded
@@ -19,9 +21,9 @@ from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.lease import Lease
 from repro.store.run_folder import RunFailed, RunFolder, stamp
+from repro.training import fork
 from repro.training.assignment import Assignment
 from sweeps.queue import Outcome
-from sweeps.worker_group import TextFirst, WholeNodes, scaling
 
 KEY = "assignment"
 GRACE = 5.0  # seconds for a peer that failed first to report its error
@@ -90,8 +92,6 @@ def train_one(given: Assignment) -> Outcome:
 
 def _fork(given: Assignment, run: RunFolder) -> None:
     """Copies its parent's checkpoint into a run, unless the run has begun or the parent saved none."""
-    from repro.training import fork  # torch
-
     if given.fork is None or fork.begun(run.folder):
         return
     parent = Folder.reopen(given.fork.folder)
@@ -100,6 +100,10 @@ def _fork(given: Assignment, run: RunFolder) -> None:
 
 
 def _fit(given: Assignment, run: RunFolder) -> Outcome:
+    from ray.train.torch import TorchTrainer  # torch
+
+    from sweeps.worker_group import TextFirst, WholeNodes, scaling
+
     while True:
         before = stamp(run.status())
         try:

@@ -76,11 +76,15 @@ class TextFirst(TorchConfig):
 
 class _TextFirstBackend(_TorchBackend):
     def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
-        from repro.training.train import obtain_text  # and DeepSpeed with it
-
         assert isinstance(backend_config, TextFirst)
-        worker_group.execute(obtain_text, backend_config.assignment)
+        worker_group.execute(_obtain_text, backend_config.assignment)
         super().on_start(worker_group, backend_config)
+
+
+def _obtain_text(mapping: dict[str, Any]) -> None:
+    from repro.training.train import obtain_text  # and DeepSpeed with it, which the group's controller does without
+
+    obtain_text(mapping)
 
 
 def _kind(gpu: bool) -> str:

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,19 @@ def test_a_verb_that_isnt_one_is_refused_with_those_that_are(command: str, capsy
         importlib.import_module(f"{command}.__main__").main(["nosuchverb"])
     said = capsys.readouterr().err
     assert all(verb in said for verb in verbs_of(command))
+
+
+@pytest.mark.slow
+def test_the_driver_of_a_sweep_imports_ray_and_neither_torch_nor_what_stands_on_it() -> None:
+    work = (
+        "import sys; from sweeps import assign_workers, finish, parents, run, tuner\n"
+        "from repro.training.provenance import provenance; provenance()\n"
+        "found = {'torch', 'deepspeed', 'transformers'} & set(sys.modules); print(found or 'none')"
+    )
+    done = subprocess.run([sys.executable, "-c", work], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if metadata.version("torch").endswith("+cpu"):  # another may know a GPU, whose name is kept with the results
+        assert done.stdout == "none\n"
 
 
 @pytest.mark.slow

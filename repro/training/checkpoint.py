@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ from safetensors.torch import save as save_tensors
 from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
-from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
+from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, remove, sealed, steps_in
+from repro.training.checkpoint_rows import dumped
 from repro.training.checkpoint_tensors import flat, refuse_another, state
 from repro.training.engine import Engine, Fragment
 
@@ -180,16 +180,6 @@ def keep_last(folder: Folder, keep: int, newest: int) -> None:
     for name in names:
         if name not in whole[-keep:]:
             remove(folder / name)
-
-
-def remove(place: Folder) -> None:
-    """Removes a checkpoint, its manifest first, so that a partly removed folder doesn't count."""
-    place.delete(FILE)
-    place.delete()
-
-
-def dumped(rows: dict[str, Any]) -> bytes:
-    return json.dumps(rows, allow_nan=False).encode()
 
 
 # -------------------------------------------------------------------------------------------------- inside

@@ -35,6 +35,12 @@ _TENSOR = re.compile(r"\w[\w.]{0,255}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
+def remove(place: Folder) -> None:
+    """Removes a checkpoint, its manifest first, so that a partly removed folder doesn't count."""
+    place.delete(FILE)
+    place.delete()
+
+
 def name_of(step: int) -> str:
     """The folder of the checkpoint before the forward pass of `step`."""
     return f"step-{step:08d}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,11 @@ from repro.spec import RunSpec
 from repro.training.record import Log
 
 LARGEST_LAYERS = 2**22  # maximum rows, one per event and tensor
+
+
+def dumped(rows: dict[str, Any]) -> bytes:
+    """The contents of rows.json."""
+    return json.dumps(rows, allow_nan=False).encode()
 
 
 def restored(rows: Any, spec: RunSpec, step: int, file: object) -> Log:

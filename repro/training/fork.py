@@ -11,8 +11,8 @@ from repro.errors import UserError
 from repro.spec import RunSpec, canonical
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.training import checkpoint, checkpoint_rows
-from repro.training.checkpoint_manifest import FILE, ROWS, examine, name_of, sealed, sizes, steps_in
+from repro.training import checkpoint_rows
+from repro.training.checkpoint_manifest import FILE, ROWS, examine, name_of, remove, sealed, sizes, steps_in
 
 
 def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
@@ -58,7 +58,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
         row["run_id"] = spec.run_id
     log.forked_from, log.forked_step, log.last_losses = trained.run_id, at, []
     copy = child / "checkpoint" / place.name
-    data = checkpoint.dumped(log.to_rows())
+    data = checkpoint_rows.dumped(log.to_rows())
     for file in manifest["files"]:
         copy.write(file, data if file == ROWS else place.read(file))
     files = manifest["files"] | {ROWS: hashlib.sha256(data).hexdigest()}
@@ -89,7 +89,7 @@ def discard(parent: Folder, keep: Collection[int] = ()) -> None:
     kept = {name_of(step) for step in keep}
     for name in steps_in(parent / "forks"):
         if name not in kept:
-            checkpoint.remove(parent / "forks" / name)
+            remove(parent / "forks" / name)
 
 
 def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict[str, Any]]:

@@ -47,6 +47,8 @@ def _cpu() -> str:
 
 
 def _gpu() -> str | None:
+    if _versions().get("torch", "").endswith("+cpu"):
+        return None  # without the seconds that it takes to import
     try:
         import torch
     except ImportError:

@@ -19,7 +19,7 @@ from repro.pruning.masks import packed
 from repro.spec import ModelStart, RunSpec, RunStart
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.training import checkpoint
+from repro.training import checkpoint, checkpoint_rows
 from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
 from repro.training.engine import MOMENTS
 from repro.training.fork import checkpoint_of
@@ -71,7 +71,7 @@ def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], i
     for name, weight in weights.items():
         state |= {f"master/{name}": weight} | {f"{moment}/{name}": torch.zeros_like(weight) for moment in MOMENTS}
     masks = {name: packed(torch.ones(weights[name].numel(), dtype=torch.bool)) for name in masked}
-    parts = {"rank-0.safetensors": save(state), MASKS: save(masks), ROWS: checkpoint.dumped(Log().to_rows())}
+    parts = {"rank-0.safetensors": save(state), MASKS: save(masks), ROWS: checkpoint_rows.dumped(Log().to_rows())}
     for file, data in parts.items():
         place.write(file, data)
     manifest = {

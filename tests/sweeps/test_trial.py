@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray.train
+import ray.train.torch
 
 from repro.corpus import Corpus
 from repro.resources import Resources
@@ -17,7 +17,7 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder
 from repro.training.assignment import Assignment
 from repro.training.train import OutOfMemory
-from sweeps import trial
+from sweeps import trial, worker_group
 from tests.repro.training.lives import assigned
 
 LOST = RuntimeError("Connection closed by peer")  # what a worker sees whose peer has failed
@@ -43,8 +43,8 @@ def train(make_spec: Callable[..., RunSpec], text: Corpus, tmp_path: Path, monke
                     raise pickle.loads(pickle.dumps(error))  # as it comes from Ray's controller
                 RunFolder(folder).progress("done")
 
-        monkeypatch.setattr(trial, "TorchTrainer", Group)
-        monkeypatch.setattr(trial, "scaling", lambda given: None)  # which asks Ray for its nodes
+        monkeypatch.setattr(ray.train.torch, "TorchTrainer", Group)
+        monkeypatch.setattr(worker_group, "scaling", lambda given: None)  # which asks Ray for its nodes
         return trial.train_one(assigned(make_spec(batch=8), folder, text, resources)), started
 
     return run
