@@ -137,7 +137,7 @@ def roof(spec: RunSpec, resources: Resources, cluster: Cluster, *, as_written: b
         mfu_likely=ideal / (step.seconds / LIKELY + OVERHEAD),
         mfu_assumed=assumed / peak,
         attention_mask=counted.has_mask,
-        head_dim=spec.model.shape.head_dim,
+        head_dim=spec.model.shape.per_head,
         kernels=sum(counted.kernels.values()),
         step=step,
     )

@@ -77,6 +77,7 @@ class Column:
             measured; "execution" is where, how and how fast it was trained.
         plan: its value from the spec alone; None where only training tells.
         run: its value from what was measured; None where the value from the spec holds for the trained run as well.
+        added: whether tables of the same schema version may lack it, and are then read with nulls, which say the same.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Column:
     part: Part
     plan: Callable[[RunSpec], Any] | None = None
     run: Callable[[Trained], Any] | None = None
+    added: bool = False
 
 
 def epochs(spec: RunSpec) -> float | None:
@@ -104,6 +106,11 @@ def executed_flops(spec: RunSpec) -> float:
 def _unless_dense(value: Callable[[RunSpec], Any]) -> Callable[[RunSpec], Any]:
     """`value` for runs that prune, None for dense ones."""
     return lambda spec: None if spec.schedule.shape == "dense" else value(spec)
+
+
+def _rope_scaling(spec: RunSpec) -> str | None:
+    scaling = spec.model.rope_scaling
+    return None if scaling is None else ", ".join(f"{value:g}" for value in vars(scaling).values())
 
 
 def _n_avg(spec: RunSpec) -> float:
@@ -127,6 +134,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("d_model", int, "", "width", "size", lambda s: s.model.d_model),
     Column("layers", int, "", "blocks", "size", lambda s: s.model.layers),
     Column("heads", int, "", "attention heads", "size", lambda s: s.model.heads),
+    Column("kv_heads", int, "", "heads of keys and values; null: as many as heads", "size", lambda s: s.model.kv_heads,
+           added=True),
+    Column("head_dim", int, "", "width of a head; null: d_model / heads", "size", lambda s: s.model.head_dim, added=True),
     Column("mlp", int, "", "inner width of the SwiGLU block", "size", lambda s: s.model.mlp),
     Column("vocab", int, "tokens", "vocabulary", "size", lambda s: s.model.vocab),
     Column("sequence", int, "tokens", "sequence length", "size", lambda s: s.model.sequence),
@@ -147,6 +157,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("init", str, "", "initialisation", "setting", lambda s: s.model.init),
     Column("norm_eps", float, "", "epsilon of the norms", "setting", lambda s: s.model.norm_eps),
     Column("rope_base", float, "", "base of the rotary embedding", "setting", lambda s: s.model.rope_base),
+    Column("rope_scaling", str, "", "Llama 3's scaling of it: factor, low_freq_factor, high_freq_factor, original_context; "
+           "null: none", "setting", _rope_scaling, added=True),
+    Column("tied", bool, "", "true where the LM head is the embedding, else null", "setting",
+           lambda s: s.model.tied or None, added=True),
+    Column("biases", str, "", "linear layers with a bias; null: none", "setting",
+           lambda s: None if s.model.biases == "none" else s.model.biases, added=True),
     Column("precision", str, "", "fp32 or bf16", "setting", lambda s: s.precision),
     Column("corpus", str, "", "name of the corpus", "setting", lambda s: s.corpus.name),
     Column("corpus_hash", str, "", "hash of the corpus' manifest", "setting", run=lambda m: m.corpus_hash),
@@ -228,6 +244,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("device", str, "", "device name", "execution", run=lambda m: m.device),
 )
 # fmt: on
+
+
+ADDED = tuple(column.name for column in COLUMNS if column.added)
 
 
 def names(*parts: Part) -> tuple[str, ...]:

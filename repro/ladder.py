@@ -4,23 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from repro.errors import UserError
 
 # Far above any real model: a typo must not start a search over a billion widths.
-MOST = {"d_model": 2**20, "layers": 10_000, "heads": 2**17, "mlp": 2**24, "vocab": 2**27}
+MOST = {
+    "d_model": 2**20,
+    "layers": 10_000,
+    "heads": 2**17,
+    "mlp": 2**24,
+    "vocab": 2**27,
+    "kv_heads": 2**17,
+    "head_dim": 2**20,
+}
+
+
+Biases = Literal["none", "qkv", "attention", "mlp", "all"]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of a Llama without biases and with an untied LM head.
+    """Dimensions of a Llama.
 
     Attributes:
         d_model: width of the residual stream.
         layers: number of blocks.
-        heads: attention heads; head_dim = d_model / heads, even (rotary embeddings need pairs).
+        heads: attention heads; a divisor of d_model, as transformers wants it of a Llama.
         mlp: inner width of the SwiGLU block.
         vocab: rows of the embedding and of the LM head.
+        kv_heads: heads of keys and values, each shared by heads / kv_heads heads; None: as many as heads.
+        head_dim: width of a head, even (rotary embeddings need pairs); None: d_model / heads.
+        tied: whether the LM head is the embedding.
+        biases: which linear layers have one; see `biased`.
     """
 
     d_model: int
@@ -28,39 +44,75 @@ class Shape:
     heads: int
     mlp: int
     vocab: int
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    tied: bool = False
+    biases: Biases = "none"
 
     def __post_init__(self) -> None:
         for name, most in MOST.items():
-            if not 1 <= getattr(self, name) <= most:
-                raise UserError(
-                    "dimension out of range", key=name, found=getattr(self, name), expected=f"1 to {most:,}"
-                )
-        if self.d_model % (2 * self.heads):
+            found = getattr(self, name)
+            if found is None and name in ("kv_heads", "head_dim"):
+                continue
+            if not isinstance(found, int) or not 1 <= found <= most:
+                raise UserError("dimension out of range", key=name, found=found, expected=f"1 to {most:,}")
+        for name, allowed in (("tied", (True, False)), ("biases", get_args(Biases))):
+            if (found := getattr(self, name)) not in allowed:
+                expected = f"one of: {', '.join(map(str, allowed))}"
+                raise UserError("value not allowed", key=name, found=found, expected=expected)
+        if self.d_model % (self.heads if self.head_dim else 2 * self.heads):
+            multiple = "heads" if self.head_dim else "2 * heads (an even head_dim)"
             raise UserError(
                 "width doesn't divide into heads",
                 key="d_model",
                 found=f"{self.d_model} with {self.heads} heads",
-                expected="a multiple of 2 * heads (an even head_dim)",
+                expected=f"a multiple of {multiple}",
             )
+        if self.heads % self.kv:
+            raise UserError(
+                "heads don't divide into groups that share keys and values",
+                key="kv_heads",
+                found=f"{self.kv_heads} with {self.heads} heads",
+                expected="a divisor of heads",
+            )
+        if self.per_head % 2:
+            raise UserError("odd width of a head", key="head_dim", found=self.head_dim, expected="an even number")
 
     @property
-    def head_dim(self) -> int:
-        return self.d_model // self.heads
+    def kv(self) -> int:
+        """Heads of keys and values."""
+        return self.heads if self.kv_heads is None else self.kv_heads
+
+    @property
+    def per_head(self) -> int:
+        """Width of a head."""
+        return self.d_model // self.heads if self.head_dim is None else self.head_dim
+
+    @property
+    def block(self) -> dict[str, tuple[int, int]]:
+        """(outputs, inputs) of the linear layers of a block, by name."""
+        queries, keys = self.heads * self.per_head, self.kv * self.per_head
+        return {
+            "q_proj": (queries, self.d_model),
+            "k_proj": (keys, self.d_model),
+            "v_proj": (keys, self.d_model),
+            "o_proj": (self.d_model, queries),
+            "gate_proj": (self.mlp, self.d_model),
+            "up_proj": (self.mlp, self.d_model),
+            "down_proj": (self.d_model, self.mlp),
+        }
+
+    @property
+    def biased(self) -> tuple[str, ...]:
+        """Linear layers that have a bias."""
+        of = {"none": (0, 0), "qkv": (0, 3), "attention": (0, 4), "mlp": (4, 7), "all": (0, 7)}
+        return tuple(self.block)[slice(*of[self.biases])]
 
     @property
     def linears(self) -> dict[str, int]:
-        """Weights of the linear layers, by name, over all blocks."""
-        square, wide = self.layers * self.d_model * self.d_model, self.layers * self.d_model * self.mlp
-        return {
-            "q_proj": square,
-            "k_proj": square,
-            "v_proj": square,
-            "o_proj": square,
-            "gate_proj": wide,
-            "up_proj": wide,
-            "down_proj": wide,
-            "lm_head": self.d_model * self.vocab,
-        }
+        """Weights of the linear layers, by name, over all blocks; a tied head counts as the embedding."""
+        found = {name: self.layers * rows * columns for name, (rows, columns) in self.block.items()}
+        return found if self.tied else found | {"lm_head": self.d_model * self.vocab}
 
     @property
     def prunable(self) -> int:
@@ -68,9 +120,15 @@ class Shape:
         return sum(self.linears.values())
 
     @property
+    def per_block(self) -> int:
+        """All parameters of a block: linear layers, their biases and two norms."""
+        weights = sum(rows * columns for rows, columns in self.block.values())
+        return weights + sum(self.block[name][0] for name in self.biased) + 2 * self.d_model
+
+    @property
     def total(self) -> int:
-        """All parameters: prunable, embedding and norms."""
-        return self.prunable + self.vocab * self.d_model + (2 * self.layers + 1) * self.d_model
+        """All parameters: blocks, the last norm, embedding, and LM head unless tied."""
+        return self.layers * self.per_block + self.d_model + (1 if self.tied else 2) * self.vocab * self.d_model
 
 
 def effective_flops(weight_steps: int, tokens_per_step: int) -> float:
@@ -79,8 +137,12 @@ def effective_flops(weight_steps: int, tokens_per_step: int) -> float:
 
 
 def executed_flops(shape: Shape, tokens: int, sequence: int) -> float:
-    """FLOPs on dense hardware: 6 * N_prunable * D plus causal attention scores, 6 * L * d * seq * D."""
-    return 6.0 * shape.prunable * tokens + 6.0 * shape.layers * shape.heads * shape.head_dim * sequence * tokens
+    """FLOPs on dense hardware: 6 * N_prunable * D plus causal attention scores, 6 * L * d * seq * D.
+
+    A tied head multiplies as any other, though its weights count as the embedding's.
+    """
+    linear = shape.prunable + (shape.d_model * shape.vocab if shape.tied else 0)
+    return 6.0 * linear * tokens + 6.0 * shape.layers * shape.heads * shape.per_head * sequence * tokens
 
 
 def partner(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from repro import paths, tables_v2
+from repro import columns, paths, tables_v2
 from repro.errors import UserError
 from repro.schemas import KEYS, RUNS, SCHEMAS, Table
 from repro.store.folder import Folder
@@ -49,7 +49,7 @@ def encode(data: pa.Table, *, level: int | None = None) -> bytes:
 
 
 def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
-    """Reads a Parquet file of this project. A runs table of schema version 2 comes in the columns of today.
+    """Reads a Parquet file of this project. A runs table comes in the columns of today, whichever it was written with.
 
     Args:
         table: whose columns it must have, each of its kind; None takes any, as they are.
@@ -84,8 +84,18 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
     if table == "runs" and found == "2":
         _check_columns(whole, pa.schema([RUNS.field(name) for name in tables_v2.NAMES]), table, path)
         return tables_v2.upgraded(whole, RUNS)
+    if table == "runs":
+        whole = _with_added(whole)
     _check_columns(whole, SCHEMAS[table], table, path)
     return whole
+
+
+def _with_added(found: pa.Table) -> pa.Table:
+    """A runs table with the columns that were added since it was written, null, in today's order."""
+    for name in columns.ADDED:
+        if name not in found.schema.names:
+            found = found.append_column(RUNS.field(name), pa.nulls(len(found), RUNS.field(name).type))
+    return found.select(RUNS.names) if set(found.schema.names) == set(RUNS.names) else found
 
 
 def _check_columns(found: pa.Table, schema: pa.Schema, table: Table, path: str) -> None:

@@ -47,10 +47,11 @@ def shapes(file: str | os.PathLike[str]) -> dict[str, Shape]:
     sweep = strict.read_yaml(os.fspath(file))
     model, sizes = sweep.get("model"), sweep.get("sizes")
     shared = model if isinstance(model, dict) else {}
+    needed = [field.name for field in dataclasses.fields(Shape) if field.default is dataclasses.MISSING]
     found = {}
     for label, own in sizes.items() if isinstance(sizes, dict) else ():
         keys = {**shared, **(own if isinstance(own, dict) else {})}
-        if all(isinstance(keys.get(field.name), int) for field in dataclasses.fields(Shape)):
+        if all(isinstance(keys.get(name), int) for name in needed):
             found[str(label)] = Shape(**strict.taken(Shape, keys))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from repro import tables
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.models import bitmask, card, counts, start
-from repro.models.config import check_sizes
+from repro.models.family import config_in, shapes_of
 from repro.models.folder import CARD, COMPACT, open_model
+from repro.models.network import network
 from repro.models.public import without_places
 from repro.spec import ModelSpec, from_kept
 from repro.store.folder import Folder, scratch_prefix
@@ -69,12 +71,12 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
     if out.exists():
         raise UserError("there is something already", file=out, expected="a new folder, or remove this one")
     place, manifest = checkpoint_of(run)
-    network = _network(spec.model, place, manifest, text, DTYPES[dtype])
+    whole_model = _network(spec.model, place, manifest, text, DTYPES[dtype])
     out.parent.mkdir(parents=True, exist_ok=True)
     Folder.open(out.parent).tidy()
     with tempfile.TemporaryDirectory(prefix=scratch_prefix(out.name), dir=out.parent) as scratch:
         whole = Path(scratch) / out.name
-        network.save_pretrained(whole, max_shard_size=SHARD)
+        whole_model.save_pretrained(whole, max_shard_size=SHARD)
         text.tokenizer.for_transformers(model_max_length=text.manifest.sequence).save_pretrained(whole)
         shown = without_places(run.read_json("spec.json"))
         (whole / "spec.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
@@ -89,12 +91,12 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
             compact=compact,
         )
         made.write(whole)
-        names = list(prunable(network))
-        compact_bytes = _write_compact(network.state_dict(), names, whole) if compact else None
+        names = list(prunable(whole_model))
+        compact_bytes = _write_compact(whole_model.state_dict(), names, whole) if compact else None
         for file in whole.rglob("*.safetensors"):  # the library makes them readable only by their owner
             shutil.copymode(whole / "spec.json", file)
         whole.rename(out)
-    return Exported(manifest["step"], sum(network.state_dict()[name].nbytes for name in names), compact_bytes)
+    return Exported(manifest["step"], sum(whole_model.state_dict()[name].nbytes for name in names), compact_bytes)
 
 
 def load_compact(folder: str) -> LlamaForCausalLM:
@@ -106,17 +108,11 @@ def load_compact(folder: str) -> LlamaForCausalLM:
     found = open_model(folder)
     weights = start.read(found)
     try:
-        config = LlamaConfig.from_dict(check_sizes(found.config, found.path / "config.json"))
-    except (TypeError, ValueError) as error:
-        raise UserError("not the config of a Llama", file=found.path, found=str(error)[:300]) from error
-    model = _empty(config)
-    try:
-        model.load_state_dict(weights, assign=True)
+        return network(config_in(found), weights)
     except RuntimeError as error:
         raise UserError(
             "weights of another model than the config's", file=found.path, found=str(error)[:300]
         ) from error
-    return _settled(model, config)
 
 
 def _network(
@@ -126,31 +122,13 @@ def _network(
     config = config_of(spec)
     config.use_cache, config.dtype = True, dtype
     config.bos_token_id, config.eos_token_id = text.manifest.bos, text.manifest.eos
-    model = _empty(config)
-    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    state = checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
+    shapes = shapes_of(spec)
+    state = checkpoint.masters(place, manifest, {name: math.prod(shape) for name, shape in shapes.items()})
     for name, weight in state.items():
-        if name.endswith("q_proj.weight"):
-            weight.mul_(query_scale(spec))
+        weight.mul_(query_scale(spec, name))
         weight.add_(0.0)  # a mask turns negative weights into -0.0
         state[name] = weight.view(shapes[name]).to(dtype)
-    model.load_state_dict(state, assign=True)
-    return _settled(model, config)
-
-
-def _empty(config: LlamaConfig) -> LlamaForCausalLM:
-    """The model on the meta device."""
-    with torch.device("meta"):
-        return LlamaForCausalLM(config)
-
-
-def _settled(model: LlamaForCausalLM, config: LlamaConfig) -> LlamaForCausalLM:
-    """Completes a model with assigned weights by what checkpoints don't contain."""
-    model.model.rotary_emb = type(model.model.rotary_emb)(config)
-    model.generation_config = GenerationConfig(
-        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.eos_token_id
-    )
-    return model.eval()
+    return network(config, state)
 
 
 def _row(run: Folder) -> dict[str, Any] | None:

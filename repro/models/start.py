@@ -16,6 +16,7 @@ from repro.spec import ModelSpec, ModelStart
 from repro.training.model import config_of, query_scale
 
 SAME = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps", "tie_word_embeddings")
+OF_LLAMA = ("attention_bias", "mlp_bias")  # a Qwen-2 has its own biases
 
 
 def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
@@ -44,8 +45,7 @@ def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]
         mine, others = list(shapes.get(name, ())) or "none", list(theirs[name].shape) if name in theirs else "none"
         if mine != others:
             raise UserError("a model of another shape", file=found.path, key=name, found=others, expected=mine)
-    scaled = {name: query_scale(spec) if name.endswith("q_proj.weight") else 1.0 for name in shapes}
-    return {name: (theirs[name].float() / scale).flatten().contiguous() for name, scale in scaled.items()}
+    return {name: (theirs[name].float() / query_scale(spec, name)).flatten().contiguous() for name in shapes}
 
 
 def read(model: ModelFolder) -> dict[str, torch.Tensor]:
@@ -59,22 +59,25 @@ def read(model: ModelFolder) -> dict[str, torch.Tensor]:
 
 def _check_same_kind(model: ModelFolder, spec: ModelSpec) -> None:
     """Compares what shapes don't show. Keys missing from a config have their default value."""
-    from transformers import LlamaConfig
 
     def differ(key: str | None, found: Any, expected: Any) -> UserError:
         return UserError(
             "a model of another kind", file=model.path / "config.json", key=key, found=found, expected=expected
         )
 
-    if model.config.get("model_type") != "llama":
-        raise differ("model_type", model.config.get("model_type", "no config.json"), "llama")
+    ours = config_of(spec)
+    if model.config.get("model_type") != ours.model_type:
+        raise differ("model_type", model.config.get("model_type", "no config.json"), ours.model_type)
     try:
-        theirs, ours = LlamaConfig.from_dict(check_sizes(model.config, model.path / "config.json")), config_of(spec)
+        theirs = type(ours).from_dict(check_sizes(model.config, model.path / "config.json"))
     except (TypeError, ValueError) as error:
         raise differ(None, str(error)[:300], "a config that transformers reads") from error
-    for key in SAME:
-        if getattr(theirs, key) != getattr(ours, key):
-            raise differ(key, getattr(theirs, key), getattr(ours, key))
+    for key in SAME + (OF_LLAMA if ours.model_type == "llama" else ()):
+        mine, found = getattr(ours, key), getattr(theirs, key, None)
+        if key == "head_dim" and found is None:
+            found = theirs.hidden_size // theirs.num_attention_heads
+        if found != mine:
+            raise differ(key, found, mine)
     rope = {key: value for key, value in (theirs.rope_parameters or {}).items() if value is not None}
     if rope != ours.rope_parameters:
         raise differ("rope_parameters", rope, ours.rope_parameters)

@@ -8,7 +8,7 @@ executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, w
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
 from repro.spec.life import Life
-from repro.spec.model import Init, ModelSpec
+from repro.spec.model import Init, ModelSpec, RopeScaling
 from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
 from repro.spec.start import ModelStart
 from repro.spec.training import (
@@ -42,6 +42,7 @@ __all__ = [
     "OptimizerSpec",
     "Precision",
     "PruningSpec",
+    "RopeScaling",
     "RunSpec",
     "RunStart",
     "ScoreKey",

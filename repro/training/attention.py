@@ -31,7 +31,8 @@ def attention(
 
     Args:
         module: the transformers attention layer; unused.
-        query, key, value: (B, heads, T, head_dim).
+        query: (B, heads, T, head_dim).
+        key, value: (B, kv_heads, T, head_dim); each serves heads / kv_heads neighbouring heads.
         attention_mask: must be None.
         scaling: factor of the scores.
         dropout: must be 0.
@@ -44,8 +45,10 @@ def attention(
     Raises:
         NotImplementedError: a mask, dropout or keys of a cache; a model that needs them takes transformers' own attention.
     """
-    if attention_mask is not None or dropout or query.shape != key.shape:
+    if attention_mask is not None or dropout or query.shape[2:] != key.shape[2:]:
         raise NotImplementedError("attention for training takes no mask, no dropout and no cached keys")
+    if (shared := query.shape[1] // key.shape[1]) > 1:
+        key, value = (x.repeat_interleave(shared, dim=1) for x in (key, value))
     if documents is None:
         out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling).transpose(1, 2)
     elif query.device.type != "cpu":

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config
 
 from repro.spec import ModelSpec
 from repro.training import attention
@@ -67,32 +67,60 @@ class Llama(LlamaForCausalLM):
         return self.lm_head(hidden, targets)
 
 
-def config_of(spec: ModelSpec) -> LlamaConfig:
-    """The transformers config of this model."""
+def config_of(spec: ModelSpec) -> LlamaConfig | Qwen2Config:
+    """The transformers config of this model: a Llama's, or a Qwen-2's where queries, keys and values alone have biases."""
+    if spec.biases == "qkv":
+        return Qwen2Config(**_config(spec), head_dim=spec.shape.per_head, use_sliding_window=False)
+    return _llama(spec, attention=spec.biases in ("attention", "all"))
+
+
+def _llama(spec: ModelSpec, *, attention: bool) -> LlamaConfig:
+    """A Llama's config. attention: whether its attention has biases."""
     return LlamaConfig(
-        vocab_size=spec.vocab,
-        hidden_size=spec.d_model,
-        intermediate_size=spec.mlp,
-        num_hidden_layers=spec.layers,
-        num_attention_heads=spec.heads,
-        max_position_embeddings=spec.sequence,
-        rms_norm_eps=spec.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": spec.rope_base},
-        tie_word_embeddings=False,
-        attention_bias=False,
-        mlp_bias=False,
-        attention_dropout=0.0,
-        use_cache=False,
+        **_config(spec),
+        head_dim=spec.shape.per_head,
+        attention_bias=attention,
+        mlp_bias=spec.biases in ("mlp", "all"),
     )
+
+
+def _config(spec: ModelSpec) -> dict[str, Any]:
+    """What the configs of both kinds say alike."""
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": spec.rope_base}
+    if (scaling := spec.rope_scaling) is not None:
+        rope |= {
+            "rope_type": "llama3",
+            "factor": scaling.factor,
+            "low_freq_factor": scaling.low_freq_factor,
+            "high_freq_factor": scaling.high_freq_factor,
+            "original_max_position_embeddings": scaling.original_context,
+        }
+    return {
+        "vocab_size": spec.vocab,
+        "hidden_size": spec.d_model,
+        "intermediate_size": spec.mlp,
+        "num_hidden_layers": spec.layers,
+        "num_attention_heads": spec.heads,
+        "num_key_value_heads": spec.shape.kv,
+        "max_position_embeddings": spec.sequence,
+        "rms_norm_eps": spec.norm_eps,
+        "rope_parameters": rope,
+        "tie_word_embeddings": spec.tied,
+        "attention_dropout": 0.0,
+        "use_cache": False,
+    }
 
 
 def build(spec: ModelSpec, seed: int) -> Llama:
     """The model in fp32 on the CPU; the same spec and seed give bit-identical weights."""
-    config = config_of(spec)
+    config = _llama(spec, attention=spec.biases in ("qkv", "attention", "all"))
     config._attn_implementation = attention.NAME
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Llama(config)
+        if spec.biases == "qkv":  # a Qwen-2 is a Llama without the fourth bias
+            for layer in model.model.layers:
+                layer.self_attn.o_proj.register_parameter("bias", None)
         if spec.init == "fan_in":
             _fan_in(model, spec)
     return model
@@ -107,14 +135,19 @@ def _fan_in(model: Llama, spec: ModelSpec) -> None:
             elif parameter.dim() == 2:
                 parameter.normal_(0.0, 1.0 / math.sqrt(parameter.shape[1]))
                 if name.endswith("q_proj.weight"):
-                    parameter.div_(math.sqrt(spec.shape.head_dim))
+                    parameter.div_(math.sqrt(spec.shape.per_head))
     for layer in model.model.layers:
         layer.self_attn.scaling = 1.0
 
 
-def query_scale(spec: ModelSpec) -> float:
-    """Factor from this model's query weights to those of a standard Llama, which scales its attention scores."""
-    return math.sqrt(spec.shape.head_dim) if spec.init == "fan_in" else 1.0
+def query_scale(spec: ModelSpec, name: str) -> float:
+    """Factor from this model's parameter to that of a standard Llama, which scales its attention scores.
+
+    Args:
+        name: the parameter's name; only queries differ.
+    """
+    is_query = ".q_proj." in name
+    return math.sqrt(spec.shape.per_head) if is_query and spec.init == "fan_in" else 1.0
 
 
 def prunable(model: nn.Module) -> dict[str, nn.Parameter]:

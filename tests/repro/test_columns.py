@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repro import columns
-from repro.spec import ModelStart, RunSpec
+from repro.spec import ModelStart, RopeScaling, RunSpec
 from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
@@ -18,7 +18,8 @@ CHOICES: tuple[columns.Part, ...] = ("size", "setting", "window")
 OTHER: dict[str, dict[str, Any]] = {
     "model": {
         "d_model": 16, "layers": 3, "heads": 2, "mlp": 40, "vocab": 310, "sequence": 16, "init": "transformers",
-        "norm_eps": 1e-6, "rope_base": 5e5,
+        "norm_eps": 1e-6, "rope_base": 5e5, "rope_scaling": RopeScaling(8.0, 1.0, 4.0, 32), "kv_heads": 1, "head_dim": 6,
+        "tied": True, "biases": "qkv",
     },
     "optimizer": {
         "lr": 1e-2, "batch": 8, "beta1": 0.8, "beta2": 0.99, "eps": 1e-7, "weight_decay": 0.0, "clip": 0.5, "warmup": 4.0,
@@ -50,6 +51,8 @@ def test_a_field_of_a_spec_is_in_a_column_and_makes_another_recipe(part: str, na
         spec = replace(spec, optimizer=replace(spec.optimizer, lr_schedule="wsd"))
     if name == "structure":
         spec = replace(spec, model=replace(spec.model, d_model=10, mlp=40))
+    if name == "kv_heads":
+        spec = replace(spec, model=replace(spec.model, heads=2))
     other = replace(spec, **{part: replace(getattr(spec, part), **{name: OTHER[part][name]})})
     assert other.recipe != spec.recipe
     mine, theirs = columns.planned(spec), columns.planned(other)

@@ -58,7 +58,7 @@ def test_a_partner_for_tensor_cores_has_wide_heads_and_the_coarsest_mlp_that_is_
     multiples = set()
     for share in (0.892, 0.766, 0.61, 0.3992):
         found = ladder.partner(shape, share * shape.prunable, head_multiple=8, tolerance=1.2e-4)
-        assert found.head_dim % 8 == 0
+        assert found.per_head % 8 == 0
         assert found.prunable == pytest.approx(share * shape.prunable, rel=1.2e-4)
         multiple = min(8, found.mlp & -found.mlp)
         coarser = [

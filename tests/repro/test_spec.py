@@ -230,3 +230,50 @@ def test_a_spec_in_a_home_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / "spec.json").write_text(json.dumps(RUN.to_dict()))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert specs.load("~") == specs.load("~/spec.json") == specs.load("$HOME/spec.json") == RUN
+
+
+def test_models_of_the_first_kind_have_the_identity_and_counts_that_they_had():
+    """Literals taken before the family grew: kv_heads, head_dim, tied, biases and rope_scaling change nothing there."""
+    known = {
+        ModelSpec(8, 2, 1, 32, 288, 64): ("f8706ad484197d07", 4_352, 6_696),
+        ModelSpec(1024, 24, 16, 4096, 32_000, 2048): ("371c6b298a4dbeee", 435_421_184, 468_239_360),
+        ModelSpec(32, 2, 2, 48, 300, 32, "transformers", 1e-6, 5e5): ("4ebc47ec7bb54502", 27_008, 36_768),
+    }
+    for model, said in known.items():
+        digest = hashlib.sha256(specs.canonical(model).encode()).hexdigest()[:16]
+        assert (digest, model.shape.prunable, model.shape.total) == said
+    assert RUN.recipe == "ebf4d7fa0c144dd1"
+
+
+def test_what_follows_from_other_dimensions_anyway_is_no_other_model():
+    model = ModelSpec(32, 2, 2, 48, 300, 32)
+    assert replace(model, kv_heads=2, head_dim=16) == model
+    assert replace(model, kv_heads=1) != model
+
+
+def test_public_models_have_their_published_counts():
+    """SmolLM2-135M, Qwen2.5-0.5B and Llama-3.2-1B, as their cards and files give them."""
+    scaling = specs.RopeScaling(32.0, 1.0, 4.0, 8192)
+    smol = ModelSpec(576, 30, 9, 1536, 49_152, 2048, rope_base=1e5, kv_heads=3, tied=True)
+    qwen = ModelSpec(896, 24, 14, 4864, 151_936, 32_768, rope_base=1e6, kv_heads=2, tied=True, biases="qkv")
+    llama = ModelSpec(2048, 16, 32, 8192, 128_256, 131_072, rope_base=5e5, rope_scaling=scaling, kv_heads=8, tied=True)
+    assert [one.shape.total for one in (smol, qwen, llama)] == [134_515_008, 494_032_768, 1_235_814_400]
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"kv_heads": 3}, "kv_heads"),
+        ({"kv_heads": 0}, "kv_heads"),
+        ({"head_dim": 5}, "head_dim"),
+        ({"heads": 3, "head_dim": 16}, "d_model"),
+        ({"biases": "some"}, "biases"),
+        ({"rope_scaling": {"factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 1.0, "original_context": 64}},
+         "rope_scaling.high_freq_factor"),
+    ],
+)  # fmt: skip
+def test_an_impossible_member_of_the_family_is_refused_by_name(change, key):
+    with pytest.raises(UserError) as error:
+        replace(ModelSpec(32, 2, 2, 48, 300, 32), **change)
+    assert error.value.key == key
+    assert None not in (error.value.found, error.value.expected)

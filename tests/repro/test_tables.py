@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from repro import tables
+from repro import columns, tables
 from repro.errors import UserError
+from repro.schemas import RUNS
 from repro.store.folder import Folder
 from tests.repro.store.runs import a_row
 
@@ -88,3 +89,14 @@ def test_a_row_under_another_run_s_name_is_refused_when_tables_are_joined(tmp_pa
     with pytest.raises(UserError, match="rows of another run"):
         tables.collect(Folder.open(tmp_path), "sweep", {"mine": ["grid"]})
     assert not (tmp_path / "runs.parquet").exists()
+
+
+def test_a_runs_table_from_before_a_column_was_added_is_read_with_nulls(tmp_path):
+    folder = Folder.open(tmp_path)
+    row = {name: None for name in RUNS.names} | {"run_id": "one", "heads": 2}
+    whole = pa.Table.from_pylist([row], schema=RUNS)
+    tables.write_arrow(folder, "runs.parquet", whole.drop_columns(list(columns.ADDED)))
+    assert tables.read(folder, "runs.parquet", "runs").to_pylist() == [row]
+    tables.write_arrow(folder, "runs.parquet", whole.drop_columns(["heads"]))
+    with pytest.raises(UserError, match="not the columns of runs"):
+        tables.read(folder, "runs.parquet", "runs")

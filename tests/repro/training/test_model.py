@@ -38,7 +38,7 @@ def test_unscaled_scores_with_small_queries_are_the_usual_attention() -> None:
     usual.load_state_dict(ours.state_dict())
     with torch.no_grad():
         for layer in usual.model.layers:
-            layer.self_attn.q_proj.weight.mul_(math.sqrt(SMALL.shape.head_dim))
+            layer.self_attn.q_proj.weight.mul_(math.sqrt(SMALL.shape.per_head))
         tokens = torch.arange(16).view(1, 16)
         assert torch.allclose(ours(tokens).logits, usual(tokens).logits, atol=1e-5)
 

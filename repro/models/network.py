@@ -1,0 +1,33 @@
+"""A transformers model with given weights, without initialising any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedConfig
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+def network(config: PreTrainedConfig, weights: Mapping[str, torch.Tensor]) -> Any:
+    """The model of a config with these weights, which it shares, in evaluation mode.
+
+    Args:
+        weights: all parameters by name; a tied head may be left out.
+
+    Raises:
+        RuntimeError: other names or shapes than the config's.
+    """
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    if config.tie_word_embeddings and HEAD not in weights and EMBEDDING in weights:
+        weights = {**weights, HEAD: weights[EMBEDDING]}
+    model.load_state_dict(dict(weights), assign=True)
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)  # its frequencies are not among the weights
+    model.generation_config = GenerationConfig(
+        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.eos_token_id
+    )
+    return model.eval()
