@@ -65,7 +65,7 @@ class Pruner:
         """
         target = self.schedule.kept(index, self.total) - self.kept_always
         if self.spec.distribution == "uniform":
-            for name, keep in _shares({n: self.sizes[n] for n in self.scope}, target).items():
+            for name, keep in select.shares({n: self.sizes[n] for n in self.scope}, target).items():
                 self._select([name], keep)
         else:
             self._select(self.scope, target)
@@ -170,13 +170,3 @@ class Pruner:
                 counts[names.index(f.name)] += (~(f.master.isfinite() & f.moments["exp_avg"].isfinite())).sum()
         counts = self.engine.reduce(counts)
         return ", ".join(name for name, count in zip(names, counts.tolist(), strict=True) if count)
-
-
-def _shares(sizes: dict[str, int], keep: int) -> dict[str, int]:
-    """Splits `keep` over tensors in proportion to their sizes, by largest remainder, so that it adds up exactly."""
-    total = sum(sizes.values())
-    floors = {name: keep * size // total for name, size in sizes.items()}
-    by_remainder = sorted(sizes, key=lambda name: (-(keep * sizes[name] % total), list(sizes).index(name)))
-    for name in by_remainder[: keep - sum(floors.values())]:
-        floors[name] += 1
-    return floors

@@ -93,7 +93,7 @@ def test_a_row_under_another_run_s_name_is_refused_when_tables_are_joined(tmp_pa
 
 def test_a_runs_table_from_before_a_column_was_added_is_read_with_nulls(tmp_path):
     folder = Folder.open(tmp_path)
-    row = {name: None for name in RUNS.names} | {"run_id": "one", "heads": 2}
+    row = dict.fromkeys(RUNS.names) | {"run_id": "one", "heads": 2}
     whole = pa.Table.from_pylist([row], schema=RUNS)
     tables.write_arrow(folder, "runs.parquet", whole.drop_columns(list(columns.ADDED)))
     assert tables.read(folder, "runs.parquet", "runs").to_pylist() == [row]

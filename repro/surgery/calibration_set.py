@@ -1,0 +1,70 @@
+"""The calibration set: the sequences of a text by which weights are judged. It is part of every result."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro.errors import UserError
+from repro.evaluation.texts import Text
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Sequences of a text.
+
+    Attributes:
+        name, hash: of the text they are from.
+        seed: that they were drawn with.
+        tokens: (sequences, length) int64.
+    """
+
+    name: str
+    hash: str
+    seed: int
+    tokens: torch.Tensor
+
+    def to_dict(self) -> dict[str, Any]:
+        """What identifies it, and a hash of its tokens."""
+        sequences, length = self.tokens.shape
+        digest = hashlib.sha256(self.tokens.contiguous().numpy().tobytes()).hexdigest()[:16]
+        return {
+            "name": self.name,
+            "hash": self.hash,
+            "seed": self.seed,
+            "sequences": sequences,
+            "length": length,
+            "tokens": self.tokens.numel(),
+            "tokens_hash": digest,
+        }
+
+
+def draw(text: Text, sequences: int, length: int, seed: int) -> CalibrationSet:
+    """Draws sequences from a text, whose documents are joined to one stream and cut into disjoint windows.
+
+    Args:
+        sequences: number of windows to draw, without repetition; they stay in the order of the text.
+        length: tokens of each.
+
+    Raises:
+        UserError: the text is too short, or a size is out of range.
+    """
+    for key, found, least in (("sequences", sequences, 1), ("length", length, 2)):
+        if found < least:
+            raise UserError("calibration set of no size", key=key, found=found, expected=f"{least} or more")
+    stream = np.concatenate(text.documents)
+    windows = len(stream) // length
+    if windows < sequences:
+        raise UserError(
+            "calibration text too short",
+            file=text.name,
+            found=f"{len(stream):,} tokens, {windows:,} sequences of {length:,}",
+            expected=f"at least {sequences * length:,} tokens, {sequences:,} sequences",
+        )
+    chosen = np.sort(np.random.default_rng(seed).choice(windows, sequences, replace=False))
+    rows = stream[: windows * length].reshape(windows, length)[chosen]
+    return CalibrationSet(text.name, text.hash, seed, torch.from_numpy(rows.astype(np.int64)))

@@ -1,0 +1,87 @@
+"""Scores of blocks, and which blocks go: depth pruning in one shot, by scores of the unpruned model.
+
+Sources: perplexity without a block and Taylor, "Shortened LLaMA" (arXiv 2402.02834); block influence, "ShortGPT" (arXiv
+2403.03853); the contiguous window, "LLM-Streamline" (arXiv 2403.19135).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from repro.errors import UserError
+from repro.surgery.calibrate import Replay, States
+from repro.surgery.net import Net
+from repro.surgery.ranking import lowest
+from repro.surgery.taylor import importance
+
+
+def loss_without(net: Net, tokens: torch.Tensor) -> torch.Tensor:
+    """The mean loss in nats a token of the model without each block, (layers,) float64."""
+    replay = Replay(net, tokens)
+    boundaries = replay.boundaries()
+    losses = []
+    for index in range(net.spec.layers):
+        states = boundaries[index]
+        for later in range(index + 1, net.spec.layers):
+            replay.block(later)
+            states = replay.forward(states)
+        losses.append(replay.mean_loss(states))
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def taylor(net: Net, tokens: torch.Tensor) -> torch.Tensor:
+    """The sum of |w g| over all parameters of each block, (layers,) float64."""
+    found = torch.zeros(net.spec.layers, dtype=torch.float64)
+    for index, values in importance(net, tokens):
+        found[index] = sum(float(value.sum(dtype=torch.float64)) for value in values.values())
+    return found
+
+
+def influence(net: Net, tokens: torch.Tensor) -> torch.Tensor:
+    """1 - the mean cosine between hidden states before and after each block, (layers,) float64."""
+    return _turn(Replay(net, tokens).boundaries(), 1)
+
+
+def window_turn(net: Net, tokens: torch.Tensor, blocks: int) -> torch.Tensor:
+    """1 - the mean cosine between hidden states before and after each `blocks` successive blocks, by the first of them."""
+    return _turn(Replay(net, tokens).boundaries(), blocks)
+
+
+def lowest_blocks(scores: torch.Tensor, count: int, protect: tuple[int, int]) -> list[int]:
+    """The `count` blocks with the lowest scores, ascending; of equal scores the later ones.
+
+    Args:
+        protect: how many of the first and of the last blocks stay whatever their scores.
+
+    Raises:
+        UserError: fewer blocks are left.
+    """
+    first, last = protect
+    free = scores[first : len(scores) - last]
+    if min(first, last) < 0 or count > len(free):
+        raise UserError(
+            "a rate that leaves no block but the protected ones",
+            key="rate",
+            found=f"{count} of {len(scores)} blocks, with the first {first} and the last {last} protected",
+            expected=f"at most {max(0, len(free))} blocks",
+        )
+    return [first + int(index) for index in lowest(free, count).nonzero().flatten()]
+
+
+def usual_protection(layers: int) -> tuple[int, int]:
+    """The first 4 and last 2 of 32 blocks, as in "Shortened LLaMA", in proportion: none of a model of few blocks."""
+    return layers // 8, layers // 16
+
+
+def _turn(boundaries: list[States], apart: int) -> torch.Tensor:
+    pairs = zip(boundaries, boundaries[apart:], strict=False)
+    return torch.tensor([1 - _cosine(before, after) for before, after in pairs], dtype=torch.float64)
+
+
+def _cosine(before: States, after: States) -> float:
+    total, tokens = 0.0, 0
+    for one, other in zip(before, after, strict=True):
+        cosines = F.cosine_similarity(one.double(), other.double(), dim=-1)
+        total, tokens = total + float(cosines.sum()), tokens + cosines.numel()
+    return total / tokens

@@ -1,0 +1,135 @@
+"""What lives and dies together: a block; a group of heads that share keys and values; a channel of the mlp.
+
+Removing a block shortens the model. Removing a group of heads takes their rows of q_proj, the rows of k_proj and v_proj, and
+their columns of o_proj, with biases of what is removed; a channel is a row of gate_proj and up_proj and a column of down_proj.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from repro.models.family import LINEARS, prefix
+from repro.spec import ModelSpec
+from repro.surgery.net import Net
+
+
+@dataclass(frozen=True)
+class KeptWidth:
+    """What a block keeps. groups: of heads, one for each head of keys and values. channels: of the mlp. Both ascending."""
+
+    groups: tuple[int, ...]
+    channels: tuple[int, ...]
+
+
+def group_params(spec: ModelSpec) -> int:
+    """Parameters of a group of heads in one block, biases included."""
+    shape, rows = spec.shape, spec.shape.per_head
+    per_group = {"q_proj": rows * shape.heads // shape.kv, "k_proj": rows, "v_proj": rows}
+    biases = sum(count for name, count in per_group.items() if name in shape.biased)
+    return (sum(per_group.values()) + per_group["q_proj"]) * spec.d_model + biases
+
+
+def channel_params(spec: ModelSpec) -> int:
+    """Parameters of a channel in one block, biases included."""
+    return 3 * spec.d_model + sum(name in spec.shape.biased for name in ("gate_proj", "up_proj"))
+
+
+def without_blocks(net: Net, removed: Iterable[int]) -> Net:
+    """The model without some blocks, whose numbers close up. Raises ValueError if a block is missing or none is left."""
+    gone = set(removed)
+    kept = [block for block in range(net.spec.layers) if block not in gone]
+    if not kept or len(kept) + len(gone) != net.spec.layers:
+        raise ValueError(f"blocks {sorted(gone)} of {net.spec.layers}")
+    weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
+    for new, old in enumerate(kept):
+        weights |= {f"{prefix(new)}{name}": weight for name, weight in net.block(old).items()}
+    return net.but(replace(net.spec, layers=len(kept)), weights)
+
+
+def with_width(net: Net, kept: Sequence[KeptWidth]) -> Net:
+    """The model with the kept groups and channels of each block.
+
+    Raises:
+        ValueError: the numbers of groups or channels differ between blocks.
+        UserError: a spec that transformers doesn't load.
+    """
+    [(groups, channels)] = {(len(one.groups), len(one.channels)) for one in kept}
+    shape = net.spec.shape
+    spec = replace(
+        net.spec,
+        heads=groups * shape.heads // shape.kv,
+        kv_heads=groups,
+        head_dim=shape.per_head,
+        mlp=channels,
+    )
+    weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
+    for index, one in enumerate(kept):
+        weights |= {f"{prefix(index)}{name}": weight for name, weight in _narrowed(net, index, one).items()}
+    return net.but(spec, weights)
+
+
+def _narrowed(net: Net, index: int, kept: KeptWidth) -> dict[str, torch.Tensor]:
+    """The parameters of a block that keeps some groups and channels."""
+    rows, columns = rows_of(net.spec, kept), columns_of(net.spec, kept)
+    found = net.block(index)
+    for name, module in LINEARS.items():
+        for leaf in ("weight", "bias"):
+            if (weight := found.get(f"{module}.{leaf}")) is None:
+                continue
+            if name in rows:
+                weight = weight[rows[name]]
+            elif leaf == "weight":
+                weight = weight[:, columns[name]]
+            found[f"{module}.{leaf}"] = weight.contiguous()
+    return found
+
+
+def rows_of(spec: ModelSpec, kept: KeptWidth) -> dict[str, torch.Tensor]:
+    """Rows that the linear layers keep which write into groups and channels, (rows,) int64 by layer."""
+    shape = spec.shape
+    queries, keys = _spread(kept.groups, shape.per_head * shape.heads // shape.kv), _spread(kept.groups, shape.per_head)
+    channels = torch.tensor(kept.channels, dtype=torch.int64)
+    return {"q_proj": queries, "k_proj": keys, "v_proj": keys, "gate_proj": channels, "up_proj": channels}
+
+
+def columns_of(spec: ModelSpec, kept: KeptWidth) -> dict[str, torch.Tensor]:
+    """Columns that the linear layers keep which read from groups and channels, (columns,) int64 by layer."""
+    rows = rows_of(spec, kept)
+    return {"o_proj": rows["q_proj"], "down_proj": rows["up_proj"]}
+
+
+def by_group(spec: ModelSpec, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sums of non-negative values of a block's parameters over each group of heads, (kv_heads,).
+
+    Args:
+        values: by name in the block, of the shape of the parameter; what belongs to no group is ignored.
+    """
+    kv, total = spec.shape.kv, torch.zeros(spec.shape.kv, dtype=torch.float64)
+    for name in ("q_proj", "k_proj", "v_proj"):
+        for leaf in ("weight", "bias"):
+            if (value := values.get(f"{LINEARS[name]}.{leaf}")) is not None:
+                total += value.double().reshape(kv, -1).sum(1)
+    if (value := values.get(f"{LINEARS['o_proj']}.weight")) is not None:
+        total += value.double().sum(0).view(kv, -1).sum(1)
+    return total
+
+
+def by_channel(values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sums of values of a block's parameters over each channel, (mlp,); see `by_group`."""
+    parts = []
+    for name in ("gate_proj", "up_proj"):
+        for leaf in ("weight", "bias"):
+            if (value := values.get(f"{LINEARS[name]}.{leaf}")) is not None:
+                parts.append(value.double().reshape(len(value), -1).sum(1))
+    if (value := values.get(f"{LINEARS['down_proj']}.weight")) is not None:
+        parts.append(value.double().sum(0))
+    return torch.stack(parts).sum(0)
+
+
+def _spread(groups: Sequence[int], width: int) -> torch.Tensor:
+    """Rows of groups that are `width` rows each."""
+    first = torch.tensor(groups, dtype=torch.int64).unsqueeze(1) * width
+    return (first + torch.arange(width)).flatten()

@@ -1,0 +1,58 @@
+"""The inverse Hessian of a linear layer's error, and the error itself."""
+
+from __future__ import annotations
+
+import torch
+
+from repro.errors import UserError
+
+DAMP = 0.01  # added to the diagonal, as a share of its mean
+
+
+def inverse(hessian: torch.Tensor, damp: float = DAMP) -> torch.Tensor:
+    """The inverse of a damped Hessian, (inputs, inputs) float64.
+
+    Inputs that are always zero get a diagonal of 1, so that they are independent of all others.
+
+    Raises:
+        UserError: it isn't positive definite.
+    """
+    return torch.cholesky_inverse(_factor(_damped(hessian, damp)))
+
+
+def upper_factor(inverse_hessian: torch.Tensor) -> torch.Tensor:
+    """U, upper triangular, with U^T U the inverse Hessian: row j is what is left to compensate column j with."""
+    return _factor(inverse_hessian).T
+
+
+def dead(hessian: torch.Tensor) -> torch.Tensor:
+    """Inputs that are always zero, (inputs,) bool."""
+    return hessian.diagonal() == 0
+
+
+def error(change: torch.Tensor, hessian: torch.Tensor) -> float:
+    """Half the trace of change H change^T: the squared change of the outputs, summed over them, its mean over tokens.
+
+    Args:
+        change: of the weights, (outputs, inputs).
+    """
+    exact = change.double()
+    return float(0.5 * ((exact @ hessian) * exact).sum())
+
+
+def _damped(hessian: torch.Tensor, damp: float) -> torch.Tensor:
+    found = hessian.double().clone()
+    found.diagonal()[dead(found)] = 1
+    found.diagonal().add_(damp * found.diagonal().mean())
+    return found
+
+
+def _factor(matrix: torch.Tensor) -> torch.Tensor:
+    factor, fault = torch.linalg.cholesky_ex(matrix)
+    if int(fault):
+        raise UserError(
+            "a Hessian that is not positive definite",
+            found=f"its leading minor {int(fault)} of {len(matrix)}",
+            expected="more calibration text, or more damping",
+        )
+    return factor

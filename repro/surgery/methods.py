@@ -1,0 +1,231 @@
+"""The table of methods, and `prune`, which applies one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from repro.errors import UserError
+from repro.models.folder import ModelFolder
+from repro.spec import ModelSpec, PruningSpec
+from repro.surgery import depth, width
+from repro.surgery.amounts import blocks_at, check_rate, groups_at, weights_at
+from repro.surgery.calibration_set import CalibrationSet
+from repro.surgery.groups import KeptWidth, with_width, without_blocks
+from repro.surgery.net import Net, net_of
+from repro.surgery.oneshot import one_shot
+from repro.surgery.record import SurgeryRecord, counts
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to prune.
+
+    Attributes:
+        removes: whole blocks; groups of heads and channels; or single weights.
+        text: whether it needs calibration text. seeded: whether it draws by the seed.
+        meaning: one line for a list of methods.
+    """
+
+    removes: Literal["blocks", "width", "weights"]
+    text: bool
+    meaning: str
+    seeded: bool = False
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """What --structure may be; empty where it doesn't apply."""
+        return ("unstructured", "N:M") if self.removes == "weights" else ()
+
+
+METHODS: dict[str, Method] = {
+    "depth-ppl": Method("blocks", True, "blocks without which the loss is lowest"),
+    "depth-taylor": Method("blocks", True, "blocks with the least sum of |w g|"),
+    "depth-influence": Method("blocks", True, "blocks that turn hidden states least"),
+    "depth-window": Method("blocks", True, "the successive blocks that turn hidden states least"),
+    "random-depth": Method("blocks", False, "blocks drawn at random", seeded=True),
+    "width-taylor": Method("width", True, "heads and channels with the least sums of |w g|"),
+    "width-wanda": Method("width", True, "heads and channels with the least sums of |w| times the norm of its input"),
+    "random-width": Method("width", False, "heads and channels drawn at random", seeded=True),
+    "magnitude": Method("weights", False, "the smallest weights of each layer"),
+    "wanda": Method("weights", True, "in each row the least |w| times the norm of its input"),
+    "dsnot": Method("weights", True, "wanda, then swaps that keep each row's mean output"),
+    "sparsegpt": Method("weights", True, "column by column, later columns making up"),
+    "multiple-removal": Method("weights", True, "all at once, the least squares optimum of what is left"),
+}
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned model, with the record of its surgery."""
+
+    net: Net
+    record: SurgeryRecord
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.net.spec
+
+    @property
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        return self.net.weights
+
+
+def prune(
+    model: str | Path | ModelFolder | Net | Any,
+    method: str,
+    rate: float | None,
+    *,
+    structure: str | None = None,
+    text: CalibrationSet | None = None,
+    seed: int = 0,
+    protect: tuple[int, int] | None = None,
+    groups: int | None = None,
+    progress: Progress | None = None,
+) -> Pruned:
+    """Prunes a model of the Llama family; the model itself stays as it is.
+
+    Args:
+        model: a folder, a Hugging Face id, an open folder, a transformers model or a Net.
+        method: a key of METHODS.
+        rate: the share of all parameters to remove; 0 removes nothing. None only with N:M: all blocks.
+        structure: "unstructured" (None) or "N:M", of methods that remove single weights.
+        text: calibration set of methods that need one.
+        seed: of random methods.
+        protect: how many of the first and of the last blocks depth methods leave; None: depth.usual_protection of
+            depth-taylor, none of others.
+        groups: groups of heads that width methods remove from every block; None: as width.plan chooses.
+        progress: called with lines of progress.
+
+    Raises:
+        UserError: an unknown method, an option that it doesn't take, a rate that the model doesn't allow, missing text, or a
+            model that can't be pruned.
+    """
+    chosen = _chosen(method, structure=structure, protect=protect, groups=groups, text=text)
+    if rate is not None:
+        check_rate(rate)
+    n_of_m = None if structure is None else PruningSpec(structure=structure).n_of_m
+    if rate is None and n_of_m is None:
+        raise UserError("no rate", key="rate", found="none", expected="a number; only N:M says itself how much")
+    net = net_of(model)
+    pruning = _Pruning(net, method, rate, text if chosen.text else None, seed, progress)
+    if rate == 0:
+        result, removed, settings, zeros = net, {}, {}, 0
+    elif chosen.removes == "blocks":
+        result, removed, settings, zeros = *pruning.blocks(protect), 0
+    elif chosen.removes == "width":
+        result, removed, settings, zeros = *pruning.width(groups), 0
+    else:
+        result, removed, zeros = pruning.weights(n_of_m)
+        settings = {}
+    record = SurgeryRecord(
+        method=method,
+        structure=(structure or "unstructured") if chosen.structures else None,
+        rate=rate,
+        seed=seed if chosen.seeded else None,
+        calibration=text.to_dict() if chosen.text and text is not None else None,
+        removed=removed,
+        settings=settings,
+        **counts(net.spec.shape, result.spec.shape, zeros),
+    )
+    return Pruned(result, record)
+
+
+def _chosen(
+    method: str,
+    *,
+    structure: str | None,
+    protect: tuple[int, int] | None,
+    groups: int | None,
+    text: CalibrationSet | None,
+) -> Method:
+    """The method of a name, if it takes the given options."""
+    if method not in METHODS:
+        raise UserError("no such method", key="method", found=method, expected=f"one of: {', '.join(METHODS)}")
+    chosen = METHODS[method]
+    taken = {"structure": "weights", "protect": "blocks", "groups": "width"}
+    for key, value in (("structure", structure), ("protect", protect), ("groups", groups)):
+        if value is not None and chosen.removes != taken[key]:
+            takers = ", ".join(name for name, other in METHODS.items() if other.removes == taken[key])
+            raise UserError(f"{method} takes no {key}", key=key, found=value, expected=f"none, or one of: {takers}")
+    if chosen.text and text is None:
+        raise UserError(f"{method} needs calibration text", key="text", found="none", expected="a calibration set")
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Pruning:
+    """One model, method and rate above 0, with what is needed to apply them."""
+
+    net: Net
+    method: str
+    rate: float | None
+    text: CalibrationSet | None
+    seed: int
+    progress: Progress | None
+
+    @property
+    def tokens(self) -> torch.Tensor:
+        assert self.text is not None
+        return self.text.tokens
+
+    def blocks(self, protect: tuple[int, int] | None) -> tuple[Net, dict[str, Any], dict[str, Any]]:
+        """The model without blocks, which ones, and the settings."""
+        assert self.rate is not None
+        net, count = self.net, blocks_at(self.net.spec, self.rate)
+        if protect is None:
+            protect = depth.usual_protection(net.spec.layers) if self.method == "depth-taylor" else (0, 0)
+        if self.method == "depth-window":
+            [first] = depth.lowest_blocks(depth.window_turn(net, self.tokens, count), 1, protect)
+            gone = list(range(first, first + count))
+        else:
+            gone = depth.lowest_blocks(self._block_scores(), count, protect)
+        return without_blocks(net, gone), {"blocks": gone}, {"protect": list(protect)}
+
+    def _block_scores(self) -> torch.Tensor:
+        if self.method == "random-depth":
+            return width.random_scores(self.net.spec.layers, self.seed)
+        score = {"depth-ppl": depth.loss_without, "depth-taylor": depth.taylor, "depth-influence": depth.influence}
+        return score[self.method](self.net, self.tokens)
+
+    def width(self, groups: int | None) -> tuple[Net, dict[str, Any], dict[str, Any]]:
+        """The narrower model, what every block has lost, and the settings."""
+        assert self.rate is not None
+        net = self.net
+        left = width.plan(net.spec, self.rate, groups)
+        if self.method == "width-taylor":
+            kept = width.by_taylor(net, self.tokens, *left)
+        elif self.method == "width-wanda":
+            kept = width.by_wanda(net, self.tokens, *left, progress=self.progress)
+        else:
+            kept = width.at_random(net.spec, self.seed, *left)
+        removed = {
+            "groups": [_others(one.groups, net.spec.shape.kv) for one in kept],
+            "channels": [_others(one.channels, net.spec.mlp) for one in kept],
+        }
+        return with_width(net, kept), removed, {"groups": net.spec.shape.kv - left[0]}
+
+    def weights(self, n_of_m: tuple[int, int] | None) -> tuple[Net, dict[str, Any], int]:
+        """The model with zeros, how many in each parameter, and in all."""
+        spec = self.net.spec
+        if n_of_m is None:
+            assert self.rate is not None
+            removed = weights_at(spec, self.rate)
+        else:
+            removed = groups_at(spec, n_of_m, self.rate)
+        tokens = None if self.text is None else self.text.tokens
+        result = one_shot(self.net, self.method, removed, tokens, n_of_m, self.progress)
+        return result, {"weights": removed}, sum(removed.values())
+
+
+def _others(kept: tuple[int, ...], count: int) -> list[int]:
+    return sorted(set(range(count)) - set(kept))
+
+
+__all__ = ["METHODS", "KeptWidth", "Method", "Pruned", "prune"]

@@ -1,0 +1,140 @@
+"""Net: the weights of a model of the Llama family with its spec, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.errors import UserError
+from repro.models import start
+from repro.models.family import config_in, prefix, shapes_of, spec_of
+from repro.models.folder import ModelFolder, open_model
+from repro.models.network import EMBEDDING, HEAD, network
+from repro.spec import ModelSpec
+from repro.training.model import config_of
+
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+_BUFFER = "rotary_emb.inv_freq"  # which old files store
+
+
+@dataclass(frozen=True)
+class Net:
+    """A model of the Llama family, as transformers stores it.
+
+    Attributes:
+        spec: its dimensions.
+        weights: all parameters by name, each in the precision it was read in; a tied head is the embedding.
+        file: where it was read, for error messages.
+        marks: ids of the tokens that begin, end and pad a text, as the config has them.
+
+    Raises:
+        UserError: a tensor is missing, unknown, of another shape, not of floating-point numbers, or has numbers that are
+            not finite.
+    """
+
+    spec: ModelSpec
+    weights: Mapping[str, torch.Tensor]
+    file: object = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        wanted = shapes_of(self.spec)
+        for name in (*wanted, *(name for name in self.weights if name not in wanted)):
+            weight, shape = self.weights.get(name), wanted.get(name)
+            found = "none" if weight is None else list(weight.shape)
+            expected = "none" if shape is None else list(shape)
+            if found != expected:
+                raise UserError(
+                    "weights of another model than the config's",
+                    file=self.file,
+                    key=name,
+                    found=found,
+                    expected=expected,
+                )
+        for name, weight in self.weights.items():
+            if weight.dtype not in _FLOATS:
+                expected_kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _FLOATS)
+                raise UserError(
+                    "weights that can't be computed with",
+                    file=self.file,
+                    key=name,
+                    found=str(weight.dtype).removeprefix("torch."),
+                    expected=f"one of: {expected_kinds}",
+                )
+            check_finite(weight, self.file, name)
+
+    def but(self, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> Net:
+        """The same model with other dimensions and weights."""
+        return replace(self, spec=spec, weights=weights)
+
+    def block(self, index: int) -> dict[str, torch.Tensor]:
+        """The parameters of a block, by their names in the block."""
+        begin = prefix(index)
+        return {name.removeprefix(begin): self.weights[name] for name in self.weights if name.startswith(begin)}
+
+    def network(self) -> Any:
+        """The transformers model with these weights."""
+        config = config_of(self.spec)
+        config.dtype, config.use_cache = self.weights[EMBEDDING].dtype, True
+        for name, value in self.marks.items():
+            setattr(config, name, value)
+        return network(config, self.weights)
+
+
+def net_of(model: str | Path | ModelFolder | Any) -> Net:
+    """The weights of a folder, a Hugging Face id, an open folder or a transformers model, whose weights it shares.
+
+    Raises:
+        UserError: another architecture, or weights that `Net` refuses.
+    """
+    if isinstance(model, Net):
+        return model
+    if isinstance(model, (str, Path)):
+        model = open_model(str(model))
+    if isinstance(model, ModelFolder):
+        config = config_in(model)
+        spec = spec_of(config, model.config_file)
+        return Net(spec, _without_copies(start.read(model), spec, model.path), model.path, _marks(config))
+    spec = spec_of(model.config)
+    for index, layer in enumerate(model.model.layers):
+        if (scaling := layer.self_attn.scaling) != (usual := spec.shape.per_head**-0.5):
+            raise UserError(
+                "attention scores that are not scaled as a Llama's",
+                key=f"model.layers.{index}.self_attn.scaling",
+                found=scaling,
+                expected=f"{usual:.6g}; export the run, and take the exported weights",
+            )
+    return Net(spec, {name: weight.detach() for name, weight in model.named_parameters()}, None, _marks(model.config))
+
+
+def check_finite(values: torch.Tensor, file: object, key: str) -> None:
+    """Raises UserError if any of `values` is NaN or infinite."""
+    if not bool(values.isfinite().all()):
+        bad = int((~values.isfinite()).sum())
+        raise UserError(
+            "numbers that are not finite", file=file, key=key, found=f"{bad:,} of {values.numel():,}", expected="none"
+        )
+
+
+def _marks(config: Any) -> dict[str, Any]:
+    return {name: getattr(config, name, None) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+
+
+def _without_copies(weights: dict[str, torch.Tensor], spec: ModelSpec, file: object) -> dict[str, torch.Tensor]:
+    """Weights without buffers, and without the copy of the embedding that a tied head may be stored as."""
+    kept = {name: weight for name, weight in weights.items() if not name.endswith(_BUFFER)}
+    if spec.tied and HEAD in kept:
+        if EMBEDDING not in kept or not torch.equal(kept[HEAD], kept[EMBEDDING]):
+            raise UserError(
+                "a tied head that differs from the embedding",
+                file=file,
+                key=HEAD,
+                found="other weights",
+                expected=f"those of {EMBEDDING}, or tie_word_embeddings false",
+            )
+        del kept[HEAD]
+    return kept

@@ -1,0 +1,159 @@
+"""Weights become zero in one shot, without training: magnitude, Wanda, SparseGPT, multiple removal, DSnoT.
+
+Blocks are pruned in order, each on the outputs of the pruned ones before it. Only linear layers of blocks are pruned: no
+embedding, LM head, norm or bias. Wanda (arXiv 2306.11695) compares |w| times the norm of its input within each row; magnitude
+compares |w| within each layer. Where the number to remove doesn't divide evenly by rows, rows differ by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from repro.errors import UserError
+from repro.models.family import LINEARS, prefix
+from repro.surgery import dsnot
+from repro.surgery.calibrate import Replay, site_of
+from repro.surgery.moments import Moments, observed
+from repro.surgery.multiple_removal import multiple_removal
+from repro.surgery.net import Net
+from repro.surgery.ranking import lowest, lowest_of_groups, lowest_of_rows, spread
+from repro.surgery.sparsegpt import sparsegpt
+
+Made = tuple[torch.Tensor, torch.Tensor]  # weights, and which are removed
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """What a method may use to prune one linear layer.
+
+    Attributes:
+        weight: (outputs, inputs).
+        seen: statistics of its inputs; None without calibration.
+        count: how many weights to remove.
+        n_of_m: (N, M), where N of every M neighbours in a row are to stay.
+    """
+
+    weight: torch.Tensor
+    seen: Moments | None
+    count: int
+    n_of_m: tuple[int, int] | None
+
+    @property
+    def inputs(self) -> Moments:
+        assert self.seen is not None
+        return self.seen
+
+
+def magnitude(layer: LinearLayer) -> Made:
+    scores = layer.weight.abs()
+    removed = lowest_of_groups(scores, *layer.n_of_m) if layer.n_of_m else lowest(scores, layer.count)
+    return layer.weight.masked_fill(removed, 0), removed
+
+
+def wanda(layer: LinearLayer) -> Made:
+    removed = _by_wanda(layer)
+    return layer.weight.masked_fill(removed, 0), removed
+
+
+def wanda_dsnot(layer: LinearLayer) -> Made:
+    removed = dsnot.improved(layer.weight, _by_wanda(layer), layer.inputs, n_of_m=layer.n_of_m)
+    return layer.weight.masked_fill(removed, 0), removed
+
+
+def by_sparsegpt(layer: LinearLayer) -> Made:
+    return sparsegpt(layer.weight, layer.inputs.hessian, **_amount(layer))
+
+
+def by_multiple_removal(layer: LinearLayer) -> Made:
+    return multiple_removal(layer.weight, layer.inputs.hessian, **_amount(layer))
+
+
+# By name: the function, and whether it needs statistics of inputs and, of those, the sum of x x^T.
+WAYS: dict[str, tuple[Callable[[LinearLayer], Made], bool, bool]] = {
+    "magnitude": (magnitude, False, False),
+    "wanda": (wanda, True, False),
+    "dsnot": (wanda_dsnot, True, False),
+    "sparsegpt": (by_sparsegpt, True, True),
+    "multiple-removal": (by_multiple_removal, True, True),
+}
+
+
+def one_shot(
+    net: Net,
+    way: str,
+    counts: Mapping[str, int],
+    tokens: torch.Tensor | None,
+    n_of_m: tuple[int, int] | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> Net:
+    """The model with some weights zero.
+
+    Args:
+        way: a key of WAYS.
+        counts: how many weights to remove, by parameter; layers that aren't named stay as they are.
+        tokens: (sequences, T) int64; not needed for magnitude.
+
+    Raises:
+        UserError: numbers that are not finite, or exact zeros among the weights that are kept: training holds zeros as
+            removed weights.
+    """
+    function, needs_inputs, needs_gram = WAYS[way]
+    weights = dict(net.weights)
+    replay = Replay(net, tokens) if needs_inputs and tokens is not None else None
+    states = replay.inputs if replay else []
+    for index in range(net.spec.layers):
+        mine = [name for name in LINEARS if f"{prefix(index)}{LINEARS[name]}.weight" in counts]
+        seen: dict[str, Moments] = {}
+        if replay:
+            replay.block(index)
+            seen = observed(replay, states, with_gram=needs_gram) if mine else {}
+        for name in mine:
+            key = f"{prefix(index)}{LINEARS[name]}.weight"
+            layer = LinearLayer(weights[key].float(), seen.get(site_of(name)), counts[key], n_of_m)
+            weights[key] = _pruned(function, layer, net.file, key).to(weights[key].dtype)
+        if replay:
+            replay.block(index, {name: weights[f"{prefix(index)}{name}"] for name in net.block(index)})
+            states = replay.forward(states)
+        if progress:
+            progress(f"block {index + 1} of {net.spec.layers}")
+    _check_zeros(weights, counts, net)
+    return net.but(net.spec, weights)
+
+
+def _pruned(function: Callable[[LinearLayer], Made], layer: LinearLayer, file: object, key: str) -> torch.Tensor:
+    try:
+        made, removed = function(layer)
+    except UserError as error:
+        raise error.located(file, key) from error
+    if (found := int(removed.sum())) != layer.count:
+        raise AssertionError(f"{key}: {found} weights removed instead of {layer.count}")
+    return made
+
+
+def _check_zeros(weights: Mapping[str, torch.Tensor], counts: Mapping[str, int], net: Net) -> None:
+    """Refuses zeros that were not removed, in any linear layer."""
+    linear = [f"{prefix(i)}{LINEARS[name]}.weight" for i in range(net.spec.layers) for name in LINEARS]
+    for key in linear if net.spec.tied else [*linear, "lm_head.weight"]:
+        zeros, removed = int((weights[key] == 0).sum()), counts.get(key, 0)
+        if zeros != removed:
+            raise UserError(
+                "exact zeros among the weights that are kept, which training would take for removed ones",
+                file=net.file,
+                key=key,
+                found=f"{zeros:,} zeros",
+                expected=f"{removed:,}, as many as are removed",
+            )
+
+
+def _by_wanda(layer: LinearLayer) -> torch.Tensor:
+    scores = layer.weight.double().abs() * layer.inputs.norm
+    if layer.n_of_m:
+        return lowest_of_groups(scores, *layer.n_of_m)
+    return lowest_of_rows(scores, spread(layer.count, len(scores)))
+
+
+def _amount(layer: LinearLayer) -> dict[str, int | tuple[int, int] | None]:
+    return {"n_of_m": layer.n_of_m} if layer.n_of_m else {"count": layer.count}

@@ -1,0 +1,59 @@
+"""What was done to a model: everything that its card and its tables say of the surgery."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from repro.ladder import Shape
+
+
+@dataclass(frozen=True)
+class SurgeryRecord:
+    """One surgery.
+
+    Attributes:
+        method: a key of methods.METHODS. structure: "unstructured" or "N:M" of masks; null of what removes whole parts.
+        rate: the asked share of all parameters; None if the method's structure decides.
+        seed: of random methods; None of others.
+        params_before, params_after: all parameters; a removed weight doesn't count, a tied head counts once.
+        linear_before, linear_after: weights of linear layers, LM head included unless it is tied.
+        calibration: CalibrationSet.to_dict(); None without.
+        removed: what is gone: "blocks"; "groups" and "channels" of each block; or "weights" by parameter.
+        settings: choices of the method that have defaults.
+    """
+
+    method: str
+    structure: str | None
+    rate: float | None
+    seed: int | None
+    params_before: int
+    params_after: int
+    linear_before: int
+    linear_after: int
+    calibration: dict[str, Any] | None
+    removed: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rate_all(self) -> float:
+        """The share of all parameters that was removed."""
+        return 1 - self.params_after / self.params_before
+
+    @property
+    def rate_linear(self) -> float:
+        """The share of the weights of linear layers that was removed."""
+        return 1 - self.linear_after / self.linear_before
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"rate_all": self.rate_all, "rate_linear": self.rate_linear}
+
+
+def counts(before: Shape, after: Shape, zeros: int = 0) -> dict[str, int]:
+    """The four counts of a record. zeros: removed weights that are stored as zeros."""
+    return {
+        "params_before": before.total,
+        "params_after": after.total - zeros,
+        "linear_before": before.prunable,
+        "linear_after": after.prunable - zeros,
+    }

@@ -1,0 +1,132 @@
+"""Which groups of heads and which channels go: width pruning, with the same number in every block.
+
+Equal blocks are what transformers loads. Its Llama also wants a width that is a multiple of the number of heads, which rules
+out most numbers of heads for a model whose width is a power of two: then channels make up the rate.
+
+Sources: sums of |w g| over what is removed together, "LLM-Pruner" (arXiv 2305.11627); Wanda's score summed over what is
+removed, as in the structured baseline of "FLAP" (arXiv 2312.11983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from repro.errors import UserError
+from repro.models.family import LINEARS
+from repro.pruning import scores
+from repro.spec import ModelSpec
+from repro.surgery.calibrate import Replay
+from repro.surgery.groups import KeptWidth, by_channel, by_group, channel_params, columns_of, group_params
+from repro.surgery.moments import Moments, observed
+from repro.surgery.net import Net
+from repro.surgery.ranking import lowest
+from repro.surgery.taylor import importance
+
+
+def plan(spec: ModelSpec, rate: float, groups: int | None = None) -> tuple[int, int]:
+    """Groups of heads and channels that every block keeps, so that about `rate` of all parameters goes.
+
+    Args:
+        rate: the share of all parameters to remove, above 0.
+        groups: groups of heads to remove from every block; None: the share of the blocks' linear layers that the rate asks
+            for, rounded down to a number that transformers loads.
+
+    Raises:
+        UserError: a number of groups that the width can't be divided by, or a rate that leaves no channel or removes none.
+    """
+    shape, target = spec.shape, rate * spec.shape.total
+    share = target / (spec.layers * (shape.kv * group_params(spec) + spec.mlp * channel_params(spec)))
+    if groups is None:
+        most = min(int(share * shape.kv), shape.kv - 1)
+        groups = next(n for n in range(most, -1, -1) if _loads(spec, shape.kv - n))
+    elif not 0 <= groups < shape.kv or not _loads(spec, shape.kv - groups):
+        fits = [str(n) for n in range(shape.kv) if _loads(spec, shape.kv - n)]
+        raise UserError(
+            "a width that doesn't divide into the heads that are left",
+            key="groups",
+            found=f"{groups} of {shape.kv} groups of {shape.heads // shape.kv} heads, d_model {spec.d_model}",
+            expected=f"one of: {', '.join(fits)}",
+        )
+    left = target - spec.layers * groups * group_params(spec)
+    channels = round(left / (spec.layers * channel_params(spec)))
+    if not 0 <= channels < spec.mlp or (groups, channels) == (0, 0):
+        per = channel_params(spec) * spec.layers / shape.total
+        ends = [groups * group_params(spec) * spec.layers / shape.total + n * per for n in (not groups, spec.mlp - 1)]
+        raise UserError(
+            "a rate that leaves no channel or removes nothing",
+            key="rate",
+            found=f"{rate:g}: {channels} of {spec.mlp} channels and {groups} groups of heads from every block",
+            expected=f"{ends[0]:.4f} to {ends[1]:.4f}",
+        )
+    return shape.kv - groups, spec.mlp - channels
+
+
+def _loads(spec: ModelSpec, groups: int) -> bool:
+    """Whether transformers loads a model with so many groups of heads."""
+    return spec.d_model % (groups * spec.shape.heads // spec.shape.kv) == 0
+
+
+def by_taylor(net: Net, tokens: torch.Tensor, groups: int, channels: int) -> list[KeptWidth]:
+    """What each block keeps of the groups and channels with the largest sums of |w g| of the unpruned model."""
+    found = {
+        index: _kept(by_group(net.spec, values), by_channel(values), groups, channels)
+        for index, values in importance(net, tokens)
+    }
+    return [found[index] for index in range(net.spec.layers)]
+
+
+def by_wanda(
+    net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Callable[[str], object] | None = None
+) -> list[KeptWidth]:
+    """What each block keeps of the largest sums of |w| times the norm of the input, over columns of o_proj and down_proj.
+
+    Blocks are judged in order, on the outputs of the pruned ones before.
+    """
+    replay = Replay(net, tokens)
+    states, found = replay.inputs, []
+    for index in range(net.spec.layers):
+        weights = net.block(index)
+        replay.block(index)
+        moments = observed(replay, states)
+        values = {}
+        for name in ("o_proj", "down_proj"):
+            weight, seen = weights[f"{LINEARS[name]}.weight"], moments[LINEARS[name]]
+            values[f"{LINEARS[name]}.weight"] = wanda_columns(weight, seen)
+        kept = _kept(by_group(net.spec, values), by_channel(values), groups, channels)
+        found.append(kept)
+        for name, columns in columns_of(net.spec, kept).items():
+            gone = torch.ones(weights[f"{LINEARS[name]}.weight"].shape[1], dtype=torch.bool)
+            gone[columns] = False
+            weights[f"{LINEARS[name]}.weight"] = weights[f"{LINEARS[name]}.weight"].masked_fill(gone, 0)
+        replay.block(index, weights)
+        states = replay.forward(states)
+        if progress:
+            progress(f"block {index + 1} of {net.spec.layers}")
+    return found
+
+
+def wanda_columns(weight: torch.Tensor, seen: Moments) -> torch.Tensor:
+    """|w| times the norm of its input, (outputs, inputs) float64."""
+    return weight.double().abs() * seen.norm
+
+
+def at_random(spec: ModelSpec, seed: int, groups: int, channels: int) -> list[KeptWidth]:
+    """What each block keeps if groups and channels are drawn."""
+    kv, mlp = spec.shape.kv, spec.mlp
+    values = random_scores(spec.layers * (kv + mlp), seed).view(spec.layers, kv + mlp)
+    return [_kept(row[:kv], row[kv:], groups, channels) for row in values]
+
+
+def random_scores(count: int, seed: int) -> torch.Tensor:
+    """(count,) float64: random numbers that depend on the seed alone."""
+    empty = torch.zeros(count)
+    return scores.random(scores.Stretch(0, empty, empty, seed)).double()
+
+
+def _kept(group_scores: torch.Tensor, channel_scores: torch.Tensor, groups: int, channels: int) -> KeptWidth:
+    def highest(values: torch.Tensor, count: int) -> tuple[int, ...]:
+        return tuple((~lowest(values, len(values) - count)).nonzero().flatten().tolist())
+
+    return KeptWidth(highest(group_scores, groups), highest(channel_scores, channels))
