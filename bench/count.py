@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from repro.spec import ModelSpec
@@ -109,7 +109,7 @@ def network_of(spec: ModelSpec, setting: Setting) -> Iterator[nn.Module]:
         if setting.plain:
             config = model.config_of(spec)
             config._attn_implementation = "sdpa"
-            network = LlamaForCausalLM(config)
+            network = AutoModelForCausalLM.from_config(config)
         else:
             network = model.build(spec, seed=0)
     narrow = torch.bfloat16 if setting.precision == "bf16" else torch.float32

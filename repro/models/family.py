@@ -17,7 +17,7 @@ from repro.models.folder import ModelFolder
 from repro.models.network import EMBEDDING, HEAD
 from repro.spec import ModelSpec
 
-MEMBERS = {"llama": LlamaConfig, "qwen2": Qwen2Config}
+MEMBERS: dict[str, type[Any]] = {"llama": LlamaConfig, "qwen2": Qwen2Config}
 NORM = "model.norm.weight"
 # The linear layers of a block, by the names that a spec uses.
 LINEARS = {

@@ -27,7 +27,7 @@ def network(config: PreTrainedConfig, weights: Mapping[str, torch.Tensor]) -> An
     model.load_state_dict(dict(weights), assign=True)
     model.tie_weights()
     model.model.rotary_emb = type(model.model.rotary_emb)(config)  # its frequencies are not among the weights
-    model.generation_config = GenerationConfig(
-        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.eos_token_id
-    )
+    eos = config.eos_token_id
+    pad = eos[0] if isinstance(eos, list) else eos
+    model.generation_config = GenerationConfig(bos_token_id=config.bos_token_id, eos_token_id=eos, pad_token_id=pad)
     return model.eval()

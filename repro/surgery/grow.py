@@ -52,7 +52,8 @@ def deepened(net: Net, after: Sequence[int]) -> Net:
         own = net.block(index)
         silent = ("o_proj", "down_proj")
         quiet = {
-            name: torch.zeros_like(weight) if name.split(".")[1] in silent else weight for name, weight in own.items()
+            name: torch.zeros_like(weight) if name.split(".")[1] in silent else weight.clone()
+            for name, weight in own.items()
         }
         for block in (own, quiet) if index in after else (own,):
             weights |= {f"{prefix(place)}{name}": weight for name, weight in block.items()}

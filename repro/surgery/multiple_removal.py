@@ -18,9 +18,9 @@ from repro.surgery.ranking import lowest
 def multiple_removal(
     weight: torch.Tensor,
     hessian: torch.Tensor,
-    *,
-    count: int | None = None,
+    count: int,
     n_of_m: tuple[int, int] | None = None,
+    *,
     damp: float = hessians.DAMP,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Prunes a linear layer; arguments and results as of `sparsegpt.sparsegpt`.
@@ -31,7 +31,6 @@ def multiple_removal(
     # What reads nothing is compared as zero, which costs nothing to remove.
     compared = exact.masked_fill(hessians.dead(hessian), 0)
     if n_of_m is None:
-        assert count is not None
         removed = lowest(compared.square() / inverse.diagonal(), count)
     else:
         removed = cheapest_sets(compared, inverse, *n_of_m)

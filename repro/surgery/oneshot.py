@@ -64,11 +64,11 @@ def wanda_dsnot(layer: LinearLayer) -> Made:
 
 
 def by_sparsegpt(layer: LinearLayer) -> Made:
-    return sparsegpt(layer.weight, layer.inputs.hessian, **_amount(layer))
+    return sparsegpt(layer.weight, layer.inputs.hessian, layer.count, layer.n_of_m)
 
 
 def by_multiple_removal(layer: LinearLayer) -> Made:
-    return multiple_removal(layer.weight, layer.inputs.hessian, **_amount(layer))
+    return multiple_removal(layer.weight, layer.inputs.hessian, layer.count, layer.n_of_m)
 
 
 # By name: the function, and whether it needs statistics of inputs and, of those, the sum of x x^T.
@@ -153,7 +153,3 @@ def _by_wanda(layer: LinearLayer) -> torch.Tensor:
     if layer.n_of_m:
         return lowest_of_groups(scores, *layer.n_of_m)
     return lowest_of_rows(scores, spread(layer.count, len(scores)))
-
-
-def _amount(layer: LinearLayer) -> dict[str, int | tuple[int, int] | None]:
-    return {"n_of_m": layer.n_of_m} if layer.n_of_m else {"count": layer.count}

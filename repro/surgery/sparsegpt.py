@@ -19,9 +19,9 @@ BLOCK = 128  # columns
 def sparsegpt(
     weight: torch.Tensor,
     hessian: torch.Tensor,
-    *,
-    count: int | None = None,
+    count: int,
     n_of_m: tuple[int, int] | None = None,
+    *,
     damp: float = hessians.DAMP,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Prunes a linear layer.
@@ -29,8 +29,8 @@ def sparsegpt(
     Args:
         weight: (outputs, inputs).
         hessian: of the mean squared error by a row, (inputs, inputs); see moments.Moments.
-        count: how many weights to remove; or
-        n_of_m: (N, M): N of every M neighbours in a row stay.
+        count: how many weights to remove.
+        n_of_m: (N, M): N of every M neighbours in a row stay, whatever the count.
         damp: added to the diagonal, as a share of its mean.
 
     Returns:
@@ -45,7 +45,7 @@ def sparsegpt(
     block = max(1, BLOCK // m) * m
     for first in range(0, columns, block):
         last = min(first + block, columns)
-        if count is not None:
+        if n_of_m is None:
             share = count * last // columns - count * first // columns
             removed[:, first:last] = lowest(_scores(left, upper, useless, first, last), share)
         errors = torch.zeros(rows, last - first, dtype=torch.float64)

@@ -70,7 +70,7 @@ class Llama(LlamaForCausalLM):
 def config_of(spec: ModelSpec) -> LlamaConfig | Qwen2Config:
     """The transformers config of this model: a Llama's, or a Qwen-2's where queries, keys and values alone have biases."""
     if spec.biases == "qkv":
-        return Qwen2Config(**_config(spec), head_dim=spec.shape.per_head, use_sliding_window=False)
+        return Qwen2Config(**_config(spec), use_sliding_window=False)
     return _llama(spec, attention=spec.biases in ("attention", "all"))
 
 
@@ -78,7 +78,6 @@ def _llama(spec: ModelSpec, *, attention: bool) -> LlamaConfig:
     """A Llama's config. attention: whether its attention has biases."""
     return LlamaConfig(
         **_config(spec),
-        head_dim=spec.shape.per_head,
         attention_bias=attention,
         mlp_bias=spec.biases in ("mlp", "all"),
     )
@@ -102,6 +101,7 @@ def _config(spec: ModelSpec) -> dict[str, Any]:
         "num_hidden_layers": spec.layers,
         "num_attention_heads": spec.heads,
         "num_key_value_heads": spec.shape.kv,
+        "head_dim": spec.shape.per_head,
         "max_position_embeddings": spec.sequence,
         "rms_norm_eps": spec.norm_eps,
         "rope_parameters": rope,

@@ -11,7 +11,6 @@ import hashlib
 
 import torch
 from safetensors.torch import save
-from transformers import LlamaForCausalLM
 
 from repro.errors import UserError
 from repro.models import start as model_folder
@@ -23,7 +22,7 @@ from repro.training import checkpoint, checkpoint_rows
 from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
 from repro.training.engine import MOMENTS
 from repro.training.fork import checkpoint_of
-from repro.training.model import config_of, prunable
+from repro.training.model import build, prunable
 from repro.training.record import Log
 
 
@@ -46,7 +45,7 @@ def begin(spec: RunSpec, run: Folder, corpus_hash: str, parent: Folder | None = 
         UserError: the weights don't exist, or aren't those that the spec names.
     """
     with torch.device("meta"):
-        network = LlamaForCausalLM(config_of(spec.model))
+        network = build(spec.model, spec.seed)
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     if isinstance(spec.start, RunStart):
         if parent is None:

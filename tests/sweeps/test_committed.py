@@ -119,7 +119,7 @@ def test_every_head_in_bf16_has_a_multiple_of_8_dimensions(name: str) -> None:
     """Others fall to the slowest attention kernel."""
     runs = [run.spec for run in sweep(name).runs]
     assert {run.precision for run in runs} == {"bf16"}
-    assert [run.run_id for run in runs if run.model.shape.head_dim % 8] == []
+    assert [run.run_id for run in runs if run.model.shape.per_head % 8] == []
 
 
 # ------------------------------------------------------------------ learning rates

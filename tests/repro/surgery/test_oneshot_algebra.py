@@ -91,8 +91,8 @@ def test_wanda_of_equal_uncorrelated_inputs_is_magnitude_within_rows(structure):
 @pytest.mark.parametrize("seed", range(3))
 def test_multiple_removal_is_the_least_squares_optimum_of_its_mask(seed):
     inputs, weight = mixed(60, 12, seed), drawn(5, 12, seed=seed + 9)
-    for amount in ({"count": 31}, {"n_of_m": (2, 4)}):
-        made, removed = multiple_removal(weight, seen(inputs).hessian, damp=0.0, **amount)
+    for structure in (None, (2, 4)):
+        made, removed = multiple_removal(weight, seen(inputs).hessian, 31, structure, damp=0.0)
         torch.testing.assert_close(made, least_squares(inputs, weight, removed), rtol=1e-7, atol=1e-7)
         assert torch.equal(made == 0, removed)
 
@@ -102,8 +102,8 @@ def test_sparsegpt_never_beats_multiple_removal_on_its_mask_and_beats_zeroing_on
     for seed in range(12):
         second = seen(mixed(80, 16, seed)).hessian
         weight = drawn(8, 16, seed=seed + 50)
-        amount = {"n_of_m": (2, 4)} if seed % 2 else {"count": 64}
-        made, removed = sparsegpt(weight, second, damp=0.0, **amount)
+        structure = (2, 4) if seed % 2 else None
+        made, removed = sparsegpt(weight, second, 64, structure, damp=0.0)
         best = compensated(weight, removed, hessian.inverse(second, 0.0))
         by_sparsegpt, optimal, zeroed = (
             hessian.error(new - weight, second) for new in (made, best, weight.masked_fill(removed, 0))
@@ -118,7 +118,7 @@ def test_sparsegpt_past_one_block_of_columns_is_the_column_by_column_elimination
     """Against a plain version: one column at a time, the inverse of what is left by the Schur complement."""
     second = seen(mixed(400, 140, seed=5)).hessian
     weight = drawn(3, 140, seed=6)
-    made, removed = sparsegpt(weight, second, n_of_m=(1, 2))
+    made, removed = sparsegpt(weight, second, 3 * 70, (1, 2))
     left, inverse = weight.clone(), hessian.inverse(second)
     for j in range(140):
         off = torch.where(removed[:, j], left[:, j], 0.0) / inverse[j, j]
@@ -127,11 +127,11 @@ def test_sparsegpt_past_one_block_of_columns_is_the_column_by_column_elimination
     torch.testing.assert_close(made, left.masked_fill(removed, 0), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("amount", [{"count": 20}, {"n_of_m": (2, 4)}])
-def test_with_uncorrelated_inputs_nothing_is_moved(amount):
+@pytest.mark.parametrize("structure", [None, (2, 4)])
+def test_with_uncorrelated_inputs_nothing_is_moved(structure):
     weight, second = drawn(5, 8), drawn(8, seed=2).square().diag()
     for function in (sparsegpt, multiple_removal):
-        made, removed = function(weight, second, **amount)
+        made, removed = function(weight, second, 20, structure)
         torch.testing.assert_close(made, weight.masked_fill(removed, 0), rtol=1e-12, atol=1e-12)
         assert int(removed.sum()) == 20
 
@@ -156,7 +156,7 @@ def test_inputs_that_are_always_zero_go_first_and_their_kept_weights_stay():
     inputs[:, [1, 5, 6]] = 0
     second = seen(inputs).hessian
     for function in (sparsegpt, multiple_removal):
-        made, removed = function(weight, second, count=4 * 2)
+        made, removed = function(weight, second, 4 * 2)
         assert not removed[:, [0, 2, 3, 4, 7]].any()
         assert torch.equal(made.masked_fill(removed, 0), weight.masked_fill(removed, 0))
 
