@@ -103,7 +103,9 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
     network.set_attn_implementation("sdpa")  # it may be given padding, or generate with a cache
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     masters = checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
-    network.load_state_dict({name: masters[name].view(shape) for name, shape in shapes.items()})
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(masters[name].view(parameter.shape))
     network.to(device, DTYPES[precision or spec.precision])
     text = known if known is not None and known.hash == corpus_hash else _corpus(spec, corpus_hash, root)
     return Model(

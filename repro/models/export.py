@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,16 +16,16 @@ from repro import tables
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.models import bitmask, card, counts, start
-from repro.models.family import config_in, shapes_of
+from repro.models.family import config_in
 from repro.models.folder import CARD, COMPACT, open_model
 from repro.models.network import network
 from repro.models.public import without_places
+from repro.models.standard import standard
 from repro.spec import ModelSpec, from_kept
 from repro.store.folder import Folder, scratch_prefix
 from repro.store.run_folder import RunFolder
-from repro.training import checkpoint
 from repro.training.fork import checkpoint_of
-from repro.training.model import config_of, prunable, query_scale
+from repro.training.model import config_of, prunable
 
 SHARD = "5GB"  # maximum size of a weights file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -45,9 +44,6 @@ class Exported:
 
 def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compact: bool = False) -> Exported:
     """Writes the newest complete checkpoint of a run to `out`, atomically.
-
-    The query weights are multiplied by sqrt(head_dim) if attention scores were not scaled in training (fan_in), so
-    that the standard Llama computes the same. Removed weights are 0.0, never -0.0.
 
     Args:
         run: the run's folder.
@@ -92,11 +88,12 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
         )
         made.write(whole)
         names = list(prunable(whole_model))
-        compact_bytes = _write_compact(whole_model.state_dict(), names, whole) if compact else None
+        state = {name: parameter.detach() for name, parameter in whole_model.named_parameters()}
+        compact_bytes = _write_compact(state, names, whole) if compact else None
         for file in whole.rglob("*.safetensors"):  # the library makes them readable only by their owner
             shutil.copymode(whole / "spec.json", file)
         whole.rename(out)
-    return Exported(manifest["step"], sum(whole_model.state_dict()[name].nbytes for name in names), compact_bytes)
+    return Exported(manifest["step"], sum(state[name].nbytes for name in names), compact_bytes)
 
 
 def load_compact(folder: str) -> LlamaForCausalLM:
@@ -122,12 +119,7 @@ def _network(
     config = config_of(spec)
     config.use_cache, config.dtype = True, dtype
     config.bos_token_id, config.eos_token_id = text.manifest.bos, text.manifest.eos
-    shapes = shapes_of(spec)
-    state = checkpoint.masters(place, manifest, {name: math.prod(shape) for name, shape in shapes.items()})
-    for name, weight in state.items():
-        weight.mul_(query_scale(spec, name))
-        weight.add_(0.0)  # a mask turns negative weights into -0.0
-        state[name] = weight.view(shapes[name]).to(dtype)
+    state = {name: weight.to(dtype) for name, weight in standard(spec, place, manifest).items()}
     return network(config, state)
 
 

@@ -6,6 +6,8 @@ Sources: perplexity without a block and Taylor, "Shortened LLaMA" (arXiv 2402.02
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional as F
 
@@ -15,8 +17,10 @@ from repro.surgery.net import Net
 from repro.surgery.ranking import lowest
 from repro.surgery.taylor import importance
 
+Progress = Callable[[str], object]
 
-def loss_without(net: Net, tokens: torch.Tensor) -> torch.Tensor:
+
+def loss_without(net: Net, tokens: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
     """The mean loss in nats a token of the model without each block, (layers,) float64."""
     replay = Replay(net, tokens)
     boundaries = replay.boundaries()
@@ -27,13 +31,15 @@ def loss_without(net: Net, tokens: torch.Tensor) -> torch.Tensor:
             replay.block(later)
             states = replay.forward(states)
         losses.append(replay.mean_loss(states))
+        if progress:
+            progress(f"without block {index + 1} of {net.spec.layers}: {losses[-1]:.4f} nats a token")
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def taylor(net: Net, tokens: torch.Tensor) -> torch.Tensor:
+def taylor(net: Net, tokens: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
     """The sum of |w g| over all parameters of each block, (layers,) float64."""
     found = torch.zeros(net.spec.layers, dtype=torch.float64)
-    for index, values in importance(net, tokens):
+    for index, values in importance(net, tokens, progress):
         found[index] = sum(float(value.sum(dtype=torch.float64)) for value in values.values())
     return found
 

@@ -191,8 +191,10 @@ class _Pruning:
     def _block_scores(self) -> torch.Tensor:
         if self.method == "random-depth":
             return width.random_scores(self.net.spec.layers, self.seed)
-        score = {"depth-ppl": depth.loss_without, "depth-taylor": depth.taylor, "depth-influence": depth.influence}
-        return score[self.method](self.net, self.tokens)
+        if self.method == "depth-influence":
+            return depth.influence(self.net, self.tokens)
+        score = {"depth-ppl": depth.loss_without, "depth-taylor": depth.taylor}[self.method]
+        return score(self.net, self.tokens, self.progress)
 
     def width(self, groups: int | None) -> tuple[Net, dict[str, Any], dict[str, Any]]:
         """The narrower model, what every block has lost, and the settings."""
@@ -200,7 +202,7 @@ class _Pruning:
         net = self.net
         left = width.plan(net.spec, self.rate, groups)
         if self.method == "width-taylor":
-            kept = width.by_taylor(net, self.tokens, *left)
+            kept = width.by_taylor(net, self.tokens, *left, progress=self.progress)
         elif self.method == "width-wanda":
             kept = width.by_wanda(net, self.tokens, *left, progress=self.progress)
         else:

@@ -14,7 +14,11 @@ from repro.models import start
 from repro.models.family import config_in, prefix, shapes_of, spec_of
 from repro.models.folder import ModelFolder, open_model
 from repro.models.network import EMBEDDING, HEAD, network
+from repro.models.standard import standard
 from repro.spec import ModelSpec
+from repro.store.folder import Folder
+from repro.store.run_folder import RunFolder
+from repro.training.fork import checkpoint_of
 from repro.training.model import config_of
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -106,9 +110,20 @@ def net_of(model: str | Path | ModelFolder | Any) -> Net:
                 "attention scores that are not scaled as a Llama's",
                 key=f"model.layers.{index}.self_attn.scaling",
                 found=scaling,
-                expected=f"{usual:.6g}; export the run, and take the exported weights",
+                expected=f"{usual:.6g}, as in exported weights",
             )
     return Net(spec, {name: weight.detach() for name, weight in model.named_parameters()}, None, _marks(model.config))
+
+
+def net_of_run(run: Folder) -> Net:
+    """The weights of a run's newest complete checkpoint, as it would be exported.
+
+    Raises:
+        UserError: it has none, or weights that `Net` refuses.
+    """
+    spec, _ = RunFolder(run).spec()
+    place, manifest = checkpoint_of(run)
+    return Net(replace(spec.model, init="transformers"), standard(spec.model, place, manifest), place)
 
 
 def check_finite(values: torch.Tensor, file: object, key: str) -> None:

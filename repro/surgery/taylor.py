@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -11,13 +11,16 @@ from repro.surgery.calibrate import Replay
 from repro.surgery.net import Net, check_finite
 
 
-def gradients(net: Net, tokens: torch.Tensor) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+def gradients(
+    net: Net, tokens: torch.Tensor, progress: Callable[[str], object] | None = None
+) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
     """(block, gradients of the mean loss by the block's parameters, fp32 by name), from the last block to the first.
 
     Hidden states between all blocks are held at once; weights and gradients of one block.
 
     Args:
         tokens: (sequences, T) int64.
+        progress: called with lines of progress.
     """
     replay = Replay(net, tokens)
     states = replay.boundaries()
@@ -38,12 +41,16 @@ def gradients(net: Net, tokens: torch.Tensor) -> Iterator[tuple[int, dict[str, t
         found = {name: _slope(parameter) for name, parameter in parameters.items()}
         for name, slope in found.items():
             check_finite(slope, net.file, f"{prefix(index)}{name} (its gradient)")
+        if progress:
+            progress(f"gradients of block {index + 1} of {net.spec.layers}")
         yield index, found
 
 
-def importance(net: Net, tokens: torch.Tensor) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+def importance(
+    net: Net, tokens: torch.Tensor, progress: Callable[[str], object] | None = None
+) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
     """(block, |w g| by the block's parameters): the first-order change of the mean loss where a weight becomes zero."""
-    for index, found in gradients(net, tokens):
+    for index, found in gradients(net, tokens, progress):
         weights = net.block(index)
         yield index, {name: (weights[name].float() * slope).abs() for name, slope in found.items()}
 

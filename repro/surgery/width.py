@@ -68,11 +68,13 @@ def _loads(spec: ModelSpec, groups: int) -> bool:
     return spec.d_model % (groups * spec.shape.heads // spec.shape.kv) == 0
 
 
-def by_taylor(net: Net, tokens: torch.Tensor, groups: int, channels: int) -> list[KeptWidth]:
+def by_taylor(
+    net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Callable[[str], object] | None = None
+) -> list[KeptWidth]:
     """What each block keeps of the groups and channels with the largest sums of |w g| of the unpruned model."""
     found = {
         index: _kept(by_group(net.spec, values), by_channel(values), groups, channels)
-        for index, values in importance(net, tokens)
+        for index, values in importance(net, tokens, progress)
     }
     return [found[index] for index in range(net.spec.layers)]
 
