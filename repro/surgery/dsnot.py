@@ -2,8 +2,8 @@
 
 Removed weights change a row's mean output by e = the sum of w_j mu_j over them, mu the means of the inputs. A swap returns
 the removed weight whose return lessens |e| with the largest |w mu| / variance, and removes instead, of the kept weights whose
-removal lessens |e| as well, the one with the lowest Wanda score. Two defaults differ from the authors' code, whose own are
-"without" either: swaps that would turn the sign of e are refused, so that |e| never rises, and layers of the mlp take part.
+removal lessens |e| as well, the one with the lowest Wanda score. Two defaults are not those of the authors' code: swaps that
+would turn the sign of e are refused, so that |e| never rises, and layers of the mlp take part.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Moments:
         self.total += exact.sum(0)
         self.squares += exact.square().sum(0)
         if self.with_gram:
-            self.gram += exact.T @ exact
+            self.gram += inputs.T @ inputs  # a pass' product in the precision of its inputs, the sum in float64
 
     @property
     def norm(self) -> torch.Tensor:

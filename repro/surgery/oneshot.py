@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from repro.errors import UserError
-from repro.models.family import LINEARS, prefix
+from repro.models.family import LINEARS, prefix, prunable_names
 from repro.surgery import dsnot
 from repro.surgery.calibrate import Replay, site_of
 from repro.surgery.moments import Moments, observed
@@ -102,6 +102,9 @@ def one_shot(
     """
     function, needs_inputs, needs_gram = WAYS[way]
     weights = dict(net.weights)
+    for key in prunable_names(net.spec):
+        if key not in counts:
+            _check_zeros(weights[key], 0, net.file, key)
     replay = Replay(net, tokens) if needs_inputs and tokens is not None else None
     states = replay.inputs if replay else []
     for index in range(net.spec.layers):
@@ -114,12 +117,12 @@ def one_shot(
             key = f"{prefix(index)}{LINEARS[name]}.weight"
             layer = LinearLayer(weights[key].float(), seen.get(site_of(name)), counts[key], n_of_m)
             weights[key] = _pruned(function, layer, net.file, key).to(weights[key].dtype)
+            _check_zeros(weights[key], counts[key], net.file, key)
         if replay:
             replay.block(index, {name: weights[f"{prefix(index)}{name}"] for name in net.block(index)})
             states = replay.forward(states)
         if progress:
             progress(f"block {index + 1} of {net.spec.layers}")
-    _check_zeros(weights, counts, net)
     return net.but(net.spec, weights)
 
 
@@ -133,19 +136,16 @@ def _pruned(function: Callable[[LinearLayer], Made], layer: LinearLayer, file: o
     return made
 
 
-def _check_zeros(weights: Mapping[str, torch.Tensor], counts: Mapping[str, int], net: Net) -> None:
-    """Refuses zeros that were not removed, in any linear layer."""
-    linear = [f"{prefix(i)}{LINEARS[name]}.weight" for i in range(net.spec.layers) for name in LINEARS]
-    for key in linear if net.spec.tied else [*linear, "lm_head.weight"]:
-        zeros, removed = int((weights[key] == 0).sum()), counts.get(key, 0)
-        if zeros != removed:
-            raise UserError(
-                "exact zeros among the weights that are kept, which training would take for removed ones",
-                file=net.file,
-                key=key,
-                found=f"{zeros:,} zeros",
-                expected=f"{removed:,}, as many as are removed",
-            )
+def _check_zeros(weight: torch.Tensor, removed: int, file: object, key: str) -> None:
+    """Refuses a layer with zeros that were not removed."""
+    if (zeros := int((weight == 0).sum())) != removed:
+        raise UserError(
+            "exact zeros among the weights that are kept, which training would take for removed ones",
+            file=file,
+            key=key,
+            found=f"{zeros:,} zeros",
+            expected=f"{removed:,}, as many as are removed",
+        )
 
 
 def _by_wanda(layer: LinearLayer) -> torch.Tensor:
