@@ -81,13 +81,15 @@ class PostTrainingPrecisionLaw(PrecisionLaw):
 class PostTrainingPruningLaw(Law):
     """P2, Chen et al. 2024: L0 + (1/rho)^gamma (1/N0)^delta (N_C / N0^alpha + D_C / D^beta + E).
 
-    Columns: L0, the loss before pruning; rho, the pruning rate; N0, parameters before; D, tokens trained after.
+    Columns: L0, the loss before pruning; rho, the share of all parameters that was removed; N0, all parameters before;
+    D, tokens trained after. From two sizes N_C, alpha and E can't be told apart, and two rates are enough for gamma.
     """
 
     name = "post_training_pruning"
     formula = "L0 + (1/ρ)^γ·(1/N0)^δ·(N_C/N0^α + D_C/D^β + E)"
-    source = "Chen et al. 2024, arXiv 2411.10272, eq. 5"
+    source = "Chen et al. 2024, arXiv 2411.10272, L_1 as quoted by sciencestack"
     columns = ("L0", "rho", "N0", "D")
+    coarse: tuple[str, ...] = ("rho",)
     parameters = (
         Parameter("E", "nats/token * parameters^delta", 1e-12, 1e30, log=True),
         Parameter("N_C", "nats/token * parameters^(alpha + delta)", 1e-12, 1e30, log=True),
@@ -104,8 +106,20 @@ class PostTrainingPruningLaw(Law):
     def terms(self, p: Values, x: Columns) -> list[Term]:
         rate, size, data = np.log(x["rho"]), np.log(x["N0"]), np.log(x["D"])
         common, slopes = -p["gamma"] * rate - p["delta"] * size, {"gamma": -rate, "delta": -size}
-        return [
+        found = [
             Term("E", common, slopes),
-            Term("N_C", common - p["alpha"] * size, {**slopes, "alpha": -size}),
             Term("D_C", common - p["beta"] * data, {**slopes, "beta": -data}),
         ]
+        if "N_C" in p:
+            found.append(Term("N_C", common - p["alpha"] * size, {**slopes, "alpha": -size}))
+        return found
+
+
+class NestedPostTrainingLaw(PostTrainingPruningLaw):
+    """P2 without its term in N_C: five parameters, all of which two sizes and two rates identify."""
+
+    name = "post_training_nested"
+    formula = "L0 + (1/ρ)^γ·(1/N0)^δ·(D_C/D^β + E)"
+    source = "ours: L_1 of arXiv 2411.10272 with N_C = 0"
+    coarse = ("rho", "N0")
+    parameters = tuple(p for p in PostTrainingPruningLaw.parameters if p.name not in ("N_C", "alpha"))

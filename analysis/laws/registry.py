@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.laws.compression import PostTrainingPrecisionLaw, PostTrainingPruningLaw, PrecisionLaw
+from analysis.laws.compression import (
+    NestedPostTrainingLaw,
+    PostTrainingPrecisionLaw,
+    PostTrainingPruningLaw,
+    PrecisionLaw,
+)
 from analysis.laws.law import Law
 from analysis.laws.size_and_data import EffectiveCountLaw, OverTrainingLaw, PowerLaw, SparseLaw
 
@@ -20,6 +25,9 @@ N_FINAL = PowerLaw("N_final", "N_final", "the count of a pruned model that is de
 N_DENSE = PowerLaw("N_dense", "N_prunable", "Hoffmann et al. 2022, arXiv 2203.15556")
 N_EFFECTIVE = EffectiveCountLaw()
 SPARSE = SparseLaw()
+P2 = PostTrainingPruningLaw()
+P2_NESTED = NestedPostTrainingLaw()
+N_AFTER = PowerLaw("N_after", "N1", "Hoffmann et al. 2022, arXiv 2203.15556, of all parameters that pruning leaves")
 
 LAWS: dict[str, Law] = {
     law.name: law
@@ -33,8 +41,11 @@ LAWS: dict[str, Law] = {
         OverTrainingLaw(),
         PrecisionLaw(),
         PostTrainingPrecisionLaw(),
-        PostTrainingPruningLaw(),
+        P2,
+        P2_NESTED,
+        N_AFTER,
     )
 }
 COUNTS: tuple[Law, ...] = (N_AVG, N_FINAL, N_DENSE, N_EFFECTIVE)  # one form, of one count or another
 RIVALS: tuple[Law, ...] = (*COUNTS, SPARSE)  # the laws that claim (b) compares
+AFTER_PRUNING: tuple[Law, ...] = (P2, P2_NESTED, N_AFTER)  # those of training after pruning, which claim (p1) compares

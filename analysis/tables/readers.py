@@ -19,7 +19,9 @@ from repro.errors import UserError
 from repro.store.folder import Folder
 
 LARGEST = 1 << 29  # bytes of text, unpacked
-USUAL = {"N": "N_final", "S": "sparsity", "clusters": "family"}  # what the laws' columns are called in a runs table
+USUAL = {  # what the laws' columns are called in a runs table
+    "N": "N_final", "S": "sparsity", "clusters": "family", "N0": "N_total_before", "N1": "N_total", "L0": "L_before",
+}  # fmt: skip
 DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".dat")
 JSON = (".json", ".jsonl", ".ndjson")
 KINDS = (

@@ -36,6 +36,8 @@ TRUTHS: Mapping[str, Mapping[str, float]] = MappingProxyType({
     "N_effective": _COUNT | {"w": 0.6},
     "sparse": {"c": 1.5, "a_S": 8.0, "b_S": 0.7, "c_S": 20.0, "b_N": 0.3, "a_D": 250.0, "b_D": 0.4},
     "post_training_pruning": {"E": 2.0, "N_C": 60.0, "D_C": 300.0, "gamma": -1.0, "delta": 0.1, "alpha": 0.25, "beta": 0.3},
+    "post_training_nested": {"E": 2.0, "D_C": 300.0, "gamma": -1.0, "delta": 0.1, "beta": 0.3},
+    "N_after": _COUNT,
 })  # fmt: skip
 _RANGES: Mapping[str, tuple[float, ...]] = MappingProxyType({
     "size": tuple(np.geomspace(3e7, 3e9, 4)),
@@ -71,7 +73,7 @@ def truth(law: Law, **changed: float) -> Array:
 
 def design(law: Law) -> dict[str, Array]:
     """Columns (n,) of every size with the other values: a table that identifies each parameter of the law."""
-    size = next(c for c in law.columns if c in ("N", "N0", "N_avg", "N_final", "N_prunable"))
+    size = next(c for c in law.columns if c in ("N", "N0", "N1", "N_avg", "N_final", "N_prunable"))
     others = [c for c in law.columns if c in _RANGES]
     axes: list[tuple[float, ...]] = [_RANGES["size"], MULTIPLES, *(_RANGES[c] for c in others)]
     if law.name == "N_effective":

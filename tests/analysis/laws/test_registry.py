@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.laws.law import Law
-from analysis.laws.registry import LAWS, N_DENSE, N_EFFECTIVE, N_FINAL
+from analysis.laws.registry import LAWS, N_DENSE, N_EFFECTIVE, N_FINAL, P2, P2_NESTED
 
 COLUMNS = {
     "N_avg": np.array([2e4, 3.1e5, 4e6]),
@@ -12,6 +12,7 @@ COLUMNS = {
     "N_prunable": np.array([3e4, 4e5, 5e6]),
     "N": np.array([3e4, 4e5, 5e6]),
     "N0": np.array([3e4, 4e5, 5e6]),
+    "N1": np.array([2e4, 3e5, 3e6]),
     "D": np.array([2e5, 8e6, 3e8]),
     "S": np.array([0.0, 0.5, 0.875]),
     "P_w": np.array([3.0, 8.0, 16.0]),
@@ -70,3 +71,18 @@ def test_a_law_names_its_source_and_bounds_that_hold_its_starts(law: Law) -> Non
     assert all(column in COLUMNS for column in law.columns)
     for parameter in law.parameters:
         assert all(parameter.low <= start <= (parameter.high or np.inf) for start in parameter.starts)
+
+
+def test_the_nested_law_is_p2_without_its_size_term() -> None:
+    whole = dict(zip(P2.names, theta_of(P2), strict=True)) | {"N_C": 1e-12}
+    np.testing.assert_allclose(
+        P2_NESTED.predict(theta_of(P2_NESTED), COLUMNS), P2.predict(np.array([*whole.values()]), COLUMNS), rtol=1e-12
+    )
+
+
+def test_p2_has_the_parents_loss_where_nothing_is_left_to_recover() -> None:
+    """It can't end below L0, and goes to L0 with the share that was removed where gamma is negative."""
+    theta = dict(zip(P2.names, theta_of(P2), strict=True)) | {"gamma": -1.0}
+    values = np.array([*theta.values()])
+    assert (P2.predict(values, COLUMNS) > COLUMNS["L0"]).all()
+    np.testing.assert_allclose(P2.predict(values, COLUMNS | {"rho": np.full(3, 1e-12)}), COLUMNS["L0"], atol=1e-9)
