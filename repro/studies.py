@@ -16,6 +16,8 @@ StudyName = Literal[
     "lr",
     "regime",
     "own_rates",
+    "parents",
+    "post_training",
     "runs",
 ]
 
@@ -30,4 +32,6 @@ CONTROLS: Final = "controls"  # one thing changed at a time
 LEARNING_RATES: Final = "lr"  # search for the best learning rate
 REGIME: Final = "regime"  # a map over sizes and budgets of sparse runs with dense partners
 OWN_RATES: Final = "own_rates"  # sparse runs of `law` and of pairs, each at its own best learning rate
+PARENTS: Final = "parents"  # dense runs that surgery takes its models from
+POST_TRAINING: Final = "post_training"  # pruned models that train on, and their controls
 RUNS: Final = "runs"  # single runs besides the studies

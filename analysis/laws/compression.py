@@ -90,7 +90,7 @@ class PostTrainingPruningLaw(Law):
     source = "Chen et al. 2024, arXiv 2411.10272, L_1 as quoted by sciencestack"
     columns = ("L0", "rho", "N0", "D")
     coarse: tuple[str, ...] = ("rho",)
-    parameters = (
+    parameters: tuple[Parameter, ...] = (
         Parameter("E", "nats/token * parameters^delta", 1e-12, 1e30, log=True),
         Parameter("N_C", "nats/token * parameters^(alpha + delta)", 1e-12, 1e30, log=True),
         Parameter("D_C", "nats/token * parameters^delta * tokens^beta", 1e-12, 1e30, log=True),
