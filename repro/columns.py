@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from repro import ladder
 
 if TYPE_CHECKING:
-    from repro.spec import Life, RunSpec  # pydantic, which reading a table does without
+    from repro.spec import Life, ModelSpec, RunSpec, SurgerySpec  # pydantic, which reading a table does without
 
 Part = Literal["label", "size", "setting", "window", "count", "result", "execution"]
 
@@ -27,7 +27,8 @@ class Trained:
     Attributes:
         corpus_hash, unique_tokens: of the text that it was trained on.
         weight_steps: sum over steps of N_t. tokens: tokens fed. lr_wd_sum: sum over steps of lr * weight decay.
-        loss_parent: held out, of the weights that it started from; None of an initialisation.
+        loss_parent: held out, of the weights that it started from, after surgery; None of an initialisation.
+        loss_before: the same before surgery; None without.
         loss, loss_se, loss_blocks: held out. loss_train: of the last 1% of steps. All in nats a token.
         seconds: inside the loop, evaluation included. seconds_setup: outside of it.
         mfu, peak_memory: None where unknown; the memory in bytes.
@@ -54,6 +55,7 @@ class Trained:
     forked_from: str | None = None
     forked_step: int | None = None
     loss_parent: float | None = None
+    loss_before: float | None = None
     device: str
 
     @property
@@ -106,6 +108,22 @@ def executed_flops(spec: RunSpec) -> float:
 def _unless_dense(value: Callable[[RunSpec], Any]) -> Callable[[RunSpec], Any]:
     """`value` for runs that prune, None for dense ones."""
     return lambda spec: None if spec.schedule.shape == "dense" else value(spec)
+
+
+def _of_surgery(value: Callable[[SurgerySpec, ModelSpec], Any]) -> Callable[[RunSpec], Any]:
+    """`value` of the surgery and the model before it, None for runs without."""
+
+    def of(spec: RunSpec) -> Any:
+        return None if spec.surgery is None or spec.model_before is None else value(spec.surgery, spec.model_before)
+
+    return of
+
+
+def _calibration(spec: RunSpec) -> str | None:
+    text = None if spec.surgery is None else spec.surgery.calibration
+    if text is None:
+        return None
+    return f"{spec.corpus.name}, training part, {text.sequences} x {text.tokens or spec.model.sequence} tokens, seed {text.seed}"
 
 
 def _rope_scaling(spec: RunSpec) -> str | None:
@@ -175,6 +193,16 @@ COLUMNS: tuple[Column, ...] = (
     Column("parent_step", int, "steps", "steps that it had made then", "setting", lambda s: s.parent_step),
     Column("position", int, "rows", "rows of the text that were read before, by the runs that it comes from", "setting",
            lambda s: s.position),
+    Column("surgery", str, "", "method by which the weights it started from were pruned first; null: none", "setting",
+           _of_surgery(lambda s, _: s.method), added=True),
+    Column("surgery_structure", str, "", "structure of the zeros it left: unstructured or N:M; null: whole parts went",
+           "setting", _of_surgery(lambda s, _: s.structure), added=True),
+    Column("surgery_rate", float, "share of all parameters", "what was asked of it; 0: a control; null: all blocks, of N:M",
+           "setting", _of_surgery(lambda s, _: s.rate), added=True),
+    Column("surgery_calibration", str, "", "text by which it judged weights: source, sequences x tokens, seed; null: none",
+           "setting", _calibration, added=True),
+    Column("surgery_seed", int, "", "seed of a random method; null of others", "label",
+           _of_surgery(lambda s, _: s.seed), added=True),
     # A permission, which rules of a sweep may give to some sparsities: by itself it changes no number.
     Column("repeat", bool, "", "whether the run may see text more than once", "label", lambda s: s.repeat),
     Column("sparsity", float, "", "final sparsity of the prunable weights", "window", lambda s: s.schedule.sparsity),
@@ -188,6 +216,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("structure", str, "", "unstructured, or N:M", "setting", lambda s: s.pruning.structure),
     Column("do_not_prune", list[str], "", "linear layers never pruned", "setting",
            lambda s: list(s.pruning.do_not_prune)),
+    Column("scope", str, "", "parts of the model that alone are pruned; null: all", "setting",
+           lambda s: ", ".join(s.pruning.scope) or None, added=True),
     Column("interval", int, "steps", "between two events", "window", _unless_dense(lambda s: s.schedule.interval)),
     Column("start_step", int, "steps", "first event", "count", _unless_dense(lambda s: s.schedule.start_step)),
     Column("end_step", int, "steps", "last event", "count", _unless_dense(lambda s: s.schedule.end_step)),
@@ -218,12 +248,21 @@ COLUMNS: tuple[Column, ...] = (
     Column("D_life", int, "tokens", "tokens seen by all of them", "count", lambda s: s.life.tokens, lambda m: m.life.tokens),
     Column("effective_flops_life", float, "FLOP", "effective compute of all of them", "count",
            lambda s: s.life.effective_flops, lambda m: m.life.effective_flops),
+    Column("N_total_before", int, "parameters", "all parameters before surgery; null without", "count",
+           _of_surgery(lambda s, before: before.shape.total), added=True),
+    Column("rho", float, "", "share of all parameters that surgery removed; null without", "count",
+           _of_surgery(lambda s, before: s.shares(before)[0]), added=True),
+    Column("rho_linear", float, "", "share of the weights of linear layers that surgery removed, LM head included; null "
+           "without", "count", _of_surgery(lambda s, before: s.shares(before)[1]), added=True),
     Column("lr_wd_sum", float, "", "sum over steps of lr * weight decay", "result", run=lambda m: m.lr_wd_sum),
     Column("loss", float, "nats/token", "held-out loss, token-weighted", "result", run=lambda m: m.loss),
     Column("loss_se", float, "nats/token", "standard error of `loss` over blocks", "result", run=lambda m: m.loss_se),
     Column("loss_blocks", list[float], "nats/token", "held-out loss of each block", "result", run=lambda m: m.loss_blocks),
     Column("L_parent", float, "nats/token", "held-out loss of the weights that the run started from, before its first step; "
-           "null where it started from its initialisation", "result", run=lambda m: m.loss_parent),
+           "null where it started from its initialisation; after surgery, if there was one", "result",
+           run=lambda m: m.loss_parent),
+    Column("L_before", float, "nats/token", "held-out loss of those weights before surgery; null without", "result",
+           run=lambda m: m.loss_before, added=True),
     Column("loss_train", float, "nats/token", "mean training loss of the last 1% of steps", "result",
            run=lambda m: m.loss_train),
     Column("seconds", float, "s", "wall time inside the loop, evaluation included", "execution", run=lambda m: m.seconds),

@@ -20,11 +20,12 @@ def differences(own: Parts, usual_parts: Parts) -> str:
     for part, name, tag in _TAGS:
         value, usual = (getattr(getattr(parts, part), name) for parts in (own, usual_parts))
         if value != usual:
-            text += f"-{tag}{_short(value)}"
+            text += f"-{tag}{short(value)}"
     return text
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value in an id."""
     if isinstance(value, tuple):
         return "+".join(value) or "none"
     if isinstance(value, float):

@@ -14,6 +14,7 @@ from repro.errors import UserError, located
 from repro.models.folder import start_from
 from repro.paths import expand
 from repro.spec import ModelStart, RunSpec
+from sweeps.post_trained import label
 from sweeps.run_builder import Builder
 from sweeps.single_runs import FromModel, FromRun, SingleRun
 
@@ -52,8 +53,8 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
             single.size, single.budget, single.sparsity, single.window, seed=single.seed or 0, change=single
         )
         weights = _of_folder(start.model)
-        spec = replace(spec, start=weights)
         name = f"{spec.run_id}-from-{Path(weights.model).name}-{weights.sha256[:6]}"
+        spec = spec.starting_at(weights, start.surgery)
     else:
         parent = known[start.run]
         total = parent.schedule.total_steps
@@ -67,8 +68,10 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
             )
         seed = parent.seed if single.seed is None else single.seed
         spec = build.run(single.size, single.budget, single.sparsity, single.window, seed=seed, change=single)
-        spec = spec.starting_from(parent, step)
+        spec = spec.starting_from(parent, step, start.surgery)
         name = f"{spec.run_id}-from-{parent.run_id}" + ("" if start.at == "end" else f"-at{step}")
+    if start.surgery is not None:
+        name += f"-{label('', start.surgery).removeprefix('-')}"
     return replace(spec, run_id=single.id or name)
 
 

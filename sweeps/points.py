@@ -89,6 +89,8 @@ class Making(Protocol):
 
     def sparse_runs(self) -> Iterator[RunSpec]: ...
 
+    def parents(self) -> Iterator[RunSpec]: ...
+
 
 @strict.dataclass
 class Point:

@@ -90,7 +90,7 @@ class Compared:
         """Each event's step, remaining density and weight count, and how the weights are chosen."""
         schedule, how = self.spec.schedule, self.spec.pruning
         size = self.spec.model.shape.prunable
-        chosen = (how.score, how.distribution, how.structure, how.do_not_prune)
+        chosen = (how.score, how.distribution, how.structure, how.do_not_prune, how.scope)
         return [
             (step, density, schedule.kept(i, size), *chosen)
             for i, (step, density) in enumerate(zip(schedule.event_steps, schedule.event_densities, strict=True))

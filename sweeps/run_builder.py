@@ -149,6 +149,12 @@ class Builder:
         own = factor(sparse.model, sparse.dense_steps, sparse.pruning.sparsity)
         return rates.at(sparse.optimizer.lr, factor(model, steps, 0.0) / own)
 
+    def parents(self) -> Iterator[RunSpec]:
+        """The runs of study `parents`."""
+        if self.declared.studies.parents is None:
+            raise UserError("no parents", found="no study `parents`", expected="one, whose runs are pruned")
+        yield from self.declared.studies.parents.runs(self)
+
     def _ratio(self, budget: str, size: str) -> float:
         """Tokens per prunable parameter of a size with a budget of the file."""
         try:
@@ -171,6 +177,7 @@ class Builder:
                 distribution=usual.distribution,
                 structure=usual.structure,
                 do_not_prune=usual.do_not_prune,
+                scope=usual.scope,
             )
         )
 

@@ -93,6 +93,7 @@ def size(
 
 def heldout_tokens(spec: RunSpec) -> int:
     """Held-out tokens read by a run's evaluations, periodic and final."""
-    evaluation, steps = spec.evaluation, spec.schedule.total_steps
-    times = 1 + (steps // evaluation.every if evaluation.every else 0)
+    evaluation = spec.evaluation
+    before = 0 if spec.start is None else 1 if spec.surgery is None else 2  # of the weights that it starts from
+    times = 1 + before + evaluation.times(spec.schedule.total_steps)
     return times * evaluation.blocks * evaluation.block_sequences * spec.model.sequence

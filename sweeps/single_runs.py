@@ -10,7 +10,7 @@ from repro import strict
 from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.paths import check_name
-from repro.spec import RunSpec
+from repro.spec import RunSpec, SurgeryKey
 from repro.strict import Between, ByKey
 from repro.studies import StudyName
 from sweeps.overrides import Change, Window
@@ -26,13 +26,15 @@ class FromRun:
         Literal["end"] | Annotated[int, Between(1, STEPS, "steps")],
         "after this many steps of that run; end means after the last",
     ] = "end"
+    surgery: SurgeryKey = None
 
 
 @strict.dataclass
 class FromModel:
     """The weights of a pre-trained model."""
 
-    model: Annotated[str, "a Hugging Face folder, or the id of a model, with the run's shape"]
+    model: Annotated[str, "a Hugging Face folder, or the id of a model, with the run's shape, before surgery if any"]
+    surgery: SurgeryKey = None
 
 
 @strict.dataclass

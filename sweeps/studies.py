@@ -28,6 +28,7 @@ from sweeps.points import (
     runs_of,
     tokens_per_param,
 )
+from sweeps.pruning_studies import Parents, PostTraining
 from sweeps.rate_studies import LearningRates, OwnRates
 
 
@@ -154,3 +155,5 @@ class Studies:
     lr: LearningRates | None = None
     regime: Regime | None = None
     own_rates: OwnRates | None = None
+    parents: Parents | None = None
+    post_training: PostTraining | None = None

@@ -18,6 +18,7 @@ from repro.spec import (
     Interval,
     ModelSpec,
     OptimizerSpec,
+    ScopeKey,
     ScoreKey,
     StructureKey,
 )
@@ -46,6 +47,7 @@ class PruningDefaults:
     distribution: DistributionKey = "global"
     structure: StructureKey = "unstructured"
     do_not_prune: DoNotPruneKey = ()
+    scope: ScopeKey = ()
 
 
 @strict.dataclass

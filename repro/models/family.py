@@ -14,21 +14,12 @@ from repro import strict
 from repro.errors import UserError
 from repro.models.config import check_sizes
 from repro.models.folder import ModelFolder
+from repro.models.names import LINEARS, prefix
 from repro.models.network import EMBEDDING, HEAD
 from repro.spec import ModelSpec
 
 MEMBERS: dict[str, type[Any]] = {"llama": LlamaConfig, "qwen2": Qwen2Config}
 NORM = "model.norm.weight"
-# The linear layers of a block, by the names that a spec uses.
-LINEARS = {
-    "q_proj": "self_attn.q_proj",
-    "k_proj": "self_attn.k_proj",
-    "v_proj": "self_attn.v_proj",
-    "o_proj": "self_attn.o_proj",
-    "gate_proj": "mlp.gate_proj",
-    "up_proj": "mlp.up_proj",
-    "down_proj": "mlp.down_proj",
-}
 NORMS = ("input_layernorm", "post_attention_layernorm")
 
 
@@ -111,11 +102,6 @@ def prunable_names(spec: ModelSpec) -> list[str]:
     """The parameters that are weights of linear layers, LM head included unless it is the embedding."""
     found = [f"{prefix(block)}{LINEARS[name]}.weight" for block in range(spec.layers) for name in spec.shape.block]
     return found if spec.tied else [*found, HEAD]
-
-
-def prefix(block: int) -> str:
-    """What the names of a block's parameters begin with."""
-    return f"model.layers.{block}."
 
 
 def _rope(config: Any, file: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -30,6 +31,18 @@ def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]
     Raises:
         UserError: the weights aren't those that the spec names, or are of another model.
     """
+    found = opened(start)
+    _check_same_kind(found, spec)
+    theirs = read(found)
+    for name in {**shapes, **theirs}:
+        mine, others = list(shapes.get(name, ())) or "none", list(theirs[name].shape) if name in theirs else "none"
+        if mine != others:
+            raise UserError("a model of another shape", file=found.path, key=name, found=others, expected=mine)
+    return {name: (theirs[name].float() / query_scale(spec, name)).flatten().contiguous() for name in shapes}
+
+
+def opened(start: ModelStart) -> ModelFolder:
+    """The model folder of a start. Raises UserError if its weights aren't those that the spec names."""
     found = open_model(start.model)
     if (sha256 := digest(found.tensors.values())) != start.sha256:
         raise UserError(
@@ -39,13 +52,20 @@ def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]
             found=sha256,
             expected=start.sha256,
         )
-    _check_same_kind(found, spec)
-    theirs = read(found)
-    for name in {**shapes, **theirs}:
-        mine, others = list(shapes.get(name, ())) or "none", list(theirs[name].shape) if name in theirs else "none"
-        if mine != others:
-            raise UserError("a model of another shape", file=found.path, key=name, found=others, expected=mine)
-    return {name: (theirs[name].float() / query_scale(spec, name)).flatten().contiguous() for name in shapes}
+    return found
+
+
+def check_model(found: ModelSpec, expected: ModelSpec, file: object) -> None:
+    """Raises UserError unless a folder's model is the expected one, whatever their context and initialisation."""
+    for name in (one.name for one in fields(ModelSpec) if one.name not in ("sequence", "init")):
+        if getattr(found, name) != getattr(expected, name):
+            raise UserError(
+                "a model of another shape",
+                file=file,
+                key=name,
+                found=getattr(found, name),
+                expected=getattr(expected, name),
+            )
 
 
 def read(model: ModelFolder) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from repro.pruning import select, structure
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import SCORES, Stretch
+from repro.pruning.shares import shares
 from repro.schedule import PruningSchedule
 from repro.spec import PruningSpec
 from repro.training.engine import Engine, Flat, Fragment, Part
@@ -49,7 +50,7 @@ class Pruner:
         self.masks = Masks.all_kept({name: shapes[name] for name in self.parameters}, engine.device)
         self.sizes = self.masks.sizes
         self.total = self.nonzero = sum(self.sizes.values())
-        self.scope = [n for n in self.sizes if not set(spec.do_not_prune) & set(n.split("."))]
+        self.scope = [n for n in self.sizes if spec.prunes(n)]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
         # One shard for each flat, where the weights of other tensors count as removed: a shard for each tensor takes a
         # GPU many more launches. Structures and random scores depend on positions among the prunable weights alone.
@@ -65,7 +66,7 @@ class Pruner:
         """
         target = self.schedule.kept(index, self.total) - self.kept_always
         if self.spec.distribution == "uniform":
-            for name, keep in select.shares({n: self.sizes[n] for n in self.scope}, target).items():
+            for name, keep in shares({n: self.sizes[n] for n in self.scope}, target).items():
                 self._select([name], keep)
         else:
             self._select(self.scope, target)

@@ -10,7 +10,8 @@ from repro.spec.identity import canonical
 from repro.spec.life import Life
 from repro.spec.model import Init, ModelSpec, RopeScaling
 from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
-from repro.spec.start import ModelStart
+from repro.spec.start import ModelStart, SurgeryKey
+from repro.spec.surgery import CalibrationSpec, SurgerySpec
 from repro.spec.training import (
     BATCH,
     DECAY,
@@ -21,6 +22,7 @@ from repro.spec.training import (
     LearningRates,
     OptimizerSpec,
     PruningSpec,
+    ScopeKey,
     ScoreKey,
     Sparsity,
     StructureKey,
@@ -29,6 +31,7 @@ from repro.spec.training import (
 __all__ = [
     "BATCH",
     "DECAY",
+    "CalibrationSpec",
     "CorpusSpec",
     "DistributionKey",
     "DoNotPruneKey",
@@ -45,9 +48,12 @@ __all__ = [
     "RopeScaling",
     "RunSpec",
     "RunStart",
+    "ScopeKey",
     "ScoreKey",
     "Sparsity",
     "StructureKey",
+    "SurgeryKey",
+    "SurgerySpec",
     "canonical",
     "from_kept",
     "load",

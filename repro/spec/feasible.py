@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from repro import ladder
 from repro.errors import UserError
+from repro.models.names import linear_weights
 from repro.schedule import PruningSchedule
 from repro.spec.training import PruningSpec
 
@@ -22,7 +25,7 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
             found=", ".join(sorted(unknown)),
             expected=f"some of: {', '.join(shape.linears)}",
         )
-    left_alone = sum(shape.linears[name] for name in pruning.do_not_prune)
+    left_alone = shape.prunable - _in_scope(shape, pruning)
     final = schedule.n_final(shape.prunable)
     if left_alone and left_alone >= final:
         raise UserError(
@@ -58,3 +61,19 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
                 found=f"{pruning.sparsity} leaves {final:,} weights",
                 expected=f"{fits!r}, at which {pruning.structure} leaves {exact:,}",
             )
+
+
+def _in_scope(shape: ladder.Shape, pruning: PruningSpec) -> int:
+    """The weights that pruning may remove. Raises UserError if part of the scope has none."""
+    if not pruning.scope:
+        return shape.prunable - sum(shape.linears[name] for name in pruning.do_not_prune)
+    sizes = linear_weights(shape)
+    for part in pruning.scope:
+        if not any(replace(pruning, scope=(part,)).prunes(name) for name in sizes):
+            raise UserError(
+                "no such part of the model",
+                key="scope",
+                found=part,
+                expected=f"neighbouring words of a name such as {next(iter(sizes)).removesuffix('.weight')}",
+            )
+    return sum(size for name, size in sizes.items() if pruning.prunes(name))

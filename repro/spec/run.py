@@ -22,7 +22,8 @@ from repro.spec.feasible import check_pruning
 from repro.spec.identity import LABEL, LATER, canonical
 from repro.spec.life import Life
 from repro.spec.model import ModelSpec
-from repro.spec.start import ModelStart
+from repro.spec.start import ModelStart, SurgeryKey
+from repro.spec.surgery import SurgerySpec
 from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
 from repro.strict import Between, ByKey, Form, Refusal, dataclass
 
@@ -47,6 +48,7 @@ class RunStart:
     fingerprint: Annotated[str, Form(pattern="^[0-9a-f]{16}$", said="16 hexadecimal digits"), "fingerprint of its spec"]
     step: Annotated[int, Between(1, STEPS, "steps"), "number of updates it had made"]
     parent: Annotated[Any, BeforeValidator(_run_spec), "its spec"] = field(metadata=LABEL)
+    surgery: SurgeryKey = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.parent.fingerprint != self.fingerprint:
@@ -96,6 +98,8 @@ class RunSpec:
         check_name(self.run_id, key="run_id")
         if isinstance(self.start, RunStart):
             self._check_start(self.start.parent, self.start.step)
+        if self.surgery is not None and self.model_before is not None:
+            self._check_surgery(self.surgery, self.model_before)
         _ = self.schedule  # rejects impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
@@ -116,15 +120,8 @@ class RunSpec:
                 found=f"{len(self.ancestors)} before {self.run_id or self.size}",
                 expected=f"at most {MOST_ANCESTORS}",
             )
-        if self.model != parent.model:
-            names = [one.name for one in dataclasses.fields(ModelSpec)]
-            differ = [name for name in names if getattr(self.model, name) != getattr(parent.model, name)]
-            raise UserError(
-                "a run of another model",
-                key="start.run",
-                found=f"{parent.run_id}, with {', '.join(f'{n} {getattr(parent.model, n)}' for n in differ)}",
-                expected=f"one with {', '.join(f'{n} {getattr(self.model, n)}' for n in differ)}",
-            )
+        if self.surgery is None:
+            _check_model(self.model, parent.model, "a run of another model", parent.run_id)
         if self.reads_on and self.seed != parent.seed:
             raise UserError(
                 "a run that starts from another continues in its data order",
@@ -138,9 +135,25 @@ class RunSpec:
                 "not where the parent stopped reading", key="position", found=self.position, expected=position
             )
 
+    def _check_surgery(self, surgery: SurgerySpec, before: ModelSpec) -> None:
+        """Rejects another model than the surgery leaves, and another mask than its zeros."""
+        _check_model(self.model, surgery.model_after(before), "another model than the surgery leaves", surgery.method)
+        wanted = surgery.masks(before)
+        if wanted.sparsity and self.pruning != wanted:
+            raise UserError(
+                "a run that doesn't hold the masks of its surgery",
+                key="pruning",
+                found=f"{self.pruning.shape}, sparsity {self.pruning.sparsity}",
+                expected=f"constant, sparsity {wanted.sparsity!r}, structure {wanted.structure}, scope {list(wanted.scope)}",
+            )
+
     @cached_property
     def schedule(self) -> PruningSchedule:
         return self.pruning.schedule(self.dense_steps)
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether it is evaluated after the update of `step`, during training."""
+        return self.evaluation.due(step, self.schedule.total_steps)
 
     @property
     def last_percent(self) -> int:
@@ -173,6 +186,18 @@ class RunSpec:
         return self.start.step if isinstance(self.start, RunStart) else None
 
     @property
+    def surgery(self) -> SurgerySpec | None:
+        """What is done to the weights that it starts from, before its first step."""
+        return None if self.start is None else self.start.surgery
+
+    @property
+    def model_before(self) -> ModelSpec | None:
+        """The model before surgery; None without."""
+        if self.surgery is None or self.start is None:
+            return None
+        return self.start.before if isinstance(self.start, ModelStart) else self.start.parent.model
+
+    @property
     def starts_at_the_end(self) -> bool:
         """Whether it starts from the weights that its parent ended with."""
         return self.parent is not None and self.parent_step == self.parent.schedule.total_steps
@@ -188,15 +213,48 @@ class RunSpec:
         parent = self.parent
         return parent is not None and canonical(self.corpus) == canonical(parent.corpus)
 
-    def starting_from(self, parent: RunSpec, step: int) -> RunSpec:
+    def starting_from(self, parent: RunSpec, step: int, surgery: SurgerySpec | None = None) -> RunSpec:
         """This run, started from the weights of `parent` after `step` steps, continuing in the same text.
 
+        Args:
+            surgery: what is done to the weights first; the run then has the model that it leaves, and holds its zeros.
+
         Raises:
-            UserError: another model or data order, or a step that the parent doesn't have.
+            UserError: another model or data order, a step that the parent doesn't have, or a surgery that its model or
+                this run's own pruning doesn't allow.
         """
         reads_on = canonical(self.corpus) == canonical(parent.corpus)
         position = parent.position + step * parent.optimizer.batch if reads_on else 0
-        return dataclasses.replace(self, start=RunStart(parent.fingerprint, step, parent), position=position)
+        own = dataclasses.replace(self, start=None, position=0)
+        if surgery is not None:
+            _check_model(self.model, parent.model, "a run of another model", parent.run_id)
+            own = own._after(surgery)
+        start = RunStart(parent.fingerprint, step, parent, surgery)
+        return dataclasses.replace(own, start=start, position=position)
+
+    def starting_at(self, weights: ModelStart, surgery: SurgerySpec | None = None) -> RunSpec:
+        """This run, started from the weights of a model folder, of which `surgery` may leave less.
+
+        Raises:
+            UserError: a surgery that this run's model or its own pruning doesn't allow.
+        """
+        if surgery is None:
+            return dataclasses.replace(self, start=weights)
+        own = dataclasses.replace(self, start=None)._after(surgery)
+        return dataclasses.replace(own, start=dataclasses.replace(weights, surgery=surgery, before=self.model))
+
+    def _after(self, surgery: SurgerySpec) -> RunSpec:
+        """This run with the model that surgery leaves of its own, and with masks that hold its zeros."""
+        masks = surgery.masks(self.model)
+        if masks.sparsity and self.pruning.sparsity:
+            raise UserError(
+                "a run that prunes after surgery of single weights, whose zeros it holds",
+                key="sparsity",
+                found=self.pruning.sparsity,
+                expected="0",
+            )
+        pruning = masks if masks.sparsity else self.pruning
+        return dataclasses.replace(self, model=surgery.model_after(self.model), pruning=pruning)
 
     @cached_property
     def life_before(self) -> Life:
@@ -224,7 +282,10 @@ class RunSpec:
         form = json.loads(canonical(self))
         del form["seed"]
         if self.parent is not None:
-            form["start"] = {"recipe": self.parent.recipe, "step": self.parent_step}
+            surgery = {key: value for key, value in form["start"].get("surgery", {}).items() if key != "seed"}
+            form["start"] = {"recipe": self.parent.recipe, "step": self.parent_step} | (
+                {"surgery": surgery} if surgery else {}
+            )
         return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
     def identity(self, corpus_hash: str) -> str:
@@ -233,6 +294,18 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def _check_model(model: ModelSpec, other: ModelSpec, message: str, where: str) -> None:
+    """Raises UserError with the dimensions in which two models differ."""
+    names = [one.name for one in dataclasses.fields(ModelSpec)]
+    if differ := [name for name in names if getattr(model, name) != getattr(other, name)]:
+        raise UserError(
+            message,
+            key="start.run",
+            found=f"{where}, with {', '.join(f'{n} {getattr(other, n)}' for n in differ)}",
+            expected=f"one with {', '.join(f'{n} {getattr(model, n)}' for n in differ)}",
+        )
 
 
 def load(path: str | Path) -> RunSpec:

@@ -1,8 +1,8 @@
 """Initial weights other than the initialisation: those of a model folder or of another run.
 
 Masks are not inherited: a zero weight trains again until an event removes it, so a sparse model stays sparse only with
-`shape: constant` and its own sparsity. Moments are not inherited either: such a run has its own learning rates from its
-first step.
+`shape: constant` and its own sparsity, which a run has that begins with surgery of single weights. Moments are not inherited
+either: such a run has its own learning rates from its first step.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated
 
-from repro.spec.identity import LABEL, SHA256
+from repro.errors import UserError
+from repro.spec.identity import LABEL, LATER, SHA256
+from repro.spec.model import ModelSpec
+from repro.spec.surgery import SurgerySpec
 from repro.strict import dataclass
+
+SurgeryKey = Annotated[SurgerySpec | None, "what is done to the weights before the first step; null: nothing"]
 
 
 @dataclass
@@ -24,3 +29,12 @@ class ModelStart:
         "hash of the weights (models.tensors.digest), independent of their path",
     ]
     model: Annotated[str, "the model folder"] = field(metadata=LABEL)
+    surgery: SurgeryKey = field(default=None, metadata=LATER)
+    before: Annotated[ModelSpec | None, "the model before surgery, by its weights' shapes; null without"] = field(
+        default=None, metadata=LABEL
+    )
+
+    def __post_init__(self) -> None:
+        if (self.surgery is None) != (self.before is None):
+            found = "surgery" if self.before is None else "before"
+            raise UserError("one without the other", key=found, found=found, expected="both, or neither")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import field
+from functools import cache
 from typing import Annotated, Literal
 
 from repro.bounds import STEPS
 from repro.errors import UserError
+from repro.pruning.n_of_m import n_of_m
 from repro.schedule import PruningSchedule, Shape
 from repro.spec.identity import LATER, tag
 from repro.strict import Above, Between, dataclass
 
 DECAY = 0.2
+LOG_SPAN = 100  # of the last log-spaced evaluation over the first
 BATCH = 2**24  # maximum sequences of a step, or of a held-out block
 Score = Literal["magnitude", "random", "magnitude_gradient"]
 Distribution = Literal["global", "uniform"]
@@ -29,6 +31,11 @@ DistributionKey = Annotated[
 StructureKey = Annotated[str, '"unstructured" (the paper), or N:M such as "2:4": 2 of 4 neighbours in a row are left']
 DoNotPruneKey = Annotated[
     tuple[str, ...], 'linear layers that are not pruned ("lm_head"); the others are pruned more, so N_t is the same'
+]
+ScopeKey = Annotated[
+    tuple[str, ...],
+    'parts of the model that alone are pruned, by neighbouring words of their weights\' names: "layers.3" is a block, '
+    '"mlp" all mlps, "layers.3.mlp.down_proj" one layer; everything if empty',
 ]
 _WARMUP = "linear warm-up from 0: below 1 a share of the run (or of its compute, in dense steps); from 1 on a count"
 
@@ -107,16 +114,10 @@ class PruningSpec:
     distribution: DistributionKey = field(default="global", metadata=tag(""))
     structure: StructureKey = field(default="unstructured", metadata=tag(""))
     do_not_prune: DoNotPruneKey = field(default=(), metadata=tag("keep_"))
+    scope: ScopeKey = field(default=(), metadata=LATER | tag("in_"))
 
     def __post_init__(self) -> None:
-        n, m = self.n_of_m or (1, 2)
-        if self.structure != "unstructured" and (self.n_of_m is None or not 1 <= n < m <= 64):
-            raise UserError(
-                "no such structure",
-                key="structure",
-                found=self.structure,
-                expected='"unstructured", or "N:M" with 1 <= N < M <= 64, for example "2:4"',
-            )
+        _ = self.n_of_m  # rejects what is no structure
 
     def schedule(self, dense_steps: int) -> PruningSchedule:
         """The schedule, in steps, of a run with the compute of `dense_steps` dense steps.
@@ -133,11 +134,17 @@ class PruningSpec:
             shape=self.shape,
         )
 
+    def prunes(self, name: str) -> bool:
+        """Whether weights of this parameter of a linear layer may be removed."""
+        said = f".{name}."
+        return not set(self.do_not_prune) & set(name.split(".")) and (
+            not self.scope or any(f".{part}." in said for part in self.scope)
+        )
+
     @property
     def n_of_m(self) -> tuple[int, int] | None:
         """(N, M) of an N:M structure."""
-        found = re.fullmatch(r"(\d+):(\d+)", self.structure)
-        return (int(found[1]), int(found[2])) if found else None
+        return n_of_m(self.structure)
 
 
 @dataclass
@@ -149,7 +156,27 @@ class EvalSpec:
     every: Annotated[
         int | None, Between(1, STEPS, "steps"), "steps between evaluations during training; null: only at the end"
     ] = None
+    log_points: Annotated[
+        int | None,
+        Between(2, 1000, "evaluations"),
+        f"evaluations during training at log-spaced steps, from a {LOG_SPAN}th of the run to its end; null: none",
+    ] = field(default=None, metadata=LATER)
 
-    def due(self, step: int) -> bool:
-        """Whether there is an evaluation after the update of `step`."""
-        return self.every is not None and (step + 1) % self.every == 0
+    def due(self, step: int, total: int) -> bool:
+        """Whether a run of `total` steps is evaluated after the update of `step`."""
+        return (self.every is not None and (step + 1) % self.every == 0) or step + 1 in self.log_spaced(total)
+
+    def times(self, total: int) -> int:
+        """How often a run of `total` steps is evaluated during training."""
+        if self.every is None:
+            return len(self.log_spaced(total))
+        return total // self.every + sum(step % self.every != 0 for step in self.log_spaced(total))
+
+    def log_spaced(self, total: int) -> frozenset[int]:
+        """Numbers of updates, log-spaced, after which a run of `total` steps is evaluated."""
+        return _log_spaced(self.log_points or 0, total)
+
+
+@cache
+def _log_spaced(points: int, total: int) -> frozenset[int]:
+    return frozenset(max(1, round(total * LOG_SPAN ** (k / (points - 1) - 1))) for k in range(points))

@@ -1,20 +1,35 @@
-"""How much a rate removes: blocks of a model, or weights of its linear layers. A rate is a share of all parameters."""
+"""How much a rate removes: blocks of a model, groups of heads and channels, or weights of its linear layers. No torch.
+
+A rate is a share of all parameters.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from repro.errors import UserError
-from repro.models.family import LINEARS, prefix
-from repro.pruning.select import shares
-from repro.spec import ModelSpec
-from repro.surgery.ranking import spread
+from repro.models.names import LINEARS, prefix, weights_of_blocks
+from repro.pruning.n_of_m import n_of_m
+from repro.pruning.shares import shares
+
+if TYPE_CHECKING:
+    from repro.spec.model import ModelSpec  # repro.spec imports this module
 
 
-def check_rate(rate: float) -> None:
-    """Raises UserError unless 0 <= rate < 1."""
-    if not (math.isfinite(rate) and 0 <= rate < 1):
+def check_rate(rate: float | None, structure: str | None = None) -> tuple[int, int] | None:
+    """(N, M) of an N:M structure, None of another, if there is such a rate.
+
+    Raises:
+        UserError: no such structure, a rate that isn't 0 <= rate < 1, or none without N:M, which alone says how much.
+    """
+    groups = n_of_m(structure or "unstructured")
+    if rate is None and groups is None:
+        raise UserError("no rate", key="rate", found="none", expected="a number; only N:M says itself how much")
+    if rate is not None and not (math.isfinite(rate) and 0 <= rate < 1):
         raise UserError("rate out of range", key="rate", found=rate, expected="0 <= rate < 1, of all parameters")
+    return groups
 
 
 def blocks_at(spec: ModelSpec, rate: float) -> int:
@@ -43,11 +58,7 @@ def weights_at(spec: ModelSpec, rate: float) -> dict[str, int]:
     Raises:
         UserError: a rate that leaves no weights, or removes none.
     """
-    sizes = {
-        f"{prefix(index)}{LINEARS[name]}.weight": rows * columns
-        for index in range(spec.layers)
-        for name, (rows, columns) in spec.shape.block.items()
-    }
+    sizes = weights_of_blocks(spec.shape)
     count, there = round(rate * spec.shape.total), sum(sizes.values())
     if not 0 < count < there:
         raise UserError(
@@ -87,5 +98,68 @@ def groups_at(spec: ModelSpec, n_of_m: tuple[int, int], rate: float | None) -> d
             found=f"{rate:g}: {blocks} of {spec.layers} blocks",
             expected=f"{each:.4f} to {spec.layers * each:.4f}, of 1 to {spec.layers} blocks",
         )
-    chosen = spread(blocks, spec.layers).nonzero().flatten().tolist()
+    chosen = [i for i in range(spec.layers) if (i + 1) * blocks // spec.layers > i * blocks // spec.layers]
     return {f"{prefix(i)}{LINEARS[name]}.weight": count for i in chosen for name, count in own.items()}
+
+
+def width_at(spec: ModelSpec, rate: float, groups: int | None = None) -> tuple[int, int]:
+    """Groups of heads and channels that every block keeps, so that about `rate` of all parameters goes.
+
+    Args:
+        rate: the share of all parameters to remove, above 0.
+        groups: groups of heads to remove from every block; None: the share of the blocks' linear layers that the rate asks
+            for, rounded down to a number that transformers loads.
+
+    Raises:
+        UserError: a number of groups that the width can't be divided by, or a rate that leaves no channel or removes none.
+    """
+    shape, target = spec.shape, rate * spec.shape.total
+    share = target / (spec.layers * (shape.kv * group_params(spec) + spec.mlp * channel_params(spec)))
+    if groups is None:
+        most = min(int(share * shape.kv), shape.kv - 1)
+        groups = next(n for n in range(most, -1, -1) if _loads(spec, shape.kv - n))
+    elif not 0 <= groups < shape.kv or not _loads(spec, shape.kv - groups):
+        fits = [str(n) for n in range(shape.kv) if _loads(spec, shape.kv - n)]
+        raise UserError(
+            "a width that doesn't divide into the heads that are left",
+            key="groups",
+            found=f"{groups} of {shape.kv} groups of {shape.heads // shape.kv} heads, d_model {spec.d_model}",
+            expected=f"one of: {', '.join(fits)}",
+        )
+    left = target - spec.layers * groups * group_params(spec)
+    channels = round(left / (spec.layers * channel_params(spec)))
+    if not 0 <= channels < spec.mlp or (groups, channels) == (0, 0):
+        per = channel_params(spec) * spec.layers / shape.total
+        ends = [groups * group_params(spec) * spec.layers / shape.total + n * per for n in (not groups, spec.mlp - 1)]
+        raise UserError(
+            "a rate that leaves no channel or removes nothing",
+            key="rate",
+            found=f"{rate:g}: {channels} of {spec.mlp} channels and {groups} groups of heads from every block",
+            expected=f"{ends[0]:.4f} to {ends[1]:.4f}",
+        )
+    return shape.kv - groups, spec.mlp - channels
+
+
+def _loads(spec: ModelSpec, groups: int) -> bool:
+    """Whether transformers loads a model with so many groups of heads."""
+    return spec.d_model % (groups * spec.shape.heads // spec.shape.kv) == 0
+
+
+def narrowed(spec: ModelSpec, groups: int, channels: int) -> ModelSpec:
+    """The model with so many groups of heads and channels in every block."""
+    shape = spec.shape
+    heads = groups * shape.heads // shape.kv
+    return replace(spec, heads=heads, kv_heads=groups, head_dim=shape.per_head, mlp=channels)
+
+
+def group_params(spec: ModelSpec) -> int:
+    """Parameters of a group of heads in one block, biases included."""
+    shape, rows = spec.shape, spec.shape.per_head
+    per_group = {"q_proj": rows * shape.heads // shape.kv, "k_proj": rows, "v_proj": rows}
+    biases = sum(count for name, count in per_group.items() if name in shape.biased)
+    return (sum(per_group.values()) + per_group["q_proj"]) * spec.d_model + biases
+
+
+def channel_params(spec: ModelSpec) -> int:
+    """Parameters of a channel in one block, biases included."""
+    return 3 * spec.d_model + sum(name in spec.shape.biased for name in ("gate_proj", "up_proj"))

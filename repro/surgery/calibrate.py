@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from repro.errors import UserError
-from repro.models.family import LINEARS, prefix, shapes_of
+from repro.models.family import shapes_of
+from repro.models.names import LINEARS, prefix
 from repro.models.network import network
 from repro.surgery.net import Net, check_finite
 from repro.training.loss import Head

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.evaluation.texts import Text
 
@@ -68,3 +69,35 @@ def draw(text: Text, sequences: int, length: int, seed: int) -> CalibrationSet:
     chosen = np.sort(np.random.default_rng(seed).choice(windows, sequences, replace=False))
     rows = stream[: windows * length].reshape(windows, length)[chosen]
     return CalibrationSet(text.name, text.hash, seed, torch.from_numpy(rows.astype(np.int64)))
+
+
+def from_corpus(text: Corpus, sequences: int, length: int, seed: int) -> CalibrationSet:
+    """Draws rows of the training part of a corpus, of which each gives its first tokens.
+
+    Args:
+        sequences: number of rows to draw, without repetition; they stay in the order of the text.
+        length: tokens of each, at most those of a row.
+
+    Raises:
+        UserError: too few rows or too short ones, or rows of whole documents, which are padded.
+    """
+    rows, width = len(text.train), text.manifest.sequence + 1
+    if text.manifest.spec.packing != "concatenate":
+        raise UserError(
+            "padded rows, which are no calibration text",
+            file=text.folder,
+            key="corpus.packing",
+            found=text.manifest.spec.packing,
+            expected="concatenate",
+        )
+    if sequences > rows or length > width:
+        raise UserError(
+            "calibration text too short",
+            file=text.folder,
+            key="calibration",
+            found=f"{rows:,} rows of {width:,} tokens",
+            expected=f"at least {sequences:,} of {length:,}",
+        )
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, sequences, replace=False))
+    tokens = text.train.take(chosen)[:, :length].astype(np.int64)
+    return CalibrationSet(f"{text.manifest.spec.name}, training part", text.hash, seed, torch.from_numpy(tokens))

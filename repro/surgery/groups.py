@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from repro.models.family import LINEARS, prefix
+from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
+from repro.surgery.amounts import narrowed
 from repro.surgery.net import Net
 
 
@@ -22,19 +23,6 @@ class KeptWidth:
 
     groups: tuple[int, ...]
     channels: tuple[int, ...]
-
-
-def group_params(spec: ModelSpec) -> int:
-    """Parameters of a group of heads in one block, biases included."""
-    shape, rows = spec.shape, spec.shape.per_head
-    per_group = {"q_proj": rows * shape.heads // shape.kv, "k_proj": rows, "v_proj": rows}
-    biases = sum(count for name, count in per_group.items() if name in shape.biased)
-    return (sum(per_group.values()) + per_group["q_proj"]) * spec.d_model + biases
-
-
-def channel_params(spec: ModelSpec) -> int:
-    """Parameters of a channel in one block, biases included."""
-    return 3 * spec.d_model + sum(name in spec.shape.biased for name in ("gate_proj", "up_proj"))
 
 
 def without_blocks(net: Net, removed: Iterable[int]) -> Net:
@@ -57,14 +45,7 @@ def with_width(net: Net, kept: Sequence[KeptWidth]) -> Net:
         UserError: a spec that transformers doesn't load.
     """
     [(groups, channels)] = {(len(one.groups), len(one.channels)) for one in kept}
-    shape = net.spec.shape
-    spec = replace(
-        net.spec,
-        heads=groups * shape.heads // shape.kv,
-        kv_heads=groups,
-        head_dim=shape.per_head,
-        mlp=channels,
-    )
+    spec = narrowed(net.spec, groups, channels)
     weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
     for index, one in enumerate(kept):
         weights |= {f"{prefix(index)}{name}": weight for name, weight in _narrowed(net, index, one).items()}

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import torch
 
-from repro.models.family import LINEARS, NORM, prefix
+from repro.models.family import NORM
+from repro.models.names import LINEARS, prefix
 from repro.surgery.net import Net
 
 

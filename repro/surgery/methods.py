@@ -1,64 +1,27 @@
-"""The table of methods, and `prune`, which applies one."""
+"""`prune`, which applies a method of the catalogue to a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from repro.errors import UserError
 from repro.models.folder import ModelFolder
-from repro.spec import ModelSpec, PruningSpec
+from repro.spec import ModelSpec
 from repro.surgery import depth, width
-from repro.surgery.amounts import blocks_at, check_rate, groups_at, weights_at
+from repro.surgery.amounts import blocks_at, check_rate, groups_at, weights_at, width_at
 from repro.surgery.calibration_set import CalibrationSet
+from repro.surgery.catalogue import METHODS, Method, taking
 from repro.surgery.groups import KeptWidth, with_width, without_blocks
 from repro.surgery.net import Net, net_of
 from repro.surgery.oneshot import one_shot
 from repro.surgery.record import SurgeryRecord, counts
 
 Progress = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to prune.
-
-    Attributes:
-        removes: whole blocks; groups of heads and channels; or single weights.
-        text: whether it needs calibration text. seeded: whether it draws by the seed.
-        meaning: one line for a list of methods.
-    """
-
-    removes: Literal["blocks", "width", "weights"]
-    text: bool
-    meaning: str
-    seeded: bool = False
-
-    @property
-    def structures(self) -> tuple[str, ...]:
-        """What --structure may be; empty where it doesn't apply."""
-        return ("unstructured", "N:M") if self.removes == "weights" else ()
-
-
-METHODS: dict[str, Method] = {
-    "depth-ppl": Method("blocks", True, "blocks without which the loss is lowest"),
-    "depth-taylor": Method("blocks", True, "blocks with the least sum of |w g|"),
-    "depth-influence": Method("blocks", True, "blocks that turn hidden states least"),
-    "depth-window": Method("blocks", True, "the successive blocks that turn hidden states least"),
-    "random-depth": Method("blocks", False, "blocks drawn at random", seeded=True),
-    "width-taylor": Method("width", True, "heads and channels with the least sums of |w g|"),
-    "width-wanda": Method("width", True, "heads and channels with the least sums of |w| times the norm of its input"),
-    "random-width": Method("width", False, "heads and channels drawn at random", seeded=True),
-    "magnitude": Method("weights", False, "the smallest weights of each layer"),
-    "wanda": Method("weights", True, "in each row the least |w| times the norm of its input"),
-    "dsnot": Method("weights", True, "wanda, then swaps that keep each row's mean output"),
-    "sparsegpt": Method("weights", True, "column by column, later columns making up"),
-    "multiple-removal": Method("weights", True, "all at once, the least squares optimum of what is left"),
-}
 
 
 @dataclass(frozen=True)
@@ -93,26 +56,24 @@ def prune(
 
     Args:
         model: a folder, a Hugging Face id, an open folder, a transformers model or a Net.
-        method: a key of METHODS.
+        method: a key of catalogue.METHODS.
         rate: the share of all parameters to remove; 0 removes nothing. None only with N:M: all blocks.
         structure: "unstructured" (None) or "N:M", of methods that remove single weights.
         text: calibration set of methods that need one.
         seed: of random methods.
         protect: how many of the first and of the last blocks depth methods leave; None: depth.usual_protection of
             depth-taylor, none of others.
-        groups: groups of heads that width methods remove from every block; None: as width.plan chooses.
+        groups: groups of heads that width methods remove from every block; None: as amounts.width_at chooses.
         progress: called with lines of progress.
 
     Raises:
         UserError: an unknown method, an option that it doesn't take, a rate that the model doesn't allow, missing text, or a
             model that can't be pruned.
     """
-    chosen = _chosen(method, structure=structure, protect=protect, groups=groups, text=text)
-    if rate is not None:
-        check_rate(rate)
-    n_of_m = None if structure is None else PruningSpec(structure=structure).n_of_m
-    if rate is None and n_of_m is None:
-        raise UserError("no rate", key="rate", found="none", expected="a number; only N:M says itself how much")
+    chosen = taking(method, structure=structure, protect=protect, groups=groups)
+    if chosen.text and text is None:
+        raise UserError(f"{method} needs calibration text", key="text", found="none", expected="a calibration set")
+    n_of_m = check_rate(rate, structure)
     net = net_of(model)
     pruning = _Pruning(net, method, rate, text if chosen.text else None, seed, progress)
     if rate == 0:
@@ -135,28 +96,6 @@ def prune(
         **counts(net.spec.shape, result.spec.shape, zeros),
     )
     return Pruned(result, record)
-
-
-def _chosen(
-    method: str,
-    *,
-    structure: str | None,
-    protect: tuple[int, int] | None,
-    groups: int | None,
-    text: CalibrationSet | None,
-) -> Method:
-    """The method of a name, if it takes the given options."""
-    if method not in METHODS:
-        raise UserError("no such method", key="method", found=method, expected=f"one of: {', '.join(METHODS)}")
-    chosen = METHODS[method]
-    taken = {"structure": "weights", "protect": "blocks", "groups": "width"}
-    for key, value in (("structure", structure), ("protect", protect), ("groups", groups)):
-        if value is not None and chosen.removes != taken[key]:
-            takers = ", ".join(name for name, other in METHODS.items() if other.removes == taken[key])
-            raise UserError(f"{method} takes no {key}", key=key, found=value, expected=f"none, or one of: {takers}")
-    if chosen.text and text is None:
-        raise UserError(f"{method} needs calibration text", key="text", found="none", expected="a calibration set")
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -200,7 +139,7 @@ class _Pruning:
         """The narrower model, what every block has lost, and the settings."""
         assert self.rate is not None
         net = self.net
-        left = width.plan(net.spec, self.rate, groups)
+        left = width_at(net.spec, self.rate, groups)
         if self.method == "width-taylor":
             kept = width.by_taylor(net, self.tokens, *left, progress=self.progress)
         elif self.method == "width-wanda":

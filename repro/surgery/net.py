@@ -11,8 +11,9 @@ import torch
 
 from repro.errors import UserError
 from repro.models import start
-from repro.models.family import config_in, prefix, shapes_of, spec_of
+from repro.models.family import config_in, shapes_of, spec_of
 from repro.models.folder import ModelFolder, open_model
+from repro.models.names import prefix
 from repro.models.network import EMBEDDING, HEAD, network
 from repro.models.standard import standard
 from repro.spec import ModelSpec
@@ -122,8 +123,12 @@ def net_of_run(run: Folder) -> Net:
         UserError: it has none, or weights that `Net` refuses.
     """
     spec, _ = RunFolder(run).spec()
-    place, manifest = checkpoint_of(run)
-    return Net(replace(spec.model, init="transformers"), standard(spec.model, place, manifest), place)
+    return net_at(spec.model, *checkpoint_of(run))
+
+
+def net_at(model: ModelSpec, place: Folder, manifest: Mapping[str, Any]) -> Net:
+    """The weights of a run's complete checkpoint, as they would be exported. Raises UserError if `Net` refuses them."""
+    return Net(replace(model, init="transformers"), standard(model, place, dict(manifest)), place)
 
 
 def check_finite(values: torch.Tensor, file: object, key: str) -> None:

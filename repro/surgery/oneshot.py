@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from repro.errors import UserError
-from repro.models.family import LINEARS, prefix, prunable_names
+from repro.models.family import prunable_names
+from repro.models.names import LINEARS, prefix
 from repro.surgery import dsnot
 from repro.surgery.calibrate import Replay, site_of
 from repro.surgery.moments import Moments, observed

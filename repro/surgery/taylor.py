@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from repro.models.family import prefix
+from repro.models.names import prefix
 from repro.surgery.calibrate import Replay
 from repro.surgery.net import Net, check_finite
 

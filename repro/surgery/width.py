@@ -13,59 +13,15 @@ from collections.abc import Callable
 
 import torch
 
-from repro.errors import UserError
-from repro.models.family import LINEARS
+from repro.models.names import LINEARS
 from repro.pruning import scores
 from repro.spec import ModelSpec
 from repro.surgery.calibrate import Replay
-from repro.surgery.groups import KeptWidth, by_channel, by_group, channel_params, columns_of, group_params
+from repro.surgery.groups import KeptWidth, by_channel, by_group, columns_of
 from repro.surgery.moments import Moments, observed
 from repro.surgery.net import Net
 from repro.surgery.ranking import lowest
 from repro.surgery.taylor import importance
-
-
-def plan(spec: ModelSpec, rate: float, groups: int | None = None) -> tuple[int, int]:
-    """Groups of heads and channels that every block keeps, so that about `rate` of all parameters goes.
-
-    Args:
-        rate: the share of all parameters to remove, above 0.
-        groups: groups of heads to remove from every block; None: the share of the blocks' linear layers that the rate asks
-            for, rounded down to a number that transformers loads.
-
-    Raises:
-        UserError: a number of groups that the width can't be divided by, or a rate that leaves no channel or removes none.
-    """
-    shape, target = spec.shape, rate * spec.shape.total
-    share = target / (spec.layers * (shape.kv * group_params(spec) + spec.mlp * channel_params(spec)))
-    if groups is None:
-        most = min(int(share * shape.kv), shape.kv - 1)
-        groups = next(n for n in range(most, -1, -1) if _loads(spec, shape.kv - n))
-    elif not 0 <= groups < shape.kv or not _loads(spec, shape.kv - groups):
-        fits = [str(n) for n in range(shape.kv) if _loads(spec, shape.kv - n)]
-        raise UserError(
-            "a width that doesn't divide into the heads that are left",
-            key="groups",
-            found=f"{groups} of {shape.kv} groups of {shape.heads // shape.kv} heads, d_model {spec.d_model}",
-            expected=f"one of: {', '.join(fits)}",
-        )
-    left = target - spec.layers * groups * group_params(spec)
-    channels = round(left / (spec.layers * channel_params(spec)))
-    if not 0 <= channels < spec.mlp or (groups, channels) == (0, 0):
-        per = channel_params(spec) * spec.layers / shape.total
-        ends = [groups * group_params(spec) * spec.layers / shape.total + n * per for n in (not groups, spec.mlp - 1)]
-        raise UserError(
-            "a rate that leaves no channel or removes nothing",
-            key="rate",
-            found=f"{rate:g}: {channels} of {spec.mlp} channels and {groups} groups of heads from every block",
-            expected=f"{ends[0]:.4f} to {ends[1]:.4f}",
-        )
-    return shape.kv - groups, spec.mlp - channels
-
-
-def _loads(spec: ModelSpec, groups: int) -> bool:
-    """Whether transformers loads a model with so many groups of heads."""
-    return spec.d_model % (groups * spec.shape.heads // spec.shape.kv) == 0
 
 
 def by_taylor(

@@ -103,6 +103,8 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "recent_losses": _are_losses,
     "lowest_loss": lambda value: value is None or _is_number(value),
     "forked_from": lambda value: value is None or isinstance(value, str),
+    "loss_before": lambda value: value is None or _is_number(value),
+    "surgery": lambda value: value is None or isinstance(value, dict),
     "loss_parent": lambda value: value is None or _is_number(value),
     "forked_step": lambda value: value is None or _is_count(value),
 }

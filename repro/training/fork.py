@@ -157,6 +157,6 @@ def _check_same_past(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -
         lr, theirs_then = (run.optimizer.lr_at(s, run.schedule) for run in (spec, trained))
         if lr != theirs_then:
             raise differ("optimizer.lr", f"{lr:.9g} at step {s}", f"{theirs_then:.9g}, as it was before step {at}")
-    for key in ("score", "distribution", "structure", "do_not_prune"):
+    for key in ("score", "distribution", "structure", "do_not_prune", "scope"):
         if theirs and getattr(spec.pruning, key) != getattr(trained.pruning, key):
             raise differ(f"pruning.{key}", getattr(spec.pruning, key), getattr(trained.pruning, key))

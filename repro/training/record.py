@@ -17,6 +17,7 @@ from repro.training import hardware
 from repro.training.provenance import provenance
 
 CURVE_POINTS = 200
+SURGERY = "surgery.json"  # file in a run's folder with the record of the surgery that it began with
 
 
 @dataclass
@@ -25,7 +26,8 @@ class Log:
 
     weight_steps: measured sum over steps of N_t. tokens: tokens trained on. lr_wd_sum: sum of lr * weight decay.
     recent_losses, lowest_loss: state of watch.Watch. forked_from, forked_step: the run and step of the checkpoint that
-    this run continued from. loss_parent: held-out loss of the weights that it starts from, in nats/token.
+    this run continued from. loss_parent: held-out loss of the weights that it starts from, in nats/token. loss_before: that of
+    them before surgery. surgery: its record.
     """
 
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -40,6 +42,8 @@ class Log:
     forked_from: str | None = None
     forked_step: int | None = None
     loss_parent: float | None = None
+    loss_before: float | None = None
+    surgery: dict[str, Any] | None = None
 
     def count(self, nonzero: int, tokens: int, lr_wd: float) -> None:
         self.weight_steps += nonzero
@@ -73,6 +77,23 @@ class Log:
             }
         )
 
+    def before_training(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """The curve's row of D = 0, the one-shot loss, of a run that begins with surgery; none of others.
+
+        Args:
+            row: the run's.
+        """
+        if self.surgery is None:
+            return []
+        counts = {
+            "run_id": row["run_id"],
+            "step": 0,
+            "tokens": 0,
+            "effective_flops": 0.0,
+            "loss_eval": self.loss_parent,
+        }
+        return [dict.fromkeys(schemas.SCHEMAS["curves"].names) | counts]
+
     def add_event(self, run_id: str, event: int, step: int, kept: dict[str, int], sizes: dict[str, int]) -> None:
         self.layers += [
             {"run_id": run_id, "event": event, "step": step, "tensor": name, "size": sizes[name], "kept": count}
@@ -86,7 +107,7 @@ class Log:
 def logged(spec: RunSpec, step: int) -> bool:
     """Whether `step` gets a curve row: about CURVE_POINTS per run, the last 1%, and evaluated steps."""
     every = max(1, spec.schedule.total_steps // CURVE_POINTS)
-    return step % every == 0 or step >= spec.last_percent or spec.evaluation.due(step)
+    return step % every == 0 or step >= spec.last_percent or spec.is_evaluated(step)
 
 
 def token_weighted(losses: np.ndarray, counts: np.ndarray) -> float:
@@ -132,6 +153,7 @@ def run_row(
             forked_from=log.forked_from,
             forked_step=log.forked_step,
             loss_parent=log.loss_parent,
+            loss_before=log.loss_before,
             device=device,
         )
     )
@@ -141,9 +163,11 @@ def write(folder: Folder, row: dict[str, Any], log: Log) -> dict[str, str]:
     """Writes the three tables and the provenance of one run. Returns the hashes of the tables, by file name."""
     parts: dict[str, tuple[schemas.Table, list[dict[str, Any]]]] = {
         "run.parquet": ("runs", [row]),
-        "curve.parquet": ("curves", log.curve),
+        "curve.parquet": ("curves", [*log.before_training(row), *log.curve]),
         "layers.parquet": ("layers", log.layers),
     }
     hashes = {name: tables.write(folder, name, table, rows) for name, (table, rows) in parts.items()}
     folder.write_json("provenance.json", provenance())
+    if log.surgery is not None:
+        folder.write_json(SURGERY, log.surgery)
     return hashes

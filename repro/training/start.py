@@ -8,22 +8,28 @@ number of workers, and no longer need what they started from.
 from __future__ import annotations
 
 import hashlib
+from math import prod
+from typing import Any
 
 import torch
 from safetensors.torch import save
 
 from repro.errors import UserError
 from repro.models import start as model_folder
+from repro.models.family import shapes_of
 from repro.pruning.masks import packed
 from repro.spec import ModelStart, RunSpec, RunStart
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
+from repro.surgery.net import net_at, net_of
 from repro.training import checkpoint, checkpoint_rows
 from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
 from repro.training.engine import MOMENTS
 from repro.training.fork import checkpoint_of
 from repro.training.model import build, prunable
 from repro.training.record import Log
+from repro.training.run import RunInProgress
+from repro.training.surgery import Operated, operate
 
 
 def is_needed(spec: RunSpec, run: Folder) -> bool:
@@ -32,45 +38,35 @@ def is_needed(spec: RunSpec, run: Folder) -> bool:
     return spec.start is not None and all(examine(folder / name)[1] is not None for name in steps_in(folder))
 
 
-def begin(spec: RunSpec, run: Folder, corpus_hash: str, parent: Folder | None = None) -> None:
-    """Writes the checkpoint of step 0 of a run that starts from other weights.
-
-    Args:
-        spec: the run's spec, with a `start`.
-        run: the run's folder.
-        corpus_hash: hash of its corpus.
-        parent: folder of the run that it starts from; None if it starts from a model folder.
+def begin(run: RunInProgress) -> None:
+    """Writes the checkpoint of step 0 of a run that starts from other weights, after surgery if its spec has one.
 
     Raises:
-        UserError: the weights don't exist, or aren't those that the spec names.
+        UserError: the weights don't exist, or aren't those that the spec names, or surgery refuses them or the text.
     """
+    spec, log = run.spec, Log()
     with torch.device("meta"):
         network = build(spec.model, spec.seed)
-    shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     if isinstance(spec.start, RunStart):
-        if parent is None:
-            raise UserError(
-                f"{spec.run_id} starts from another run, and its folder isn't given",
-                key="start.run",
-                found=f"no folder of {spec.start.parent.run_id}",
-                expected="that run's folder, as --init",
-            )
-        weights = _of_run(spec, spec.start, parent, corpus_hash, shapes)
+        found = _of_run(run, spec.start)
     elif isinstance(spec.start, ModelStart):
-        weights = model_folder.weights(spec.model, spec.start, shapes)
+        found = _of_folder(run, spec.start, {name: one.shape for name, one in network.named_parameters()})
     else:
         raise ValueError(f"{spec.run_id} starts from its initialisation")
-    RunFolder(run).declare(spec, corpus_hash)
-    _write(run / "checkpoint" / name_of(0), weights, list(prunable(network)), spec.identity(corpus_hash))
+    if isinstance(found, Operated):
+        log.surgery, log.loss_before, found = found.record, found.loss_before, found.weights
+    weights = {name: found[name] for name, _ in network.named_parameters()}
+    run.place.declare(spec, run.text.hash)
+    _write(run.place.folder / "checkpoint" / name_of(0), weights, list(prunable(network)), run.identity, log)
 
 
-def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], identity: str) -> None:
+def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], identity: str, log: Log) -> None:
     """Writes a checkpoint of step 0 with these flat fp32 weights; `masked`: names of the prunable ones."""
     state: dict[str, torch.Tensor] = {}
     for name, weight in weights.items():
         state |= {f"master/{name}": weight} | {f"{moment}/{name}": torch.zeros_like(weight) for moment in MOMENTS}
     masks = {name: packed(torch.ones(weights[name].numel(), dtype=torch.bool)) for name in masked}
-    parts = {"rank-0.safetensors": save(state), MASKS: save(masks), ROWS: checkpoint_rows.dumped(Log().to_rows())}
+    parts = {"rank-0.safetensors": save(state), MASKS: save(masks), ROWS: checkpoint_rows.dumped(log.to_rows())}
     for file, data in parts.items():
         place.write(file, data)
     manifest = {
@@ -86,10 +82,25 @@ def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], i
     place.write_json(FILE, sealed(manifest))
 
 
-def _of_run(
-    spec: RunSpec, start: RunStart, parent: Folder, corpus_hash: str, shapes: dict[str, torch.Size]
-) -> dict[str, torch.Tensor]:
-    """The parent's masters before its step `start.step`, flattened, by name."""
+def _of_run(run: RunInProgress, start: RunStart) -> dict[str, torch.Tensor] | Operated:
+    """The parent's masters before its step `start.step`, flattened, by name; or what surgery leaves of them."""
+    place, manifest = _checkpoint_of_parent(run, start)
+    model = start.parent.model
+    masters = checkpoint.masters(place, manifest, {name: prod(shape) for name, shape in shapes_of(model).items()})
+    if start.surgery is None:
+        return masters
+    return operate(run, start.surgery, net_at(model, place, manifest), masters)
+
+
+def _checkpoint_of_parent(run: RunInProgress, start: RunStart) -> tuple[Folder, dict[str, Any]]:
+    spec, parent = run.spec, run.parent
+    if parent is None:
+        raise UserError(
+            f"{spec.run_id} starts from another run, and its folder isn't given",
+            key="start.run",
+            found=f"no folder of {start.parent.run_id}",
+            expected="that run's folder, as --init",
+        )
     trained, trained_on = RunFolder(parent).spec()
     if trained.fingerprint != start.fingerprint:
         raise UserError(
@@ -99,16 +110,16 @@ def _of_run(
             found=trained.fingerprint,
             expected=start.fingerprint,
         )
-    if spec.position and trained_on != corpus_hash:
+    if spec.position and trained_on != run.text.hash:
         raise UserError(
             f"{spec.run_id} continues in the text of {trained.run_id}, which has changed since",
             file=f"{parent}/spec.json",
             key="corpus_hash",
             found=trained_on,
-            expected=corpus_hash,
+            expected=run.text.hash,
         )
     try:
-        place, manifest = checkpoint_of(parent, start.step)
+        return checkpoint_of(parent, start.step)
     except UserError as error:
         status = RunFolder(parent).status()
         said = {
@@ -122,4 +133,14 @@ def _of_run(
             found=error.found,
             expected=said.get(status["state"], error.expected),
         ) from error
-    return checkpoint.masters(place, manifest, {name: shape.numel() for name, shape in shapes.items()})
+
+
+def _of_folder(
+    run: RunInProgress, start: ModelStart, shapes: dict[str, torch.Size]
+) -> dict[str, torch.Tensor] | Operated:
+    """The weights of a model folder, flattened, by name; or what surgery leaves of them."""
+    if start.surgery is None or start.before is None:
+        return model_folder.weights(run.spec.model, start, shapes)
+    net = net_of(model_folder.opened(start))
+    model_folder.check_model(net.spec, start.before, net.file)
+    return operate(run, start.surgery, net, None)

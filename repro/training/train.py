@@ -31,6 +31,8 @@ from repro.training.run import RunInProgress
 from repro.training.trainer import Trainer
 from repro.training.zero import DeepSpeedEngine
 
+WAIT = 1.0  # seconds between two looks for the weights that another rank prunes
+
 
 class OutOfMemory(RunFailed):
     """Out of memory. `micro_batch` is the next one to try; None if there is no smaller one."""
@@ -182,7 +184,10 @@ def _fit(run: RunInProgress) -> dict[str, Any]:
     if dist.get_rank() == 0:
         run.place.begin(run.spec, run.text.hash)
         if start.is_needed(run.spec, run.place.folder):
-            start.begin(run.spec, run.place.folder, run.text.hash, run.parent)
+            start.begin(run)
+    elif run.spec.surgery is not None:  # which may take longer than a rank waits for others in a collective
+        while start.is_needed(run.spec, run.place.folder):
+            time.sleep(WAIT)
     if run.spec.start is not None:
         dist.barrier()  # so that every rank finds the checkpoint written by the first
     with closing(engine_of(run)) as engine:

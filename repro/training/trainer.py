@@ -204,13 +204,12 @@ class Trainer:
             loss, norm = seen[-1]
             if step >= self.spec.last_percent:
                 self.log.last_losses.append(loss)
-            heldout = record.token_weighted(*self._evaluate()) if self.spec.evaluation.due(step) else None
+            heldout = record.token_weighted(*self._evaluate()) if self.spec.is_evaluated(step) else None
             self.log.add_step(self.spec, step, lr, loss, norm, heldout, ms)
         self.looked = time.perf_counter()
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
-        # On a CPU more rows at once are faster; on a GPU only the micro-batch is known to fit.
-        at_once = self.run.micro if self.engine.device.type == "cuda" else max(self.run.micro, 16)
+        at_once = evaluate.at_once(self.engine.device, self.run.micro)
         return evaluate.heldout(self.engine, self.run.text, self.blocks, at_once=at_once)
 
     def _checkpoint(self, step: int) -> None:

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from repro.errors import UserError
-from repro.models.family import LINEARS, prefix
+from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
-from repro.surgery import width
-from repro.surgery.amounts import blocks_at, groups_at
+from repro.surgery.amounts import blocks_at, groups_at, width_at
 from repro.surgery.calibrate import mean_loss
 from repro.surgery.depth import lowest_blocks, usual_protection
 from repro.surgery.groups import without_blocks
@@ -119,14 +118,14 @@ def test_the_published_rates_are_whole_blocks_of_public_models() -> None:
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.35, 0.5])
 def test_width_comes_as_near_to_the_rate_as_one_channel_of_every_block(rate: float) -> None:
     for spec in (*MEMBERS.values(), SMOL):
-        groups, channels = width.plan(spec, rate)
+        groups, channels = width_at(spec, rate)
         shape = spec.shape
         narrow = replace(
             spec, heads=groups * shape.heads // shape.kv, kv_heads=groups, head_dim=shape.per_head, mlp=channels
         )
         found = 1 - narrow.shape.total / shape.total
         assert abs(found - rate) <= 0.5 * spec.layers * (3 * spec.d_model + 2) / shape.total
-    assert width.plan(SMOL, 0.35)[0] == 2
+    assert width_at(SMOL, 0.35)[0] == 2
 
 
 def test_equal_scores_keep_the_earlier_blocks_and_protected_ones_stay() -> None:

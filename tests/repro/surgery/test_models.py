@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from repro.models.family import LINEARS, prefix
+from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
-from repro.surgery.groups import KeptWidth, channel_params, columns_of, group_params, with_width, without_blocks
+from repro.surgery.amounts import channel_params, group_params
+from repro.surgery.groups import KeptWidth, columns_of, with_width, without_blocks
 from repro.surgery.grow import deepened, doubled
 from repro.surgery.methods import METHODS, prune
 from repro.surgery.net import Net, net_of

@@ -1,0 +1,63 @@
+"""The methods of surgery by name, and the options that each takes. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to prune.
+
+    Attributes:
+        removes: whole blocks; groups of heads and channels; or single weights.
+        text: whether it needs calibration text. seeded: whether it draws by the seed.
+        meaning: one line for a list of methods.
+    """
+
+    removes: Literal["blocks", "width", "weights"]
+    text: bool
+    meaning: str
+    seeded: bool = False
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """What --structure may be; empty where it doesn't apply."""
+        return ("unstructured", "N:M") if self.removes == "weights" else ()
+
+
+METHODS: dict[str, Method] = {
+    "depth-ppl": Method("blocks", True, "blocks without which the loss is lowest"),
+    "depth-taylor": Method("blocks", True, "blocks with the least sum of |w g|"),
+    "depth-influence": Method("blocks", True, "blocks that turn hidden states least"),
+    "depth-window": Method("blocks", True, "the successive blocks that turn hidden states least"),
+    "random-depth": Method("blocks", False, "blocks drawn at random", seeded=True),
+    "width-taylor": Method("width", True, "heads and channels with the least sums of |w g|"),
+    "width-wanda": Method("width", True, "heads and channels with the least sums of |w| times the norm of its input"),
+    "random-width": Method("width", False, "heads and channels drawn at random", seeded=True),
+    "magnitude": Method("weights", False, "the smallest weights of each layer"),
+    "wanda": Method("weights", True, "in each row the least |w| times the norm of its input"),
+    "dsnot": Method("weights", True, "wanda, then swaps that keep each row's mean output"),
+    "sparsegpt": Method("weights", True, "column by column, later columns making up"),
+    "multiple-removal": Method("weights", True, "all at once, the least squares optimum of what is left"),
+}
+
+
+def taking(method: str, **options: Any) -> Method:
+    """The method of a name, if it takes the given options: structure, protect, groups; None is not given.
+
+    Raises:
+        UserError: an unknown method, or an option that it doesn't take.
+    """
+    if method not in METHODS:
+        raise UserError("no such method", key="method", found=method, expected=f"one of: {', '.join(METHODS)}")
+    chosen = METHODS[method]
+    taken = {"structure": "weights", "protect": "blocks", "groups": "width"}
+    for key, value in options.items():
+        if value is not None and chosen.removes != taken[key]:
+            takers = ", ".join(name for name, other in METHODS.items() if other.removes == taken[key])
+            raise UserError(f"{method} takes no {key}", key=key, found=value, expected=f"none, or one of: {takers}")
+    return chosen

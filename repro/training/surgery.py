@@ -1,0 +1,88 @@
+"""The surgery between two runs: on the weights that a run starts from, as they would be exported, before its first step.
+
+Pure: the same weights, text and spec give the same weights, to the bit, so a run that is killed here begins anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from repro.spec import SurgerySpec
+from repro.surgery.calibration_set import CalibrationSet, from_corpus
+from repro.surgery.methods import prune
+from repro.surgery.net import Net
+from repro.training import evaluate, record
+from repro.training.model import build, query_scale
+from repro.training.run import RunInProgress
+
+
+@dataclass(frozen=True)
+class Operated:
+    """What a surgery leaves.
+
+    Attributes:
+        weights: flat, fp32, by the run's parameter names, with its scale of queries.
+        record: SurgeryRecord.to_dict().
+        loss_before: held-out loss of the weights before, in nats/token, on the run's blocks.
+    """
+
+    weights: dict[str, torch.Tensor]
+    record: dict[str, Any]
+    loss_before: float
+
+
+def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, unchanged: dict[str, torch.Tensor] | None) -> Operated:
+    """Prunes the model that a run starts from as its spec says.
+
+    Args:
+        net: the model.
+        unchanged: its weights as the run has them, which it gets if nothing is removed: scaling them rounds. None: they
+            are the net's.
+
+    Raises:
+        UserError: the calibration text is too short, or weights that the method refuses.
+    """
+    made = prune(
+        net,
+        surgery.method,
+        surgery.rate,
+        structure=surgery.structure if surgery.structure != "unstructured" else None,
+        text=_calibration(run, surgery),
+        seed=surgery.seed or 0,
+        progress=partial(print, flush=True),
+    )
+    spec = run.spec.model
+    if surgery.rate == 0 and unchanged is not None:
+        weights = unchanged
+    else:
+        scaled = {name: weight.float() / query_scale(spec, name) for name, weight in made.weights.items()}
+        weights = {name: weight.flatten().contiguous() for name, weight in scaled.items()}
+    found = made.record.to_dict()
+    if run.spec.model_before is not None:
+        promised = surgery.counts(run.spec.model_before)
+        if different := {key: (found[key], count) for key, count in promised.items() if found[key] != count}:
+            raise AssertionError(f"the surgery left, and the plan promised: {different}")
+    return Operated(weights, found, _loss(run, net))
+
+
+def _calibration(run: RunInProgress, surgery: SurgerySpec) -> CalibrationSet | None:
+    wanted = surgery.calibration
+    if wanted is None:
+        return None
+    return from_corpus(run.text, wanted.sequences, wanted.tokens or run.spec.model.sequence, wanted.seed)
+
+
+def _loss(run: RunInProgress, net: Net) -> float:
+    """Held-out loss of a model in the precision of the run, by this process alone."""
+    evaluation = run.spec.evaluation
+    network = build(replace(net.spec, init="transformers"), seed=0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(net.weights[name])
+    network = network.to(run.device, torch.bfloat16 if run.spec.precision == "bf16" else torch.float32).eval()
+    blocks = run.text.heldout_blocks(evaluation.blocks, evaluation.block_sequences)
+    return record.token_weighted(*evaluate.alone(network, run.text, blocks, evaluate.at_once(run.device, run.micro)))

@@ -1,0 +1,190 @@
+"""The studies of pruning after training: dense parents, and what they become and train on as. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from repro import strict
+from repro.bounds import STEPS
+from repro.errors import UserError
+from repro.spec import CalibrationSpec, RunSpec, SurgerySpec
+from repro.strict import Above, Between
+from repro.surgery.catalogue import METHODS, taking
+from sweeps import post_trained
+from sweeps.points import Budget, Making, SeedList, Size, chosen
+
+Rate = Annotated[float, Between(0, 1, "of all parameters", "()")]
+Rates = tuple[Rate, ...] | dict[str, tuple[Rate, ...]]  # of all sizes, or by size label
+Multiple = Annotated[float, Above(0, "times the parent's peak")]
+Methods = Annotated[tuple[str, ...], "methods of surgery"]
+
+
+@strict.dataclass
+class Parent:
+    """A dense run to be pruned once it is trained."""
+
+    size: Size
+    budget: Budget
+    seeds: Annotated[SeedList | None, "its own seeds; null takes those of the study"] = None
+
+
+@strict.dataclass
+class Parents:
+    """Dense runs, which `post_training` prunes."""
+
+    points: Annotated[tuple[Parent, ...], "sizes and budgets"]
+    seeds: SeedList = (0,)
+
+    def runs(self, build: Making) -> Iterator[RunSpec]:
+        for point in self.points:
+            for seed in self.seeds if point.seeds is None else point.seeds:
+                yield build.run(point.size, point.budget, seed=seed)
+
+
+@strict.dataclass
+class Pruning:
+    """A method by which every parent is pruned."""
+
+    method: Annotated[str, f"one of: {', '.join(METHODS)}"]
+    structure: Annotated[str | None, "of methods that remove single weights: unstructured (null) or N:M"] = None
+    rates: Annotated[Rates | None, "its own rates, for all sizes or by size; null takes those of the study"] = None
+
+    def __post_init__(self) -> None:
+        taking(self.method, structure=self.structure)
+
+
+@strict.dataclass
+class PostControls:
+    """What the curves are held against."""
+
+    unpruned: Annotated[bool, "whether every parent is trained on unpruned: surgery at rate 0"] = True
+    sizes: Annotated[tuple[str, ...], "labels of `sizes` whose first parent has the controls below; empty: all"] = ()
+    random: Annotated[Methods, "random methods, at the study's rates"] = ()
+    scratch: Annotated[
+        Methods, "whose pruned models are trained from an initialisation as well, on as many tokens, as parents are"
+    ] = ()
+    decayed: Annotated[Methods, "after which the learning rate also decays over the tokens"] = ()
+    aged: Annotated[Methods, "by which the parents of other budgets than the study's are pruned"] = ()
+    lr_multiples: Annotated[
+        tuple[Multiple, ...], "learning rates tried after the study's first method at its middle rate, for each size"
+    ] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("random", "scratch", "decayed", "aged"):
+            for method in getattr(self, key):
+                chosen_method = taking(method)
+                if key == "random" and not chosen_method.seeded:
+                    seeded = ", ".join(name for name, one in METHODS.items() if one.seeded)
+                    raise UserError("not a random method", key=key, found=method, expected=f"one of: {seeded}")
+                if key == "scratch" and chosen_method.removes == "weights":
+                    structured = ", ".join(name for name, one in METHODS.items() if one.removes != "weights")
+                    raise UserError("zeros are no model of their own", key=key, found=method, expected=structured)
+
+
+@strict.dataclass
+class PostTraining:
+    """Every parent, pruned by every method at every rate, trained on: at a constant learning rate after a short warm-up.
+
+    The text goes on where the parent stopped, and the loss is taken at log-spaced tokens.
+    """
+
+    budget: Annotated[str, "a label of `budgets`: the parents of this budget are pruned by every method"]
+    tokens: Annotated[float, Above(0, "tokens")]
+    methods: Annotated[tuple[Pruning, ...], "how parents are pruned"]
+    rates: Annotated[Rates, "shares of all parameters to remove, for all sizes or by size"]
+    lr_multiples: Annotated[
+        Multiple | dict[str, Multiple], "the learning rate over the parent's peak: one number, or one for each size"
+    ]
+    warmup: Annotated[int, Between(0, STEPS, "steps"), "steps until the learning rate is reached"] = 10
+    evaluations: Annotated[
+        int, Between(2, 1000, "evaluations"), "of each curve, log-spaced over two decades of tokens"
+    ] = 10
+    calibration: Annotated[CalibrationSpec, "calibration set of all methods that need one"] = CalibrationSpec()
+    controls: PostControls = PostControls()
+
+    def runs(self, build: Making) -> Iterator[RunSpec]:
+        parents = [*build.parents()]
+        mine = [parent for parent in parents if parent.budget == self.budget]
+        if not mine:
+            raise UserError(
+                "no parent of this budget",
+                key="budget",
+                found=self.budget,
+                expected=", ".join(dict.fromkeys(parent.budget for parent in parents)) or "one of study `parents`",
+            )
+        controls = self.controls
+        for parent in mine:
+            for pruning in self.methods:
+                yield from self._curves(parent, pruning)
+        for parent in parents if controls.unpruned else ():
+            yield self._curve(parent, self._surgery(self.methods[0].method, 0.0, None, parent))
+        firsts = [parent for parent in mine if parent is next(p for p in mine if p.size == parent.size)]
+        for parent in firsts:
+            if not controls.sizes or parent.size in controls.sizes:
+                yield from self._controls(parent)
+            yield from self._tried(parent)
+        for parent in parents:
+            if parent not in mine:
+                for method in controls.aged:
+                    yield from self._curves(parent, Pruning(method))
+
+    def _controls(self, parent: RunSpec) -> Iterator[RunSpec]:
+        for method in self.controls.random:
+            yield from self._curves(parent, Pruning(method))
+        for method in self.controls.scratch:
+            for surgery in self._surgeries(parent, Pruning(method)):
+                yield post_trained.scratch(parent, surgery, self._steps(parent), self.evaluations)
+        for method in self.controls.decayed:
+            for surgery in self._surgeries(parent, Pruning(method)):
+                yield post_trained.decayed(self._curve(parent, surgery))
+
+    def _tried(self, parent: RunSpec) -> Iterator[RunSpec]:
+        """The first method at its middle rate, at other learning rates."""
+        surgeries = [*self._surgeries(parent, self.methods[0])]
+        usual = self._curve(parent, surgeries[len(surgeries) // 2])
+        for multiple in self.controls.lr_multiples:
+            yield post_trained.at_rate(usual, parent.optimizer.lr * multiple)
+
+    def _curves(self, parent: RunSpec, pruning: Pruning) -> Iterator[RunSpec]:
+        for surgery in self._surgeries(parent, pruning):
+            yield self._curve(parent, surgery)
+
+    def _curve(self, parent: RunSpec, surgery: SurgerySpec) -> RunSpec:
+        multiples = self.lr_multiples
+        if isinstance(multiples, dict):
+            multiples = chosen(multiples, parent.size, "lr_multiples")
+        return post_trained.curve(
+            parent,
+            surgery,
+            steps=self._steps(parent),
+            lr=parent.optimizer.lr * multiples,
+            warmup=self.warmup,
+            evaluations=self.evaluations,
+        )
+
+    def _surgeries(self, parent: RunSpec, pruning: Pruning) -> Iterator[SurgerySpec]:
+        rates = self.rates if pruning.rates is None else pruning.rates
+        for rate in chosen(rates, parent.size, "rates") if isinstance(rates, dict) else rates:
+            yield self._surgery(pruning.method, rate, pruning.structure, parent)
+
+    def _surgery(self, method: str, rate: float, structure: str | None, parent: RunSpec) -> SurgerySpec:
+        takes = METHODS[method]
+        return SurgerySpec(
+            method,
+            rate,
+            structure,
+            calibration=self.calibration if takes.text else None,
+            seed=parent.seed if takes.seeded else None,
+        )
+
+    def _steps(self, parent: RunSpec) -> int:
+        steps = round(self.tokens / parent.tokens_per_step)
+        if not 1 <= steps <= STEPS:
+            raise UserError(
+                "no such number of steps",
+                key="tokens",
+                found=f"{self.tokens:,.4g}: {steps:,} steps of {parent.tokens_per_step:,}",
+                expected=f"1 to {STEPS:,} steps",
+            )
+        return steps

@@ -1,0 +1,202 @@
+"""Surgery between two runs: what a child begins with, holds, reads and records, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro.corpus import Corpus
+from repro.errors import UserError
+from repro.resources import Resources
+from repro.spec import CalibrationSpec, EvalSpec, ModelSpec, OptimizerSpec, RunSpec, SurgerySpec
+from repro.store.folder import Folder
+from repro.surgery import methods
+from repro.surgery.calibration_set import from_corpus
+from repro.surgery.methods import prune
+from repro.surgery.net import net_of_run
+from repro.training import record, start
+from repro.training.train import train
+from tests.repro.training.lives import Stopped, assert_same, life, rows
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[..., RunSpec]
+CPU = Resources(device="cpu")
+MODEL = ModelSpec(16, 4, 2, 32, 300, 32)
+TEXT = CalibrationSpec(sequences=8, seed=3)
+CONSTANT = OptimizerSpec(2e-3, 4, warmup=2, lr_schedule="wsd", decay=1)
+
+
+class Killed(BaseException):
+    """A kill, which nothing handles."""
+
+
+@pytest.fixture(scope="module")
+def parent(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunSpec], Path]:
+    """The folder of a run that was trained once."""
+    made: dict[str, Path] = {}
+
+    def of(spec: RunSpec) -> Path:
+        if spec.fingerprint not in made:
+            made[spec.fingerprint] = tmp_path_factory.mktemp("parent")
+            train(spec, Folder.open(made[spec.fingerprint]), text, CPU)
+        return made[spec.fingerprint]
+
+    return of
+
+
+@pytest.fixture
+def dense(make_spec: Make) -> RunSpec:
+    """A parent with the authors' initialisation, whose queries are scaled in an export."""
+    return replace(make_spec(0.0, dense_steps=20, run_id="parent"), model=MODEL)
+
+
+def child(of: RunSpec, surgery: SurgerySpec, steps: int = 10) -> RunSpec:
+    """A run of 10 steps at a constant rate, evaluated at log-spaced steps."""
+    own = replace(
+        of,
+        run_id="child",
+        optimizer=CONSTANT,
+        dense_steps=steps,
+        evaluation=EvalSpec(blocks=4, block_sequences=2, log_points=3),
+    )
+    return own.starting_from(of, of.schedule.total_steps, surgery)
+
+
+def trained(spec: RunSpec, place: Path, text: Corpus, parent: Path, resources: Resources = CPU) -> Folder:
+    folder = Folder.open(place)
+    train(spec, folder, text, resources, parent=Folder.open(parent))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("surgery", "left"),
+    [
+        (SurgerySpec("depth-taylor", 0.2, calibration=TEXT), {"layers": 3}),
+        (SurgerySpec("width-taylor", 0.3, calibration=TEXT), {"heads": 1, "mlp": 28}),
+        (SurgerySpec("random-depth", 0), {}),
+    ],
+)
+def test_a_child_begins_with_what_surgery_leaves_and_says_what_it_was(
+    surgery: SurgerySpec,
+    left: dict[str, int],
+    dense: RunSpec,
+    parent: Callable[[RunSpec], Path],
+    text: Corpus,
+    tmp_path: Path,
+) -> None:
+    spec = child(dense, surgery)
+    run = trained(spec, tmp_path / "child", text, parent(dense))
+    assert {key: getattr(spec.model, key) for key in left} == left
+    [row], [before] = rows(run, "run.parquet"), rows(Folder.open(parent(dense)), "run.parquet")
+    said = run.read_json(record.SURGERY)
+    assert (row["surgery"], row["surgery_rate"]) == (surgery.method, surgery.rate)
+    assert row["N_total_before"] == said["params_before"] == before["N_total"]
+    assert row["rho"] == said["rate_all"] == pytest.approx(1 - row["N_total"] / before["N_total"], abs=1e-12)
+    assert row["rho_linear"] == said["rate_linear"]
+    assert row["L_before"] == pytest.approx(before["loss"], rel=1e-6)
+    assert (row["L_parent"] == before["loss"]) == (surgery.rate == 0), "nothing removed: the weights are the parent's"
+    assert row["N_avg_life"] == pytest.approx(
+        (before["N_prunable"] * before["D"] + row["N_prunable"] * row["D"]) / (before["D"] + row["D"])
+    )
+    curve = rows(run, "curve.parquet")
+    assert [(one["tokens"], one["loss_eval"]) for one in curve[:1]] == [(0, row["L_parent"])]
+    evaluated = [one["step"] for one in curve if one["loss_eval"] is not None]
+    assert evaluated == [0, 1, 10], "a hundredth of ten steps and a tenth are both one step"
+    assert [one["lr"] for one in curve[3:]] == [CONSTANT.lr] * 8
+
+
+def test_the_text_goes_on_after_the_parents_and_calibration_is_of_the_training_part(
+    dense: RunSpec, text: Corpus
+) -> None:
+    spec = child(dense, SurgerySpec("depth-taylor", 0.2, calibration=TEXT))
+    assert spec.position == 20 * dense.optimizer.batch
+    drawn = from_corpus(text, 8, 32, seed=3)
+    assert drawn.to_dict()["name"] == "pydoc, training part"
+    held = {tuple(row) for row in text.heldout.take(torch.arange(len(text.heldout)).numpy())[:, :32].tolist()}
+    assert not any(tuple(row) in held for row in drawn.tokens.tolist())
+    for sequences, length in ((len(text.train) + 1, 8), (2, 34)):
+        with pytest.raises(UserError, match="calibration text too short"):
+            from_corpus(text, sequences, length, seed=0)
+
+
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "surgery",
+    [
+        SurgerySpec("wanda", 0.3, calibration=TEXT),
+        SurgerySpec("sparsegpt", 0.2, "2:4", calibration=TEXT),
+        SurgerySpec("magnitude", None, "2:4"),
+    ],
+)
+def test_the_zeros_of_a_one_shot_method_hold_to_the_bit(
+    surgery: SurgerySpec,
+    zero_stage: int,
+    dense: RunSpec,
+    parent: Callable[[RunSpec], Path],
+    text: Corpus,
+    tmp_path: Path,
+) -> None:
+    spec = child(dense, surgery, steps=4)
+    text_of = None if surgery.calibration is None else from_corpus(text, 8, 32, seed=3)
+    structure = None if surgery.structure == "unstructured" else surgery.structure
+    pruned = prune(
+        net_of_run(Folder.open(parent(dense))), surgery.method, surgery.rate, structure=structure, text=text_of
+    )
+    run = trained(spec, tmp_path / "child", text, parent(dense), Resources(device="cpu", zero_stage=zero_stage))
+    ended = net_of_run(run).weights
+    for name, weight in pruned.weights.items():
+        if weight.dim() == 2 and "embed" not in name:
+            assert torch.equal(ended[name] == 0, weight == 0), name
+    moved = sum(int((ended[name] != weight).sum()) for name, weight in pruned.weights.items())
+    assert moved > 0.5 * sum(int((weight != 0).sum()) for weight in pruned.weights.values()), "it trains"
+    [row] = rows(run, "run.parquet")
+    removed = sum(pruned.record.removed["weights"].values())
+    assert row["N_prunable"] - row["N_final"] == removed
+    assert row["rho"] == pytest.approx(removed / row["N_total"], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "surgery", [SurgerySpec("depth-taylor", 0.2, calibration=TEXT), SurgerySpec("magnitude", None, "2:4")]
+)
+def test_killed_in_surgery_and_in_post_training_a_child_ends_as_one_that_was_not(
+    surgery: SurgerySpec,
+    dense: RunSpec,
+    parent: Callable[[RunSpec], Path],
+    text: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec, saving = child(dense, surgery), Resources(device="cpu", checkpoint_every=3)
+    whole = trained(spec, tmp_path / "whole", text, parent(dense), saving)
+    folder = Folder.open(tmp_path / "killed")
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    for place, name in ((methods, "counts"), (start.checkpoint, "dumped")):  # while it prunes, and while it saves
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, die)
+            with pytest.raises(Killed):
+                train(spec, folder, text, saving, parent=Folder.open(parent(dense)))
+        assert start.is_needed(spec, folder)
+    with life(5) as lived, pytest.raises(Stopped):
+        train(spec, folder, text, saving, parent=Folder.open(parent(dense)))
+    assert lived.steps == [0, 1, 2, 3, 4]
+    assert not start.is_needed(spec, folder), "the surgery is done once"
+    train(spec, folder, text, saving)  # without its parent, which it no longer needs
+    assert_same(folder, whole, "killed in surgery and at step 5")
+
+
+def test_a_parent_that_was_trained_again_otherwise_is_refused(
+    dense: RunSpec, parent: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
+) -> None:
+    other = replace(dense, optimizer=replace(dense.optimizer, lr=4e-3))
+    spec = child(other, SurgerySpec("random-depth", 0.2))
+    with pytest.raises(UserError, match="not the run from which child starts") as caught:
+        trained(spec, tmp_path / "child", text, parent(dense))
+    assert (caught.value.found, caught.value.expected) == (dense.fingerprint, other.fingerprint)
