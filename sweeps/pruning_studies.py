@@ -30,7 +30,7 @@ class Parent:
 
 
 @strict.dataclass
-class Parents:
+class DenseParents:
     """Dense runs, which `post_training` prunes."""
 
     points: Annotated[tuple[Parent, ...], "sizes and budgets"]
@@ -90,7 +90,7 @@ class PostTraining:
     """
 
     budget: Annotated[str, "a label of `budgets`: the parents of this budget are pruned by every method"]
-    tokens: Annotated[float, Above(0, "tokens")]
+    tokens: Annotated[float, Above(0, "tokens"), "of each run after surgery"]
     methods: Annotated[tuple[Pruning, ...], "how parents are pruned"]
     rates: Annotated[Rates, "shares of all parameters to remove, for all sizes or by size"]
     lr_multiples: Annotated[

@@ -28,7 +28,7 @@ from sweeps.points import (
     runs_of,
     tokens_per_param,
 )
-from sweeps.pruning_studies import Parents, PostTraining
+from sweeps.pruning_studies import DenseParents, PostTraining
 from sweeps.rate_studies import LearningRates, OwnRates
 
 
@@ -155,5 +155,5 @@ class Studies:
     lr: LearningRates | None = None
     regime: Regime | None = None
     own_rates: OwnRates | None = None
-    parents: Parents | None = None
+    parents: DenseParents | None = None
     post_training: PostTraining | None = None

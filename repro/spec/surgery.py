@@ -47,21 +47,22 @@ class SurgerySpec:
     def __post_init__(self) -> None:
         chosen = taking(self.method, structure=self.structure)
         check_rate(self.rate, self.structure)
-        for key, value, taken in (
+        given: tuple[tuple[str, object, bool], ...] = (
             ("calibration", self.calibration, chosen.text),
             ("seed", self.seed, chosen.seeded),
-        ):
+        )
+        for key, value, taken in given:
             if value is not None and not taken:
                 raise UserError(f"{self.method} takes no {key}", key=key, found=value, expected="none")
         # One surgery has one spec: what has a default is stated, and what doesn't matter is not.
         does = self.rate != 0
-        usual = {
+        usual: dict[str, object] = {
             "structure": self.structure or ("unstructured" if chosen.structures else None),
             "calibration": (self.calibration or CalibrationSpec()) if chosen.text and does else None,
             "seed": (self.seed or 0) if chosen.seeded and does else None,
         }
-        for key, value in usual.items():
-            object.__setattr__(self, key, value)
+        for key, stated in usual.items():
+            object.__setattr__(self, key, stated)
 
     def model_after(self, before: ModelSpec) -> ModelSpec:
         """The model that is left; zeros are still in it.

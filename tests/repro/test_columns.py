@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repro import columns
-from repro.spec import ModelStart, RopeScaling, RunSpec
+from repro.spec import CalibrationSpec, ModelStart, RopeScaling, RunSpec, SurgerySpec, from_kept
 from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
@@ -28,6 +28,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "pruning": {
         "sparsity": 0.5, "start": 0.5, "end": 1.0, "interval": 5, "shape": "linear", "score": "random",
         "distribution": "uniform", "structure": "1:5", "do_not_prune": ("q_proj",),
+        "scope": ("layers.1",),
     },
 }  # fmt: skip
 
@@ -51,6 +52,8 @@ def test_a_field_of_a_spec_is_in_a_column_and_makes_another_recipe(part: str, na
         spec = replace(spec, optimizer=replace(spec.optimizer, lr_schedule="wsd"))
     if name == "structure":
         spec = replace(spec, model=replace(spec.model, d_model=10, mlp=40))
+    if name == "scope":
+        spec = replace(spec, pruning=replace(spec.pruning, sparsity=0.2))
     if name == "kv_heads":
         spec = replace(spec, model=replace(spec.model, heads=2))
     other = replace(spec, **{part: replace(getattr(spec, part), **{name: OTHER[part][name]})})
@@ -62,6 +65,36 @@ def test_a_field_of_a_spec_is_in_a_column_and_makes_another_recipe(part: str, na
 @pytest.mark.parametrize("part", OTHER)
 def test_no_field_is_missing_from_the_test_above(part: str, make_spec: Make) -> None:
     assert set(OTHER[part]) == {field.name for field in fields(getattr(make_spec(), part))}
+
+
+@pytest.mark.parametrize(
+    ("changed", "same_recipe"),
+    [
+        ({"method": "random-width"}, False),
+        ({"rate": 0.25}, False),
+        ({"rate": 0.0}, False),
+        ({"seed": 1}, True),
+        ({"method": "width-taylor", "seed": None, "calibration": CalibrationSpec(4, 8)}, False),
+        ({"method": "magnitude", "seed": None, "structure": "2:4"}, False),
+    ],
+)
+def test_surgery_is_in_columns_and_in_the_identity(changed: dict[str, Any], same_recipe: bool, make_spec: Make) -> None:
+    parent = make_spec(0.0)
+    parent = replace(parent, model=replace(parent.model, layers=4))
+    one = SurgerySpec("random-depth", 0.12, seed=0)
+    mine, theirs = (
+        replace(parent, run_id="child").starting_from(parent, 40, each) for each in (one, replace(one, **changed))
+    )
+    assert mine.fingerprint != theirs.fingerprint
+    assert (mine.recipe == theirs.recipe) == same_recipe
+    assert from_kept(theirs.to_dict()) == theirs
+    said = columns.planned(theirs)
+    names = [name for name in said if name.startswith("surgery")]
+    assert {name: columns.planned(mine)[name] for name in names} != {name: said[name] for name in names}
+    assert said["rho"] == pytest.approx(
+        1 - (said["N_total"] - said["N_prunable"] + said["N_final"]) / parent.model.shape.total
+    )
+    assert columns.planned(parent)["rho"] is None
 
 
 def test_a_recipe_is_the_spec_without_its_seed_and_labels(make_spec: Make) -> None:

@@ -76,8 +76,8 @@ def trained(spec: RunSpec, place: Path, text: Corpus, parent: Path, resources: R
 @pytest.mark.parametrize(
     ("surgery", "left"),
     [
-        (SurgerySpec("depth-taylor", 0.2, calibration=TEXT), {"layers": 3}),
-        (SurgerySpec("width-taylor", 0.3, calibration=TEXT), {"heads": 1, "mlp": 28}),
+        (SurgerySpec("depth-taylor", 0.13, calibration=TEXT), {"layers": 3}),
+        (SurgerySpec("width-taylor", 0.3, calibration=TEXT), {"heads": 1, "mlp": 11}),
         (SurgerySpec("random-depth", 0), {}),
     ],
 )
