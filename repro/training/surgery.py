@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from repro.spec import SurgerySpec
 from repro.surgery.calibration_set import CalibrationSet, from_corpus
@@ -83,6 +84,7 @@ def _loss(run: RunInProgress, net: Net) -> float:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(net.weights[name])
-    network = network.to(run.device, torch.bfloat16 if run.spec.precision == "bf16" else torch.float32).eval()
+    module: nn.Module = network.eval()
+    module.to(run.device, torch.bfloat16 if run.spec.precision == "bf16" else torch.float32)
     blocks = run.text.heldout_blocks(evaluation.blocks, evaluation.block_sequences)
     return record.token_weighted(*evaluate.alone(network, run.text, blocks, evaluate.at_once(run.device, run.micro)))
