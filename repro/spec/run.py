@@ -138,6 +138,14 @@ class RunSpec:
     def _check_surgery(self, surgery: SurgerySpec, before: ModelSpec) -> None:
         """Rejects another model than the surgery leaves, and another mask than its zeros."""
         _check_model(self.model, surgery.model_after(before), "another model than the surgery leaves", surgery.method)
+        text = surgery.calibration
+        if text is not None and (text.tokens or 0) > self.model.sequence:
+            raise UserError(
+                "calibration rows longer than the model's",
+                key="start.surgery.calibration.tokens",
+                found=text.tokens,
+                expected=f"at most {self.model.sequence}",
+            )
         wanted = surgery.masks(before)
         if wanted.sparsity and self.pruning != wanted:
             raise UserError(

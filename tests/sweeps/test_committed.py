@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from repro import columns
 from repro.ladder import Shape
 from repro.spec import RunSpec
 from repro.training import hardware
-from sweeps.devices import Throughput, flops_per_token
-from sweeps.forecast import hours
+from sweeps.devices import Cluster, Throughput, flops_per_token
+from sweeps.forecast import forecast, hours
 from sweeps.grid import Sweep, expand
 from sweeps.plan import amount
 from sweeps.plan_report import Quote
 
 ROOT = Path(__file__).parents[2]
-PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr")
+PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr", "p2-gpu")
 # Final sparsity -> steps, last event, average density (None: on no card); all prune from step 2,500.
 CARDS = {
     0.2: (11_200, 8_100, 0.8919),
@@ -70,6 +71,40 @@ def test_the_header_says_which_speed_is_assumed(name: str) -> None:
     if name == "gpu":
         rates = [f"{speed.rate(run) / flops_per_token(run.model) / 1e6:.1f}" for run in sizes.values()]
         assert "{}, {} and {} M tokens/s".format(*rates) in header(name)
+
+
+# ------------------------------------------------------------------ pruning after training
+
+
+def test_the_laptops_study_of_pruning_after_training_takes_its_header_s_minutes() -> None:
+    [(cluster, measured)] = re.findall(r"plan sweeps/p2.yaml --cluster (\S+) --measured (\S+)`", header("p2"))
+    made = forecast(sweep("p2"), Cluster.parse(cluster), ROOT / measured)
+    minutes = made.makespan_hours * 60
+    assert minutes <= 25
+    assert f"{minutes:.0f} minutes by" in header("p2")
+
+
+def test_on_a_gpu_it_takes_less_than_an_hour_by_the_plan() -> None:
+    assert quote("p2-gpu").forecast.makespan_hours < 1
+
+
+@pytest.mark.parametrize("name", ["p2", "p2-gpu"])
+def test_its_methods_remove_the_same_at_each_rate_from_parents_ten_fold_apart(name: str) -> None:
+    runs = [run for run in sweep(name).of("post_training") if run.surgery is not None and run.surgery.rate]
+    sizes = sorted({run.parent.model.shape.total for run in sweep(name).of("post_training") if run.parent})
+    assert len(sizes) == 3
+    assert sizes[2] > (10 if name == "p2" else 7) * sizes[0]
+    for before in sizes:
+        rows = [columns.planned(run) for run in runs]
+        removed = {
+            row["surgery_rate"]: [one["rho"] for one in rows if one["surgery_rate"] == row["surgery_rate"]]
+            for row in rows
+            if row["N_total_before"] == before
+        }
+        assert len(removed) == 3
+        for rate, shares in removed.items():
+            assert len(shares) >= 3
+            assert max(abs(share - rate) for share in shares) < 0.01
 
 
 # ------------------------------------------------------------------ the released ~1B models

@@ -22,12 +22,32 @@ from tests.sweeps.tiny import SWEEP, run
 pytestmark = pytest.mark.slow
 
 AT = 200
+RUNS = 11
 TIMES = {"seconds", "seconds_setup", "tokens_per_second", "mfu", "peak_memory", "ms"}
+
+
+# A parent of four blocks, pruned and trained on: two structured runs, zeros that hold, and each control.
+DEEP = "sizes: {deep: {layers: 4, d_model: 8, heads: 2, mlp: 32, lr: 1.0e-2}, "
+STUDIES = """studies:
+  parents: {points: [{size: deep, budget: short}]}
+  post_training:
+    budget: short
+    tokens: 2560
+    rates: [0.12]
+    methods: [{method: depth-taylor}, {method: sparsegpt, structure: "2:4"}]
+    lr_multiples: 0.3
+    warmup: 2
+    evaluations: 4
+    calibration: {sequences: 8}
+    controls: {random: [random-width], scratch: [depth-taylor], decayed: [depth-taylor]}
+"""
 
 
 def declare(root: Path, model: Path | None = None) -> Path:
     """A parent and its children; without a model folder two of them."""
     text = SWEEP.format(root=root, ratio=20, workers=1)
+    if model is not None:
+        text = text.replace("sizes: {", DEEP).replace("{short: 20}", "{short: {4k: 20, deep: 2}}")
     first, last = text.index("studies:\n"), text.index("resources:")
     runs = [
         "{size: 4k, budget: short, id: parent}",
@@ -38,7 +58,8 @@ def declare(root: Path, model: Path | None = None) -> Path:
         runs.append(f"{{size: 4k, budget: short, sparsity: 0.5, id: from-model, start: {{model: {model}}}}}")
     root.mkdir(parents=True, exist_ok=True)
     file = root / "tiny.yaml"
-    file.write_text(text[:first] + "runs:\n" + "".join(f"  - {one}\n" for one in runs) + text[last:])
+    studies = STUDIES if model is not None else ""
+    file.write_text(text[:first] + studies + "runs:\n" + "".join(f"  - {one}\n" for one in runs) + text[last:])
     return file
 
 
@@ -104,6 +125,37 @@ def test_life_columns_and_losses_say_where_each_child_comes_from(finished: Path)
     assert kept == [name_of(AT)], "from which a child could be trained again"
 
 
+def test_a_study_of_pruning_after_training_is_trained_and_its_table_says_what_was_done(finished: Path) -> None:
+    place = finished / "results" / "tiny"
+    rows = {row["run_id"]: row for row in pq.read_table(place / "runs.parquet").to_pylist()}
+    curves = pq.read_table(place / "curves.parquet").to_pylist()
+    parent = rows.pop("deep-short-s00-seed0")
+    study = {name: row for name, row in rows.items() if row["studies"] == ["post_training"]}
+    assert sorted(study) == [
+        "deep-depth-taylor-r12-scratch-short-seed0",
+        "deep-depth-taylor-r12-short-seed0",
+        "deep-depth-taylor-r12-short-seed0-decayed",
+        "deep-random-width-r12-short-seed0",
+        "deep-sparsegpt-2of4-r12-short-seed0",
+        "deep-unpruned-short-seed0",
+    ]
+    for name, row in study.items():
+        evaluated = [one for one in curves if one["run_id"] == name and one["loss_eval"] is not None]
+        if "scratch" in name:
+            assert (row["surgery"], row["parent"], row["L_before"]) == (None, None, None)
+            continue
+        assert row["N_total_before"] == parent["N_total"]
+        assert row["L_before"] == pytest.approx(parent["loss"], rel=1e-6)
+        assert [(one["tokens"], one["loss_eval"]) for one in evaluated[:1]] == [(0, row["L_parent"])]
+        assert (evaluated[-1]["tokens"], evaluated[-1]["loss_eval"]) == (row["D"], row["loss"])
+        assert row["position"] == parent["D"] // 32
+        removed = row["N_total_before"] - row["N_total"] + row["N_prunable"] - row["N_final"]
+        assert row["rho"] == pytest.approx(removed / row["N_total_before"], abs=1e-12)
+        assert abs(row["rho"] - row["surgery_rate"]) < 0.01
+        assert (row["L_parent"] == parent["loss"]) == (row["surgery_rate"] == 0)
+        assert (place / "runs" / name / "surgery.json").is_file()
+
+
 @pytest.mark.full
 def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Path, model: Path, root: Path) -> None:
     place = root / "killed"
@@ -111,7 +163,7 @@ def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Pa
     killer = Killer(place, declare(place, model), seed=2)
     while len(killer.kills) < 2:
         killer.strike()
-        assert len(ended(place)) < 4, f"it was over after {len(killer.kills)} kills"
+        assert len(ended(place)) < RUNS, f"it was over after {len(killer.kills)} kills"
     if killer.driver.poll() is None:
         killer.driver.kill()
         killer.driver.wait()
