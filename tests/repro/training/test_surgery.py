@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -136,7 +137,7 @@ def test_the_text_goes_on_after_the_parents_and_calibration_is_of_the_training_p
 )
 def test_the_zeros_of_a_one_shot_method_hold_to_the_bit(
     surgery: SurgerySpec,
-    zero_stage: int,
+    zero_stage: Literal[0, 1, 2, 3],
     dense: RunSpec,
     parent: Callable[[RunSpec], Path],
     text: Corpus,
