@@ -51,8 +51,12 @@ class Sweep:
         return tuple(run.spec for run in self.runs if study in run.studies)
 
 
-def expand(file: str | Path) -> Sweep:
+def expand(file: str | Path, *, read_models: bool = True) -> Sweep:
     """Expands a sweep file. A run that several studies ask for appears once, under its first id.
+
+    Args:
+        read_models: whether models with a Hugging Face id are read, and downloaded first, as identity needs it; a plan does
+            without.
 
     Raises:
         UserError: the file is invalid, two specs share an id, or a run needs more text than the corpus has and isn't
@@ -62,7 +66,7 @@ def expand(file: str | Path) -> Sweep:
     declared = sweep_file.read(file)
     planned: dict[str, PlannedRun] = {}
     by_id: dict[str, RunSpec] = {}  # includes the other ids of runs that several studies ask for
-    for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file), by_id)):
+    for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file, read_models), by_id)):
         if asked >= RUNS:
             raise UserError(
                 "too many runs", file=file, key=f"studies.{study}", found=f"over {RUNS:,}", expected=f"at most {RUNS:,}"

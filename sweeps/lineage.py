@@ -11,9 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro.errors import UserError, located
-from repro.models.folder import start_from
-from repro.paths import expand
-from repro.spec import ModelStart, RunSpec
+from repro.spec import RunSpec
 from sweeps.post_trained import label
 from sweeps.run_builder import Builder
 from sweeps.single_runs import FromModel, FromRun, SingleRun
@@ -52,7 +50,7 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
         spec = build.run(
             single.size, single.budget, single.sparsity, single.window, seed=single.seed or 0, change=single
         )
-        weights = _of_folder(start.model)
+        weights = build.model_start(start.model)
         name = f"{spec.run_id}-from-{Path(weights.model).name}-{weights.sha256[:6]}"
         spec = spec.starting_at(weights, start.surgery)
     else:
@@ -73,18 +71,6 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
     if start.surgery is not None:
         name += f"-{label('', start.surgery).removeprefix('-')}"
     return replace(spec, run_id=single.id or name)
-
-
-def _of_folder(model: str) -> ModelStart:
-    try:
-        return start_from(expand(model, key="start.model"))
-    except UserError as error:
-        raise UserError(
-            f"not a model to start from: {error.message}",
-            key="start.model",
-            found=model,
-            expected=error.expected or "a Hugging Face folder, or the id of a model",
-        ) from error
 
 
 def _no_such_run(wanted: str, waiting: Sequence[str], known: Mapping[str, RunSpec]) -> UserError:

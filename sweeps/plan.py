@@ -97,7 +97,7 @@ def describe(run: PlannedRun) -> dict[str, Any]:
 
 def print_expand(file: str | Path, as_json: bool) -> int:
     """Prints the runs of a sweep file as a table or as one JSON object per line; returns the exit code."""
-    runs = expand(file).runs
+    runs = expand(file, read_models=False).runs
     if as_json:
         for run in runs:
             print(json.dumps(describe(run)))
@@ -125,13 +125,21 @@ def print_expand(file: str | Path, as_json: bool) -> int:
 
 def print_plan(file: str | Path, as_json: bool) -> int:
     """Prints the cost of a sweep file as a table by study or as one JSON object; returns the exit code."""
-    sweep = expand(file)
-    priced, warnings = plan(sweep), [*corpora.warnings(sweep, corpora.built(sweep))]
+    sweep = expand(file, read_models=False)
+    priced, warnings = plan(sweep), [*unread(sweep), *corpora.warnings(sweep, corpora.built(sweep))]
     if as_json:
         print(json.dumps(asdict(priced) | {"warnings": warnings}, indent=1))
     else:
         print("\n".join([*by_study(priced), *(f"warning: {text}" for text in warnings)]))
     return 0
+
+
+def unread(sweep: Sweep) -> Iterator[str]:
+    """Warns of the models that runs start from and this machine doesn't have."""
+    starts = [run.spec.start for run in sweep.runs]
+    away = dict.fromkeys(s.model for s in starts if isinstance(s, ModelStart) and not s.is_read)
+    if away:
+        yield f"a network is needed: `sweeps run` downloads {', '.join(away)}, of which nothing was read here"
 
 
 def by_study(priced: Plan) -> list[str]:
@@ -152,10 +160,7 @@ def by_study(priced: Plan) -> list[str]:
     return [
         *aligned(rows, left={0}),
         *_starts(priced),
-        *(
-            f"{run} starts from {model}: what that was trained on before is unknown, and the text is read from its first row"
-            for run, model in priced.models.items()
-        ),
+        *_models(priced),
         *(_sharing(priced) if priced.sharing else ()),
         f"longest run: {longest}, {amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs",
     ]
@@ -170,6 +175,14 @@ def _starts(priced: Plan) -> Iterator[str]:
     for run, start in priced.starts.items():
         rows.append((run, start.parent, f"{start.step:,}", amount(start.tokens), f"{start.effective_flops:.3g}"))
     yield from aligned(rows, left={0, 1})
+
+
+def _models(priced: Plan) -> Iterator[str]:
+    """Lines: the models that runs start from."""
+    for model in dict.fromkeys(priced.models.values()):
+        runs = [run for run, of in priced.models.items() if of == model]
+        said = f"{runs[0]} starts" if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more start"
+        yield f"{said} from {model}: what that was trained on before is unknown, and the text is read from its first row"
 
 
 def _sharing(priced: Plan) -> Iterator[str]:

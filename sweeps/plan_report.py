@@ -16,7 +16,7 @@ from sweeps.devices import ASSUMED_MFU, Cluster
 from sweeps.forecast import Forecast, forecast, hours, model_sizes
 from sweeps.grid import Sweep, expand
 from sweeps.memory import USABLE, Memory, fits, per_worker
-from sweeps.plan import Plan, aligned, amount, by_study, plan
+from sweeps.plan import Plan, aligned, amount, by_study, plan, unread
 
 MICRO_BATCHES = (1, 4, 16, 64)  # sequences, shown beside the declared one
 STAGES = (0, 1, 2, 3)
@@ -36,13 +36,13 @@ class Quote:
     def of(cls, file: str | Path, cluster: str, price: float | None = None, measured: str | None = None) -> Quote:
         """The quote for a sweep file; `cluster` in the format of Cluster.parse."""
         devices = Cluster.parse(cluster)
-        sweep = expand(file)
+        sweep = expand(file, read_models=False)
         return cls(sweep, plan(sweep), forecast(sweep, devices, measured), price, measured)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Of the forecast, and of the corpora that this machine has."""
-        return (*self.forecast.warnings, *corpora.warnings(self.sweep, corpora.built(self.sweep)))
+        return (*unread(self.sweep), *self.forecast.warnings, *corpora.warnings(self.sweep, corpora.built(self.sweep)))
 
     def cost(self, gpu_hours: float) -> float:
         return (self.price or 0.0) * gpu_hours

@@ -18,7 +18,7 @@ def write(file: str | Path, out: str) -> int:
     Raises:
         UserError: an invalid sweep file, or a folder that holds results of another kind.
     """
-    sweep, folder = expand(file), Folder.open(out, key="--table")
+    sweep, folder = expand(file, read_models=False), Folder.open(out, key="--table")
     kept = folder.read_json(RECORD) if folder.exists(RECORD) else {}
     if (kept or folder.exists("runs.parquet")) and kept.get("planned_only") is not True:
         raise UserError(

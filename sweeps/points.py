@@ -14,6 +14,7 @@ from sweeps.overrides import Change, Window
 
 T = TypeVar("T")
 Match = Literal["prunable", "total"]
+PUBLIC = "public"  # budget of models that somebody else has trained
 
 FinalSparsity = Annotated[Sparsity, "final sparsity; 0 is a dense run"]
 Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]

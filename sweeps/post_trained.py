@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from repro.spec import DECAY, RunSpec, SurgerySpec
+from repro.spec import DECAY, ModelStart, RunSpec, SurgerySpec
 from sweeps.ids import percent, short
 
 
@@ -26,7 +26,10 @@ def curve(parent: RunSpec, surgery: SurgerySpec, *, steps: int, lr: float, warmu
         evaluation=replace(parent.evaluation, every=None, log_points=evaluations),
     )
     size = label(parent.size, surgery)
-    run = own.starting_from(parent, parent.schedule.total_steps, surgery)
+    if isinstance(parent.start, ModelStart):  # a public model, for which `parent` stands
+        run = own.starting_at(parent.start, surgery)
+    else:
+        run = own.starting_from(parent, parent.schedule.total_steps, surgery)
     # A run that holds zeros gets the compute of so many dense steps, and these the tokens, to the nearest step that there is.
     dense_steps = max(1, round(steps * run.schedule.density_avg))
     return replace(run, run_id=_id(size, parent), size=size, dense_steps=dense_steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import field
 from typing import Annotated
 
 from repro import strict
@@ -12,7 +13,7 @@ from repro.spec import CalibrationSpec, RunSpec, SurgerySpec
 from repro.strict import Above, Between
 from repro.surgery.catalogue import METHODS, taking
 from sweeps import post_trained
-from sweeps.points import Budget, Making, SeedList, Size, chosen
+from sweeps.points import PUBLIC, Budget, Making, SeedList, Size, chosen
 
 Rate = Annotated[float, Between(0, 1, "of all parameters", "()")]
 Rates = tuple[Rate, ...] | dict[str, tuple[Rate, ...]]  # of all sizes, or by size label
@@ -33,8 +34,13 @@ class Parent:
 class DenseParents:
     """Dense runs, which `post_training` prunes."""
 
-    points: Annotated[tuple[Parent, ...], "sizes and budgets"]
+    points: Annotated[tuple[Parent, ...], "sizes and budgets"] = ()
     seeds: SeedList = (0,)
+    models: Annotated[
+        dict[str, str],
+        f"public models that are pruned as they are, by size label: a Hugging Face id or a folder, of the size's shape; their "
+        f"budget is {PUBLIC}, and their text has their own tokenizer",
+    ] = field(default_factory=dict)
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for point in self.points:

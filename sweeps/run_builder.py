@@ -8,14 +8,15 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from repro import ladder
+from repro import ladder, paths
 from repro.errors import UserError
+from repro.models.folder import start_from
 from repro.schedule import interval_for
-from repro.spec import ModelSpec, PruningSpec, RunSpec
+from repro.spec import UNREAD, ModelSpec, ModelStart, PruningSpec, RunSpec
 from sweeps import points
 from sweeps.ids import differences, percent, window_text
 from sweeps.overrides import Change, Window
-from sweeps.points import Match, chosen
+from sweeps.points import PUBLIC, Match, chosen
 from sweeps.run_parts import Parts, steps, timeless
 from sweeps.sweep_file import Declaration
 
@@ -26,10 +27,11 @@ class Builder:
     Args:
         declared: the contents of the sweep file.
         file: its path, for error messages.
+        read_models: as of grid.expand.
     """
 
-    def __init__(self, declared: Declaration, file: Path):
-        self.declared, self.file = declared, file
+    def __init__(self, declared: Declaration, file: Path, read_models: bool = True):
+        self.declared, self.file, self.read_models = declared, file, read_models
         self._sizes = {label: declared.size(label, file=file) for label in declared.sizes}
 
     def run(
@@ -150,10 +152,33 @@ class Builder:
         return rates.at(sparse.optimizer.lr, factor(model, steps, 0.0) / own)
 
     def parents(self) -> Iterator[RunSpec]:
-        """The runs of study `parents`."""
-        if self.declared.studies.parents is None:
+        """The runs of study `parents`, and its models as runs that are not trained but stand for what they start from."""
+        parents = self.declared.studies.parents
+        if parents is None:
             raise UserError("no parents", found="no study `parents`", expected="one, whose runs are pruned")
-        yield from self.declared.studies.parents.runs(self)
+        yield from parents.runs(self)
+        for size, model in parents.models.items():
+            run = self.run(size, PUBLIC, tokens_per_param=1.0)
+            yield replace(run, corpus=replace(run.corpus, tokenizer=model), start=self.model_start(model))
+
+    def model_start(self, model: str) -> ModelStart:
+        """The weights of a model folder or of a Hugging Face id.
+
+        Raises:
+            UserError: there are none, or they are damaged.
+        """
+        place = paths.expand(model, key="start.model")
+        if not self.read_models and not Path(place).exists():
+            return ModelStart(UNREAD, model)
+        try:
+            return start_from(place)
+        except UserError as error:
+            raise UserError(
+                f"not a model to start from: {error.message}",
+                key="start.model",
+                found=model,
+                expected=error.expected or "a Hugging Face folder, or the id of a model",
+            ) from error
 
     def _ratio(self, budget: str, size: str) -> float:
         """Tokens per prunable parameter of a size with a budget of the file."""

@@ -10,7 +10,7 @@ from repro.spec.identity import canonical
 from repro.spec.life import Life
 from repro.spec.model import Init, ModelSpec, RopeScaling
 from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
-from repro.spec.start import ModelStart, SurgeryKey
+from repro.spec.start import UNREAD, ModelStart, SurgeryKey
 from repro.spec.surgery import CalibrationSpec, SurgerySpec
 from repro.spec.training import (
     BATCH,
@@ -31,6 +31,7 @@ from repro.spec.training import (
 __all__ = [
     "BATCH",
     "DECAY",
+    "UNREAD",
     "CalibrationSpec",
     "CorpusSpec",
     "DistributionKey",

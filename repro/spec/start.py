@@ -19,6 +19,9 @@ from repro.strict import dataclass
 SurgeryKey = Annotated[SurgerySpec | None, "what is done to the weights before the first step; null: nothing"]
 
 
+UNREAD = "0" * 64  # in the place of the hash of weights that a plan doesn't read
+
+
 @dataclass
 class ModelStart:
     """The weights of a model folder, with the run's own shape."""
@@ -26,13 +29,18 @@ class ModelStart:
     sha256: Annotated[
         str,
         SHA256,
-        "hash of the weights (models.tensors.digest), independent of their path",
+        "hash of the weights (models.tensors.digest), independent of their path; only zeros in a plan without them",
     ]
     model: Annotated[str, "the model folder"] = field(metadata=LABEL)
     surgery: SurgeryKey = field(default=None, metadata=LATER)
     before: Annotated[ModelSpec | None, "the model before surgery, by its weights' shapes; null without"] = field(
         default=None, metadata=LABEL
     )
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the weights are known; a plan may do without."""
+        return self.sha256 != UNREAD
 
     def __post_init__(self) -> None:
         if (self.surgery is None) != (self.before is None):

@@ -22,7 +22,7 @@ from sweeps.plan import amount
 from sweeps.plan_report import Quote
 
 ROOT = Path(__file__).parents[2]
-PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr", "p2-gpu")
+PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr", "p2-gpu", "p2-public")
 # Final sparsity -> steps, last event, average density (None: on no card); all prune from step 2,500.
 CARDS = {
     0.2: (11_200, 8_100, 0.8919),
@@ -35,6 +35,12 @@ CARDS = {
 @cache
 def sweep(name: str) -> Sweep:
     return expand(ROOT / "sweeps" / f"{name}.yaml")
+
+
+@cache
+def planned(name: str) -> Sweep:
+    """A sweep whose public models are not read."""
+    return expand(ROOT / "sweeps" / f"{name}.yaml", read_models=False)
 
 
 def header(name: str) -> str:
@@ -105,6 +111,32 @@ def test_its_methods_remove_the_same_at_each_rate_from_parents_ten_fold_apart(na
         for rate, shares in removed.items():
             assert len(shares) >= 3
             assert max(abs(share - rate) for share in shares) < 0.01
+
+
+# All parameters as the model cards count them, and the blocks that the law's rates, 15, 25 and 35%, take of each.
+PUBLISHED = {
+    "Qwen/Qwen2.5-0.5B": (494_032_768, (5, 8, 12)),
+    "Qwen/Qwen2.5-1.5B": (1_543_714_304, (5, 8, 12)),
+    "Qwen/Qwen2.5-3B": (3_085_938_688, (6, 10, 14)),
+    "meta-llama/Llama-3.2-1B": (1_235_814_400, (3, 5, 7)),
+    "meta-llama/Llama-3.2-3B": (3_212_749_824, (5, 8, 11)),
+    "meta-llama/Llama-3.1-8B": (8_030_261_248, (6, 9, 13)),
+}
+
+
+@pytest.mark.parametrize("model", PUBLISHED)
+def test_the_public_models_have_their_published_sizes_and_need_a_network(model: str) -> None:
+    runs = [run for run in planned("p2-public").of("post_training") if getattr(run.start, "model", "") == model]
+    total, blocks = PUBLISHED[model]
+    before = {run.model_before for run in runs}
+    assert {one.shape.total for one in before if one} == {total}
+    depth = [run for run in runs if run.surgery and run.surgery.method == "depth-taylor" and run.surgery.rate]
+    [layers] = {one.layers for one in before if one}
+    assert sorted({layers - run.model.layers for run in depth}) == list(blocks)
+    assert {run.corpus.tokenizer for run in runs} == {model}
+    assert any(
+        "a network is needed: `sweeps run` downloads" in text and model in text for text in quote("p2-public").warnings
+    )
 
 
 # ------------------------------------------------------------------ the released ~1B models

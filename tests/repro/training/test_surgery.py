@@ -12,8 +12,10 @@ import torch
 
 from repro.corpus import Corpus
 from repro.errors import UserError
+from repro.models.export import export
+from repro.models.folder import start_from
 from repro.resources import Resources
-from repro.spec import CalibrationSpec, EvalSpec, ModelSpec, OptimizerSpec, RunSpec, SurgerySpec
+from repro.spec import CalibrationSpec, EvalSpec, ModelSpec, OptimizerSpec, RunSpec, SurgerySpec, from_kept
 from repro.store.folder import Folder
 from repro.surgery import methods
 from repro.surgery.calibration_set import from_corpus
@@ -192,6 +194,28 @@ def test_killed_in_surgery_and_in_post_training_a_child_ends_as_one_that_was_not
     assert not start.is_needed(spec, folder), "the surgery is done once"
     train(spec, folder, text, saving)  # without its parent, which it no longer needs
     assert_same(folder, whole, "killed in surgery and at step 5")
+
+
+def test_a_public_model_is_pruned_as_a_run_is_and_refused_if_it_is_another(
+    dense: RunSpec, parent: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
+) -> None:
+    surgery = SurgerySpec("depth-taylor", 0.13, calibration=TEXT)
+    export(Folder.open(parent(dense)), tmp_path / "model", text)
+    own = replace(dense, run_id="child", optimizer=CONSTANT, dense_steps=2)
+    spec = own.starting_at(start_from(str(tmp_path / "model")), surgery)
+    assert from_kept(spec.to_dict()) == spec
+    train(spec, Folder.open(tmp_path / "child"), text, CPU)
+    of_run = own.starting_from(dense, 20, surgery)
+    whole = trained(of_run, tmp_path / "of-run", text, parent(dense))
+    [mine], [theirs] = rows(Folder.open(tmp_path / "child"), "run.parquet"), rows(whole, "run.parquet")
+    for name in ("L_before", "L_parent", "rho", "N_total_before"):
+        assert mine[name] == pytest.approx(theirs[name], rel=1e-6), name
+    assert (mine["position"], theirs["position"]) == (0, 80)
+    assert mine["start_sha256"] is not None
+    other = replace(own, model=replace(MODEL, norm_eps=1e-6)).starting_at(start_from(str(tmp_path / "model")), surgery)
+    with pytest.raises(UserError, match="a model of another shape") as caught:
+        train(other, Folder.open(tmp_path / "other"), text, CPU)
+    assert caught.value.key == "norm_eps"
 
 
 def test_a_parent_that_was_trained_again_otherwise_is_refused(
