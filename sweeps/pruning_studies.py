@@ -119,6 +119,7 @@ class PostTraining:
                 found=self.budget,
                 expected=", ".join(dict.fromkeys(parent.budget for parent in parents)) or "one of study `parents`",
             )
+        self._check_sizes({parent.size for parent in parents})
         controls = self.controls
         for parent in mine:
             for pruning in self.methods:
@@ -134,6 +135,18 @@ class PostTraining:
             if parent not in mine:
                 for method in controls.aged:
                     yield from self._curves(parent, Pruning(method))
+
+    def _check_sizes(self, known: set[str]) -> None:
+        """Refuses labels that no parent has, which would silently have no effect."""
+        said: dict[str, object] = {
+            f"methods[{index}].rates": pruning.rates for index, pruning in enumerate(self.methods)
+        }
+        said |= {"rates": self.rates, "lr_multiples": self.lr_multiples}
+        for key, labels in (*said.items(), ("controls.sizes", dict.fromkeys(self.controls.sizes))):
+            for label in labels if isinstance(labels, dict) else ():
+                if label not in known:
+                    expected = f"one of: {', '.join(sorted(known))}"
+                    raise UserError("no parent of this size", key=key, found=label, expected=expected)
 
     def _controls(self, parent: RunSpec) -> Iterator[RunSpec]:
         for method in self.controls.random:

@@ -95,5 +95,6 @@ def heldout_tokens(spec: RunSpec) -> int:
     """Held-out tokens read by a run's evaluations, periodic and final."""
     evaluation = spec.evaluation
     before = 0 if spec.start is None else 1 if spec.surgery is None else 2  # of the weights that it starts from
-    times = 1 + before + evaluation.times(spec.schedule.total_steps)
+    total = spec.schedule.total_steps
+    times = before + evaluation.times(total) + (not evaluation.due(total - 1, total))
     return times * evaluation.blocks * evaluation.block_sequences * spec.model.sequence

@@ -49,6 +49,7 @@ class Trainer:
         self.blocks = run.text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.batches = Batches(run, self.rank)
         self.log = record.Log()
+        self.evaluated = 0, np.empty(0), np.empty(0)  # after how many updates; losses and token counts of the blocks
         self.heartbeat = Heartbeat(run.place, self._facts, run.asked)
 
     def fit(self) -> dict[str, Any]:
@@ -74,7 +75,9 @@ class Trainer:
         if reached < total:
             self._stop(reached)
         self.watch.look()
-        losses, counts = self._evaluate()
+        last, losses, counts = self.evaluated
+        if last != total:
+            losses, counts = self._evaluate()
         if not np.isfinite(losses).all():
             raise RunFailed(f"the held-out loss is not finite after {total} steps")
         self._clock()
@@ -204,7 +207,10 @@ class Trainer:
             loss, norm = seen[-1]
             if step >= self.spec.last_percent:
                 self.log.last_losses.append(loss)
-            heldout = record.token_weighted(*self._evaluate()) if self.spec.is_evaluated(step) else None
+            heldout = None
+            if self.spec.is_evaluated(step):
+                self.evaluated = step + 1, *self._evaluate()
+                heldout = record.token_weighted(*self.evaluated[1:])
             self.log.add_step(self.spec, step, lr, loss, norm, heldout, ms)
         self.looked = time.perf_counter()
 

@@ -117,7 +117,7 @@ def test_plan_memory_and_lineage_know_what_surgery_leaves(sweep_file: Sweeps) ->
     assert depth.life.n_avg == weights / (parent.tokens + depth.tokens)
     blocks = depth.evaluation.blocks * depth.evaluation.block_sequences * depth.model.sequence
     times = depth.evaluation.times(depth.schedule.total_steps)
-    assert heldout_tokens(depth) == (3 + times) * blocks, "before surgery, after it, at the end and between"
+    assert heldout_tokens(depth) == (2 + times) * blocks, "before surgery, after it and while it trains, to its end"
 
 
 def test_a_single_run_may_begin_with_surgery(sweep_file: Sweeps) -> None:
@@ -177,6 +177,12 @@ def test_a_run_after_one_shot_surgery_has_no_schedule_of_its_own(sweep_file: Swe
         (POST, "studies.post_training"),
         (PARENTS + POST.replace("budget: 20tpp", "budget: 30tpp"), "studies.post_training.budget"),
         (PARENTS + POST.replace("{4k: 0.1, 13k: 0.3}", "{4k: 0.1}"), "studies.post_training"),
+        (
+            PARENTS + POST.replace("{4k: 0.1, 13k: 0.3}", "{4k: 0.1, 13k: 1, 14k: 1}"),
+            "studies.post_training.lr_multiples",
+        ),
+        (PARENTS + POST.replace("rates: {4k: [0.1, 0.2],", "rates: {4: [0.1],"), "studies.post_training.rates"),
+        (PARENTS + POST + "  controls: {sizes: [k]}\n", "studies.post_training.controls.sizes"),
         (PARENTS + POST + "  controls: {random: [wanda]}\n", "studies.post_training.controls.random"),
         (PARENTS + POST + "  controls: {scratch: [wanda]}\n", "studies.post_training.controls.scratch"),
         (PARENTS + POST.replace("tokens: 20000", "tokens: 20"), "studies.post_training.tokens"),
