@@ -201,7 +201,7 @@ def test_a_public_model_is_pruned_as_a_run_is_and_refused_if_it_is_another(
 ) -> None:
     surgery = SurgerySpec("depth-taylor", 0.13, calibration=TEXT)
     export(Folder.open(parent(dense)), tmp_path / "model", text)
-    own = replace(dense, run_id="child", optimizer=CONSTANT, dense_steps=2)
+    own = replace(dense, run_id="child", optimizer=CONSTANT, dense_steps=4)
     spec = own.starting_at(start_from(str(tmp_path / "model")), surgery)
     assert from_kept(spec.to_dict()) == spec
     train(spec, Folder.open(tmp_path / "child"), text, CPU)
