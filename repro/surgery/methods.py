@@ -59,7 +59,7 @@ def prune(
         method: a key of catalogue.METHODS.
         rate: the share of all parameters to remove; 0 removes nothing. None only with N:M: all blocks.
         structure: "unstructured" (None) or "N:M", of methods that remove single weights.
-        text: calibration set of methods that need one.
+        text: calibration set of methods that need one, unless the rate is 0.
         seed: of random methods.
         protect: how many of the first and of the last blocks depth methods leave; None: depth.usual_protection of
             depth-taylor, none of others.
@@ -71,7 +71,7 @@ def prune(
             model that can't be pruned.
     """
     chosen = taking(method, structure=structure, protect=protect, groups=groups)
-    if chosen.text and text is None:
+    if chosen.text and text is None and rate != 0:
         raise UserError(f"{method} needs calibration text", key="text", found="none", expected="a calibration set")
     n_of_m = check_rate(rate, structure)
     net = net_of(model)

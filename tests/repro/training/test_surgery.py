@@ -81,7 +81,7 @@ def trained(spec: RunSpec, place: Path, text: Corpus, parent: Path, resources: R
     [
         (SurgerySpec("depth-taylor", 0.13, calibration=TEXT), {"layers": 3}),
         (SurgerySpec("width-taylor", 0.3, calibration=TEXT), {"heads": 1, "mlp": 11}),
-        (SurgerySpec("random-depth", 0), {}),
+        (SurgerySpec("depth-taylor", 0), {}),
     ],
 )
 def test_a_child_begins_with_what_surgery_leaves_and_says_what_it_was(
