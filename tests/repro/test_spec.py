@@ -73,6 +73,17 @@ def test_fingerprints_of_specs_from_before_a_field_was_added_stay():
         assert (f"{len(found)} runs", hashlib.sha256(" ".join(found).encode()).hexdigest()[:16]) == (count, digest)
 
 
+@pytest.mark.parametrize(("every", "points"), [(None, None), (7, None), (None, 10), (50, 10)])
+def test_evaluations_are_at_every_so_many_steps_and_at_log_spaced_ones(every, points):
+    evaluation, total = specs.EvalSpec(every=every, log_points=points), 400
+    due = [step + 1 for step in range(total) if evaluation.due(step, total)]
+    assert len(due) == evaluation.times(total)
+    assert [step for step in due if every and step % every == 0] == [*range(every or total + 1, total + 1, every or 1)]
+    spaced = sorted(evaluation.log_spaced(total))
+    assert spaced == ([4, 7, 11, 19, 31, 52, 86, 144, 240, 400] if points else [])
+    assert set(due) >= set(spaced)
+
+
 def test_a_field_added_later_bears_identity_where_it_is_not_at_its_default():
     optimizer = replace(RUN.optimizer, lr_schedule="wsd")
     others = [

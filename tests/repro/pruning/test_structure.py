@@ -76,6 +76,21 @@ def test_a_layer_left_alone_keeps_all_and_the_others_end_with_two_of_four(make_s
         assert all((left == 2).all() for left in counts.values())
 
 
+def test_in_a_scope_two_of_four_are_left_and_nothing_else_is_touched(make_spec: Make) -> None:
+    """Of one block, and of one kind of layer."""
+    scope = ("layers.0", "down_proj")
+    with pytest.raises(UserError, match="structure and sparsity disagree") as refused:
+        make_spec(0.1, structure="2:4", scope=scope)
+    spec = make_spec(fitting(refused.value), structure="2:4", scope=scope, shape="constant")
+    with opened(spec) as (_, pruner):
+        assert sum(pruner.event(0).values()) == spec.schedule.n_final(pruner.total)
+        for name, left in survivors(pruner, 4).items():
+            assert (left == (2 if ".layers.0." in name or "down_proj" in name else 4)).all(), name
+    with pytest.raises(UserError, match="no such part of the model") as unknown:
+        make_spec(0.1, scope=("layers.0", "layers.2"))
+    assert unknown.value.found == "layers.2"
+
+
 @pytest.mark.parametrize("event", [0, -1])
 def test_a_weight_that_is_not_finite_is_named_here_as_well(event: int, make_spec: Make) -> None:
     with opened(make_spec(0.5, structure="2:4")) as (engine, pruner):
