@@ -109,6 +109,14 @@ class PostTraining:
     calibration: Annotated[CalibrationSpec, "calibration set of all methods that need one"] = CalibrationSpec()
     controls: PostControls = PostControls()
 
+    def __post_init__(self) -> None:
+        rates = {"rates": self.rates} | {f"methods[{i}].rates": one.rates for i, one in enumerate(self.methods)}
+        for key, said in rates.items():
+            if said is not None and not all(said.values() if isinstance(said, dict) else [said]):
+                raise UserError("no rate", key=key, expected="one or more")
+        if not self.methods:
+            raise UserError("no method", key="methods", expected="one or more")
+
     def runs(self, build: Making) -> Iterator[RunSpec]:
         parents = [*build.parents()]
         mine = [parent for parent in parents if parent.budget == self.budget]

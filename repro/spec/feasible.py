@@ -1,13 +1,15 @@
-"""Checks that a model can be pruned as specified."""
+"""Checks that a model can be pruned as specified, in training and before it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from repro import ladder
 from repro.errors import UserError
 from repro.models.names import linear_weights
 from repro.schedule import PruningSchedule
+from repro.spec.model import ModelSpec
+from repro.spec.surgery import SurgerySpec
 from repro.spec.training import PruningSpec
 
 
@@ -61,6 +63,43 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
                 found=f"{pruning.sparsity} leaves {final:,} weights",
                 expected=f"{fits!r}, at which {pruning.structure} leaves {exact:,}",
             )
+
+
+def check_surgery(model: ModelSpec, pruning: PruningSpec, surgery: SurgerySpec, before: ModelSpec) -> None:
+    """Checks that a run has the model that surgery leaves of the one before, and holds its zeros.
+
+    Raises:
+        UserError: another model, masks of other weights, or calibration rows longer than those of the text.
+    """
+    check_model(model, surgery.model_after(before), "another model than the surgery leaves", surgery.method)
+    text = surgery.calibration
+    if text is not None and (text.tokens or 0) > model.sequence:
+        raise UserError(
+            "calibration rows longer than the model's",
+            key="start.surgery.calibration.tokens",
+            found=text.tokens,
+            expected=f"at most {model.sequence}",
+        )
+    wanted = surgery.masks(before)
+    if wanted.sparsity and pruning != wanted:
+        raise UserError(
+            "a run that doesn't hold the masks of its surgery",
+            key="pruning",
+            found=f"{pruning.shape}, sparsity {pruning.sparsity}",
+            expected=f"constant, sparsity {wanted.sparsity!r}, structure {wanted.structure}, scope {list(wanted.scope)}",
+        )
+
+
+def check_model(model: ModelSpec, other: ModelSpec, message: str, where: str) -> None:
+    """Raises UserError with the dimensions in which two models differ."""
+    names = [one.name for one in fields(ModelSpec)]
+    if differ := [name for name in names if getattr(model, name) != getattr(other, name)]:
+        raise UserError(
+            message,
+            key="start.run",
+            found=f"{where}, with {', '.join(f'{n} {getattr(other, n)}' for n in differ)}",
+            expected=f"one with {', '.join(f'{n} {getattr(model, n)}' for n in differ)}",
+        )
 
 
 def _in_scope(shape: ladder.Shape, pruning: PruningSpec) -> int:

@@ -18,7 +18,7 @@ from repro.errors import UserError
 from repro.paths import check_name, expand
 from repro.schedule import PruningSchedule
 from repro.spec.corpus import CorpusSpec
-from repro.spec.feasible import check_pruning
+from repro.spec.feasible import check_model, check_pruning, check_surgery
 from repro.spec.identity import LABEL, LATER, canonical
 from repro.spec.life import Life
 from repro.spec.model import ModelSpec
@@ -99,7 +99,7 @@ class RunSpec:
         if isinstance(self.start, RunStart):
             self._check_start(self.start.parent, self.start.step)
         if self.surgery is not None and self.model_before is not None:
-            self._check_surgery(self.surgery, self.model_before)
+            check_surgery(self.model, self.pruning, self.surgery, self.model_before)
         _ = self.schedule  # rejects impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
@@ -121,7 +121,7 @@ class RunSpec:
                 expected=f"at most {MOST_ANCESTORS}",
             )
         if self.surgery is None:
-            _check_model(self.model, parent.model, "a run of another model", parent.run_id)
+            check_model(self.model, parent.model, "a run of another model", parent.run_id)
         if self.reads_on and self.seed != parent.seed:
             raise UserError(
                 "a run that starts from another continues in its data order",
@@ -133,26 +133,6 @@ class RunSpec:
         if self.position != position:
             raise UserError(
                 "not where the parent stopped reading", key="position", found=self.position, expected=position
-            )
-
-    def _check_surgery(self, surgery: SurgerySpec, before: ModelSpec) -> None:
-        """Rejects another model than the surgery leaves, and another mask than its zeros."""
-        _check_model(self.model, surgery.model_after(before), "another model than the surgery leaves", surgery.method)
-        text = surgery.calibration
-        if text is not None and (text.tokens or 0) > self.model.sequence:
-            raise UserError(
-                "calibration rows longer than the model's",
-                key="start.surgery.calibration.tokens",
-                found=text.tokens,
-                expected=f"at most {self.model.sequence}",
-            )
-        wanted = surgery.masks(before)
-        if wanted.sparsity and self.pruning != wanted:
-            raise UserError(
-                "a run that doesn't hold the masks of its surgery",
-                key="pruning",
-                found=f"{self.pruning.shape}, sparsity {self.pruning.sparsity}",
-                expected=f"constant, sparsity {wanted.sparsity!r}, structure {wanted.structure}, scope {list(wanted.scope)}",
             )
 
     @cached_property
@@ -235,7 +215,7 @@ class RunSpec:
         position = parent.position + step * parent.optimizer.batch if reads_on else 0
         own = dataclasses.replace(self, start=None, position=0)
         if surgery is not None:
-            _check_model(self.model, parent.model, "a run of another model", parent.run_id)
+            check_model(self.model, parent.model, "a run of another model", parent.run_id)
             own = own._after(surgery)
         start = RunStart(parent.fingerprint, step, parent, surgery)
         return dataclasses.replace(own, start=start, position=position)
@@ -302,18 +282,6 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(dataclasses.asdict(self)))
-
-
-def _check_model(model: ModelSpec, other: ModelSpec, message: str, where: str) -> None:
-    """Raises UserError with the dimensions in which two models differ."""
-    names = [one.name for one in dataclasses.fields(ModelSpec)]
-    if differ := [name for name in names if getattr(model, name) != getattr(other, name)]:
-        raise UserError(
-            message,
-            key="start.run",
-            found=f"{where}, with {', '.join(f'{n} {getattr(other, n)}' for n in differ)}",
-            expected=f"one with {', '.join(f'{n} {getattr(model, n)}' for n in differ)}",
-        )
 
 
 def load(path: str | Path) -> RunSpec:

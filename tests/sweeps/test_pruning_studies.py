@@ -182,6 +182,11 @@ def test_a_run_after_one_shot_surgery_has_no_schedule_of_its_own(sweep_file: Swe
             "studies.post_training.lr_multiples",
         ),
         (PARENTS + POST.replace("rates: {4k: [0.1, 0.2],", "rates: {4: [0.1],"), "studies.post_training.rates"),
+        (PARENTS + POST.replace("4k: [0.1, 0.2]", "4k: []"), "studies.post_training.rates"),
+        (
+            PARENTS + POST.replace('[{method: depth-taylor}, {method: wanda, structure: "2:4"}]', "[]"),
+            "studies.post_training.methods",
+        ),
         (PARENTS + POST + "  controls: {sizes: [k]}\n", "studies.post_training.controls.sizes"),
         (PARENTS + POST + "  controls: {random: [wanda]}\n", "studies.post_training.controls.random"),
         (PARENTS + POST + "  controls: {scratch: [wanda]}\n", "studies.post_training.controls.scratch"),
