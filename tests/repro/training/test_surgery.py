@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.models.export import export
 from repro.models.folder import start_from
-from repro.resources import Resources
+from repro.resources import Resources, Stage
 from repro.spec import CalibrationSpec, EvalSpec, ModelSpec, OptimizerSpec, RunSpec, SurgerySpec, from_kept
 from repro.store.folder import Folder
 from repro.surgery import methods
@@ -23,6 +22,7 @@ from repro.surgery.methods import prune
 from repro.surgery.net import net_of_run
 from repro.training import record, start
 from repro.training.train import train
+from tests import workers
 from tests.repro.training.lives import Stopped, assert_same, life, rows
 
 pytestmark = pytest.mark.slow
@@ -139,7 +139,7 @@ def test_the_text_goes_on_after_the_parents_and_calibration_is_of_the_training_p
 )
 def test_the_zeros_of_a_one_shot_method_hold_to_the_bit(
     surgery: SurgerySpec,
-    zero_stage: Literal[0, 1, 2, 3],
+    zero_stage: Stage,
     dense: RunSpec,
     parent: Callable[[RunSpec], Path],
     text: Corpus,
@@ -226,3 +226,26 @@ def test_a_parent_that_was_trained_again_otherwise_is_refused(
     with pytest.raises(UserError, match="not the run from which child starts") as caught:
         trained(spec, tmp_path / "child", text, parent(dense))
     assert (caught.value.found, caught.value.expected) == (dense.fingerprint, other.fingerprint)
+
+
+def rank_of_child(spec: RunSpec, folder: str, parent: str, corpus: str, stage: Stage) -> None:
+    resources = Resources(device="cpu", workers=2, zero_stage=stage)
+    train(spec, Folder.open(folder), Corpus(Path(corpus)), resources, parent=Folder.open(parent))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_one_of_two_ranks_prunes_and_both_hold_the_zeros_of_their_shards(
+    stage: Stage, dense: RunSpec, parent: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
+) -> None:
+    spec = child(dense, SurgerySpec("sparsegpt", 0.2, "2:4", calibration=TEXT), steps=4)
+    alone = trained(spec, tmp_path / "alone", text, parent(dense))
+    place = tmp_path / "child"
+    workers.run(2, rank_of_child, spec, str(place), str(parent(dense)), str(text.folder), stage)
+    mine, theirs = net_of_run(Folder.open(place)).weights, net_of_run(alone).weights
+    for name, weight in theirs.items():
+        assert torch.equal(mine[name] == 0, weight == 0), name
+        torch.testing.assert_close(mine[name], weight, rtol=0, atol=1e-4)
+    [one], [two] = rows(Folder.open(place), "run.parquet"), rows(alone, "run.parquet")
+    assert one["L_before"] == two["L_before"], "one rank alone has measured it"
+    assert one["L_parent"] == pytest.approx(two["L_parent"], rel=1e-6)
