@@ -15,20 +15,24 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from analysis.claims import judged
 from analysis.figures import (
     comparison,
     compute,
     density,
+    extrapolations,
     failure_modes,
     law,
     pairs,
     panel,
     promise,
+    recovery,
     residuals,
     robustness,
     schedules,
     style,
     theory,
+    tokens_wanted,
     unification,
 )
 from analysis.figures.panel import Panel
@@ -48,7 +52,8 @@ FIGURES: tuple[ModuleType, ...] = (
     density,
     promise,
 )
-OF_ONE_STUDY: tuple[ModuleType, ...] = (unification,)
+OF_ONE_STUDY: tuple[ModuleType, ...] = (unification, recovery, extrapolations, tokens_wanted)
+OF_EVERY_SWEEP: tuple[ModuleType, ...] = (promise,)
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,15 @@ def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
     """Writes each figure into `folder` as .pdf (fonts embedded), .png, and .csv of what it draws."""
     drawn = []
     with style.applied():
-        for module in (*(m for m in OF_ONE_STUDY if m.applies(evidence)), *FIGURES):
+        for module in _modules(evidence):
             rows, panels = module.rows(evidence), ()
             if hasattr(module, "panels"):
                 panels = tuple(p for p in module.panels(evidence) if not p.empty)
-                figure = panel.figure(panels) if panels else style.nothing(module.NOTHING)
+                figure = (
+                    panel.figure(panels, columns=getattr(module, "COLUMNS", 2))
+                    if panels
+                    else style.nothing(module.NOTHING)
+                )
             else:
                 figure = module.draw(evidence)
             png = _rendered(figure, "png")
@@ -80,6 +89,12 @@ def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
             folder.write(f"{module.NAME}.csv", as_csv(rows))
             drawn.append(Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows))
     return tuple(drawn)
+
+
+def _modules(evidence: Evidence) -> tuple[ModuleType, ...]:
+    """The figures of a sweep; where all that it holds is parents and their pruned models, none on pruning while training."""
+    own = tuple(m for m in OF_ONE_STUDY if m.applies(evidence))
+    return (*own, *(FIGURES if judged(evidence.tables) else OF_EVERY_SWEEP))
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:

@@ -16,6 +16,7 @@ from analysis.figures.style import Look
 from analysis.laws.law import Array
 
 FEW = 6
+WIDE = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Panel:
         title, x, y: texts.
         points, curves: what is shown, in the order of the legend.
         guides: faint lines (x, y) behind it. bands: faint ranges of y behind it.
-        log_x, log_y: logarithmic axes. counts: x counts parameters or tokens.
+        log_x, log_y: logarithmic axes. counts, counts_y: x or y counts parameters or tokens.
         ticks: texts at x = 0, 1, 2 ...; empty for a numeric axis.
         limits: of y; None lets the data decide.
     """
@@ -72,12 +73,19 @@ class Panel:
     log_x: bool = False
     log_y: bool = False
     counts: bool = False
+    counts_y: bool = False
     ticks: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
 
     @property
     def empty(self) -> bool:
         return not (self.points or self.curves)
+
+    @property
+    def decades(self) -> bool:
+        """Whether x spans so much that powers of ten are ticks enough."""
+        places = np.concatenate([*(p.x for p in self.points), *(c.x for c in self.curves)])
+        return bool(places.min() > 0 and places.max() / places.min() > WIDE)
 
     @property
     def few_x(self) -> Array | None:
@@ -138,15 +146,16 @@ def paint(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(panel.limits)
     if panel.log_y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1,) if panel.counts_y else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+        axes.yaxis.set_major_formatter(style.thousands if panel.counts_y else "{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     if panel.ticks:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=40, ha="right")
     elif panel.log_x:
         axes.set_xscale("log")
         few = panel.few_x
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if few is None else FixedLocator(few.tolist()))
+        marks = LogLocator(subs=(1,) if panel.decades else (1, 2, 5))
+        axes.xaxis.set_major_locator(marks if few is None else FixedLocator(few.tolist()))
         axes.xaxis.set_major_formatter(style.thousands if panel.counts else "{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     elif panel.counts:

@@ -101,6 +101,12 @@ def of_kind(tensor: str, position: int) -> Look:
     return Look(tensor, _PALETTE[position % len(_PALETTE)], "", filled=position < len(_PALETTE))
 
 
+def of_rank(rank: int, label: str, role: Role = "run") -> Look:
+    """The look of curves of a rate of pruning, or of a method, by its place among them; hollow for what a law alone says."""
+    markers = "osD^vP*"
+    return Look(label, _PALETTE[rank % len(_PALETTE)], markers[rank % len(markers)], filled=role == "run")
+
+
 @contextmanager
 def applied() -> Iterator[None]:
     """The house's settings, and the library's own again afterwards."""

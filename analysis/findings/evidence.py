@@ -9,6 +9,7 @@ from analysis.findings import RESAMPLES
 from analysis.findings.compare import Comparison, Setting, compare, leave_out
 from analysis.findings.pairs import PairResult, find_pairs, pair_noise, weigh
 from analysis.findings.plan_vs_actual import Promise, hold
+from analysis.findings.post_training import Recovery
 from analysis.findings.theory import Theory, explain
 from analysis.findings.unification_map import Chart, chart
 from analysis.laws.law import Array, Law
@@ -30,6 +31,7 @@ class Evidence:
             the fit to dense runs are its.
         refitted: False takes the other fits of `like` too: its law set ends at the same losses.
         start: where fits start, instead of a grid: of simulated losses, at the truth.
+        given_curves: of training after pruning, instead of those in `tables`: of simulated losses.
     """
 
     tables: Tables
@@ -39,6 +41,7 @@ class Evidence:
     like: Evidence | None = None
     refitted: bool = True
     start: Array | None = None
+    given_curves: Recovery | None = None
 
     @cached_property
     def noise(self) -> Noise:
@@ -85,6 +88,11 @@ class Evidence:
     def chart(self) -> Chart:
         """The map of the study `regime`; without cells where the sweep has none."""
         return chart(self.tables, self.noise, seed=self.seed)
+
+    @cached_property
+    def post_training(self) -> Recovery:
+        """Training after pruning, in the study of that name."""
+        return self.given_curves or Recovery.of(self.tables, self.resamples, self.seed)
 
     @cached_property
     def own_rates(self) -> Evidence:

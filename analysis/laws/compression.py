@@ -114,6 +114,23 @@ class PostTrainingPruningLaw(Law):
             found.append(Term("N_C", common - p["alpha"] * size, {**slopes, "alpha": -size}))
         return found
 
+    def stays(self, theta: Array, rho: Array | float, n0: Array | float) -> Array:
+        """Nats over L0 that no number of tokens takes away, (...,). Arguments: see `tokens_until`."""
+        p = {name: theta[..., i] for i, name in enumerate(self.names)}
+        left = p["E"] + (p["N_C"] * n0 ** -p["alpha"] if "N_C" in p else 0.0)
+        return np.asarray(left * rho ** -p["gamma"] * n0 ** -p["delta"])
+
+    def tokens_until(self, theta: Array, within: Array | float, rho: Array | float, n0: Array | float) -> Array:
+        """Tokens after which a model is `within` nats of L0, (...,); infinite where it never is.
+
+        Args:
+            theta: (..., P). within, rho, n0: broadcastable to the leading axes of theta.
+        """
+        p = {name: theta[..., i] for i, name in enumerate(self.names)}
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            left = (within - self.stays(theta, rho, n0)) * rho ** p["gamma"] * n0 ** p["delta"]
+            return np.where(left > 0, np.exp(np.log(p["D_C"] / np.where(left > 0, left, 1.0)) / p["beta"]), np.inf)
+
 
 class NestedPostTrainingLaw(PostTrainingPruningLaw):
     """P2 without its term in N_C: five parameters, all of which two sizes and two rates identify."""

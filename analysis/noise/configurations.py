@@ -17,7 +17,7 @@ from repro import studies
 Kind = Literal["dense", "partner", "sparse"]
 
 # Studies whose runs are off the base recipe on purpose; they tell nothing of its noise.
-ELSEWHERE = (studies.ROBUSTNESS, studies.CONTROLS, studies.LEARNING_RATES)
+ELSEWHERE = (studies.ROBUSTNESS, studies.CONTROLS, studies.LEARNING_RATES, studies.POST_TRAINING)
 CLOSE = 0.02  # a dense run has the count of a sparse run, when within this share of it
 FALSE_ALARM = 0.05  # chance that any configuration of a sweep of one normal noise is said to stand apart
 APART_RULE = f"""

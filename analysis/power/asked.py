@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis import claims
+from analysis.findings.post_training import Recovery
+from analysis.fits.outcome import LEAST_RESAMPLES
 from analysis.laws.law import Array
-from analysis.laws.registry import N_AVG
+from analysis.laws.registry import N_AVG, P2
 from analysis.noise.seed_noise import SeedNoise
-from analysis.power import power_file, simulation
+from analysis.power import power_file, recovery_rates, simulation
 from analysis.power.error_rates import Power
 from analysis.tables import data
 from analysis.tables.data import Tables
+from analysis.tables.post_training import has_post_training
 from repro.errors import UserError
 from repro.store.folder import Folder
 
@@ -74,15 +78,42 @@ def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int) -> Power
         known = power_file.read(folder, tables)
         if known is not None and known.worlds == worlds:
             return known
+    found = _pruned_while_training(tables, worlds)
+    if has_post_training(tables):
+        found = _with_recovery(found, tables, worlds)
+    if found.claims:
+        power_file.write(out, found, tables)
+    return found
+
+
+def _pruned_while_training(tables: Tables, worlds: int) -> Power:
+    """The rates of the claims on pruning while training."""
+    if not claims.judged(tables):
+        return Power(worlds, simulation.RESAMPLES, "", "", {}, {})
     noise, theta = SeedNoise.measured(tables), simulation.truth(tables)
     if noise is None or theta is None:
         why = (
             "the seeds' noise isn't known" if noise is None else "no law can be fitted to its dense runs or its law set"
         )
         return Power.unknown(why)
-    found = simulation.simulate(tables, theta, noise, worlds=worlds)
-    power_file.write(out, found, tables)
-    return found
+    return simulation.simulate(tables, theta, noise, worlds=worlds)
+
+
+def _with_recovery(power: Power, tables: Tables, worlds: int) -> Power:
+    """The same with the rates of the claims on training after pruning."""
+    post = Recovery.of(tables, LEAST_RESAMPLES)
+    found = recovery_rates.simulate(tables, post, worlds=worlds)
+    if isinstance(found, str):
+        return power if power.claims or power.reason else Power.unknown(found)
+    return replace(
+        power,
+        worlds=worlds,
+        resamples=power.resamples or recovery_rates.RESAMPLES,
+        noise="; ".join(filter(None, (power.noise, post.noise.said if post.noise else ""))),
+        truth="; ".join(filter(None, (power.truth, f"{P2.formula} as fitted to each method's curves"))),
+        claims={**power.claims, **found},
+        reason=None,
+    )
 
 
 def _enough(worlds: int, least: int) -> int:

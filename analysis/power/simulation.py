@@ -6,12 +6,8 @@ claims' own rules then judge it as they judge the sweep. The same noise is drawn
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,12 +25,12 @@ from analysis.noise import configurations, seed_noise
 from analysis.noise.seed_noise import SeedNoise
 from analysis.power import WORLDS, fresh_seeds
 from analysis.power.error_rates import Power
+from analysis.power.processes import over_worlds
 from analysis.tables.data import Tables
 from analysis.worlds.world import World, with_losses
 from repro import schemas
 
 RESAMPLES = 200  # of a world's bootstrap: the rates are those of 1,000 (tests/analysis/power/test_simulation.py)
-FEW = 16  # worlds up to which other processes cost more than they save
 TRUTHS = (N_AVG, N_FINAL)
 
 Said = dict[tuple[str, str], tuple[Outcome, str]]  # by claim and truth, what a rule says of a world and why
@@ -84,7 +80,7 @@ def simulate(
             _rates(said, claim, "False"),
             claim.TRUE,
             claim.FALSE,
-            _hindrance([own[claim.CLAIM, "True"] for own in said]),
+            hindrance([own[claim.CLAIM, "True"] for own in said]),
         )
         for claim in judged
     }
@@ -125,7 +121,7 @@ def _rates(said: list[Said], claim: Claim, truth: str) -> Rates:
     return Rates.of([own[claim.CLAIM, truth][0] for own in said])
 
 
-def _hindrance(said: list[tuple[Outcome, str]]) -> str | None:
+def hindrance(said: list[tuple[Outcome, str]]) -> str | None:
     """The commonest reason of an inconclusive verdict; None where there is none."""
     reasons = Counter(because for outcome, because in said if outcome == "inconclusive")
     return reasons.most_common(1)[0][0] if reasons else None
@@ -142,28 +138,7 @@ def truth(tables: Tables) -> Array | None:
 
 def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Iterator[Said]:
     """Of each world, what the rules say of each claim in each truth."""
-    if cores is None:
-        cores = 1 if worlds <= FEW else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    one = partial(_judge, design, seed)
-    if cores == 1:
-        yield from map(one, range(worlds))
-        return
-    # A fresh interpreter each: this one may hold threads.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context, initializer=_end_with_parent) as pool:
-        yield from pool.map(one, range(worlds), chunksize=max(1, min(10, worlds // cores // 2)))
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the one that started it is gone: killed, it can't say so."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    yield from over_worlds(partial(_judge, design, seed), worlds, cores)
 
 
 def _judge(design: _Design, seed: int, world: int) -> Said:

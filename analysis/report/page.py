@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from analysis.claims import Detail, Verdict
+from analysis.claims import AFTER_PRUNING, Detail, Verdict, judged
 from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
 from analysis.findings import plan_vs_actual
@@ -19,11 +19,13 @@ from analysis.power.error_rates import STANDS, Power
 from analysis.report import confounds, regime, summary
 from analysis.shown import plain
 from analysis.tables.data import Runs, Tables
+from analysis.tables.post_training import has_post_training
 from analysis.tables.schedule_grid import schedule_name
 from repro import columns
 
 SECTIONS = (
     ("verdicts", "Verdicts"),
+    ("after-pruning", "Training after pruning"),
     ("figures", "Figures"),
     ("confounds", "Controls and confounds"),
     ("theory-numbers", "Theory"),
@@ -34,6 +36,11 @@ SECTIONS = (
     ("made", "How it was made"),
     ("regime", "The regime"),
 )
+QUESTION = "Does the average parameter count unify sparse and dense pre-training?"
+WHOSE = "The claims of “The Journey Matters” (Jin et al., ICLR 2025)"
+QUESTION_AFTER = "How does a pruned model recover while it trains on?"
+WHOSE_AFTER = "The P2 law (Chen et al., ACL 2025) and what it takes for granted"
+AFTER = {claim.CLAIM for claim in AFTER_PRUNING}
 BESIDE = ("lr", "batch")  # settings that the table of runs always shows; others where they vary
 NEED_RUNS = ("confounds", "theory-numbers", "runs-section")  # sections that a sweep without runs hasn't got
 
@@ -62,10 +69,13 @@ def render(
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
         first=summary.sentences(evidence, verdicts, power),
-        verdicts=verdicts,
+        verdicts=[v for v in verdicts if v.claim not in AFTER],
+        after_pruning=[v for v in verdicts if v.claim in AFTER],
+        question=QUESTION if judged(tables) else QUESTION_AFTER,
+        whose=WHOSE if judged(tables) else WHOSE_AFTER,
         power=power,
         stands=STANDS,
-        departures=tables.departures,
+        departures=list(dict.fromkeys(text for v in verdicts for text in v.departures)),
         figures=[f for f in figures if f.name != PROMISE],
         promise=_promise(evidence, figures),
         panels=embedded.divs,
@@ -89,7 +99,14 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
     missing = {key for key in NEED_RUNS if not len(tables.all_runs)}
     asked = tables.evaluations.num_rows or tables.tasks.num_rows
     missing |= {
-        key for key, there in (("odd", odd), ("planned", evidence.promise), ("evaluations", asked)) if not there
+        key
+        for key, there in (
+            ("odd", odd),
+            ("planned", evidence.promise),
+            ("evaluations", asked),
+            ("after-pruning", has_post_training(tables)),
+        )
+        if not there
     }
     yield from ((key, title) for key, title in SECTIONS if key not in missing)
 

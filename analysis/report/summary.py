@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.claims import Verdict, law, schedule
+from analysis.claims import Verdict, judged, judged_after_pruning, law, schedule
 from analysis.findings.evidence import Evidence
 from analysis.noise import configurations
 from analysis.power.error_rates import ENOUGH_POWER, MOST_FALSE_ALARMS, Power
@@ -20,9 +20,35 @@ PAPER = (
 )
 
 
+AFTER_PRUNING = (
+    "The P2 law says what a pruned model has lost while it trains on: loss = L0 + ρ^−γ·N0^−δ·(N_C/N0^α + D_C/D^β + E), with L0 and N0 the loss and the "
+    "parameters before, ρ the share of all parameters that was removed, and D the tokens since."
+)
+
+
 def sentences(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -> tuple[str, ...]:
-    """Four sentences for a reader who hasn't read the paper."""
-    return PAPER, _size_and_noise(evidence), _can_tell(verdicts, power), _tells(verdicts)
+    """Four sentences for a reader who hasn't read the paper; of a sweep with training after pruning two more, or those instead."""
+    tables, told = evidence.tables, (_can_tell(verdicts, power), _tells(verdicts))
+    if not judged_after_pruning(tables):
+        return PAPER, _size_and_noise(evidence), *told
+    curves = AFTER_PRUNING, _curves_and_noise(evidence)
+    return (PAPER, _size_and_noise(evidence), *curves, *told) if judged(tables) else (*curves, *told)
+
+
+def _curves_and_noise(evidence: Evidence) -> str:
+    post = evidence.post_training
+    points = post.points.of("pruned")
+    if not len(points):
+        return "This sweep has no curve of a pruned model at a constant learning rate."
+    noise = (
+        f"seeds differ by {post.noise.said}"
+        if post.noise
+        else f"by how much seeds differ isn't known: {post.why_no_noise}"
+    )
+    return (
+        f"This sweep tries it on {len(points.curves)} curves of {_range(points['N0'])} parameters, {len(post.methods)} ways to prune, "
+        f"{points['rho'].min():.0%} to {points['rho'].max():.0%} removed and {_range(points['D'])} tokens since; {noise}."
+    )
 
 
 def _size_and_noise(evidence: Evidence) -> str:

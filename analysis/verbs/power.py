@@ -76,13 +76,13 @@ def _lines(found: Power) -> list[str]:
         ]
     ]
     for name, claim in found.claims.items():
-        laws = [own[name] for own in found.laws.values()]
+        laws = [own.get(name) for own in found.laws.values()]
         rows.append([
             f"({name})",
             claim.true.said(claim.true.reproduced),
             claim.true.said(claim.true.not_reproduced),
             claim.false.said(claim.false.reproduced),
-            *(f"{own.share(own.reproduced):.0%} / {own.share(own.not_reproduced):.0%}" for own in laws),
+            *(f"{own.share(own.reproduced):.0%} / {own.share(own.not_reproduced):.0%}" if own else "" for own in laws),
         ])  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -13,6 +13,7 @@ import numpy as np
 
 from analysis.fits import limits, optimal, saved_fit
 from analysis.fits.saved_fit import SavedFit
+from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.laws.registry import LAWS
 from analysis.shown import plain_json, say
 from analysis.tables import cells, row_ranges
@@ -34,6 +35,9 @@ def predict(given: argparse.Namespace) -> int:
         best = optimal.compute_optimal(saved.result, wanted["C"])
         answers = [dataclasses.asdict(best)]
         warnings += [*best.outside, *limits.of_point(saved.rows, {optimal.size_of(saved.result): best.N, "D": best.D})]
+    elif "within" in wanted:
+        answers, more = _until(saved, wanted)
+        warnings += more
     elif "loss" in wanted and set(wanted) <= {"loss", "N_final", "T"}:
         answers, more = _plans(saved, wanted)
         warnings += more
@@ -61,7 +65,7 @@ def _wanted(pairs: list[str], law: str) -> dict[str, float]:
     Raises:
         UserError: a name that the law hasn't got or that stands there twice, or a value that can't be its own.
     """
-    known = [*LAWS[law].columns, "C", "loss", "T", "N_final"]
+    known = [*LAWS[law].columns, "C", "loss", "T", "N_final", "within"]
     found: dict[str, float] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
@@ -103,6 +107,45 @@ def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
         warnings += [f"{whose}{text}" for text in (*plan.edges, *limits.of_point(saved.rows, point))]
         answers.append(dataclasses.asdict(plan))
     return answers, warnings
+
+
+def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Tokens until a pruned model is `within` nats of its parent's loss, and what is to be said of them."""
+    law = LAWS[saved.result.law]
+    if not isinstance(law, PostTrainingPruningLaw):
+        raise UserError(
+            "a law that knows no parent's loss", key="within", found=law.name,
+            expected="a fit of post_training_pruning or post_training_nested",
+        )  # fmt: skip
+    if set(wanted) - {"L0"} != {"within", "N0", "rho"}:
+        raise UserError(
+            "other columns than the law's", key="predict", found=", ".join(wanted), expected="within=… N0=… rho=… (L0=… if wanted)"
+        )  # fmt: skip
+    within, rho, size = (wanted[name] for name in ("within", "rho", "N0"))
+    tokens = float(law.tokens_until(saved.result.theta, within, rho, size))
+    answer: dict[str, Any] = {"tokens": tokens if math.isfinite(tokens) else None, "within": within}
+    if "L0" in wanted:
+        answer["loss"] = wanted["L0"] + within
+    warnings = []
+    if saved.draws is not None:
+        drawn = law.tokens_until(saved.draws, within, rho, size)
+        low, high = np.quantile(drawn, QUANTILES, method="weibull")
+        answer["interval"] = [float(end) if math.isfinite(end) else None for end in (low, high)]
+        if never := float(np.mean(~np.isfinite(drawn))):
+            warnings.append(
+                f"in {never:.0%} of the resamples it never comes so close; an end of the interval without a number is never"
+            )
+    else:
+        warnings.append("no interval: the fit was saved without --bootstrap")
+    point = {name: wanted[name] for name in ("N0", "rho", "L0") if name in wanted}
+    if answer["tokens"] is None:
+        best = float(law.stays(saved.result.theta, rho, size))
+        warnings.append(
+            f"it never comes so close: the law says that it stays {best:.3g} nats over L0, however long it trains"
+        )
+    else:
+        point["D"] = tokens
+    return [answer], [*warnings, *limits.of_point(saved.rows, point)]
 
 
 def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def _report(given: argparse.Namespace) -> int:
     from analysis.noise import noise_summary
     from analysis.power import asked, error_rates
     from analysis.report import page
+    from analysis.tables import post_training
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
@@ -91,6 +92,8 @@ def _report(given: argparse.Namespace) -> int:
     out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
     if unification_map.has_map(found.tables):
         out.write(unification_map.FILE, figures.as_csv([cell.row for cell in found.chart.cells]))
+    if post_training.has_post_training(found.tables):
+        out.write(post_training.FILE, figures.as_csv(list(post_training.published(found.post_training.points))))
     out.write("report.html", page.render(found, verdicts, drawn, power).encode())
     _print(verdicts)
     print(f"report: {out}/report.html")

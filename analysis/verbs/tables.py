@@ -16,6 +16,9 @@ examples:
   python -m analysis predict FIT.json C=1e21            the best N and D for a training budget
   python -m analysis predict FIT.json loss=2.4 N_final=1e8        the cheapest sparse run that ends there (law N_avg)
   python -m analysis predict FIT.json loss=2.4 T=1e12             the same, serving T tokens counted in
+  python -m analysis fit results/p2/post_training.csv --law post_training_pruning --exclude 'role!=pruned' \\
+      --exclude 'method!=depth-taylor' --clusters run_id --bootstrap 400 --json > FIT.json
+  python -m analysis predict FIT.json within=0.05 N0=1e8 rho=0.25         tokens until a pruned model is so close to its parent
 """
 
 
@@ -51,7 +54,9 @@ def add_parser(verbs: Any) -> None:
         command.add_argument("--json", action="store_true", help="one JSON object; what fit prints, predict reads")
     guess = verbs.add_parser("predict", description="Predict from a saved fit.", **described)
     guess.add_argument("fit", metavar="FIT.json", help="what `fit --json` printed")
-    guess.add_argument("given", nargs="+", metavar="NAME=VALUE", help="columns; or C; or loss with N_final or T")
+    guess.add_argument(
+        "given", nargs="+", metavar="NAME=VALUE", help="columns; or C; or loss with N_final or T; or within, N0 and rho"
+    )
     guess.add_argument("--json", action="store_true", help="one JSON object")
     for command, main in ((one, _fit), (several, _compare), (guess, _predict)):
         command.set_defaults(main=main)

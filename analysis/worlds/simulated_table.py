@@ -15,9 +15,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from analysis.laws.law import Array, Columns, Law
-from analysis.laws.registry import LAWS, RIVALS
+from analysis.laws.registry import LAWS, P2, RIVALS
 from analysis.tables import table
-from analysis.worlds import simulated_sweep
+from analysis.worlds import simulated_post_training, simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 from repro import paths
 from repro.errors import UserError
@@ -145,10 +145,10 @@ def main(given: argparse.Namespace) -> int:
             raise UserError(
                 "a whole sweep has all its rows", key="--rows", found=given.rows, expected="OUT.csv with it"
             )
-        if law not in RIVALS:
+        if law not in (*RIVALS, P2):
             raise UserError(
                 "a sweep can't be drawn from this law", key="--law", found=law.name,
-                expected=", ".join(rival.name for rival in RIVALS) + "; or OUT ending in .csv or .parquet",
+                expected=", ".join(rival.name for rival in (*RIVALS, P2)) + "; or OUT ending in .csv or .parquet",
             )  # fmt: skip
         folder = Folder.open(given.out)
         kept = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
@@ -157,12 +157,29 @@ def main(given: argparse.Namespace) -> int:
                 "a real sweep lies here", file=given.out, found=f"the results of {kept.get('name', 'a sweep')}",
                 expected="a new folder, or one that was drawn before",
             )  # fmt: skip
-        rows = simulated_sweep.simulate(Truth(law, tuple(theta), given.noise), seed=given.seed)
-        simulated_sweep.write(folder, rows)
-        print(f"{given.out}: {len(rows)} runs; python -m analysis report {given.out} judges them")
+        if law is P2:
+            count = _pruned(folder, numbers(given.parameters), given.noise, given.seed)
+        else:
+            rows = simulated_sweep.simulate(Truth(law, tuple(theta), given.noise), seed=given.seed)
+            simulated_sweep.write(folder, rows)
+            count = len(rows)
+        print(f"{given.out}: {count} runs; python -m analysis report {given.out} judges them")
     said = ", ".join(f"{name} {value:g}" for name, value in zip(law.names, theta, strict=True))
+    if law is P2 and ending not in writers:
+        said = f"{given.parameters or 'its usual parameters'}, the others those of each method"
     print(f"truth: {law.name} with {said}; noise {given.noise:g} nats, seed {given.seed}")
     return 0
+
+
+def _pruned(folder: Folder, changed: Mapping[str, float], noise: float, seed: int) -> int:
+    """Leaves a study of training after pruning in a folder, of P2 with other parameters in `changed`; returns how many runs."""
+    theta = {
+        method: tuple(changed.get(name, value) for name, value in zip(P2.names, own, strict=True))
+        for method, own in simulated_post_training.THETA.items()
+    }
+    found = simulated_post_training.simulate(level=noise, point=noise / 3, seed=seed, theta=theta)
+    simulated_post_training.write(folder, found)
+    return len(found.runs)
 
 
 def _refuse_others(file: str, law: Law) -> None:

@@ -86,3 +86,13 @@ def test_p2_has_the_parents_loss_where_nothing_is_left_to_recover() -> None:
     values = np.array([*theta.values()])
     assert (P2.predict(values, COLUMNS) > COLUMNS["L0"]).all()
     np.testing.assert_allclose(P2.predict(values, COLUMNS | {"rho": np.full(3, 1e-12)}), COLUMNS["L0"], atol=1e-9)
+
+
+def test_tokens_until_a_model_is_so_close_to_its_parent_are_those_at_which_p2_says_so() -> None:
+    theta = np.array([0.5, 30.0, 200.0, -1.2, 0.1, 0.3, 0.35])
+    for law, own in ((P2, theta), (P2_NESTED, np.delete(theta, [1, 5]))):
+        tokens = float(law.tokens_until(own, 0.2, 0.25, 1e5))
+        columns = {"L0": np.array([3.0]), "rho": np.array([0.25]), "N0": np.array([1e5]), "D": np.array([tokens])}
+        assert law.predict(own, columns)[0] == pytest.approx(3.2)
+        assert np.isinf(law.tokens_until(own, float(law.stays(own, 0.25, 1e5)), 0.25, 1e5))
+        np.testing.assert_allclose(law.tokens_until(np.array([own, own]), 0.2, 0.25, 1e5), tokens)

@@ -9,7 +9,8 @@ import pytest
 from analysis.__main__ import main
 from analysis.fits.fit import fit
 from analysis.laws.registry import LAWS
-from analysis.tables import table
+from analysis.tables import data, table
+from analysis.tables.post_training import curve_points
 from analysis.worlds import simulated_sweep, simulated_table
 from repro.store.folder import Folder
 
@@ -42,6 +43,14 @@ def test_a_drawn_sweep_is_one_that_claims_reads(tmp_path: Path, capsys: pytest.C
     assert main(["claims", str(tmp_path / "world"), "--bootstrap", "100", "--json"]) == 0
     ruled = {verdict["claim"]: verdict["ruled"] for verdict in json.loads(capsys.readouterr().out)}
     assert ruled["b"] == ruled["f"] == "not reproduced"
+
+
+def test_a_drawn_study_of_pruned_models_is_one_that_the_analysis_reads(tmp_path: Path) -> None:
+    words = ["simulate", "--law", "post_training_pruning", "--parameters", "gamma=-1", str(tmp_path / "world")]
+    assert main(words) == 0
+    points = curve_points(data.load(Folder.open(tmp_path / "world")))
+    assert len(points.methods) == 3
+    assert main(words) == 0  # it was drawn itself
 
 
 def test_the_seed_makes_the_noise(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""Claim (p8), ours: L0 sums up what the parent has been through; how long it trained doesn't matter beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.post_training import conditions
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.post_training import Recovery
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.tables.post_training import CurvePoints
+from analysis.worlds.recovery_world import RecoveryWorld
+
+MARGIN = 0.01  # nats: claim (p1)'s
+SAME_RATE = 0.02  # relative, within which two realised rates are one
+LEVEL = 0.95
+
+CLAIM = "p8, ours"
+STATEMENT = (
+    "L0 sums up the parent's history: parents of two ages recover alike, L − L0, from equal rates on equal tokens."
+)
+PAPER = "the law knows the parent by N0 and L0 alone; arXiv 2411.04330 finds that damage by quantising grows with the tokens a model has seen"
+RULE = f"""
+Curves of parents of one size and seed, of which one had seen fewer or more tokens than the usual, are compared at equal method, realised rate and tokens: the difference of L − L0, mean over the points, then over the
+pairs. Its 95% interval is Student's t with the seeds' noise of a curve's mean L − L0, times √2 over the root of the number of pairs. Reproduced: it lies within ±{MARGIN} nats. Not reproduced: it lies wholly outside. Otherwise
+inconclusive. {conditions.RULE}
+""".strip().replace("\n", " ")
+
+TRUE = "P2 is the truth, at the fitted parameters: L − L0 knows nothing of the parent's tokens"
+FALSE = f"the same, but curves of parents of another age end {MARGIN} nats higher"
+
+
+@dataclass(frozen=True)
+class AgedPair:
+    """Two curves that differ in their parent's tokens. `difference`: of L - L0, that of the other age less the usual one's, nats."""
+
+    aged: str
+    usual: str
+    method: str
+    size: float
+    rho: float
+    tokens: tuple[float, float]
+    difference: float
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (p8)."""
+    post = evidence.post_training
+    found = pairs(post.points)
+    measure = pooled(post, found)
+    outcome, because = rule(evidence)
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="L − L0 of curves whose parent is of another age, less that of the usual age's, nats",
+        measured=measure.value if measure else None,
+        interval=measure.interval if measure else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        details=(Detail("Pairs", tuple(_row(pair) for pair in found)),) if found else (),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    post = evidence.post_training
+    if reason := conditions.hindrance(post):
+        return "inconclusive", reason
+    measure = pooled(post, pairs(post.points))
+    if measure is None:
+        return "inconclusive", "no two curves that differ in their parent's age alone"
+    if measure.interval is None:
+        return "inconclusive", f"the seeds' noise isn't known: {post.why_no_noise}"
+    if above(measure.interval, MARGIN) or below(measure.interval, -MARGIN):
+        return "not reproduced", f"parents of another age recover otherwise, by {measure.value:+.3f} nats at equal L0"
+    if above(measure.interval, -MARGIN) and below(measure.interval, MARGIN):
+        return "reproduced", f"parents of two ages recover alike, to {MARGIN} nats"
+    return "inconclusive", f"not shown to lie within ±{MARGIN} nats"
+
+
+def true_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `FALSE`."""
+    return world.shifted(world.points["role"] == "aged", MARGIN)
+
+
+def pairs(points: CurvePoints) -> list[AgedPair]:
+    """Each curve of another age beside the one of the usual age, of equal method, size, realised rate, seed and tokens."""
+    usual, aged = points.of("pruned"), points.of("aged")
+    return [pair for own in aged.curves.values() if (pair := _pair(aged.where(own), usual)) is not None]
+
+
+def _pair(curve: CurvePoints, usual: CurvePoints) -> AgedPair | None:
+    alike = (
+        (usual["method"] == curve["method"][0])
+        & (usual["N0"] == curve["N0"][0])
+        & (usual["seed"] == curve["seed"][0])
+        & (np.abs(usual["rho"] / curve["rho"][0] - 1) <= SAME_RATE)
+    )
+    other = usual.where(alike)
+    common = np.intersect1d(np.round(curve["D"]), np.round(other["D"]))
+    if not len(common):
+        return None
+    first = next(iter(other.curves.values()))
+    other = other.where(first)
+    over = [_over(rows, common) for rows in (curve, other)]
+    return AgedPair(
+        curve["run_id"][0],
+        other["run_id"][0],
+        curve["method"][0],
+        float(curve["N0"][0]),
+        float(curve["rho"][0]),
+        (float(curve["D0"][0]), float(other["D0"][0])),
+        float(np.mean(over[0] - over[1])),
+    )
+
+
+def _over(rows: CurvePoints, common: Array) -> Array:
+    """L - L0 at the tokens that both curves have, nats."""
+    own = rows.where(np.isin(np.round(rows["D"]), common))
+    return np.asarray((own["loss"] - own["L0"])[np.argsort(own["D"])])
+
+
+def pooled(post: Recovery, found: list[AgedPair]) -> Measure | None:
+    """The mean difference over pairs, with its interval."""
+    if not found:
+        return None
+    value = float(np.mean([pair.difference for pair in found]))
+    if post.noise is None:
+        return Measure(value)
+    level = post.noise.level
+    half = level.quantile((1 - LEVEL) / 2) * level.sd * float(np.sqrt(2 / len(found)))
+    return Measure(value, value - half, value + half)
+
+
+def _row(pair: AgedPair) -> dict[str, Any]:
+    return {
+        "of another age": pair.aged,
+        "of the usual age": pair.usual,
+        "method": pair.method,
+        "parameters": pair.size,
+        "ρ": pair.rho,
+        "tokens of the other parent": pair.tokens[0],
+        "of the usual parent": pair.tokens[1],
+        "difference of L − L0": pair.difference,
+    }

@@ -1,0 +1,198 @@
+"""Claim (p1): P2 fits the curves of training after pruning, and better than its rivals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.post_training import conditions
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import Recovery
+from analysis.fits.curve_fits import JudgedCurves
+from analysis.fits.fit import fit
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.laws.registry import AFTER_PRUNING, LAWS, N_AFTER, P2, P2_NESTED
+from analysis.worlds.recovery_world import RecoveryWorld
+
+MARGIN = 0.01  # nats
+
+CLAIM = "p1"
+STATEMENT = "P2, L0 + ρ^−γ·N0^−δ·(N_C/N0^α + D_C/D^β + E), fits the loss of pruned models while they train on."
+PAPER = "P2 is chosen among several laws of its kind, by slopes; its errors aren't known to us"
+RULE = f"""
+For each method, P2 (seven parameters), P2 without N_C (five) and a Chinchilla law in the parameters that are left and in the tokens
+after pruning (five) are fitted to the same points (D over 0, Huber 1e-3 on log residuals). Intervals are 95%, by bootstrap over curves, the
+same curves for every law. Reproduced: in each method the upper bound of P2's mean |predicted − actual| is at most {MARGIN} nats, or the seeds' σ
+of a point where that is more, and the lower bounds of both rivals' errors less P2's are over 0. Not reproduced: in some method the lower bound
+of P2's error is over that margin, or the Chinchilla law's error is shown to be smaller. Inconclusive: otherwise, where a parameter of P2
+ends at a bound, or where its lead over five parameters may be noise. {conditions.RULE}
+""".strip().replace("\n", " ")
+
+TRUE = "P2 is the truth, at the fitted parameters"
+FALSE = "the Chinchilla law in the parameters that are left is the truth, fitted to P2's losses"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (p1)."""
+    post = evidence.post_training
+    errors = {name: error(own, P2.name) for name, own in post.methods.items()}
+    worst = max((e for e in errors.values() if e is not None), key=lambda e: e.value, default=None)
+    outcome, because = rule(evidence)
+    details = (
+        Detail("Laws of training after pruning: mean |predicted − actual|, nats", tuple(_rows(post))),
+        Detail("P2's parameters", tuple(_parameters(post))),
+        Detail(
+            "Criteria and their random controls: loss less L0, mean over points, nats",
+            tuple(conditions.random_rows(post.points)),
+        ),
+        Detail("Other learning rates, at the end, nats", tuple(conditions.tried_rates(post.points))),
+    )
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="largest mean |predicted − actual| of P2 in a method, nats",
+        measured=worst.value if worst else None,
+        interval=worst.interval if worst else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=tuple(_notes(post)),
+        details=tuple(d for d in details if d.rows),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    post = evidence.post_training
+    if reason := conditions.hindrance(post):
+        return "inconclusive", reason
+    most = margin(post)
+    over, beaten, bound, open_ = [], [], [], []
+    for name, own in post.methods.items():
+        found = own.in_sample[P2.name]
+        if isinstance(found, str):
+            return "inconclusive", f"{name}: P2 can't be fitted: {found}"
+        if own.drawn is None:
+            return "inconclusive", f"{name}: {own.why_no_resamples}"
+        size = error(own, P2.name)
+        leads = {rival.name: lead(own, rival.name) for rival in (P2_NESTED, N_AFTER)}
+        chinchilla = leads[N_AFTER.name]
+        if size is None or above(size.interval, most):
+            over.append(name)
+        elif chinchilla is not None and below(chinchilla.interval, 0):
+            beaten.append(name)
+        if found.fit.bounds_hit:
+            bound.append(f"{name}: {', '.join(found.fit.bounds_hit)}")
+        elif size is None or not below(size.interval, most):
+            open_.append(f"{name}: its error may be over {most:.3g}")
+        open_ += [
+            f"{name}: not shown to be better than {LAWS[rival].formula}"
+            for rival, own_lead in leads.items()
+            if own_lead is None or not above(own_lead.interval, 0)
+        ]
+    if over or beaten:
+        said = [f"its error is over {most:.3g} nats in {', '.join(over)}"] if over else []
+        said += [f"the sizes after pruning predict better in {', '.join(beaten)}"] if beaten else []
+        return "not reproduced", "; ".join(said)
+    if bound:
+        return "inconclusive", f"parameters at a bound, not identified: {'; '.join(bound)}"
+    if open_:
+        return "inconclusive", "; ".join(open_)
+    return "reproduced", f"in each method the error is at most {most:.3g} nats, and both rivals' are larger"
+
+
+def margin(post: Recovery) -> float:
+    """What the error may be, nats: no law is asked to know the seeds."""
+    return max(MARGIN, 0.0 if post.noise is None else post.noise.overall)
+
+
+def true_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `FALSE`."""
+    points, found = world.points, world.losses()
+    for method in points.methods:
+        fitted = (points["role"] == "pruned") & (points["method"] == method)
+        own = (points["role"] != "control") & (points["method"] == method)
+        columns = {name: points[name] for name in N_AFTER.columns}
+        law = fit(N_AFTER, {name: values[fitted] for name, values in columns.items()}, found[fitted])
+        found[own] = law.predict({name: values[own] for name, values in columns.items()})
+    return found
+
+
+def error(own: MethodCurves, law: str) -> Measure | None:
+    """Mean |error| of a law on all points of a method, nats."""
+    found = own.in_sample[law]
+    return None if isinstance(found, str) else Measure.around(found.mean_abs, found.mean_abs_draws(), least=0.0)
+
+
+def lead(own: MethodCurves, rival: str) -> Measure | None:
+    """How much larger a rival's mean |error| is than P2's, nats, curve by curve."""
+    first, other = own.in_sample[P2.name], own.in_sample[rival]
+    if isinstance(first, str) or isinstance(other, str):
+        return None
+    draws, other_draws = first.mean_abs_draws(), other.mean_abs_draws()
+    both = None if draws is None or other_draws is None else other_draws - draws
+    return Measure.around(other.mean_abs - first.mean_abs, both)
+
+
+def _rows(post: Recovery) -> list[dict[str, Any]]:
+    rows = []
+    for name, own in post.methods.items():
+        for law in AFTER_PRUNING:
+            found = own.in_sample[law.name]
+            row: dict[str, Any] = {"method": name, "law": law.formula, "curves": len(own.points.curves)}
+            if isinstance(found, str):
+                rows.append(row | {"mean |error|": None, "said": found})
+                continue
+            size, more = error(own, law.name), None if law is P2 else lead(own, law.name)
+            rows.append(row | {
+                "mean |error|": found.mean_abs, "low": size.low if size else None, "high": size.high if size else None,
+                "more than P2": more.value if more else None, "its low": more.low if more else None,
+                "its high": more.high if more else None, "objective": found.fit.objective, "said": _said(found),
+            })  # fmt: skip
+    return rows
+
+
+def _said(found: JudgedCurves) -> str:
+    return f"at a bound: {', '.join(found.fit.bounds_hit)}" if found.fit.bounds_hit else found.fit.status
+
+
+def _parameters(post: Recovery) -> list[dict[str, Any]]:
+    fits = [(name, own.in_sample[P2.name]) for name, own in post.methods.items()]
+    return [{"method": name, **found.fit.parameters} for name, found in fits if isinstance(found, JudgedCurves)]
+
+
+def _notes(post: Recovery) -> list[str]:
+    points = post.points.of("pruned")
+    if not len(points):
+        return []
+    notes = [
+        f"The seeds' noise: {post.noise.said}." if post.noise else f"The seeds' noise isn't known: {post.why_no_noise}."
+    ]
+    rates = ", ".join(
+        f"{name} {points['rho'][points['method'] == name].min():.0%} to {points['rho'][points['method'] == name].max():.0%}"
+        for name in post.points.methods
+    )
+    notes.append(f"ρ is the realised share of all parameters: {rates}.")
+    share = conditions.below(points)
+    notes.append(
+        f"{share:.0%} of the points lie under the parent's loss." if share else "No point lies under the parent's loss."
+    )
+    moved = conditions.control(post.points)
+    if moved is not None:
+        notes.append(f"A model that lost nothing moves by {moved:.0%} of what pruning costs by the end.")
+    one_shot = [float(np.mean(own.points["L_parent"] - own.points["L0"])) for own in post.methods.values()]
+    notes.append(
+        f"Before any training a pruned model is {min(one_shot):.2f} to {max(one_shot):.2f} nats over its parent (mean by method); no law is fitted to that."
+    )
+    return notes

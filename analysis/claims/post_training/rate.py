@@ -1,0 +1,121 @@
+"""Claim (p4): fitted to the lower rates of pruning P2 predicts the highest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.post_training import conditions
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import Recovery
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.worlds.recovery_world import RecoveryWorld
+
+MARGIN = 0.02  # nats
+LEAST_SPAN = 2.0  # times the least realised rate at the highest
+
+CLAIM = "p4"
+STATEMENT = "From the curves at lower rates of pruning P2 predicts those at the highest."
+PAPER = "rates .15 and .25 predict .35"
+RULE = f"""
+For each method P2 is fitted to all rates of each size but its highest, with the realised ρ, and its residual, predicted − actual, is averaged over the highest
+rate's points. Intervals are 95%, by bootstrap over curves. Reproduced: in each method the interval lies within ±{MARGIN} nats. Not reproduced: in some method it lies
+wholly outside. Otherwise inconclusive, and where the realised rates of a method span less than {LEAST_SPAN:g}x. {conditions.RULE}
+""".strip().replace("\n", " ")
+
+TRUE = "P2 is the truth, at the fitted parameters"
+FALSE = f"the same, but the highest rate's runs end {MARGIN} nats higher"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (p4)."""
+    post = evidence.post_training
+    errors = [m for own in post.methods.values() if (m := residual(own)) is not None]
+    worst = max(errors, key=lambda m: abs(m.value), default=None)
+    outcome, because = rule(evidence)
+    rows = tuple(_rows(post))
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="largest mean predicted − actual on the highest rate, in a method, nats",
+        measured=worst.value if worst else None,
+        interval=worst.interval if worst else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        details=(Detail("The highest rate from the lower ones, nats", rows),) if rows else (),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    post = evidence.post_training
+    if reason := conditions.hindrance(post):
+        return "inconclusive", reason
+    outside, open_ = [], []
+    for name, own in post.methods.items():
+        rates = own.points["rho"]
+        if (span := float(rates.max() / rates.min())) < LEAST_SPAN:
+            return "inconclusive", f"{name}: the realised rates span {span:.2g}x, under {LEAST_SPAN:g}x"
+        found = residual(own)
+        if found is None:
+            return "inconclusive", f"{name}: P2 can't be fitted to the lower rates: {own.by_rate}"
+        if own.drawn is None:
+            return "inconclusive", f"{name}: {own.why_no_resamples}"
+        if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
+            outside.append(f"{name} ({found.value:+.3f} nats)")
+        elif not (above(found.interval, -MARGIN) and below(found.interval, MARGIN)):
+            open_.append(name)
+    if outside:
+        return "not reproduced", f"off by more than {MARGIN} nats at the highest rate: {', '.join(outside)}"
+    if open_:
+        return "inconclusive", f"not shown to lie within ±{MARGIN} nats: {', '.join(open_)}"
+    return "reproduced", f"in each method the highest rate is predicted to {MARGIN} nats"
+
+
+def true_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `FALSE`."""
+    points = world.points
+    judged = points["role"] == "pruned"
+    highest = np.zeros(len(points), dtype=bool)
+    for method in points.methods:
+        own = judged & (points["method"] == method)
+        highest |= own & (points["rank"] == points["rank"][own].max())
+    return world.shifted(highest, MARGIN)
+
+
+def residual(own: MethodCurves) -> Measure | None:
+    """Mean predicted - actual on the highest rate, nats."""
+    found = own.by_rate
+    return None if isinstance(found, str) else Measure.around(found.mean, found.mean_draws())
+
+
+def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
+    for name, own in post.methods.items():
+        judged, found = own.by_rate, residual(own)
+        if isinstance(judged, str) or found is None:
+            continue
+        rates = own.points["rho"]
+        yield {
+            "method": name,
+            "ρ fitted, most": float(rates[own.milder].max()),
+            "ρ judged, least": float(rates[~own.milder].min()),
+            "ρ judged, most": float(rates[~own.milder].max()),
+            "mean predicted − actual": found.value,
+            "low": found.low,
+            "high": found.high,
+            "mean |error|": judged.mean_abs,
+            "γ": judged.fit.parameters["gamma"],
+        }

@@ -1,0 +1,145 @@
+"""Claim (p2): fitted to the first 80% of each curve's points, P2 predicts the last 20%, by level and by slope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.post_training import conditions
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.method_curves import FIRST, MethodCurves
+from analysis.findings.post_training import Recovery
+from analysis.fits.outcome import above, below
+from analysis.fits.slopes import SETTLED, settled_at
+from analysis.laws.law import Array
+from analysis.laws.registry import P2
+from analysis.worlds.recovery_world import RecoveryWorld
+
+MARGIN = 0.01  # nats
+MORE_SLOPE = 0.005  # nats a doubling over what the seeds' noise gives: half of what we call settled
+LEAST_SPAN = 10.0  # times the tokens of a curve's first point at its last
+
+CLAIM = "p2"
+STATEMENT = "From the first part of each run's training after pruning P2 predicts the rest."
+PAPER = "first 80% of the checkpoints of each run, judged on the last 20% by ASD, whose formula isn't known to us"
+RULE = f"""
+For each method P2 is fitted to the first {FIRST:.0%} of every curve's points and judged on the others: by mean |predicted − actual|, and by our own
+average slope difference (ASD): the mean of |predicted − measured slope| over the steps that end in a point it hasn't seen, slopes in nats a doubling of the
+tokens. Its seed value is what the seeds' noise alone gives (mean over pairs of seeds, over √2). Intervals are 95%, by bootstrap over curves. Reproduced: in
+each method the error's upper bound is at most {MARGIN} nats, and ASD's upper bound at most {MORE_SLOPE} over its seed value. Not reproduced: in some
+method the lower bound of the error is over {MARGIN} nats and over the seeds' σ, or that of ASD over its own bound. Otherwise inconclusive, and where the
+tokens span less than {LEAST_SPAN:g}x. {conditions.RULE}
+""".strip().replace("\n", " ")
+
+TRUE = "P2 is the truth, at the fitted parameters"
+FALSE = f"the same, but the last {1 - FIRST:.0%} of each curve's points end {MARGIN} nats higher"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (p2)."""
+    post = evidence.post_training
+    errors = [e for own in post.methods.values() if (e := error(own)) is not None]
+    worst = max(errors, key=lambda e: e.value, default=None)
+    outcome, because = rule(evidence)
+    rows = tuple(_rows(post))
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="largest mean |predicted − actual| on the last points, in a method, nats",
+        measured=worst.value if worst else None,
+        interval=worst.interval if worst else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        details=(Detail("The last points of each curve, from the others", rows),) if rows else (),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    post = evidence.post_training
+    if reason := conditions.hindrance(post):
+        return "inconclusive", reason
+    wrong, open_ = [], []
+    for name, own in post.methods.items():
+        span = float(own.points["D"].max() / own.points["D"].min())
+        if span < LEAST_SPAN:
+            return "inconclusive", f"{name}: the tokens span {span:.2g}x, under {LEAST_SPAN:g}x"
+        size, steep = error(own), own.end_slopes
+        if isinstance(own.end_errors, str) or size is None or steep is None:
+            return "inconclusive", f"{name}: P2 can't be fitted to the first points: {own.end_errors}"
+        if own.drawn is None:
+            return "inconclusive", f"{name}: {own.why_no_resamples}"
+        if post.noise is None:
+            return "inconclusive", f"ASD's seed value isn't known: {post.why_no_noise}"
+        most = post.noise.slope + MORE_SLOPE
+        if above(size.interval, max(MARGIN, post.noise.overall)):
+            wrong.append(f"{name}: the error is over {MARGIN} nats")
+        if above(steep.interval, most):
+            wrong.append(f"{name}: ASD is over {most:.3g} nats a doubling")
+        if not below(size.interval, MARGIN):
+            open_.append(f"{name}: the error may be over {MARGIN} nats")
+        if not below(steep.interval, most):
+            open_.append(f"{name}: ASD may be over {most:.3g} nats a doubling")
+    if wrong:
+        return "not reproduced", "; ".join(wrong)
+    if open_:
+        return "inconclusive", "; ".join(open_)
+    return "reproduced", f"in each method the error is at most {MARGIN} nats and slopes differ no more than seeds' do"
+
+
+def true_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: RecoveryWorld) -> Array:
+    """Mean losses of `FALSE`."""
+    late = np.zeros(len(world.points), dtype=bool)
+    for method in world.points.methods:
+        chosen = np.flatnonzero((world.points["role"] == "pruned") & (world.points["method"] == method))
+        late[chosen[~MethodCurves(world.points.where(chosen), None, 0, (0,)).early]] = True
+    return world.shifted(late, MARGIN)
+
+
+def error(own: MethodCurves) -> Measure | None:
+    """Mean |error| on the last points, nats."""
+    found = own.end_errors
+    return None if isinstance(found, str) else Measure.around(found.mean_abs, found.mean_abs_draws(), least=0.0)
+
+
+def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
+    for name, own in post.methods.items():
+        size, steep = error(own), own.end_slopes
+        yield {
+            "method": name,
+            "points judged on": int((~own.early).sum()),
+            "mean |error|": size.value if size else None,
+            "low": size.low if size else None,
+            "high": size.high if size else None,
+            "ASD, nats a doubling (ours)": steep.value if steep else None,
+            "its low": steep.low if steep else None,
+            "its high": steep.high if steep else None,
+            "its seed value": post.noise.slope if post.noise else None,
+            f"tokens to under {SETTLED} nats a doubling: predicted / measured": _settled(own),
+        }
+
+
+def _settled(own: MethodCurves) -> float | None:
+    """Geometric mean, over the curves that settle in both, of where P2 says that they do over where they do."""
+    found = own.by_tokens
+    if isinstance(found, str):
+        return None
+    predicted = found.fit.predict({name: own.points[name] for name in P2.columns})
+    ratios = []
+    for curve in own.points.curves.values():
+        tokens = own.points["D"][curve]
+        said, seen = (settled_at(tokens, loss[curve]) for loss in (predicted, own.loss))
+        if said is not None and seen is not None:
+            ratios.append(np.log(said / seen))
+    return float(np.exp(np.mean(ratios))) if ratios else None

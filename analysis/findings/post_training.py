@@ -1,0 +1,70 @@
+"""What training after pruning shows: its curves with their noise, and every fit and hold-out that claims and figures read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from analysis.findings.method_curves import MethodCurves
+from analysis.findings.whole_life import WholeLife, whole_life
+from analysis.laws.law import Array
+from analysis.noise import curve_noise
+from analysis.noise.curve_noise import CurveNoise
+from analysis.tables.data import Tables
+from analysis.tables.dense_losses import dense_points
+from analysis.tables.post_training import CurvePoints, curve_points
+from analysis.tables.rows import Rows
+
+MOST_RESAMPLES = 400  # of curves
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The study's curves and what follows from them.
+
+    Attributes:
+        points: of all curves. dense: held-out losses of dense runs at their peak learning rate.
+        resamples, seed: of the bootstrap over curves.
+        start: parameters of P2 by method, from which its fits start: of simulated losses, the truth's.
+    """
+
+    points: CurvePoints
+    dense: Rows
+    resamples: int
+    seed: int = 0
+    start: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tables: Tables, resamples: int, seed: int = 0) -> Recovery:
+        return cls(curve_points(tables), dense_points(tables), min(resamples, MOST_RESAMPLES), seed)
+
+    @cached_property
+    def measured_noise(self) -> CurveNoise | str:
+        """The seeds' noise of the curves, or why it isn't known."""
+        return curve_noise.measure(self.points)
+
+    @property
+    def noise(self) -> CurveNoise | None:
+        found = self.measured_noise
+        return None if isinstance(found, str) else found
+
+    @property
+    def why_no_noise(self) -> str:
+        found = self.measured_noise
+        return found if isinstance(found, str) else ""
+
+    @cached_property
+    def methods(self) -> dict[str, MethodCurves]:
+        """The judged curves of each method, by its name."""
+        return {
+            method: MethodCurves(
+                self.points.of("pruned", method), self.noise, self.resamples, (self.seed, i), self.start.get(method)
+            )
+            for i, method in enumerate(self.points.methods)
+        }
+
+    @cached_property
+    def life(self) -> WholeLife:
+        """What the law in N_avg, fitted to dense runs alone, says of the judged curves."""
+        return whole_life(self.points.of("pruned"), self.dense, self.noise, self.resamples, self.seed)

@@ -1,0 +1,103 @@
+"""Training after pruning as a schedule with one event: the law in N_avg over the whole life, with no parameter of its own.
+
+The law is fitted to dense runs alone. A model of N weights that saw D0 tokens, lost some and saw D more has the average
+(N D0 + N' D) / (D0 + D) over D0 + D tokens, and the law says its loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.findings.law_errors import Measure
+from analysis.fits.curve_fits import OBJECTIVE, refit, resamples_of, weighted
+from analysis.fits.fit import FitResult, fit, obstacle
+from analysis.fits.resample import Resamples
+from analysis.laws.law import Array
+from analysis.laws.registry import N_AVG
+from analysis.noise.curve_noise import CurveNoise
+from analysis.tables.post_training import CurvePoints
+from analysis.tables.rows import Rows
+
+
+@dataclass(frozen=True)
+class WholeLife:
+    """What the dense law says of curves of pruned models.
+
+    Attributes:
+        fit: to dense losses; None with `reason`. runs: how many dense runs.
+        residual: (n,) of the judged points, predicted - actual, nats.
+        error: mean |residual|, nats. ratio: N_eff / N_avg at the last point of each curve, geometric mean.
+        ratios: by curve.
+    """
+
+    fit: FitResult | None
+    runs: int
+    reason: str | None = None
+    residual: Array | None = None
+    error: Measure | None = None
+    ratio: Measure | None = None
+    ratios: dict[str, float] | None = None
+
+
+def whole_life(points: CurvePoints, dense: Rows, noise: CurveNoise | None, resamples: int, seed: int = 0) -> WholeLife:
+    """Fits the dense runs and reads every point of `points` off that fit.
+
+    Args:
+        points: of the judged curves. dense: with run_id, N_avg, D and loss. noise: the seeds'.
+        resamples, seed: of the bootstrap over runs, dense ones and curves each among themselves.
+    """
+    count = len(set(dense["run_id"]))
+    columns = {name: dense[name] for name in N_AVG.columns}
+    if not len(points):
+        return WholeLife(None, count, "no curve is judged")
+    if reason := obstacle(N_AVG, columns, dense["loss"]):
+        return WholeLife(None, count, f"dense runs don't tell the law: {reason}")
+    result = fit(N_AVG, columns, dense["loss"], OBJECTIVE)
+    if result.bounds_hit:
+        return WholeLife(result, count, f"the dense law isn't identified: {', '.join(result.bounds_hit)} at a bound")
+    rng = np.random.default_rng([seed, 7])
+    own, of_dense = (
+        resamples_of(rows, resamples, rng, None if noise is None else noise.draw(rows, rng, resamples))
+        for rows in (points, dense)
+    )
+    life = {"N_avg": points["N_avg"], "D": points["D_life"]}
+    residual = result.predict(life) - points["loss"]
+    last = np.array([curve[-1] for curve in points.curves.values()])
+    worth = np.log(_size(result.theta, points["D_life"][last], points["loss"][last]) / points["N_avg"][last])
+    of_error = of_ratio = None
+    if own is not None and of_dense is not None:
+        of_error, of_ratio = _draws(result, columns, dense["loss"], of_dense, life, points, own, last)
+    mean = float(np.exp(np.mean(worth)))
+    return WholeLife(
+        result,
+        count,
+        None,
+        residual,
+        Measure.around(float(np.abs(residual).mean()), of_error, least=0.0),
+        Measure.around(mean, of_ratio),
+        dict(zip(points.curves, np.exp(worth).tolist(), strict=True)),
+    )
+
+
+def _draws(
+    result: FitResult, columns: dict[str, Array], loss: Array, of_dense: Resamples, life: dict[str, Array],
+    points: CurvePoints, own: Resamples, last: Array,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Mean |residual| and mean ratio of each resample, (R,) each."""
+    theta = refit(N_AVG, columns, of_dense, loss, result.theta)
+    losses = own.losses(points["loss"])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        errors = weighted(np.abs(N_AVG.predict(theta, life) - losses), own.counts)
+        sizes = _size(theta, points["D_life"][last], losses[:, last])
+        worth = weighted(np.log(sizes / points["N_avg"][last]), own.counts[:, last])
+    return errors, np.exp(worth)
+
+
+def _size(theta: Array, tokens: Array, loss: Array) -> Array:
+    """Dense size of a loss after so many tokens; cut where the law has none that is finite."""
+    e, a, alpha, b, beta = (theta[..., i, None] for i in range(5))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        left = np.maximum(loss - e - b * tokens**-beta, np.finfo(float).tiny)
+        return np.asarray(np.exp(np.clip(np.log(a / left) / alpha, 0.0, np.log(1e15))))
