@@ -19,6 +19,7 @@ from torch import nn
 
 from repro.pruning.masks import unpacked
 from repro.spec import OptimizerSpec
+from repro.training import masters
 from repro.training.batch import Batch
 from repro.training.engine import MOMENTS, Flat, Fragment, Part
 
@@ -145,7 +146,7 @@ class DeepSpeedEngine:
             self._adamw.state[flat]["step"].fill_(count)
 
     def shapes(self) -> dict[str, torch.Size]:
-        return {name: torch.Size(getattr(p, "ds_shape", p.shape)) for name, p in self.module.named_parameters()}
+        return {name: masters.full_shape(p) for name, p in self.module.named_parameters()}
 
     def flats(self) -> list[Flat]:
         return self._flats
@@ -218,9 +219,9 @@ class DeepSpeedEngine:
 
     @cached_property
     def _flats(self) -> list[Flat]:
-        masters, shapes = self._flat_masters(), self.shapes()
-        parts: list[list[Part]] = [[] for _ in masters]
-        firsts: list[set[int]] = [set() for _ in masters]
+        held, shapes = self._flat_masters(), self.shapes()
+        parts: list[list[Part]] = [[] for _ in held]
+        firsts: list[set[int]] = [set() for _ in held]
         position = 0
         for number, (name, parameter) in enumerate(self.module.named_parameters()):
             index, part = self._place(number, name, parameter)
@@ -235,24 +236,14 @@ class DeepSpeedEngine:
                 tuple(parts[index]),
                 firsts[index].pop() if len(firsts[index]) == 1 else None,
             )
-            for index, master in enumerate(masters)
+            for index, master in enumerate(held)
         ]
 
     def _place(self, number: int, name: str, parameter: Any) -> tuple[int, Part]:
         """Where this rank's master of a parameter lies: the index in `_flat_masters`, and its range, which may be empty."""
         if self.stage == 0:
             return number, Part(name, 0, 0, parameter.numel())
-        if self.stage == 3:
-            zero = parameter._z3_optimizer
-            index, start, width = zero.grad_position[zero.get_param_id(parameter)]
-            offset = dist.get_rank() * width
-            # The last rank's range is padded.
-            return index, Part(name, offset, start, max(0, min(width, parameter.ds_numel - offset)))
-        mapping = parameter._hp_mapping
-        if mapping is None:
-            return 0, Part(name, 0, 0, 0)
-        held = mapping.hp_fragment_address
-        return mapping.param_group_index, Part(name, mapping.lp_fragment_address.start, held.start, held.numel)
+        return masters.place(self._made.optimizer, name, parameter)
 
     @property
     def _adamw(self) -> torch.optim.Optimizer:
@@ -266,6 +257,4 @@ class DeepSpeedEngine:
             return list(self.module.parameters())
         if self.stage == 0:
             return [master for group in self._made.optimizer.fp32_groups for master in group]
-        if self.stage == 3:
-            return list(self._made.optimizer.fp32_partitioned_groups_flat)
-        return list(self._made.optimizer.single_partition_of_fp32_groups)
+        return masters.flats(self._made.optimizer)

@@ -1,0 +1,6 @@
+"""Masks of anyone's model, held while it trains: `hold(model, optimizer, masks)`, then `check()`. See docs/holding.md."""
+
+from repro.holding.hold import HeldMasks, hold
+from repro.holding.masks import masks_of
+
+__all__ = ["HeldMasks", "hold", "masks_of"]
