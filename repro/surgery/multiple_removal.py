@@ -14,6 +14,8 @@ import torch
 from repro.surgery import hessian as hessians
 from repro.surgery.ranking import lowest
 
+BATCH = 2**23  # numbers of a batch of matrices: 64 MiB
+
 
 def multiple_removal(
     weight: torch.Tensor,
@@ -40,18 +42,28 @@ def multiple_removal(
 def compensated(weight: torch.Tensor, removed: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
     """The weights with the least error of those that are 0 where `removed`, (outputs, inputs) float64.
 
+    Rows are solved in batches: one with fewer removed weights than the largest of its batch is filled up by independent
+    equations, whose solution is 0.
+
     Args:
         weight: (outputs, inputs) float64.
         inverse: of the Hessian, (inputs, inputs) float64.
     """
-    made = weight.clone()
-    for row, gone in zip(made, removed, strict=True):
-        at = gone.nonzero().flatten()
-        if len(at):
-            factor = torch.linalg.cholesky(inverse[at][:, at])
-            solved = torch.cholesky_solve(row[at].unsqueeze(1), factor).squeeze(1)
-            row -= solved @ inverse[at]
-    return made.masked_fill(removed, 0)
+    counts = removed.sum(1)
+    first = removed.int().argsort(dim=1, descending=True, stable=True)  # of each row, what is removed, then the rest
+    solved = torch.zeros_like(weight)
+    order = counts.argsort(stable=True)[int((counts == 0).sum()) :]
+    while len(order):
+        rows = order[-max(1, BATCH // int(counts[order[-1]]) ** 2) :]  # of similar counts, the largest first
+        order = order[: len(order) - len(rows)]
+        at = first[rows, : int(counts[rows].max())]
+        real = torch.arange(at.shape[1]) < counts[rows].unsqueeze(1)
+        both = real.unsqueeze(2) & real.unsqueeze(1)
+        own = inverse[at.unsqueeze(2), at.unsqueeze(1)].where(both, torch.diag_embed((~real).to(inverse.dtype)))
+        wanted = weight[rows].gather(1, at).masked_fill(~real, 0).unsqueeze(2)
+        found = torch.cholesky_solve(wanted, torch.linalg.cholesky(own)).squeeze(2)
+        solved[rows] = torch.zeros_like(solved[rows]).scatter_(1, at, found)
+    return (weight - solved @ inverse).masked_fill(removed, 0)
 
 
 def cheapest_sets(weight: torch.Tensor, inverse: torch.Tensor, n: int, m: int) -> torch.Tensor:
