@@ -1,4 +1,4 @@
-"""`python -m repro schedule | train | corpus | evaluate | export | inspect`: one run and its parts."""
+"""`python -m repro schedule | train | corpus | evaluate | export | inspect | prune`: one run and its parts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ VERBS = {
     "corpus": ("repro.verbs.corpus", "build a sweep's text as token shards, inspect or verify it"),
     "evaluate": ("repro.verbs.evaluate", "loss, perplexity and task scores of a model, with standard errors"),
     "export": ("repro.verbs.export", "write a run as a folder that transformers loads"),
+    "prune": ("repro.verbs.prune", "remove blocks, heads, channels or weights of a trained model"),
     "inspect": ("repro.verbs.inspect", "count a model's weights and check claims about them"),
 }
 
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
   python -m repro corpus inspect sweeps/quick.yaml                     statistics and samples of them
   python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
+  python -m repro prune out/model out/small --method wanda --rate .25 --text sweeps/quick.yaml    a smaller model
   python -m repro inspect out/model --claim sparsity=.8                count its weights
 """
 

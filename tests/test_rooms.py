@@ -56,6 +56,7 @@ LIGHT_MODULES += [
     "repro/models/quantised.py",
     "repro/models/config.py",
     "repro/models/formats.py",
+    "repro/surgery/catalogue.py",
 ]
 # The rooms of the analysis: each needs those before it alone.
 ANALYSIS = (

@@ -92,3 +92,18 @@ def constant(run: dict[str, Any]) -> bool:
 def decay_steps(run: dict[str, Any]) -> float:
     """Steps of the decay of a run whose learning rate is wsd."""
     return float(run["decay"] * run["total_steps"] if run["decay"] < 1 else run["decay"])
+
+
+def at_peak(run: dict[str, Any]) -> tuple[float, float]:
+    """Tokens after which, and up to which, the learning rate of a run is at its peak; of one that never stays there, none are."""
+    steps = run["total_steps"]
+    if run["lr_schedule"] != "wsd" and run["final_lr"] != 1:
+        return np.inf, -np.inf
+    last = steps if constant(run) else steps - decay_steps(run)
+    return warm_up(run), last * run["batch_tokens"]
+
+
+def warm_up(run: dict[str, Any]) -> float:
+    """Tokens of the warm-up of a run's learning rate."""
+    steps = run["warmup"] * run["total_steps"] if run["warmup"] < 1 else run["warmup"]
+    return float(int(steps) * run["batch_tokens"])

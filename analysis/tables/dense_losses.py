@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from analysis.tables.curve_roles import constant, decay_steps
+from analysis.tables.curve_roles import at_peak, constant
 from analysis.tables.data import Tables
 from analysis.tables.post_training import held_out, numbers_and_texts
 from analysis.tables.rows import Rows
@@ -29,13 +27,11 @@ def dense_points(tables: Tables) -> Rows:
         if control and (run["rho"] > 0 or not constant(run)):
             continue
         before, own = run["D_life"] - run["D"], points.get(run["run_id"], [])
-        first, last = _at_peak(run)
+        first, last = at_peak(run)
         found = {
             tokens: loss
             for tokens, loss in own
-            if tokens > 0
-            and first <= tokens <= last
-            and (control or (_alike(1.0, wanted) and tokens >= EARLY * run["D"]))
+            if first < tokens <= last and (control or (_alike(1.0, wanted) and tokens >= EARLY * run["D"]))
         }
         if not control and _alike(run["final_lr"] if not constant(run) else 1.0, wanted):
             found[run["D"]] = run["loss"]
@@ -61,13 +57,3 @@ def _rate_after(tables: Tables) -> float | None:
 
 def _alike(rate: float, wanted: float | None) -> bool:
     return wanted is None or max(rate / wanted, wanted / rate) <= ALIKE
-
-
-def _at_peak(run: dict[str, Any]) -> tuple[float, float]:
-    """Tokens between which the learning rate of a run is at its peak; of one that has no such stretch, an empty one."""
-    steps = run["total_steps"]
-    warm = run["warmup"] * steps if run["warmup"] < 1 else run["warmup"]
-    if run["lr_schedule"] != "wsd" and run["final_lr"] != 1:
-        return np.inf, -np.inf
-    last = steps if constant(run) else steps - decay_steps(run)
-    return warm * run["batch_tokens"], last * run["batch_tokens"]

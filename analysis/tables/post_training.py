@@ -1,7 +1,7 @@
 """Curves of training after pruning as rows, a held-out loss each, with what the laws of it read.
 
-A curve is one run that started from a pruned model; its points are its held-out losses at D > 0 tokens after the surgery.
-The row at D = 0, the loss of the pruned model, is `L_parent`: it is published and no law is fitted to it.
+A curve is one run that started from a pruned model; its points are its held-out losses at D > 0 tokens after the surgery,
+once its learning rate has warmed up: until then that rate decides how far it has come, and not D. The row at D = 0, the loss of the pruned model, is `L_parent`: it is published and no law is fitted to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from analysis.laws.law import Array
-from analysis.tables.curve_roles import Role, method_of, roles_of
+from analysis.tables.curve_roles import Role, method_of, roles_of, warm_up
 from analysis.tables.data import Tables
 from analysis.tables.rows import Rows
 from repro import studies
@@ -72,6 +72,7 @@ def curve_points(tables: Tables) -> CurvePoints:
     points = held_out(tables)
     rows: list[dict[str, Any]] = []
     for run, role, rank in zip(runs.rows(), *roles_of(runs), strict=True):
+        warm = warm_up(run)
         before = run["N_avg_life"] * run["D_life"] - run["N_avg"] * run["D"]
         age = run["D_life"] - run["D"]
         known = {name: run[name] for name in ("run_id", "recipe", "size", "seed", "lr", "L_parent", "rho")} | {
@@ -87,7 +88,7 @@ def curve_points(tables: Tables) -> CurvePoints:
                 "D_life": age + tokens,
             }
             for tokens, loss in points.get(run["run_id"], ())
-            if tokens > 0
+            if tokens > warm
         ]
     return CurvePoints(numbers_and_texts(rows, CURVE_COLUMNS))
 

@@ -185,7 +185,7 @@ def _child(parent: dict[str, Any], method: str, rate: float, age: int = TOKENS) 
     return parent | {
         "run_id": name, "fingerprint": name, "recipe": name.replace(f"-seed{parent['seed']}", ""),
         "studies": [studies.POST_TRAINING], "parent": parent["run_id"], "parent_recipe": parent["recipe"],
-        "parent_step": age // (BATCH * SEQUENCE), "budget": "after", "total_steps": tokens // (BATCH * SEQUENCE),
+        "parent_step": age // (BATCH * SEQUENCE), "budget": "after", "warmup": 2.0, "total_steps": tokens // (BATCH * SEQUENCE),
         "surgery": method, "surgery_structure": METHODS.get(method), "surgery_rate": rate, "surgery_seed": 0,
         "surgery_calibration": "simulated", "N_total_before": parent["N_total"], "rho": rate,
         "rho_linear": rate * parent["N_total"] / before, "L_before": loss, "L_parent": loss + ONE_SHOT * rate,

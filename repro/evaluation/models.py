@@ -73,10 +73,20 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
         UserError: there is no model, or it is incomplete.
     """
     place = expand(place)
+    folder = run_at(place)
+    return _pretrained(place, precision, device) if folder is None else _of_run(folder, precision, device, root, known)
+
+
+def run_at(place: str) -> Folder | None:
+    """The folder of a run; None for a Hugging Face folder or id.
+
+    Raises:
+        UserError: a folder or an address that has neither.
+    """
     folder = Folder.open(place)
     is_pretrained = folder.exists("config.json")  # checked first: an export has the run's spec.json too
     if not is_pretrained and folder.exists("spec.json"):
-        return _of_run(folder, precision, device, root, known)
+        return folder
     if "://" in place or (folder.exists() and not is_pretrained):
         raise UserError(
             "no model here",
@@ -84,7 +94,7 @@ def load(place: str, precision: str | None, device: torch.device, root: str, kno
             found=", ".join(folder.names()[:8]) or "nothing",
             expected="a run's spec.json, or a Hugging Face model's config.json",
         )
-    return _pretrained(place, precision, device)
+    return None
 
 
 def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: Corpus | None) -> Model:
@@ -107,7 +117,7 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
         for name, parameter in network.named_parameters():
             parameter.copy_(masters[name].view(parameter.shape))
     network.to(device, DTYPES[precision or spec.precision])
-    text = known if known is not None and known.hash == corpus_hash else _corpus(spec, corpus_hash, root)
+    text = corpus_of(spec, corpus_hash, root, known)
     return Model(
         name=spec.run_id,
         network=network,
@@ -119,8 +129,10 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
     )
 
 
-def _corpus(spec: RunSpec, corpus_hash: str, root: str) -> Corpus:
-    """The corpus that a run was trained on, for its tokenizer."""
+def corpus_of(spec: RunSpec, corpus_hash: str, root: str, known: Corpus | None) -> Corpus:
+    """The corpus that a run was trained on, for its tokenizer: `known` if it is that one. Raises UserError without it."""
+    if known is not None and known.hash == corpus_hash:
+        return known
     name = folder_of(spec.corpus, spec.model.vocab, spec.model.sequence, root).name
     place = Folder.open(root) / name
     if not place.exists("manifest.json"):
@@ -143,9 +155,29 @@ def _corpus(spec: RunSpec, corpus_hash: str, root: str) -> Corpus:
     return text
 
 
+def tokenizer_of(place: str, **options: Any) -> Any:
+    """The tokenizer of a Hugging Face folder or id, without running code of its own.
+
+    Args:
+        options: further arguments of from_pretrained.
+
+    Raises:
+        UserError: there is none, or it isn't backed by `tokenizers`.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False, **options)
+    except Exception as error:  # the libraries may raise anything for untrusted files
+        raise _not_loaded(place, error) from error
+    if not tokenizer.is_fast:
+        raise UserError("a tokenizer that is not backed by `tokenizers`", file=place, expected="a tokenizer.json")
+    return tokenizer
+
+
 def _pretrained(place: str, precision: str | None, device: torch.device) -> Model:
     """Loads only safetensors, without running the model's own code; all weights must be present."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -156,17 +188,12 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
             trust_remote_code=False,
             output_loading_info=True,
         )
-        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
     except UserError:
         raise
     except Exception as error:  # the libraries may raise anything for untrusted files
-        raise UserError(
-            "the model could not be loaded",
-            file=place,
-            found=f"{type(error).__name__}: {str(error)[:300]}",
-            expected="a run's folder, or a Hugging Face folder or id with safetensors and a tokenizer.json",
-        ) from error
+        raise _not_loaded(place, error) from error
     network, said = loaded
+    tokenizer = tokenizer_of(place)
     if lost := [*said["missing_keys"], *(str(key) for key in said["mismatched_keys"])]:
         raise UserError(
             "a model with missing weights",
@@ -174,14 +201,21 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
             found=f"{len(lost)} would be initialised anew, for example {sorted(lost)[0]}",
             expected="safetensors with every weight",
         )
-    if not tokenizer.is_fast:
-        raise UserError("a tokenizer that is not backed by `tokenizers`", file=place, expected="a tokenizer.json")
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     return Model(
         name=str(Path(place)),
         network=network.to(device),
         reader=TextReader(tokenizer),
         context=context if isinstance(context, int) and context > 0 else None,
+    )
+
+
+def _not_loaded(place: str, error: Exception) -> UserError:
+    return UserError(
+        "the model could not be loaded",
+        file=place,
+        found=f"{type(error).__name__}: {str(error)[:300]}",
+        expected="a run's folder, or a Hugging Face folder or id with safetensors and a tokenizer.json",
     )
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from repro import columns
 from repro.corpus.manifest import Manifest
 from repro.models import card_claims
 from repro.models.counts import Counts
 from repro.models.counts_table import table
 from repro.models.folder import CARD
+from repro.models.page import rows_of, table_of, written
 from repro.spec import RunSpec
 
 FIGURE = "schedule.png"
@@ -42,19 +41,12 @@ class Card:
     def write(self, folder: Path) -> None:
         """Writes the card and its figure to a folder; no figure where matplotlib isn't installed."""
         is_drawn = self._draw(folder / FIGURE)
-        matter = yaml.safe_dump(self._matter(), sort_keys=False)
-        (folder / CARD).write_text(f"---\n{matter}---\n\n" + "\n".join(self._page(is_drawn)) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(written(self._matter(), self._page(is_drawn)), encoding="utf-8")
 
     def _matter(self) -> dict[str, Any]:
         found = self.counts
         sparse = found.structure != "dense"
-        said = {
-            "linear_params": found.linear_params,
-            "total_params": found.total_params,
-            "nonzero_linear_params": found.nonzero_linear_params,
-            "sparsity": round(found.sparsity, 6),
-            "structure": found.structure,
-        }
+        said = card_claims.stated(found)
         if self.row:
             said["average_linear_params"] = round(self.row["N_avg"])
         return {
@@ -86,21 +78,21 @@ class Card:
                 "and those that are not zero; `repro.models.export.load_compact(folder)` reads it."
             )
         yield from self._section("Counts")
-        yield from _rows(self._counted())
+        yield from rows_of(self._counted())
         yield from self._section("Losses")
         yield from self._losses()
         yield from self._section("Trained on")
-        yield from _rows(self._trained_on())
+        yield from rows_of(self._trained_on())
         yield from self._section("Schedule")
         if is_drawn:
             yield f"![Density of the prunable weights over training]({FIGURE})"
             yield ""
-        yield from _rows(self._scheduled())
+        yield from rows_of(self._scheduled())
         yield from self._section("Settings")
-        yield from _table(["", "", "meaning"], list(self._settings()))
+        yield from table_of(["", "", "meaning"], list(self._settings()))
         yield from self._section("Sparsity by layer")
         head, rows = table(self.counts)
-        yield from _table(head, rows)
+        yield from table_of(head, rows)
         yield from self._section("Make it again")
         yield from self._again()
 
@@ -133,7 +125,7 @@ class Card:
         if not self.row:
             yield "None was taken yet."
             return
-        yield from _rows(
+        yield from rows_of(
             [
                 ("held-out, nats a token", f"{self.row['loss']:.4f} ± {self.row['loss_se']:.4f}"),
                 ("held-out perplexity, of these tokens", f"{math.exp(self.row['loss']):.2f}"),
@@ -210,14 +202,3 @@ class Card:
         axes.set(xlabel="step", ylabel="density", xlim=(0, schedule.total_steps), ylim=(0, 1.05))
         figure.savefig(file, dpi=150, metadata={"Software": None})
         return True
-
-
-def _rows(pairs: Any) -> Iterator[str]:
-    yield from _table(["", ""], [list(pair) for pair in pairs])
-
-
-def _table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"

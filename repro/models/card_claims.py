@@ -125,6 +125,17 @@ def _is_short(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e30
 
 
+def stated(found: Counts) -> dict[str, Any]:
+    """The claims of a card whose weights have these counts."""
+    return {
+        "linear_params": found.linear_params,
+        "total_params": found.total_params,
+        "nonzero_linear_params": found.nonzero_linear_params,
+        "sparsity": round(found.sparsity, 6),
+        "structure": found.structure,
+    }
+
+
 def judge(claims: Mapping[str, str], counts: Counts) -> list[ClaimCheck]:
     """Checks each claim against the weights: counts to the last stated digit, sparsity to 0.1 percentage points.
 

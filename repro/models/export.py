@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,19 +14,18 @@ from transformers import LlamaForCausalLM
 from repro import tables
 from repro.corpus import Corpus
 from repro.errors import UserError
-from repro.models import bitmask, card, counts, start
+from repro.models import appearing, bitmask, card, counts, start
 from repro.models.family import config_in
 from repro.models.folder import CARD, COMPACT, open_model
 from repro.models.network import network
 from repro.models.public import without_places
 from repro.models.standard import standard
 from repro.spec import ModelSpec, from_kept
-from repro.store.folder import Folder, scratch_prefix
+from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training.fork import checkpoint_of
 from repro.training.model import config_of, prunable
 
-SHARD = "5GB"  # maximum size of a weights file
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Dtype = Literal["fp32", "bf16"]
 State = dict[str, torch.Tensor]
@@ -64,15 +62,11 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
             found=text.hash,
             expected=trained_on,
         )
-    if out.exists():
-        raise UserError("there is something already", file=out, expected="a new folder, or remove this one")
+    appearing.check(out)
     place, manifest = checkpoint_of(run)
     whole_model = _network(spec.model, place, manifest, text, DTYPES[dtype])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Folder.open(out.parent).tidy()
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix(out.name), dir=out.parent) as scratch:
-        whole = Path(scratch) / out.name
-        whole_model.save_pretrained(whole, max_shard_size=SHARD)
+    with appearing.folder(out) as whole:
+        whole_model.save_pretrained(whole, max_shard_size=appearing.SHARD)
         text.tokenizer.for_transformers(model_max_length=text.manifest.sequence).save_pretrained(whole)
         shown = without_places(run.read_json("spec.json"))
         (whole / "spec.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
@@ -90,9 +84,6 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
         names = list(prunable(whole_model))
         state = {name: parameter.detach() for name, parameter in whole_model.named_parameters()}
         compact_bytes = _write_compact(state, names, whole) if compact else None
-        for file in whole.rglob("*.safetensors"):  # the library makes them readable only by their owner
-            shutil.copymode(whole / "spec.json", file)
-        whole.rename(out)
     return Exported(manifest["step"], sum(state[name].nbytes for name in names), compact_bytes)
 
 
@@ -136,7 +127,7 @@ def _write_compact(state: State, names: list[str], whole: Path) -> int:
     packed = {part: tensor for name in names for part, tensor in bitmask.encoded(name, state[name]).items()}
     tensors = packed | {name: weight for name, weight in state.items() if name not in names}
     split = split_torch_state_dict_into_shards(
-        tensors, filename_pattern=COMPACT + "{suffix}.safetensors", max_shard_size=SHARD
+        tensors, filename_pattern=COMPACT + "{suffix}.safetensors", max_shard_size=appearing.SHARD
     )
     folder.mkdir()
     for file, held in split.filename_to_tensors.items():

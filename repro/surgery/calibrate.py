@@ -146,13 +146,15 @@ class Replay:
         return captured
 
 
-def mean_loss(net: Net, tokens: torch.Tensor) -> float:
+def mean_loss(net: Net, tokens: torch.Tensor, progress: Callable[[str], object] | None = None) -> float:
     """A model's mean loss on sequences, (sequences, T), in nats a predicted token."""
     replay = Replay(net, tokens)
     states = replay.inputs
     for index in range(net.spec.layers):
         replay.block(index)
         states = replay.forward(states)
+        if progress:
+            progress(f"block {index + 1} of {net.spec.layers}")
     return replay.mean_loss(states)
 
 

@@ -44,12 +44,13 @@ class CalibrationSet:
         }
 
 
-def draw(text: Text, sequences: int, length: int, seed: int) -> CalibrationSet:
+def draw(text: Text, sequences: int, length: int, seed: int, apart: int = 0) -> CalibrationSet:
     """Draws sequences from a text, whose documents are joined to one stream and cut into disjoint windows.
 
     Args:
         sequences: number of windows to draw, without repetition; they stay in the order of the text.
         length: tokens of each.
+        apart: how many windows are left for `held_out`, and not drawn from.
 
     Raises:
         UserError: the text is too short, or a size is out of range.
@@ -57,18 +58,20 @@ def draw(text: Text, sequences: int, length: int, seed: int) -> CalibrationSet:
     for key, found, least in (("sequences", sequences, 1), ("length", length, 2)):
         if found < least:
             raise UserError("calibration set of no size", key=key, found=found, expected=f"{least} or more")
-    stream = np.concatenate(text.documents)
-    windows = len(stream) // length
-    if windows < sequences:
-        raise UserError(
-            "calibration text too short",
-            file=text.name,
-            found=f"{len(stream):,} tokens, {windows:,} sequences of {length:,}",
-            expected=f"at least {sequences * length:,} tokens, {sequences:,} sequences",
-        )
-    chosen = np.sort(np.random.default_rng(seed).choice(windows, sequences, replace=False))
-    rows = stream[: windows * length].reshape(windows, length)[chosen]
-    return CalibrationSet(text.name, text.hash, seed, torch.from_numpy(rows.astype(np.int64)))
+    rows = _windows(text, length, sequences + apart)
+    free = np.setdiff1d(np.arange(len(rows)), _spread(len(rows), apart))
+    chosen = np.sort(np.random.default_rng(seed).choice(free, sequences, replace=False))
+    return CalibrationSet(text.name, text.hash, seed, torch.from_numpy(rows[chosen].astype(np.int64)))
+
+
+def held_out(text: Text, sequences: int, length: int) -> torch.Tensor:
+    """Evenly spread windows of a text that `draw` leaves apart, whatever its seed: (sequences, length) int64.
+
+    Raises:
+        UserError: the text is too short.
+    """
+    rows = _windows(text, length, sequences)
+    return torch.from_numpy(rows[_spread(len(rows), sequences)].astype(np.int64))
 
 
 def from_corpus(text: Corpus, sequences: int, length: int, seed: int) -> CalibrationSet:
@@ -101,3 +104,21 @@ def from_corpus(text: Corpus, sequences: int, length: int, seed: int) -> Calibra
     chosen = np.sort(np.random.default_rng(seed).choice(rows, sequences, replace=False))
     tokens = text.train.take(chosen)[:, :length].astype(np.int64)
     return CalibrationSet(f"{text.manifest.spec.name}, training part", text.hash, seed, torch.from_numpy(tokens))
+
+
+def _windows(text: Text, length: int, wanted: int) -> np.ndarray:
+    """The disjoint windows of a text, (windows, length)."""
+    stream = np.concatenate(text.documents)
+    windows = len(stream) // length
+    if windows < wanted:
+        raise UserError(
+            "calibration text too short",
+            file=text.name,
+            found=f"{len(stream):,} tokens, {windows:,} sequences of {length:,}",
+            expected=f"at least {wanted * length:,} tokens, {wanted:,} sequences",
+        )
+    return stream[: windows * length].reshape(windows, length)
+
+
+def _spread(windows: int, count: int) -> np.ndarray:
+    return np.arange(count) * windows // count if count else np.zeros(0, np.int64)

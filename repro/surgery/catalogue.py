@@ -61,3 +61,9 @@ def taking(method: str, **options: Any) -> Method:
             takers = ", ".join(name for name, other in METHODS.items() if other.removes == taken[key])
             raise UserError(f"{method} takes no {key}", key=key, found=value, expected=f"none, or one of: {takers}")
     return chosen
+
+
+def check_text(method: str, has_text: bool) -> None:
+    """Raises UserError if a method needs calibration text and there is none."""
+    if METHODS[method].text and not has_text:
+        raise UserError(f"{method} needs calibration text", key="text", found="none", expected="a calibration set")

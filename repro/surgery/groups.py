@@ -15,6 +15,7 @@ from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
 from repro.surgery.amounts import narrowed
 from repro.surgery.net import Net
+from repro.surgery.spill import Keep
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ def without_blocks(net: Net, removed: Iterable[int]) -> Net:
     return net.but(replace(net.spec, layers=len(kept)), weights)
 
 
-def with_width(net: Net, kept: Sequence[KeptWidth]) -> Net:
+def with_width(net: Net, kept: Sequence[KeptWidth], keep: Keep = dict) -> Net:
     """The model with the kept groups and channels of each block.
+
+    Args:
+        keep: takes the weights of one block and gives those to keep; see spill.Spill.
 
     Raises:
         ValueError: the numbers of groups or channels differ between blocks.
@@ -48,7 +52,7 @@ def with_width(net: Net, kept: Sequence[KeptWidth]) -> Net:
     spec = narrowed(net.spec, groups, channels)
     weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
     for index, one in enumerate(kept):
-        weights |= {f"{prefix(index)}{name}": weight for name, weight in _narrowed(net, index, one).items()}
+        weights |= keep({f"{prefix(index)}{name}": weight for name, weight in _narrowed(net, index, one).items()})
     return net.but(spec, weights)
 
 

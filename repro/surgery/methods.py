@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 
-from repro.errors import UserError
 from repro.models.folder import ModelFolder
 from repro.spec import ModelSpec
 from repro.surgery import depth, width
 from repro.surgery.amounts import blocks_at, check_rate, groups_at, weights_at, width_at
 from repro.surgery.calibration_set import CalibrationSet
-from repro.surgery.catalogue import METHODS, Method, taking
+from repro.surgery.catalogue import METHODS, Method, check_text, taking
 from repro.surgery.groups import KeptWidth, with_width, without_blocks
 from repro.surgery.net import Net, net_of
 from repro.surgery.oneshot import one_shot
 from repro.surgery.record import SurgeryRecord, counts
+from repro.surgery.spill import Keep
 
 Progress = Callable[[str], object]
 
@@ -51,6 +51,7 @@ def prune(
     protect: tuple[int, int] | None = None,
     groups: int | None = None,
     progress: Progress | None = None,
+    keep: Keep = dict,
 ) -> Pruned:
     """Prunes a model of the Llama family; the model itself stays as it is.
 
@@ -65,17 +66,17 @@ def prune(
             depth-taylor, none of others.
         groups: groups of heads that width methods remove from every block; None: as amounts.width_at chooses.
         progress: called with lines of progress.
+        keep: where the new weights of one block after another are kept; see spill.Spill. By default in memory.
 
     Raises:
         UserError: an unknown method, an option that it doesn't take, a rate that the model doesn't allow, missing text, or a
             model that can't be pruned.
     """
     chosen = taking(method, structure=structure, protect=protect, groups=groups)
-    if chosen.text and text is None and rate != 0:
-        raise UserError(f"{method} needs calibration text", key="text", found="none", expected="a calibration set")
+    check_text(method, text is not None or rate == 0)
     n_of_m = check_rate(rate, structure)
     net = net_of(model)
-    pruning = _Pruning(net, method, rate, text if chosen.text else None, seed, progress)
+    pruning = _Pruning(net, method, rate, text if chosen.text else None, seed, progress, keep)
     if rate == 0:
         result, removed, settings, zeros = net, {}, {}, 0
     elif chosen.removes == "blocks":
@@ -108,6 +109,7 @@ class _Pruning:
     text: CalibrationSet | None
     seed: int
     progress: Progress | None
+    keep: Keep
 
     @property
     def tokens(self) -> torch.Tensor:
@@ -150,7 +152,7 @@ class _Pruning:
             "groups": [_others(one.groups, net.spec.shape.kv) for one in kept],
             "channels": [_others(one.channels, net.spec.mlp) for one in kept],
         }
-        return with_width(net, kept), removed, {"groups": net.spec.shape.kv - left[0]}
+        return with_width(net, kept, self.keep), removed, {"groups": net.spec.shape.kv - left[0]}
 
     def weights(self, n_of_m: tuple[int, int] | None) -> tuple[Net, dict[str, Any], int]:
         """The model with zeros, how many in each parameter, and in all."""
@@ -161,7 +163,7 @@ class _Pruning:
         else:
             removed = groups_at(spec, n_of_m, self.rate)
         tokens = None if self.text is None else self.text.tokens
-        result = one_shot(self.net, self.method, removed, tokens, n_of_m, self.progress)
+        result = one_shot(self.net, self.method, removed, tokens, n_of_m, self.progress, self.keep)
         return result, {"weights": removed}, sum(removed.values())
 
 

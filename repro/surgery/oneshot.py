@@ -22,6 +22,7 @@ from repro.surgery.multiple_removal import multiple_removal
 from repro.surgery.net import Net
 from repro.surgery.ranking import lowest, lowest_of_groups, lowest_of_rows, spread
 from repro.surgery.sparsegpt import sparsegpt
+from repro.surgery.spill import Keep
 
 Made = tuple[torch.Tensor, torch.Tensor]  # weights, and which are removed
 
@@ -89,6 +90,7 @@ def one_shot(
     tokens: torch.Tensor | None,
     n_of_m: tuple[int, int] | None = None,
     progress: Callable[[str], object] | None = None,
+    keep: Keep = dict,
 ) -> Net:
     """The model with some weights zero.
 
@@ -96,6 +98,7 @@ def one_shot(
         way: a key of WAYS.
         counts: how many weights to remove, by parameter; layers that aren't named stay as they are.
         tokens: (sequences, T) int64; not needed for magnitude.
+        keep: takes the pruned weights of one block and gives those to keep; see spill.Spill.
 
     Raises:
         UserError: numbers that are not finite, or exact zeros among the weights that are kept: training holds zeros as
@@ -122,6 +125,8 @@ def one_shot(
         if replay:
             replay.block(index, {name: weights[f"{prefix(index)}{name}"] for name in net.block(index)})
             states = replay.forward(states)
+        keys = [f"{prefix(index)}{LINEARS[name]}.weight" for name in mine]
+        weights |= keep({key: weights[key] for key in keys})
         if progress:
             progress(f"block {index + 1} of {net.spec.layers}")
     return net.but(net.spec, weights)

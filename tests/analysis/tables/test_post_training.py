@@ -100,6 +100,13 @@ def test_a_learning_rate_that_was_tried_is_not_judged(tables: Tables) -> None:
     assert set(points["role"][points["run_id"] == "36k-seed0-depth-taylor-23-lr3"]) == {"tried"}
 
 
+def test_points_of_the_warm_up_are_none(tables: Tables) -> None:
+    first = curve_points(tables)["D"].min()
+    steps = float(first / (simulated.BATCH * simulated.SEQUENCE))
+    longer = with_column(tables, "warmup", np.full(len(tables.runs), steps))
+    assert curve_points(longer)["D"].min() > first
+
+
 def test_public_parents_have_no_tokens_of_ours_before(tables: Tables) -> None:
     """What a model folder was trained on before isn't known and not counted."""
     alone = with_column(

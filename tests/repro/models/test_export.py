@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.errors import UserError
-from repro.models import bitmask, export
+from repro.models import appearing, bitmask, export
 from repro.models.card import Card
 from repro.resources import Resources, Stage
 from repro.spec import Init, RunSpec
@@ -138,7 +138,7 @@ def test_the_compact_folder_gives_the_same_weights_and_from_pretrained_refuses_i
 
 def test_sharded_exports_load_as_whole_ones_do(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = AutoModelForCausalLM.from_pretrained(run.export(tmp_path / "whole")).state_dict()
-    monkeypatch.setattr(export, "SHARD", "20KB")
+    monkeypatch.setattr(appearing, "SHARD", "20KB")
     out = run.export(tmp_path / "sharded", compact=True)
     for folder, stem in ((out, "model"), (out / "compact", "sparse-bitmask")):
         assert len(list(folder.glob(f"{stem}-*-of-*.safetensors"))) > 2

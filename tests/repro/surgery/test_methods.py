@@ -19,6 +19,7 @@ from repro.surgery.depth import lowest_blocks, usual_protection
 from repro.surgery.groups import without_blocks
 from repro.surgery.methods import METHODS, Pruned, prune
 from repro.surgery.net import Net, net_of
+from repro.surgery.spill import Spill
 from tests.repro.surgery.nets import MEMBERS, PLAIN, calibration, random_net
 
 MASKS = [name for name, one in METHODS.items() if one.removes == "weights"]
@@ -245,3 +246,11 @@ def test_marks_of_texts_stay(tmp_path: Path) -> None:
     config = made.net.network().config
     assert (config.bos_token_id, config.eos_token_id) == (7, [8, 9])
     assert net_of(made.net) is made.net
+
+
+@pytest.mark.parametrize("method", ["wanda", "width-wanda"])
+def test_what_is_kept_in_files_is_the_same_to_the_bit_and_leaves_none(method: str, tmp_path: Path) -> None:
+    in_memory, in_files = pruned(method), pruned(method, keep=Spill(tmp_path))
+    assert all(torch.equal(weight, in_files.weights[name]) for name, weight in in_memory.weights.items())
+    assert list(in_memory.weights) == list(in_files.weights)
+    assert list(tmp_path.iterdir()) == []

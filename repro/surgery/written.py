@@ -1,0 +1,75 @@
+"""Writes a pruned model as a folder that transformers loads: weights, config, tokenizer, card and record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.models import appearing, counts
+from repro.models.folder import CARD, open_model
+from repro.models.network import EMBEDDING
+from repro.models.public import without_places
+from repro.surgery.card import SurgeryCard
+from repro.surgery.methods import Pruned
+from repro.surgery.net import Net
+
+RECORD = "surgery.json"
+
+
+@dataclass(frozen=True)
+class HeldOutLosses:
+    """Losses before and after, in nats a token, on sequences of a text: name and hash, how many, tokens of each."""
+
+    name: str
+    hash: str
+    sequences: int
+    length: int
+    before: float
+    after: float
+
+
+def facts_of(model: str, made: Pruned, held_out: HeldOutLosses | None) -> dict[str, Any]:
+    """All that is known of a surgery, without places of this machine: the record, `model`, `held_out` and the losses."""
+    facts = {
+        "model": model,
+        **made.record.to_dict(),
+        "held_out": None,
+        "loss_before": None,
+        "loss_after": None,
+    }
+    if held_out is not None:
+        facts |= {"loss_before": held_out.before, "loss_after": held_out.after}
+        facts["held_out"] = {key: getattr(held_out, key) for key in ("name", "hash", "sequences", "length")}
+    shown: dict[str, Any] = without_places(facts)
+    return shown
+
+
+def write(out: Path, original: Net, made: Pruned, facts: dict[str, Any], tokenizer: Any, command: str) -> None:
+    """Writes the folder, which appears whole or not at all.
+
+    Args:
+        out: a new folder.
+        original: the model before.
+        facts: see `facts_of`.
+        tokenizer: a transformers tokenizer; None: none is written.
+        command: how to make it again, for the card.
+
+    Raises:
+        UserError: there is something at `out` already.
+    """
+    with appearing.folder(out) as whole:
+        made.net.network().save_pretrained(whole, max_shard_size=appearing.SHARD)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(whole)
+        (whole / RECORD).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        card = SurgeryCard(
+            facts=facts,
+            before=original.spec.shape,
+            after=made.spec.shape,
+            counts=counts.count(open_model(str(whole))),
+            dtype=str(made.weights[EMBEDDING].dtype).removeprefix("torch."),
+            command=command,
+        )
+        (whole / CARD).write_text(card.text(), encoding="utf-8")
