@@ -22,4 +22,8 @@ def table_of(head: list[str], rows: list[list[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+        yield f"| {' | '.join(_escaped(cell) for cell in row)} |"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|")

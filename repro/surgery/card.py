@@ -68,8 +68,9 @@ class SurgeryCard:
         yield from self._calibrated()
         yield from _section("Losses")
         yield from self._losses()
-        yield from _section("Sparsity by layer")
-        yield from table_of(*table(self.counts))
+        if facts["structure"]:
+            yield from _section("Sparsity by layer")
+            yield from table_of(*table(self.counts))
         yield from _section("Make it again")
         yield from ("```", self.command, "```", "")
         yield "`surgery.json` holds all of this for machines, and every block, head, channel or number of weights removed."
@@ -86,7 +87,8 @@ class SurgeryCard:
         if facts["seed"] is not None:
             yield "seed", str(facts["seed"])
         for name, value in facts["settings"].items():
-            yield name, str(value)
+            if name != "groups":  # which stand below
+                yield name, str(value)
         removed = facts["removed"]
         if "blocks" in removed:
             yield "blocks, from 0", f"{', '.join(map(str, removed['blocks']))}; {after.layers} of {before.layers} stay"
