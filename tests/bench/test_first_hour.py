@@ -44,15 +44,20 @@ def environment(bare: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_all_parts_run_small_without_ray_and_without_a_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "parts", [[2, 3, 4], pytest.param([1, 2, 3, 4, 5], marks=pytest.mark.full)], ids=["three", "all"]
+)
+def test_parts_run_small_without_ray_and_without_a_network(parts: list[int], tmp_path: Path) -> None:
+    """What the others do is tested elsewhere: engines by stage, and runs that are killed, go on and are exported."""
     env, out = environment(tmp_path), tmp_path / "out"
     blocked = subprocess.run([sys.executable, "-c", "import ray"], env=env, capture_output=True, text=True)
     assert "No module named 'ray'" in blocked.stderr
     words = [sys.executable, "-m", "bench.first_hour", "--cpu", "--seconds", "300", "--out", str(out)]
+    words += ["--parts", ",".join(map(str, parts))]
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "[4:" in done.stdout  # the time that is left
-    for number in range(1, 6):
+    for number in parts:
         content = json.loads((out / f"part{number}.json").read_text())
         assert (content["part"], content["small"], content["error"]) == (number, True, None)
         assert content["versions"]["torch"]

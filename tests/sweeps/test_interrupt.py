@@ -92,7 +92,7 @@ def test_once_saves_checkpoints_and_stops_and_the_next_start_goes_on(
     first = seconds(tmp_path)
 
     began = time.monotonic()
-    code, out = run(tmp_path / "tiny.yaml")
+    code, out = run(tmp_path / "tiny.yaml", "--lanes", "1")
     assert code == 0, out
     assert losses(tmp_path) == finished.losses
     assert first < seconds(tmp_path) < first + time.monotonic() - began  # of both starts

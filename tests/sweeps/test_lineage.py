@@ -21,7 +21,8 @@ from tests.sweeps.tiny import SWEEP, run
 
 pytestmark = pytest.mark.slow
 
-AT = 200
+RATIO, AT = 2, 20  # tokens a parameter; the step of the parent from which a child starts
+LONG, LATE = 20, 200  # of runs that are long enough to be killed
 RUNS = 11
 TIMES = {"seconds", "seconds_setup", "tokens_per_second", "mfu", "peak_memory", "ms"}
 
@@ -43,16 +44,16 @@ STUDIES = """studies:
 """
 
 
-def declare(root: Path, model: Path | None = None) -> Path:
+def declare(root: Path, model: Path | None = None, ratio: float = RATIO, at: int = AT) -> Path:
     """A parent and its children; without a model folder two of them."""
-    text = SWEEP.format(root=root, ratio=20, workers=1)
+    text = SWEEP.format(root=root, ratio=ratio, workers=1)
     if model is not None:
-        text = text.replace("sizes: {", DEEP).replace("{short: 20}", "{short: {4k: 20, deep: 2}}")
+        text = text.replace("sizes: {", DEEP).replace(f"{{short: {ratio}}}", f"{{short: {{4k: {ratio}, deep: 2}}}}")
     first, last = text.index("studies:\n"), text.index("resources:")
     runs = [
         "{size: 4k, budget: short, id: parent}",
         "{size: 4k, budget: short, sparsity: 0.8, id: from-end, start: {run: parent, at: end}}",
-        f"{{size: 4k, budget: short, batch: 8, id: from-step, start: {{run: parent, at: {AT}}}}}",
+        f"{{size: 4k, budget: short, batch: 8, id: from-step, start: {{run: parent, at: {at}}}}}",
     ]
     if model is not None:
         runs.append(f"{{size: 4k, budget: short, sparsity: 0.5, id: from-model, start: {{model: {model}}}}}")
@@ -98,6 +99,15 @@ def finished(root: Path, model: Path) -> Path:
     code, out = run(declare(root / "finished", model))
     assert code == 0, out
     return root / "finished"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root: Path, model: Path) -> Path:
+    """The same of long runs."""
+    shutil.copytree(root / "exported" / "data", root / "undisturbed" / "data")
+    code, out = run(declare(root / "undisturbed", model, LONG, LATE))
+    assert code == 0, out
+    return root / "undisturbed"
 
 
 def test_life_columns_and_losses_say_where_each_child_comes_from(finished: Path) -> None:
@@ -157,10 +167,10 @@ def test_a_study_of_pruning_after_training_is_trained_and_its_table_says_what_wa
 
 
 @pytest.mark.full
-def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Path, model: Path, root: Path) -> None:
+def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(undisturbed: Path, model: Path, root: Path) -> None:
     place = root / "killed"
-    shutil.copytree(finished / "data", place / "data")
-    killer = Killer(place, declare(place, model), seed=2)
+    shutil.copytree(undisturbed / "data", place / "data")
+    killer = Killer(place, declare(place, model, LONG, LATE), seed=2)
     while len(killer.kills) < 2:
         killer.strike()
         assert len(ended(place)) < RUNS, f"it was over after {len(killer.kills)} kills"
@@ -170,7 +180,7 @@ def test_killed_twice_a_family_ends_as_one_that_was_never_disturbed(finished: Pa
     until(lambda: not orphans(killer.mark), 180)
     code, out = run(killer.file)
     assert code == 0, out
-    assert tables(place) == tables(finished)
+    assert tables(place) == tables(undisturbed)
 
 
 @pytest.mark.full
@@ -185,12 +195,12 @@ def test_children_that_are_deleted_are_trained_again_and_one_that_came_late_is_t
     file = declare(place, model)
     text = file.read_text()
     file.write_text(
-        text.replace("resources:", "  - {size: 4k, budget: short, id: late, start: {run: parent, at: 150}}\nresources:")
+        text.replace("resources:", "  - {size: 4k, budget: short, id: late, start: {run: parent, at: 15}}\nresources:")
     )
     code, out = run(file)
     assert code == 1
     assert "2 trained now, 1 failed" in out
-    assert "parent has left no weights of step 150" in out
+    assert "parent has left no weights of step 15" in out
     assert "delete its folder to train it again" in out
     file.write_text(text)
     code, out = run(file)

@@ -1,22 +1,19 @@
-"""`sweeps run --measured`: runs are sized by what was measured."""
+"""`sweeps run --measured`: runs are sized by what was measured. tests/sweeps/test_run.py trains a sweep with it."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from repro.errors import UserError
-from sweeps import assign_workers, scaling
+from sweeps import assign_workers
+from sweeps.__main__ import main
 from sweeps.devices import Cluster
 from sweeps.grid import expand
 from tests.sweeps import small
-from tests.sweeps.tiny import ROOT
 
-RUNS = "4k-10tpp-s00-seed0", "4k-10tpp-s80-d25-p50-seed0"
 H100 = Cluster(8, "h100")
 PLANNED = {
     "resources": "{device: auto, sizing: plan}",
@@ -55,28 +52,6 @@ def test_gpus_of_several_types_have_no_measurement(tmp_path: Path) -> None:
         assign_workers.of(sweep, [run.spec for run in sweep.runs], None, write(tmp_path, {"h100": {"4k": 1.0}}))
 
 
-@pytest.mark.slow
-def test_the_command_plans_by_the_file_and_says_so_to_status(tmp_path: Path) -> None:
-    file = small.write(
-        tmp_path,
-        corpus="{source: package, name: pydoc, heldout_fraction: 0.1}",
-        repeat="true",
-        evaluation="{blocks: 4, block_sequences: 2}",
-        resources="{device: cpu}",
-        storage=f"{{corpus: {tmp_path}/data, results: {tmp_path}/results}}",
-    )
-    speeds = write(tmp_path, {"cpu": {"4k": 25_000.0}})
-    done = sweeps("run", str(file), "--lanes", "1", "--measured", speeds)
-    assert done.returncode == 0, done.stdout + done.stderr
-    kept = json.loads((tmp_path / "results" / "tiny" / "sweep.json").read_text())
-    assert {one["run_id"] for one in kept["planned"]} == set(RUNS)
-    for one in kept["planned"]:
-        heldout = 4 * 2 * 64 / 3
-        assert one["seconds"] == pytest.approx(scaling.START_ALONE + (one["tokens"] + heldout) / 25_000)
-    assert kept["promised"]["makespan_seconds"] == pytest.approx(sum(one["seconds"] for one in kept["planned"]))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -85,15 +60,11 @@ def test_the_command_plans_by_the_file_and_says_so_to_status(tmp_path: Path) -> 
     ],
 )
 def test_a_file_that_does_not_serve_is_refused_before_anything_is_built(
-    words: list[str], says: list[str], tmp_path: Path
+    words: list[str], says: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.json").write_text('{"speeds": {}}')
     file = small.write(tmp_path, storage=f"{{corpus: {tmp_path}/data, results: {tmp_path}/results}}")
-    done = sweeps("run", str(file), "--measured", str(tmp_path / words[0]), *words[1:])
-    assert done.returncode == 2
-    assert all(part in done.stderr for part in says), done.stderr
+    assert main(["run", str(file), "--measured", str(tmp_path / words[0]), *words[1:]]) == 2
+    said = capsys.readouterr().err
+    assert all(part in said for part in says), said
     assert not (tmp_path / "data").exists()
-
-
-def sweeps(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "sweeps", *words], cwd=ROOT, capture_output=True, text=True)

@@ -11,24 +11,31 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from repro.__main__ import main
 from repro.store.folder import Folder
-from sweeps import results_folder
+from sweeps import results_folder, scaling
+from sweeps.__main__ import main as sweeps_main
 from sweeps.grid import expand
 from tests.sweeps.tiny import IDS, ROOT, declare, losses, run, start
 
 pytestmark = pytest.mark.slow
 
+SPEED = 25_000.0  # tokens a second
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep that was never disturbed."""
+    """A sweep that was never disturbed, planned by a measured speed; one lane, since each costs seconds to start."""
     root = tmp_path_factory.mktemp("finished")
-    code, out = run(declare(root))
+    speeds = root / "speeds.json"
+    speeds.write_text(json.dumps({"tokens_per_second": {"cpu": {"4k": SPEED}}}))
+    code, out = run(declare(root), "--lanes", "1", "--measured", str(speeds))
     assert code == 0, out
     return root
 
@@ -53,6 +60,15 @@ def test_a_sweep_trains_every_run_and_joins_the_tables(finished: Path) -> None:
     assert record["hardware"]["cores"] == os.cpu_count()
 
 
+def test_it_is_planned_by_the_measured_speed_and_says_so_to_status(finished: Path) -> None:
+    kept = json.loads((finished / "results" / "tiny" / "sweep.json").read_text())
+    assert {one["run_id"] for one in kept["planned"]} == set(IDS)
+    for one in kept["planned"]:
+        heldout = 4 * 2 * 32 / 3
+        assert one["seconds"] == pytest.approx(scaling.START_ALONE + (one["tokens"] + heldout) / SPEED)
+    assert kept["promised"]["makespan_seconds"] == pytest.approx(sum(one["seconds"] for one in kept["planned"]))
+
+
 def test_again_trains_nothing_and_never_wakes_ray(finished: Path, tmp_path: Path) -> None:
     file = copy(finished, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "results" / "tiny" / "runs").rglob("*.parquet")}
@@ -75,9 +91,8 @@ def test_a_deleted_folder_is_trained_again_to_the_bit_and_no_other(finished: Pat
 def test_without_ray_the_same_spec_gives_the_same_loss_to_the_bit(finished: Path, tmp_path: Path) -> None:
     spec = finished / "results" / "tiny" / "runs" / IDS[3]
     again = tmp_path / "again"
-    command = ["train", str(spec), "--out", str(again), "--corpus", str(finished / "data"), "--checkpoint-every", "20"]
-    done = subprocess.run([sys.executable, "-m", "repro", *command], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    words = ["train", str(spec), "--out", str(again), "--corpus", str(finished / "data"), "--checkpoint-every", "20"]
+    assert main(words) == 0
     [row] = pq.read_table(again / "run.parquet").to_pylist()
     assert row["loss_blocks"] == losses(finished)[IDS[3]]
 
@@ -119,15 +134,22 @@ def test_two_workers_train_the_same_runs(finished: Path, tmp_path: Path) -> None
     assert row["workers"] == 2
 
 
-def refused(file: Path) -> str:
-    before = sorted(p for p in file.parent.rglob("*") if p.is_file())
-    code, out = run(file)
-    assert code == 2, out
-    assert sorted(p for p in file.parent.rglob("*") if p.is_file()) == before, "something was written"
-    return out
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[Path], str]:
+    """What the command says of a file that it refuses; nothing is written."""
+
+    def ask(file: Path) -> str:
+        before = sorted(p for p in file.parent.rglob("*") if p.is_file())
+        assert sweeps_main(["run", str(file)]) == 2
+        assert sorted(p for p in file.parent.rglob("*") if p.is_file()) == before, "something was written"
+        return capsys.readouterr().err
+
+    return ask
 
 
-def test_a_results_folder_of_another_schema_version_is_refused(finished: Path, tmp_path: Path) -> None:
+def test_a_results_folder_of_another_schema_version_is_refused(
+    finished: Path, tmp_path: Path, refused: Callable[[Path], str]
+) -> None:
     file = copy(finished, tmp_path)
     record = tmp_path / "results" / "tiny" / "sweep.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "schema_version": 99}))
@@ -143,7 +165,9 @@ def test_a_results_folder_of_schema_version_2_is_taken_up(tmp_path: Path) -> Non
     assert results_folder.check(place, expand(declare(tmp_path)))
 
 
-def test_two_specs_with_one_id_are_refused_with_both_named(finished: Path, tmp_path: Path) -> None:
+def test_two_specs_with_one_id_are_refused_with_both_named(
+    finished: Path, tmp_path: Path, refused: Callable[[Path], str]
+) -> None:
     file = copy(finished, tmp_path)
     file.write_text(file.read_text().replace("lr: 1.0e-2", "lr: 2.0e-2"))
     out = refused(file)
@@ -151,14 +175,14 @@ def test_two_specs_with_one_id_are_refused_with_both_named(finished: Path, tmp_p
     assert "fingerprint" in out
 
 
-def test_a_truncated_shard_is_refused(finished: Path, tmp_path: Path) -> None:
+def test_a_truncated_shard_is_refused(finished: Path, tmp_path: Path, refused: Callable[[Path], str]) -> None:
     file = copy(finished, tmp_path)
     [shard] = (tmp_path / "data").glob("*/train-*.arrow")
     shard.write_bytes(shard.read_bytes()[:-100])
     assert shard.name in refused(file)
 
 
-def test_a_corpus_shorter_than_a_run_is_refused(finished: Path, tmp_path: Path) -> None:
+def test_a_corpus_shorter_than_a_run_is_refused(finished: Path, tmp_path: Path, refused: Callable[[Path], str]) -> None:
     file = copy(finished, tmp_path)
     shutil.rmtree(tmp_path / "results")
     file.write_text(file.read_text().replace("short: 2}", "short: 2000}"))
@@ -210,7 +234,9 @@ def test_twenty_runs_share_one_actor_that_leaks_nothing(finished: Path, tmp_path
     assert len(set(settled)) == 1, settled
 
 
-def test_other_text_under_the_same_results_is_refused(finished: Path, tmp_path: Path) -> None:
+def test_other_text_under_the_same_results_is_refused(
+    finished: Path, tmp_path: Path, refused: Callable[[Path], str]
+) -> None:
     file = copy(finished, tmp_path)
     spec = tmp_path / "results" / "tiny" / "runs" / IDS[0] / "spec.json"
     spec.write_text(json.dumps({**json.loads(spec.read_text()), "corpus_hash": "0123456789ab"}))
@@ -219,7 +245,9 @@ def test_other_text_under_the_same_results_is_refused(finished: Path, tmp_path: 
     assert "0123456789ab" in out
 
 
-def test_resources_that_do_not_fit_the_runs_are_refused(finished: Path, tmp_path: Path) -> None:
+def test_resources_that_do_not_fit_the_runs_are_refused(
+    finished: Path, tmp_path: Path, refused: Callable[[Path], str]
+) -> None:
     file = copy(finished, tmp_path)
     file.write_text(file.read_text().replace("workers: 1", "workers: 3"))
     assert "resources.workers" in refused(file)

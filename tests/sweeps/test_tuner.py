@@ -76,7 +76,8 @@ def test_as_many_runs_as_are_said_fit_one_gpu_whatever_their_number(placed: Plac
 
 def test_a_sweep_trains_two_runs_at_once_on_one_gpu(tmp_path: Path) -> None:
     file = tiny.declare(tmp_path, ratio=0.5)
-    file.write_text(file.read_text().replace("device: cpu, workers: 1", "runs_per_gpu: 2"))
+    two = [line for line in file.read_text().splitlines(True) if "schedules:" not in line]
+    file.write_text("".join(two).replace("device: cpu, workers: 1", "runs_per_gpu: 2"))
     assert run(expand(file)) == 0
     made = json.loads((tmp_path / "results" / "tiny" / "sweep.json").read_text())
     assert made["training"]["lanes"] == 2

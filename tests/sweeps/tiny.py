@@ -52,8 +52,8 @@ def start(file: Path, *words: str) -> subprocess.Popen:
     )
 
 
-def run(file: Path) -> tuple[int, str]:
-    process = start(file)
+def run(file: Path, *words: str) -> tuple[int, str]:
+    process = start(file, *words)
     out, _ = process.communicate(timeout=600)
     return process.returncode, out
 
