@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.tables import data
+from repro.__main__ import main
 from repro.store import transfer
 from repro.store.folder import Folder
-from tests.cluster.nodes import ROOT, Cluster
+from tests.cluster.nodes import Cluster
 from tests.stores import BUCKET, SECRET, free_port, s3
 
 pytestmark = pytest.mark.slow
@@ -67,7 +66,7 @@ def test_a_sweep_goes_out_and_its_tables_come_back(
     again = tmp_path / "again"  # the same spec on one machine with no Ray
     spec, corpora = here / "runs" / "4k-short-s80-d25-p50-seed0" / "spec.json", tmp_path / "data"
     words = ["train", str(spec), "--out", str(again), "--corpus", str(corpora), "--checkpoint-every", "20"]
-    subprocess.run([sys.executable, "-m", "repro", *words], cwd=ROOT, check=True, capture_output=True)
+    assert main(words) == 0
     [row] = pq.read_table(again / "run.parquet").to_pylist()
     assert row["loss_blocks"] == list(rows[row["run_id"]]["loss_blocks"])
 
