@@ -95,7 +95,7 @@ def _with_added(found: pa.Table) -> pa.Table:
     for name in columns.ADDED:
         if name not in found.schema.names:
             found = found.append_column(RUNS.field(name), pa.nulls(len(found), RUNS.field(name).type))
-    return found.select(RUNS.names) if set(found.schema.names) == set(RUNS.names) else found
+    return found.select(RUNS.names) if sorted(found.schema.names) == sorted(RUNS.names) else found
 
 
 def _check_columns(found: pa.Table, schema: pa.Schema, table: Table, path: str) -> None:

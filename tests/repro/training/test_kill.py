@@ -145,7 +145,7 @@ def kill_while_saving(child: Child, further: int, delay: float | None) -> tuple[
 
 @pytest.mark.parametrize(
     ("kills", "dense_steps"),
-    [pytest.param(1, 24, id="once"), pytest.param(20, 100, id="20 times", marks=pytest.mark.full)],
+    [pytest.param(2, 24, id="twice"), pytest.param(20, 100, id="20 times", marks=pytest.mark.full)],
 )
 def test_a_run_that_is_killed_while_it_saves_goes_on_from_a_whole_checkpoint(
     kills: int, dense_steps: int, text: Corpus, text_root: Path, make_spec: Make, tmp_path: Path

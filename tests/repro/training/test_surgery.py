@@ -182,7 +182,7 @@ def test_killed_in_surgery_and_in_post_training_a_child_ends_as_one_that_was_not
     def die(*_: object, **__: object) -> None:
         raise Killed
 
-    for place, name in ((methods, "counts"), (start.checkpoint, "dumped")):  # while it prunes, and while it saves
+    for place, name in ((methods, "counts"), (start.checkpoint_rows, "dumped")):  # while it prunes, and while it saves
         with monkeypatch.context() as patch:
             patch.setattr(place, name, die)
             with pytest.raises(Killed):
