@@ -33,7 +33,7 @@ dense partner of equal N_avg, tokens, steps, batch and seed gives the level, and
 sizes. Over so wide a range one law need not fit, so the slope is local: a quadratic in log N and log D through the mean losses of all
 dense configurations, weighted by a Gaussian (standard deviation: a factor of 2 in N, of 4 in D), 5% of the slope added to its error; α
 of the law over all dense runs only bends the way from there. Intervals hold the noise of a difference at one seed (Student's t; pooled over
-the size's pairs, or over all pairs where that is larger) and that of the slope (Student's t), and are simultaneous at 95% over sizes
+the size's pairs; where they have under 12 degrees of freedom, over all pairs if that is larger) and that of the slope (Student's t), and are simultaneous at 95% over sizes
 and sparsities (Bonferroni); tokens per parameter need no correction, as they are gone through from the most down and the first failure
 ends it. "Within 10% of 1 from T tokens per parameter on, at N parameters" is shown where at that size every cell with T or more
 has its interval inside [{LOW}, {HIGH}], and 40% and 80% are there at each; otherwise "not shown". Judged at the sizes that reach the map's

@@ -20,6 +20,7 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.noise import configurations, dense_law
 from analysis.noise.configurations import Configuration
+from analysis.noise.seed_noise import ENOUGH
 from analysis.noise.spread import CONFIDENCE, Noise, Spread
 from analysis.tables.data import Runs, Tables
 from repro import studies
@@ -115,9 +116,14 @@ def _size(pair: Pair) -> str:
 
 
 def _size_noise(size: str, pairs: Sequence[Pair], noise: Noise) -> Spread | None:
-    """Of one seed's difference: pooled over the size's pairs, or over all where that is larger."""
-    found = [pair_noise([p for p in pairs if _size(p) == size], noise), pair_noise(list(pairs), noise)]
-    return max((own for own in found if own), key=lambda own: own.sd, default=None)
+    """Of one seed's difference: pooled over the size's pairs, or, if these are few, over all where that is larger.
+
+    The seeds' noise falls with size, by a factor of four over a decade, so a large size has its own as soon as its pairs tell it.
+    """
+    own, every = pair_noise([p for p in pairs if _size(p) == size], noise), pair_noise(list(pairs), noise)
+    if own is not None and own.dof >= ENOUGH:
+        return own
+    return max((one for one in (own, every) if one), key=lambda one: one.sd, default=None)
 
 
 def _points(dense: Sequence[Configuration]) -> DensePoints:
