@@ -110,7 +110,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
             device=cpu,
         )
         if masked:
-            Pruner(engine, spec.schedule, spec.pruning, 0).event(spec.schedule.events - 1)
+            Pruner(engine, spec).event(spec.schedule.events - 1)
 
         def step() -> None:
             marks = [time.perf_counter()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from functools import cache
 
 import torch
@@ -111,6 +112,28 @@ class Masks:
         for name, size in made.sizes.items():
             if size % 8:
                 made.bits(name)[-1] = (1 << size % 8) - 1
+        return made
+
+    def like(self, buffer: torch.Tensor) -> Masks:
+        """Masks of the same tensors with other bits."""
+        made = copy(self)
+        made.buffer = buffer
+        return made
+
+    def plus(self, other: Masks) -> Masks:
+        """What either has."""
+        return self.like(self.buffer | other.buffer)
+
+    def minus(self, other: Masks) -> Masks:
+        """What these masks have and others don't."""
+        return self.like(self.buffer & ~other.buffer)
+
+    def only(self, names: Collection[str]) -> Masks:
+        """The same of some tensors, and nothing of the others."""
+        made = self.like(self.buffer.clone())
+        for name in self.sizes:
+            if name not in names:
+                made.bits(name).zero_()
         return made
 
     def bits(self, name: str) -> torch.Tensor:

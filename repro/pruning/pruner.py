@@ -1,9 +1,9 @@
 """Pruner: applies a schedule's events to an engine, and its masks between them.
 
-At an event the removed weights are set to zero in the fp32 master, in both moments and in the module's
-weights. Between events the engine multiplies the gradient by the mask before each update: removed
-weights don't contribute to the clipped norm, and AdamW doesn't move them (their gradient, moments and decay
-are all zero). No weight needs to be zeroed again until the next event.
+At an event the removed weights are set to zero in the fp32 master, in both moments and in the module's weights. Between
+events the engine multiplies the gradient by the mask before each update: removed weights don't contribute to the clipped
+norm, and AdamW doesn't move them (their gradient, moments and decay are all zero). No weight needs to be zeroed again
+until the next event.
 
 Every rank keeps the masks of all weights, at one bit each, because it holds all of the module's weights at ZeRO stages 0
 to 2; beside them, at one bit each, those of the masters that it holds.
@@ -11,19 +11,16 @@ to 2; beside them, at one bit each, those of the masters that it holds.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import accumulate
+from collections.abc import Iterator
 
 import torch
-import torch.distributed as dist
 
-from repro.pruning import select, structure
-from repro.pruning.masks import Masks, packed, unpacked
+from repro.pruning.masks import Masks, unpacked
+from repro.pruning.picking import Extent, Keys, Picker, Ranking
 from repro.pruning.scores import SCORES, Stretch
-from repro.pruning.shares import shares
-from repro.schedule import PruningSchedule
-from repro.spec import PruningSpec
-from repro.training.engine import Engine, Flat, Fragment, Part
+from repro.pruning.shares import bounded
+from repro.spec import RunSpec
+from repro.training.engine import Engine, Fragment
 from repro.training.model import prunable
 
 
@@ -32,9 +29,7 @@ class Pruner:
 
     Args:
         engine: the weights and their moments.
-        schedule: when weights are pruned, and how many stay.
-        spec: score, distribution, structure and unpruned layers; RunSpec has checked that they are compatible.
-        seed: seed of random scores.
+        spec: the run; it has checked that schedule, score, distribution and structure are compatible.
 
     Attributes:
         parameters: the prunable parameters, by name.
@@ -43,20 +38,16 @@ class Pruner:
         nonzero: number of weights that the masks keep.
     """
 
-    def __init__(self, engine: Engine, schedule: PruningSchedule, spec: PruningSpec, seed: int):
-        self.engine, self.schedule, self.spec, self.seed = engine, schedule, spec, seed
+    def __init__(self, engine: Engine, spec: RunSpec):
+        self.engine, self.spec, self.schedule, self.how = engine, spec, spec.schedule, spec.pruning
         self.parameters = prunable(engine.module)
         shapes = engine.shapes()
         self.masks = Masks.all_kept({name: shapes[name] for name in self.parameters}, engine.device)
         self.sizes = self.masks.sizes
         self.total = self.nonzero = sum(self.sizes.values())
-        self.scope = [n for n in self.sizes if spec.prunes(n)]
+        self.scope = [n for n in self.sizes if self.how.prunes(n)]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
-        # One shard for each flat, where the weights of other tensors count as removed: a shard for each tensor takes a
-        # GPU many more launches. Structures and random scores depend on positions among the prunable weights alone.
-        self._flat = spec.distribution == "global" and spec.n_of_m is None and spec.score != "random"
-        ordered = {name: shape.numel() for name, shape in shapes.items()} if self._flat else self.sizes
-        self._begins = dict(zip(ordered, accumulate(ordered.values(), initial=0), strict=False))
+        self._picker = Picker(engine, self.masks, whole=self.how.distribution == "global")
 
     def event(self, index: int) -> dict[str, int]:
         """Applies event `index`. Returns the weights left in each prunable tensor. Collective.
@@ -64,12 +55,11 @@ class Pruner:
         Raises:
             FloatingPointError: a weight is NaN or infinite; the tensors are named, on every rank.
         """
-        target = self.schedule.kept(index, self.total) - self.kept_always
-        if self.spec.distribution == "uniform":
-            for name, keep in shares({n: self.sizes[n] for n in self.scope}, target).items():
-                self._select([name], keep)
-        else:
-            self._select(self.scope, target)
+        ranking = Ranking(self._keys, by_position=self.how.score == "random")
+        everything = Masks.all_kept(self.masks.shapes, self.engine.device)
+        for names, keep in self._targets(index):
+            left = self._picker.pick(names, self.masks, keep, ranking, self.how.n_of_m)
+            self.masks = self.masks.minus(everything.only(names)).plus(left)
         self.apply()
         return self.masks.counts()
 
@@ -103,71 +93,19 @@ class Pruner:
     def _fragments(self) -> list[Fragment]:
         return [f for f in self.engine.fragments() if f.name in self.sizes]
 
-    def _select(self, names: list[str], keep: int) -> None:
-        """Keeps the `keep` weights with the highest scores over all `names`."""
-        held = self._held(set(names))
-        try:
-            kept = self._kept([shard for shard, _ in held], keep)
-        except select.NotFiniteError as error:
-            raise FloatingPointError(f"{self._not_finite(names)}: {error}") from None
-        found = Masks(self.masks.shapes, self.engine.device)
-        for name in self.sizes:
-            if name not in names and self._first:
-                found.bits(name).copy_(self.masks.bits(name))
-        for (_, parts), bits in zip(held, kept, strict=True):
-            found.scatter(bits, parts)
-        # Every weight's bit is set by one rank only, so the sum of the bytes is the union of the bits.
-        self.engine.reduce(found.buffer)
-        self.masks.buffer.copy_(found.buffer)
+    def _keys(self, extent: Extent) -> Keys:
+        """The scores of a range."""
+        flat, score, seed = self.engine.flats()[extent.flat], SCORES[self.how.score], self.spec.seed
+        weights, mean = extent.of(flat.master), extent.of(flat.moments["exp_avg"])
+        return lambda a, b: score(Stretch(extent.position + a, weights[a:b], mean[a:b], seed))
 
-    def _held(self, names: set[str]) -> list[tuple[select.Shard, list[Part]]]:
-        """Shards of this rank's weights of these tensors, each with the parts in it."""
-        held = []
-        for flat in self.engine.flats():
-            parts = [part for part in flat.parts if part.name in names]
-            if self._flat and flat.first is not None:
-                bits = self.masks.gather(parts, flat.master.numel(), others=False)
-                held.append((self._shard(flat.first, flat, bits), parts))
-            else:
-                for f in flat.fragments:
-                    if f.name in names:
-                        shard = self._shard(self._begins[f.name] + f.offset, f, self.masks.bits(f.name), f.offset)
-                        held.append((shard, [Part(f.name, f.offset, 0, shard.count)]))
-        return held
-
-    def _shard(self, position: int, held: Flat | Fragment, alive: torch.Tensor, offset: int = 0) -> select.Shard:
-        score, weights, first_moment = SCORES[self.spec.score], held.master, held.moments["exp_avg"]
-
-        def keys(a: int, b: int) -> torch.Tensor:
-            return score(Stretch(position + a, weights[a:b], first_moment[a:b], self.seed))
-
-        return select.Shard(position, weights.numel(), keys, alive, offset)
-
-    @property
-    def _first(self) -> bool:
-        """Whether this rank contributes what is the same on all ranks."""
-        return not self.engine.sharded or dist.get_rank() == 0
-
-    def _kept(self, shards: list[select.Shard], keep: int) -> list[torch.Tensor]:
-        """Packed bits of the weights to keep, for each shard."""
-        device = self.engine.device
-        if self.spec.n_of_m is None:
-            return select.keep_largest(shards, keep, self.engine.reduce, device)
-        bad = sum(int((keys >= select.NOT_FINITE[keys.dtype]).sum()) for s in shards for _, keys in s.stretches())
-        if int(self.engine.reduce(torch.tensor([bad], device=device))):
-            raise select.NotFiniteError("a weight is not finite, so weights can't be ranked")
-        safe = structure.best_of_groups(shards, *self.spec.n_of_m, self.engine.exchange)
-        alive = [unpacked(s.alive, s.offset, s.count) for s in shards]
-        rest = [replace(s, alive=packed(a & ~flags), offset=0) for s, a, flags in zip(shards, alive, safe, strict=True)]
-        held = self.engine.reduce(torch.tensor([sum(int(flags.sum()) for flags in safe)], device=device))
-        others = select.keep_largest(rest, keep - int(held), self.engine.reduce, device)
-        return [bits | packed(flags) for bits, flags in zip(others, safe, strict=True)]
-
-    def _not_finite(self, names: list[str]) -> str:
-        """The tensors with a weight that is not finite, on any rank. Collective."""
-        counts = torch.zeros(len(names), dtype=torch.int64, device=self.engine.device)
-        for f in self._fragments():
-            if f.name in names:
-                counts[names.index(f.name)] += (~(f.master.isfinite() & f.moments["exp_avg"].isfinite())).sum()
-        counts = self.engine.reduce(counts)
-        return ", ".join(name for name, count in zip(names, counts.tolist(), strict=True) if count)
+    def _targets(self, index: int) -> Iterator[tuple[list[str], int]]:
+        """Which tensors are ranked together, and how many of their weights stay."""
+        target, there = self.schedule.kept(index, self.total) - self.kept_always, self.masks.counts()
+        if self.how.distribution == "global":
+            yield self.scope, target
+            return
+        # By rounding alone, one tensor could gain a weight where the whole loses some.
+        parts = {name: self.sizes[name] for name in self.scope}
+        for name, keep in bounded(parts, target, dict.fromkeys(parts, 0), there).items():
+            yield [name], keep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,13 +40,25 @@ def magnitude_gradient(s: Stretch) -> torch.Tensor:
 
 
 def random(s: Stretch) -> torch.Tensor:
-    """A fixed random number per global position: the finaliser of MurmurHash3 in wrapping 64-bit arithmetic."""
-    salt = (s.seed + 1) * 0x632BE59BD9B4E019 & (2**63 - 1)
-    positions = torch.arange(s.position, s.position + len(s.weights), dtype=torch.int64, device=s.weights.device)
-    x = positions * 0x9E3779B1 + salt
+    """A fixed random number per global position, the same at every event."""
+    return drawn(s.position, len(s.weights), (s.seed + 1) * 0x632BE59BD9B4E019, s.weights.device)
+
+
+def drawn(position: int, count: int, key: int, device: torch.device) -> torch.Tensor:
+    """(count,) int32: 30 random bits for each of the positions from `position` on, the same in every layout.
+
+    The finaliser of MurmurHash3 in wrapping 64-bit arithmetic.
+    """
+    positions = torch.arange(position, position + count, dtype=torch.int64, device=device)
+    x = positions * 0x9E3779B1 + (key & (2**63 - 1))
     for multiplier in (-0xAE502812AA7333, -0x3B314601E57A13AD):
         x = (x ^ ((x >> 33) & 0x7FFFFFFF)) * multiplier
     return ((x ^ ((x >> 33) & 0x7FFFFFFF)) & 0x3FFFFFFF).to(torch.int32)
+
+
+def key_of(seed: int, event: int, what: str) -> int:
+    """The key of the draws of one kind at one event of a run, for `drawn`: no two kinds and no two events share theirs."""
+    return int.from_bytes(hashlib.sha256(f"{what}, seed {seed}, event {event}".encode()).digest()[:8], "little")
 
 
 def ordered(values: torch.Tensor) -> torch.Tensor:

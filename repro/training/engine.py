@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -120,6 +120,18 @@ class Engine(Protocol):
 
         Args:
             kept: for each of `flats`, packed bits (repro/pruning/masks.py), 1 where a gradient stays. They may change in place.
+        """
+
+    def gradients(self, update: Callable[[], object]) -> list[torch.Tensor]:
+        """The gradients of an update that isn't made: for each of `flats` (n,) fp32, neither masked nor clipped. Collective.
+
+        Weights, moments and AdamW's count stay what they are, and so does `grad_norm`.
+
+        Args:
+            update: makes all rounds of one update.
+
+        Raises:
+            FloatingPointError: a gradient is not finite, and the engine makes no such update.
         """
 
     def grad_norm(self) -> torch.Tensor:

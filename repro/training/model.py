@@ -140,6 +140,17 @@ def _fan_in(model: Llama, spec: ModelSpec) -> None:
         layer.self_attn.scaling = 1.0
 
 
+def spread(spec: ModelSpec, name: str, shape: torch.Size) -> float:
+    """Standard deviation of the normal distribution from which a linear layer's weights are drawn at initialisation.
+
+    Args:
+        name: the parameter's name.
+        shape: its shape, (outputs, inputs).
+    """
+    sd = 1.0 / math.sqrt(shape[1]) if spec.init == "fan_in" else float(config_of(spec).initializer_range)
+    return sd / query_scale(spec, name)
+
+
 def query_scale(spec: ModelSpec, name: str) -> float:
     """Factor from this model's parameter to that of a standard Llama, which scales its attention scores.
 

@@ -45,7 +45,7 @@ class Trainer:
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.checkpoints, self.forks = run.place.folder / "checkpoint", run.place.folder / "forks"
         self.device = torch.cuda.get_device_name() if engine.device.type == "cuda" else "cpu"
-        self.pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
+        self.pruner = Pruner(engine, spec)
         self.blocks = run.text.heldout_blocks(spec.evaluation.blocks, spec.evaluation.block_sequences)
         self.batches = Batches(run, self.rank)
         self.log = record.Log()

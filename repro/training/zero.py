@@ -1,15 +1,15 @@
 """DeepSpeedEngine: the Engine implementation on DeepSpeed, which knows where each ZeRO stage keeps the fp32 masters.
 
 DeepSpeed sums gradients over micro-batches and ranks, shards the state and spreads the new weights. Masking and clipping
-gradients happen here, just before AdamW, once an update and on whole flat buffers: DeepSpeed's own clipping reads the norm
-and an overflow flag from the device in every update, and waits for it.
+gradients are ours (repro/training/gradients.py): DeepSpeed's own clipping reads the norm and an overflow flag from the
+device in every update, and waits for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -17,11 +17,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from repro.pruning.masks import unpacked
 from repro.spec import OptimizerSpec
 from repro.training import masters
 from repro.training.batch import Batch
 from repro.training.engine import MOMENTS, Flat, Fragment, Part
+from repro.training.gradients import Gradients
 
 BUCKET = 500_000_000  # maximum number of gradients reduced at once
 
@@ -85,9 +85,7 @@ class DeepSpeedEngine:
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 10**9,
         }
-        self.stage, self.accumulation, self._clip = stage, accumulation, optimizer.clip
-        self._kept: Sequence[torch.Tensor] = ()
-        self._norm = torch.full((), math.nan, device=device)
+        self.stage, self.accumulation = stage, accumulation
         self._made: Any  # DeepSpeed is untyped; its object doesn't leave this class
         self._made, *_ = deepspeed.initialize(
             model=network.to(device), optimizer=adamw, config=config, dist_init_required=False
@@ -97,7 +95,7 @@ class DeepSpeedEngine:
             state = {"step": torch.zeros((), dtype=torch.float32, device=flat.device)}
             state.update({name: torch.zeros_like(flat, requires_grad=False) for name in MOMENTS})
             self._adamw.state[flat] = state
-        self._adamw.register_step_pre_hook(lambda *_: self._mask_and_clip())
+        self._gradients = Gradients(self._adamw, self._flat_masters, self.reduce, optimizer.clip, device)
 
     @property
     def module(self) -> nn.Module:
@@ -126,13 +124,16 @@ class DeepSpeedEngine:
         if (
             self._made.skipped_steps
         ):  # stage 3 looks at the gradient's norm itself, summed in fp32, and makes no such update
-            self._norm = torch.full_like(self._norm, math.nan)
+            self._gradients.norm = torch.full_like(self._gradients.norm, math.nan)
 
     def mask_gradients(self, kept: Sequence[torch.Tensor]) -> None:
-        self._kept = kept
+        self._gradients.kept = kept
+
+    def gradients(self, update: Callable[[], object]) -> list[torch.Tensor]:
+        return self._gradients.of(update)
 
     def grad_norm(self) -> torch.Tensor:
-        return self._norm
+        return self._gradients.norm
 
     def set_lr(self, lr: float) -> None:
         for group in self._adamw.param_groups:
@@ -205,17 +206,6 @@ class DeepSpeedEngine:
                     getattr(cell.cell_contents, "cache_clear", lambda: None)()
 
     # ---------------------------------------------------------------- inside
-
-    def _mask_and_clip(self) -> None:
-        """Called by AdamW at the start of an update, when the gradients lie beside the masters."""
-        gradients: list[torch.Tensor] = [master.grad for master in self._flat_masters()]  # type: ignore[misc]
-        for gradient, bits in zip(gradients, self._kept, strict=bool(self._kept)):
-            gradient.view(-1).mul_(unpacked(bits, 0, gradient.numel(), gradient.dtype))
-        # Summed in float64, so that the norm doesn't depend on how the masters are sharded.
-        norms = torch.stack(torch._foreach_norm(gradients, 2, torch.float64))
-        self._norm = self.reduce(norms.square().sum()).sqrt().float()
-        factor = self._clip / torch.clamp(self._norm + 1e-6, min=self._clip)
-        torch._foreach_mul_(gradients, factor)
 
     @cached_property
     def _flats(self) -> list[Flat]:

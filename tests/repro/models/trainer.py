@@ -22,7 +22,7 @@ def logits(run: Folder, text: Corpus, tokens: torch.Tensor) -> torch.Tensor:
     spec, _ = RunFolder(run).spec()
     going_on = RunInProgress(spec, RunFolder(run), text, Resources(device="cpu"))
     with process_group(going_on.device), closing(engine_of(going_on)) as engine, torch.no_grad():
-        pruner = Pruner(engine, spec.schedule, spec.pruning, spec.seed)
+        pruner = Pruner(engine, spec)
         found = checkpoint.restore(run / "checkpoint", engine, pruner, going_on.identity)
         assert found is not None
         assert found.step == int((run / "checkpoint").names()[-1].removeprefix("step-"))

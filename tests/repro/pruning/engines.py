@@ -41,7 +41,7 @@ def opened(
             accumulation=accumulation,
             device=CPU,
         )
-        yield engine, Pruner(engine, spec.schedule, spec.pruning, spec.seed)
+        yield engine, Pruner(engine, spec)
         engine.close()
 
 

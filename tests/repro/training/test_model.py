@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from repro.spec import ModelSpec
+from repro.spec.model import Init
 from repro.training import model
 
 SMALL = ModelSpec(d_model=32, layers=2, heads=2, mlp=96, vocab=200, sequence=16)
@@ -47,3 +48,11 @@ def test_the_same_seed_gives_the_same_weights_and_another_other_ones() -> None:
     first, again, other = (model.build(SMALL, seed=s).lm_head.weight for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("init", ["fan_in", "transformers"])
+def test_a_linear_layers_weights_have_the_spread_that_is_said_of_them(init: Init) -> None:
+    spec = ModelSpec(64, 1, 4, 96, 300, 32, init=init, kv_heads=2)
+    for name, parameter in model.prunable(model.build(spec, 0)).items():
+        sd, error = model.spread(spec, name, parameter.shape), (2 * parameter.numel()) ** -0.5
+        assert float(parameter.std()) == pytest.approx(sd, rel=4 * error), name

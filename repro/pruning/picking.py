@@ -1,0 +1,157 @@
+"""Picker: the weights with the largest keys of some tensors, picked from an engine's shards, exactly and in any layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import torch
+
+from repro.pruning import select, structure
+from repro.pruning.masks import Masks, packed, unpacked
+from repro.training.engine import Engine, Part
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A range of a flat, whose weights are ranked together.
+
+    Attributes:
+        flat: index in the engine's `flats`.
+        start, count: the range in that flat.
+        position: position of its first weight in the whole model: among all weights, or among the prunable ones
+            (`Ranking.by_position`).
+        parts: the tensors in it; `start` counts from the range's first weight.
+    """
+
+    flat: int
+    start: int
+    count: int
+    position: int
+    parts: tuple[Part, ...]
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(count,) of a tensor that lies as the flat does, a view."""
+        return tensor.narrow(0, self.start, self.count)
+
+
+Keys = Callable[[int, int], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A way to rank weights.
+
+    Attributes:
+        keys: from a range to a function from [a, b) in it to keys, (b - a,) non-negative int32 (or int64).
+        by_position: whether keys depend on positions, which then count the prunable weights alone.
+    """
+
+    keys: Callable[[Extent], Keys]
+    by_position: bool = False
+
+
+class Picker:
+    """Picks weights of an engine.
+
+    Args:
+        engine: whose weights.
+        masks: any masks of the tensors from which may be picked.
+        whole: whether all tensors are ranked at once. Then each flat is one shard, where the weights of other tensors
+            don't count: a shard for each tensor takes a GPU many more launches.
+    """
+
+    def __init__(self, engine: Engine, masks: Masks, *, whole: bool):
+        self.engine, self._masks, self._whole = engine, masks, whole
+        self._among_all = _begins({name: shape.numel() for name, shape in engine.shapes().items()})
+        self._among_prunable = _begins(masks.sizes)
+
+    def pick(
+        self,
+        names: Collection[str],
+        among: Masks,
+        count: int,
+        ranking: Ranking,
+        n_of_m: tuple[int, int] | None = None,
+    ) -> Masks:
+        """Masks of the `count` weights with the largest keys, among those of `names` that `among` has. Collective.
+
+        Args:
+            n_of_m: if given, the N largest of every M neighbours are among them.
+
+        Raises:
+            FloatingPointError: a key is not finite; the tensors are named, on every rank.
+            ValueError: `among` has fewer.
+        """
+        held = self._held(set(names), ranking, whole=self._whole and n_of_m is None and not ranking.by_position)
+        shards = [self._shard(one, among, ranking) for one in held]
+        try:
+            if n_of_m is None:
+                picked = select.keep_largest(shards, count, self.engine.reduce, self.engine.device)
+            else:
+                picked = self._in_groups(shards, count, n_of_m)
+        except select.NotFiniteError as error:
+            raise FloatingPointError(f"{self._not_finite(list(names), among, ranking)}: {error}") from None
+        found = Masks(self._masks.shapes, self.engine.device)
+        for one, bits in zip(held, picked, strict=True):
+            found.scatter(bits, one.parts)
+        # Every weight's bit is set by one rank only, so the sum of the bytes is the union of the bits.
+        self.engine.reduce(found.buffer)
+        return found
+
+    def position(self, name: str) -> int:
+        """Position of a tensor's first weight among the prunable weights of the model."""
+        return self._among_prunable[name]
+
+    # ---------------------------------------------------------------- inside
+
+    def _held(self, names: set[str], ranking: Ranking, *, whole: bool) -> list[Extent]:
+        """This rank's ranges of these tensors."""
+        held, begins = [], self._among_all if whole else self._among_prunable
+        for index, flat in enumerate(self.engine.flats()):
+            parts = tuple(part for part in flat.parts if part.name in names)
+            if whole and flat.first is not None:
+                held.append(Extent(index, 0, flat.master.numel(), flat.first, parts))
+            else:
+                held += [
+                    Extent(index, p.start, p.count, begins[p.name] + p.offset, (replace(p, start=0),)) for p in parts
+                ]
+        return held
+
+    def _shard(self, extent: Extent, among: Masks, ranking: Ranking) -> select.Shard:
+        keys = ranking.keys(extent)
+        if len(extent.parts) == 1 and extent.parts[0].count == extent.count:
+            alive, offset = among.bits(extent.parts[0].name), extent.parts[0].offset
+        else:
+            alive, offset = among.gather(extent.parts, extent.count, others=False), 0
+        return select.Shard(extent.position, extent.count, keys, alive, offset)
+
+    def _in_groups(self, shards: list[select.Shard], count: int, n_of_m: tuple[int, int]) -> list[torch.Tensor]:
+        """Packed bits of what is picked of each shard, with the N best of every M neighbours."""
+        if int(self.engine.reduce(torch.tensor([sum(map(_broken, shards))], device=self.engine.device))):
+            raise select.NotFiniteError("a weight is not finite, so weights can't be ranked")
+        safe = structure.best_of_groups(shards, *n_of_m, self.engine.exchange)
+        alive = [unpacked(s.alive, s.offset, s.count) for s in shards]
+        rest = [replace(s, alive=packed(a & ~flags), offset=0) for s, a, flags in zip(shards, alive, safe, strict=True)]
+        held = self.engine.reduce(torch.tensor([sum(int(flags.sum()) for flags in safe)], device=self.engine.device))
+        others = select.keep_largest(rest, count - int(held), self.engine.reduce, self.engine.device)
+        return [bits | packed(flags) for bits, flags in zip(others, safe, strict=True)]
+
+    def _not_finite(self, names: list[str], among: Masks, ranking: Ranking) -> str:
+        """The tensors with a key that is not finite, on any rank. Collective."""
+        counts = torch.zeros(len(names), dtype=torch.int64, device=self.engine.device)
+        for extent in self._held(set(names), ranking, whole=False):
+            counts[names.index(extent.parts[0].name)] += _broken(self._shard(extent, among, ranking))
+        counts = self.engine.reduce(counts)
+        return ", ".join(name for name, count in zip(names, counts.tolist(), strict=True) if count)
+
+
+def _begins(sizes: dict[str, int]) -> dict[str, int]:
+    """Position of the first weight of each tensor, one after the other."""
+    return dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
+
+
+def _broken(shard: select.Shard) -> int:
+    """Number of keys that are not finite."""
+    return sum(int((keys >= select.NOT_FINITE[keys.dtype]).sum()) for _, keys in shard.stretches())
