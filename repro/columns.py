@@ -8,6 +8,7 @@ A dense run prunes nothing: `start`, `end`, `start_step`, `end_step` and `interv
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,6 +127,26 @@ def _calibration(spec: RunSpec) -> str | None:
     return f"{spec.corpus.name}, training part, {text.sequences} x {text.tokens or spec.model.sequence} tokens, seed {text.seed}"
 
 
+def _if_returned(value: Callable[[RunSpec], Any]) -> Callable[[RunSpec], Any]:
+    """`value` for runs in which weights come back, None for others."""
+    return lambda spec: value(spec) if spec.schedule.returns else None
+
+
+def _pieces(spec: RunSpec) -> str | None:
+    schedule = spec.schedule
+    if schedule.follows_from_steps:
+        return None
+    return json.dumps([*zip(schedule.densities.first_steps, schedule.densities.weights, strict=True)])
+
+
+def _moves(spec: RunSpec) -> str | None:
+    moves = spec.pruning.moves
+    if moves is None:
+        return None
+    how = "falling by cosine" if moves.decay == "cosine" else "each"
+    return f"every {moves.every} steps until {moves.until:g} of compute, {moves.share:g} of the kept weights {how}"
+
+
 def _rope_scaling(spec: RunSpec) -> str | None:
     scaling = spec.model.rope_scaling
     return None if scaling is None else ", ".join(f"{value:g}" for value in vars(scaling).values())
@@ -205,8 +226,13 @@ COLUMNS: tuple[Column, ...] = (
            _of_surgery(lambda s, _: s.seed), added=True),
     # A permission, which rules of a sweep may give to some sparsities: by itself it changes no number.
     Column("repeat", bool, "", "whether the run may see text more than once", "label", lambda s: s.repeat),
-    Column("sparsity", float, "", "final sparsity of the prunable weights", "window", lambda s: s.schedule.sparsity),
-    Column("shape", str, "", "how density falls", "window", lambda s: s.schedule.shape),
+    Column("sparsity", float, "", "largest share of the prunable weights removed; where N(t) falls, the final one", "window",
+           lambda s: s.schedule.sparsity),
+    Column("shape", str, "", "how density falls or rises", "window", lambda s: s.schedule.shape),
+    Column("mirror", bool, "", "true where N(t) is that of the shape reflected in time, else null", "window",
+           lambda s: s.schedule.mirror or None, added=True),
+    Column("pieces", str, "", "[first step, density] of each piece of N(t) as JSON; null of shapes that fall as in the paper, "
+           "constant and dense ones, which follow from the steps below", "window", _pieces, added=True),
     Column("start", float, "share of compute", "first event, as declared", "window",
            _unless_dense(lambda s: s.pruning.start)),
     Column("end", float, "share of compute", "last event, as declared", "window", _unless_dense(lambda s: s.pruning.end)),
@@ -218,10 +244,15 @@ COLUMNS: tuple[Column, ...] = (
            lambda s: list(s.pruning.do_not_prune)),
     Column("scope", str, "", "parts of the model that alone are pruned; null: all", "setting",
            lambda s: ", ".join(s.pruning.scope) or None, added=True),
+    Column("choose", str, "", "which removed weights came back; null where none did", "setting",
+           _if_returned(lambda s: s.pruning.moves.return_ if s.pruning.moves else s.pruning.choose), added=True),
+    Column("fill", str, "", "what they were then: zero, or draw; null where none came back", "setting",
+           _if_returned(lambda s: s.pruning.fill), added=True),
+    Column("moves", str, "", "how a mask moved at a constant number of weights; null: it didn't", "setting", _moves, added=True),
     Column("interval", int, "steps", "between two events", "window", _unless_dense(lambda s: s.schedule.interval)),
     Column("start_step", int, "steps", "first event", "count", _unless_dense(lambda s: s.schedule.start_step)),
     Column("end_step", int, "steps", "last event", "count", _unless_dense(lambda s: s.schedule.end_step)),
-    Column("events", int, "", "number of pruning events", "count", lambda s: s.schedule.events),
+    Column("events", int, "", "number of events", "count", lambda s: s.schedule.events),
     Column("total_steps", int, "steps", "T", "count", lambda s: s.schedule.total_steps),
     Column("dense_steps", int, "steps", "steps of the dense run of equal compute", "count", lambda s: s.dense_steps),
     Column("batch_tokens", int, "tokens", "tokens a step", "count", lambda s: s.tokens_per_step),

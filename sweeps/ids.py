@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from repro.spec import MovesSpec, PruningSpec
 from sweeps.overrides import CHANGEABLE, Window
 from sweeps.run_parts import Parts
 
@@ -26,12 +27,25 @@ def differences(own: Parts, usual_parts: Parts) -> str:
 
 def short(value: Any) -> str:
     """A value in an id."""
+    if isinstance(value, bool):
+        return "" if value else "-no"
+    if isinstance(value, MovesSpec):
+        return f"{value.every}x{value.share:g}-{value.decay}-{value.until:g}-{value.return_}"
     if isinstance(value, tuple):
-        return "+".join(value) or "none"
+        return (
+            "+".join(v if isinstance(v, str) else "x".join(f"{number:.12g}" for number in v) for v in value) or "none"
+        )
     if isinstance(value, float):
         mantissa, exponent = f"{value:.5e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}" if 0 < value < 0.1 else f"{value:g}"
     return "static" if value == "constant" else str(value).replace(":", "of")
+
+
+def timing_of(pruning: PruningSpec) -> str:
+    """The window of a run that prunes; empty where it has none."""
+    if not (pruning.sparsity and pruning.timed):
+        return ""
+    return window_text(Window(pruning.start, round(pruning.end - pruning.start, 12)))
 
 
 def window_text(window: Window) -> str:

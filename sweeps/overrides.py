@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from repro import strict
 from repro.bounds import EVENTS
 from repro.errors import UserError
-from repro.spec import ModelSpec, OptimizerSpec, PruningSpec, Sparsity
+from repro.schedule import Sparse
+from repro.spec import SHAPE, ModelSpec, OptimizerSpec, PruningSpec, Sparsity
 from repro.strict import Between
-
-Falling = Literal["geometric", "linear", "cubic", "constant"]  # how density falls; a dense run has sparsity 0
 
 # Parts of a RunSpec, each with its tagged fields: those that a single run of a sweep may change.
 CHANGEABLE: dict[str, tuple[dataclasses.Field[Any], ...]] = {
@@ -54,7 +53,7 @@ class Change(_Changes):
     number of tokens, and the number of events as closely as whole intervals allow.
     """
 
-    shape: Annotated[Falling | None, "how density falls"] = None
+    shape: Annotated[Sparse | None, SHAPE] = None
     events: Annotated[
         int | None, Between(2, EVENTS, "events"), "number of events; the interval is chosen to come nearest to it"
     ] = None

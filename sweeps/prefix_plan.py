@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from repro.spec import OptimizerSpec, PruningSpec, RunSpec, canonical
+from repro.spec import HOW, OptimizerSpec, PruningSpec, RunSpec, canonical
 
 WORTH = 0.02  # smallest shared prefix that is worth a checkpoint, as a share of a run's steps,
 LEAST = 4  # and in steps
@@ -87,12 +87,11 @@ class Compared:
 
     @cached_property
     def events(self) -> list[tuple[Any, ...]]:
-        """Each event's step, remaining density and weight count, and how the weights are chosen."""
-        schedule, how = self.spec.schedule, self.spec.pruning
-        size = self.spec.model.shape.prunable
-        chosen = (how.score, how.distribution, how.structure, how.do_not_prune, how.scope)
+        """Each event's step, density, number of weights and of those that it moves, and how they are chosen."""
+        schedule, size = self.spec.schedule, self.spec.model.shape.prunable
+        chosen = [getattr(self.spec.pruning, name) for name in HOW]
         return [
-            (step, density, schedule.kept(i, size), *chosen)
+            (step, density, schedule.kept(i, size), schedule.moved(i, size), *chosen)
             for i, (step, density) in enumerate(zip(schedule.event_steps, schedule.event_densities, strict=True))
         ]
 

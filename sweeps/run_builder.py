@@ -11,13 +11,13 @@ from pathlib import Path
 from repro import ladder, paths
 from repro.errors import UserError
 from repro.models.folder import start_from
-from repro.schedule import interval_for
+from repro.schedule import FALLING, interval_for
 from repro.spec import UNREAD, ModelSpec, ModelStart, PruningSpec, RunSpec
 from sweeps import points
-from sweeps.ids import differences, percent, window_text
+from sweeps.ids import differences, percent, short, timing_of, window_text
 from sweeps.overrides import Change, Window
 from sweeps.points import PUBLIC, Match, chosen
-from sweeps.run_parts import Parts, steps, timeless
+from sweeps.run_parts import Parts, settled, steps
 from sweeps.sweep_file import Declaration
 
 
@@ -65,7 +65,7 @@ class Builder:
             dense_steps = steps(ratio, model, optimizer)
             usual = Parts(model, optimizer, self._pruning(sparsity, window, dense_steps), dense_steps)
             own = usual if change == Change() else usual.changed(change, ratio)
-            timing = window_text(window) if sparsity and own.pruning.shape != "constant" else ""
+            timing = timing_of(own.pruning)
             readable = f"{size}-{budget}-s{percent(sparsity)}{timing}-seed{seed}{differences(own, usual)}"
             return RunSpec(
                 run_id=run_id or readable,
@@ -108,8 +108,12 @@ class Builder:
         except UserError as error:
             message = f"{error.message}, in the pair of {sparse.run_id}"
             raise error.but(message=message, file=self.file, key="partners.tolerance") from error
-        window = Window(sparse.pruning.start, round(sparse.pruning.end - sparse.pruning.start, 12))
-        timing = "" if window == self.declared.pruning.window else window_text(window)
+        pruning = sparse.pruning
+        timing = timing_of(pruning)
+        if pruning.shape not in FALLING:
+            timing += f"-{short(pruning.pieces or pruning.shape)}"
+        elif timing == window_text(self.declared.pruning.window):
+            timing = ""
         size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
         model, dense_steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
         if budget is not None:
@@ -191,7 +195,7 @@ class Builder:
         if sparsity == 0:
             return PruningSpec()
         usual = self.declared.pruning
-        return timeless(
+        return settled(
             PruningSpec(
                 sparsity=sparsity,
                 start=window.dense,
@@ -203,6 +207,7 @@ class Builder:
                 structure=usual.structure,
                 do_not_prune=usual.do_not_prune,
                 scope=usual.scope,
+                mirror=usual.mirror,
             )
         )
 

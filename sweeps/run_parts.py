@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from repro.bounds import STEPS
 from repro.errors import UserError
+from repro.schedule import FALLING
 from repro.spec import DECAY, ModelSpec, OptimizerSpec, PruningSpec
 from sweeps.overrides import Change
 
@@ -30,7 +31,7 @@ class Parts:
         dense_steps = steps(tokens_per_param, model, optimizer)
         pruning = self.pruning
         if pruning.sparsity:
-            pruning = timeless(replace(pruning, **change.of("pruning")))
+            pruning = settled(replace(pruning, **change.of("pruning")))
             if change.events is not None:
                 finest = replace(pruning, interval=1).schedule(dense_steps)
                 ideal = (finest.end_step - finest.start_step) / (change.events - 1)
@@ -42,9 +43,15 @@ class Parts:
         return Parts(model, optimizer, pruning, dense_steps)
 
 
-def timeless(pruning: PruningSpec) -> PruningSpec:
-    """Removes the window of static sparsity, so that runs that differ in it alone are one run."""
-    return replace(pruning, start=0.0, end=0.0) if pruning.shape == "constant" else pruning
+def settled(pruning: PruningSpec) -> PruningSpec:
+    """Sets what a shape has no use for to one value, so that runs that differ in it alone are one run."""
+    if not pruning.timed:
+        pruning = replace(pruning, start=0.0, end=0.0)
+    if pruning.shape == "constant":
+        return replace(pruning, mirror=False)
+    if pruning.shape == "static_dense":
+        pruning = replace(pruning, start=0.0)
+    return pruning if pruning.shape in FALLING else replace(pruning, interval=1)
 
 
 def steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -> int:

@@ -10,12 +10,15 @@ from repro import strict
 from repro.errors import UserError
 from repro.paths import check_name, expand
 from repro.resources import Resources
+from repro.schedule import Sparse
 from repro.spec import (
+    SHAPE,
     CorpusSpec,
     DistributionKey,
     DoNotPruneKey,
     EvalSpec,
     Interval,
+    MirrorKey,
     ModelSpec,
     OptimizerSpec,
     ScopeKey,
@@ -23,7 +26,7 @@ from repro.spec import (
     StructureKey,
 )
 from repro.strict import Above, Between
-from sweeps.overrides import Falling, Window
+from sweeps.overrides import Window
 from sweeps.points import Budget, Ratio, Size, Sparsities
 from sweeps.rates import RateExponents
 from sweeps.single_runs import SingleRun
@@ -42,7 +45,8 @@ class PruningDefaults:
     narrowest: Annotated[
         float, Between(0, 1, "share", "(]"), "the narrowest window, as a share of compute, that must have enough events"
     ] = 0.25
-    shape: Annotated[Falling, "how density falls"] = "geometric"
+    shape: Annotated[Sparse, SHAPE] = "geometric"
+    mirror: MirrorKey = False
     score: ScoreKey = "magnitude"
     distribution: DistributionKey = "global"
     structure: StructureKey = "unstructured"

@@ -22,6 +22,7 @@ from scipy import stats
 
 from analysis.laws.law import Array
 from analysis.tables.data import Runs, Tables
+from analysis.tables.schedules import schedule_of
 from repro import studies
 from repro.schedule import PruningSchedule
 
@@ -163,8 +164,8 @@ def explain(tables: Tables) -> Theory:
             continue
         regimes[dense["run_id"]] = found
         for run in _family(runs, dense).rows():
-            end = sums(found, _schedule(dense), int(dense["N_prunable"]), int(dense["batch_tokens"]))
-            own, alike = sums(found, _schedule(run), int(run["N_prunable"]), int(run["batch_tokens"]))
+            end = sums(found, schedule_of(dense), int(dense["N_prunable"]), int(dense["batch_tokens"]))
+            own, alike = sums(found, schedule_of(run), int(run["N_prunable"]), int(run["batch_tokens"]))
             predictions.append(
                 Prediction(run, dense["run_id"], own - end[0], alike - end[1], float(run["loss"] - dense["loss"]))
             )
@@ -184,16 +185,3 @@ def _family(runs: Runs, dense: dict[str, Any]) -> Runs:
     """The sparse runs of a dense run's shape, budget and recipe."""
     equal = ("size", "budget", "N_prunable", "dense_tokens", "batch_tokens", "lr")
     return runs.where(runs.sparse & np.logical_and.reduce([runs[name] == dense[name] for name in equal]))
-
-
-def _schedule(run: dict[str, Any]) -> PruningSchedule:
-    if run["sparsity"] == 0:
-        return PruningSchedule.dense(int(run["total_steps"]))
-    return PruningSchedule(
-        sparsity=float(run["sparsity"]),
-        start_step=int(run["start_step"]),
-        end_step=int(run["end_step"]),
-        total_steps=int(run["total_steps"]),
-        interval=int(run["interval"]),
-        shape=run["shape"],
-    )

@@ -70,9 +70,9 @@ class Runs(Rows):
 
     @property
     def at_paper_schedule(self) -> Mask:
-        """Sparse rows that prune from 25% to 75% of compute."""
+        """Sparse rows that prune from 25% to 75% of compute, and not those of the mirror image."""
         near = np.isclose(self["start"], PAPER_START, atol=1e-6) & np.isclose(self["end"], PAPER_END, atol=1e-6)
-        return self.sparse & near & (self["shape"] == "geometric")
+        return self.sparse & near & (self["shape"] == "geometric") & (self["mirror"] != True)  # noqa: E712 (an array)
 
     @property
     def sparse(self) -> Mask:

@@ -14,8 +14,9 @@ import numpy as np
 
 from analysis.laws.law import Law
 from analysis.laws.registry import N_AVG
+from analysis.tables.schedules import schedule_of
 from repro import columns, ladder, studies, tables
-from repro.schedule import PruningSchedule, interval_for
+from repro.schedule import interval_for
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
 from repro.studies import StudyName
@@ -222,7 +223,7 @@ def _row(spec: RunSpec, studies: list[str], truth: Truth, rng: np.random.Generat
 
 def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A curve that comes down to the run's loss as a power of the steps done."""
-    steps, schedule = row["total_steps"], _schedule(row)
+    steps, schedule = row["total_steps"], schedule_of(row)
     for step in sorted({1, steps, *range(10, steps, max(1, steps // 40))}):
         loss = row["loss"] + (np.log(row["vocab"]) - row["loss"]) * (step**-0.5 - steps**-0.5)
         yield {
@@ -243,11 +244,10 @@ def _layers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every tensor at the density of the whole, at every event of the law set's runs."""
     if not row["sparsity"] or studies.LAW not in row["studies"]:
         return
-    schedule = _schedule(row)
-    for event, density in enumerate(schedule.event_densities):
+    schedule = schedule_of(row)
+    for event, (step, density) in enumerate(zip(schedule.event_steps, schedule.event_densities, strict=True)):
         for tensor, share in TENSORS.items():
             size = round(share * row["N_prunable"])
-            step = schedule.start_step + event * schedule.interval
             yield {
                 "run_id": row["run_id"],
                 "event": event,
@@ -256,10 +256,3 @@ def _layers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "size": size,
                 "kept": round(size * density),
             }
-
-
-def _schedule(row: dict[str, Any]) -> PruningSchedule:
-    if row["shape"] == "dense":
-        return PruningSchedule.dense(row["total_steps"])
-    names = ("sparsity", "start_step", "end_step", "total_steps", "interval", "shape")
-    return PruningSchedule(**{name: row[name] for name in names})

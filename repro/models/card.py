@@ -105,8 +105,8 @@ class Card:
         if self.spec.schedule.shape == "dense":
             return text + f"trained dense in {self.spec.precision}."
         return text + (
-            f"pruned to {self.spec.pruning.sparsity:.4g} sparsity of its linear layers while it was trained, in "
-            f"{self.spec.precision}, as in [The Journey Matters]({PAPER})."
+            f"{'at up to' if self.spec.schedule.returns else 'pruned to'} {self.spec.pruning.sparsity:.4g} sparsity of its "
+            f"linear layers while it was trained, in {self.spec.precision}, as in [The Journey Matters]({PAPER})."
         )
 
     def _section(self, title: str) -> Iterator[str]:
@@ -153,10 +153,17 @@ class Card:
         schedule = self.spec.schedule
         yield "steps", f"{schedule.total_steps:,}"
         if schedule.events:
-            yield (
-                "pruned",
-                f"{schedule.events} times, every {schedule.interval:,} steps from {schedule.start_step:,} to {schedule.end_step:,}",
+            rises = sum(map(schedule.rises, range(schedule.events)))
+            times, between = (
+                f"{schedule.events - rises} times",
+                f"from {schedule.start_step:,} to {schedule.end_step:,}",
             )
+            if schedule.returns:
+                yield "pruned", times
+                yield "weights given back", f"{rises + len(schedule.move_shares)} times"
+                yield "all of these at steps", between
+            else:
+                yield "pruned", f"{times}, every {schedule.interval:,} steps {between}"
             yield "in shares of compute", f"from {schedule.compute_at_start:.4f} to {schedule.compute_at_end:.4f}"
         yield "average density", f"{schedule.density_avg:.4f}"
 

@@ -1,10 +1,24 @@
-"""The number of weights at each step of a run: piecewise constant functions, and the pruning schedules that make them.
+"""The number of weights at each step of a run: piecewise constant functions, and the schedules that they are made for.
 
 Pure arithmetic: no torch, no pydantic.
 """
 
-from repro.schedule.pieces import Pieces
+from repro.schedule.declared import FALLING, SHAPES, UNTIMED, Declared, Shape, Sparse
+from repro.schedule.falling import interval_for
+from repro.schedule.moves import Moves
+from repro.schedule.pieces import Pieces, exact_floor
 from repro.schedule.pruning import PruningSchedule
-from repro.schedule.shapes import SHAPES, Shape, exact_floor, interval_for
 
-__all__ = ["SHAPES", "Pieces", "PruningSchedule", "Shape", "exact_floor", "interval_for"]
+__all__ = [
+    "FALLING",
+    "SHAPES",
+    "UNTIMED",
+    "Declared",
+    "Moves",
+    "Pieces",
+    "PruningSchedule",
+    "Shape",
+    "Sparse",
+    "exact_floor",
+    "interval_for",
+]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -11,6 +13,15 @@ from typing import Generic, TypeVar
 from repro.errors import UserError
 
 Number = TypeVar("Number", int, float)
+
+
+def exact_floor(total: int, density: float) -> int:
+    """floor(total * density) with the density rounded to twelve decimals, so that .2 means exactly .2.
+
+    In binary, 1 - .8 is slightly below .2 and floor(50 * (1 - .8)) would be 9. Twelve digits are more
+    than any schedule specifies and few enough to hide a double's rounding error.
+    """
+    return math.floor(total * Fraction(repr(round(density, 12))))
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,16 @@ class Pieces(Generic[Number]):
         return self.weights[-1]
 
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """Steps of each piece."""
+        return tuple(following - first for first, following in pairwise((*self.first_steps, self.total_steps)))
+
+    @property
     def falls(self) -> bool:
         """Whether the weights never rise from one piece to the next."""
         return all(a >= b for a, b in pairwise(self.weights))
+
+    def mirrored(self) -> Pieces[Number]:
+        """The reflection in time: its weights at step t are these at step T - 1 - t."""
+        ends = (*self.first_steps[1:], self.total_steps)
+        return Pieces(tuple(self.total_steps - end for end in reversed(ends)), self.weights[::-1], self.total_steps)

@@ -1,28 +1,32 @@
-"""PruningSchedule: how much is pruned at which step, compute <-> steps, and the average density.
+"""PruningSchedule: how much of a run's weights is there at which step, compute <-> steps, and the average density.
 
 Pure arithmetic, no torch. Conventions (paper, section 2; the rounding is our choice):
 
 * Compute is counted in *dense steps*: a step at density d costs d. A sparse run gets the compute of the
   dense run, so it takes more steps.
-* Events happen at `start, start + interval, ..., end`, both included, **before** that step's forward
-  pass; so the density of step t includes the event of step t.
-* Event k (0-based) of n leaves exactly floor(N * density_k) of N prunable weights. In the paper's
-  geometric shape density_k = (1 - S)^((k + 1) / n).
-* start = the nearest multiple of `interval`; end = start plus the multiple of `interval` whose compute is
-  nearest the requested one, but at most T - interval, so that at least one interval of training follows
-  the last event; T = the number of steps whose compute is nearest the dense run's.
+* Density is constant on pieces. An event begins each of them, **before** its first step's forward pass; so the density
+  of step t includes the event of step t. Only a dense first piece begins without one.
+* A piece of density d has exactly floor(N * d) of N prunable weights, whether they are what an event left or what it
+  gave back.
+* The mirror image of a schedule has the same pieces in reverse order. Each keeps its length and its count, so T, the
+  tokens, the compute and N_avg are the same to the weight. It begins at the final density, which takes an event at step
+  0, and an event at step T - t gives back what one at step t had removed.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 
-from repro.bounds import EVENTS
 from repro.errors import UserError
-from repro.schedule import resolved
-from repro.schedule.pieces import Number, Pieces
-from repro.schedule.shapes import SHAPES, Shape, density_after, exact_floor
+from repro.schedule import falling
+from repro.schedule.declared import FALLING, SHAPES, Declared, Shape, check_counts, check_sparsity
+from repro.schedule.moves import Moves
+from repro.schedule.pieces import Pieces, exact_floor
+from repro.schedule.shapes import pieces_of
 
 
 @dataclass(frozen=True)
@@ -30,129 +34,158 @@ class PruningSchedule:
     """A resolved schedule, in steps.
 
     Attributes:
-        sparsity: final share of prunable weights removed, in [0, 1).
-        start_step, end_step: steps of the first and the last event (both 0 when `shape` is dense).
-        total_steps: T; steps run from 0 to T - 1.
-        interval: steps between two events.
-        shape: how density falls from event to event. `constant` prunes once, at step 0; `dense` never prunes.
+        densities: density at each step, as a share of the prunable weights; its sums are compute in dense steps.
+        sparsity: the largest share of the prunable weights removed at any step, in [0, 1); 0 exactly of a dense run.
+        shape: how its pieces were made. `constant` prunes once, at step 0; `dense` never prunes.
+        interval: steps between two events of a falling shape.
+        mirror: whether it is the mirror image of such a schedule.
+        move_shares: share of the kept weights that each of the last events moves; empty where no mask moves.
     """
 
+    densities: Pieces[float]
     sparsity: float
-    start_step: int
-    end_step: int
-    total_steps: int
-    interval: int = 1
     shape: Shape = "geometric"
-
-    def __post_init__(self) -> None:
-        if self.shape not in SHAPES:
-            raise UserError("unknown shape", key="shape", found=self.shape, expected=", ".join(SHAPES))
-        if not 0 <= self.sparsity < 1:
-            raise UserError("sparsity out of range", key="sparsity", found=self.sparsity, expected="0 <= sparsity < 1")
-        resolved.check_counts(self.total_steps, "total_steps", self.interval)
-        if (self.shape == "dense") != (self.sparsity == 0):
-            raise UserError(
-                "shape and sparsity disagree",
-                key="shape",
-                found=f"{self.shape} at sparsity {self.sparsity}",
-                expected="dense exactly when sparsity is 0",
-            )
-        if self.shape in ("dense", "constant"):
-            return
-        if self.events > EVENTS:
-            raise resolved.too_many(self.events, self.interval)
-        if self.start_step < 0 or (self.end_step - self.start_step) % self.interval:
-            raise UserError(
-                "end - start is not a multiple of the interval",
-                key="end_step",
-                found=f"{self.start_step} to {self.end_step} every {self.interval}",
-                expected="a whole number of intervals",
-            )
-        if self.end_step - self.start_step < self.interval:
-            raise UserError(
-                "a pruning window with fewer than two events",
-                key="end_step",
-                found=f"{self.start_step} to {self.end_step} every {self.interval} steps",
-                expected="at least two events",
-            )
-        if self.end_step > self.total_steps - self.interval:
-            raise UserError(
-                "no training after the last event",
-                key="end_step",
-                found=f"{self.end_step} of {self.total_steps}",
-                expected=f"at most {self.total_steps - self.interval}",
-            )
-        if not self.densities.falls:
-            raise ValueError(f"{self.shape} makes the density rise: pruned weights don't come back")
+    interval: int = 1
+    mirror: bool = False
+    move_shares: tuple[float, ...] = ()
 
     @classmethod
     def dense(cls, steps: int) -> PruningSchedule:
         """No pruning: density 1 over `steps` steps."""
-        return cls(sparsity=0.0, start_step=0, end_step=0, total_steps=steps, shape="dense")
+        return cls.resolve(Declared(steps, 0.0))
 
     @classmethod
-    def resolve(
-        cls, *, sparsity: float, dense_steps: int, start: float, end: float, interval: int, shape: Shape = "geometric"
-    ) -> PruningSchedule:
-        """Converts fractions of effective compute to steps (`resolved.steps`).
-
-        Args:
-            sparsity: final sparsity in [0, 1).
-            dense_steps: steps of the dense run, whose compute this run gets.
-            start, end: first and last event, as fractions of effective compute, 0 <= start < end <= 1.
-            interval: steps between events.
+    def resolve(cls, asked: Declared) -> PruningSchedule:
+        """Converts fractions of effective compute to steps.
 
         Raises:
-            UserError: a value out of range, or a window with fewer than two events.
+            UserError: a value out of range, or changes of N(t) that don't fit into the run.
         """
-        found = resolved.steps(sparsity, dense_steps, start, end, interval, shape)
-        return cls(sparsity, *found, interval, shape) if sparsity else cls.dense(dense_steps)
+        shape: Shape = asked.shape if asked.sparsity else "dense"
+        made = cls(pieces_of(asked), asked.sparsity, shape, asked.interval if asked.sparsity else 1)
+        if asked.moves is not None:
+            made = made.moving(asked.moves)
+        return made.mirrored() if asked.mirror else made
+
+    @classmethod
+    def in_steps(
+        cls,
+        sparsity: float,
+        start_step: int,
+        end_step: int,
+        total_steps: int,
+        interval: int = 1,
+        shape: Shape = "geometric",
+    ) -> PruningSchedule:
+        """A falling, constant or dense schedule from its steps (`falling.from_steps`).
+
+        Raises:
+            UserError: a value out of range, events that don't fit into the run, or another shape.
+        """
+        if shape in FALLING and sparsity:
+            pieces = falling.from_steps(shape, sparsity, start_step, end_step, total_steps, interval)
+            return cls(pieces, sparsity, shape, interval)
+        if shape not in ("constant", "dense") or (shape == "dense") != (sparsity == 0):
+            raise UserError(
+                "shape and sparsity disagree" if shape in SHAPES else "unknown shape",
+                key="shape",
+                found=f"{shape} at sparsity {sparsity}, in steps",
+                expected=f"{', '.join(FALLING)} or constant with a sparsity above 0, or dense; others follow from compute",
+            )
+        check_sparsity(sparsity)
+        check_counts(total_steps, "total_steps", interval)
+        return cls(Pieces((0,), (1 - sparsity,), total_steps), sparsity, shape, interval)
+
+    @property
+    def follows_from_steps(self) -> bool:
+        """Whether `in_steps` makes it again, from its own steps."""
+        return self.shape in (*FALLING, "constant", "dense") and not self.mirror
+
+    def mirrored(self) -> PruningSchedule:
+        """The reflection in time: N(T - t)."""
+        return dataclasses.replace(self, densities=self.densities.mirrored(), mirror=not self.mirror)
+
+    def moving(self, moves: Moves) -> PruningSchedule:
+        """This constant schedule with a mask that moves."""
+        if self.shape != "constant":
+            raise UserError("only a constant mask moves", key="moves", found=self.shape, expected="shape constant")
+        firsts = (0, *moves.steps(self.total_steps))
+        densities = Pieces(firsts, (1 - self.sparsity,) * len(firsts), self.total_steps)
+        return dataclasses.replace(self, densities=densities, move_shares=moves.shares(self.total_steps))
+
+    # ------------------------------------------------------------------------------------------------ events
+
+    @property
+    def event_steps(self) -> tuple[int, ...]:
+        """Steps of the events; each event comes before its step's forward pass."""
+        return self.densities.first_steps[self._without :]
+
+    @property
+    def event_densities(self) -> tuple[float, ...]:
+        """Density after each event, as a share of the prunable weights."""
+        return self.densities.weights[self._without :]
+
+    @property
+    def _without(self) -> int:
+        """Number of pieces that begin without an event: 1 if the first is dense."""
+        return int(self.densities.weights[0] == 1)
 
     @property
     def events(self) -> int:
-        """Number of pruning events."""
-        if self.shape == "dense":
-            return 0
-        if self.shape == "constant":
-            return 1
-        return (self.end_step - self.start_step) // self.interval + 1
-
-    @cached_property
-    def event_densities(self) -> tuple[float, ...]:
-        """Density after each event, as a share of the prunable weights; the last is exactly 1 - sparsity."""
-        return tuple(density_after(self.shape, self.sparsity, k, self.events) for k in range(self.events))
+        """Number of events."""
+        return len(self.event_steps)
 
     @property
-    def event_steps(self) -> range:
-        """Steps of the events; each event comes before its step's forward pass."""
-        return range(self.start_step, self.start_step + self.events * self.interval, self.interval)
+    def start_step(self) -> int:
+        """Step of the first event; 0 without one."""
+        return self.event_steps[0] if self.events else 0
+
+    @property
+    def end_step(self) -> int:
+        """Step of the last event; 0 without one."""
+        return self.event_steps[-1] if self.events else 0
 
     def event_at(self, step: int) -> int | None:
         """Index of the event that comes before the forward pass of `step`, or None."""
-        return self.event_steps.index(step) if step in self.event_steps else None
+        return self._event_by_step.get(step)
 
     @cached_property
-    def densities(self) -> Pieces[float]:
-        """Density at each step, as a share of the prunable weights; its sums are compute in dense steps."""
-        return self._pieces(1.0, self.event_densities)
+    def _event_by_step(self) -> dict[int, int]:
+        return {step: event for event, step in enumerate(self.event_steps)}
 
-    def weights(self, prunable: int) -> Pieces[int]:
-        """N_t: non-zero weights of `prunable` in the forward pass of each step t."""
-        return self._pieces(prunable, tuple(self.kept(event, prunable) for event in range(self.events)))
+    def kept(self, event: int, prunable: int) -> int:
+        """Weights that are there after `event`: floor(N * density) exactly."""
+        return exact_floor(prunable, self.event_densities[event])
 
-    def _pieces(self, dense: Number, left: tuple[Number, ...]) -> Pieces[Number]:
-        if self.events and self.start_step == 0:
-            return Pieces(tuple(self.event_steps), left, self.total_steps)
-        weights = (dense,) + left  # noqa: RUF005 (mypy infers one type only for this form)
-        return Pieces((0, *self.event_steps), weights, self.total_steps)
+    def rises(self, event: int) -> bool:
+        """Whether `event` gives weights back and removes none."""
+        return self.event_densities[event] > (self.event_densities[event - 1] if event else 1)
+
+    def moved(self, event: int, prunable: int) -> int:
+        """Weights that `event` both removes and gives back, others in their place: 0 unless it moves the mask."""
+        move = event - (self.events - len(self.move_shares))
+        return exact_floor(self.kept(event, prunable), self.move_shares[move]) if move >= 0 else 0
+
+    @property
+    def returns(self) -> bool:
+        """Whether any event gives weights back."""
+        return bool(self.move_shares) or any(map(self.rises, range(self.events)))
+
+    # ------------------------------------------------------------------------------------- weights and compute
+
+    @property
+    def total_steps(self) -> int:
+        """T; steps run from 0 to T - 1."""
+        return self.densities.total_steps
 
     def density(self, step: int) -> float:
         """Density in the forward pass of `step`."""
         return self.densities.at(step)
 
-    def kept(self, event: int, prunable: int) -> int:
-        """Weights left after `event`: floor(N * density) exactly."""
-        return exact_floor(prunable, self.event_densities[event])
+    def weights(self, prunable: int) -> Pieces[int]:
+        """N_t: non-zero weights of `prunable` in the forward pass of each step t."""
+        counts = (prunable,) * self._without + tuple(self.kept(event, prunable) for event in range(self.events))
+        return Pieces(self.densities.first_steps, counts, self.total_steps)
 
     def compute_at(self, step: int) -> float:
         """Effective compute spent before `step`, in dense steps."""
@@ -165,8 +198,9 @@ class PruningSchedule:
 
     @property
     def density_avg(self) -> float:
-        """Mean density over the T steps."""
-        return self.densities.mean
+        """Mean density over the T steps; to the bit that of the mirror image."""
+        densities = self.densities
+        return math.fsum(map(operator.mul, densities.lengths, densities.weights)) / self.total_steps
 
     @property
     def compute_at_start(self) -> float:
@@ -190,3 +224,7 @@ class PruningSchedule:
     def n_final(self, prunable: int) -> int:
         """Non-zero weights of `prunable` at the end."""
         return self.kept(self.events - 1, prunable) if self.events else prunable
+
+    def n_fewest(self, prunable: int) -> int:
+        """The smallest number of non-zero weights of `prunable` at any step."""
+        return exact_floor(prunable, min(self.densities.weights))

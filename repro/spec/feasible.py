@@ -17,8 +17,8 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
     """Checks that a model of this shape, labelled `size`, can be pruned with this schedule.
 
     Raises:
-        UserError: an unknown layer, no weights left for the pruned layers, a score without its gradient, or a
-            structure that the widths or the sparsity don't allow.
+        UserError: an unknown layer, no weights left for the pruned layers, a score without its gradient, a choice of
+            weights that come back where none do, or a structure that the widths, the sparsity or other keys don't allow.
     """
     if unknown := set(pruning.do_not_prune) - set(shape.linears):
         raise UserError(
@@ -28,12 +28,12 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
             expected=f"some of: {', '.join(shape.linears)}",
         )
     left_alone = shape.prunable - _in_scope(shape, pruning)
-    final = schedule.n_final(shape.prunable)
-    if left_alone and left_alone >= final:
+    fewest = schedule.n_fewest(shape.prunable)
+    if left_alone and left_alone >= fewest:
         raise UserError(
             f"the unpruned layers leave no weights for the others, in {size} at sparsity {pruning.sparsity:g}",
             key="do_not_prune",
-            found=f"{', '.join(pruning.do_not_prune)}: {left_alone:,} weights of {final:,} left",
+            found=f"{', '.join(pruning.do_not_prune)}: {left_alone:,} weights of {fewest:,} left",
             expected="a lower sparsity, or fewer layers",
         )
     if pruning.score == "magnitude_gradient" and schedule.events and schedule.start_step == 0:
@@ -43,8 +43,24 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
             found="magnitude_gradient, first event at step 0",
             expected="a later start, or another score",
         )
+    if not schedule.returns:
+        for key, value, usual in (("choose", pruning.choose, "random"), ("fill", pruning.fill, "zero")):
+            if value != usual:
+                raise UserError(
+                    "no weights come back",
+                    key=key,
+                    found=f"{value}, and a number of weights that never rises",
+                    expected=f"{usual}, or `mirror`, `moves` or a shape that rises",
+                )
     if pruning.n_of_m is not None and schedule.events:
         n, m = pruning.n_of_m
+        if pruning.moves is not None or pruning.distribution == "erdos_renyi":
+            raise UserError(
+                "a structure that fixes the density of every tensor, and which weights of a group are left",
+                key="structure",
+                found=f"{pruning.structure} with {'moves' if pruning.moves else pruning.distribution}",
+                expected="unstructured",
+            )
         for name, width in (("d_model", shape.d_model), ("mlp", shape.mlp)):
             if width % m:
                 raise UserError(
@@ -54,13 +70,13 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
                     expected=f"{name} a multiple of {m}",
                 )
         exact = left_alone + (shape.prunable - left_alone) // m * n
-        if final != exact:
+        if fewest != exact:
             # Rounded down to the schedule's twelve digits, so that exactly these weights are left.
             fits = (shape.prunable - exact) * 10**12 // shape.prunable / 10**12
             raise UserError(
                 "structure and sparsity disagree",
                 key="sparsity",
-                found=f"{pruning.sparsity} leaves {final:,} weights",
+                found=f"{pruning.sparsity} leaves {fewest:,} weights",
                 expected=f"{fits!r}, at which {pruning.structure} leaves {exact:,}",
             )
 

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from repro.errors import UserError
 from repro.strict.messages import explained
-from repro.strict.rules import Above, Between, Form, Refusal, ruled, with_
+from repro.strict.rules import Above, Between, Form, Refusal, keyed, ruled, with_
 
 T = TypeVar("T")
 _CONFIG = ConfigDict(extra="forbid")
@@ -30,7 +30,7 @@ def dataclass(cls: type[T]) -> type[T]:
     too.
     """
     hints = typing.get_type_hints(cls, include_extras=True)
-    cls.__annotations__ = {name: ruled(hints[name]) for name in inspect.get_annotations(cls)}
+    cls.__annotations__ = {name: keyed(name, ruled(hints[name])) for name in inspect.get_annotations(cls)}
     if "__post_init__" in cls.__dict__:
         setattr(cls, "__post_init__", _refusing(cls.__dict__["__post_init__"]))  # noqa: B010
     made: Any = pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)(cls)

@@ -11,7 +11,7 @@ from pydantic import Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from repro.errors import UserError
-from repro.strict.rules import NO_ALTERNATIVE, Above, Between, Form, Refusal, shown
+from repro.strict.rules import NO_ALTERNATIVE, Above, Between, Form, Refusal, key_of, shown
 
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 _UNKNOWN = "unexpected_keyword_argument"
@@ -44,7 +44,7 @@ def _told(fault: ErrorDetails, key: str, hint: Any, owner: type) -> UserError:
     if kind == "value_error" and isinstance(refused := fault["ctx"]["error"], Refusal):
         return refused.error.located(None, key)
     if kind == _UNKNOWN:
-        allowed = ", ".join(field.name for field in dataclasses.fields(owner))
+        allowed = ", ".join(key_of(field.name) for field in dataclasses.fields(owner))
         return UserError("unknown key", key=key, found=fault["loc"][-1], expected=f"one of: {allowed}")
     if kind == NO_ALTERNATIVE:
         return UserError("none of the alternatives", key=key, found=value, expected=fault["msg"])
@@ -79,8 +79,8 @@ def _at(hint: Any, loc: tuple[int | str, ...], key: str = "", owner: type = obje
         return max(found, key=lambda one: one[1] is not Any)
     if dataclasses.is_dataclass(hint):
         fields = dataclasses.fields(hint)
-        name = fields[part].name if isinstance(part, int) else part  # a positional argument
-        types_ = {field.name: field.type for field in fields}
+        name = key_of(fields[part].name if isinstance(part, int) else part)  # a positional argument
+        types_ = {key_of(field.name): field.type for field in fields}
         return _at(types_.get(name, Any), tuple(rest), f"{key}.{name}" if key else name, typing.cast(type, hint))
     if origin is tuple:
         return _at(args[0], tuple(rest), f"{key}[{part}]", owner)

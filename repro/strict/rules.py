@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import annotated_types
-from pydantic import BeforeValidator, Discriminator, Field, Strict, StringConstraints, Tag
+from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Strict, StringConstraints, Tag
 
 from repro.errors import UserError
 from repro.yaml_values import number
@@ -141,6 +141,17 @@ def _annotated(inner: Any, *declared: Any) -> Any:
     else:
         held = with_(ruled(inner), *bounds)
     return with_(held, *texts, *(Field(description=text) for text in texts))
+
+
+def key_of(name: str) -> str:
+    """The key of a field: its name, without the underscore that keeps it from being a word of Python's, as in `return_`."""
+    return name.removesuffix("_")
+
+
+def keyed(name: str, hint: Any) -> Any:
+    """A field's type; its name is accepted beside its key, because `dataclasses.asdict` writes names."""
+    key = key_of(name)
+    return hint if key == name else with_(hint, Field(validation_alias=AliasChoices(key, name)))
 
 
 def with_(hint: Any, *metadata: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from repro.errors import UserError
-from repro.spec import RunSpec, canonical
+from repro.spec import HOW, RunSpec, canonical
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import checkpoint_rows
@@ -146,7 +146,11 @@ def _check_same_past(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -
         raise differ("dense_steps", f"{spec.schedule.total_steps} steps", f"{at} and the last 1% of them")
     size = spec.model.shape.prunable
     mine, theirs = (
-        [(s, run.schedule.kept(event, size)) for s in range(at) if (event := run.schedule.event_at(s)) is not None]
+        [
+            (s, run.schedule.kept(event, size), run.schedule.moved(event, size))
+            for s in range(at)
+            if (event := run.schedule.event_at(s)) is not None
+        ]
         for run in (spec, trained)
     )
     if mine != theirs:
@@ -157,6 +161,6 @@ def _check_same_past(trained: RunSpec, spec: RunSpec, at: int, parent: Folder) -
         lr, theirs_then = (run.optimizer.lr_at(s, run.schedule) for run in (spec, trained))
         if lr != theirs_then:
             raise differ("optimizer.lr", f"{lr:.9g} at step {s}", f"{theirs_then:.9g}, as it was before step {at}")
-    for key in ("score", "distribution", "structure", "do_not_prune", "scope"):
+    for key in HOW:
         if theirs and getattr(spec.pruning, key) != getattr(trained.pruning, key):
             raise differ(f"pruning.{key}", getattr(spec.pruning, key), getattr(trained.pruning, key))

@@ -8,10 +8,11 @@ import shutil
 from typing import Any
 
 from repro.errors import UserError
-from repro.schedule import SHAPES, PruningSchedule
+from repro.schedule import SHAPES, UNTIMED, Declared, PruningSchedule
 
 IN_COMPUTE = ("dense_steps", "start", "end")
 IN_STEPS = ("start_step", "end_step", "total_steps")
+_UNUSED = {"static_dense": ("start",)} | dict.fromkeys(UNTIMED, ("start", "end"))  # of a window, by shape
 HEIGHT = 10
 
 
@@ -23,9 +24,15 @@ def add_parser(verbs: Any) -> None:
         description="Converts shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
         "(--start-step --end-step --total-steps) to shares of compute.",
     )
-    parser.add_argument("--sparsity", type=float, required=True, help="final sparsity of the prunable weights, 0 to 1")
-    parser.add_argument("--interval", type=int, required=True, help="steps between two events")
-    parser.add_argument("--shape", choices=SHAPES, default="geometric", help="how density falls (default: geometric)")
+    parser.add_argument("--sparsity", type=float, required=True, help="largest share of the weights removed, 0 to 1")
+    parser.add_argument("--interval", type=int, required=True, help="steps between two events of a shape that falls")
+    parser.add_argument(
+        "--shape",
+        choices=[shape for shape in SHAPES if shape != "pieces"],
+        default="geometric",
+        help="how density falls or rises (default: geometric)",
+    )
+    parser.add_argument("--mirror", action="store_true", help="the schedule reflected in time")
     parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run gets")
     parser.add_argument("--start", type=float, help="first event, as a share of compute")
     parser.add_argument("--end", type=float, help="last event, as a share of compute")
@@ -50,7 +57,8 @@ def main(args: argparse.Namespace) -> int:
         "dense_steps": schedule.compute,
     }
     if args.json:
-        print(json.dumps(facts))
+        densities = schedule.densities
+        print(json.dumps(facts | {"pieces": [*zip(densities.first_steps, densities.weights, strict=True)]}))
         return 0
     for name, value in facts.items():
         print(f"{name:<17}{value:,}" if isinstance(value, int) else f"{name:<17}{value:,.4f}".rstrip("0").rstrip("."))
@@ -63,22 +71,20 @@ def from_arguments(args: argparse.Namespace) -> PruningSchedule:
     """The schedule that the arguments name, in compute or in steps, never in both."""
     given = [name for name in IN_COMPUTE + IN_STEPS if getattr(args, name) is not None]
     if given == list(IN_STEPS):
-        return PruningSchedule(
+        schedule = PruningSchedule.in_steps(
             args.sparsity, args.start_step, args.end_step, args.total_steps, args.interval, args.shape
         )
-    if given == list(IN_COMPUTE):
+        return schedule.mirrored() if args.mirror else schedule
+    needed = [name for name in IN_COMPUTE if name == "dense_steps" or name not in _UNUSED.get(args.shape, ())]
+    if set(needed) <= set(given) <= set(IN_COMPUTE):
+        window = {name: getattr(args, name) for name in given}
         return PruningSchedule.resolve(
-            sparsity=args.sparsity,
-            dense_steps=args.dense_steps,
-            start=args.start,
-            end=args.end,
-            interval=args.interval,
-            shape=args.shape,
+            Declared(sparsity=args.sparsity, interval=args.interval, shape=args.shape, mirror=args.mirror, **window)
         )
     raise UserError(
         "a schedule is given in compute or in steps",
         found=_options(given) or "neither",
-        expected=f"{_options(IN_COMPUTE)}, or {_options(IN_STEPS)}",
+        expected=f"{_options(needed)}, or {_options(IN_STEPS)}",
     )
 
 

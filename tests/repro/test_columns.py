@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repro import columns
-from repro.spec import CalibrationSpec, ModelStart, RopeScaling, RunSpec, SurgerySpec, from_kept
+from repro.spec import CalibrationSpec, ModelStart, MovesSpec, RopeScaling, RunSpec, SurgerySpec, from_kept
 from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
@@ -28,7 +28,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "pruning": {
         "sparsity": 0.5, "start": 0.5, "end": 1.0, "interval": 5, "shape": "linear", "score": "random",
         "distribution": "uniform", "structure": "1:5", "do_not_prune": ("q_proj",),
-        "scope": ("layers.1",),
+        "scope": ("layers.1",), "mirror": True, "pieces": ((0, 0.2), (0.5, 0.4)), "choose": "gradient", "fill": "draw",
+        "moves": MovesSpec(4),
     },
 }  # fmt: skip
 
@@ -54,6 +55,12 @@ def test_a_field_of_a_spec_is_in_a_column_and_makes_another_recipe(part: str, na
         spec = replace(spec, model=replace(spec.model, d_model=10, mlp=40))
     if name == "scope":
         spec = replace(spec, pruning=replace(spec.pruning, sparsity=0.2))
+    if name in ("choose", "fill"):
+        spec = replace(spec, pruning=replace(spec.pruning, mirror=True))
+    if name == "moves":
+        spec = replace(spec, pruning=replace(spec.pruning, shape="constant"))
+    if name == "pieces":
+        spec = replace(spec, pruning=replace(spec.pruning, shape="pieces", pieces=((0, 0.2), (0.5, 1))))
     if name == "kv_heads":
         spec = replace(spec, model=replace(spec.model, heads=2))
     other = replace(spec, **{part: replace(getattr(spec, part), **{name: OTHER[part][name]})})

@@ -7,13 +7,11 @@ import time
 import pytest
 
 from repro.errors import UserError
-from repro.schedule import PruningSchedule, exact_floor, interval_for
+from repro.schedule import Declared, PruningSchedule, exact_floor, interval_for
 
 
 def resolve(sparsity=0.8, dense_steps=10_000, start=0.25, end=0.75, interval=25, shape="geometric"):
-    return PruningSchedule.resolve(
-        sparsity=sparsity, dense_steps=dense_steps, start=start, end=end, interval=interval, shape=shape
-    )
+    return PruningSchedule.resolve(Declared(dense_steps, sparsity, shape, start, end, interval))
 
 
 # (sparsity, total, start, end, compute at start, compute at end, mean density) of the authors' 70m and 1b files
@@ -24,7 +22,7 @@ FILES = [(0.6, 26_800, 4_100, 16_600, 0.2506, 0.7506, 0.6105), (0.5, 72_200, 12_
 def test_steps_of_the_authors_files_give_their_compute_and_density(
     sparsity, total, start, end, at_start, at_end, density
 ):
-    schedule = PruningSchedule(sparsity, start, end, total, interval=100)
+    schedule = PruningSchedule.in_steps(sparsity, start, end, total, interval=100)
     assert schedule.compute_at_start == pytest.approx(at_start, abs=1e-4)
     assert schedule.compute_at_end == pytest.approx(at_end, abs=1e-4)
     assert schedule.density_avg == pytest.approx(density, abs=1e-4)
@@ -32,7 +30,7 @@ def test_steps_of_the_authors_files_give_their_compute_and_density(
 
 @pytest.mark.parametrize(("sparsity", "total", "start", "end", "at_start", "at_end", "density"), FILES)
 def test_compute_resolves_to_the_steps_of_the_authors_files(sparsity, total, start, end, at_start, at_end, density):
-    dense_steps = round(PruningSchedule(sparsity, start, end, total, interval=100).compute)
+    dense_steps = round(PruningSchedule.in_steps(sparsity, start, end, total, interval=100).compute)
     schedule = resolve(sparsity, dense_steps, interval=100)
     assert (schedule.start_step, schedule.end_step) == (start, end)
     assert abs(schedule.total_steps - total) <= 2
@@ -70,14 +68,14 @@ def test_pruning_to_the_end_reaches_its_sparsity_and_trains_an_interval_after(wi
 
 
 def test_the_step_before_an_event_has_the_old_density_and_its_own_step_the_new_one():
-    schedule = PruningSchedule(0.75, 20, 30, 50, interval=10)
+    schedule = PruningSchedule.in_steps(0.75, 20, 30, 50, interval=10)
     assert [schedule.event_at(step) for step in (19, 20, 21, 30, 40)] == [None, 0, None, 1, None]
     assert [schedule.density(step) for step in (19, 20, 29, 30, 49)] == pytest.approx([1, 0.5, 0.5, 0.25, 0.25])
 
 
 def test_the_floor_takes_a_round_decimal_as_it_is_written():
     assert math.floor(50 * (1 - 0.8)) == 9  # what binary arithmetic would leave
-    assert PruningSchedule(0.8, 10, 20, 40, interval=10).kept(1, 50) == 10
+    assert PruningSchedule.in_steps(0.8, 10, 20, 40, interval=10).kept(1, 50) == 10
     assert [exact_floor(total, 1 - 0.8) for total in (4, 5, 9, 10)] == [0, 1, 1, 2]
 
 
@@ -133,7 +131,7 @@ def test_start_and_end_lie_within_an_interval_of_the_wanted_compute():
 
 def test_steps_and_compute_go_back_and_forth():
     there = resolve()
-    back = PruningSchedule(there.sparsity, there.start_step, there.end_step, there.total_steps, there.interval)
+    back = PruningSchedule.in_steps(there.sparsity, there.start_step, there.end_step, there.total_steps, there.interval)
     assert back == there
     again = resolve(dense_steps=round(back.compute), start=back.compute_at_start, end=back.compute_at_end)
     assert again == there
@@ -175,9 +173,9 @@ def test_an_impossible_schedule_is_refused_by_name(change, key):
 
 def test_a_window_of_one_event_and_a_last_event_without_training_are_refused():
     with pytest.raises(UserError, match="fewer than two events"):
-        PruningSchedule(0.5, 100, 100, 400, interval=100)
+        PruningSchedule.in_steps(0.5, 100, 100, 400, interval=100)
     with pytest.raises(UserError, match="no training after the last event"):
-        PruningSchedule(0.5, 100, 300, 350, interval=100)
+        PruningSchedule.in_steps(0.5, 100, 300, 350, interval=100)
 
 
 def test_the_usual_interval_is_the_papers_ratio_and_closes_up_in_short_runs():
@@ -200,14 +198,14 @@ def test_the_usual_interval_is_the_papers_ratio_and_closes_up_in_short_runs():
 def test_what_would_take_for_ever_to_resolve_is_refused_at_once(sparsity, dense_steps, interval, key):
     began = time.monotonic()
     with pytest.raises(UserError) as error:
-        PruningSchedule.resolve(sparsity=sparsity, dense_steps=dense_steps, start=0.25, end=0.75, interval=interval)
+        resolve(sparsity, dense_steps, interval=interval)
     assert error.value.key == key
     assert time.monotonic() - began < 5
     with pytest.raises(UserError, match="too many"):
-        PruningSchedule(0.8, 0, 10**8, 2 * 10**8, 1)
+        PruningSchedule.in_steps(0.8, 0, 10**8, 2 * 10**8, 1)
 
 
 def test_a_thousand_million_steps_and_a_hundred_thousand_events_are_still_resolved():
-    schedule = PruningSchedule.resolve(sparsity=0.5, dense_steps=5 * 10**8, start=0.25, end=0.75, interval=10**4)
+    schedule = resolve(0.5, 5 * 10**8, interval=10**4)
     assert schedule.compute_at_end == pytest.approx(0.75, abs=1e-4)
-    assert PruningSchedule(0.5, 0, 99_999, 10**6, 1).events == 100_000
+    assert PruningSchedule.in_steps(0.5, 0, 99_999, 10**6, 1).events == 100_000

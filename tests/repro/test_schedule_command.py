@@ -6,10 +6,10 @@ import json
 import pytest
 
 from repro.errors import UserError
-from repro.schedule import PruningSchedule
+from repro.schedule import Declared, PruningSchedule
 from repro.verbs import schedule as verb
 
-SCHEDULE = PruningSchedule.resolve(sparsity=0.8, dense_steps=10_000, start=0.25, end=0.75, interval=25)
+SCHEDULE = PruningSchedule.resolve(Declared(10_000, 0.8, interval=25))
 
 
 def command(capsys, *words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.findings.theory import TwoRegimes, explain, fit_regimes, sums
-from repro.schedule import PruningSchedule
+from repro.schedule import Declared, PruningSchedule
 
 BATCH, PRUNABLE = 512, 10_000
 STEP = 6.0 * BATCH * PRUNABLE
@@ -55,7 +55,7 @@ def test_a_dense_run_gains_what_its_curve_says_in_both_readings() -> None:
 def test_with_its_own_compute_every_schedule_of_one_budget_ends_alike(sparsity: float) -> None:
     found = regimes()
     early, late = (
-        PruningSchedule.resolve(sparsity=sparsity, dense_steps=3000, start=start, end=start + 0.25, interval=10)
+        PruningSchedule.resolve(Declared(3000, sparsity, start=start, end=start + 0.25, interval=10))
         for start in (0.0, 0.75)
     )
     dense = sums(found, PruningSchedule.dense(3000), PRUNABLE, BATCH)
@@ -65,7 +65,7 @@ def test_with_its_own_compute_every_schedule_of_one_budget_ends_alike(sparsity: 
 
 def test_at_the_dense_runs_compute_a_step_gains_its_density_of_what_the_dense_step_gains() -> None:
     found = regimes()
-    halved = PruningSchedule.resolve(sparsity=0.5, dense_steps=1500, start=0.0, end=0.0, interval=1, shape="constant")
+    halved = PruningSchedule.resolve(Declared(1500, 0.5, "constant"))
     assert halved.total_steps == 3000
     first, end = (float(found.loss(np.array([at]))[0]) for at in (found.first, 3000 * STEP))
     assert sums(found, halved, PRUNABLE, BATCH)[1] == pytest.approx((first + end) / 2, abs=1e-9)
@@ -73,8 +73,7 @@ def test_at_the_dense_runs_compute_a_step_gains_its_density_of_what_the_dense_st
 
 def test_at_the_dense_runs_compute_a_weight_that_goes_early_costs_more() -> None:
     early, late = (
-        PruningSchedule.resolve(sparsity=0.8, dense_steps=3000, start=start, end=start + 0.25, interval=10)
-        for start in (0.0, 0.5)
+        PruningSchedule.resolve(Declared(3000, 0.8, start=start, end=start + 0.25, interval=10)) for start in (0.0, 0.5)
     )
     assert sums(regimes(), early, PRUNABLE, BATCH)[1] > sums(regimes(), late, PRUNABLE, BATCH)[1] + 0.05
 
