@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from repro.schedule import FALLING
 from repro.spec import MovesSpec, PruningSpec
 from sweeps.overrides import CHANGEABLE, Window
 from sweeps.run_parts import Parts
@@ -20,7 +21,7 @@ def differences(own: Parts, usual_parts: Parts) -> str:
     text = ""
     for part, name, tag in _TAGS:
         value, usual = (getattr(getattr(parts, part), name) for parts in (own, usual_parts))
-        if value != usual:
+        if value != usual and (name != "interval" or own.pruning.shape in (*FALLING, "constant")):
             text += f"-{tag}{short(value)}"
     return text
 

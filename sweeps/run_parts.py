@@ -32,12 +32,19 @@ class Parts:
         pruning = self.pruning
         if pruning.sparsity:
             pruning = settled(replace(pruning, **change.of("pruning")))
+            if change.events is not None and pruning.shape not in FALLING:
+                raise UserError(
+                    "a shape whose events are not at intervals",
+                    key="events",
+                    found=f"{change.events} events of shape {pruning.shape}",
+                    expected=f"none, or shape {', '.join(FALLING)}",
+                )
             if change.events is not None:
-                finest = replace(pruning, interval=1).schedule(dense_steps)
+                finest = replace(pruning, interval=1, mirror=False).schedule(dense_steps)
                 ideal = (finest.end_step - finest.start_step) / (change.events - 1)
                 pruning = _with_events(change.events, ideal, pruning, dense_steps)
-            elif change.batch is not None and change.interval is None:
-                events = self.pruning.schedule(self.dense_steps).events
+            elif change.batch is not None and change.interval is None and pruning.shape in (*FALLING, "constant"):
+                events = replace(self.pruning, mirror=False).schedule(self.dense_steps).events
                 ideal = pruning.interval * self.optimizer.batch / change.batch
                 pruning = _with_events(events, ideal, pruning, dense_steps)
         return Parts(model, optimizer, pruning, dense_steps)
@@ -70,4 +77,4 @@ def steps(tokens_per_param: float, model: ModelSpec, optimizer: OptimizerSpec) -
 def _with_events(events: int, ideal: float, pruning: PruningSpec, dense_steps: int) -> PruningSpec:
     """`pruning` with `ideal` rounded up or down, whichever comes nearer to `events`."""
     around = [replace(pruning, interval=interval) for interval in sorted({max(1, math.floor(ideal)), math.ceil(ideal)})]
-    return min(around, key=lambda one: abs(one.schedule(dense_steps).events - events))
+    return min(around, key=lambda one: abs(replace(one, mirror=False).schedule(dense_steps).events - events))

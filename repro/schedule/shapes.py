@@ -53,19 +53,23 @@ def _static_dense(asked: Declared) -> Pieces[float]:
 def _pieces(asked: Declared) -> Pieces[float]:
     """Pieces as they are declared."""
     densities = [density for _, density in asked.pieces]
-    if not all(0 < density <= 1 for density in densities) or any(a == b for a, b in pairwise(densities)):
+    if (
+        not densities
+        or not all(0 < density <= 1 for density in densities)
+        or any(a == b for a, b in pairwise(densities))
+    ):
         raise UserError(
             "no densities of pieces",
             key="pieces",
             found=densities,
             expected="each above 0 and at most 1, and none equal to the one before",
         )
-    if round(1 - min(densities, default=1.0), 12) != round(asked.sparsity, 12):
+    if round(1 - min(densities), 12) != round(asked.sparsity, 12):
         raise UserError(
             "pieces and sparsity disagree",
             key="sparsity",
             found=asked.sparsity,
-            expected=f"{round(1 - min(densities, default=1.0), 12):g}, the largest that the pieces have",
+            expected=f"{round(1 - min(densities), 12):g}, the largest that the pieces have",
         )
     return written([(begin, density) for begin, density in asked.pieces], asked.dense_steps)
 

@@ -171,13 +171,15 @@ class PruningSpec:
 
     def __post_init__(self) -> None:
         _ = self.n_of_m  # rejects what is no structure
-        if any(len(piece) != 2 for piece in self.pieces) or bool(self.pieces) != (self.shape == "pieces"):
-            raise UserError(
-                "shape and pieces disagree",
-                key="pieces",
-                found=f"shape {self.shape}, pieces {[list(piece) for piece in self.pieces]}"[:200],
-                expected='[beginning, density] of each piece for shape "pieces", none for the others',
-            )
+        is_written = self.shape == "pieces"
+        for key, ok, expected in (
+            ("pieces", bool(self.pieces) == is_written, "one or more for shape pieces, none for the others"),
+            ("pieces", all(len(piece) == 2 for piece in self.pieces), "[beginning, density] of each"),
+            ("moves", self.moves is None or self.shape == "constant", "null, or shape constant"),
+        ):
+            if not ok:
+                found = f"shape {self.shape}, {key} {getattr(self, key)}"[:200]
+                raise UserError("shape and its keys disagree", key=key, found=found, expected=expected)
 
     def schedule(self, dense_steps: int) -> PruningSchedule:
         """The schedule, in steps, of a run with the compute of `dense_steps` dense steps.

@@ -68,3 +68,34 @@ def test_the_drawing_falls_from_one_to_the_final_density_within_the_terminal(wid
 def test_the_command_refuses_a_schedule_given_half_in_steps(capsys):
     with pytest.raises(UserError, match="in compute or in steps"):
         command(capsys, *FORWARD, "--end-step", "9000")
+
+
+def test_the_mirror_has_the_same_average_and_steps_and_its_pieces_in_reverse(capsys):
+    falling, rising = (json.loads(command(capsys, *FORWARD, *more, "--json")) for more in ((), ("--mirror",)))
+    assert (rising["density_avg"], rising["total_steps"]) == (falling["density_avg"], falling["total_steps"])
+    assert [density for _, density in rising["pieces"]] == [density for _, density in falling["pieces"]][::-1]
+    assert (falling["pieces"][0], rising["pieces"][-1]) == ([0, 1.0], [rising["total_steps"] - 2_500, 1.0])
+    in_steps = [f"--{name}={falling[name.replace('-', '_')]}" for name in ("start-step", "end-step", "total-steps")]
+    again = json.loads(command(capsys, *FORWARD[:2], "--interval", "25", *in_steps, "--mirror", "--json"))
+    assert again["pieces"] == rising["pieces"]
+
+
+def test_static_then_dense_takes_the_share_at_which_it_ends(capsys):
+    words = ("--shape", "static_dense", "--sparsity", ".75", "--interval", "25", "--dense-steps", "1000", "--json")
+    for given in (("--end", ".5"), ("--start", ".25", "--end", ".5")):
+        assert json.loads(command(capsys, *words, *given))["pieces"] == [[0, 0.25], [2000, 1.0]]
+    with pytest.raises(UserError, match="in compute or in steps"):
+        command(capsys, *words)
+    with pytest.raises(UserError) as error:
+        command(capsys, *words[:6], "--start-step", "0", "--end-step", "2000", "--total-steps", "2500")
+    assert error.value.key == "shape"
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_the_drawing_of_a_mirror_rises_to_one_at_the_right(width):
+    bars = [line.split("│")[1] for line in verb.drawing(SCHEDULE.mirrored(), width) if "│" in line]
+    falling = [line.split("│")[1] for line in verb.drawing(SCHEDULE, width) if "│" in line]
+    assert all(bar.endswith("█") for bar in bars), "dense at the end"
+    filled = [sum(mark != " " for mark in bar) for bar in bars]
+    assert filled == sorted(filled)
+    assert filled == pytest.approx([sum(mark != " " for mark in bar) for bar in falling], abs=2)

@@ -64,6 +64,53 @@ def test_what_differs_from_the_default_is_appended_to_the_id(sweep_file):
     ]
 
 
+def test_runs_in_which_weights_come_back_are_named_and_one_where_they_differ_in_nothing(sweep_file):
+    file = sweep_file(
+        pruning="{interval: 4, score: random}",
+        studies="""
+        controls: {size: 4k, budget: 10tpp, sparsities: [0.8], variants: [
+          {mirror: true}, {mirror: true, fill: draw, choose: gradient}, {shape: static_dense, mirror: true}, {shape: static_dense},
+          {shape: constant, mirror: true}, {shape: constant, moves: {every: 5, return: gradient}},
+          {shape: pieces, pieces: [[0, 0.2], [0.5, 1]]}, {mirror: true, batch: 16}, {mirror: true, events: 5}]}""",
+    )
+    assert run_ids(file) == [
+        "4k-10tpp-s80-d25-p50-seed0",
+        "4k-10tpp-s80-d25-p50-seed0-mirror",
+        "4k-10tpp-s80-d25-p50-seed0-mirror-back_gradient-fill_draw",
+        "4k-10tpp-s80-d00-p75-seed0-static_dense-mirror",
+        "4k-10tpp-s80-d00-p75-seed0-static_dense",
+        "4k-10tpp-s80-seed0-static",
+        "4k-10tpp-s80-seed0-static-moves5x0.3-cosine-0.75-gradient",
+        "4k-10tpp-s80-seed0-pieces-n0x0.2+0.5x1",
+        "4k-10tpp-s80-d25-p50-seed0-b16-mirror-i2",
+        "4k-10tpp-s80-d25-p50-seed0-mirror-i21",
+    ]
+    falling, mirrored, *_, halved, few = (run.spec for run in expand(file).runs)
+    assert falling.schedule.mirrored() == mirrored.schedule
+    assert halved.schedule.mirrored().events == pytest.approx(falling.schedule.events, abs=1)
+    assert few.schedule.mirrored().events == 5
+
+
+def test_a_mirrored_run_has_the_partner_of_its_falling_one_and_other_shapes_their_own(sweep_file):
+    def partner(**pruning):
+        said = ", ".join(f"{key}: {value}" for key, value in pruning.items())
+        file = sweep_file(
+            pruning=f"{{interval: 4, {said}}}",
+            partners="{mlp_multiple: 1, tolerance: 0.05}",
+            studies="{pairs: {size: 13k, budgets: [10tpp], sparsities: [0.5]}}",
+        )
+        return next(run.spec for run in expand(file).runs if not run.spec.pruning.sparsity)
+
+    assert partner(mirror="true").fingerprint == partner(mirror="false").fingerprint
+    assert partner(mirror="true").run_id == "13k-p50-10tpp-s00-seed0"
+    static, spdf = partner(shape="constant"), partner(shape="static_dense")
+    assert (static.run_id, spdf.run_id) == (
+        "13k-p50-static-10tpp-s00-seed0",
+        "13k-p50-d00-p75-static_dense-10tpp-s00-seed0",
+    )
+    assert static.model.shape.prunable < spdf.model.shape.prunable
+
+
 def test_every_change_has_a_place_in_the_id():
     assert {field.name for field in fields(Change)} - {"events"} == {name for _, name, _ in ids._TAGS}
 

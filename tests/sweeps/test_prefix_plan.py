@@ -282,3 +282,17 @@ def test_a_single_run_may_have_another_schedule_of_learning_rates_than_its_sweep
     assert not asked
     assert cosine.optimizer == OptimizerSpec(3.6e-2, 8, warmup=10)
     assert usual.optimizer == OptimizerSpec(3.6e-2, 8, warmup=10, lr_schedule="wsd", decay=0.3)
+
+
+def test_rising_runs_share_what_they_train_before_weights_come_back_and_nothing_with_falling_ones(
+    make_spec: Make,
+) -> None:
+    falling = make_spec(dense_steps=400, run_id="falling", score="random")
+    zero, drawn, other = (
+        replace(make_spec(dense_steps=400, run_id=name, mirror=True, **{"score": "random"} | keys))
+        for name, keys in (("zero", {}), ("drawn", {"fill": "draw"}), ("other", {"score": "magnitude"}))
+    )
+    assert grow([falling, zero, drawn, other]).forks == {}  # how weights come back is compared at every event
+    again = replace(zero, run_id="again", pruning=replace(zero.pruning, end=0.74))
+    forks = grow([zero, again]).forks
+    assert all(histories(zero)[: fork.step] == histories(again)[: fork.step] for fork in forks.values())

@@ -1,0 +1,26 @@
+"""The schedule of a row is the one that its spec declared, in any direction."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from analysis.tables.schedules import schedule_of
+from repro import columns
+from repro.spec import RunSpec
+
+
+@pytest.mark.parametrize(
+    "pruning",
+    [
+        {},
+        {"shape": "linear", "mirror": True},
+        {"shape": "constant"},
+        {"shape": "static_dense", "end": 0.6},
+        {"shape": "pieces", "pieces": ((0, 0.2), (0.3, 0.9), (0.7, 0.4))},
+        {"sparsity": 0.0},
+    ],
+)
+def test_the_schedule_of_a_row_is_that_of_its_spec(make_spec: Callable[..., RunSpec], pruning: dict[str, Any]) -> None:
+    spec = make_spec(**pruning)
+    assert schedule_of(columns.planned(spec)) == spec.schedule
