@@ -3,7 +3,7 @@
 Pure arithmetic: no torch, no pydantic.
 """
 
-from repro.schedule.declared import FALLING, SHAPES, UNTIMED, Declared, Shape, Sparse
+from repro.schedule.declared import FALLING, SHAPES, TEETH, UNTIMED, Declared, Shape, Sparse
 from repro.schedule.falling import interval_for
 from repro.schedule.moves import Moves
 from repro.schedule.pieces import Pieces, exact_floor
@@ -12,6 +12,7 @@ from repro.schedule.pruning import PruningSchedule
 __all__ = [
     "FALLING",
     "SHAPES",
+    "TEETH",
     "UNTIMED",
     "Declared",
     "Moves",

@@ -9,10 +9,11 @@ from repro.bounds import EVENTS, STEPS
 from repro.errors import UserError
 from repro.schedule.moves import Moves
 
-Sparse = Literal["geometric", "linear", "cubic", "constant", "static_dense", "pieces"]
+Sparse = Literal["geometric", "linear", "cubic", "constant", "static_dense", "saw_tooth", "pieces"]
 Shape = Literal[Sparse, "dense"]
 SHAPES: tuple[str, ...] = get_args(Shape)
 FALLING = ("geometric", "linear", "cubic")  # their events are `interval` steps apart, between `start` and `end`
+TEETH = 4  # of a saw-tooth
 UNTIMED = ("dense", "constant", "pieces")  # neither `start` nor `end` has a meaning
 
 
@@ -26,6 +27,7 @@ class Declared:
         shape: how density falls or rises (`shapes.MAKERS`).
         start, end: when N(t) first and last changes, as fractions of effective compute, of the schedule before it is mirrored.
         interval: steps between two events of a falling shape.
+        teeth: of the shape "saw_tooth", how often it is sparse and then dense between `start` and `end`.
         mirror: whether N(t) is reflected in time.
         pieces: of the shape "pieces", (begin, density) of each: below 1 a share of compute, from 1 on a step.
         moves: how the mask of a constant shape moves.
@@ -37,6 +39,7 @@ class Declared:
     start: float = 0.25
     end: float = 0.75
     interval: int = 1
+    teeth: int = TEETH
     mirror: bool = False
     pieces: tuple[tuple[float, float], ...] = ()
     moves: Moves | None = None

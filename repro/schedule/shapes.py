@@ -50,6 +50,18 @@ def _static_dense(asked: Declared) -> Pieces[float]:
     return written([(0, 1 - asked.sparsity), (asked.end, 1.0)], asked.dense_steps, "end")
 
 
+def _saw_tooth(asked: Declared) -> Pieces[float]:
+    """Dense until `start`, then by turns sparse and dense for equally many steps, and sparse from `end` on: AC/DC (arXiv
+    2106.12379)."""
+    asked.check_window()
+    kept, period = 1 - asked.sparsity, (asked.end - asked.start) / asked.teeth
+    begins = [asked.start + period * tooth for tooth in range(asked.teeth)]
+    # Of a period's compute the sparse half has kept / (kept + 1), as it has as many steps as the dense one.
+    teeth = [piece for begin in begins for piece in ((begin, kept), (begin + period * kept / (kept + 1), 1.0))]
+    pieces = [(0.0, 1.0)] * (asked.start > 0) + teeth + [(asked.end, kept)] * (asked.end < 1)
+    return written(pieces, asked.dense_steps, "teeth")
+
+
 def _pieces(asked: Declared) -> Pieces[float]:
     """Pieces as they are declared."""
     densities = [density for _, density in asked.pieces]
@@ -79,6 +91,7 @@ MAKERS: dict[str, Callable[[Declared], Pieces[float]]] = {
     "constant": _constant,
     "dense": _dense,
     "static_dense": _static_dense,
+    "saw_tooth": _saw_tooth,
     "pieces": _pieces,
 }
 

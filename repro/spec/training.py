@@ -7,10 +7,10 @@ from dataclasses import field
 from functools import cache
 from typing import Annotated, Literal
 
-from repro.bounds import STEPS
+from repro.bounds import EVENTS, STEPS
 from repro.errors import UserError
 from repro.pruning.n_of_m import n_of_m
-from repro.schedule import UNTIMED, Declared, Moves, PruningSchedule, Shape
+from repro.schedule import TEETH, UNTIMED, Declared, Moves, PruningSchedule, Shape
 from repro.spec.identity import LATER, tag
 from repro.strict import Above, Between, dataclass
 
@@ -45,7 +45,8 @@ ScopeKey = Annotated[
 ]
 SHAPE = (
     'how density goes: "geometric" (the paper), "linear", "cubic": falls between `start` and `end`; "constant": from step 0; '
-    '"static_dense": sparse until `end`, then dense; "pieces": as written there'
+    '"static_dense": sparse until `end`, then dense; "saw_tooth": by turns sparse and '
+    'dense between `start` and `end`, then sparse (AC/DC); "pieces": as written there'
 )
 MirrorKey = Annotated[bool, "whether N(t) is reflected in time, N(T - t): it begins sparse, and weights come back"]
 PiecesKey = Annotated[
@@ -162,6 +163,9 @@ class PruningSpec:
     do_not_prune: DoNotPruneKey = field(default=(), metadata=tag("keep_"))
     scope: ScopeKey = field(default=(), metadata=LATER | tag("in_"))
     mirror: MirrorKey = field(default=False, metadata=LATER | tag("mirror"))
+    teeth: Annotated[
+        int, Between(1, EVENTS // 3, "teeth"), 'of shape "saw_tooth": how often it is sparse and then dense'
+    ] = field(default=TEETH, metadata=LATER | tag("teeth"))
     pieces: PiecesKey = field(default=(), metadata=LATER | tag("n"))
     choose: ChooseKey = field(default="random", metadata=LATER | tag("back_"))
     fill: FillKey = field(default="zero", metadata=LATER | tag("fill_"))
@@ -175,6 +179,7 @@ class PruningSpec:
         for key, ok, expected in (
             ("pieces", bool(self.pieces) == is_written, "one or more for shape pieces, none for the others"),
             ("pieces", all(len(piece) == 2 for piece in self.pieces), "[beginning, density] of each"),
+            ("teeth", self.teeth == TEETH or self.shape == "saw_tooth", f"{TEETH}, or shape saw_tooth"),
             ("moves", self.moves is None or self.shape == "constant", "null, or shape constant"),
         ):
             if not ok:
@@ -195,6 +200,7 @@ class PruningSpec:
                 self.start,
                 self.end,
                 self.interval,
+                teeth=self.teeth,
                 mirror=self.mirror,
                 pieces=tuple((begin, density) for begin, density in self.pieces),
                 moves=None if self.moves is None else self.moves.times,

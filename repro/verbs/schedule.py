@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 from repro.errors import UserError
-from repro.schedule import SHAPES, UNTIMED, Declared, PruningSchedule
+from repro.schedule import SHAPES, TEETH, UNTIMED, Declared, PruningSchedule
 
 IN_COMPUTE = ("dense_steps", "start", "end")
 IN_STEPS = ("start_step", "end_step", "total_steps")
@@ -33,6 +33,7 @@ def add_parser(verbs: Any) -> None:
         help="how density falls or rises (default: geometric)",
     )
     parser.add_argument("--mirror", action="store_true", help="the schedule reflected in time")
+    parser.add_argument("--teeth", type=int, default=TEETH, help="of saw_tooth: how often sparse, then dense")
     parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run gets")
     parser.add_argument("--start", type=float, help="first event, as a share of compute")
     parser.add_argument("--end", type=float, help="last event, as a share of compute")
@@ -77,7 +78,7 @@ def from_arguments(args: argparse.Namespace) -> PruningSchedule:
         return schedule.mirrored() if args.mirror else schedule
     needed = [name for name in IN_COMPUTE if name == "dense_steps" or name not in _UNUSED.get(args.shape, ())]
     if set(needed) <= set(given) <= set(IN_COMPUTE):
-        window = {name: getattr(args, name) for name in given}
+        window = {name: getattr(args, name) for name in [*given, "teeth"]}
         return PruningSchedule.resolve(
             Declared(sparsity=args.sparsity, interval=args.interval, shape=args.shape, mirror=args.mirror, **window)
         )

@@ -28,7 +28,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "pruning": {
         "sparsity": 0.5, "start": 0.5, "end": 1.0, "interval": 5, "shape": "linear", "score": "random",
         "distribution": "uniform", "structure": "1:5", "do_not_prune": ("q_proj",),
-        "scope": ("layers.1",), "mirror": True, "pieces": ((0, 0.2), (0.5, 0.4)), "choose": "gradient", "fill": "draw",
+        "scope": ("layers.1",), "mirror": True, "teeth": 2, "pieces": ((0, 0.2), (0.5, 0.4)), "choose": "gradient", "fill": "draw",
         "moves": MovesSpec(4),
     },
 }  # fmt: skip
@@ -59,6 +59,8 @@ def test_a_field_of_a_spec_is_in_a_column_and_makes_another_recipe(part: str, na
         spec = replace(spec, pruning=replace(spec.pruning, mirror=True))
     if name == "moves":
         spec = replace(spec, pruning=replace(spec.pruning, shape="constant"))
+    if name == "teeth":
+        spec = replace(spec, pruning=replace(spec.pruning, shape="saw_tooth"))
     if name == "pieces":
         spec = replace(spec, pruning=replace(spec.pruning, shape="pieces", pieces=((0, 0.2), (0.5, 1))))
     if name == "kv_heads":

@@ -20,6 +20,8 @@ OTHERS = [
     Declared(508, 0.8, "constant"),
     Declared(508, 0.75, "static_dense", end=0.5),
     Declared(508, 0.0),
+    Declared(508, 0.8, "saw_tooth", 0.0, 1.0, teeth=1),
+    Declared(508, 0.8, "saw_tooth", teeth=3),
     Declared(508, 0.8, "pieces", pieces=((0, 0.5), (0.1, 0.2), (0.4, 1), (1000, 0.31))),
 ]
 
@@ -71,6 +73,14 @@ def test_spdf_is_sparse_for_its_share_of_compute_and_then_dense() -> None:
     assert (schedule.event_steps, schedule.rises(0), schedule.rises(1)) == ((0, 2000), False, True)
 
 
+def test_ac_dc_is_sparse_and_dense_for_equally_many_steps_between_its_shares_of_compute_and_ends_sparse() -> None:
+    schedule = PruningSchedule.resolve(Declared(1000, 0.75, "saw_tooth", 0.2, 0.7, teeth=4))
+    assert schedule.densities.weights == (1.0, *(0.25, 1.0) * 4, 0.25)
+    assert schedule.densities.lengths == (200, *[100] * 8, 1200)
+    assert schedule.compute == 1000
+    assert [schedule.rises(event) for event in range(schedule.events)] == [False, True] * 4 + [False]
+
+
 def test_pieces_begin_at_shares_of_compute_or_at_steps() -> None:
     pieces = ((0, 1.0), (0.25, 0.5), (900, 0.25), (0.75, 1.0))
     schedule = PruningSchedule.resolve(Declared(1000, 0.75, "pieces", pieces=pieces))
@@ -93,6 +103,7 @@ def test_pieces_begin_at_shares_of_compute_or_at_steps() -> None:
         (Declared(1000, 0.5, "pieces", pieces=()), "pieces"),
         (Declared(1000, 0.5, "static_dense", end=1.0), "end"),
         (Declared(3, 0.5, "static_dense", end=0.9), "end"),
+        (Declared(40, 0.5, "saw_tooth", teeth=40), "teeth"),
         (Declared(1000, 0.5, "constant", moves=Moves(5000, 0.3, "cosine", 0.75)), "moves.every"),
         (Declared(1000, 0.5, "geometric", moves=Moves(10, 0.3, "cosine", 0.75)), "moves"),
     ],
@@ -144,6 +155,7 @@ def test_rates_over_compute_are_those_of_the_mirror_image_at_equal_compute_and_s
         ({"moves": MovesSpec(10)}, "moves"),
         ({"pieces": ((0, 0.2), (0.5, 1.0))}, "pieces"),
         ({"shape": "pieces"}, "pieces"),
+        ({"teeth": 3}, "teeth"),
         ({"shape": "pieces", "pieces": ((0, 0.2, 1.0),)}, "pieces"),
         ({"fill": "draw"}, "fill"),
         ({"choose": "gradient", "shape": "constant"}, "choose"),

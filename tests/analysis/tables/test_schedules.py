@@ -18,6 +18,7 @@ from repro.spec import RunSpec
         {"shape": "constant"},
         {"shape": "static_dense", "end": 0.6},
         {"shape": "pieces", "pieces": ((0, 0.2), (0.3, 0.9), (0.7, 0.4))},
+        {"shape": "saw_tooth", "teeth": 2, "mirror": True},
         {"sparsity": 0.0},
     ],
 )
