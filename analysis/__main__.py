@@ -19,6 +19,7 @@ VERBS = {
     "predict": ("analysis.verbs.tables", "what a saved fit says of other runs"),
     "power": ("analysis.verbs.power", "error rates of the claims' rules, by worlds of known truth"),
     "simulate": ("analysis.verbs.simulate", "draw a table from a known law"),
+    "random-features": ("analysis.verbs.random_features", "what N(t) costs in a solvable model, without any table"),
 }
 
 EXAMPLES = """\
@@ -32,6 +33,7 @@ examples:
   python -m analysis fit --help                             laws on any table; so compare and predict
   python -m analysis power results/laptop                   how often each rule errs with this sweep's runs and noise
   python -m analysis simulate --help                        tables from a known law, to try all of this on
+  python -m analysis random-features theory                 a figure of the solvable model beside the law
   python -m analysis lr results/laptop-lr                   the best learning rates, to write into a sweep file
 """
 

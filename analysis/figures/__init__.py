@@ -70,25 +70,25 @@ class Drawn:
 
 def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
     """Writes each figure into `folder` as .pdf (fonts embedded), .png, and .csv of what it draws."""
-    drawn = []
+    return tuple(write(module, evidence, folder) for module in _modules(evidence))
+
+
+def write(module: ModuleType, source: Any, folder: Folder) -> Drawn:
+    """Writes one figure; `source` is what its rows and panels are of: a sweep's evidence, but for figures without tables."""
+    rows, panels = module.rows(source), ()
     with style.applied():
-        for module in _modules(evidence):
-            rows, panels = module.rows(evidence), ()
-            if hasattr(module, "panels"):
-                panels = tuple(p for p in module.panels(evidence) if not p.empty)
-                figure = (
-                    panel.figure(panels, columns=getattr(module, "COLUMNS", 2))
-                    if panels
-                    else style.nothing(module.NOTHING)
-                )
-            else:
-                figure = module.draw(evidence)
-            png = _rendered(figure, "png")
-            folder.write(f"{module.NAME}.png", png)
-            folder.write(f"{module.NAME}.pdf", _rendered(figure, "pdf"))
-            folder.write(f"{module.NAME}.csv", as_csv(rows))
-            drawn.append(Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows))
-    return tuple(drawn)
+        if hasattr(module, "panels"):
+            panels = tuple(p for p in module.panels(source) if not p.empty)
+            figure = (
+                panel.figure(panels, columns=getattr(module, "COLUMNS", 2)) if panels else style.nothing(module.NOTHING)
+            )
+        else:
+            figure = module.draw(source)
+        png = _rendered(figure, "png")
+        folder.write(f"{module.NAME}.png", png)
+        folder.write(f"{module.NAME}.pdf", _rendered(figure, "pdf"))
+    folder.write(f"{module.NAME}.csv", as_csv(rows))
+    return Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows)
 
 
 def _modules(evidence: Evidence) -> tuple[ModuleType, ...]:
