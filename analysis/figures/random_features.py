@@ -46,23 +46,30 @@ def solve(features: int) -> Iterator[dict[str, Any]]:
     """One row a schedule, removal and learning rate at N0 = `features`; the loss is half the mean squared error."""
     model = RandomFeatureModel.power_law(features)
     for sparsity in SPARSITIES:
-        quarter = STEPS // 4
-        pruned = PruningSchedule(
-            sparsity=sparsity, start_step=quarter, end_step=3 * quarter, total_steps=STEPS, interval=INTERVAL
-        ).weights(features)
-        falling = np.array([float(pruned.at(step)) for step in range(STEPS)])
-        counts = {"falling": falling, "rising": falling[::-1], "constant": np.full(STEPS, pruned.mean)}
+        falling = PruningSchedule.in_steps(sparsity, STEPS // 4, 3 * STEPS // 4, STEPS, INTERVAL)
+        average = falling.n_avg(features)
+        counts = {
+            "falling": _by_step(falling, features),
+            "rising": _by_step(falling.mirrored(), features),
+            "constant": np.full(STEPS, average),
+        }
         for rates, factors in RATES.items():
             for schedule, removal in KINDS:
                 yield {
                     "features": features,
                     "sparsity": sparsity,
-                    "N_avg": pruned.mean,
+                    "N_avg": average,
                     "schedule": schedule,
                     "removal": removal,
                     "rates": rates,
                     "loss": float(model.losses(counts[schedule], removal, factors)[-1]),
                 }
+
+
+def _by_step(schedule: PruningSchedule, features: int) -> Array:
+    """Features present in each step, (T,)."""
+    weights = schedule.weights(features)
+    return np.array([float(weights.at(step)) for step in range(STEPS)])
 
 
 def rows(solved: list[dict[str, Any]]) -> list[dict[str, Any]]:
