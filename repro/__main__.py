@@ -1,4 +1,4 @@
-"""`python -m repro schedule | train | corpus | evaluate | export | inspect | prune`: one run and its parts."""
+"""`python -m repro schedule | train | corpus | evaluate | export | inspect | prune | grow`: one run and its parts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ VERBS = {
     "evaluate": ("repro.verbs.evaluate", "loss, perplexity and task scores of a model, with standard errors"),
     "export": ("repro.verbs.export", "write a run as a folder that transformers loads"),
     "prune": ("repro.verbs.prune", "remove blocks, heads, channels or weights of a trained model"),
+    "grow": ("repro.verbs.grow", "make a trained model wider or deeper, to be trained on"),
     "inspect": ("repro.verbs.inspect", "count a model's weights and check claims about them"),
 }
 
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
   python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
   python -m repro prune out/model out/small --method wanda --rate .25 --text sweeps/quick.yaml    a smaller model
+  python -m repro grow out/model out/wide --method grow-width-noise --factor 2     a larger one
   python -m repro inspect out/model --claim sparsity=.8                count its weights
 """
 

@@ -63,9 +63,11 @@ def scratch(parent: RunSpec, surgery: SurgerySpec, steps: int, evaluations: int)
 
 
 def label(size: str, surgery: SurgerySpec) -> str:
-    """A size's label after surgery: 35k-wanda-2of4-r25; 35k-unpruned at rate 0."""
-    if surgery.rate == 0:
-        return f"{size}-unpruned"
+    """A size's label after surgery: 35k-wanda-2of4-r25, 35k-grow-width-x2; 35k-unpruned and 35k-ungrown of controls."""
+    if not surgery.changes:
+        return f"{size}-un{'grown' if surgery.grows else 'pruned'}"
+    if surgery.grows:
+        return f"{size}-{surgery.method}-x{surgery.factor}"
     structure = f"-{short(surgery.structure)}" if surgery.structure not in (None, "unstructured") else ""
     return f"{size}-{surgery.method}{structure}" + ("" if surgery.rate is None else f"-r{percent(surgery.rate)}")
 

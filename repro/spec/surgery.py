@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Annotated
 
 from repro.bounds import SEEDS
 from repro.errors import UserError
+from repro.spec.identity import LATER
 from repro.spec.model import ModelSpec
 from repro.spec.training import BATCH, PruningSpec
 from repro.strict import Between, dataclass
-from repro.surgery.amounts import blocks_at, check_rate, groups_at, narrowed, weights_at, width_at
-from repro.surgery.catalogue import METHODS, taking
+from repro.surgery.amounts import blocks_at, check_rate, groups_at, grown, narrowed, weights_at, width_at
+from repro.surgery.catalogue import GROWTHS, METHODS, growing, taking
 from repro.surgery.record import counts
+
+MOST_GROWTH = 64
 
 
 @dataclass
@@ -28,9 +31,9 @@ class CalibrationSpec:
 
 @dataclass
 class SurgerySpec:
-    """Pruning of a whole model between two runs (repro/surgery)."""
+    """Pruning or growth of a whole model between two runs (repro/surgery)."""
 
-    method: Annotated[str, f"one of: {', '.join(METHODS)}"]
+    method: Annotated[str, f"to prune, one of: {', '.join(METHODS)}; to grow, one of: {', '.join(GROWTHS)}"]
     rate: Annotated[
         float | None,
         Between(0, 1, "of all parameters", "[)"),
@@ -42,34 +45,59 @@ class SurgerySpec:
     calibration: Annotated[CalibrationSpec | None, "calibration set of methods that need one; null: its defaults"] = (
         None
     )
-    seed: Annotated[int | None, Between(0, SEEDS), "seed of random methods; null: 0"] = None
+    seed: Annotated[int | None, Between(0, SEEDS), "seed of methods that draw; null: 0"] = None
+    factor: Annotated[
+        int | None,
+        Between(1, MOST_GROWTH, "times as many"),
+        "of growth: how many times as many blocks, or as large widths; 1 changes nothing, a control",
+    ] = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        chosen = taking(self.method, structure=self.structure)
-        check_rate(self.rate, self.structure)
-        given: tuple[tuple[str, object, bool], ...] = (
-            ("calibration", self.calibration, chosen.text),
-            ("seed", self.seed, chosen.seeded),
-        )
-        for key, value, taken in given:
-            if value is not None and not taken:
+        if self.method not in METHODS | GROWTHS:
+            expected = f"one of: {', '.join(METHODS | GROWTHS)}"
+            raise UserError("no such method", key="method", found=self.method, expected=expected)
+        chosen = growing(self.method) if self.grows else taking(self.method, structure=self.structure)
+        refused = {
+            "structure": not chosen.structures,
+            "rate": self.grows,
+            "factor": not self.grows,
+            "calibration": not chosen.text,
+            "seed": not chosen.seeded,
+        }
+        for key, refuses in refused.items():
+            if refuses and (value := getattr(self, key)) is not None:
                 raise UserError(f"{self.method} takes no {key}", key=key, found=value, expected="none")
+        if not self.grows:
+            check_rate(self.rate, self.structure)
+        elif self.factor is None:
+            raise UserError("no factor", key="factor", found="none", expected="a whole number, such as 2")
         # One surgery has one spec: what has a default is stated, and what doesn't matter is not.
-        does = self.rate != 0
         usual: dict[str, object] = {
             "structure": self.structure or ("unstructured" if chosen.structures else None),
-            "calibration": (self.calibration or CalibrationSpec()) if chosen.text and does else None,
-            "seed": (self.seed or 0) if chosen.seeded and does else None,
+            "calibration": (self.calibration or CalibrationSpec()) if chosen.text and self.changes else None,
+            "seed": (self.seed or 0) if chosen.seeded and self.changes else None,
         }
         for key, stated in usual.items():
             object.__setattr__(self, key, stated)
 
+    @property
+    def grows(self) -> bool:
+        """Whether it makes a model larger, by `factor`; otherwise smaller, by `rate`."""
+        return self.method in GROWTHS
+
+    @property
+    def changes(self) -> bool:
+        """Whether it does anything to the weights; a control doesn't."""
+        return self.factor != 1 if self.grows else self.rate != 0
+
     def model_after(self, before: ModelSpec) -> ModelSpec:
-        """The model that is left; zeros are still in it.
+        """The model that it makes; zeros are still in it.
 
         Raises:
-            UserError: a rate that the model doesn't allow.
+            UserError: a rate or a factor that the model doesn't allow.
         """
+        if self.factor is not None:
+            return grown(before, self.method, self.factor)
         removes = METHODS[self.method].removes
         if not self.rate or removes == "weights":
             _ = self.zeros(before)  # rejects impossible rates
@@ -84,7 +112,7 @@ class SurgerySpec:
         Raises:
             UserError: a rate or structure that the model doesn't allow.
         """
-        if self.rate == 0 or METHODS[self.method].removes != "weights":
+        if self.grows or self.rate == 0 or METHODS[self.method].removes != "weights":
             return {}
         groups = check_rate(self.rate, self.structure)
         if groups is not None:
@@ -107,7 +135,7 @@ class SurgerySpec:
         return PruningSpec(sparsity=sparsity, start=0.0, end=0.0, shape="constant", structure=structure, scope=scope)
 
     def shares(self, before: ModelSpec) -> tuple[float, float]:
-        """The removed share of all parameters, and that of the weights of linear layers."""
+        """The removed share of all parameters, and that of the weights of linear layers, of a surgery that prunes."""
         counts = self.counts(before)
         return 1 - counts["params_after"] / counts["params_before"], 1 - counts["linear_after"] / counts[
             "linear_before"

@@ -1,4 +1,4 @@
-"""How much a rate removes: blocks of a model, groups of heads and channels, or weights of its linear layers. No torch.
+"""How much a rate removes, blocks, groups of heads and channels, or weights, and what a factor of growth makes. No torch.
 
 A rate is a share of all parameters.
 """
@@ -13,6 +13,7 @@ from repro.errors import UserError
 from repro.models.names import LINEARS, prefix, weights_of_blocks
 from repro.pruning.n_of_m import n_of_m
 from repro.pruning.shares import shares
+from repro.surgery.catalogue import growing
 
 if TYPE_CHECKING:
     from repro.spec.model import ModelSpec  # repro.spec imports this module
@@ -150,6 +151,42 @@ def narrowed(spec: ModelSpec, groups: int, channels: int) -> ModelSpec:
     shape = spec.shape
     heads = groups * shape.heads // shape.kv
     return replace(spec, heads=heads, kv_heads=groups, head_dim=shape.per_head, mlp=channels)
+
+
+def grown(spec: ModelSpec, method: str, factor: int) -> ModelSpec:
+    """The model after a growth of the catalogue.
+
+    Args:
+        factor: of the number of blocks, or of the widths that the method grows; the width of a head stays. Every neuron has
+            as many copies, without which the RMSNorms would change what the model computes.
+
+    Raises:
+        UserError: a factor below 1, or dimensions that no model has.
+    """
+    grows, shape = growing(method).grows, spec.shape
+    if factor < 1:
+        raise UserError("factor out of range", key="factor", found=factor, expected="a whole number from 1 on")
+    if factor == 1:
+        return spec
+    stream = factor if grows == "width" else 1
+    try:
+        if grows == "depth":
+            return replace(spec, layers=factor * spec.layers)
+        return replace(
+            spec,
+            d_model=stream * spec.d_model,
+            heads=factor * spec.heads,
+            kv_heads=factor * shape.kv,
+            head_dim=shape.per_head,
+            mlp=factor * spec.mlp,
+        )
+    except UserError as error:
+        raise UserError(
+            f"a factor that makes no model: {error.message}",
+            key="factor",
+            found=f"{factor}, {method}, {error.key} {error.found}",
+            expected="another factor, or another method",
+        ) from error
 
 
 def group_params(spec: ModelSpec) -> int:

@@ -1,9 +1,9 @@
-"""The methods of surgery by name, and the options that each takes. No torch."""
+"""The methods of surgery by name, of pruning and of growth, and the options that each takes. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from repro.errors import UserError
 
@@ -29,6 +29,23 @@ class Method:
         return ("unstructured", "N:M") if self.removes == "weights" else ()
 
 
+@dataclass(frozen=True)
+class Growth:
+    """A way to grow.
+
+    Attributes:
+        grows: the depth; all widths; or those inside the blocks, heads and channels, which the residual stream doesn't see.
+        meaning: one line for a list of methods.
+        seeded: whether the copies of a neuron are told apart by draws of the seed.
+    """
+
+    grows: Literal["depth", "width", "inner"]
+    meaning: str
+    seeded: bool = False
+    text: ClassVar[bool] = False  # as of a Method
+    structures: ClassVar[tuple[str, ...]] = ()
+
+
 METHODS: dict[str, Method] = {
     "depth-ppl": Method("blocks", True, "blocks without which the loss is lowest"),
     "depth-taylor": Method("blocks", True, "blocks with the least sum of |w g|"),
@@ -44,6 +61,22 @@ METHODS: dict[str, Method] = {
     "sparsegpt": Method("weights", True, "column by column, later columns making up"),
     "multiple-removal": Method("weights", True, "all at once, the least squares optimum of what is left"),
 }
+
+GROWTHS: dict[str, Growth] = {
+    "grow-width": Growth("width", "every width times the factor, by equal copies: the same function"),
+    "grow-width-noise": Growth("width", "the same, read by unequal shares, so that copies learn apart", seeded=True),
+    "grow-inner": Growth("inner", "heads and channels times the factor, by equal copies: the same function"),
+    "grow-inner-noise": Growth("inner", "the same, read by unequal shares, so that copies learn apart", seeded=True),
+    "grow-depth-zero": Growth("depth", "after each block copies of it that add nothing yet: the same function"),
+    "grow-depth-stack": Growth("depth", "all blocks again after the last: another function"),
+}
+
+
+def growing(method: str) -> Growth:
+    """The growth of a name. Raises UserError if there is none."""
+    if method not in GROWTHS:
+        raise UserError("no such growth", key="method", found=method, expected=f"one of: {', '.join(GROWTHS)}")
+    return GROWTHS[method]
 
 
 def taking(method: str, **options: Any) -> Method:

@@ -1,66 +1,149 @@
-"""Growth that keeps what the model computes: every width doubled, or blocks added that change nothing yet.
+"""`grow`, which applies a growth of the catalogue to a model: every width a whole number of times as large, or more blocks.
 
-Doubling is function-preserving initialisation (bert2BERT, arXiv 2110.07143): each neuron becomes two that are equal, and what
-reads them has half the weights. Every neuron has the same multiplicity, which RMSNorm needs to be exact. Equal copies get
-equal gradients, so whoever trains on must break the tie.
+Width: function-preserving initialisation (bert2BERT, arXiv 2110.07143). Each neuron becomes `factor` copies, and what reads
+them has a share of its weights for each, which add up to the weight. Every neuron has as many copies, which RMSNorm needs to
+be exact. Copies of equal shares get equal gradients and stay equal for ever. Unequal shares are drawn for every weight that
+reads: with one share for a copy its gradients would be a multiple of the others', which AdamW divides out.
+
+Depth: blocks that add nothing, since their o_proj and down_proj are zero, which keep what the model computes to the bit; or
+the whole stack again (G_stack, arXiv 2405.15319), which doesn't keep it.
+
+All of them copy, add and divide whole rows and columns of heads whose width stays, so they commute with the scale of queries
+in which a run of the authors' initialisation differs from its export.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 
 import torch
 
 from repro.models.family import NORM
 from repro.models.names import LINEARS, prefix
+from repro.models.network import EMBEDDING, HEAD
+from repro.spec import ModelSpec
+from repro.surgery.amounts import grown
+from repro.surgery.catalogue import growing
 from repro.surgery.net import Net
+from repro.surgery.record import GrowthRecord, counts
+from repro.surgery.spill import Keep
+from repro.surgery.width import random_scores
+
+NOISE = 0.2  # by how much shares differ from equal ones, root mean square over them
+SILENT = ("o_proj", "down_proj")  # zero, and they learn; with all weights zero none would have a gradient
+READ_INSIDE = ("o_proj", "down_proj")  # which read heads and channels; the others read the residual stream
 
 
-def doubled(net: Net) -> Net:
-    """The model with twice the d_model, mlp, heads and kv_heads, and the same logits to rounding."""
-    spec, kv = net.spec, net.spec.shape.kv
-    wide = replace(
-        spec,
-        d_model=2 * spec.d_model,
-        mlp=2 * spec.mlp,
-        heads=2 * spec.heads,
-        kv_heads=2 * kv,
-        head_dim=spec.shape.per_head,
-    )
-    weights = {name: _twice(weight, -1) for name, weight in net.weights.items()}
-    weights[NORM] = weights[NORM] / 2  # the head, which may be the embedding, reads two equal halves
-    for index in range(spec.layers):
-        for module in LINEARS.values():
-            key = f"{prefix(index)}{module}.weight"
-            weights[key] = _twice(weights[key], 0) / 2
-    return net.but(wide, {name: weight.contiguous() for name, weight in weights.items()})
+@dataclass(frozen=True)
+class Grown:
+    """A grown model, with the record of its growth."""
+
+    net: Net
+    record: GrowthRecord
 
 
-def deepened(net: Net, after: Sequence[int]) -> Net:
-    """The model with copies of some blocks, each after its original, which add nothing: the same logits to the bit.
-
-    Their o_proj and down_proj are zero, and learn; with all weights zero they would have no gradient.
+def grow(net: Net, method: str, factor: int, *, seed: int = 0, keep: Keep = dict) -> Grown:
+    """Grows a model of the Llama family; the model itself stays as it is.
 
     Args:
-        after: the blocks to copy, each once.
+        net: the model, as transformers stores it or as a run trains it.
+        method: a key of catalogue.GROWTHS.
+        factor: see amounts.grown; 1 changes nothing, a control.
+        seed: of methods that draw.
+        keep: where the new weights of one block after another are kept; see prune.
+
+    Raises:
+        UserError: an unknown method, or a factor that makes no model.
     """
-    if len(set(after)) != len(after) or not set(after) <= set(range(net.spec.layers)):
-        raise ValueError(f"blocks {list(after)} of {net.spec.layers}")
+    chosen, after = growing(method), grown(net.spec, method, factor)
+    result = net
+    if factor > 1 and chosen.grows == "depth":
+        result = _deeper(net, after, silent=method == "grow-depth-zero", keep=keep)
+    elif factor > 1:
+        stream = factor if chosen.grows == "width" else 1
+        result = _Widening(net, factor, stream, NOISE if chosen.seeded else 0.0, seed).result(after, keep)
+    record = GrowthRecord(
+        method=method,
+        factor=factor,
+        seed=seed if chosen.seeded else None,
+        settings={"noise": NOISE} if chosen.seeded else {},
+        **counts(net.spec.shape, after.shape),
+    )
+    return Grown(result, record)
+
+
+def _deeper(net: Net, after: ModelSpec, *, silent: bool, keep: Keep) -> Net:
+    """The model with copies of its blocks: silent ones, each after its original; or all of them again after the last."""
     weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
-    place = 0
-    for index in range(net.spec.layers):
-        own = net.block(index)
-        silent = ("o_proj", "down_proj")
-        quiet = {
-            name: torch.zeros_like(weight) if name.split(".")[1] in silent else weight.clone()
-            for name, weight in own.items()
-        }
-        for block in (own, quiet) if index in after else (own,):
-            weights |= {f"{prefix(place)}{name}": weight for name, weight in block.items()}
-            place += 1
-    return net.but(replace(net.spec, layers=place), weights)
+    for place in range(after.layers):
+        original, copy = divmod(place, after.layers // net.spec.layers)
+        if not silent:
+            copy, original = divmod(place, net.spec.layers)
+        block = net.block(original)
+        if copy:
+            block = {
+                name: torch.zeros_like(weight) if silent and name.split(".")[1] in SILENT else weight.clone()
+                for name, weight in block.items()
+            }
+        weights |= keep({f"{prefix(place)}{name}": weight for name, weight in block.items()})
+    return net.but(after, weights)
 
 
-def _twice(weight: torch.Tensor, dim: int) -> torch.Tensor:
-    return torch.cat([weight, weight], dim)
+@dataclass
+class _Widening:
+    """One model and how its widths grow.
+
+    Attributes:
+        factor: copies of each head and channel. stream: copies of each neuron of the residual stream.
+        noise, seed: of the shares. drawn: numbers drawn so far.
+    """
+
+    net: Net
+    factor: int
+    stream: int
+    noise: float
+    seed: int
+    drawn: int = field(default=0, init=False)
+
+    def result(self, after: ModelSpec, keep: Keep) -> Net:
+        weights = {name: self._copied(weight) for name, weight in self.net.weights.items() if name in (EMBEDDING, NORM)}
+        if HEAD in self.net.weights:
+            weights[HEAD] = self._linear(self.net.weights[HEAD], 1, self.stream)
+        else:  # the embedding writes too: its copies are whole, and what it reads is divided
+            weights[NORM] = weights[NORM] / self.stream
+        for index in range(self.net.spec.layers):
+            weights |= keep({f"{prefix(index)}{name}": weight for name, weight in self._block(index).items()})
+        return self.net.but(after, weights)
+
+    def _block(self, index: int) -> dict[str, torch.Tensor]:
+        found = self.net.block(index)
+        for name in [name for name in found if name.split(".")[0].endswith("norm")]:
+            found[name] = self._copied(found[name])
+        for name, module in LINEARS.items():
+            rows, columns = (self.stream, self.factor) if name in READ_INSIDE else (self.factor, self.stream)
+            found[f"{module}.weight"] = self._linear(found[f"{module}.weight"], rows, columns)
+            if (bias := found.get(f"{module}.bias")) is not None:
+                found[f"{module}.bias"] = bias.repeat(rows)
+        return found
+
+    def _copied(self, weight: torch.Tensor) -> torch.Tensor:
+        """A parameter whose last axis is the residual stream, (..., d) -> (..., stream * d)."""
+        return weight.repeat(*(1 for _ in weight.shape[1:]), self.stream)
+
+    def _linear(self, weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+        """(outputs, inputs) -> (rows * outputs, columns * inputs): a weight's copies in a row add up to it."""
+        wide = weight.repeat(rows, columns)
+        if columns == 1:
+            return wide
+        if not self.noise:
+            return wide / columns
+        return (wide * self._shares(len(wide), columns, weight.shape[1])).to(weight.dtype)
+
+    def _shares(self, outputs: int, copies: int, inputs: int) -> torch.Tensor:
+        """(outputs, copies * inputs) float64, above 0: those of the copies of each input add up to 1."""
+        count = outputs * copies * inputs
+        uniform = random_scores(count, self.seed, self.drawn).view(outputs, copies, inputs) / 2**30
+        self.drawn += count
+        apart = uniform - uniform.mean(1, keepdim=True)
+        spread = (12 * copies / (copies - 1)) ** 0.5  # of a uniform number about the mean of its copies
+        return ((1 + self.noise * spread * apart) / copies).view(outputs, copies * inputs)

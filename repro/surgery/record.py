@@ -10,10 +10,10 @@ from repro.ladder import Shape
 
 @dataclass(frozen=True)
 class SurgeryRecord:
-    """One surgery.
+    """One pruning.
 
     Attributes:
-        method: a key of methods.METHODS. structure: "unstructured" or "N:M" of masks; null of what removes whole parts.
+        method: a key of catalogue.METHODS. structure: "unstructured" or "N:M" of masks; null of what removes whole parts.
         rate: the asked share of all parameters; None if the method's structure decides.
         seed: of random methods; None of others.
         params_before, params_after: all parameters; a removed weight doesn't count, a tied head counts once.
@@ -47,6 +47,40 @@ class SurgeryRecord:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"rate_all": self.rate_all, "rate_linear": self.rate_linear}
+
+
+@dataclass(frozen=True)
+class GrowthRecord:
+    """One growth.
+
+    Attributes:
+        method: a key of catalogue.GROWTHS.
+        factor: of the number of blocks, or of the widths that it grows.
+        seed: of methods that draw; None of others.
+        params_before, params_after, linear_before, linear_after: as in SurgeryRecord; weights that are zero yet count.
+        settings: choices of the method.
+    """
+
+    method: str
+    factor: int
+    seed: int | None
+    params_before: int
+    params_after: int
+    linear_before: int
+    linear_after: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        said = asdict(self)
+        return said | growth(said)
+
+
+def growth(said: dict[str, int]) -> dict[str, float]:
+    """Parameters after a growth over those before, of all and of linear layers, from the four counts of a record."""
+    return {
+        "growth_all": said["params_after"] / said["params_before"],
+        "growth_linear": said["linear_after"] / said["linear_before"],
+    }
 
 
 def counts(before: Shape, after: Shape, zeros: int = 0) -> dict[str, int]:

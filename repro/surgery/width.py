@@ -77,10 +77,10 @@ def at_random(spec: ModelSpec, seed: int, groups: int, channels: int) -> list[Ke
     return [_kept(row[:kv], row[kv:], groups, channels) for row in values]
 
 
-def random_scores(count: int, seed: int) -> torch.Tensor:
-    """(count,) float64: random numbers that depend on the seed alone."""
+def random_scores(count: int, seed: int, first: int = 0) -> torch.Tensor:
+    """(count,) float64: random whole numbers below 2^30 that depend on the seed and on their place from `first` on alone."""
     empty = torch.zeros(count)
-    return scores.random(scores.Stretch(0, empty, empty, seed)).double()
+    return scores.random(scores.Stretch(first, empty, empty, seed)).double()
 
 
 def _kept(group_scores: torch.Tensor, channel_scores: torch.Tensor, groups: int, channels: int) -> KeptWidth:

@@ -1,4 +1,4 @@
-"""Writes a pruned model as a folder that transformers loads: weights, config, tokenizer, card and record."""
+"""Writes a pruned or grown model as a folder that transformers loads: weights, config, tokenizer, card and record."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from repro.models import appearing, counts
 from repro.models.folder import CARD, open_model
 from repro.models.network import EMBEDDING
 from repro.models.public import without_places
-from repro.surgery.card import SurgeryCard
+from repro.surgery.card import GrownCard, PrunedCard
+from repro.surgery.grow import Grown
 from repro.surgery.methods import Pruned
 from repro.surgery.net import Net
 
 RECORD = "surgery.json"
+Made = Pruned | Grown
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class HeldOutLosses:
     after: float
 
 
-def facts_of(model: str, made: Pruned, held_out: HeldOutLosses | None) -> dict[str, Any]:
+def facts_of(model: str, made: Made, held_out: HeldOutLosses | None) -> dict[str, Any]:
     """All that is known of a surgery, without places of this machine: the record, `model`, `held_out` and the losses."""
     facts = {
         "model": model,
@@ -46,7 +48,7 @@ def facts_of(model: str, made: Pruned, held_out: HeldOutLosses | None) -> dict[s
     return shown
 
 
-def write(out: Path, original: Net, made: Pruned, facts: dict[str, Any], tokenizer: Any, command: str) -> None:
+def write(out: Path, original: Net, made: Made, facts: dict[str, Any], tokenizer: Any, command: str) -> None:
     """Writes the folder, which appears whole or not at all.
 
     Args:
@@ -64,12 +66,12 @@ def write(out: Path, original: Net, made: Pruned, facts: dict[str, Any], tokeniz
         if tokenizer is not None:
             tokenizer.save_pretrained(whole)
         (whole / RECORD).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        card = SurgeryCard(
+        card = (GrownCard if isinstance(made, Grown) else PrunedCard)(
             facts=facts,
             before=original.spec.shape,
-            after=made.spec.shape,
+            after=made.net.spec.shape,
             counts=counts.count(open_model(str(whole))),
-            dtype=str(made.weights[EMBEDDING].dtype).removeprefix("torch."),
+            dtype=str(made.net.weights[EMBEDDING].dtype).removeprefix("torch."),
             command=command,
         )
         (whole / CARD).write_text(card.text(), encoding="utf-8")

@@ -14,7 +14,8 @@ from torch import nn
 
 from repro.spec import SurgerySpec
 from repro.surgery.calibration_set import CalibrationSet, from_corpus
-from repro.surgery.methods import prune
+from repro.surgery.grow import Grown, grow
+from repro.surgery.methods import Pruned, prune
 from repro.surgery.net import Net
 from repro.training import evaluate, record
 from repro.training.model import build, query_scale
@@ -27,7 +28,7 @@ class Operated:
 
     Attributes:
         weights: flat, fp32, by the run's parameter names, with its scale of queries.
-        record: SurgeryRecord.to_dict().
+        record: to_dict() of a SurgeryRecord or GrowthRecord.
         loss_before: held-out loss of the weights before, in nats/token, on the run's blocks.
     """
 
@@ -36,18 +37,41 @@ class Operated:
     loss_before: float
 
 
-def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, unchanged: dict[str, torch.Tensor] | None) -> Operated:
-    """Prunes the model that a run starts from as its spec says.
+def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, torch.Tensor] | None) -> Operated:
+    """Prunes or grows the model that a run starts from as its spec says.
 
     Args:
         net: the model.
-        unchanged: its weights as the run has them, which it gets if nothing is removed: scaling them rounds. None: they
-            are the net's.
+        own: its weights as runs have them, flat, with their scale of queries; None: they are the net's. Scaling rounds, so
+            these are what the run gets if nothing changes, and what grows: growth commutes with the scale.
 
     Raises:
         UserError: the calibration text is too short, or weights that the method refuses.
     """
-    made = prune(
+    spec, made = run.spec.model, _made(run, surgery, net, own)
+    if own is not None and not surgery.changes:
+        weights = own
+    else:
+        is_scaled = own is not None and surgery.grows
+        scaled = {
+            name: weight.float() / (1.0 if is_scaled else query_scale(spec, name))
+            for name, weight in made.net.weights.items()
+        }
+        weights = {name: weight.flatten().contiguous() for name, weight in scaled.items()}
+    found = made.record.to_dict()
+    if run.spec.model_before is not None:
+        promised = surgery.counts(run.spec.model_before)
+        if different := {key: (found[key], count) for key, count in promised.items() if found[key] != count}:
+            raise AssertionError(f"the surgery left, and the plan promised: {different}")
+    return Operated(weights, found, _loss(run, net))
+
+
+def _made(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, torch.Tensor] | None) -> Pruned | Grown:
+    if surgery.factor is not None:
+        if own is not None:
+            net = net.but(net.spec, {name: own[name].view(weight.shape) for name, weight in net.weights.items()})
+        return grow(net, surgery.method, surgery.factor, seed=surgery.seed or 0)
+    return prune(
         net,
         surgery.method,
         surgery.rate,
@@ -56,18 +80,6 @@ def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, unchanged: dict[
         seed=surgery.seed or 0,
         progress=partial(print, flush=True),
     )
-    spec = run.spec.model
-    if surgery.rate == 0 and unchanged is not None:
-        weights = unchanged
-    else:
-        scaled = {name: weight.float() / query_scale(spec, name) for name, weight in made.weights.items()}
-        weights = {name: weight.flatten().contiguous() for name, weight in scaled.items()}
-    found = made.record.to_dict()
-    if run.spec.model_before is not None:
-        promised = surgery.counts(run.spec.model_before)
-        if different := {key: (found[key], count) for key, count in promised.items() if found[key] != count}:
-            raise AssertionError(f"the surgery left, and the plan promised: {different}")
-    return Operated(weights, found, _loss(run, net))
 
 
 def _calibration(run: RunInProgress, surgery: SurgerySpec) -> CalibrationSet | None:

@@ -10,6 +10,7 @@ import pytest
 
 from repro import columns
 from repro.spec import CalibrationSpec, ModelStart, MovesSpec, RopeScaling, RunSpec, SurgerySpec, from_kept
+from repro.spec.identity import canonical
 from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
@@ -104,6 +105,27 @@ def test_surgery_is_in_columns_and_in_the_identity(changed: dict[str, Any], same
         1 - (said["N_total"] - said["N_prunable"] + said["N_final"]) / parent.model.shape.total
     )
     assert columns.planned(parent)["rho"] is None
+
+
+def test_growth_has_a_factor_and_no_share_that_went(make_spec: Make) -> None:
+    parent = make_spec(0.0)
+    one = SurgerySpec("grow-width-noise", factor=2)
+    grown, again, stacked = (
+        replace(parent, run_id="child").starting_from(parent, 40, surgery)
+        for surgery in (one, replace(one, seed=1), SurgerySpec("grow-depth-stack", factor=2))
+    )
+    assert from_kept(grown.to_dict()) == grown
+    assert (grown.recipe == again.recipe, grown.fingerprint == again.fingerprint) == (True, False)
+    assert stacked.recipe != grown.recipe
+    said = columns.planned(grown)
+    assert (said["surgery"], said["surgery_factor"], said["surgery_seed"]) == ("grow-width-noise", 2, 0)
+    assert (said["rho"], said["rho_linear"], said["surgery_rate"]) == (None, None, None)
+    assert said["N_total_before"] == parent.model.shape.total < said["N_total"] == grown.model.shape.total
+    before, own = 40 * parent.tokens_per_step, grown.tokens
+    assert said["N_avg_life"] == pytest.approx(
+        (parent.model.shape.prunable * before + said["N_prunable"] * own) / (before + own)
+    )
+    assert "factor" not in canonical(SurgerySpec("random-depth", 0.12)), "old fingerprints stay"
 
 
 def test_a_recipe_is_the_spec_without_its_seed_and_labels(make_spec: Make) -> None:

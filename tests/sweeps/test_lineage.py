@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 RATIO, AT = 2, 20  # tokens a parameter; the step of the parent from which a child starts
 LONG, LATE = 20, 200  # of runs that are long enough to be killed
-RUNS = 11
+RUNS = 12
 TIMES = {"seconds", "seconds_setup", "tokens_per_second", "mfu", "peak_memory", "ms"}
 
 
@@ -57,6 +57,8 @@ def declare(root: Path, model: Path | None = None, ratio: float = RATIO, at: int
     ]
     if model is not None:
         runs.append(f"{{size: 4k, budget: short, sparsity: 0.5, id: from-model, start: {{model: {model}}}}}")
+        stack = "{run: deep-short-s00-seed0, surgery: {method: grow-depth-stack, factor: 2}}"
+        runs.append(f"{{size: deep, budget: short, id: stacked, start: {stack}}}")
     root.mkdir(parents=True, exist_ok=True)
     file = root / "tiny.yaml"
     studies = STUDIES if model is not None else ""
@@ -164,6 +166,19 @@ def test_a_study_of_pruning_after_training_is_trained_and_its_table_says_what_wa
         assert abs(row["rho"] - row["surgery_rate"]) < 0.01
         assert (row["L_parent"] == parent["loss"]) == (row["surgery_rate"] == 0)
         assert (place / "runs" / name / "surgery.json").is_file()
+
+
+def test_a_grown_model_trains_on_and_its_average_rises(finished: Path) -> None:
+    place = finished / "results" / "tiny"
+    rows = {row["run_id"]: row for row in pq.read_table(place / "runs.parquet").to_pylist()}
+    parent, grown = rows["deep-short-s00-seed0"], rows["stacked"]
+    assert (grown["surgery"], grown["surgery_factor"], grown["rho"]) == ("grow-depth-stack", 2, None)
+    assert (grown["layers"], grown["N_total_before"]) == (2 * parent["layers"], parent["N_total"])
+    assert parent["N_prunable"] < grown["N_avg_life"] < grown["N_prunable"]
+    assert grown["L_before"] == pytest.approx(parent["loss"], rel=1e-6)
+    assert grown["L_parent"] != grown["L_before"]
+    assert grown["loss"] < grown["L_parent"], "it learns"
+    assert grown["position"] == parent["D"] // 32
 
 
 @pytest.mark.full

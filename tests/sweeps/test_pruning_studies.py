@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import columns
+from repro import columns, ladder
 from repro.errors import UserError
 from repro.spec import RunSpec
 from sweeps.grid import expand
@@ -134,9 +134,38 @@ def test_a_single_run_may_begin_with_surgery(sweep_file: Sweeps) -> None:
     )
 
 
+def test_a_single_run_may_grow_first_and_is_sized_and_priced_as_what_it_becomes(sweep_file: Sweeps) -> None:
+    start = "start: {{run: parent, surgery: {{method: {}, factor: {}}}}}".format
+    children = [start("grow-depth-stack", 2), start("grow-inner-noise", 2), start("grow-width", 1)]
+    file = sweep_file(
+        studies="{}",
+        runs=f"[{{size: 4k, budget: 20tpp, id: parent}}, "
+        f"{', '.join(f'{{size: 4k, budget: 10tpp, {child}}}' for child in children)}]",
+    )
+    sweep = expand(file)
+    [parent, stacked, wide, same] = [run.spec for run in sweep.runs]
+    assert [child.run_id for child in (stacked, wide, same)] == [
+        f"4k-10tpp-s00-seed0-from-parent-{end}" for end in ("grow-depth-stack-x2", "grow-inner-noise-x2", "ungrown")
+    ]
+    assert (stacked.model.layers, wide.model.mlp) == (2 * parent.model.layers, 2 * parent.model.mlp)
+    assert stacked.model.shape.prunable == wide.model.shape.prunable
+    assert same.model == parent.model
+    priced = plan(sweep).runs
+    assert stacked.tokens == same.tokens
+    for child in (stacked, wide, same):
+        counted = ladder.executed_flops(child.model.shape, child.tokens, child.model.sequence)
+        assert priced[child.run_id].executed_flops == counted
+    assert stacked.life.n_avg > parent.model.shape.prunable
+
+
 @pytest.mark.parametrize(
     ("surgery", "key", "message"),
     [
+        ("{method: grow-width}", "factor", "no factor"),
+        ("{method: grow-width, factor: 65}", "factor", "out of range"),
+        ("{method: grow-inner, factor: 3}", "factor", "makes no model"),
+        ("{method: grow-width, factor: 2, rate: 0.1}", "rate", "takes no rate"),
+        ("{method: magnitude, rate: 0.1, factor: 2}", "factor", "takes no factor"),
         ("{method: depth_taylor, rate: 0.2}", "method", "no such method"),
         ("{method: depth-taylor, rate: 0.01}", "rate", "removes no block"),
         ("{method: depth-taylor, rate: 0.9}", "rate", "leaves no block"),

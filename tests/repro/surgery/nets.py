@@ -18,6 +18,7 @@ MEMBERS = {
     "qwen": replace(PLAIN, kv_heads=2, head_dim=12, biases="qkv", tied=True),
     "all biases": replace(PLAIN, biases="all", rope_scaling=RopeScaling(8.0, 1.0, 4.0, 8)),
 }
+PUBLISHED = replace(PLAIN, vocab=300, sequence=32, kv_heads=2, tied=True)  # with a tokenizer, in conftest
 
 
 def random_net(spec: ModelSpec = PLAIN, seed: int = 0) -> Net:

@@ -1,8 +1,7 @@
-"""A pruned or grown model, loaded by plain transformers, computes what the original does with that part left out."""
+"""A pruned model, loaded by plain transformers, computes what the original does with that part left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
 from repro.surgery.amounts import channel_params, group_params
 from repro.surgery.groups import KeptWidth, columns_of, with_width, without_blocks
-from repro.surgery.grow import deepened, doubled
 from repro.surgery.methods import METHODS, prune
 from repro.surgery.net import Net, net_of
 from tests.repro.surgery.nets import MEMBERS, calibration, close, logits, random_net
@@ -106,33 +104,3 @@ def test_every_structured_method_gives_the_original_without_what_its_record_name
         for one in zip(made.record.removed["groups"], made.record.removed["channels"], strict=True)
     ]
     close(found, zeroing(net, kept))
-
-
-@every_member
-def test_twice_the_width_has_the_same_logits(spec: ModelSpec, tmp_path: Path) -> None:
-    net = random_net(spec)
-    wide = doubled(net)
-    assert (wide.spec.d_model, wide.spec.shape.kv, wide.spec.shape.per_head) == (
-        2 * spec.d_model,
-        2 * spec.shape.kv,
-        spec.shape.per_head,
-    )
-    close(of_folder(wide, tmp_path), logits(net, TOKENS))
-
-
-@every_member
-def test_blocks_that_add_nothing_leave_the_logits_to_the_bit(spec: ModelSpec, tmp_path: Path) -> None:
-    net = random_net(spec)
-    deep = deepened(net, [0, 3])
-    assert deep.spec.layers == 6
-    assert torch.equal(of_folder(deep, tmp_path), logits(net, TOKENS))
-    back = without_blocks(deep, [1, 5])
-    assert all(torch.equal(back.weights[name], weight) for name, weight in net.weights.items())
-
-
-@pytest.mark.parametrize("grown", [doubled, lambda net: deepened(net, [1])], ids=["doubled", "deepened"])
-def test_growth_leaves_the_smaller_model_as_it_was(grown: Callable[[Net], Net]) -> None:
-    net = random_net()
-    before = {name: weight.clone() for name, weight in net.weights.items()}
-    grown(net)
-    assert all(torch.equal(net.weights[name], weight) for name, weight in before.items())

@@ -8,17 +8,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
 import torch
-from tokenizers.processors import TemplateProcessing
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.__main__ import main
 from repro.corpus import Corpus
-from repro.corpus.bpe import train_bpe
 from repro.evaluation import texts
 from repro.evaluation.reader import TextReader
 from repro.resources import Resources
@@ -27,29 +24,9 @@ from repro.store.folder import Folder
 from repro.surgery.calibration_set import held_out
 from repro.surgery.methods import METHODS
 from repro.training.train import train
-from tests.repro.surgery.nets import PLAIN, random_net
+from tests.repro.surgery.nets import PUBLISHED, random_net
 
-VOCAB = 300
-SPEC = replace(PLAIN, vocab=VOCAB, sequence=32, kv_heads=2, tied=True)
 LEAVES = "params_before params_after rate_all rate_linear method loss_before loss_after"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of 4 blocks with grouped queries, a tied head and a tokenizer."""
-    folder = tmp_path_factory.mktemp("published") / "model"
-    tokenizer = train_bpe([list(topics.values())[:20]], VOCAB).backend
-    tokenizer.post_processor = TemplateProcessing("<bos> $A", special_tokens=[("<bos>", 0)])
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>").save_pretrained(folder)
-    random_net(SPEC).network().save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("words") / "words.txt"
-    file.write_text("\n".join(list(topics.values())[:4]))
-    return file
 
 
 @pytest.fixture
@@ -74,7 +51,7 @@ def test_each_method_writes_what_plain_transformers_loads_with_the_loss_that_it_
     )
     assert set(LEAVES.split()) <= found.keys()
     assert found["method"] == method
-    assert found["params_before"] == SPEC.shape.total
+    assert found["params_before"] == PUBLISHED.shape.total
     assert found["rate_all"] == 1 - found["params_after"] / found["params_before"]
     assert abs(found["rate_all"] - 0.25) < 0.1
     assert found["rate_linear"] > found["rate_all"]
@@ -85,7 +62,7 @@ def test_each_method_writes_what_plain_transformers_loads_with_the_loss_that_it_
     assert left == found["params_after"]
     tokenizer: Any = AutoTokenizer.from_pretrained(out)
     text = texts.read(texts.find(str(words), "text", None), TextReader(tokenizer))
-    tokens = held_out(text, 6, SPEC.sequence)
+    tokens = held_out(text, 6, PUBLISHED.sequence)
     with torch.no_grad():
         assert float(model(tokens, labels=tokens).loss) == pytest.approx(found["loss_after"], rel=1e-5)
         before = AutoModelForCausalLM.from_pretrained(published)
@@ -190,7 +167,7 @@ def test_models_that_can_not_be_pruned_are_refused_each_by_its_own_error(
     (other / "config.json").write_text(json.dumps(config | {"model_type": "gpt_neox"}))
     assert "a model of another architecture" in refused(other, "random-depth", "--rate", ".2")
 
-    net = random_net(SPEC)
+    net = random_net(PUBLISHED)
     net.weights["model.layers.2.mlp.up_proj.weight"][0, :3] = 0  # of which 2:4 removes two
     net.network().save_pretrained(other)
     assert "exact zeros among the weights that are kept" in refused(other, "magnitude", "--structure", "2:4")

@@ -14,66 +14,21 @@ from repro.errors import UserError
 from repro.models.export import export
 from repro.models.folder import start_from
 from repro.resources import Resources, Stage
-from repro.spec import CalibrationSpec, EvalSpec, ModelSpec, OptimizerSpec, RunSpec, SurgerySpec, from_kept
+from repro.spec import CalibrationSpec, RunSpec, SurgerySpec, from_kept
 from repro.store.folder import Folder
 from repro.surgery import methods
 from repro.surgery.calibration_set import from_corpus
 from repro.surgery.methods import prune
 from repro.surgery.net import net_of_run
-from repro.training import record, start
+from repro.training import record
 from repro.training.train import train
 from tests import workers
-from tests.repro.training.lives import Stopped, assert_same, life, rows
+from tests.repro.training.children import CONSTANT, CPU, MODEL, assert_a_kill_changes_nothing, child, trained
+from tests.repro.training.lives import rows
 
 pytestmark = pytest.mark.slow
 
-Make = Callable[..., RunSpec]
-CPU = Resources(device="cpu")
-MODEL = ModelSpec(16, 4, 2, 32, 300, 32)
 TEXT = CalibrationSpec(sequences=8, seed=3)
-CONSTANT = OptimizerSpec(2e-3, 4, warmup=2, lr_schedule="wsd", decay=1)
-
-
-class Killed(BaseException):
-    """A kill, which nothing handles."""
-
-
-@pytest.fixture(scope="module")
-def parent(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunSpec], Path]:
-    """The folder of a run that was trained once."""
-    made: dict[str, Path] = {}
-
-    def of(spec: RunSpec) -> Path:
-        if spec.fingerprint not in made:
-            made[spec.fingerprint] = tmp_path_factory.mktemp("parent")
-            train(spec, Folder.open(made[spec.fingerprint]), text, CPU)
-        return made[spec.fingerprint]
-
-    return of
-
-
-@pytest.fixture
-def dense(make_spec: Make) -> RunSpec:
-    """A parent with the authors' initialisation, whose queries are scaled in an export."""
-    return replace(make_spec(0.0, dense_steps=20, run_id="parent"), model=MODEL)
-
-
-def child(of: RunSpec, surgery: SurgerySpec, steps: int = 10) -> RunSpec:
-    """A run of 10 steps at a constant rate, evaluated at log-spaced steps."""
-    own = replace(
-        of,
-        run_id="child",
-        optimizer=CONSTANT,
-        dense_steps=steps,
-        evaluation=EvalSpec(blocks=4, block_sequences=2, log_points=3),
-    )
-    return own.starting_from(of, of.schedule.total_steps, surgery)
-
-
-def trained(spec: RunSpec, place: Path, text: Corpus, parent: Path, resources: Resources = CPU) -> Folder:
-    folder = Folder.open(place)
-    train(spec, folder, text, resources, parent=Folder.open(parent))
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -168,32 +123,9 @@ def test_the_zeros_of_a_one_shot_method_hold_to_the_bit(
     "surgery", [SurgerySpec("depth-taylor", 0.2, calibration=TEXT), SurgerySpec("magnitude", None, "2:4")]
 )
 def test_killed_in_surgery_and_in_post_training_a_child_ends_as_one_that_was_not(
-    surgery: SurgerySpec,
-    dense: RunSpec,
-    parent: Callable[[RunSpec], Path],
-    text: Corpus,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    surgery: SurgerySpec, dense: RunSpec, parent: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
 ) -> None:
-    spec, saving = child(dense, surgery), Resources(device="cpu", checkpoint_every=3)
-    whole = trained(spec, tmp_path / "whole", text, parent(dense), saving)
-    folder = Folder.open(tmp_path / "killed")
-
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
-    for place, name in ((methods, "counts"), (start.checkpoint_rows, "dumped")):  # while it prunes, and while it saves
-        with monkeypatch.context() as patch:
-            patch.setattr(place, name, die)
-            with pytest.raises(Killed):
-                train(spec, folder, text, saving, parent=Folder.open(parent(dense)))
-        assert start.is_needed(spec, folder)
-    with life(5) as lived, pytest.raises(Stopped):
-        train(spec, folder, text, saving, parent=Folder.open(parent(dense)))
-    assert lived.steps == [0, 1, 2, 3, 4]
-    assert not start.is_needed(spec, folder), "the surgery is done once"
-    train(spec, folder, text, saving)  # without its parent, which it no longer needs
-    assert_same(folder, whole, "killed in surgery and at step 5")
+    assert_a_kill_changes_nothing(child(dense, surgery), methods, parent(dense), text, tmp_path)
 
 
 def test_a_public_model_is_pruned_as_a_run_is_and_refused_if_it_is_another(

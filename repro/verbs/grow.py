@@ -1,0 +1,82 @@
+"""`python -m repro grow`: a trained model becomes a larger one, to be trained on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from repro.console.options import whole
+from repro.surgery.catalogue import GROWTHS, growing
+from repro.verbs.operating import Operation, ProgressLines, add_model, add_output, add_text, listed
+
+if TYPE_CHECKING:
+    from repro.evaluation.texts import Text
+    from repro.spec import ModelSpec
+    from repro.surgery.grow import Grown
+    from repro.surgery.net import Net
+    from repro.surgery.spill import Keep
+
+EXAMPLES = """methods:
+{methods}
+
+examples:
+  python -m repro grow results/quick/runs/RUN_ID out/wide --method grow-width --factor 2 --text sweeps/quick.yaml
+  python -m repro grow out/model out/deep --method grow-depth-zero --factor 2
+  python -m repro grow out/model out/deep --method grow-depth-stack --factor 4 --dry-run       what it would be; nothing is read
+
+The factor multiplies the number of blocks, or the widths; the width of a head stays. By equal copies, noise and blocks that add
+nothing, the model computes what it did: losses before and after differ by rounding. Copies of equal shares learn the same as
+long as they are trained, so a model that is to use its new width has the noise: what reads a neuron's copies does so by shares
+that differ from equal ones by 20%, root mean square, and add up to 1. Blocks that add nothing have zeros in o_proj and
+down_proj, which learn at once. OUT's card and OUT/surgery.json say what was done.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb to an `argparse` command."""
+    parser = verbs.add_parser(
+        "grow",
+        epilog=EXAMPLES.format(methods=listed(GROWTHS)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Makes a trained model of the Llama family wider or deeper, without training; writes it as a folder that\n"
+        "transformers loads with no code of ours.",
+    )
+    add_model(parser)
+    parser.add_argument("--factor", type=whole(), required=True, metavar="F", help="times as many blocks, or as wide")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of methods with noise")
+    add_text(parser, "losses")
+    add_output(parser, "grow", "added")
+    parser.set_defaults(main=main)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Grows a model; returns the exit code."""
+    growing(given.method)
+
+    def prepare(text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Grown]:
+        from repro.surgery.grow import grow
+
+        return lambda net, keep, progress: grow(net, given.method, given.factor, seed=given.seed, keep=keep)
+
+    again = ("factor", "length", "held_out", "seed")
+    return Operation(given, lambda before: _foretold(given, before), prepare, again).run()
+
+
+def _foretold(given: argparse.Namespace, before: ModelSpec) -> tuple[dict[str, Any], str]:
+    """The counts that the growth will leave, and a line that says so."""
+    from repro.surgery.amounts import grown
+    from repro.surgery.record import counts, growth
+
+    after = grown(before, given.method, given.factor)
+    found: dict[str, Any] = counts(before.shape, after.shape)
+    found |= growth(found)
+    parts = [
+        f"{name} {getattr(before, name):,} -> {getattr(after, name):,}"
+        for name in ("d_model", "layers", "heads", "mlp")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    return found, (
+        f"grows {', '.join(parts) or 'nothing'}: {found['params_before']:,} -> {found['params_after']:,} parameters, "
+        f"{found['growth_all']:.4f} times"
+    )

@@ -1,0 +1,186 @@
+"""What `prune` and `grow` share: MODEL and TEXT are opened, losses taken before and after, OUT written, and what came out said."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.console.options import whole
+from repro.errors import UserError
+from repro.surgery.catalogue import GROWTHS
+
+if TYPE_CHECKING:
+    from repro.evaluation.texts import Text
+    from repro.spec import ModelSpec
+    from repro.surgery.net import Net
+    from repro.surgery.spill import Keep
+    from repro.surgery.written import Made
+
+LENGTH = 512  # tokens of a sequence, at most
+
+
+class ProgressLines:
+    """Prints lines of progress to standard error, after the seconds since the beginning."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        print(f"{time.monotonic() - self._since:8.1f} s  {line}", file=sys.stderr, flush=True)
+
+    def named(self, name: str) -> Any:
+        """The same, with a name before each line."""
+        return lambda line: self(f"{name}: {line}")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a verb does with a model.
+
+    Attributes:
+        given: the command line.
+        foretell: the counts that it will leave, and a line that says so, from the model before; nothing is read.
+        prepare: what makes the model, from the text, if there is one, and the tokens of a sequence. The text is drawn from
+            here: what it doesn't allow is refused before any weight is read.
+        options: of the command line that bear on the model, in the order of the command that makes it again.
+    """
+
+    given: argparse.Namespace
+    foretell: Callable[[ModelSpec], tuple[dict[str, Any], str]]
+    prepare: Callable[[Text | None, int], Callable[[Net, Keep, ProgressLines], Made]]
+    options: Sequence[str]
+
+    def run(self) -> int:
+        """Does it; returns the exit code."""
+        from repro.corpus import Corpus
+        from repro.evaluation import texts
+        from repro.models import appearing
+        from repro.surgery.sources import source_of
+
+        given, progress = self.given, ProgressLines()
+        if "://" in given.out:
+            raise UserError("not a folder of this machine", key="OUT", found=given.out, expected="a path")
+        out = Path(given.out)
+        appearing.check(out)
+        text_source = texts.find(given.text, given.text_field, given.corpora, progress) if given.text else None
+        source = source_of(given.model, given.corpora, text_source if isinstance(text_source, Corpus) else None)
+        foretold, line = self.foretell(source.spec)
+        progress(line)
+        if given.dry_run:
+            if given.json:
+                print(json.dumps({"method": given.method, **foretold}))
+            return 0
+        if text_source is not None and source.reader is None:
+            raise UserError(
+                "a model without a tokenizer", file=source.name, expected="its tokenizer.json beside its weights"
+            )
+        text = None if text_source is None or source.reader is None else texts.read(text_source, source.reader)
+        self._operate(source, text, out, progress)
+        return 0
+
+    def _operate(self, source: Any, text: Text | None, out: Path, progress: ProgressLines) -> None:
+        from transformers.utils.logging import disable_progress_bar
+
+        from repro.surgery import written
+        from repro.surgery.calibrate import mean_loss
+        from repro.surgery.calibration_set import held_out
+        from repro.surgery.spill import Spill
+
+        disable_progress_bar()
+        given = self.given
+        length = min(LENGTH, source.spec.sequence) if given.length is None else given.length
+        tokens = None if text is None else held_out(text, given.held_out, length)
+        make = self.prepare(text, length)
+        net = source.read()
+        before = None if tokens is None else mean_loss(net, tokens, progress.named("loss before"))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = make(net, Spill(out.parent), progress)
+        measured = None
+        if text is not None and tokens is not None and before is not None:
+            after = mean_loss(made.net, tokens, progress.named("loss after"))
+            measured = written.HeldOutLosses(text.name, text.hash, len(tokens), length, before, after)
+        facts = written.facts_of(source.name, made, measured)
+        written.write(out, net, made, facts, source.tokenizer, self._command())
+        self._say(facts)
+
+    def _say(self, facts: dict[str, Any]) -> None:
+        from repro.surgery.card import perplexity
+
+        given = self.given
+        if given.json:
+            print(json.dumps({key: value for key, value in facts.items() if key != "removed"} | {"out": given.out}))
+            return
+        print(f"{given.model} -> {given.out}, {given.method}")
+        for name, key in (("parameters", "params"), ("in linear layers", "linear")):
+            before, after = facts[f"{key}_before"], facts[f"{key}_after"]
+            change = f"{after / before:.4f} times" if given.method in GROWTHS else f"{1 - after / before:.4%} removed"
+            print(f"  {name:<17}{before:,} -> {after:,}, {change}")
+        if facts["held_out"] is not None:
+            losses = facts["loss_before"], facts["loss_after"]
+            print(f"  {'loss':<17}{losses[0]:.4f} -> {losses[1]:.4f} nats a token")
+            print(f"  {'perplexity':<17}{perplexity(losses[0]):,.2f} -> {perplexity(losses[1]):,.2f}")
+
+    def _command(self) -> str:
+        """The command that makes it again, with the options that matter and no place of this machine."""
+        from repro.models.public import without_places
+
+        given = self.given
+        words = ["MODEL", "OUT", "--method", given.method]
+        for name in self.options:
+            values = getattr(given, name)
+            if values is not None:
+                stated = values if isinstance(values, list) else [values]
+                words += [
+                    f"--{name.replace('_', '-')}",
+                    *(f"{v:g}" if isinstance(v, float) else str(v) for v in stated),
+                ]
+        if given.text:
+            words += ["--text", str(without_places(given.text))]
+        return f"python -m repro {given.verb} {shlex.join(words)}"
+
+
+def add_model(parser: Any) -> None:
+    """Adds MODEL, OUT and --method."""
+    parser.add_argument("model", metavar="MODEL", help="a run's folder, a Hugging Face folder or id, or a GGUF file")
+    parser.add_argument("out", metavar="OUT", help="a new folder on this machine")
+    parser.add_argument("--method", metavar="M", required=True, help="one of the methods below")
+
+
+def add_text(parser: Any, use: str) -> None:
+    """Adds the options of texts, which serve a `use`."""
+    parser.add_argument(
+        "--text",
+        metavar="TEXT",
+        help=f"for {use}: a corpus' folder or a sweep YAML (its held-out split), or text files: "
+        ".txt .json .jsonl .json.gz .parquet",
+    )
+    parser.add_argument(
+        "--length",
+        type=whole(2),
+        metavar="N",
+        help=f"tokens of a sequence (default: {LENGTH}, or the model's context if that is shorter)",
+    )
+    parser.add_argument(
+        "--held-out", type=whole(), default=64, metavar="N", help="sequences that losses are taken on (default: 64)"
+    )
+    parser.add_argument("--text-field", default="text", help="text field of JSON lines and Parquet (default: text)")
+    parser.add_argument("--corpora", metavar="ROOT", default="data", help="root of a run's own corpus (default: data)")
+
+
+def add_output(parser: Any, verb: str, what: str) -> None:
+    """Adds what is said, and by whom."""
+    parser.add_argument("--dry-run", action="store_true", help=f"say what would be {what}, and stop")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(verb=verb)
+
+
+def listed(methods: dict[str, Any]) -> str:
+    """A line for each method of a catalogue."""
+    return "\n".join(f"  {name:<18}{one.meaning}" for name, one in methods.items())
