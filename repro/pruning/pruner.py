@@ -1,9 +1,13 @@
 """Pruner: applies a schedule's events to an engine, and its masks between them.
 
-At an event the removed weights are set to zero in the fp32 master, in both moments and in the module's weights. Between
-events the engine multiplies the gradient by the mask before each update: removed weights don't contribute to the clipped
-norm, and AdamW doesn't move them (their gradient, moments and decay are all zero). No weight needs to be zeroed again
-until the next event.
+An event removes weights, returns removed ones, or does both at once at a constant count. Removed weights are set to zero
+in the fp32 master, in both moments and in the module's weights. Between events the engine multiplies the gradient by the
+mask before each update: removed weights don't contribute to the clipped norm, and AdamW doesn't move them (their
+gradient, moments and decay are all zero). No weight needs to be zeroed again until the next event.
+
+So a returned weight has zero moments. It begins at zero, or at a number drawn from the distribution of its initialisation
+(`draws`). The draw is a new one at each event, and not the run's own initialisation again: a magnitude removes what was
+small, so that of the own initialisation mostly the small numbers would return.
 
 Every rank keeps the masks of all weights, at one bit each, because it holds all of the module's weights at ZeRO stages 0
 to 2; beside them, at one bit each, those of the masters that it holds.
@@ -11,17 +15,23 @@ to 2; beside them, at one bit each, those of the masters that it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
+from repro.pruning import draws
 from repro.pruning.masks import Masks, unpacked
-from repro.pruning.picking import Extent, Keys, Picker, Ranking
-from repro.pruning.scores import SCORES, Stretch
+from repro.pruning.picking import Picker
+from repro.pruning.rankings import Rankings
+from repro.pruning.removals import Removals
+from repro.pruning.scores import key_of
+from repro.pruning.select import stretch_length
 from repro.pruning.shares import bounded
 from repro.spec import RunSpec
 from repro.training.engine import Engine, Fragment
-from repro.training.model import prunable
+from repro.training.model import prunable, spread
+
+Dense = Callable[[], list[torch.Tensor]]
 
 
 class Pruner:
@@ -29,13 +39,15 @@ class Pruner:
 
     Args:
         engine: the weights and their moments.
-        spec: the run; it has checked that schedule, score, distribution and structure are compatible.
+        spec: the run: its schedule says when weights are pruned or returned and how many stay, its seed is that of all
+            draws; RunSpec has checked that all of it is compatible.
 
     Attributes:
         parameters: the prunable parameters, by name.
         masks: their masks.
         total: number of prunable weights.
         nonzero: number of weights that the masks keep.
+        removals: when each weight was removed; None where nobody asks.
     """
 
     def __init__(self, engine: Engine, spec: RunSpec):
@@ -47,20 +59,36 @@ class Pruner:
         self.total = self.nonzero = sum(self.sizes.values())
         self.scope = [n for n in self.sizes if self.how.prunes(n)]
         self.kept_always = self.total - sum(self.sizes[n] for n in self.scope)
+        self.removals = Removals(self.masks) if self.how.choose == "last" else None
         self._picker = Picker(engine, self.masks, whole=self.how.distribution == "global")
 
-    def event(self, index: int) -> dict[str, int]:
+    def event(self, index: int, dense: Dense | None = None) -> dict[str, int]:
         """Applies event `index`. Returns the weights left in each prunable tensor. Collective.
 
+        Args:
+            dense: makes the unmasked gradients of the step's own batch at the weights before the event, for each of the
+                engine's flats; asked for once, by events that return weights by gradient.
+
         Raises:
-            FloatingPointError: a weight is NaN or infinite; the tensors are named, on every rank.
+            FloatingPointError: a weight or a gradient is NaN or infinite; the tensors are named, on every rank.
         """
-        ranking = Ranking(self._keys, by_position=self.how.score == "random")
+        before, rankings = self.masks, Rankings(self.engine, self.spec, index, dense, self.removals)
         everything = Masks.all_kept(self.masks.shapes, self.engine.device)
-        for names, keep in self._targets(index):
-            left = self._picker.pick(names, self.masks, keep, ranking, self.how.n_of_m)
-            self.masks = self.masks.minus(everything.only(names)).plus(left)
+        for names, there, target, moved in self._targets(index):
+            back = moved + max(0, target - there)
+            if target - back < there:
+                ranking, groups = rankings.stay(moving=moved > 0), self.how.n_of_m
+                left = self._picker.pick(names, self.masks, target - back, ranking, groups)
+                self.masks = self.masks.minus(everything.only(names)).plus(left)
+            if back:
+                gone = everything.minus(self.masks).only(names)
+                self.masks = self.masks.plus(self._picker.pick(names, gone, back, rankings.back()))
+        returned = self.masks.minus(before)
+        if self.removals is not None:
+            self.removals.note(index, before.minus(self.masks), returned)
         self.apply()
+        if self.how.fill == "draw":
+            self._fill(returned, index)
         return self.masks.counts()
 
     def apply(self) -> None:
@@ -93,19 +121,35 @@ class Pruner:
     def _fragments(self) -> list[Fragment]:
         return [f for f in self.engine.fragments() if f.name in self.sizes]
 
-    def _keys(self, extent: Extent) -> Keys:
-        """The scores of a range."""
-        flat, score, seed = self.engine.flats()[extent.flat], SCORES[self.how.score], self.spec.seed
-        weights, mean = extent.of(flat.master), extent.of(flat.moments["exp_avg"])
-        return lambda a, b: score(Stretch(extent.position + a, weights[a:b], mean[a:b], seed))
-
-    def _targets(self, index: int) -> Iterator[tuple[list[str], int]]:
-        """Which tensors are ranked together, and how many of their weights stay."""
-        target, there = self.schedule.kept(index, self.total) - self.kept_always, self.masks.counts()
+    def _targets(self, index: int) -> Iterator[tuple[list[str], int, int, int]]:
+        """Which tensors are ranked together, how many of their weights are there and are to be, and how many move."""
+        counts, kept = self.masks.counts(), self.schedule.kept(index, self.total)
+        there = {name: counts[name] for name in self.scope}
+        in_all, target = sum(there.values()), kept - self.kept_always
+        moved = self.schedule.moved(index, self.total) * target // max(1, kept)
         if self.how.distribution == "global":
-            yield self.scope, target
+            yield self.scope, in_all, target, moved
             return
+        erdos_renyi = self.how.distribution == "erdos_renyi"
+        parts = {name: sum(self.masks.shapes[name]) if erdos_renyi else self.sizes[name] for name in self.scope}
+        nothing = dict.fromkeys(parts, 0)
         # By rounding alone, one tensor could gain a weight where the whole loses some.
-        parts = {name: self.sizes[name] for name in self.scope}
-        for name, keep in bounded(parts, target, dict.fromkeys(parts, 0), there).items():
-            yield [name], keep
+        least, most = (nothing, there) if target <= in_all else (there, self.sizes)
+        targets = bounded(parts, target, least, most)
+        moves = bounded({name: count for name, count in there.items() if count}, moved, nothing, there)
+        for name in self.scope:
+            yield [name], there[name], targets[name], moves.get(name, 0)
+
+    def _fill(self, returned: Masks, index: int) -> None:
+        """Draws the weights that an event returned, as at initialisation. Collective."""
+        key, step = key_of(self.spec.seed, index, "fill"), stretch_length(self.engine.device)
+        for f in self._fragments():
+            sd, first = (
+                spread(self.spec.model, f.name, returned.shapes[f.name]),
+                self._picker.position(f.name) + f.offset,
+            )
+            for a in range(0, f.master.numel(), step):
+                part = f.master[a : a + step]
+                drawn = draws.normal(first + a, len(part), key, part.device).to(part.dtype) * sd
+                part.copy_(torch.where(returned.flat(f.name, f.offset + a, len(part)), drawn, part))
+        self.engine.cast_masters()

@@ -47,6 +47,15 @@ class Removals:
             found = found.plus(digit)
         return found
 
+    def latest(self) -> int:
+        """The largest number of any weight."""
+        latest, among = 0, self.removed()
+        for place, digit in reversed(list(enumerate(self.digits))):
+            having = among.like(among.buffer & digit.buffer)
+            if having.buffer.any():
+                latest, among = latest + (1 << place), having
+        return latest
+
     def keys(self, extent: Extent) -> Callable[[int, int], torch.Tensor]:
         """Keys by which what was removed last comes first."""
         bits = [digit.gather(extent.parts, extent.count, others=False) for digit in self.digits]

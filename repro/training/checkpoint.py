@@ -1,8 +1,8 @@
 """Checkpoints: masters, moments and packed masks as safetensors, then a manifest of hashes; nothing is pickled.
 
 A checkpoint is a folder `checkpoint/step-NNNNNNNN` of a run: `rank-R.safetensors` from each rank (at stage 0 only
-from the first), `masks.safetensors` and the rows logged so far from rank 0, and last `manifest.json`, which lists
-the part of each tensor in each file. So a run can resume at another stage and worker count: each rank reads the
+from the first), `masks.safetensors`, where it matters `removals.safetensors`, and the rows logged so far from rank 0, and
+last `manifest.json`, which lists the part of each tensor in each file. So a run can resume at another stage and worker count: each rank reads the
 parts it needs. A folder without a manifest, or with a file that doesn't match it, is ignored, and the previous
 checkpoint is used. There is no other state: dropout is off, and a step's batch follows from the step and the seed.
 Checkpoints for other runs to start from are in `forks/` instead, where newer ones don't replace them.
@@ -22,12 +22,12 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save as save_tensors
 
-from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
-from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, remove, sealed, steps_in
+from repro.training import checkpoint_masks
+from repro.training.checkpoint_manifest import FILE, FORMAT, ROWS, examine, name_of, remove, sealed, steps_in
 from repro.training.checkpoint_rows import dumped
-from repro.training.checkpoint_tensors import flat, refuse_another, state
+from repro.training.checkpoint_tensors import refuse_another, state
 from repro.training.engine import Engine, Fragment
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,7 @@ def save(
         if not first:
             return
         files = {file: digest for file, digest, _ in written}
-        masks = {name: pruner.masks.bits(name).cpu() for name in pruner.masks.sizes}
-        for file, data in ((MASKS, save_tensors(masks)), (ROWS, dumped(rows))):
+        for file, data in (checkpoint_masks.files(pruner) | {ROWS: dumped(rows)}).items():
             place.write(file, data)
             files[file] = hashlib.sha256(data).hexdigest()
         manifest = {
@@ -116,7 +115,7 @@ def restore(folder: Folder, engine: Engine, pruner: Pruner, identity: str) -> Re
         if manifest["identity"] != identity:
             continue
         load(place, manifest, engine, pruner)
-        _refuse_other_masks(place, manifest["step"], pruner)
+        checkpoint_masks.refuse_others(place, manifest["step"], pruner)
         return Restored(place, manifest["step"], place.read_json(ROWS))
     return None
 
@@ -135,7 +134,7 @@ def load(place: Folder, manifest: dict[str, Any], engine: Engine, pruner: Pruner
     """Copies a checkpoint's masters, moments and masks into an engine of any stage and world size. Collective.
 
     Raises:
-        UserError: it doesn't have exactly the weights of this model.
+        UserError: it doesn't have exactly the weights of this model, or what its run needs besides.
     """
     refuse_another(place, manifest, {name: shape.numel() for name, shape in engine.shapes().items()})
     fragments = {f.name: f for f in engine.fragments()}
@@ -148,7 +147,7 @@ def load(place: Folder, manifest: dict[str, Any], engine: Engine, pruner: Pruner
             f = fragments[name]
             for key, tensor in (("master", f.master), *f.moments.items()):
                 tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
-    _load_masks(place, pruner)
+    checkpoint_masks.load(place, manifest, pruner)
     engine.set_updates(manifest["updates"])
     engine.cast_masters()
     pruner.apply()
@@ -183,28 +182,6 @@ def keep_last(folder: Folder, keep: int, newest: int) -> None:
 
 
 # -------------------------------------------------------------------------------------------------- inside
-
-
-def _load_masks(place: Folder, pruner: Pruner) -> None:
-    masks = pruner.masks
-    bits = flat(place, MASKS, {name: (size + 7) // 8 for name, size in masks.sizes.items()}, torch.uint8)
-    for name, found in bits.items():
-        if (rest := masks.sizes[name] % 8) and int(found[-1]) >> rest:
-            raise UserError("a mask of more weights than its tensor has", file=f"{place}/{MASKS}", key=name)
-        masks.bits(name).copy_(found)
-
-
-def _refuse_other_masks(place: Folder, step: int, pruner: Pruner) -> None:
-    """Raises UserError if the masks keep another number of weights than the schedule before `step`."""
-    schedule, total = pruner.schedule, pruner.total
-    due = schedule.weight_steps(total, step) - schedule.weight_steps(total, step - 1) if step else total
-    if pruner.nonzero != due:
-        raise UserError(
-            "masks of another schedule",
-            file=f"{place}/{MASKS}",
-            found=f"{pruner.nonzero:,} weights left",
-            expected=f"{due:,}, the schedule's count before step {step}",
-        )
 
 
 def _state(engine: Engine) -> dict[str, torch.Tensor]:

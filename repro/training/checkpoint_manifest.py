@@ -17,12 +17,14 @@ from typing import Any
 
 from pyarrow import fs
 
+from repro.bounds import EVENTS
 from repro.errors import UserError
 from repro.store.folder import Folder
 from repro.store.outage import outlast
 
 FORMAT = 2
 FILE, MASKS, ROWS = "manifest.json", "masks.safetensors", "rows.json"
+REMOVALS = "removals.safetensors"  # of runs that ask when a weight was removed
 KEYS = {"format", "step", "identity", "updates", "world", "zero_stage", "layout", "files", "seal"}
 CHUNK = 2**23  # bytes hashed at once
 LONGEST = 2**28  # maximum bytes of a manifest
@@ -127,15 +129,15 @@ def _wrong(manifest: dict[str, Any], name: str) -> Iterator[str]:
     if not isinstance(files, dict) or not isinstance(layout, dict):
         yield "files or layout is not a mapping"
         return
-    ranks = set(files) - {MASKS, ROWS}
+    ranks = set(files) - {MASKS, ROWS, REMOVALS}
     for file in sorted(files):
         found = _RANK.fullmatch(file)
-        if file not in (MASKS, ROWS) and (not found or int(found[1]) >= world):
-            yield f"a file named {file[:80]!r}, not rank-N.safetensors, {MASKS} or {ROWS}"
+        if file in ranks and (not found or int(found[1]) >= world):
+            yield f"a file named {file[:80]!r}, not rank-N.safetensors, {MASKS}, {REMOVALS} or {ROWS}"
             return
         if not isinstance(files[file], str) or not _HASH.fullmatch(files[file]):
             yield f"no hash of {file}"
-    if len(ranks) + 2 != len(files) or not ranks or ranks != set(layout):
+    if not {MASKS, ROWS} <= set(files) or not ranks or ranks != set(layout):
         yield f"files are not those of its layout, {MASKS} and {ROWS}"
         return
     yield from _untiled(layout)
@@ -176,13 +178,14 @@ def _fault_of(place: Folder, file: str, manifest: dict[str, Any]) -> str | None:
 
 
 def _bounds(file: str, manifest: dict[str, Any]) -> tuple[int, int]:
-    """Minimum and maximum file size: three tensors of four bytes per weight, one bit per weight, or rows."""
+    """Minimum and maximum file size: three tensors of four bytes per weight, some bits per weight, or rows."""
     if file == ROWS:
         return 0, MOST_ROWS
-    held = sizes(manifest) if file == MASKS else {name: count for name, (_, count) in manifest["layout"][file].items()}
-    header = 2**16 + 1024 * len(held)
-    if file == MASKS:  # only prunable tensors have masks
-        return 0, header + sum(count // 8 + 1 for count in held.values())
+    bits = {MASKS: 1, REMOVALS: EVENTS.bit_length()}.get(file, 0)
+    held = sizes(manifest) if bits else {name: count for name, (_, count) in manifest["layout"][file].items()}
+    header = 2**16 + 1024 * len(held) * max(1, bits)
+    if bits:  # only prunable tensors have masks
+        return 0, header + bits * sum(count // 8 + 1 for count in held.values())
     weights = 12 * sum(held.values())
     return weights, header + weights
 

@@ -177,15 +177,20 @@ class Trainer:
         return self.first
 
     def step(self, step: int) -> None:
-        """A pruning event if due, then one update."""
-        spec = self.spec
+        """An event if due, then one update."""
+        spec, batches = self.spec, self.batches.of(step)
         event = spec.schedule.event_at(step)
+        self.may_abandon = True
         if event is not None:
-            self.log.add_event(spec.run_id, event, step, self.pruner.event(event), self.pruner.sizes)
+            # RigL, too, takes the dense gradient of the event's own batch. It needs no state, so resuming changes nothing.
+            kept = self.pruner.event(
+                event, lambda: self.engine.gradients(lambda: update(spec, self.engine, batches, step, self._between))
+            )
+            self.log.add_event(spec.run_id, event, step, kept, self.pruner.sizes)
         self.may_abandon = event is None  # an event can't be undone
         lr = spec.optimizer.lr_at(step, spec.schedule)
         self.engine.set_lr(lr)
-        loss = update(spec, self.engine, self.batches.of(step), step, self._between)
+        loss = update(spec, self.engine, batches, step, self._between)
         self.watch.add(step, loss, self.engine.grad_norm())
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
         self._record(step, lr)

@@ -41,5 +41,6 @@ def test_each_weight_has_the_number_of_the_event_that_removed_it_last() -> None:
             number[name] = torch.where(gone[name], event + 1, torch.where(back[name], 0, number[name])).int()
             assert torch.equal(keys_of(removals, name, 0, SIZES[name]), number[name])
             assert torch.equal(removals.removed().full(name).flatten(), ~alive[name])
+        assert removals.latest() == max(int(found.max()) for found in number.values())
         assert len(removals.digits) == (event + 1).bit_length()
     assert torch.equal(keys_of(removals, "b", 5, 20), number["b"][5:25])

@@ -1,0 +1,81 @@
+"""The masks in a checkpoint, and where a run asks for it when each weight was removed: written, read and checked."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from repro.errors import UserError
+from repro.pruning.masks import Masks
+from repro.pruning.pruner import Pruner
+from repro.store.folder import Folder
+from repro.training.checkpoint_manifest import MASKS, REMOVALS
+from repro.training.checkpoint_tensors import flat
+
+
+def files(pruner: Pruner) -> dict[str, bytes]:
+    """The contents of the files, by name."""
+    found = {MASKS: save(_named("", pruner.masks))}
+    if pruner.removals is not None:
+        digits = [_named(f"{place}/", digit) for place, digit in enumerate(pruner.removals.digits)]
+        found[REMOVALS] = save({name: bits for digit in digits for name, bits in digit.items()})
+    return found
+
+
+def load(place: Folder, manifest: dict[str, Any], pruner: Pruner) -> None:
+    """Reads masks and removals into a pruner.
+
+    Raises:
+        UserError: they are of other tensors, don't belong together, or a run that needs them has no removals.
+    """
+    masks = pruner.masks
+    lengths = {name: (size + 7) // 8 for name, size in masks.sizes.items()}
+    _read_into(masks, "", flat(place, MASKS, lengths, torch.uint8), f"{place}/{MASKS}")
+    events = bisect_left(pruner.schedule.event_steps, manifest["step"])
+    if pruner.removals is None or not events:
+        return
+    file = f"{place}/{REMOVALS}"
+    if REMOVALS not in manifest["files"]:
+        raise UserError("a checkpoint that doesn't say when weights were removed", file=file, key="pruning.choose")
+    pruner.removals.grow(events)
+    digits = pruner.removals.digits
+    wanted = {f"{digit}/{name}": length for digit in range(len(digits)) for name, length in lengths.items()}
+    found = flat(place, REMOVALS, wanted, torch.uint8)
+    for number, digit in enumerate(digits):
+        _read_into(digit, f"{number}/", found, file)
+    gone = Masks.all_kept(masks.shapes, masks.buffer.device).minus(masks)
+    if not torch.equal(pruner.removals.removed().buffer, gone.buffer):
+        raise UserError("removals of other weights than the masks remove", file=file)
+    if (latest := pruner.removals.latest()) > events:
+        raise UserError("removals by events to come", file=file, found=latest, expected=f"at most {events}")
+
+
+def refuse_others(place: Folder, step: int, pruner: Pruner) -> None:
+    """Raises UserError if the masks keep another number of weights than the schedule before `step`."""
+    schedule, total = pruner.schedule, pruner.total
+    due = schedule.weight_steps(total, step) - schedule.weight_steps(total, step - 1) if step else total
+    if pruner.nonzero != due:
+        raise UserError(
+            "masks of another schedule",
+            file=f"{place}/{MASKS}",
+            found=f"{pruner.nonzero:,} weights left",
+            expected=f"{due:,}, the schedule's count before step {step}",
+        )
+
+
+# -------------------------------------------------------------------------------------------------- inside
+
+
+def _named(prefix: str, masks: Masks) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{name}": masks.bits(name).cpu() for name in masks.sizes}
+
+
+def _read_into(masks: Masks, prefix: str, found: dict[str, torch.Tensor], file: str) -> None:
+    for name, size in masks.sizes.items():
+        bits = found[f"{prefix}{name}"]
+        if (rest := size % 8) and int(bits[-1]) >> rest:
+            raise UserError("a mask of more weights than its tensor has", file=file, key=f"{prefix}{name}")
+        masks.bits(name).copy_(bits)
