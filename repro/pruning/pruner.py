@@ -73,19 +73,20 @@ class Pruner:
             FloatingPointError: a weight or a gradient is NaN or infinite; the tensors are named, on every rank.
         """
         before, rankings = self.masks, Rankings(self.engine, self.spec, index, dense, self.removals)
-        everything = Masks.all_kept(self.masks.shapes, self.engine.device)
+        everything = Masks.all_kept(before.shapes, self.engine.device)
+        after = before  # nothing is changed until all is picked: taking the gradients may be left
         for names, there, target, moved in self._targets(index):
             back = moved + max(0, target - there)
             if target - back < there:
                 ranking, groups = rankings.stay(moving=moved > 0), self.how.n_of_m
-                left = self._picker.pick(names, self.masks, target - back, ranking, groups)
-                self.masks = self.masks.minus(everything.only(names)).plus(left)
+                left = self._picker.pick(names, before, target - back, ranking, groups)
+                after = after.minus(everything.only(names)).plus(left)
             if back:
-                gone = everything.minus(self.masks).only(names)
-                self.masks = self.masks.plus(self._picker.pick(names, gone, back, rankings.back()))
-        returned = self.masks.minus(before)
+                gone = everything.minus(after).only(names)
+                after = after.plus(self._picker.pick(names, gone, back, rankings.back()))
+        self.masks, returned = after, after.minus(before)
         if self.removals is not None:
-            self.removals.note(index, before.minus(self.masks), returned)
+            self.removals.note(index, before.minus(after), returned)
         self.apply()
         if self.how.fill == "draw":
             self._fill(returned, index)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from repro import tables
 from repro.corpus import Corpus, build
 from repro.resources import Resources
 from repro.spec import CorpusSpec, ModelSpec, RunSpec
+from repro.spec.training import MovesSpec
 from repro.store.folder import Folder
 from repro.training import model, train
 from repro.training.checkpoint_manifest import name_of
@@ -81,9 +84,22 @@ def test_a_run_has_the_losses_and_masks_of_the_reference(words: Corpus, make_spe
     assert differing <= 1e-5 * spec.model.shape.prunable
 
 
-def test_in_double_precision_the_masks_agree_in_every_weight(words: Corpus, make_spec: Make) -> None:
-    spec = enlarged(make_spec(dense_steps=59, interval=4, lr=2e-3), words)
-    assert spec.schedule.total_steps == 150
+PIECES = ((0, 0.4), (20, 0.6), (30, 0.3), (40, 0.7), (50, 0.9))
+
+
+@pytest.mark.parametrize(
+    "pruning",
+    [
+        {"sparsity": 0.8, "dense_steps": 59},
+        {"sparsity": 0.7, "shape": "pieces", "pieces": PIECES, "choose": "gradient"},
+        {"sparsity": 0.7, "shape": "constant", "moves": MovesSpec(15, 0.3, return_="gradient")},
+    ],
+    ids=["falling", "rising by gradient", "RigL"],
+)
+def test_in_double_precision_the_masks_agree_in_every_weight(
+    pruning: dict[str, Any], words: Corpus, make_spec: Make
+) -> None:
+    spec = enlarged(make_spec(**{"dense_steps": 30, "interval": 4, "lr": 2e-3, **pruning}), words)
     with opened(spec, stage=0, dtype=torch.float64) as (engine, pruner):
         engine._made.enable_backward_allreduce = (
             False  # one worker has nothing to reduce; DeepSpeed refuses float64 there
@@ -91,10 +107,11 @@ def test_in_double_precision_the_masks_agree_in_every_weight(words: Corpus, make
         ours = []
         for step in range(spec.schedule.total_steps):
             if (event := spec.schedule.event_at(step)) is not None:
-                pruner.event(event)
+                pruner.event(event, partial(engine.gradients, partial(update, engine, words, spec, step)))
             ours.append(update(engine, words, spec, step))
         masks = {name: pruner.masks.full(name, torch.float64) for name in pruner.sizes}
     theirs, expected = referred(words, spec, torch.float64)
     assert np.abs(np.array(ours) - theirs).max() < 1e-7
     assert all(torch.equal(masks[name], mask) for name, mask in expected.items())
+    assert spec.schedule.events >= 5
     assert 0 < sum(int(mask.sum()) for mask in masks.values()) == spec.schedule.n_final(pruner.total)

@@ -14,6 +14,7 @@ import pytest
 from repro.corpus import Corpus
 from repro.resources import Resources, Stage
 from repro.spec import RunSpec
+from repro.spec.training import MovesSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed
 from repro.training import train
@@ -64,7 +65,7 @@ def check(spec: RunSpec, stop: int, stage: Stage, text: Corpus, root: Path, unin
     assert (folder / "checkpoint").names() == [name_of(stop)]
     with life() as second:
         train.train(spec, folder, text, Resources(zero_stage=stage))
-    assert second.steps == list(range(stop, TOTAL))
+    assert second.steps == list(range(stop, spec.schedule.total_steps))
     whole = uninterrupted(spec, Resources(zero_stage=stage))
     assert_same(folder, whole, f"after a stop before step {stop} at stage {stage}")
 
@@ -94,6 +95,44 @@ def test_stopping_at_a_marked_place_changes_no_bit(
     stop: int, stage: Stage, text: Corpus, make_spec: Make, tmp_path: Path, uninterrupted: Reference
 ) -> None:
     check(warmed(make_spec), stop, stage, text, tmp_path, uninterrupted)
+
+
+# Down to .4, up to .55, down to .3 and up in two steps to .85: what returns has been removed at three events.
+PIECES = ((0, 0.7), (4, 0.4), (8, 0.55), (12, 0.3), (16, 0.6), (20, 0.85))
+RETURNING: dict[str, dict[str, Any]] = {
+    "last, drawn": {"shape": "pieces", "pieces": PIECES, "choose": "last", "fill": "draw"},
+    "gradient": {"shape": "pieces", "pieces": PIECES, "choose": "gradient", "distribution": "uniform"},
+    "random, drawn": {"shape": "pieces", "pieces": PIECES, "fill": "draw"},
+    "SET": {"shape": "constant", "moves": MovesSpec(4, 0.3, "constant"), "score": "random"},
+    "RigL": {"shape": "constant", "moves": MovesSpec(4, 0.3, return_="gradient"), "distribution": "erdos_renyi"},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stop", "stage", "precision"),
+    [
+        ("last, drawn", 16, 3, "bf16"),
+        ("RigL", 12, 1, "fp32"),
+        *(
+            pytest.param(kind, stop, stage, precision, marks=pytest.mark.full)
+            for kind in RETURNING
+            for stop, stage, precision in ((13, 0, "fp32"), (16, 1, "bf16"), (20, 2, "fp32"), (21, 3, "fp32"))
+        ),
+    ],
+)
+def test_stopping_around_events_that_return_weights_changes_no_bit(
+    kind: str,
+    stop: int,
+    stage: Stage,
+    precision: str,
+    text: Corpus,
+    make_spec: Make,
+    tmp_path: Path,
+    uninterrupted: Reference,
+) -> None:
+    spec = make_spec(0.7, dense_steps=16, precision=precision, **RETURNING[kind])
+    assert spec.schedule.returns
+    check(spec, stop, stage, text, tmp_path, uninterrupted)
 
 
 def test_stopping_twice_with_other_checkpoints_on_the_way_changes_no_bit(

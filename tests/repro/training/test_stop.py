@@ -21,6 +21,7 @@ from repro.console.signals import Heeded
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
+from repro.spec.training import MovesSpec
 from repro.store import rhythm, stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stopped
@@ -96,6 +97,21 @@ def test_a_stop_leaves_an_update_that_is_under_way_and_the_run_goes_on_to_the_sa
         train.train(spec, folder, text, FOUR)
     assert second.steps[0] == kept
     assert_same(folder, whole(spec), "after a stop")
+
+
+@pytest.mark.parametrize(("micro_batch", "kept"), [(2, 8), (4, 9)], ids=["in its dense gradients", "in its update"])
+def test_an_event_is_left_while_it_takes_gradients_and_no_more_once_it_has_returned_weights(
+    micro_batch: int, kept: int, make_spec: Make, text: Corpus, tmp_path: Path
+) -> None:
+    """Between the two is the first of three looks that an update takes between its micro-batches."""
+    spec = make_spec(0.7, dense_steps=16, shape="constant", moves=MovesSpec(8, 0.3, return_="gradient"))
+    folder, undisturbed = Folder.open(tmp_path / "run"), Folder.open(tmp_path / "whole")
+    with pytest.raises(Stopped, match=f"at step {kept} of"):
+        train.train(spec, folder, text, FOUR, signalled=Told(4 * 8 + micro_batch))
+    assert saved(folder) == [name_of(kept)]
+    train.train(spec, folder, text, FOUR)
+    train.train(spec, undisturbed, text, FOUR)
+    assert_same(folder, undisturbed, "after a stop at a move")
 
 
 def test_a_stop_before_anything_is_done_saves_nothing_over_what_there_is(
