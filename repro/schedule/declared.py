@@ -12,7 +12,11 @@ from repro.schedule.moves import Moves
 Sparse = Literal["geometric", "linear", "cubic", "constant", "static_dense", "saw_tooth", "pieces"]
 Shape = Literal[Sparse, "dense"]
 SHAPES: tuple[str, ...] = get_args(Shape)
-FALLING: tuple[Sparse, ...] = ("geometric", "linear", "cubic")  # their events are `interval` steps apart, between `start` and `end`
+FALLING: tuple[Sparse, ...] = (
+    "geometric",
+    "linear",
+    "cubic",
+)  # their events are `interval` steps apart, between `start` and `end`
 TEETH = 4  # of a saw-tooth
 UNTIMED = ("dense", "constant", "pieces")  # neither `start` nor `end` has a meaning
 
