@@ -4,7 +4,6 @@ Pure arithmetic: no torch, no pydantic.
 """
 
 from repro.schedule.declared import FALLING, SHAPES, TEETH, UNTIMED, Declared, Shape, Sparse
-from repro.schedule.equal import of_average
 from repro.schedule.falling import interval_for
 from repro.schedule.moves import Moves
 from repro.schedule.pieces import Pieces, exact_floor
@@ -23,5 +22,4 @@ __all__ = [
     "Sparse",
     "exact_floor",
     "interval_for",
-    "of_average",
 ]

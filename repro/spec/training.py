@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field, replace
+from dataclasses import field
 from functools import cache
 from typing import Annotated, Literal
 
 from repro.bounds import EVENTS, STEPS
 from repro.errors import UserError
 from repro.pruning.n_of_m import n_of_m
-from repro.schedule import TEETH, UNTIMED, Declared, Moves, PruningSchedule, Shape, of_average
+from repro.schedule import TEETH, UNTIMED, Declared, Moves, PruningSchedule, Shape
 from repro.spec.identity import LATER, tag
 from repro.strict import Above, Between, dataclass
 
@@ -192,29 +192,19 @@ class PruningSpec:
         Raises:
             UserError: its events don't fit into the run.
         """
-        return PruningSchedule.resolve(self._declared(dense_steps))
-
-    def at_average(self, like: PruningSchedule, prunable: int, dense_steps: int) -> PruningSpec:
-        """This with the steps and, to the weight, the N_avg of `like` (`schedule.of_average`).
-
-        Raises:
-            UserError: its shape has several sparse densities, or no such average.
-        """
-        found = of_average(self._declared(dense_steps), like, prunable)
-        return replace(self, sparsity=found.sparsity, end=found.end)
-
-    def _declared(self, dense_steps: int) -> Declared:
-        return Declared(
-            dense_steps,
-            self.sparsity,
-            self.shape,
-            self.start,
-            self.end,
-            self.interval,
-            teeth=self.teeth,
-            mirror=self.mirror,
-            pieces=tuple((begin, density) for begin, density in self.pieces),
-            moves=None if self.moves is None else self.moves.times,
+        return PruningSchedule.resolve(
+            Declared(
+                dense_steps,
+                self.sparsity,
+                self.shape,
+                self.start,
+                self.end,
+                self.interval,
+                teeth=self.teeth,
+                mirror=self.mirror,
+                pieces=tuple((begin, density) for begin, density in self.pieces),
+                moves=None if self.moves is None else self.moves.times,
+            )
         )
 
     @property
