@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from repro import strict
 from repro.bounds import SEEDS
 from repro.errors import UserError
-from repro.spec import RunSpec, Sparsity
+from repro.spec import ModelSpec, RunSpec, Sparsity
 from repro.strict import Above, Between
 from sweeps.overrides import Change, Window
 
@@ -87,6 +87,8 @@ class Making(Protocol):
     def partner(
         self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
     ) -> RunSpec: ...
+
+    def alike(self, run: RunSpec, model: ModelSpec | float, size: str) -> RunSpec: ...
 
     def sparse_runs(self) -> Iterator[RunSpec]: ...
 

@@ -96,18 +96,7 @@ class Builder:
             raise UserError("a dense run has no partner", key="sparsities", found=0, expected="a sparsity above 0")
         shape = sparse.model.shape
         fixed = shape.total - shape.prunable if match == "total" else 0
-        try:
-            found = ladder.partner(
-                shape,
-                sparse.schedule.n_avg(shape.prunable) + fixed,
-                count=match,
-                mlp_multiple=self.declared.partners.mlp_multiple,
-                head_multiple=8 if sparse.precision == "bf16" else 2,
-                tolerance=self.declared.partners.tolerance,
-            )
-        except UserError as error:
-            message = f"{error.message}, in the pair of {sparse.run_id}"
-            raise error.but(message=message, file=self.file, key="partners.tolerance") from error
+        found = self._nearest(sparse, sparse.schedule.n_avg(shape.prunable) + fixed, match)
         pruning = sparse.pruning
         timing = timing_of(pruning)
         if pruning.shape not in FALLING:
@@ -115,7 +104,7 @@ class Builder:
         elif timing == window_text(self.declared.pruning.window):
             timing = ""
         size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
-        model, dense_steps = replace(sparse.model, d_model=found.d_model, mlp=found.mlp), sparse.schedule.total_steps
+        model, dense_steps = found, sparse.schedule.total_steps
         if budget is not None:
             dense_steps = steps(self._ratio(budget, sparse.size), model, sparse.optimizer)
         optimizer = replace(
@@ -135,6 +124,23 @@ class Builder:
             dense_steps=own.dense_steps,
         )
 
+    def alike(self, run: RunSpec, model: ModelSpec | float, size: str) -> RunSpec:
+        """A dense run of another model with the steps, batches, seed and initialisation of a dense one, at its own learning rate.
+
+        Args:
+            model: its model; or about how many prunable weights it has, in the proportions of the other.
+            size: its label.
+        """
+        if not isinstance(model, ModelSpec):
+            model = self._nearest(run, model, "prunable")
+        return replace(
+            run,
+            run_id=f"{size}-{run.budget}-s00-seed{run.seed}",
+            size=size,
+            model=model,
+            optimizer=replace(run.optimizer, lr=self._partner_rate(run, model, run.schedule.total_steps)),
+        )
+
     def sparse_runs(self) -> Iterator[RunSpec]:
         """The sparse runs of `law`, `pairs` and `seeds.pairs`, all of which have the default window."""
         studies = self.declared.studies
@@ -143,6 +149,22 @@ class Builder:
         for run in chain(law, *(study.sparse(self) for study in pairs if study)):
             if run.pruning.sparsity:
                 yield run
+
+    def _nearest(self, run: RunSpec, target: float, match: Match) -> ModelSpec:
+        """The model of about `target` parameters that is most like a run's."""
+        try:
+            found = ladder.partner(
+                run.model.shape,
+                target,
+                count=match,
+                mlp_multiple=self.declared.partners.mlp_multiple,
+                head_multiple=8 if run.precision == "bf16" else 2,
+                tolerance=self.declared.partners.tolerance,
+            )
+        except UserError as error:
+            message = f"{error.message}, in the pair of {run.run_id}"
+            raise error.but(message=message, file=self.file, key="partners.tolerance") from error
+        return replace(run.model, d_model=found.d_model, mlp=found.mlp)
 
     def _partner_rate(self, sparse: RunSpec, model: ModelSpec, steps: int) -> float:
         """The learning rate of a dense partner: that of its sparse run, but for what the two differ in."""

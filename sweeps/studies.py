@@ -13,6 +13,7 @@ from typing import Annotated
 from repro import strict
 from repro.errors import UserError
 from repro.spec import RunSpec
+from sweeps.growth_study import GrowthStudy
 from sweeps.overrides import Variant, Window
 from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
@@ -157,3 +158,4 @@ class Studies:
     own_rates: OwnRates | None = None
     parents: DenseParents | None = None
     post_training: PostTraining | None = None
+    growth: GrowthStudy | None = None

@@ -1,0 +1,120 @@
+"""The study of growth: one N(t), a small model for a share of the tokens and a larger one for the rest, by several operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
+
+from repro import strict
+from repro.errors import UserError
+from repro.spec import ModelSpec, RunSpec, SurgerySpec
+from repro.strict import Above, Between
+from repro.surgery.catalogue import GROWTHS, growing
+from sweeps.ids import percent, short
+from sweeps.points import Budget, Making, SeedList, Size
+from sweeps.post_trained import label
+
+USUAL = ("grow-inner", "grow-inner-noise", "grow-depth-zero", "grow-depth-stack")  # equal weights by one factor
+Multiple = Annotated[float, Above(0, "times the learning rate of the larger model")]
+
+
+@strict.dataclass
+class GrowthStudy:
+    """A small model that every operator makes larger after a share of the tokens, and dense controls of all tokens.
+
+    The small model is trained at a constant learning rate until it grows, since a rate that has decayed would have to rise
+    again. What it becomes trains on in the text with the sweep's own schedule, at the rate that `rates` has for its size,
+    from moments of zero. All operators make models of equally many weights, so that N(t) is the same in all.
+    """
+
+    sizes: Annotated[tuple[Size, ...], "the small models"]
+    budgets: Annotated[tuple[Budget, ...], "tokens of a whole life, per weight of the small model"]
+    share: Annotated[float, Between(0, 1, "of the tokens", "()"), "trained on by the small model"] = 0.5
+    operators: Annotated[tuple[str, ...], f"methods of growth, of: {', '.join(GROWTHS)}"] = USUAL
+    factor: Annotated[int, Between(2, 64, "times"), "how many times as many blocks, or as large widths"] = 2
+    seeds: SeedList = (0,)
+    ungrown: Annotated[bool, "whether the small model is trained on as it is, too: what beginning again costs"] = True
+    scratch: Annotated[bool, "whether the small and the larger models are trained on all tokens, too"] = True
+    partners: Annotated[bool, "whether a dense model of the life's average is trained on all tokens, too"] = True
+    lr_multiples: Annotated[
+        tuple[Multiple, ...], "further learning rates of what the operators make, each over the one it has"
+    ] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("sizes", "budgets", "operators", "seeds"):
+            if not getattr(self, key):
+                raise UserError(f"no {key}", key=key, expected="one or more")
+        for method in self.operators:
+            try:
+                growing(method)
+            except UserError as error:
+                raise error.but(key="operators") from error
+
+    def runs(self, build: Making) -> Iterator[RunSpec]:
+        for size in self.sizes:
+            for budget in self.budgets:
+                for seed in self.seeds:
+                    yield from self._lives(build.run(size, budget, seed=seed), build)
+
+    def _lives(self, small: RunSpec, build: Making) -> Iterator[RunSpec]:
+        """All lives of one seed: `small` is the small model on all tokens."""
+        parent = self._parent(small)
+        surgeries = [self._surgery(method, small.seed) for method in self.operators]
+        models: dict[ModelSpec, SurgerySpec] = {}
+        for surgery in surgeries:
+            models.setdefault(surgery.model_after(small.model), surgery)
+        counts = {model.shape.prunable: surgery.method for model, surgery in models.items()}
+        if len(counts) > 1:
+            raise UserError(
+                "operators that make models of other sizes, so not one N(t)",
+                key="operators",
+                found=", ".join(f"{method}: {count:,} weights" for count, method in counts.items()),
+                expected=f"some of one size, such as {', '.join(USUAL)}",
+            )
+        large = [
+            build.alike(small, model, f"{label(small.size, surgery)}-scratch") for model, surgery in models.items()
+        ]
+        yield parent
+        for surgery in surgeries:
+            child = self._child(parent, small, surgery, large[0].optimizer.lr)
+            yield child
+            for multiple in self.lr_multiples:
+                lr = child.optimizer.lr * multiple
+                yield replace(child, run_id=f"{child.run_id}-lr{short(lr)}", optimizer=replace(child.optimizer, lr=lr))
+        if self.ungrown:
+            yield self._child(parent, small, SurgerySpec(self.operators[0], factor=1), small.optimizer.lr)
+        if self.scratch:
+            yield from (small, *large)
+        if self.partners:
+            yield build.alike(small, child.life.n_avg, f"{small.size}-x{self.factor}-life")
+
+    def _parent(self, small: RunSpec) -> RunSpec:
+        total = small.schedule.total_steps
+        steps = round(self.share * total)
+        if not 0 < steps < total:
+            raise UserError(
+                "a share that leaves one of the two models no step",
+                key="share",
+                found=f"{self.share:g}: {steps} of {total} steps of {small.run_id}",
+                expected="another share, or a larger budget",
+            )
+        budget = f"{small.budget}-first{percent(self.share)}"
+        return replace(
+            small,
+            run_id=f"{small.size}-{budget}-seed{small.seed}",
+            budget=budget,
+            dense_steps=steps,
+            # "wsd" whose last step alone decays, and it is at the peak.
+            optimizer=replace(small.optimizer, lr_schedule="wsd", decay=1.0),
+        )
+
+    def _child(self, parent: RunSpec, small: RunSpec, surgery: SurgerySpec, lr: float) -> RunSpec:
+        steps = parent.schedule.total_steps
+        own = replace(small, dense_steps=small.schedule.total_steps - steps, optimizer=replace(small.optimizer, lr=lr))
+        size = label(small.size, surgery)
+        name = f"{size}-{small.budget}-after{percent(self.share)}-seed{small.seed}"
+        return replace(own.starting_from(parent, steps, surgery), run_id=name, size=size)
+
+    def _surgery(self, method: str, seed: int) -> SurgerySpec:
+        return SurgerySpec(method, factor=self.factor, seed=seed if growing(method).seeded else None)
