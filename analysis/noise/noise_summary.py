@@ -16,7 +16,7 @@ from analysis.noise.configurations import APART_RULE, Configuration, pooled, why
 from analysis.noise.spread import Spread, measure
 from analysis.shown import plain, plain_json
 from analysis.tables.data import Tables
-from analysis.tables.schedule_grid import schedule_name
+from analysis.tables.schedule_grid import name_of
 
 FILE = "noise.json"
 
@@ -89,12 +89,11 @@ def _name(configuration: Configuration) -> str:
 
 def _row(configuration: Configuration) -> dict[str, Any]:
     runs, spread = configuration.runs, configuration.spread
-    sparse = configuration.kind == "sparse"
     return {
         "size": runs["size"][0],
         "budget": runs["budget"][0],
         "sparsity": configuration.sparsity,
-        "schedule": schedule_name(float(runs["start"][0]), float(runs["end"][0])) if sparse else "dense",
+        "schedule": name_of(next(runs.rows())),
         "lr": float(runs["lr"][0]),
         "N_prunable": float(runs["N_prunable"][0]),
         "N_avg": float(runs["N_avg"][0]),

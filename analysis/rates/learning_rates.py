@@ -24,7 +24,9 @@ from repro.studies import LEARNING_RATES
 
 DRAWS = 4000
 # What tells bowls apart: a partner's label says neither its width nor its steps.
-ONE_BOWL = ("size", "budget", "sparsity", "start", "end", "N_prunable", "total_steps", "dense_tokens")
+ONE_BOWL = (
+    "size", "budget", "sparsity", "start", "end", "N_prunable", "total_steps", "dense_tokens", "shape", "mirror", "pieces",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _noise(bowls: list[_Bowl]) -> Spread | str:
 
 
 def _best(key: tuple[Any, ...], bowl: _Bowl, unusable: int, noise: Spread | None, rng: np.random.Generator) -> Best:
-    size, budget, sparsity, start, end, n_prunable, _, tokens = key
+    size, budget, sparsity, start, end, n_prunable, _, tokens, *_ = key
     at = int(np.argmin(bowl.means))
     edge = at in (0, len(bowl.means) - 1)
     draws = None

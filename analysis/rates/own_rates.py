@@ -17,7 +17,7 @@ from repro import studies
 
 # What a run at its own rate has in common with the one that it stands for.
 EQUAL = (
-    "size", "budget", "sparsity", "start", "end", "shape", "seed", "N_prunable", "total_steps", "batch_tokens",
+    "size", "budget", "sparsity", "start", "end", "shape", "mirror", "pieces", "seed", "N_prunable", "total_steps", "batch_tokens",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from analysis.report import confounds, regime, summary
 from analysis.shown import plain
 from analysis.tables.data import Runs, Tables
 from analysis.tables.post_training import has_post_training
-from analysis.tables.schedule_grid import schedule_name
+from analysis.tables.schedule_grid import name_of
 from repro import columns
 
 SECTIONS = (
@@ -199,7 +199,7 @@ def _run_rows(runs: Runs) -> Iterator[dict[str, Any]]:
             "budget": row["budget"],
             "seed": row["seed"],
             "sparsity": row["sparsity"],
-            "schedule": schedule_name(row["start"], row["end"]) if row["sparsity"] else "dense",
+            "schedule": name_of(row),
             "N_prunable": row["N_prunable"],
             "N_avg": row["N_avg"],
             "N_final": row["N_final"],

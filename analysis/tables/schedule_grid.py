@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from analysis.tables.data import Runs
+from repro.schedule import FALLING
 
 
 def grid_cells(grid: Runs) -> tuple[list[Runs], list[str]]:
@@ -22,6 +25,14 @@ def grid_cells(grid: Runs) -> tuple[list[Runs], list[str]]:
         else:
             chosen.append(cell)
     return chosen, skipped
+
+
+def name_of(run: Mapping[str, Any]) -> str:
+    """What the schedule of a run is called: by its shares of compute where it falls between events, else by its shape."""
+    if run["sparsity"] == 0:
+        return "dense"
+    name = schedule_name(run["start"], run["end"]) if run["shape"] in FALLING else str(run["shape"]).replace("_", " ")
+    return f"{name}, mirrored" if run["mirror"] is True else name
 
 
 def schedule_name(start: float, end: float) -> str:

@@ -19,7 +19,7 @@ from repro.errors import UserError
 def table(points: list[tuple[float, float]], **more: Any) -> pa.Table:
     columns = {
         "size": "9k", "budget": "x", "sparsity": 0.0, "start": None, "end": None, "N_prunable": 9000, "total_steps": 100,
-        "dense_tokens": 180_000,
+        "dense_tokens": 180_000, "shape": "dense", "mirror": None, "pieces": None,
     } | more  # fmt: skip
     rows = [{**columns, "studies": ["lr"], "lr": lr, "loss": loss} for lr, loss in points]
     return pa.Table.from_pylist([*rows, {**columns, "studies": ["law"], "lr": 1.0, "loss": 0.0}])

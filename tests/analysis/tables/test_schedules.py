@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from analysis.tables.schedule_grid import name_of
 from analysis.tables.schedules import schedule_of
 from repro import columns
 from repro.spec import RunSpec
@@ -25,3 +26,17 @@ from repro.spec import RunSpec
 def test_the_schedule_of_a_row_is_that_of_its_spec(make_spec: Callable[..., RunSpec], pruning: dict[str, Any]) -> None:
     spec = make_spec(**pruning)
     assert schedule_of(columns.planned(spec)) == spec.schedule
+
+
+@pytest.mark.parametrize(
+    ("pruning", "name"),
+    [
+        ({}, "25/50/25"),
+        ({"mirror": True}, "25/50/25, mirrored"),
+        ({"shape": "static_dense"}, "static dense"),
+        ({"shape": "constant"}, "constant"),
+        ({"sparsity": 0.0}, "dense"),
+    ],
+)
+def test_a_schedule_is_named_by_its_window_or_its_shape(make_spec: Callable[..., RunSpec], pruning, name) -> None:
+    assert name_of(columns.planned(make_spec(**pruning))) == name
