@@ -1,4 +1,4 @@
-"""`python -m repro schedule | train | corpus | evaluate | export | inspect | prune | grow`: one run and its parts."""
+"""`python -m repro schedule | train | corpus | evaluate | flatness | export | prune | grow | inspect`: one run, its parts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ VERBS = {
     "train": ("repro.verbs.train", "train one spec in this process, without Ray"),
     "corpus": ("repro.verbs.corpus", "build a sweep's text as token shards, inspect or verify it"),
     "evaluate": ("repro.verbs.evaluate", "loss, perplexity and task scores of a model, with standard errors"),
+    "flatness": ("repro.verbs.flatness", "the trace of the Hessian of the held-out loss"),
     "export": ("repro.verbs.export", "write a run as a folder that transformers loads"),
     "prune": ("repro.verbs.prune", "remove blocks, heads, channels or weights of a trained model"),
     "grow": ("repro.verbs.grow", "make a trained model wider or deeper, to be trained on"),
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   python -m repro corpus build sweeps/quick.yaml                       a sweep's text as token shards
   python -m repro corpus inspect sweeps/quick.yaml                     statistics and samples of them
   python -m repro evaluate results/quick/runs/RUN_ID 'texts/*.txt' --stride 64     loss and perplexity on any text
+  python -m repro flatness RUN OTHER_RUN sweeps/quick.yaml             how flat two runs' minima are
   python -m repro export results/quick/runs/RUN_ID out/model           for transformers
   python -m repro prune out/model out/small --method wanda --rate .25 --text sweeps/quick.yaml    a smaller model
   python -m repro grow out/model out/wide --method grow-width-noise --factor 2     a larger one

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from repro.console.progress import TimedProgress
 from repro.corpus import local_copy, publish
 from repro.corpus.bpe import TRAINED
 from repro.corpus.build_dir import build_dir_name, clear, exclusive, remove, resume_or_clear
@@ -23,7 +24,6 @@ from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import LocalPool, Pool
 from repro.corpus.pretrained import load_pretrained
-from repro.corpus.progress import BuildProgress
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
 from repro.corpus.summary import CorpusSummary
@@ -63,7 +63,7 @@ def build(
     """
     check_tokens(vocab, sequence)
     progress = progress or (lambda line: None)
-    say = BuildProgress(progress, spec.name)
+    say = TimedProgress(progress, f"corpus {spec.name}")
     place = root if isinstance(root, Folder) else Folder.open(root)
     folder = folder_of(spec, vocab, sequence, place)
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
@@ -128,7 +128,7 @@ def _build(
     own: Path,
     work: Folder,
     pool: Pool,
-    say: BuildProgress,
+    say: TimedProgress,
     shard_rows: int,
     part_bytes: int,
 ) -> None:

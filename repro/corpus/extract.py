@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from repro import strict
+from repro.console.progress import TimedProgress
 from repro.corpus.files import local
 from repro.corpus.huggingface import local_folder
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.progress import BuildProgress
 from repro.corpus.sources import Document, Source, open_source
 from repro.errors import UserError
 from repro.spec import CorpusSpec
@@ -108,7 +108,7 @@ def place(group: str) -> int:
 
 
 def extract(
-    spec: CorpusSpec, folder: Folder, pool: Pool, progress: BuildProgress, part_bytes: int = PART_BYTES
+    spec: CorpusSpec, folder: Folder, pool: Pool, progress: TimedProgress, part_bytes: int = PART_BYTES
 ) -> ExtractedText:
     """Extracts the source of `spec` to `folder`, resuming an earlier extraction, and decides what is held out.
 
@@ -174,7 +174,7 @@ class PieceReader:
     stem: str
     place: int | None
 
-    def parts(self, pool: Pool, progress: BuildProgress) -> Iterator[TextPart]:
+    def parts(self, pool: Pool, progress: TimedProgress) -> Iterator[TextPart]:
         """The parts of all pieces in order, produced lazily; pieces already extracted aren't read again."""
         pieces = range(self._source.pieces)
         there = set(self.folder.names())

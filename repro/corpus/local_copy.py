@@ -14,12 +14,12 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from repro.console import homes
+from repro.console.progress import TimedProgress
 from repro.corpus import manifest
 from repro.corpus.build_dir import POLL, exclusive, remove
 from repro.corpus.corpus import Corpus
 from repro.corpus.encode import TOKENIZER
 from repro.corpus.manifest import Manifest, ShardFile
-from repro.corpus.progress import BuildProgress
 from repro.errors import DISK_FULL, UserError
 from repro.store import transfer
 from repro.store.folder import Folder
@@ -50,7 +50,7 @@ def fetch(source: Folder, say: Callable[[str], object], asked: Callable[[], bool
     if folder.exists():
         return folder
     own = folder.parent / f".{source.name}.copy"
-    whole, progress = own / "corpus", BuildProgress(say, source.name)
+    whole, progress = own / "corpus", TimedProgress(say, f"corpus {source.name}")
 
     def waits() -> None:
         if asked():
@@ -73,7 +73,7 @@ def fetch(source: Folder, say: Callable[[str], object], asked: Callable[[], bool
     return folder
 
 
-def _copy(source: Folder, whole: Folder, progress: BuildProgress, asked: Callable[[], bool]) -> None:
+def _copy(source: Folder, whole: Folder, progress: TimedProgress, asked: Callable[[], bool]) -> None:
     """Copies what is missing in `whole`, several files at once, each checked against its hash as it arrives."""
     made, said = Manifest.read(source), source.read(manifest.FILE)
     if not whole.exists(manifest.FILE) or whole.read(manifest.FILE) != said:

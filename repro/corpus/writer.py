@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from repro.console.progress import TimedProgress
 from repro.corpus.bpe import BOS, EOS, TRAINED
 from repro.corpus.encode import LISTED_GROUPS, NGRAMS, TOKENIZER, Encoder, TokenPart
 from repro.corpus.extract import ExtractedText, TrainingText
@@ -23,7 +24,6 @@ from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.progress import BuildProgress
 from repro.corpus.shards import TokenRows
 from repro.corpus.sources import open_source
 from repro.corpus.tokenizer import Tokenizer
@@ -48,7 +48,7 @@ class CorpusWriter:
     folder: Path
     work: Folder
     pool: Pool
-    progress: BuildProgress
+    progress: TimedProgress
     shard_rows: int
     pretrained: Tokenizer | None
 

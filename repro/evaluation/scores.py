@@ -33,8 +33,8 @@ def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
     losses = np.empty(ends[-1] if len(ends) else 0, np.float32)
     network.eval()
     with torch.inference_mode():
-        for batch in _batches(windows, vocab):
-            inputs, labels = (torch.from_numpy(a).to(device) for a in _rows(text, windows[batch]))
+        for batch in batches(windows, vocab):
+            inputs, labels = (torch.from_numpy(a).to(device) for a in rows(text, windows[batch]))
             logits = network(input_ids=inputs, use_cache=False).logits
             found = F.cross_entropy(
                 logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
@@ -49,26 +49,26 @@ def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
     return losses
 
 
-def _batches(windows: np.ndarray, vocab: int) -> Iterator[np.ndarray]:
-    """Batches of window indices, of similar lengths."""
+def batches(windows: np.ndarray, vocab: int, logits: int = LOGITS) -> Iterator[np.ndarray]:
+    """Batches of window indices, of similar lengths and about `logits` logits each."""
     length = windows[:, STOP] - windows[:, START]
     for first in range(0, len(windows), SORTED):
         order = first + np.argsort(-length[first : first + SORTED], kind="stable")
         while len(order):
-            at_once = max(1, LOGITS // (int(length[order[0]]) * vocab))
+            at_once = max(1, logits // (int(length[order[0]]) * vocab))
             yield order[:at_once]
             order = order[at_once:]
 
 
-def _rows(text: Text, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rows(text: Text, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and labels, (windows, longest - 1), padded at the right, where causal attention doesn't see it."""
     width = int((windows[:, STOP] - windows[:, START]).max()) - 1
     inputs = np.zeros((len(windows), width), np.int64)
     labels = np.full((len(windows), width), IGNORED, np.int64)
-    for row, (document, start, new, stop) in enumerate(windows):
+    for index, (document, start, new, stop) in enumerate(windows):
         tokens = text.documents[document]
-        inputs[row, : stop - start - 1] = tokens[start : stop - 1]
-        labels[row, new - start - 1 : stop - start - 1] = tokens[new:stop]
+        inputs[index, : stop - start - 1] = tokens[start : stop - 1]
+        labels[index, new - start - 1 : stop - start - 1] = tokens[new:stop]
     return inputs, labels
 
 

@@ -3,12 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from repro.errors import UserError
 
 DOCUMENT, START, NEW, STOP = range(4)  # columns of `cut`
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a text: `cut`, (windows, 4), of at most `window` tokens, `stride` apart."""
+
+    cut: np.ndarray
+    window: int
+    stride: int
+
+
+def of_text(
+    lengths: Sequence[int],
+    row: int | None,
+    context: int | None,
+    *,
+    name: str,
+    window: int | None = None,
+    stride: int | None = None,
+    tokens: int | None = None,
+) -> Windows:
+    """The windows in which a model reads a text, disjoint and as long as a row of its corpus unless others are asked for.
+
+    Args:
+        lengths: tokens of each document.
+        row: tokens of a corpus row; None if the text has none, which then is read in windows of the model's context.
+        context: the model's context length; None: unknown.
+        name: the model's name, for messages.
+        window, stride: as asked for by the options; None: the default.
+        tokens: about how many tokens to score, in evenly spread windows; None: all.
+
+    Raises:
+        UserError: no window is known, or it is out of range.
+    """
+    window = row or context if window is None else window
+    if window is None:
+        raise UserError("the model's context length is unknown", file=name, expected="--window N")
+    stride = window if stride is None else stride
+    check(window, stride, context)
+    return Windows(sample(cut(lengths, window, stride), tokens), window, stride)
 
 
 def cut(lengths: Sequence[int], window: int, stride: int) -> np.ndarray:

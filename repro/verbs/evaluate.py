@@ -128,21 +128,24 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
     from repro.evaluation import scores, texts, windows
 
     text = texts.read(source, model.reader)
-    window = text.row or model.context if given.window is None else given.window
-    if window is None:
-        raise UserError("the model's context length is unknown", file=model.name, expected="--window N")
-    stride = window if given.stride is None else given.stride
-    windows.check(window, stride, model.context)
-    chosen = windows.sample(windows.cut([len(ids) for ids in text.documents], window, stride), given.max_tokens)
+    read = windows.of_text(
+        [len(ids) for ids in text.documents],
+        text.row,
+        model.context,
+        name=model.name,
+        window=given.window,
+        stride=given.stride,
+        tokens=given.max_tokens,
+    )
     return {
         **model.columns(),
         "corpus": text.name,
         "corpus_hash": text.hash,
         "packing": text.packing,
-        "windowing": "disjoint" if stride == window else "sliding",
-        "window": window,
-        "stride": stride,
-        **scores.summary(scores.token_losses(model.network, text, chosen), text, chosen),
+        "windowing": "disjoint" if read.stride == read.window else "sliding",
+        "window": read.window,
+        "stride": read.stride,
+        **scores.summary(scores.token_losses(model.network, text, read.cut), text, read.cut),
     }
 
 

@@ -1,4 +1,4 @@
-"""Progress of a long build: a line now and then, with the time left."""
+"""Progress of long work: a line now and then, with the time left."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable
 
 EVERY = 10.0  # seconds between two lines
-WINDOW = 120.0  # seconds over which the rate is measured: items done by an earlier build pass at once
+WINDOW = 120.0  # seconds over which the rate is measured: what was done earlier passes at once
 
 
-class BuildProgress:
-    """Reports one stage after another to `say`. name: name of the corpus."""
+class TimedProgress:
+    """Reports one stage after another to `say`. whose: what each line begins with."""
 
-    def __init__(self, say: Callable[[str], object], name: str):
-        self.say, self.name, self._repeated = say, name, -math.inf
+    def __init__(self, say: Callable[[str], object], whose: str):
+        self.say, self.whose, self._repeated = say, whose, -math.inf
         self.begin("", 0, "")
 
     def begin(self, what: str, total: int, unit: str, scale: int = 1) -> None:
@@ -46,7 +46,7 @@ class BuildProgress:
             self.line(text())
 
     def line(self, text: str) -> None:
-        self.say(f"corpus {self.name}: {text}")
+        self.say(f"{self.whose}: {text}")
 
     def _left(self, now: float) -> str:
         began, done = self._marks[0]

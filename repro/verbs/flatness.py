@@ -1,0 +1,151 @@
+"""`python -m repro flatness`: the trace of the Hessian of models' held-out losses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from repro.bounds import SEEDS
+from repro.console.options import whole
+from repro.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from repro.corpus import Corpus
+    from repro.corpus.files import FilesSource
+    from repro.evaluation.flatness import Trace
+
+MANY = 10_000  # vectors
+
+EXAMPLES = """examples:
+  python -m repro flatness results/laptop/runs/RUN_ID sweeps/laptop.yaml            of one run, on its held-out text
+  python -m repro flatness results/laptop/runs/SPARSE results/laptop/runs/DENSE sweeps/laptop.yaml --vectors 50
+                                                                                    a pair; the last column compares
+
+Losses stand beside the traces, because the comparison means something at equal loss. The error of a trace is that of the
+random vectors alone; it falls as 1/sqrt(VECTORS). Other text would give another trace: compare on the same.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb to an `argparse` command."""
+    parser = verbs.add_parser(
+        "flatness",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="The trace of the Hessian of the held-out loss (nats/token) by Hutchinson's estimator, over the weights\n"
+        "that are there: over all of them, and over those of linear layers; in all and by weight. In fp32.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="runs' folders, or Hugging Face folders or ids")
+    parser.add_argument(
+        "corpus",
+        metavar="CORPUS",
+        help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .json .jsonl .json.gz .parquet",
+    )
+    parser.add_argument("--vectors", type=whole(2, MANY), default=20, metavar="N", help="random vectors (default: 20)")
+    parser.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="N", help="of the vectors (default: 0)")
+    parser.add_argument(
+        "--max-tokens",
+        type=whole(),
+        default=16384,
+        metavar="N",
+        help="score about N tokens, in evenly spread windows (default: 16384)",
+    )
+    parser.add_argument(
+        "--window",
+        type=whole(2),
+        metavar="N",
+        help="tokens read at once (default: a row of the corpus, else the model's context length)",
+    )
+    parser.add_argument("--text-field", default="text", help="text field of JSON lines and Parquet (default: text)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--corpora", metavar="ROOT", help="root with a run's own corpus, for its tokenizer (default: data)"
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON list, one object a model")
+    parser.set_defaults(main=main)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Estimates and prints the traces; returns the exit code."""
+    from repro.evaluation import texts
+    from repro.resources import Resources
+    from repro.training.distributed import device_of
+
+    say = partial(print, file=sys.stderr, flush=True)
+    source = texts.find(given.corpus, given.text_field, given.corpora, say)
+    device = device_of(Resources(device=given.device))
+    found: list[dict[str, Any]] = []
+    first: Trace | None = None
+    for number in range(len(given.models)):
+        row, trace = _of_model(number, source, device, given)
+        first = first or trace
+        row["of_first"], row["of_first_se"] = trace.over(first) if found else (1.0, 0.0)
+        found.append(row)
+    print(json.dumps(found, allow_nan=False) if given.json else "\n".join(_lines(found)))
+    return 0
+
+
+def _of_model(
+    number: int, source: Corpus | FilesSource, device: torch.device, given: argparse.Namespace
+) -> tuple[dict[str, Any], Trace]:
+    """The row of one of the models, and its trace over all weights."""
+    from repro.console.progress import TimedProgress
+    from repro.corpus import Corpus
+    from repro.evaluation import flatness, models, scores, texts, windows
+    from repro.evaluation.flatness import EVERYTHING, LINEAR, Trace
+
+    known = source if isinstance(source, Corpus) else None
+    model = models.load(given.models[number], "fp32", device, given.corpora or "data", known)
+    counts = flatness.kept(model.network)
+    if not all(counts):
+        raise UserError("a model without linear layers", file=model.name, expected="torch.nn.Linear, as a Llama has")
+    text = texts.read(source, model.reader)
+    lengths = [len(ids) for ids in text.documents]
+    read = windows.of_text(
+        lengths, text.row, model.context, name=model.name, window=given.window, tokens=given.max_tokens
+    )
+    loss = scores.summary(scores.token_losses(model.network, text, read.cut), text, read.cut)
+    progress = TimedProgress(partial(print, file=sys.stderr, flush=True), model.name)
+    progress.begin(f"{given.vectors} vectors", given.vectors * loss["tokens"], "tokens")
+    products = flatness.products(model.network, text, read.cut, given.vectors, (given.seed, number), progress.advance)
+    everything, linear = (Trace.of(products[:, column], counts[column]) for column in (EVERYTHING, LINEAR))
+    return {
+        **model.columns(),
+        "corpus": text.name,
+        "corpus_hash": text.hash,
+        "window": read.window,
+        "tokens": loss["tokens"],
+        "loss": loss["loss"],
+        "loss_se": loss["loss_se"],
+        "vectors": given.vectors,
+        "seed": given.seed,
+        **everything.columns("trace"),
+        **linear.columns("linear"),
+    }, everything
+
+
+def _lines(found: list[dict[str, Any]]) -> list[str]:
+    """A table, one line a model."""
+    first = found[0]
+    width = max(len(row["model"]) for row in found)
+    lines = [
+        f"trace of the Hessian on {first['corpus']} ({first['corpus_hash']}), {first['vectors']} vectors",
+        f"{'model':<{width}}  {'loss':>16}  {'weights':>13}  {'trace':>20}  {'a weight':>22}  {'linear layers':>20}  of the first",
+    ]
+    for row in found:
+        cells = (
+            f"{row['loss']:.4f} ± {row['loss_se']:.4f}",
+            f"{row['trace_weights']:,}",
+            f"{row['trace']:.5g} ± {row['trace_se']:.2g}",
+            f"{row['trace_per_weight']:.4g} ± {row['trace_per_weight_se']:.2g}",
+            f"{row['linear']:.5g} ± {row['linear_se']:.2g}",
+        )
+        sized = "  ".join(f"{cell:>{size}}" for cell, size in zip(cells, (16, 13, 20, 22, 20), strict=True))
+        compared = "" if row is first else f"  {row['of_first']:.3f} ± {row['of_first_se']:.3f}"
+        lines.append(f"{row['model']:<{width}}  {sized}{compared}")
+    return lines
