@@ -26,18 +26,18 @@ from tests.repro.evaluation.prose import PROSE
 
 pytestmark = pytest.mark.slow
 
-VOCAB, WINDOW, VECTORS = 11, 7, 200
+VOCAB, WINDOW, VECTORS = 11, 7, 120
 
 
 @pytest.fixture(scope="module")
 def tiny() -> Any:
-    """A Llama of 380 weights, a third of whose linear layers is removed."""
+    """A Llama of 236 weights, a third of whose linear layers is removed."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCAB,
         hidden_size=4,
         intermediate_size=6,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=2,
         max_position_embeddings=16,
         initializer_range=0.6,
@@ -101,7 +101,7 @@ def test_the_mean_over_vectors_is_the_trace_and_their_spread_that_of_signs(
         assert abs(trace.value - float(exact[name].trace())) < 3 * trace.se
         if name == "all":  # the variance of v^T H v of signs: twice the squares off the diagonal
             off = exact[name] - exact[name].diag().diag()
-            assert trace.se * math.sqrt(VECTORS) == pytest.approx(math.sqrt(2 * float((off**2).sum())), rel=0.2)
+            assert trace.se * math.sqrt(VECTORS) == pytest.approx(math.sqrt(2 * float((off**2).sum())), rel=0.25)
 
 
 def test_one_vectors_product_is_that_with_the_full_hessian_whatever_the_batches(
