@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,12 @@ def test_the_drawing_falls_from_one_to_the_final_density_within_the_terminal(wid
 def test_the_command_refuses_a_schedule_given_half_in_steps(capsys):
     with pytest.raises(UserError, match="in compute or in steps"):
         command(capsys, *FORWARD, "--end-step", "9000")
+
+
+def test_the_command_of_the_readme_draws_a_rising_schedule(capsys):
+    [words] = re.findall(r"`python -m repro schedule (.*?)`", (Path(__file__).parents[2] / "README.md").read_text())
+    assert words.split() == [*FORWARD, "--mirror"]
+    assert "█" in command(capsys, *words.split())
 
 
 def test_the_mirror_has_the_same_average_and_steps_and_its_pieces_in_reverse(capsys):
