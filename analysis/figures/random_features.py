@@ -21,7 +21,8 @@ CAPTION = (
     "mirror image, which rises, and of the constant number of equal average. Zeroed: what a removed feature has learned is lost; frozen: it "
     "stays. Above 1 a rising run ends worse. With many features, a constant learning rate and nothing zeroed all are equal: the average is "
     "exact. Zeroing costs a falling run what the removed features had learned. Under a cosine over steps the average that counts is weighted "
-    "by the learning rate, so that rising runs pay. With few features the last ones matter more, and rising runs gain."
+    "by the learning rate, so that rising runs pay; under one over compute they would not. With few features the last ones matter more, and "
+    "rising runs gain on constant ones."
 )
 COLUMNS = 2
 

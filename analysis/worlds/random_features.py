@@ -25,7 +25,9 @@ force at s leaves in a feature of group g at t, and n_g features in it, all (T+1
     <v_k v_k^T> = chi_k (w*_k^2 1 1^T + Q) chi_k^T,   C = sum_k lambda_k^2 <v_k v_k^T>,   Q = sum_g n_g R_g C R_g^T / N0^2
 
 For N0 to infinity K and Q vanish. Then, if no feature is zeroed, v_k(t+1) = (1 - rate lambda_k N(t)/N0) v_k(t): for a small
-rate the loss at the end depends on the mean of N(t) alone, however N(t) moves.
+rate the loss at the end depends on the mean of N(t) alone, however N(t) moves. Where the rate changes, it is the mean of
+rate(t) N(t) that counts: again the same for all schedules of one compute if the rate follows the share of compute spent,
+but not if it follows the steps.
 """
 
 from __future__ import annotations

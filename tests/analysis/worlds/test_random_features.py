@@ -95,6 +95,19 @@ def test_with_many_features_the_average_is_exact_where_nothing_is_zeroed(name: s
     assert end == pytest.approx(0.5 * (model.eigenvalues * model.targets) @ left**2, rel=1e-6)
 
 
+def test_rates_over_compute_keep_the_average_exact_and_rates_over_steps_do_not() -> None:
+    shares = SCHEDULES["rising"]
+    spent = (np.cumsum(shares) - shares / 2) / shares.sum()
+    even = (np.arange(STEPS) + 0.5) / STEPS
+
+    def end(counts: Array, done: Array) -> float:
+        return float(many().losses(1e9 * counts, rates=1 + np.cos(np.pi * done))[-1])
+
+    constant = end(np.full(STEPS, shares.mean()), even)
+    assert end(shares, spent) == pytest.approx(constant, rel=0.005)
+    assert end(shares, even) > 1.05 * constant
+
+
 def test_what_is_zeroed_must_be_learned_again() -> None:
     """With many features, a fall from all to half in the middle leaves half of what was learned."""
     model, shares = many(), np.repeat([1, 0.5], STEPS // 2)
