@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from repro.errors import UserError
 from repro.spec import EvalSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec.training import MovesSpec
 from sweeps import plan, prefix_plan, savings
 from sweeps.__main__ import main
 from sweeps.grid import expand
@@ -166,6 +168,23 @@ def test_how_weights_are_chosen_matters_from_the_first_event_on(make_spec: Make)
     starts = {fork.step for fork in grow([usual, *others]).forks.values()}
     assert starts == {usual.schedule.start_step}
     assert len(grow([usual, *others]).forks) == 3
+
+
+def test_what_returns_and_how_masks_move_matters_from_the_first_event_on(make_spec: Make) -> None:
+    written: dict[str, Any] = {"shape": "pieces", "pieces": ((0, 1.0), (20, 0.2), (40, 0.5), (60, 0.7))}
+    saw = replace(make_spec(0.8, dense_steps=100, run_id="saw", **written), optimizer=STABLE)
+    sparse = make_spec(0.8, dense_steps=100, run_id="sparse", shape="constant", moves=MovesSpec(10, 0.3))
+    sparse = replace(sparse, optimizer=STABLE)
+    for run, shared, changes in (
+        (saw, 20, ({"choose": "last"}, {"choose": "gradient"}, {"fill": "draw"}, {"distribution": "erdos_renyi"})),
+        (sparse, 0, ({"moves": None}, {"moves": MovesSpec(20, 0.3)}, {"moves": MovesSpec(10, 0.3, "constant")})),
+    ):
+        for change in changes:
+            other = replace(run, run_id="other", pruning=replace(run.pruning, **change))
+            assert [fork.step for fork in grow([run, other]).forks.values()] == [shared] * (shared > 0), change
+        alike = replace(run, run_id="alike", optimizer=replace(STABLE, decay=0.3))
+        first_lower = run.schedule.total_steps - int(0.3 * run.schedule.total_steps) + 1
+        assert [fork.step for fork in grow([run, alike]).forks.values()] == [first_lower]
 
 
 # ------------------------------------------------------------------------------------------- for the driver

@@ -155,7 +155,7 @@ def test_one_worker_does_what_plain_sorting_does(kind: str, layout: Layout, text
 @pytest.mark.parametrize(
     ("world", "chosen"),
     [
-        (2, [("last, drawn", (3, "bf16")), ("gradient, drawn", (1, "fp32"))]),
+        (2, [("last, drawn", (3, "bf16"))]),
         pytest.param(2, ALL, marks=pytest.mark.full),
         pytest.param(4, ALL, marks=pytest.mark.full),
     ],

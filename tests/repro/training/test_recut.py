@@ -40,7 +40,9 @@ def state_of(engine: Engine, pruner: Pruner) -> dict[str, Any]:
     for name, parameter in engine.module.named_parameters():
         with engine.gathered(parameter):
             weights[name] = parameter.detach().clone()
-    return {"parts": parts, "masks": pruner.masks.buffer.clone(), "weights": weights, "updates": engine.updates()}
+    removed = [] if pruner.removals is None else [digit.buffer for digit in pruner.removals.digits]
+    masks = torch.cat([pruner.masks.buffer, *removed])
+    return {"parts": parts, "masks": masks, "weights": weights, "updates": engine.updates()}
 
 
 def piece(spec: RunSpec, folder: str, corpus: str, resources: Resources, stop: int | None) -> dict[str, Any]:
@@ -69,6 +71,16 @@ def piece(spec: RunSpec, folder: str, corpus: str, resources: Resources, stop: i
             found["loss"] = train.train(*run)["loss"]
         found["first"] = lived.steps[0]
     return found
+
+
+# Weights that return as they were removed last, with two events before step 20.
+RETURNING = {
+    "shape": "pieces",
+    "pieces": ((0, 1.0), (8, 0.4), (16, 0.2), (24, 0.5), (28, 0.8)),
+    "choose": "last",
+    "fill": "draw",
+    "distribution": "uniform",
+}
 
 
 def trained(
@@ -137,19 +149,25 @@ CUTS = [
     pytest.param((2, 0), (2, 2), "bf16", id="2 workers at stage 0, then at stage 2, in bf16", marks=FULL),
     pytest.param((2, 2), (1, 3), "bf16", id="2 workers at stage 2, then 1 at stage 3, in bf16", marks=FULL),
 ]
+CUTS = [pytest.param(*cut.values, {}, id=cut.id, marks=cut.marks) for cut in CUTS]
+CUTS += [
+    pytest.param((2, 3), (1, 0), "fp32", RETURNING, id="weights that return, 2 workers, then 1", marks=FULL),
+    pytest.param((1, 1), (4, 2), "fp32", RETURNING, id="weights that return, 1 worker, then 4", marks=FULL),
+]
 
 
-@pytest.mark.parametrize(("before", "after", "precision"), CUTS)
+@pytest.mark.parametrize(("before", "after", "precision", "pruning"), CUTS)
 def test_a_run_goes_on_with_other_workers_and_another_stage(
     before: Layout,
     after: Layout,
     precision: str,
+    pruning: dict[str, Any],
     text: Corpus,
     make_spec: Make,
     tmp_path: Path,
     reference: Callable[[RunSpec], float],
 ) -> None:
-    spec = make_spec(dense_steps=24, precision=precision)
+    spec = make_spec(dense_steps=24, precision=precision, **pruning)
     firsts = trained(before, spec, tmp_path / "run", text, stop=STOP)
     seconds = trained(after, spec, tmp_path / "run", text)
     assert {s["first"] for s in seconds} == {STOP}
