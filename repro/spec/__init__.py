@@ -9,28 +9,24 @@ from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
 from repro.spec.life import Life
 from repro.spec.model import Init, ModelSpec, RopeScaling
-from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
-from repro.spec.start import UNREAD, ModelStart, SurgeryKey
-from repro.spec.surgery import CalibrationSpec, SurgerySpec
-from repro.spec.training import (
-    BATCH,
-    DECAY,
+from repro.spec.pruning import (
     HOW,
     SHAPE,
     DistributionKey,
     DoNotPruneKey,
-    EvalSpec,
     Interval,
-    LearningRates,
     MirrorKey,
     MovesSpec,
-    OptimizerSpec,
     PruningSpec,
     ScopeKey,
     ScoreKey,
     Sparsity,
     StructureKey,
 )
+from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
+from repro.spec.start import UNREAD, ModelStart, SurgeryKey
+from repro.spec.surgery import CalibrationSpec, SurgerySpec
+from repro.spec.training import BATCH, DECAY, EvalSpec, LearningRates, OptimizerSpec
 
 __all__ = [
     "BATCH",

@@ -9,8 +9,8 @@ from repro.errors import UserError
 from repro.models.names import linear_weights
 from repro.schedule import PruningSchedule
 from repro.spec.model import ModelSpec
+from repro.spec.pruning import PruningSpec
 from repro.spec.surgery import SurgerySpec
-from repro.spec.training import PruningSpec
 
 
 def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule: PruningSchedule) -> None:

@@ -22,9 +22,10 @@ from repro.spec.feasible import check_model, check_pruning, check_surgery
 from repro.spec.identity import LABEL, LATER, canonical
 from repro.spec.life import Life
 from repro.spec.model import ModelSpec
+from repro.spec.pruning import PruningSpec
 from repro.spec.start import ModelStart, SurgeryKey
 from repro.spec.surgery import SurgerySpec
-from repro.spec.training import EvalSpec, OptimizerSpec, PruningSpec
+from repro.spec.training import EvalSpec, OptimizerSpec
 from repro.strict import Between, ByKey, Form, Refusal, dataclass
 
 Precision = Literal["fp32", "bf16"]

@@ -9,7 +9,8 @@ from repro.bounds import SEEDS
 from repro.errors import UserError
 from repro.spec.identity import LATER
 from repro.spec.model import ModelSpec
-from repro.spec.training import BATCH, PruningSpec
+from repro.spec.pruning import PruningSpec
+from repro.spec.training import BATCH
 from repro.strict import Between, dataclass
 from repro.surgery.amounts import blocks_at, check_rate, groups_at, grown, narrowed, weights_at, width_at
 from repro.surgery.catalogue import GROWTHS, METHODS, growing, taking

@@ -1,4 +1,4 @@
-"""How a model is trained, pruned and evaluated."""
+"""How a model is trained and evaluated."""
 
 from __future__ import annotations
 
@@ -7,58 +7,16 @@ from dataclasses import field
 from functools import cache
 from typing import Annotated, Literal
 
-from repro.bounds import EVENTS, STEPS
+from repro.bounds import STEPS
 from repro.errors import UserError
-from repro.pruning.n_of_m import n_of_m
-from repro.schedule import TEETH, UNTIMED, Declared, Moves, PruningSchedule, Shape
+from repro.schedule import PruningSchedule
 from repro.spec.identity import LATER, tag
 from repro.strict import Above, Between, dataclass
 
 DECAY = 0.2
-# Keys of PruningSpec that say which weights an event removes or gives back, not when or how many.
-HOW = ("score", "distribution", "structure", "do_not_prune", "scope", "choose", "fill", "moves")
 LOG_SPAN = 100  # of the last log-spaced evaluation over the first
 BATCH = 2**24  # maximum sequences of a step, or of a held-out block
-Score = Literal["magnitude", "random", "magnitude_gradient"]
-Distribution = Literal["global", "uniform", "erdos_renyi"]
-Choose = Literal["random", "gradient", "position", "last"]
-Fill = Literal["zero", "draw"]
 LearningRates = Literal["cosine", "cosine_compute", "wsd"]
-Interval = Annotated[int, Between(1, STEPS, "steps")]
-Sparsity = Annotated[float, Between(0, 1, "sparsity", "[)")]
-ScoreKey = Annotated[
-    Score, 'score by which weights are pruned: "magnitude" (the paper), or another one (pruning/scores.py)'
-]
-DistributionKey = Annotated[
-    Distribution,
-    '"global": one threshold (the paper); "uniform": the same density in every tensor; "erdos_renyi": a density in proportion '
-    "to (inputs + outputs) / (inputs * outputs) of a tensor, at most 1 (SET, RigL)",
-]
-StructureKey = Annotated[str, '"unstructured" (the paper), or N:M such as "2:4": 2 of 4 neighbours in a row are left']
-DoNotPruneKey = Annotated[
-    tuple[str, ...], 'linear layers that are not pruned ("lm_head"); the others are pruned more, so N_t is the same'
-]
-ScopeKey = Annotated[
-    tuple[str, ...],
-    'parts of the model that alone are pruned, by neighbouring words of their weights\' names: "layers.3" is a block, '
-    '"mlp" all mlps, "layers.3.mlp.down_proj" one layer; everything if empty',
-]
-SHAPE = (
-    'how density goes: "geometric" (the paper), "linear", "cubic": falls between `start` and `end`; "constant": from step 0; '
-    '"static_dense": sparse until `end`, then dense; "saw_tooth": by turns sparse and '
-    'dense between `start` and `end`, then sparse (AC/DC); "pieces": as written there'
-)
-MirrorKey = Annotated[bool, "whether N(t) is reflected in time, N(T - t): it begins sparse, and weights come back"]
-PiecesKey = Annotated[
-    tuple[tuple[float, ...], ...],
-    'of shape "pieces": [beginning, density] of each, the first at 0; beginnings below 1 are shares of compute, others steps',
-]
-ChooseKey = Annotated[
-    Choose,
-    'which removed weights come back where N(t) rises: "random"; "gradient": those with the largest |gradient|; "position": '
-    'the first of each tensor; "last": the last removed first',
-]
-FillKey = Annotated[Fill, 'what weights are when they come back: "zero", or "draw"n as at initialisation']
 _WARMUP = "linear warm-up from 0: below 1 a share of the run (or of its compute, in dense steps); from 1 on a count"
 
 
@@ -121,108 +79,6 @@ class OptimizerSpec:
 
 def _counts(steps: float) -> bool:
     return 1 <= steps <= STEPS and steps.is_integer()
-
-
-@dataclass
-class MovesSpec:
-    """A mask that moves at a constant number of weights (SET, RigL): the smallest weights go, as many others come back."""
-
-    every: Annotated[Interval, "steps between two moves; the first comes after as many"]
-    share: Annotated[
-        float, Between(0, 1, "of the kept weights", "(]"), "share of the kept weights in the first move"
-    ] = 0.3
-    decay: Annotated[
-        Literal["cosine", "constant"], 'how that share goes on: "cosine" falls to 0 at `until` (RigL); "constant" (SET)'
-    ] = "cosine"
-    until: Annotated[float, Between(0, 1, "of compute", "(]"), "share of compute after which the mask rests"] = 0.75
-    return_: Annotated[
-        Literal["random", "gradient"],
-        'which removed weights come back: "random" (SET), or "gradient": those with the largest |gradient| (RigL)',
-    ] = "random"
-
-    @property
-    def times(self) -> Moves:
-        """When the mask moves, and how much."""
-        return Moves(self.every, self.share, self.decay, self.until)
-
-
-@dataclass
-class PruningSpec:
-    """How many weights there are, when (in fractions of effective compute), and by which score the others are chosen."""
-
-    sparsity: Annotated[
-        Sparsity, "share of the prunable weights removed: where N(t) falls the final one, else the largest"
-    ] = 0.0
-    start: Annotated[float, Between(0, 1, "of compute"), "first event, of the run before it is mirrored"] = 0.25
-    end: Annotated[float, Between(0, 1, "of compute"), "last event, of the run before it is mirrored"] = 0.75
-    interval: Annotated[Interval, "steps between events"] = field(default=1, metadata=tag("i"))
-    shape: Annotated[Shape, SHAPE] = field(default="dense", metadata=tag(""))
-    score: ScoreKey = field(default="magnitude", metadata=tag(""))
-    distribution: DistributionKey = field(default="global", metadata=tag(""))
-    structure: StructureKey = field(default="unstructured", metadata=tag(""))
-    do_not_prune: DoNotPruneKey = field(default=(), metadata=tag("keep_"))
-    scope: ScopeKey = field(default=(), metadata=LATER | tag("in_"))
-    mirror: MirrorKey = field(default=False, metadata=LATER | tag("mirror"))
-    teeth: Annotated[
-        int, Between(1, EVENTS // 3, "teeth"), 'of shape "saw_tooth": how often it is sparse and then dense'
-    ] = field(default=TEETH, metadata=LATER | tag("teeth"))
-    pieces: PiecesKey = field(default=(), metadata=LATER | tag("n"))
-    choose: ChooseKey = field(default="random", metadata=LATER | tag("back_"))
-    fill: FillKey = field(default="zero", metadata=LATER | tag("fill_"))
-    moves: Annotated[MovesSpec | None, "how the mask moves at a constant number of weights; null: it doesn't"] = field(
-        default=None, metadata=LATER | tag("moves")
-    )
-
-    def __post_init__(self) -> None:
-        _ = self.n_of_m  # rejects what is no structure
-        is_written = self.shape == "pieces"
-        for key, ok, expected in (
-            ("pieces", bool(self.pieces) == is_written, "one or more for shape pieces, none for the others"),
-            ("pieces", all(len(piece) == 2 for piece in self.pieces), "[beginning, density] of each"),
-            ("teeth", self.teeth == TEETH or self.shape == "saw_tooth", f"{TEETH}, or shape saw_tooth"),
-            ("moves", self.moves is None or self.shape == "constant", "null, or shape constant"),
-        ):
-            if not ok:
-                found = f"shape {self.shape}, {key} {getattr(self, key)}"[:200]
-                raise UserError("shape and its keys disagree", key=key, found=found, expected=expected)
-
-    def schedule(self, dense_steps: int) -> PruningSchedule:
-        """The schedule, in steps, of a run with the compute of `dense_steps` dense steps.
-
-        Raises:
-            UserError: its events don't fit into the run.
-        """
-        return PruningSchedule.resolve(
-            Declared(
-                dense_steps,
-                self.sparsity,
-                self.shape,
-                self.start,
-                self.end,
-                self.interval,
-                teeth=self.teeth,
-                mirror=self.mirror,
-                pieces=tuple((begin, density) for begin, density in self.pieces),
-                moves=None if self.moves is None else self.moves.times,
-            )
-        )
-
-    @property
-    def timed(self) -> bool:
-        """Whether `start` or `end` has a meaning."""
-        return self.shape not in UNTIMED
-
-    def prunes(self, name: str) -> bool:
-        """Whether weights of this parameter of a linear layer may be removed."""
-        said = f".{name}."
-        return not set(self.do_not_prune) & set(name.split(".")) and (
-            not self.scope or any(f".{part}." in said for part in self.scope)
-        )
-
-    @property
-    def n_of_m(self) -> tuple[int, int] | None:
-        """(N, M) of an N:M structure."""
-        return n_of_m(self.structure)
 
 
 @dataclass

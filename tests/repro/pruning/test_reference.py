@@ -18,8 +18,7 @@ from safetensors.torch import load_file
 from repro import tables
 from repro.corpus import Corpus, build
 from repro.resources import Resources
-from repro.spec import CorpusSpec, ModelSpec, RunSpec
-from repro.spec.training import MovesSpec
+from repro.spec import CorpusSpec, ModelSpec, MovesSpec, RunSpec
 from repro.store.folder import Folder
 from repro.training import model, train
 from repro.training.checkpoint_manifest import name_of

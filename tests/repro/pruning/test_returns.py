@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from repro.corpus import Corpus
-from repro.spec import RunSpec
-from repro.spec.training import MovesSpec
+from repro.spec import MovesSpec, RunSpec
 from repro.training import model
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update

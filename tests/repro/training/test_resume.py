@@ -13,8 +13,7 @@ import pytest
 
 from repro.corpus import Corpus
 from repro.resources import Resources, Stage
-from repro.spec import RunSpec
-from repro.spec.training import MovesSpec
+from repro.spec import MovesSpec, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed
 from repro.training import train

@@ -20,8 +20,7 @@ import pytest
 from repro.console.signals import Heeded
 from repro.corpus import Corpus
 from repro.resources import Resources
-from repro.spec import RunSpec
-from repro.spec.training import MovesSpec
+from repro.spec import MovesSpec, RunSpec
 from repro.store import rhythm, stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stopped
