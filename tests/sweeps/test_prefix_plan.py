@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from repro.errors import UserError
-from repro.spec import EvalSpec, OptimizerSpec, PruningSpec, RunSpec
-from repro.spec.training import MovesSpec
+from repro.spec import EvalSpec, MovesSpec, OptimizerSpec, PruningSpec, RunSpec
 from sweeps import plan, prefix_plan, savings
 from sweeps.__main__ import main
 from sweeps.grid import expand
