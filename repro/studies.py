@@ -18,6 +18,7 @@ StudyName = Literal[
     "own_rates",
     "parents",
     "post_training",
+    "mirror",
     "growth",
     "runs",
 ]
@@ -35,5 +36,6 @@ REGIME: Final = "regime"  # a map over sizes and budgets of sparse runs with den
 OWN_RATES: Final = "own_rates"  # sparse runs of `law` and of pairs, each at its own best learning rate
 PARENTS: Final = "parents"  # dense runs that surgery takes its models from
 POST_TRAINING: Final = "post_training"  # pruned models that train on, and their controls
+MIRROR: Final = "mirror"  # sets of runs of equal N_avg and tokens whose N(t) falls, rises or is constant
 GROWTH: Final = "growth"  # models that surgery makes larger, at one N(t), and their controls
 RUNS: Final = "runs"  # single runs besides the studies

@@ -1,4 +1,4 @@
-"""The claims, each with a rule that was written before its numbers were seen: those of pruning while training, and of training after it."""
+"""The claims, each with a rule that was written before its numbers were seen: those of pruning while training, of the direction of N(t), and of training after pruning."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from analysis.claims import (
+    arrow,
     failure_modes,
     final_size,
     grid,
@@ -25,6 +26,7 @@ from analysis.findings.unification_map import has_map
 from analysis.rates.own_rates import has_own_rates
 from analysis.shown import plain_json
 from analysis.tables.data import Tables
+from analysis.tables.mirrored import has_growth, has_mirror
 from analysis.tables.post_training import has_post_training
 from repro import studies
 
@@ -32,31 +34,46 @@ Claim = ModuleType | Again
 CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)
 
 AFTER_PRUNING = post_training.CLAIMS
+IN_ANY_DIRECTION = arrow.CLAIMS
 
 __all__ = [
     "AFTER_PRUNING",
     "CLAIMS",
+    "IN_ANY_DIRECTION",
     "Claim",
     "Detail",
     "Outcome",
     "Verdict",
     "as_json",
+    "in_any_direction",
     "judge",
     "judged",
     "judged_after_pruning",
+    "of_the_paper",
 ]
 
 
-def judged(tables: Tables) -> tuple[Claim, ...]:
+def of_the_paper(tables: Tables) -> tuple[Claim, ...]:
     """The claims on pruning while training that a sweep is judged on: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own rates.
 
-    None where all that a sweep holds is parents and their pruned models. Each has CLAIM, what it is called; `rule`, the
-    outcome of some evidence; and the worlds in which it is true and false.
+    None where all that a sweep holds is parents and their pruned models, or runs of N(t) in any direction with dense runs
+    beside them. Each has CLAIM, what it is called; `rule`, the outcome of some evidence; and the worlds in which it is
+    true and false.
     """
-    if has_post_training(tables) and not _has_others(tables):
+    if (has_post_training(tables) or has_mirror(tables) or has_growth(tables)) and not _has_others(tables):
         return ()
     found: list[Claim] = [*CLAIMS, unification] if has_map(tables) else [*CLAIMS]
     return (*found, *map(Again, AGAIN)) if has_own_rates(tables) else tuple(found)
+
+
+def in_any_direction(tables: Tables) -> tuple[ModuleType, ...]:
+    """Those on the direction of N(t), (i) to (v), of which a sweep has the studies; they have the same names."""
+    return arrow.judged(tables)
+
+
+def judged(tables: Tables) -> tuple[Claim, ...]:
+    """All whose error rates are those of simulated sweeps: on pruning while training and on the direction of N(t)."""
+    return (*of_the_paper(tables), *in_any_direction(tables))
 
 
 def judged_after_pruning(tables: Tables) -> tuple[ModuleType, ...]:
@@ -68,22 +85,28 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     """What the rules say of the paper's claims (a) to (f), and of (g), which is ours.
 
     Of a sweep with a map (h) too, which also is; of one with runs at their own learning rates, (b), (c) and (f) again; of
-    one with training after pruning (p1) to (p8).
+    one with mirrored sets or growth (i) to (v); of one with training after pruning (p1) to (p8).
     """
     tables = evidence.tables
     claims: tuple[ModuleType, ...] = (*CLAIMS, unification) if unification.applies(evidence) else CLAIMS
-    if not judged(tables):
+    if not of_the_paper(tables):
         claims = ()
     verdicts = tuple(dataclasses.replace(claim.judge(evidence), departures=tables.departures) for claim in claims)
     if claims and own_rates.applies(evidence):
         verdicts = own_rates.judge_again(evidence, verdicts)
-    return (*verdicts, *(claim.judge(evidence) for claim in judged_after_pruning(tables)))
+    others = (*in_any_direction(tables), *judged_after_pruning(tables))
+    return (*verdicts, *(claim.judge(evidence) for claim in others))
 
 
 def _has_others(tables: Tables) -> bool:
-    """Whether a sweep has runs of a study that the claims on pruning while training read."""
-    mine = {studies.PARENTS, studies.POST_TRAINING, studies.CONTROLS, studies.LEARNING_RATES, studies.RUNS}
-    return any(set(own) - mine for own in tables.runs["studies"])
+    """Whether a sweep has runs of a study that the claims on pruning while training read; beside mirrored sets and growth, sparse ones."""
+    mine = {
+        studies.PARENTS, studies.POST_TRAINING, studies.CONTROLS, studies.LEARNING_RATES, studies.RUNS,
+        studies.MIRROR, studies.GROWTH,
+    }  # fmt: skip
+    dense_count = not (has_mirror(tables) or has_growth(tables))
+    rows = zip(tables.runs["studies"], tables.runs.sparse, strict=True)
+    return any(set(own) - mine and (sparse or dense_count) for own, sparse in rows)
 
 
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:

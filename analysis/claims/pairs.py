@@ -9,7 +9,8 @@ import numpy as np
 from analysis.claims.schedule import SPARSITIES
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.pairs import PairResult, find_pairs, pair_noise
+from analysis.findings.matched import difference_noise
+from analysis.findings.pairs import PairResult, find_pairs
 from analysis.fits.outcome import Interval, above, below, percentiles
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
@@ -44,7 +45,7 @@ def judge(evidence: Evidence) -> Verdict:
         closest = max(abs(r.pair.n_partner / r.pair.n_avg - 1) for r in results)
         notes.append(f"Partners' prunable counts are within {closest:.2%} of the sparse runs' N_avg.")
         notes.append("Seeds of each pair: " + ", ".join(f"{r.pair.name} {r.pair.seeds}" for r in results) + ".")
-    spread, overall = pair_noise([r.pair for r in evidence.pairs], evidence.noise), evidence.noise.overall
+    spread, overall = difference_noise([r.pair for r in evidence.pairs], evidence.noise), evidence.noise.overall
     if spread is not None and overall is not None and any(r.pair.seeds > 1 for r in results):
         notes.append(
             f"By luck the difference of a pair has a standard deviation of {spread.sd:.4f} nats, from the pairs with several seeds "

@@ -15,7 +15,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from analysis.claims import judged
+from analysis.claims import of_the_paper
 from analysis.figures import (
     comparison,
     compute,
@@ -92,9 +92,9 @@ def write(module: ModuleType, source: Any, folder: Folder) -> Drawn:
 
 
 def _modules(evidence: Evidence) -> tuple[ModuleType, ...]:
-    """The figures of a sweep; where all that it holds is parents and their pruned models, none on pruning while training."""
+    """The figures of a sweep; where it isn't judged on pruning while training, none on that."""
     own = tuple(m for m in OF_ONE_STUDY if m.applies(evidence))
-    return (*own, *(FIGURES if judged(evidence.tables) else OF_EVERY_SWEEP))
+    return (*own, *(FIGURES if of_the_paper(evidence.tables) else OF_EVERY_SWEEP))
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:

@@ -8,11 +8,13 @@ Of a power law such a quadratic misses a few percent of the slope, which BEND ad
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.laws.law import Array
+from analysis.noise.configurations import Configuration
 from analysis.noise.spread import Spread
 
 NEAR_N, NEAR_D = 2.0, 4.0  # factors in N and in D at one standard deviation of the weights
@@ -29,6 +31,13 @@ class DensePoints:
     d: Array
     loss: Array
     seeds: Array
+
+    @classmethod
+    def of(cls, dense: Sequence[Configuration]) -> DensePoints:
+        """The points of configurations of dense runs."""
+        n, d = (np.array([c.runs[name][0] for c in dense], dtype=float) for name in ("N_prunable", "D"))
+        loss, seeds = (np.array([f(c.losses) for c in dense], dtype=float) for f in (np.mean, len))
+        return cls(n, d, loss, seeds)
 
 
 @dataclass(frozen=True)
@@ -82,3 +91,15 @@ def local_slope(points: DensePoints, n: float, d: float, noise: Spread | None) -
     se = sd * float(np.sqrt(np.sum(inverse[1] ** 2 / points.seeds)))
     value = float(coefficients[1])
     return Slope(value, float(np.hypot(se, BEND * value)), dof, effective)
+
+
+def log_worth(difference: Array, slope: Array, alpha: float) -> Array:
+    """Logarithm (...,) of the ratio of two dense sizes whose losses differ by `difference` nats; nan where a slope isn't negative.
+
+    Args:
+        difference: loss of the one less that of the other, at which the slope dL/dlog N is taken.
+        alpha: of the law in N, which bends the way; 0 is a loss that is straight in log N.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        over = np.where(slope < 0, difference / -slope, np.nan)
+        return np.asarray(-over if alpha == 0 else -np.log(np.maximum(1 + alpha * over, np.finfo(float).tiny)) / alpha)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from analysis.findings import RESAMPLES
+from analysis.findings.arrow import Arrow
 from analysis.findings.compare import Comparison, Setting, compare, leave_out
-from analysis.findings.pairs import PairResult, find_pairs, pair_noise, weigh
+from analysis.findings.matched import difference_noise
+from analysis.findings.pairs import PairResult, find_pairs, weigh
 from analysis.findings.plan_vs_actual import Promise, hold
 from analysis.findings.post_training import Recovery
 from analysis.findings.theory import Theory, explain
@@ -16,7 +18,7 @@ from analysis.laws.law import Array, Law
 from analysis.laws.registry import RIVALS
 from analysis.noise.spread import CONFIDENCE, Noise, measure
 from analysis.rates.own_rates import at_own_rates
-from analysis.tables.data import Tables
+from analysis.tables.data import BASE_STUDIES, Tables
 from repro import studies
 
 
@@ -48,11 +50,7 @@ class Evidence:
         """The seeds' noise of the base recipe; other learning rates and kinds of pruning may well be noisier."""
         if self.like is not None:
             return self.like.noise
-        base = self.tables.selected(
-            lambda r: r.serves(
-                studies.SCHEDULES, studies.LAW, studies.PAIRS, studies.ISO_AVERAGE, studies.DENSE, studies.SEEDS
-            )
-        )
+        base = self.tables.selected(lambda r: r.serves(studies.SCHEDULES, *BASE_STUDIES))
         return measure(base)
 
     @cached_property
@@ -80,7 +78,7 @@ class Evidence:
     def pairs(self) -> tuple[PairResult, ...]:
         """Sparse runs beside dense partners, with intervals that are simultaneous at 95%."""
         pairs = find_pairs(self.tables)
-        spread = pair_noise(pairs, self.noise)
+        spread = difference_noise(pairs, self.noise)
         tail = (1 - CONFIDENCE) / 2 / max(1, sum(p.match == "prunable" for p in pairs))
         return tuple(weigh(p, spread, self.comparison, tail=tail, seed=self.seed + i) for i, p in enumerate(pairs, 1))
 
@@ -93,6 +91,12 @@ class Evidence:
     def post_training(self) -> Recovery:
         """Training after pruning, in the study of that name."""
         return self.given_curves or Recovery.of(self.tables, self.resamples, self.seed)
+
+    @cached_property
+    def arrow(self) -> Arrow:
+        """Runs whose N(t) falls, rises or stays, and the dense runs that they are weighed by."""
+        like = None if self.like is None else self.like.arrow
+        return Arrow(self.tables, self.noise, self.resamples, self.seed, like, self.start)
 
     @cached_property
     def own_rates(self) -> Evidence:

@@ -11,23 +11,23 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.fits.outcome import Interval, interval, percentiles
+from analysis.fits.outcome import LEVEL, Interval, interval, percentiles
 from analysis.laws.law import Array
 from analysis.tables.data import Mask, Runs
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number and its 95% interval; the bounds are None where the seeds' noise is unknown, or where resamples have none."""
+    """A number and its interval, at 95% where nothing else is said; the bounds are None where the seeds' noise is unknown, or where resamples have none."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
     @classmethod
-    def around(cls, value: float, draws: Array | None, *, least: float = -np.inf) -> Measure:
+    def around(cls, value: float, draws: Array | None, *, least: float = -np.inf, level: float = LEVEL) -> Measure:
         """The spread of `draws` around their median, laid around `value` and cut at `least`."""
-        spread = percentiles(draws)
+        spread = percentiles(draws, level)
         if draws is None or spread is None or not np.isfinite(value):
             return cls(value)
         low, high = (value + end - float(np.median(draws[np.isfinite(draws)])) for end in spread)

@@ -15,10 +15,11 @@ import numpy as np
 
 from analysis.findings.compare import Comparison
 from analysis.findings.law_errors import Measure
+from analysis.findings.matched import Matched
 from analysis.fits.outcome import percentiles
 from analysis.laws.law import Array
 from analysis.noise.configurations import CLOSE
-from analysis.noise.spread import Noise, Spread, known_spread
+from analysis.noise.spread import Spread
 from analysis.tables.data import Runs, Tables
 from repro import studies
 
@@ -29,17 +30,22 @@ MATCHED = 0.01  # share of the wanted count within which a partner matches in it
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(Matched):
     """One sparse configuration and one dense partner, over the seeds that both have.
 
     Attributes:
         match: the count in which they agree: prunable weights on average, or all parameters on average.
-        sparse, partner: runs, one a seed, in the same order.
     """
 
     match: Match
-    sparse: Runs
-    partner: Runs
+
+    @property
+    def sparse(self) -> Runs:
+        return self.one
+
+    @property
+    def partner(self) -> Runs:
+        return self.other
 
     @property
     def sparsity(self) -> float:
@@ -48,25 +54,6 @@ class Pair:
     @property
     def name(self) -> str:
         return f"{self.sparse['size'][0]} {self.sparse['budget'][0]} at {self.sparsity:.0%}"
-
-    @property
-    def seeds(self) -> int:
-        return len(self.sparse)
-
-    @property
-    def runs(self) -> tuple[str, ...]:
-        """The ids of both sides."""
-        return (*self.sparse["run_id"], *self.partner["run_id"])
-
-    @property
-    def differences(self) -> Array:
-        """Sparse minus dense loss in nats, a seed each."""
-        return self.sparse["loss"] - self.partner["loss"]
-
-    @property
-    def difference(self) -> float:
-        """Their mean."""
-        return float(self.differences.mean())
 
     @property
     def n_avg(self) -> float:
@@ -125,23 +112,8 @@ def pairs_among(runs: Runs) -> list[Pair]:
     def pick(ids: list[str]) -> Runs:
         return runs.where(np.array([position[i] for i in ids]))
 
-    pairs = [Pair(match, pick([s for s, _ in ids]), pick([p for _, p in ids])) for (match, _), ids in found.items()]
+    pairs = [Pair(pick([s for s, _ in ids]), pick([p for _, p in ids]), match) for (match, _), ids in found.items()]
     return sorted(pairs, key=lambda p: (p.match, p.sparse["dense_tokens"][0], p.sparsity))
-
-
-def pair_noise(pairs: list[Pair], noise: Noise) -> Spread | None:
-    """sd of a pair's difference over seeds; where the pairs' seeds don't tell it, that of two independent runs."""
-    # A partner that matches in both counts makes one difference, not two.
-    repeated = [p.differences for p in {p.runs: p for p in pairs}.values() if p.seeds > 1]
-    if repeated:
-        squares = sum(float(np.sum((d - d.mean()) ** 2)) for d in repeated)
-        level = max(float(np.abs(p.sparse["loss"]).max()) for p in pairs)
-        own = known_spread(squares, sum(len(d) - 1 for d in repeated), len(repeated), level)
-        if isinstance(own, Spread):
-            return own
-    if noise.overall is None:
-        return None
-    return Spread.from_squares(2 * noise.overall.sd**2 * noise.overall.dof, noise.overall.dof, noise.overall.groups)
 
 
 def weigh(pair: Pair, spread: Spread | None, comparison: Comparison, *, tail: float, seed: int) -> PairResult:
@@ -155,12 +127,10 @@ def weigh(pair: Pair, spread: Spread | None, comparison: Comparison, *, tail: fl
         seed: of the generator.
     """
     draws: Array | None = None
-    difference = Measure(pair.difference)
+    difference = pair.measure(spread, tail)
     if spread is not None:
         unit = np.random.default_rng(seed).standard_t(spread.dof, size=PAIR_DRAWS)
         draws = pair.difference + unit * spread.sd / np.sqrt(pair.seeds)
-        half = spread.quantile(tail) * spread.sd / np.sqrt(pair.seeds)
-        difference = Measure(pair.difference, pair.difference - half, pair.difference + half)
     if comparison.dense_fit is None or pair.match == "total":
         return PairResult(pair, difference, None, None)
     value = float(_size_ratio(comparison.dense_fit.theta, pair, np.array(pair.difference)))

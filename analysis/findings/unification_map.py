@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.findings.dense_slope import DensePoints, Slope, local_slope
+from analysis.findings.dense_slope import DensePoints, Slope, local_slope, log_worth
 from analysis.findings.law_errors import Measure
-from analysis.findings.pairs import FAR, PAIR_DRAWS, Pair, pair_noise, pairs_among
+from analysis.findings.matched import difference_noise
+from analysis.findings.pairs import FAR, PAIR_DRAWS, Pair, pairs_among
 from analysis.fits.fit import FitResult, fit, obstacle
 from analysis.fits.outcome import percentiles
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.noise import configurations, dense_law
-from analysis.noise.configurations import Configuration
 from analysis.noise.seed_noise import ENOUGH
 from analysis.noise.spread import CONFIDENCE, Noise, Spread
 from analysis.tables.data import Runs, Tables
@@ -97,7 +97,7 @@ def chart(tables: Tables, noise: Noise, *, seed: int = 0) -> Chart:
     """
     pairs = [p for p in pairs_among(map_runs(tables)) if p.match == "prunable"]
     dense = dense_law.tuned(configurations.find(configurations.base_runs(tables)))
-    points, spread = _points(dense), configurations.pooled(dense)
+    points, spread = DensePoints.of(dense), configurations.pooled(dense)
     columns = {"N_avg": points.n, "D": points.d}
     law = None if obstacle(N_AVG, columns, points.loss) else fit(N_AVG, columns, points.loss)
     error = None if law is None else float(np.abs(law.predict(columns) - points.loss).mean())
@@ -120,16 +120,10 @@ def _size_noise(size: str, pairs: Sequence[Pair], noise: Noise) -> Spread | None
 
     The seeds' noise falls with size, by a factor of four over a decade, so a large size has its own as soon as its pairs tell it.
     """
-    own, every = pair_noise([p for p in pairs if _size(p) == size], noise), pair_noise(list(pairs), noise)
+    own, every = difference_noise([p for p in pairs if _size(p) == size], noise), difference_noise(list(pairs), noise)
     if own is not None and own.dof >= ENOUGH:
         return own
     return max((one for one in (own, every) if one), key=lambda one: one.sd, default=None)
-
-
-def _points(dense: Sequence[Configuration]) -> DensePoints:
-    n, d = (np.array([c.runs[name][0] for c in dense], dtype=float) for name in ("N_prunable", "D"))
-    loss, seeds = (np.array([f(c.losses) for c in dense], dtype=float) for f in (np.mean, len))
-    return DensePoints(n, d, loss, seeds)
 
 
 def _cell(
@@ -142,12 +136,9 @@ def _cell(
     rng: np.random.Generator,
 ) -> Cell:
     n, ratio = float(pair.sparse["N_prunable"][0]), float(pair.sparse["dense_tokens"][0] / pair.sparse["N_prunable"][0])
-    difference, drawn = Measure(pair.difference), None
+    difference, drawn = pair.measure(spread, tail), None
     if spread is not None:
-        se = spread.sd / float(np.sqrt(pair.seeds))
-        half = spread.quantile(tail) * se
-        difference = Measure(pair.difference, pair.difference - half, pair.difference + half)
-        drawn = pair.difference + se * rng.standard_t(spread.dof, size=PAIR_DRAWS)
+        drawn = pair.difference + spread.sd / float(np.sqrt(pair.seeds)) * rng.standard_t(spread.dof, size=PAIR_DRAWS)
     alpha = law.parameters["alpha"] if law is not None and not law.bounds_hit else 0.0
     law_slope = None if law is None else _law_slope(law, pair)
     slope = local_slope(points, pair.n_partner, float(pair.sparse["D"][0]), noise)
@@ -166,10 +157,8 @@ def size_ratio(pair: Pair, difference: Array, slope: Array, alpha: float) -> Arr
 
     Cut at FAR on either side. An alpha of 0 is a loss that is straight in log N.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        over = np.where(slope < 0, difference / -slope, np.nan)
-        way = over if alpha == 0 else np.log(np.maximum(1 + alpha * over, np.finfo(float).tiny)) / alpha
-    return np.asarray(np.exp(np.clip(np.log(pair.n_partner / pair.n_avg) - way, -np.log(FAR), np.log(FAR))))
+    way = log_worth(difference, slope, alpha)
+    return np.asarray(np.exp(np.clip(np.log(pair.n_partner / pair.n_avg) + way, -np.log(FAR), np.log(FAR))))
 
 
 def _law_slope(law: FitResult, pair: Pair) -> float:

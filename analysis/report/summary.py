@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.claims import Verdict, judged, judged_after_pruning, law, schedule
+from analysis.claims import Verdict, in_any_direction, judged_after_pruning, law, of_the_paper, schedule
 from analysis.findings.evidence import Evidence
 from analysis.noise import configurations
 from analysis.power.error_rates import ENOUGH_POWER, MOST_FALSE_ALARMS, Power
 from analysis.tables.data import Tables
+from repro import studies
 
 PAPER = (
     "The paper claims that a network which is pruned while it trains ends at the loss of a dense network whose size is the "
@@ -19,7 +20,10 @@ PAPER = (
     "see the same number of tokens; so that one law, loss = E + A/N_avg^α + B/D^β with D the tokens, holds for sparse and dense runs."
 )
 
-
+DIRECTION = (
+    "A network's average parameter count over training, N_avg, says nothing of when its parameters were there: a network that starts sparse and ends "
+    "dense has the N_avg of one that starts dense and ends as sparse. If one law in N_avg holds for both, they end at one loss."
+)
 AFTER_PRUNING = (
     "The P2 law says what a pruned model has lost while it trains on: loss = L0 + ρ^−γ·N0^−δ·(N_C/N0^α + D_C/D^β + E), with L0 and N0 the loss and the "
     "parameters before, ρ the share of all parameters that was removed, and D the tokens since."
@@ -27,12 +31,31 @@ AFTER_PRUNING = (
 
 
 def sentences(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -> tuple[str, ...]:
-    """Four sentences for a reader who hasn't read the paper; of a sweep with training after pruning two more, or those instead."""
-    tables, told = evidence.tables, (_can_tell(verdicts, power), _tells(verdicts))
-    if not judged_after_pruning(tables):
-        return PAPER, _size_and_noise(evidence), *told
-    curves = AFTER_PRUNING, _curves_and_noise(evidence)
-    return (PAPER, _size_and_noise(evidence), *curves, *told) if judged(tables) else (*curves, *told)
+    """Four sentences for a reader who hasn't read the paper; of a sweep with other studies two more for each, or those instead."""
+    tables = evidence.tables
+    subjects = (
+        (of_the_paper(tables), PAPER, _size_and_noise),
+        (in_any_direction(tables), DIRECTION, _sets_and_noise),
+        (judged_after_pruning(tables), AFTER_PRUNING, _curves_and_noise),
+    )
+    said = [sentence for claims, subject, about in subjects if claims for sentence in (subject, about(evidence))]
+    return (*said, _can_tell(verdicts, power), _tells(verdicts))
+
+
+def _sets_and_noise(evidence: Evidence) -> str:
+    tables, sets = evidence.tables, evidence.arrow.sets
+    runs = tables.selected(lambda r: r.serves(studies.MIRROR, studies.GROWTH))
+    kinds = ", ".join(dict.fromkeys(kind.replace("_", " ") for own in sets for kind in own.members))
+    grown = list(dict.fromkeys(name for name in tables.selected(lambda r: r.serves(studies.GROWTH))["surgery"] if name))
+    parts = [f"{len(sets)} sets of runs of equal average and tokens ({kinds})"] if sets else []
+    parts += [f"{len(grown)} ways to grow a model"] if grown else []
+    spread = evidence.noise.overall
+    noise = (
+        f"runs that differ in their random seed alone end with a standard deviation σ of {spread.sd:.4f} nats per token"
+        if spread
+        else f"by how much two runs differ by luck isn't known: {evidence.noise.missing}"
+    )
+    return f"This sweep tries it on {len(runs)} runs of {_range(runs['N_prunable'])} prunable weights, {_listed(parts)}; {noise}."
 
 
 def _curves_and_noise(evidence: Evidence) -> str:

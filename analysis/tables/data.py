@@ -29,6 +29,10 @@ PAPER_START, PAPER_END = 0.25, 0.75  # the schedule the paper declares best, as 
 
 PAPER_LR_SCHEDULE = "cosine"
 
+BASE_STUDIES: tuple[StudyName, ...] = (  # those whose dense runs are of the base recipe
+    studies.LAW, studies.DENSE, studies.PAIRS, studies.ISO_AVERAGE, studies.SEEDS, studies.MIRROR, studies.GROWTH,
+)  # fmt: skip
+
 # Columns that no row may lack.
 WHOLE = (
     "run_id", "recipe", "studies", "family", "size", "budget", "seed", "sparsity", "N_prunable", "N_total", "vocab", "shape",
@@ -77,6 +81,16 @@ class Runs(Rows):
     @property
     def sparse(self) -> Mask:
         return self["sparsity"] > 0
+
+    @property
+    def started(self) -> Mask:
+        """Rows that went on from the weights of another run."""
+        return np.array([parent is not None for parent in self["parent"]], dtype=bool)
+
+    @property
+    def life(self) -> dict[str, NDArray[np.float64]]:
+        """N_avg and D over the whole life of the weights, where another run was its beginning; else the run's own."""
+        return {name: np.where(self.started, self[f"{name}_life"], self[name]) for name in ("N_avg", "D")}
 
     @property
     def first_seed(self) -> Mask:
@@ -140,11 +154,7 @@ class Tables:
     @property
     def dense(self) -> Runs:
         """Every dense run of the base recipe: law set, further tokens-to-parameters ratios, partners, other seeds."""
-        return self.selected(
-            lambda r: (
-                r.serves(studies.LAW, studies.DENSE, studies.PAIRS, studies.ISO_AVERAGE, studies.SEEDS) & ~r.sparse
-            )
-        )
+        return self.selected(lambda r: r.serves(*BASE_STUDIES) & ~r.sparse & ~r.started)
 
     @property
     def sparse_at_paper_schedule(self) -> Runs:

@@ -37,8 +37,9 @@ class World:
         return replace(bare, tables=with_losses(tables, bare.losses()))
 
     def losses(self, law: Law = N_AVG) -> Array:
-        """Mean losses (n,) in nats a token where X is the count of `law`."""
-        return law.predict(self.theta, self.tables.runs.columns) + self.settings
+        """Mean losses (n,) in nats a token where X is the count of `law`; N_avg and D are those of the whole life."""
+        runs = self.tables.runs
+        return law.predict(self.theta, {**runs.columns, **runs.life}) + self.settings
 
     def at_size(self, size: float, tokens: float) -> float:
         """Mean loss of a dense run of `size` prunable weights, at the tuned settings."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.findings.evidence import Evidence
-from analysis.findings.pairs import find_pairs, pair_noise
+from analysis.findings.matched import difference_noise
+from analysis.findings.pairs import find_pairs
 from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 
@@ -95,4 +96,4 @@ def test_a_partner_that_matches_in_both_counts_is_one_difference(swept) -> None:
     pairs = [r.pair for r in found.pairs]
     once = [p for p in pairs if p.match == "prunable"]
     twice = [*once, *(replace(p, match="total") for p in once)]
-    assert pair_noise(twice, found.noise) == pair_noise(once, found.noise)
+    assert difference_noise(twice, found.noise) == difference_noise(once, found.noise)

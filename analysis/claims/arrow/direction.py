@@ -1,0 +1,181 @@
+"""Claim (i), ours: a run whose N(t) rises ends where its mirror image in time, whose N(t) falls, does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.arrow import SHARE, Arrow
+from analysis.findings.evidence import Evidence
+from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, contrasted
+from analysis.laws.law import Array
+from analysis.tables.data import Tables
+from analysis.tables.mirrored import KINDS, Kind, MirroredSet, mirrored_sets
+from analysis.worlds.world import World
+
+CLAIM = "i"
+STATEMENT = "A run whose N(t) rises ends at the loss of its mirror image in time, whose N(t) falls."
+PAPER = "its law knows N(t) by the mean alone, which the mirror image leaves as it is; it was tried where N(t) falls"
+JUDGED = f"""
+Each mirrored set has one N_avg, one number of tokens, one batch, one order of data and one peak learning rate, and its rates go over compute, so that each unit of
+compute is trained at one rate in a run and in its mirror image. In each cell (size, tokens, sparsity) the difference L(rising) − L(falling) is
+taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such a difference, simultaneous at 95% over the cells (Bonferroni). The margin is
+what {SHARE - 1:.0%} of N_avg is worth in nats, by the slope of the dense loss in log N at the cell (a quadratic in log N and log D through the
+dense configurations around it, as in claim (h)). Reproduced: every cell's interval lies within ± the margin. Not reproduced: some
+cell's lies wholly outside. Otherwise inconclusive.
+""".strip().replace("\n", " ")  # fmt: skip
+RULE = f"{JUDGED} The same with the rates over steps, and the other controls, stand beside it and have no part in the verdict."
+
+TRUE = "the law in N_avg is the truth, so that both end equal"
+FALSE = f"the same, but in one cell, of the highest sparsity, the rising run is worth a dense one of {SHARE} times its N_avg"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (i)."""
+    arrow, found = evidence.arrow, _found(evidence)
+    measured, interval = found.mean
+    outcome, because = decide(found, evidence)
+    tables = (
+        Detail(
+            "L(rising) − L(falling), nats, and the ratio of their dense sizes of equal loss",
+            tuple(map(row, found.each)),
+        ),
+        Detail("Other kinds less falling, nats", tuple(_others(arrow))),
+        Detail("Controls less the member of their kind, nats", tuple(_controls(arrow))),
+        Detail("L(rising) − L(falling) in controls, nats", tuple(_both(arrow))),
+        Detail("A constant mask less dense runs of equal N_avg, nats", tuple(_dense(arrow))),
+    )
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="L(rising) − L(falling), mean over cells, nats",
+        measured=measured,
+        interval=interval,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=notes(found),
+        details=tuple(table for table in tables if table.rows),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return decide(_found(evidence), evidence)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    sparsest = max(rising_sides(mirrored_sets(world.tables)), key=lambda sides: sides[0].sparsity, default=None)
+    if sparsest is None:
+        return world.losses()
+    own, rising, _ = sparsest
+    return world.changed({rising["recipe"][0]: world.at_size(SHARE * own.n_avg, own.d)})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: the rising and the falling run of each cell."""
+    return {runs["recipe"][0] for _, *both in rising_sides(mirrored_sets(tables)) for runs in both}
+
+
+def decide(found: Contrasted, evidence: Evidence) -> tuple[Outcome, str]:
+    """What the rule says of these cells."""
+    if not found.each:
+        return "inconclusive", "no mirrored set has a rising and a falling run at one seed"
+    if missing := next((c.reason for c in found.each if c.margin is None), None):
+        return "inconclusive", f"no slope of the dense loss to turn nats into sizes: {missing}"
+    if found.spread is None:
+        return "inconclusive", evidence.noise.no_interval("a difference")
+    outside = [c for c in found.each if c.margin and c.outside(c.margin)]
+    inside = [c for c in found.each if c.margin and c.inside(c.margin)]
+    if outside:
+        which = ", ".join(f"{c.own.name} ({c.difference.value:+.3f} nats)" for c in outside)
+        return "not reproduced", f"more than ten percent of N_avg apart: {which}"
+    if len(inside) == len(found.each):
+        return "reproduced", f"in all {len(inside)} cells they are within what ten percent of N_avg is worth"
+    return (
+        "inconclusive",
+        f"cells shown to be within ten percent of N_avg: {len(inside)} of {len(found.each)}; outside: none",
+    )
+
+
+def row(found: SetContrast) -> dict[str, Any]:
+    """A cell in a table."""
+    own, ratio = found.own, found.ratio
+    return {
+        "cell": own.name,
+        "N_avg": own.n_avg,
+        "tokens": own.d,
+        "seeds": found.matched.seeds,
+        **nats(found),
+        "margin": found.margin,
+        "ratio of N_eff": ratio.value if ratio else None,
+        "its low": ratio.low if ratio else None,
+        "its high": ratio.high if ratio else None,
+    }
+
+
+def nats(found: SetContrast) -> dict[str, Any]:
+    """The difference in a table."""
+    return {"difference": found.difference.value, "low": found.difference.low, "high": found.difference.high}
+
+
+def notes(found: Contrasted) -> tuple[str, ...]:
+    """By how much seeds differ."""
+    if found.spread is None:
+        return ()
+    said = f"By luck the difference of one seed has a standard deviation of {found.spread.sd:.4f} nats ({found.spread.dof} degrees of freedom)."
+    return (said,)
+
+
+def rising_sides(sets: Iterable[MirroredSet], kind: Kind = "rising") -> list[Sides]:
+    """The rising members, or those of another kind, and the falling ones, of the sets that have both."""
+    return [(own, own.members[kind], own.members["falling"]) for own in sets if {kind, "falling"} <= own.members.keys()]
+
+
+def _found(evidence: Evidence) -> Contrasted:
+    return contrasted(evidence.arrow, rising_sides(evidence.arrow.sets))
+
+
+def _others(arrow: Arrow) -> Iterator[dict[str, Any]]:
+    for kind in KINDS:
+        if kind not in ("falling", "rising"):
+            yield from (
+                {"kind": kind, **row(found)} for found in contrasted(arrow, rising_sides(arrow.sets, kind)).each
+            )
+
+
+def _controls(arrow: Arrow) -> Iterator[dict[str, Any]]:
+    controls = [(own, control) for own in arrow.sets for control in own.controls if control.kind in own.members]
+    names = {control.runs["run_id"][0]: f"{control.kind}, {control.differs}" for _, control in controls}
+    sides = ((own, control.runs, own.members[control.kind]) for own, control in controls)
+    for found in contrasted(arrow, sides).each:
+        yield {"control": names[found.matched.one["run_id"][0]], **row(found)}
+
+
+def _both(arrow: Arrow) -> Iterator[dict[str, Any]]:
+    """Settings at which a set has both a rising and a falling control, rates over steps among them."""
+    for own in arrow.sets:
+        by_name = {(control.kind, control.differs): control.runs for control in own.controls}
+        for kind, differs in by_name:
+            if kind == "rising" and ("falling", differs) in by_name:
+                sides = own, by_name[kind, differs], by_name["falling", differs]
+                yield from (
+                    {"with": differs, **row(found)}
+                    for found in contrasted(arrow, [sides], rising_sides(arrow.sets)).each
+                )
+
+
+def _dense(arrow: Arrow) -> Iterator[dict[str, Any]]:
+    for text, name in (("of a width of its own", "partner"), ("of the set's width", "equal_width")):
+        sides = [(own, own.members["static"], getattr(own, name)) for own in arrow.sets if "static" in own.members]
+        for found in contrasted(arrow, sides).each:
+            apart = abs(float(found.matched.other["N_prunable"][0]) / found.own.n_avg - 1)
+            yield {"dense run": text, **row(found), "counts differ by": apart}

@@ -1,0 +1,108 @@
+"""What the claims on the direction of N(t) read: the mirrored sets, and the dense runs that say what a size is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from analysis.findings.dense_slope import DensePoints, Slope, local_slope
+from analysis.findings.seed_resamples import SeedResamples
+from analysis.fits.fit import FitResult, fit, obstacle
+from analysis.laws.law import Array
+from analysis.laws.registry import N_AVG
+from analysis.noise import configurations, dense_law
+from analysis.noise.configurations import Configuration
+from analysis.noise.spread import Noise
+from analysis.tables.data import Runs, Tables
+from analysis.tables.mirrored import MirroredSet, mirrored_sets
+from repro import studies
+
+SHARE = 1.1  # ten percent of a size: what it is worth in nats is the margin of claims on losses that should be equal
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A sweep's mirrored sets and dense runs.
+
+    Attributes:
+        tables, resamples, seed: as in Evidence. noise: of its seeds.
+        like: of tables with the same losses of dense runs, whose law is taken over.
+        start: where the fit to dense runs starts, instead of a grid.
+    """
+
+    tables: Tables
+    noise: Noise
+    resamples: int
+    seed: int = 0
+    like: Arrow | None = None
+    start: Array | None = None
+
+    @cached_property
+    def sets(self) -> tuple[MirroredSet, ...]:
+        return mirrored_sets(self.tables)
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """Dense ones of the base recipe, each at its best learning rate; without those of an unusual shape, and without parents."""
+        odd = {run_id for own in self.sets for run_id in own.equal_width["run_id"]}
+        dense = self.tables.dense
+        usual = np.array([run_id not in odd for run_id in dense["run_id"]], dtype=bool)
+        return dense_law.tuned(configurations.find(dense.where(usual & ~dense.serves(studies.PARENTS))))
+
+    @cached_property
+    def points(self) -> DensePoints:
+        return DensePoints.of(self.configurations)
+
+    @cached_property
+    def law(self) -> FitResult | str:
+        """The law in N_avg, fitted to the dense runs alone; or why they don't tell it."""
+        if self.like is not None:
+            return self.like.law
+        columns = {name: self.dense[name] for name in N_AVG.columns}
+        if reason := obstacle(N_AVG, columns, self.dense["loss"]):
+            return f"the dense runs don't tell the law: {reason}"
+        result = fit(N_AVG, columns, self.dense["loss"], start=self.start)
+        if result.bounds_hit:
+            return f"the dense law isn't identified: {', '.join(result.bounds_hit)} at a bound"
+        return result
+
+    @cached_property
+    def law_draws(self) -> Array | None:
+        """Its resampled parameters (R, 5); None without a law, or where the seeds' noise is unknown."""
+        if self.like is not None:
+            return self.like.law_draws
+        if isinstance(self.law, str):
+            return None
+        return SeedResamples(self.tables, self.noise.overall, self.resamples, self.seed).refit(self.dense, self.law)
+
+    @cached_property
+    def dense(self) -> Runs:
+        """The runs of `configurations`."""
+        own = {run_id for c in self.configurations for run_id in c.runs["run_id"]}
+        return self.tables.selected(lambda r: np.array([run_id in own for run_id in r["run_id"]], dtype=bool))
+
+    def slope(self, n: float, d: float) -> Slope | str:
+        """dL/dlog N of dense runs of n weights on d tokens, or why the dense runs don't tell it."""
+        found = local_slope(self.points, n, d, configurations.pooled(self.configurations))
+        if isinstance(found, Slope) and found.value >= 0:
+            return "the dense loss doesn't fall with size around it"
+        return found
+
+    def cost(self, n: float, of: float, d: float) -> float | None:
+        """Nats by which the dense law puts n weights above `of` weights on d tokens; None where there is no law."""
+        if isinstance(self.law, str):
+            return None
+        small, large = self.law.predict({"N_avg": np.array([n, of]), "D": np.array([d, d])})
+        return float(small - large)
+
+    @property
+    def alpha(self) -> float:
+        """Exponent of the law in N, 0 where the dense runs don't tell it."""
+        return 0.0 if isinstance(self.law, str) else self.law.parameters["alpha"]
+
+
+def margin(slope: Slope) -> float:
+    """What ten percent of a size is worth, nats."""
+    return -slope.value * float(np.log(SHARE))

@@ -1,0 +1,96 @@
+"""Two kinds of one mirrored set compared at equal seeds, in nats and as a ratio of the dense sizes of equal loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.findings.arrow import Arrow, margin
+from analysis.findings.dense_slope import Slope, log_worth
+from analysis.findings.law_errors import Measure
+from analysis.findings.matched import Matched, difference_noise, matched
+from analysis.findings.pairs import FAR, PAIR_DRAWS
+from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.noise.spread import CONFIDENCE, Spread
+from analysis.tables.data import Runs
+from analysis.tables.mirrored import MirroredSet
+
+Sides = tuple[MirroredSet, Runs, Runs]  # whose runs they are, the one and the other
+
+
+@dataclass(frozen=True)
+class SetContrast:
+    """One kind less another, of one set.
+
+    Attributes:
+        own: the set. matched: the runs.
+        difference: nats, with its interval. ratio: of the dense sizes that end at the two losses; None with `reason`.
+        margin: nats that ten percent of N_avg is worth there; None with `reason`.
+    """
+
+    own: MirroredSet
+    matched: Matched
+    difference: Measure
+    ratio: Measure | None
+    margin: float | None
+    reason: str | None = None
+
+    def inside(self, margin: float) -> bool:
+        """Whether the interval of the difference is shown to lie within ±margin."""
+        return above(self.difference.interval, -margin) and below(self.difference.interval, margin)
+
+    def outside(self, margin: float) -> bool:
+        """Whether it is shown to lie wholly outside."""
+        return below(self.difference.interval, -margin) or above(self.difference.interval, margin)
+
+
+@dataclass(frozen=True)
+class Contrasted:
+    """Contrasts with intervals that are simultaneous at 95%. `spread`: of one seed's difference."""
+
+    each: tuple[SetContrast, ...]
+    spread: Spread | None
+
+    @property
+    def mean(self) -> tuple[float | None, Interval | None]:
+        """Mean difference over the sets in nats, and its own 95% interval."""
+        if not self.each:
+            return None, None
+        value = float(np.mean([c.difference.value for c in self.each]))
+        if self.spread is None:
+            return value, None
+        se = self.spread.sd * float(np.sqrt(sum(1 / c.matched.seeds for c in self.each))) / len(self.each)
+        half = self.spread.quantile((1 - CONFIDENCE) / 2) * se
+        return value, (value - half, value + half)
+
+
+def contrasted(arrow: Arrow, sides: Iterable[Sides], alike: Iterable[Sides] = ()) -> Contrasted:
+    """The contrast of some sets' runs, one kind less another, where they have a seed in common.
+
+    Args:
+        alike: further ones of the same two kinds, over whose differences the noise is pooled as well.
+    """
+    found, others = (
+        [(own, pair) for own, one, other in some if (pair := matched(one, other)) is not None]
+        for some in (sides, alike)
+    )
+    spread = difference_noise([pair for _, pair in (*found, *others)], arrow.noise)
+    tail = (1 - CONFIDENCE) / 2 / max(1, len(found))
+    each = (_weighed(arrow, own, pair, spread, tail, i) for i, (own, pair) in enumerate(found))
+    return Contrasted(tuple(each), spread)
+
+
+def _weighed(arrow: Arrow, own: MirroredSet, pair: Matched, spread: Spread | None, tail: float, at: int) -> SetContrast:
+    difference, slope = pair.measure(spread, tail), arrow.slope(own.n_avg, own.d)
+    if not isinstance(slope, Slope):
+        return SetContrast(own, pair, difference, None, None, slope)
+    value = float(np.exp(log_worth(np.array(pair.difference), np.array(slope.value), arrow.alpha)))
+    ends = None
+    if spread is not None:
+        rng = np.random.default_rng([arrow.seed, at])
+        drawn = pair.difference + spread.sd / float(np.sqrt(pair.seeds)) * rng.standard_t(spread.dof, size=PAIR_DRAWS)
+        ends = percentiles(log_worth(drawn, slope.draws(PAIR_DRAWS, rng), arrow.alpha), 1 - 2 * tail)
+    ratio = Measure(value, *np.exp(np.clip(ends, -np.log(FAR), np.log(FAR))).tolist()) if ends else Measure(value)
+    return SetContrast(own, pair, difference, ratio, margin(slope))

@@ -1,0 +1,135 @@
+"""Claims (i) and (iii) on sets drawn from a known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import claims
+from analysis.claims import Verdict
+from analysis.claims.arrow import direction, direction_at_own_rates, sparse_start
+from analysis.findings.evidence import Evidence
+from analysis.worlds import simulated_arrow
+from analysis.worlds.simulated_arrow import ArrowTruth, in_tables
+
+Rows = list[dict[str, Any]]
+
+
+def rows(**truth: Any) -> Rows:
+    return [*simulated_arrow.simulate(ArrowTruth(**truth), growth=False)]
+
+
+def judged_from(found: Rows) -> Evidence:
+    return Evidence(in_tables(found), resamples=100, start=np.array(simulated_arrow.THETA))
+
+
+def test_where_the_average_is_the_truth_both_directions_end_equal() -> None:
+    found = direction.judge(judged_from(rows()))
+    assert found.verdict == "reproduced"
+    assert found.interval is not None
+    assert found.interval[0] < 0 < found.interval[1]
+    [cells] = [d.rows for d in found.details if d.title.startswith("L(rising) − L(falling), nats")]
+    assert [(row["cell"], row["seeds"]) for row in cells] == [
+        (f"25k {budget} at {share}", 3) for budget in ("20t", "40t") for share in ("40%", "80%")
+    ]
+    assert all(0.03 < row["margin"] < 0.06 for row in cells)
+
+
+def test_where_late_weights_count_more_they_dont_and_the_sign_says_so() -> None:
+    found = direction.judge(judged_from(rows(kappa=1.0)))
+    assert found.verdict == "not reproduced"
+    assert found.interval is not None
+    assert found.interval[1] < 0
+    [cells] = [d.rows for d in found.details if d.title.startswith("L(rising) − L(falling), nats")]
+    assert all(row["its low"] > 1.1 for row in cells)
+
+
+def test_one_cell_outside_is_enough() -> None:
+    found = rows()
+    for row in found:
+        if row["mirror"] and row["family"] == "25k-40t-mirror80":
+            row["loss"] -= 0.08
+    verdict = direction.judge(judged_from(found))
+    assert verdict.verdict == "not reproduced"
+    assert "25k 40t at 80%" in verdict.because
+    assert "20t" not in verdict.because
+
+
+def test_noise_that_hides_ten_percent_is_inconclusive() -> None:
+    assert direction.judge(judged_from(rows(sigma=0.05))).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("keep", "because"),
+    [
+        (lambda r: r["seed"] == 0, "no configuration was run with several seeds"),
+        (lambda r: not r["mirror"], "no mirrored set has a rising and a falling run"),
+        (lambda r: r["shape"] != "dense", "no slope of the dense loss"),
+    ],
+)
+def test_what_is_missing_is_said(keep: Callable[[dict[str, Any]], bool], because: str) -> None:
+    found = direction.judge(judged_from([r for r in rows() if keep(r)]))
+    assert found.verdict == "inconclusive"
+    assert because in found.because
+
+
+def test_controls_stand_beside_and_have_no_part_in_the_verdict() -> None:
+    found = rows()
+    for row in found:
+        if row["fill"] == "draw" or (row["lr_schedule"] == "cosine" and row["mirror"]):
+            row["loss"] += 1.0
+    verdict = direction.judge(judged_from(found))
+    assert verdict.verdict == "reproduced"
+    beside = {row["control"]: row["difference"] for d in verdict.details for row in d.rows if "control" in row}
+    assert len(beside) == 12
+    assert {name for name, nats in beside.items() if nats > 0.5} == {"rising, fill draw", "rising, lr_schedule cosine"}
+    over = {row["with"]: row["difference"] for d in verdict.details for row in d.rows if "with" in row}
+    assert over["lr_schedule cosine"] > 0.5
+    assert abs(over["lr × 2"]) < 0.05
+
+
+def test_each_kind_takes_its_own_best_rate() -> None:
+    found = rows()
+    for row in found:
+        if row["mirror"]:
+            row["loss"] += {0.005: 0.3, 0.01: 0.1, 0.02: -0.1}[round(row["lr"], 6)]
+    at_one, at_own = (claim.judge(judged_from(found)) for claim in (direction, direction_at_own_rates))
+    assert at_one.measured == pytest.approx(0.1, abs=0.01)
+    assert at_own.measured == pytest.approx(-0.1, abs=0.01)
+    assert at_own.verdict == "not reproduced"
+    assert any("rising at 25k 20t at 80%" in note for note in at_own.notes)
+
+
+def test_two_rates_are_too_few() -> None:
+    found = direction_at_own_rates.judge(judged_from([r for r in rows() if r["lr"] <= 0.01]))
+    assert found.verdict == "inconclusive"
+    assert "tried at 3 learning rates" in found.because
+
+
+@pytest.mark.parametrize(("nats", "verdict"), [(0.0, "reproduced"), (0.03, "not reproduced"), (0.01, "inconclusive")])
+def test_what_a_sparse_beginning_costs_over_the_dense_run(nats: float, verdict: str) -> None:
+    found = rows(sigma=0.001)
+    full = {(r["D"], r["seed"]): r["loss"] for r in found if r["shape"] == "dense" and r["size"] == "25k"}
+    for row in found:
+        if row["shape"] == "static_dense":
+            row["loss"] = full[row["D"], row["seed"]] + nats + 1e-4 * row["seed"]
+    judged = sparse_start.judge(judged_from(found))
+    assert judged.verdict == verdict
+    assert judged.measured == pytest.approx(nats, abs=1e-3)
+    [cells] = [d.rows for d in judged.details]
+    assert all(row["what N_avg says"] == pytest.approx(0.11, abs=0.02) for row in cells if "40%" in row["cell"])
+
+
+def test_a_sweep_of_sets_and_dense_runs_is_judged_on_their_claims_alone() -> None:
+    tables = in_tables(rows())
+    assert claims.of_the_paper(tables) == ()
+    assert {c.CLAIM for c in claims.in_any_direction(tables)} >= {"i", "i, own rates", "iii"}
+    verdicts: tuple[Verdict, ...] = claims.judge(Evidence(tables, resamples=100))
+    assert {v.claim for v in verdicts} == {c.CLAIM for c in claims.in_any_direction(tables)}
+
+
+def test_a_sweep_of_the_paper_has_none_of_them(evidence: Evidence) -> None:
+    assert claims.in_any_direction(evidence.tables) == ()
