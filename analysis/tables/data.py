@@ -153,8 +153,19 @@ class Tables:
 
     @property
     def dense(self) -> Runs:
-        """Every dense run of the base recipe: law set, further tokens-to-parameters ratios, partners, other seeds."""
-        return self.selected(lambda r: r.serves(*BASE_STUDIES) & ~r.sparse & ~r.started)
+        """Every dense run of the base recipe: law set, further tokens-to-parameters ratios, partners, other seeds.
+
+        Without the small models that growth begins with, whose learning rate never decays.
+        """
+        begun = set(self.runs["parent"])
+        return self.selected(
+            lambda r: (
+                r.serves(*BASE_STUDIES)
+                & ~r.sparse
+                & ~r.started
+                & ~(r.serves(studies.GROWTH) & np.isin(r["run_id"].astype(str), [str(run_id) for run_id in begun]))
+            )
+        )
 
     @property
     def sparse_at_paper_schedule(self) -> Runs:

@@ -36,7 +36,7 @@ SPARSITIES = (0.4, 0.8)
 CONTROLLED = "20t", 0.8  # the cell with controls
 MULTIPLES = (0.5, 2.0)
 BATCH, SEQUENCE, LR = 32, 16, 0.01
-OPERATORS = ("grow-width", "grow-width-noise", "grow-depth-zero", "grow-depth-stack")
+OPERATORS = ("grow-inner", "grow-inner-noise", "grow-depth-zero", "grow-depth-stack")
 GROWN_AT = 0.3  # share of the life's tokens
 THETA = (1.5, 40.0, 0.35, 250.0, 0.4)  # E, A, alpha, B, beta: 10% of N_avg is worth .04 to .05 nats
 
@@ -201,13 +201,13 @@ def _grown(seed: int) -> Iterator[dict[str, Any]]:
     steps = _steps(large, BUDGETS["20t"])
     begun = round(GROWN_AT * steps)
     average = GROWN_AT * small.prunable + (1 - GROWN_AT) * large.prunable
-    parent = _dense("8k", "parent", small, begun, seed, studies.PARENTS)
+    parent = _dense("8k", "parent", small, begun, seed, studies.GROWTH) | {"lr_schedule": "wsd"}
     yield parent
     for operator in OPERATORS:
         own = _dense("25k", "grown", large, steps - begun, seed, studies.GROWTH)
         yield _named(own | {
             "family": "25k-grown", "surgery": operator, "parent": parent["run_id"], "parent_recipe": parent["recipe"],
-            "parent_step": begun, "N_total_before": small.total, "D_life": parent["D"] + own["D"],
+            "parent_step": begun, "surgery_factor": 2, "N_total_before": small.total, "D_life": parent["D"] + own["D"],
             "N_avg_life": (parent["N_prunable"] * parent["D"] + own["N_prunable"] * own["D"]) / (parent["D"] + own["D"]),
         }, operator)  # fmt: skip
     partner = ladder.partner(large, average, count="prunable", mlp_multiple=1, tolerance=0.02)
