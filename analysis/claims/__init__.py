@@ -26,7 +26,8 @@ from analysis.findings.unification_map import has_map
 from analysis.rates.own_rates import has_own_rates
 from analysis.shown import plain_json
 from analysis.tables.data import Tables
-from analysis.tables.mirrored import has_growth, has_mirror
+from analysis.tables.growth import has_growth
+from analysis.tables.mirrored import has_mirror
 from analysis.tables.post_training import has_post_training
 from repro import studies
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -137,18 +138,29 @@ def _paired(runs: Runs) -> Spread | str:
     for i, row in enumerate(runs.rows()):
         families[row["size"], row["budget"], row["d_model"], row["mlp"], row["layers"]].append(i)
     recipes = runs["recipe"]
+    return paired_spread(
+        [([recipes[i] for i in own], [runs["seed"][i] for i in own], runs["loss"][own]) for own in families.values()]
+    )
+
+
+def paired_spread(families: Sequence[tuple[Sequence[Any], Sequence[Any], Array]]) -> Spread | str:
+    """sd of the difference of two configurations at one seed, or why there is none.
+
+    Args:
+        families: of runs that share their noise by seed, the configuration, the seed and the loss of each.
+    """
     squares, dof, groups, level = 0.0, 0, 0, 0.0
-    for members in families.values():
-        keys = [recipes[i] for i in members]
-        chosen = [i for i, key in zip(members, keys, strict=True) if keys.count(key) > 1]
+    for keys, seeds, losses in families:
+        chosen = [i for i, key in enumerate(keys) if keys.count(key) > 1]
         if not chosen:
             continue
-        design = np.hstack([_dummies([recipes[i] for i in chosen]), _dummies([runs["seed"][i] for i in chosen])])
-        loss = runs["loss"][chosen]
+        own = [keys[i] for i in chosen]
+        design = np.hstack([_dummies(own), _dummies([seeds[i] for i in chosen])])
+        loss = losses[chosen]
         solution, _, rank, _ = np.linalg.lstsq(design, loss, rcond=None)
         squares += float(np.sum((loss - design @ solution) ** 2))
         dof += len(chosen) - int(rank)
-        groups += len({recipes[i] for i in chosen})
+        groups += len(set(own))
         level = max(level, float(np.abs(loss).max()))
     return known_spread(2 * squares, dof, groups, level)
 

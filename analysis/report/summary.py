@@ -12,6 +12,7 @@ from analysis.findings.evidence import Evidence
 from analysis.noise import configurations
 from analysis.power.error_rates import ENOUGH_POWER, MOST_FALSE_ALARMS, Power
 from analysis.tables.data import Tables
+from analysis.tables.mirrored import SAID
 from repro import studies
 
 PAPER = (
@@ -45,7 +46,7 @@ def sentences(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -
 def _sets_and_noise(evidence: Evidence) -> str:
     tables, sets = evidence.tables, evidence.arrow.sets
     runs = tables.selected(lambda r: r.serves(studies.MIRROR, studies.GROWTH))
-    kinds = ", ".join(dict.fromkeys(kind.replace("_", " ") for own in sets for kind in own.members))
+    kinds = ", ".join(dict.fromkeys(SAID[kind] for own in sets for kind in own.members))
     grown = list(dict.fromkeys(name for name in tables.selected(lambda r: r.serves(studies.GROWTH))["surgery"] if name))
     parts = [f"{len(sets)} sets of runs of equal average and tokens ({kinds})"] if sets else []
     parts += [f"{len(grown)} ways to grow a model"] if grown else []

@@ -30,6 +30,10 @@ USUAL: Mapping[Kind, tuple[str, str | None, str | None]] = {
     "static_dense": ("random", "random", "zero"),
     "saw_tooth": ("magnitude", "random", "zero"),
 }
+SAID: Mapping[Kind, str] = {kind: kind for kind in KINDS} | {
+    "static_dense": "static, then dense",
+    "saw_tooth": "saw-tooth",
+}  # for readers
 SAME_COUNT = 0.02  # share of a count within which a dense run has it
 
 
@@ -109,11 +113,6 @@ class MirroredSet:
 def has_mirror(tables: Tables) -> bool:
     """Whether the sweep has the study."""
     return bool(tables.runs.serves(studies.MIRROR).any())
-
-
-def has_growth(tables: Tables) -> bool:
-    """Whether the sweep has the study."""
-    return bool(tables.runs.serves(studies.GROWTH).any())
 
 
 def mirrored_sets(tables: Tables) -> tuple[MirroredSet, ...]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from analysis.claims.arrow import direction, direction_at_own_rates, sparse_start
+from analysis.claims.arrow import direction, direction_at_own_rates, one_law, operators, sparse_start, weight_in_time
 from analysis.tables.data import Tables
+from analysis.tables.growth import has_growth
 from analysis.tables.mirrored import has_mirror
 
-OF_MIRROR: tuple[ModuleType, ...] = (direction, direction_at_own_rates, sparse_start)
-CLAIMS: tuple[ModuleType, ...] = OF_MIRROR
+CLAIMS: tuple[ModuleType, ...] = (direction, direction_at_own_rates, operators, sparse_start, weight_in_time, one_law)
+OF_MIRROR = (direction, direction_at_own_rates, sparse_start, weight_in_time)
+OF_GROWTH = (operators,)
 
 
 def judged(tables: Tables) -> tuple[ModuleType, ...]:
-    """Those whose study a sweep has."""
-    return OF_MIRROR if has_mirror(tables) else ()
+    """Those of the studies that a sweep has."""
+    missing = {*(() if has_mirror(tables) else OF_MIRROR), *(() if has_growth(tables) else OF_GROWTH)}
+    return tuple(claim for claim in CLAIMS if claim not in missing) if len(missing) < len(OF_MIRROR + OF_GROWTH) else ()

@@ -11,7 +11,7 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, contrasted
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
-from analysis.tables.mirrored import KINDS, Kind, MirroredSet, mirrored_sets
+from analysis.tables.mirrored import KINDS, SAID, Kind, MirroredSet, mirrored_sets
 from analysis.worlds.world import World
 
 CLAIM = "i"
@@ -148,13 +148,13 @@ def _others(arrow: Arrow) -> Iterator[dict[str, Any]]:
     for kind in KINDS:
         if kind not in ("falling", "rising"):
             yield from (
-                {"kind": kind, **row(found)} for found in contrasted(arrow, rising_sides(arrow.sets, kind)).each
+                {"kind": SAID[kind], **row(found)} for found in contrasted(arrow, rising_sides(arrow.sets, kind)).each
             )
 
 
 def _controls(arrow: Arrow) -> Iterator[dict[str, Any]]:
     controls = [(own, control) for own in arrow.sets for control in own.controls if control.kind in own.members]
-    names = {control.runs["run_id"][0]: f"{control.kind}, {control.differs}" for _, control in controls}
+    names = {control.runs["run_id"][0]: f"{SAID[control.kind]}, {control.differs}" for _, control in controls}
     sides = ((own, control.runs, own.members[control.kind]) for own, control in controls)
     for found in contrasted(arrow, sides).each:
         yield {"control": names[found.matched.one["run_id"][0]], **row(found)}

@@ -19,7 +19,7 @@ MARGIN = 0.01  # nats: up to which claim (a) takes schedules for equally good
 
 CLAIM = "iii"
 STATEMENT = "A sparse beginning costs nothing once the model has been finished dense."
-PAPER = "arXiv 2303.10464: 75% sparse pre-training, then dense fine-tuning, loses nothing significant on most tasks; the law in N_avg says that it costs"
+PAPER = "arXiv 2303.10464: no significant loss on downstream tasks at 1.3B and 75%, fine-tuned dense; the law in N_avg says that it costs"
 RULE = f"""
 A run with a random static mask until some share of compute, and dense after it, is compared with a dense run of the same size on as many tokens, which
 spends more compute. In each cell the difference is taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such

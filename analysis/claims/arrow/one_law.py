@@ -1,0 +1,106 @@
+"""Claim (v), ours: one law in N_avg, fitted to dense runs alone, for runs that fall, rise, stay, grow and are pruned once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings import one_law
+from analysis.findings.evidence import Evidence
+from analysis.findings.one_law import KindResiduals
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.tables.data import Tables
+from analysis.worlds.world import World
+
+MARGIN = 0.016  # nats: the paper's mean error of the law in N_avg
+
+CLAIM = "v"
+STATEMENT = (
+    "One law in N_avg and D, fitted to dense runs alone, predicts runs that fall, rise, stay, grow and are pruned once."
+)
+PAPER = "claimed of dense and falling runs; the mean error of its law in N_avg, fitted to both, is .016 nats"
+RULE = f"""
+E + A/N_avg^α + B/D^β is fitted to all dense runs of the base recipe, each at its own best learning rate, and to nothing else. N_avg and D are those of the whole life of a run's
+weights. The residual of a configuration is predicted less actual loss, the mean over its seeds; kinds of runs are falling, rising, static, moving,
+static then dense, saw-tooth, grown, and pruned once. Intervals hold the seeds' noise of each mean and that of the law (parametric bootstrap), and are simultaneous at 95% over
+the kinds (Bonferroni). Reproduced: in every kind the interval of the mean |residual| ends under {MARGIN} nats. Not reproduced: in some
+kind the interval of the mean residual lies wholly outside ±{MARGIN}. Otherwise inconclusive, and where dense runs don't identify the law.
+""".strip().replace("\n", " ")
+
+TRUE = "the law in N_avg over the whole life is the truth"
+FALSE = f"the same, but every configuration of one kind, rising or else grown, ends {MARGIN} nats lower"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (v)."""
+    found = one_law.residuals(evidence.arrow)
+    worst = max(found, key=lambda own: own.mean_abs.value, default=None)
+    outcome, because = rule(evidence)
+    law = evidence.arrow.law
+    notes = () if isinstance(law, str) else (
+        f"The law is fitted to {law.n_rows} dense runs: " + ", ".join(f"{k} {v:.4g}" for k, v in law.parameters.items()) + ".",
+    )  # fmt: skip
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity=f"mean |residual| of the kind where it is largest{f' ({worst.kind})' if worst else ''}, nats",
+        measured=worst.mean_abs.value if worst else None,
+        interval=worst.mean_abs.interval if worst else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=notes,
+        details=(Detail("Predicted less actual, by kind, nats", tuple(map(_row, found))),) if found else (),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    if isinstance(law := evidence.arrow.law, str):
+        return "inconclusive", law
+    found = one_law.residuals(evidence.arrow)
+    if not found:
+        return "inconclusive", "no run whose N(t) changes"
+    if all(own.mean.interval is None for own in found):
+        return "inconclusive", evidence.noise.no_interval("a residual")
+    outside = [own for own in found if above(own.mean.interval, MARGIN) or below(own.mean.interval, -MARGIN)]
+    if outside:
+        which = ", ".join(f"{own.kind} ({own.mean.value:+.3f} nats)" for own in outside)
+        return "not reproduced", f"predicted less actual loss is off by over {MARGIN} nats: {which}"
+    inside = [own for own in found if below(own.mean_abs.interval, MARGIN)]
+    if len(inside) == len(found):
+        return "reproduced", f"all {len(found)} kinds are predicted to {MARGIN} nats"
+    return (
+        "inconclusive",
+        f"kinds shown to be predicted to {MARGIN} nats: {', '.join(own.kind for own in inside) or 'none'}; shown to be off by more: none",
+    )
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    by_kind, losses = one_law.kinds(world.tables), world.losses()
+    moved = by_kind.get("rising", by_kind.get("grown"))
+    wrong = set() if moved is None else set(moved["recipe"])
+    of_run = zip(world.tables.runs["recipe"], losses.tolist(), strict=True)
+    return world.changed({recipe: loss - MARGIN * (recipe in wrong) for recipe, loss in of_run})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: every run that is judged."""
+    return {recipe for runs in one_law.kinds(tables).values() for recipe in runs["recipe"]}
+
+
+def _row(own: KindResiduals) -> dict[str, Any]:
+    return {
+        "kind": own.kind, "configurations": len(own.runs),
+        "mean": own.mean.value, "low": own.mean.low, "high": own.mean.high,
+        "mean |residual|": own.mean_abs.value, "its low": own.mean_abs.low, "its high": own.mean_abs.high,
+        "N_eff/N_avg by the law": own.worth,
+    }  # fmt: skip

@@ -1,0 +1,172 @@
+"""Claim (ii), ours: at one N(t), the operator by which a model grows doesn't matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.arrow import SHARE, Arrow, margin
+from analysis.findings.dense_slope import Slope
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.matched import Matched, matched
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.noise.spread import CONFIDENCE, Spread, paired_spread
+from analysis.tables.data import Runs, Tables
+from analysis.tables.growth import GrownLife, grown
+from analysis.worlds.world import World
+
+CLAIM = "ii"
+STATEMENT = "At one N(t) the operator by which a model grows doesn't matter."
+PAPER = "its law knows a run by the mean of N(t); read off figure 3 of arXiv 2405.15319, operators end up to .11 nats apart at one N(t), one run each"
+RULE = f"""
+Operators start from one small model, make models of equally many weights of it, and train on at one learning rate on the same text, so that their N(t) is one. Pairs of them
+are compared at equal seeds. The noise of a difference is what is left of the losses when each operator and each seed has its own mean (times √2); intervals are Student's t,
+simultaneous at 95% over all pairs (Bonferroni). The margin is what {SHARE - 1:.0%} of the life's N_avg is worth in nats, by the slope of the dense loss there, as in claim (i).
+Reproduced: every pair's interval lies within ± the margin. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive. Other kinds of runs of one N_avg
+are compared in claim (i) and have no part in this verdict.
+""".strip().replace("\n", " ")
+
+TRUE = "the law in N_avg over the whole life is the truth, so that all operators end equal"
+FALSE = f"the same, but what one operator made is worth a dense run of {SHARE} times its N_avg"
+
+Apart = tuple[GrownLife, str, str, Matched, Measure, float | None]
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (ii)."""
+    found, spread = _found(evidence)
+    largest = max(found, key=lambda own: abs(own[4].value), default=None)
+    outcome, because = rule(evidence)
+    tables = (
+        Detail("Pairs of operators, the first less the second, nats", tuple(map(_row, found))),
+        Detail("Mean losses beside dense runs from scratch, nats/token", tuple(_means(evidence.arrow))),
+    )
+    notes = () if spread is None else (
+        f"By luck the difference of one seed has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom).",
+    )  # fmt: skip
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="largest difference of two operators' mean losses, nats"
+        + (f" ({largest[1]} − {largest[2]})" if largest else ""),
+        measured=largest[4].value if largest else None,
+        interval=largest[4].interval if largest else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=notes,
+        details=tuple(table for table in tables if table.rows),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    found, spread = _found(evidence)
+    if not found:
+        return "inconclusive", "no two operators have a seed in common"
+    if spread is None:
+        return "inconclusive", evidence.noise.no_interval("a difference")
+    if any(own[5] is None for own in found):
+        return "inconclusive", "no slope of the dense loss to turn nats into sizes"
+    outside = [
+        f"{one} − {other} ({own.value:+.3f} nats)"
+        for _, one, other, _, own, worth in found
+        if worth and (below(own.interval, -worth) or above(own.interval, worth))
+    ]
+    if outside:
+        return "not reproduced", f"more than ten percent of N_avg apart: {', '.join(outside)}"
+    inside = sum(
+        above(own.interval, -worth) and below(own.interval, worth) for *_, own, worth in found if worth is not None
+    )
+    if inside == len(found):
+        return "reproduced", f"all {inside} pairs of operators are within what ten percent of N_avg is worth"
+    return (
+        "inconclusive",
+        f"pairs of operators shown to be within ten percent of N_avg: {inside} of {len(found)}; outside: none",
+    )
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    return world.losses()
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    life = next((life for life in grown(world.tables) if len(life.operators) > 1), None)
+    if life is None:
+        return world.losses()
+    *_, last = life.operators.values()
+    return world.changed({last["recipe"][0]: world.at_size(SHARE * life.n_avg, life.d)})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: every operator's runs, whose parents come with them."""
+    return {runs["recipe"][0] for life in grown(tables) for runs in life.operators.values()}
+
+
+def _found(evidence: Evidence) -> tuple[list[Apart], Spread | None]:
+    """Each pair of operators of a life with the margin there, and the noise of a difference."""
+    arrow, lives = evidence.arrow, grown(evidence.tables)
+    pairs = [
+        (life, one, other, pair)
+        for life in lives
+        for one, other in combinations(life.operators, 2)
+        if (pair := matched(life.operators[one], life.operators[other])) is not None
+    ]
+    spread = _noise(lives)
+    tail = (1 - CONFIDENCE) / 2 / max(1, len(pairs))
+    return [(*own, own[3].measure(spread, tail), _margin(arrow, own[0])) for own in pairs], spread
+
+
+def _noise(lives: tuple[GrownLife, ...]) -> Spread | None:
+    groups = [
+        (
+            [name for name, runs in life.operators.items() for _ in runs["seed"]],
+            list(np.concatenate([runs["seed"] for runs in life.operators.values()])),
+            np.concatenate([runs["loss"] for runs in life.operators.values()]),
+        )
+        for life in lives
+    ]
+    found = paired_spread(groups)
+    return found if isinstance(found, Spread) else None
+
+
+def _margin(arrow: Arrow, life: GrownLife) -> float | None:
+    slope = arrow.slope(life.n_avg, life.d)
+    return margin(slope) if isinstance(slope, Slope) else None
+
+
+def _row(found: Apart) -> dict[str, Any]:
+    life, one, other, pair, difference, worth = found
+    return {
+        "life": life.name, "first": one, "second": other, "seeds": pair.seeds, "difference": difference.value,
+        "low": difference.low, "high": difference.high, "margin": worth,
+    }  # fmt: skip
+
+
+def _means(arrow: Arrow) -> Iterator[dict[str, Any]]:
+    for life in grown(arrow.tables):
+        law = arrow.law
+        said = None if isinstance(law, str) else float(
+            law.predict({"N_avg": np.array([life.n_avg]), "D": np.array([life.d])})[0]
+        )  # fmt: skip
+        named: list[tuple[str, Runs]] = list(life.operators.items())
+        named += [(f"{operator}, lr × {multiple:.3g}", runs) for (operator, multiple), runs in life.tried.items()]
+        named += [("not grown", life.ungrown)] if len(life.ungrown) else []
+        for recipe in dict.fromkeys(life.scratch["recipe"]):
+            own = life.scratch.where(life.scratch["recipe"] == recipe)
+            named.append((f"from scratch, {own['size'][0]}", own))
+        for name, runs in named:
+            yield {
+                "life": life.name, "run": name, "weights at the end": float(runs["N_prunable"][0]),
+                "N_avg of the life": float(runs.life["N_avg"][0]), "seeds": len(runs), "loss": float(runs["loss"].mean()),
+                "the law of dense runs at the operators' N_avg": said,
+            }  # fmt: skip

@@ -1,0 +1,122 @@
+"""Claim (iv), ours: the average needs a weight in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.evidence import Evidence
+from analysis.findings.time_weight import TimeWeight, time_weight
+from analysis.fits.outcome import above, below
+from analysis.laws.law import Array
+from analysis.laws.registry import N_AVG
+from analysis.tables.data import Tables
+from analysis.tables.mirrored import SAID, mirrored_sets
+from analysis.tables.time_weights import weighted_counts
+from analysis.worlds.world import World
+
+NONE = 0.1  # an exponent up to which there is no weight to speak of
+STRONG = 1.0  # the exponent of the world in which the claim is true: a weight in proportion to time
+
+CLAIM = "iv"
+STATEMENT = "The average needs a weight in time: weights that are there late count for more, or for less."
+PAPER = "N_avg weighs each step alike"
+RULE = f"""
+N_w is the sum over steps of w(t)·N(t), with w(t) in proportion to ((t + ½)/T)^κ and of sum 1; κ = 0 is N_avg. The law in D and N_avg is fitted to dense runs alone, for which both are one; on members of
+mirrored sets κ alone is fitted, by least squares over all kinds. Held out by kind: κ is fitted to the other kinds, and asked is the mean |predicted − actual| on the one left out, less that
+with N_avg. Intervals are 95%, by bootstrap over whole sets (a cell at one seed), with a resample of the dense law in each. Reproduced: κ's interval excludes 0 and the interval of that
+difference lies under 0. Not reproduced: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, and where dense runs
+don't identify the law. Where masks end off the dense runs of their N_avg for another reason than time, κ takes up a part of it; claim (v) shows that by kind.
+""".strip().replace("\n", " ")
+
+TRUE = f"the law in N_w with κ = {STRONG:g} is the truth"
+FALSE = "the law in N_avg is the truth, so that κ is 0"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict on claim (iv)."""
+    found = time_weight(evidence.arrow)
+    outcome, because = _decide(found, evidence)
+    known = None if isinstance(found, str) else found
+    return Verdict(
+        claim=CLAIM,
+        statement=STATEMENT,
+        quantity="κ, the exponent of the weight in time",
+        measured=known.kappa.value if known else None,
+        interval=known.kappa.interval if known else None,
+        paper=PAPER,
+        rule=RULE,
+        verdict=outcome,
+        because=because,
+        notes=_notes(known) if known else (),
+        details=(Detail("Held out by kind: mean |predicted − actual|, nats", tuple(_rows(known))),) if known else (),
+    )
+
+
+def rule(evidence: Evidence) -> tuple[Outcome, str]:
+    """The outcome and its reason."""
+    return _decide(time_weight(evidence.arrow), evidence)
+
+
+def true_world(world: World) -> Array:
+    """Mean losses of `TRUE`."""
+    runs, losses = world.tables.runs, world.losses()
+    members = [
+        run_id for own in mirrored_sets(world.tables) for kind in own.members.values() for run_id in kind["run_id"]
+    ]
+    chosen = np.isin(runs["run_id"].astype(str), members)
+    if chosen.any():
+        own = runs.where(chosen)
+        counts = weighted_counts(own, np.array([STRONG]))[:, 0]
+        losses[chosen] = N_AVG.predict(world.theta, {"N_avg": counts, "D": own["D"]})
+    return losses
+
+
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    return world.losses()
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Recipes of which further seeds narrow its intervals: all members."""
+    return {runs["recipe"][0] for own in mirrored_sets(tables) for runs in own.members.values()}
+
+
+def _decide(found: TimeWeight | str, evidence: Evidence) -> tuple[Outcome, str]:
+    if isinstance(found, str):
+        return "inconclusive", found
+    kappa, gain = found.kappa.interval, found.gain.interval
+    if kappa is None or gain is None:
+        if evidence.noise.overall is None:
+            return "inconclusive", evidence.noise.no_interval("κ")
+        return "inconclusive", f"{found.sets} sets are too few for an interval of κ"
+    said = f"held out by kind N_w is off by {found.error:.4f} nats and N_avg by {found.error_avg:.4f}"
+    if found.at_end:
+        return "inconclusive", f"κ is the last exponent that was tried, {found.kappa.value:g}; {said}"
+    if (above(kappa, 0) or below(kappa, 0)) and below(gain, 0):
+        return (
+            "reproduced",
+            f"weights that are there {'late' if found.kappa.value > 0 else 'early'} count for more; {said}",
+        )
+    if above(kappa, -NONE) and below(kappa, NONE):
+        return "not reproduced", f"κ is within ±{NONE}; {said}"
+    if above(gain, 0):
+        return "not reproduced", f"a weight in time predicts kinds that it wasn't fitted to worse; {said}"
+    return "inconclusive", f"neither a weight in time nor its absence is shown; {said}"
+
+
+def _notes(found: TimeWeight) -> tuple[str, ...]:
+    gain = found.gain
+    ends = f" [{gain.low:+.4f}, {gain.high:+.4f}]" if gain.low is not None and gain.high is not None else ""
+    return (
+        f"Fitted to {found.runs} runs of {found.sets} sets. Held out by kind, the mean |error| with N_w is {gain.value:+.4f}{ends} nats over that with N_avg.",
+    )
+
+
+def _rows(found: TimeWeight) -> list[dict[str, Any]]:
+    return [
+        {"kind left out": SAID[kind], "κ without it": kappa, "with N_w": own, "with N_avg": average}
+        for kind, kappa, own, average in found.by_kind
+    ]

@@ -1,0 +1,104 @@
+"""One law for every N(t): fitted to dense runs alone, it is asked of runs that fall, rise, grow and are pruned once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.findings.arrow import Arrow
+from analysis.findings.law_errors import Measure
+from analysis.laws.law import Array, Columns
+from analysis.laws.registry import N_AVG
+from analysis.noise.spread import CONFIDENCE
+from analysis.tables.data import Runs, Tables
+from analysis.tables.growth import grown
+from analysis.tables.mirrored import SAID, mirrored_sets
+from repro import studies
+
+DRAWS = 4000  # enough for the tails of an interval that is simultaneous over all kinds
+
+
+@dataclass(frozen=True)
+class KindResiduals:
+    """What the law leaves over of one kind of run: predicted less actual, of each configuration's mean loss.
+
+    Attributes:
+        runs: one of each configuration. residual: (n,) nats.
+        mean: nats. mean_abs: mean |residual|, nats. Intervals are simultaneous at 95% over the kinds.
+        worth: geometric mean of N_eff / N_avg by the law's own size term; None where it has no finite size.
+    """
+
+    kind: str
+    runs: Runs
+    residual: Array
+    mean: Measure
+    mean_abs: Measure
+    worth: float | None
+
+
+def kinds(tables: Tables) -> dict[str, Runs]:
+    """The runs of each kind, members of mirrored sets at the set's rate, grown models and models that were pruned once."""
+    chosen: dict[str, list[str]] = defaultdict(list)
+    for own in mirrored_sets(tables):
+        for kind, runs in own.members.items():
+            chosen[SAID[kind]] += list(runs["run_id"])
+    chosen["grown"] = [
+        run_id for life in grown(tables) for runs in life.operators.values() for run_id in runs["run_id"]
+    ]
+    pruned = tables.selected(lambda r: r.serves(studies.POST_TRAINING) & (r["rho"] > 0))
+    chosen["pruned once"] = list(pruned["run_id"])
+    ids = tables.runs["run_id"].astype(str)
+    return {kind: tables.runs.where(np.isin(ids, own)) for kind, own in chosen.items() if own}
+
+
+def residuals(arrow: Arrow) -> tuple[KindResiduals, ...]:
+    """What the dense law leaves over, by kind; nothing where the dense runs don't tell it."""
+    law = arrow.law
+    if isinstance(law, str):
+        return ()
+    found, spread = kinds(arrow.tables), arrow.noise.overall
+    level = 1 - (1 - CONFIDENCE) / max(1, len(found))
+    rng = np.random.default_rng([arrow.seed, 3])
+    results = []
+    for kind, runs in found.items():
+        first, losses, seeds = _means(runs)
+        life = first.life
+        residual = law.predict(life) - losses
+        draws = None
+        if spread is not None and arrow.law_draws is not None:
+            theta = arrow.law_draws[np.arange(DRAWS) % len(arrow.law_draws)]
+            draws = N_AVG.predict(theta, life) - losses - spread.draws((DRAWS, len(losses)), rng) / np.sqrt(seeds)
+        worth = _worth(law.parameters, life, losses)
+        results.append(
+            KindResiduals(
+                kind,
+                first,
+                residual,
+                Measure.around(float(residual.mean()), None if draws is None else draws.mean(axis=1), level=level),
+                Measure.around(
+                    float(np.abs(residual).mean()),
+                    None if draws is None else np.abs(draws).mean(axis=1),
+                    least=0.0,
+                    level=level,
+                ),
+                worth,
+            )
+        )
+    return tuple(results)
+
+
+def _means(runs: Runs) -> tuple[Runs, Array, Array]:
+    """One run of each configuration, its mean loss over seeds, and how many seeds that is."""
+    rows = [np.flatnonzero(runs["recipe"] == recipe) for recipe in dict.fromkeys(runs["recipe"])]
+    losses = np.array([runs["loss"][own].mean() for own in rows])
+    return runs.where(np.array([own[0] for own in rows])), losses, np.array([len(own) for own in rows], dtype=float)
+
+
+def _worth(p: Mapping[str, float], life: Columns, losses: Array) -> float | None:
+    left = losses - p["E"] - p["B"] * life["D"] ** -p["beta"]
+    if not (left > 0).all():
+        return None
+    return float(np.exp(np.mean(np.log(p["A"] / left) / p["alpha"] - np.log(life["N_avg"]))))

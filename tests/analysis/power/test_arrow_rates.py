@@ -1,0 +1,48 @@
+"""Error rates of the rules on the direction of N(t)."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from analysis.claims import IN_ANY_DIRECTION
+from analysis.claims.arrow import direction, sparse_start
+from analysis.findings import setting_lines
+from analysis.noise.seed_noise import SeedNoise
+from analysis.power import simulation
+from analysis.tables.data import Tables
+from analysis.worlds import simulated_arrow
+from analysis.worlds.simulated_arrow import THETA, in_tables
+from analysis.worlds.world import World
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return in_tables(simulated_arrow.simulate())
+
+
+def test_with_little_noise_every_rule_knows_a_true_world_from_a_false_one(tables: Tables) -> None:
+    found = simulation.simulate(tables, np.array(THETA), SeedNoise.normal(0.001), worlds=3, resamples=100)
+    assert {name: own.true.reproduced for name, own in found.claims.items()} == {c.CLAIM: 3 for c in IN_ANY_DIRECTION}
+    assert {name: own.false.reproduced for name, own in found.claims.items()} == dict.fromkeys(found.claims, 0)
+    assert found.laws["N_final"][direction.CLAIM].not_reproduced == 3
+    assert found.laws["N_avg"][sparse_start.CLAIM].not_reproduced == 3
+
+
+@pytest.mark.parametrize("claim", IN_ANY_DIRECTION, ids=lambda claim: claim.CLAIM)
+def test_what_makes_a_claim_true_and_false_are_two_worlds_of_the_same_dense_runs(
+    claim: ModuleType, tables: Tables
+) -> None:
+    world = World.of(tables, np.array(THETA), setting_lines.settings_cost(tables))
+    true, false = claim.true_world(world), claim.false_world(world)
+    assert np.isfinite(true).all()
+    assert np.isfinite(false).all()
+    assert not np.array_equal(true, false)
+    dense = np.isin(world.tables.runs["run_id"].astype(str), [str(r) for r in world.tables.dense["run_id"]])
+    assert np.array_equal(true[dense], false[dense])
+    assert np.array_equal(true[dense], world.losses()[dense])
+    assert claim.repeated(tables) <= set(tables.runs["recipe"])
