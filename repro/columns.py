@@ -34,6 +34,7 @@ class Trained:
         seconds: inside the loop, evaluation included. seconds_setup: outside of it.
         mfu, peak_memory: None where unknown; the memory in bytes.
         forked_from, forked_step: run whose checkpoint this one started from, and the updates that it took over.
+        idle: weights that are there and zero; None where none came back.
     """
 
     spec: RunSpec
@@ -57,6 +58,7 @@ class Trained:
     forked_step: int | None = None
     loss_parent: float | None = None
     loss_before: float | None = None
+    idle: int | None = None
     device: str
 
     @property
@@ -288,6 +290,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("rho_linear", float, "", "share of the weights of linear layers that surgery removed, LM head included; null "
            "without, and of growth", "count",
            _of_surgery(lambda s, before: None if s.grows else s.shares(before)[1]), added=True),
+    Column("N_idle", int, "weights", "prunable weights that came back as zeros and still are, because both sides of their channel "
+           "were removed and nothing gives them a gradient; N_t counts them; null: none came back", "count",
+           run=lambda m: m.idle, added=True),
     Column("lr_wd_sum", float, "", "sum over steps of lr * weight decay", "result", run=lambda m: m.lr_wd_sum),
     Column("loss", float, "nats/token", "held-out loss, token-weighted", "result", run=lambda m: m.loss),
     Column("loss_se", float, "nats/token", "standard error of `loss` over blocks", "result", run=lambda m: m.loss_se),

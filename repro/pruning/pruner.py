@@ -113,6 +113,15 @@ class Pruner:
         moved = [((f.master != 0) & ~self.mask_of(f)).sum() for f in self._fragments()]
         return int(torch.stack(moved).sum()) if moved else 0
 
+    def idle(self) -> int:
+        """Number of weights that the masks keep and that are zero, of all ranks: they came back and nothing moves them.
+
+        Where both what writes to a channel and what reads from it is zero, neither has a gradient. Collective.
+        """
+        zero = [((f.master == 0) & self.mask_of(f)).sum() for f in self._fragments()]
+        count = torch.stack(zero).sum() if zero else torch.zeros((), dtype=torch.int64, device=self.engine.device)
+        return int(self.engine.reduce(count))
+
     def mask_of(self, f: Fragment) -> torch.Tensor:
         """(n,) bool, the mask of a fragment's master."""
         return self.masks.flat(f.name, f.offset, f.master.numel())

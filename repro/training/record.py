@@ -128,6 +128,7 @@ def run_row(
     device: str,
     peak_memory: int,
     seconds_setup: float,
+    idle: int | None,
 ) -> dict[str, Any]:
     """The row of run.parquet. Sweep and studies are filled in later (tables.collect)."""
     executed = ladder.executed_flops(spec.model.shape, log.tokens, spec.model.sequence)
@@ -154,6 +155,7 @@ def run_row(
             forked_step=log.forked_step,
             loss_parent=log.loss_parent,
             loss_before=log.loss_before,
+            idle=idle,
             device=device,
         )
     )

@@ -98,6 +98,7 @@ class Trainer:
             device=self.device,
             peak_memory=device_memory.peak(self.engine.device),
             seconds_setup=setup + outside,
+            idle=self.pruner.idle() if self.spec.schedule.returns else None,
         )
         if trackers:
             trackers.finish(row["loss"])

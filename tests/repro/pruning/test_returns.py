@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from repro.corpus import Corpus
+from repro.resources import Resources
 from repro.spec import MovesSpec, RunSpec
-from repro.training import model
+from repro.store.folder import Folder
+from repro.training import model, train
+from repro.training.checkpoint_manifest import name_of
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
 from tests.repro.pruning.plain import PlainEvents
@@ -102,7 +106,7 @@ def in_layout(layout: Layout, spec: RunSpec, text: Corpus) -> dict[str, Any]:
         for step in range(steps, steps + UPDATES):
             update(engine, text, spec, step)
             clean.append(is_clean(engine, pruner))
-        return {"events": events, "clean": clean, "strays": pruner.strays(), "shapes": list(pruner.sizes)}
+        return {"events": events, "clean": clean, "strays": pruner.strays()}
 
 
 def check(found: dict[str, Any], spec: RunSpec) -> None:
@@ -175,3 +179,18 @@ def in_layouts(layouts: list[Layout], specs: list[RunSpec], folder: Path) -> lis
         workers.join()
         found.append(in_layout(layout, spec, Corpus(folder)))
     return found
+
+
+@pytest.mark.parametrize("fill", ["zero", "draw"])
+def test_weights_that_came_back_as_zeros_and_that_nothing_moves_are_counted(
+    fill: str, text: Corpus, make_spec: Make, tmp_path: Path
+) -> None:
+    """Of so narrow a model's channels some lose what writes to them and what reads from them."""
+    spec = make_spec(0.8, dense_steps=16, mirror=True, score="random", fill=fill)
+    row = train.train(spec, Folder.open(tmp_path / "run"), text, Resources(zero_stage=3))
+    place = tmp_path / "run" / "checkpoint" / name_of(spec.schedule.total_steps)
+    masters = load_file(place / "rank-0.safetensors")
+    zeros = sum(int((masters[f"master/{name}"] == 0).sum()) for name in load_file(place / "masks.safetensors"))
+    assert spec.schedule.n_final(spec.model.shape.prunable) == spec.model.shape.prunable
+    assert row["N_idle"] == zeros
+    assert (zeros > 0) == (fill == "zero")
