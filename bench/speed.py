@@ -143,7 +143,8 @@ class Steps:
         """Applies what the masks of the last event are, in one event. Returns the seconds that it took."""
         self.settle()
         began = time.perf_counter()
-        self.trainer.pruner.event(self.trainer.spec.schedule.events - 1)
+        last, step = self.trainer.spec.schedule.events - 1, self._first
+        self.trainer.event(last, step, self.trainer.batches.of(step))
         self.settle()
         return time.perf_counter() - began
 

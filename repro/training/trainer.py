@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -17,6 +17,7 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
 from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, evaluate, hardware, record
 from repro.training.agreement import Agreement
+from repro.training.batch import Batch
 from repro.training.batches import Batches
 from repro.training.engine import Engine
 from repro.training.heartbeat import Heartbeat
@@ -183,10 +184,7 @@ class Trainer:
         event = spec.schedule.event_at(step)
         self.may_abandon = True
         if event is not None:
-            # RigL, too, takes the dense gradient of the event's own batch. It needs no state, so resuming changes nothing.
-            kept = self.pruner.event(
-                event, lambda: self.engine.gradients(lambda: update(spec, self.engine, batches, step, self._between))
-            )
+            kept = self.event(event, step, batches)
             self.log.add_event(spec.run_id, event, step, kept, self.pruner.sizes)
         self.may_abandon = event is None  # an event can't be undone
         lr = spec.optimizer.lr_at(step, spec.schedule)
@@ -195,6 +193,19 @@ class Trainer:
         self.watch.add(step, loss, self.engine.grad_norm())
         self.log.count(self.pruner.nonzero, spec.tokens_per_step, lr * spec.optimizer.weight_decay)
         self._record(step, lr)
+
+    def event(self, event: int, step: int, batches: Sequence[Batch]) -> dict[str, int]:
+        """Applies an event before the forward pass of `step`. Returns the weights left in each prunable tensor. Collective.
+
+        What returns weights by gradient takes the dense one of the step's own batch, as RigL does, in a pass of its own at the
+        weights before the event: it needs no state, so that resuming changes nothing, and costs one update's time.
+
+        Args:
+            batches: this rank's micro-batches of `step`.
+        """
+        return self.pruner.event(
+            event, lambda: self.engine.gradients(lambda: update(self.spec, self.engine, batches, step, self._between))
+        )
 
     def _between(self) -> None:
         """Called between two micro-batches of an update. Raises Abandoned if the run stops here."""
