@@ -15,7 +15,16 @@ from repro import ladder
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
-from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, evaluate, hardware, record
+from repro.training import (
+    checkpoint,
+    checkpoint_manifest,
+    checkpoint_rows,
+    device_memory,
+    evaluate,
+    hardware,
+    promises,
+    record,
+)
 from repro.training.agreement import Agreement
 from repro.training.batch import Batch
 from repro.training.batches import Batches
@@ -82,7 +91,7 @@ class Trainer:
         if not np.isfinite(losses).all():
             raise RunFailed(f"the held-out loss is not finite after {total} steps")
         self._clock()
-        self._verify()
+        promises.verify(self.spec, self.pruner, self.log)
         self.log.thin(self.spec)
         self._checkpoint(total)
         self.run.text.recheck()
@@ -264,17 +273,3 @@ class Trainer:
         model = self.spec.model
         flops = ladder.executed_flops(model.shape, 1, model.sequence) * tokens_per_second
         return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
-
-    def _verify(self) -> None:
-        """Compares measured counts with the schedule's; raises RunFailed if they differ."""
-        schedule, total = self.spec.schedule, self.pruner.total
-        strays = torch.tensor([self.pruner.strays()], device=self.engine.device)
-        dist.all_reduce(strays)
-        for what, measured, promised in (
-            ("weights left", self.pruner.nonzero, schedule.n_final(total)),
-            ("sum over steps of N_t", self.log.weight_steps, schedule.weight_steps(total)),
-            ("tokens seen", self.log.tokens, self.spec.tokens),
-            ("removed weights that moved", int(strays), 0),
-        ):
-            if measured != promised:
-                raise RunFailed(f"{what}: measured {measured:,}, the schedule promised {promised:,}")
