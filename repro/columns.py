@@ -167,8 +167,8 @@ COLUMNS: tuple[Column, ...] = (
            "label", lambda s: s.recipe),
     Column("sweep", str, "", "name of the sweep, which fills it in", "label", run=lambda m: ""),
     Column("studies", list[str], "", "studies this run serves, which the sweep fills in", "label", run=lambda m: []),
-    Column("family", str, "", "runs that share size and budget: the unit of a cluster bootstrap",
-           "label", lambda s: f"{s.size}-{s.budget}"),
+    Column("family", str, "", "runs that share size and budget, or belong to one mirrored set: the unit of a cluster "
+           "bootstrap", "label", lambda s: s.family or f"{s.size}-{s.budget}"),
     Column("size", str, "", "label of the model size", "label", lambda s: s.size),
     Column("budget", str, "", "label of the compute budget", "label", lambda s: s.budget),
     Column("seed", int, "", "seed of initialisation and data order", "label", lambda s: s.seed),

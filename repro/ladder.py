@@ -153,6 +153,7 @@ def partner(
     mlp_multiple: int = 8,
     head_multiple: int = 2,
     tolerance: float = 1e-3,
+    same_width: bool = False,
 ) -> Shape:
     """The dense partner: a model of about `target` parameters to compare a sparse run of `shape` with.
 
@@ -166,6 +167,7 @@ def partner(
         mlp_multiple: initial granularity of mlp; 8 at real sizes, 1 at tiny ones.
         head_multiple: granularity of head_dim, even. Attention kernels and tensor cores need 8 in bf16.
         tolerance: maximum relative distance from the target.
+        same_width: whether the width is that of `shape`, too, and the mlp alone differs, whatever its ratio to the width.
 
     Raises:
         UserError: no candidate is within `tolerance`.
@@ -173,7 +175,7 @@ def partner(
     wanted_ratio = shape.mlp / shape.d_model
     nearest: float | None = None
     while mlp_multiple >= 1:
-        found = list(_candidates(shape, target, count, mlp_multiple, head_multiple * shape.heads))
+        found = list(_candidates(shape, target, count, mlp_multiple, head_multiple * shape.heads, same_width))
         off = {candidate: abs(getattr(candidate, count) / target - 1) for candidate in found}
         close = [candidate for candidate in found if off[candidate] < tolerance]
         if close:
@@ -188,12 +190,14 @@ def partner(
     )
 
 
-def _candidates(shape: Shape, target: float, count: str, mlp_multiple: int, step: int) -> Iterator[Shape]:
+def _candidates(
+    shape: Shape, target: float, count: str, mlp_multiple: int, step: int, same_width: bool
+) -> Iterator[Shape]:
     """For each width, a multiple of `step`: the mlp nearest to the target, if it is within bounds."""
-    for width in range(step, 4 * shape.d_model + 1, step):
+    for width in (shape.d_model,) if same_width else range(step, 4 * shape.d_model + 1, step):
         base = replace(shape, d_model=width, mlp=mlp_multiple)
         per_mlp = 3 * width * shape.layers
         ideal = mlp_multiple + (target - getattr(base, count)) / per_mlp
         mlp = mlp_multiple * round(ideal / mlp_multiple)
-        if 2.5 <= mlp / width <= 6:
+        if 2.5 <= mlp / width <= 6 or (same_width and mlp > 0):
             yield replace(shape, d_model=width, mlp=mlp)

@@ -72,6 +72,9 @@ def expand(file: str | Path, *, read_models: bool = True) -> Sweep:
                 "too many runs", file=file, key=f"studies.{study}", found=f"over {RUNS:,}", expected=f"at most {RUNS:,}"
             )
         known = planned.setdefault(spec.fingerprint, PlannedRun(spec, ()))
+        if known.spec.family is None and spec.family is not None:  # whichever study asked first
+            known = replace(known, spec=replace(known.spec, family=spec.family))
+            planned[spec.fingerprint] = known
         if study not in known.studies:
             planned[spec.fingerprint] = replace(known, studies=(*known.studies, study))
         by_id.setdefault(spec.run_id, known.spec)

@@ -72,6 +72,11 @@ class Change(_Changes):
         said = {field.name: getattr(self, field.name) for field in CHANGEABLE[part]}
         return {name: value for name, value in said.items() if value is not None}
 
+    def over(self, usual: Change) -> Change:
+        """`usual`, with what this one says in place of what it says."""
+        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(Change)}
+        return dataclasses.replace(usual, **{name: value for name, value in said.items() if value is not None})
+
 
 @strict.dataclass
 class Variant(Change):

@@ -85,7 +85,13 @@ class Making(Protocol):
     ) -> RunSpec: ...
 
     def partner(
-        self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
+        self,
+        sparse: RunSpec,
+        match: Match = "prunable",
+        *,
+        lr_multiple: float = 1.0,
+        budget: str | None = None,
+        same_width: bool = False,
     ) -> RunSpec: ...
 
     def alike(self, run: RunSpec, model: ModelSpec | float, size: str) -> RunSpec: ...

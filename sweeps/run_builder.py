@@ -83,7 +83,13 @@ class Builder:
             )
 
     def partner(
-        self, sparse: RunSpec, match: Match = "prunable", *, lr_multiple: float = 1.0, budget: str | None = None
+        self,
+        sparse: RunSpec,
+        match: Match = "prunable",
+        *,
+        lr_multiple: float = 1.0,
+        budget: str | None = None,
+        same_width: bool = False,
     ) -> RunSpec:
         """The dense run with the average size of `sparse`, and with its steps, tokens, batches and seed.
 
@@ -91,19 +97,20 @@ class Builder:
             match: whether the two match in prunable weights or in all parameters.
             lr_multiple: factor on the partner's own learning rate.
             budget: trains it for this budget of the size of `sparse` at its own count, instead of for the steps of `sparse`.
+            same_width: whether it has the width of `sparse` and a narrower mlp alone (size label SIZE-w80).
         """
         if sparse.schedule.shape == "dense":
             raise UserError("a dense run has no partner", key="sparsities", found=0, expected="a sparsity above 0")
         shape = sparse.model.shape
         fixed = shape.total - shape.prunable if match == "total" else 0
-        found = self._nearest(sparse, sparse.schedule.n_avg(shape.prunable) + fixed, match)
+        found = self._nearest(sparse, sparse.schedule.n_avg(shape.prunable) + fixed, match, same_width)
         pruning = sparse.pruning
         timing = timing_of(pruning)
         if pruning.shape not in FALLING:
             timing += f"-{short(pruning.pieces or pruning.shape)}"
         elif timing == window_text(self.declared.pruning.window):
             timing = ""
-        size = f"{sparse.size}-{match[0]}{percent(sparse.pruning.sparsity)}{timing}"
+        size = f"{sparse.size}-{'w' if same_width else match[0]}{percent(sparse.pruning.sparsity)}{timing}"
         model, dense_steps = found, sparse.schedule.total_steps
         if budget is not None:
             dense_steps = steps(self._ratio(budget, sparse.size), model, sparse.optimizer)
@@ -150,7 +157,7 @@ class Builder:
             if run.pruning.sparsity:
                 yield run
 
-    def _nearest(self, run: RunSpec, target: float, match: Match) -> ModelSpec:
+    def _nearest(self, run: RunSpec, target: float, match: Match, same_width: bool = False) -> ModelSpec:
         """The model of about `target` parameters that is most like a run's."""
         try:
             found = ladder.partner(
@@ -160,6 +167,7 @@ class Builder:
                 mlp_multiple=self.declared.partners.mlp_multiple,
                 head_multiple=8 if run.precision == "bf16" else 2,
                 tolerance=self.declared.partners.tolerance,
+                same_width=same_width,
             )
         except UserError as error:
             message = f"{error.message}, in the pair of {run.run_id}"

@@ -14,6 +14,7 @@ from repro import strict
 from repro.errors import UserError
 from repro.spec import RunSpec
 from sweeps.growth_study import GrowthStudy
+from sweeps.mirror_study import Mirror
 from sweeps.overrides import Variant, Window
 from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
@@ -159,3 +160,4 @@ class Studies:
     parents: DenseParents | None = None
     post_training: PostTraining | None = None
     growth: GrowthStudy | None = None
+    mirror: Mirror | None = None

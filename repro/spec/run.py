@@ -70,7 +70,7 @@ class RunStart:
 
 @dataclass
 class RunSpec:
-    """One run. `run_id`, `size` and `budget` are labels; everything else is part of its identity."""
+    """One run. `run_id`, `size`, `budget` and `family` are labels; everything else is part of its identity."""
 
     run_id: str = field(metadata=LABEL)
     size: str = field(metadata=LABEL)
@@ -94,6 +94,9 @@ class RunSpec:
     position: Annotated[
         int, Between(0, 2**62, "rows"), "rows of the data order that earlier runs have read; it continues after them"
     ] = field(default=0, metadata=LATER)
+    family: Annotated[
+        str | None, "label of the mirrored set that it belongs to; null: none, its family is its size and budget"
+    ] = field(default=None, metadata=LABEL)
 
     def __post_init__(self) -> None:
         check_name(self.run_id, key="run_id")

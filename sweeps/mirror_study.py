@@ -1,0 +1,165 @@
+"""The study of mirrored sets: runs of equal N_avg, steps and tokens whose N(t) falls, rises, alternates or is constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import field, replace
+from itertools import product
+from typing import Annotated, Literal, get_args
+
+from repro import strict
+from repro.errors import UserError
+from repro.schedule import FALLING
+from repro.spec import MovesSpec, RunSpec, Sparsity
+from repro.strict import Above
+from sweeps.ids import percent
+from sweeps.mirrored_sets import Timed, Wanted
+from sweeps.overrides import Change
+from sweeps.points import Budget, Budgets, Making, SeedList, Size, Sizes, Sparsities
+
+Member = Literal["falling", "rising", "static", "moving", "static_dense", "saw_tooth"]
+Members = Annotated[
+    tuple[Member, ...],
+    '"falling": pruned as the sweep prunes; "rising": its reflection in time, from a random mask, weights back at random as '
+    'zeros; "static": constant at the average, a random mask; "moving": the same, the mask moves (SET); "static_dense": a '
+    'random mask, then dense (SPDF); "saw_tooth": dense and sparse by turns (AC/DC)',
+]
+FinalSparsity = Annotated[Sparsity, "final sparsity of the falling member, above 0"]
+
+
+@strict.dataclass
+class MirrorVariant(Change):
+    """One change, of some members."""
+
+    members: Members = field(kw_only=True)
+    lr_multiple: Annotated[float, Above(0), "multiple of the set's learning rate"] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lr is not None and self.lr_multiple != 1:
+            raise UserError("two learning rates", key="lr", found=self.lr, expected="lr or lr_multiple")
+
+
+@strict.dataclass
+class MirrorControls:
+    """Members of one set with settings changed one at a time, along with the unchanged ones."""
+
+    size: Size
+    budget: Budget
+    sparsity: FinalSparsity
+    variants: Annotated[tuple[MirrorVariant, ...], "what to change, one at a time, and of which members"]
+    seeds: Annotated[SeedList | None, "their own seeds; null takes those of the study"] = None
+
+
+@strict.dataclass
+class Mirror:
+    """Mirrored sets: for each size, budget, sparsity and seed, members of equal N_avg (to the weight), steps and tokens.
+
+    All have the peak learning rate of the falling member. With `lr_schedule: cosine_compute` each unit of compute is trained at
+    the same rate in all of them, so that the sum of rate times N is equal, too.
+    """
+
+    sizes: Sizes
+    budgets: Budgets
+    sparsities: Annotated[Sparsities, "final sparsities of the falling members, above 0"]
+    seeds: SeedList = (0,)
+    members: Members = get_args(Member)
+    partners: Annotated[bool, "whether dense runs of N_avg weights with these tokens are trained, too"] = True
+    dense: Annotated[bool, "whether dense runs of the whole size with these tokens are trained, too"] = True
+    same_width: Annotated[
+        tuple[Sparsity, ...],
+        "of which sparsities dense runs of N_avg weights at the set's own width, with a narrower mlp, are trained, too",
+    ] = ()
+    controls: Annotated[MirrorControls | None, "changes, at one size, budget and sparsity"] = None
+
+    def __post_init__(self) -> None:
+        for sparsity in self.same_width:
+            if sparsity not in self.sparsities:
+                said = ", ".join(f"{one:g}" for one in self.sparsities)
+                raise UserError(
+                    "no set of this sparsity", key="same_width", found=sparsity, expected=f"some of: {said}"
+                )
+
+    def runs(self, build: Making) -> Iterator[RunSpec]:
+        for size, budget, sparsity, seed in product(self.sizes, self.budgets, self.sparsities, self.seeds):
+            own = MirroredSet(build, size, budget, sparsity, seed)
+            for member in self.members:
+                yield own.run(member)
+            if self.partners:
+                yield build.partner(own.falling)
+            if sparsity in self.same_width:
+                yield build.partner(own.falling, same_width=True)
+            if self.dense:
+                yield own.dense()
+        if self.controls is not None:
+            yield from self._controls(self.controls, build)
+
+    def _controls(self, controls: MirrorControls, build: Making) -> Iterator[RunSpec]:
+        for seed in self.seeds if controls.seeds is None else controls.seeds:
+            own = MirroredSet(build, controls.size, controls.budget, controls.sparsity, seed)
+            for member in dict.fromkeys(member for variant in controls.variants for member in variant.members):
+                yield own.run(member)
+            for variant in controls.variants:
+                for member in variant.members:
+                    yield own.run(member, variant)
+
+
+class MirroredSet:
+    """One size, budget, sparsity and seed.
+
+    Attributes:
+        falling: its falling member, without the label of the set.
+    """
+
+    def __init__(self, build: Making, size: str, budget: str, sparsity: float, seed: int):
+        self._build, self._size, self._budget, self._sparsity, self._seed = build, size, budget, sparsity, seed
+        self.falling = build.run(size, budget, sparsity, seed=seed, change=Change(mirror=False))
+        if self.falling.pruning.shape not in FALLING:
+            raise UserError(
+                "no falling member",
+                key="sparsities" if not sparsity else "pruning.shape",
+                found=self.falling.pruning.shape,
+                expected=f"a sparsity above 0, and one of: {', '.join(FALLING)}",
+            )
+        self._wanted = Wanted(self.falling.schedule, self.falling.dense_steps, self.falling.model.shape.prunable)
+
+    def run(self, member: Member, variant: MirrorVariant | None = None) -> RunSpec:
+        """A member, or a variant of it. Raises UserError if it can't equal the set."""
+        timed, change = self._made(member)
+        lr = self.falling.optimizer.lr
+        if variant is None:
+            change = replace(change, lr=lr)
+        else:
+            change = variant.over(replace(change, lr=lr * variant.lr_multiple))
+        made = self._build.run(self._size, self._budget, timed.sparsity, timed.window, seed=self._seed, change=change)
+        if not self._wanted.met_by(made.schedule):
+            raise UserError(
+                "a member with other steps or another average than its set",
+                key="variants" if variant else "members",
+                found=f"{made.run_id}: {made.schedule.total_steps:,} steps of {made.model.shape.prunable:,} weights, "
+                f"{made.schedule.n_avg(made.model.shape.prunable):,.1f} on average",
+                expected=f"{self._wanted.falling.total_steps:,} steps, {self._wanted.n_avg:,.1f} on average",
+            )
+        return replace(made, family=f"{self._size}-{self._budget}-mirror{percent(self._sparsity)}")
+
+    def dense(self) -> RunSpec:
+        """The dense run of the whole size with the set's tokens, at the learning rate of dense runs."""
+        ratio = self.falling.tokens / self.falling.model.shape.prunable
+        budget = f"{self._budget}-D{percent(self._sparsity)}"
+        return self._build.run(self._size, budget, tokens_per_param=ratio, seed=self._seed)
+
+    def _made(self, member: Member) -> tuple[Timed, Change]:
+        """When and how far a member is sparse, and in what else it differs from the sweep's runs."""
+        pruning, usual = self.falling.pruning, Timed(self._sparsity)
+        if member == "falling":
+            return usual, Change(mirror=False)
+        if member == "rising":
+            return usual, Change(mirror=True, score="random")
+        if member == "static":
+            return self._wanted.constant(), Change(shape="constant", score="random")
+        if member == "moving":
+            return self._wanted.constant(), Change(shape="constant", moves=MovesSpec(pruning.interval))
+        if member == "static_dense":
+            return self._wanted.static_dense(), Change(shape="static_dense", mirror=False, score="random")
+        timed = self._wanted.saw_tooth(pruning.sparsity, pruning.start)
+        return timed, Change(shape="saw_tooth", mirror=False)
