@@ -13,7 +13,7 @@ from repro.schedule import FALLING
 from repro.spec import MovesSpec, RunSpec, Sparsity
 from repro.strict import Above
 from sweeps.ids import percent
-from sweeps.mirrored_sets import Timed, Wanted
+from sweeps.mirrored_sets import EqualTo, Timed
 from sweeps.overrides import Change
 from sweeps.points import Budget, Budgets, Making, SeedList, Size, Sizes, Sparsities
 
@@ -82,7 +82,7 @@ class Mirror:
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, budget, sparsity, seed in product(self.sizes, self.budgets, self.sparsities, self.seeds):
-            own = MirroredSet(build, size, budget, sparsity, seed)
+            own = SetMaker(build, size, budget, sparsity, seed)
             for member in self.members:
                 yield own.run(member)
             if self.partners:
@@ -96,7 +96,7 @@ class Mirror:
 
     def _controls(self, controls: MirrorControls, build: Making) -> Iterator[RunSpec]:
         for seed in self.seeds if controls.seeds is None else controls.seeds:
-            own = MirroredSet(build, controls.size, controls.budget, controls.sparsity, seed)
+            own = SetMaker(build, controls.size, controls.budget, controls.sparsity, seed)
             for member in dict.fromkeys(member for variant in controls.variants for member in variant.members):
                 yield own.run(member)
             for variant in controls.variants:
@@ -104,7 +104,7 @@ class Mirror:
                     yield own.run(member, variant)
 
 
-class MirroredSet:
+class SetMaker:
     """One size, budget, sparsity and seed.
 
     Attributes:
@@ -121,7 +121,7 @@ class MirroredSet:
                 found=self.falling.pruning.shape,
                 expected=f"a sparsity above 0, and one of: {', '.join(FALLING)}",
             )
-        self._wanted = Wanted(self.falling.schedule, self.falling.dense_steps, self.falling.model.shape.prunable)
+        self._equal = EqualTo(self.falling.schedule, self.falling.dense_steps, self.falling.model.shape.prunable)
 
     def run(self, member: Member, variant: MirrorVariant | None = None) -> RunSpec:
         """A member, or a variant of it. Raises UserError if it can't equal the set."""
@@ -132,13 +132,13 @@ class MirroredSet:
         else:
             change = variant.over(replace(change, lr=lr * variant.lr_multiple))
         made = self._build.run(self._size, self._budget, timed.sparsity, timed.window, seed=self._seed, change=change)
-        if not self._wanted.met_by(made.schedule):
+        if not self._equal.met_by(made.schedule):
             raise UserError(
                 "a member with other steps or another average than its set",
-                key="variants" if variant else "members",
+                key="controls.variants" if variant else "members",
                 found=f"{made.run_id}: {made.schedule.total_steps:,} steps of {made.model.shape.prunable:,} weights, "
                 f"{made.schedule.n_avg(made.model.shape.prunable):,.1f} on average",
-                expected=f"{self._wanted.falling.total_steps:,} steps, {self._wanted.n_avg:,.1f} on average",
+                expected=f"{self._equal.falling.total_steps:,} steps, {self._equal.n_avg:,.1f} on average",
             )
         return replace(made, family=f"{self._size}-{self._budget}-mirror{percent(self._sparsity)}")
 
@@ -156,10 +156,10 @@ class MirroredSet:
         if member == "rising":
             return usual, Change(mirror=True, score="random")
         if member == "static":
-            return self._wanted.constant(), Change(shape="constant", score="random")
+            return self._equal.constant(), Change(shape="constant", score="random")
         if member == "moving":
-            return self._wanted.constant(), Change(shape="constant", moves=MovesSpec(pruning.interval))
+            return self._equal.constant(), Change(shape="constant", moves=MovesSpec(pruning.interval))
         if member == "static_dense":
-            return self._wanted.static_dense(), Change(shape="static_dense", mirror=False, score="random")
-        timed = self._wanted.saw_tooth(pruning.sparsity, pruning.start)
+            return self._equal.static_dense(), Change(shape="static_dense", mirror=False, score="random")
+        timed = self._equal.saw_tooth(pruning.sparsity, pruning.start)
         return timed, Change(shape="saw_tooth", mirror=False)

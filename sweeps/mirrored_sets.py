@@ -30,8 +30,8 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a member must equal.
+class EqualTo:
+    """What a member must be equal to.
 
     Attributes:
         falling: the schedule of the set's falling member.
@@ -67,7 +67,7 @@ class Wanted:
             sparsity = self.leaving(kept)
             if self.met_by(PruningSpec(sparsity, shape="constant").schedule(self.dense_steps)):
                 return Timed(sparsity)
-        raise self._none("constant")
+        raise self._none("static")
 
     def static_dense(self) -> Timed:
         """Sparse at the smallest sparsity of SPDF that can have this average, then dense.

@@ -22,7 +22,7 @@ from sweeps.plan import amount
 from sweeps.plan_report import Quote
 
 ROOT = Path(__file__).parents[2]
-PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr", "p2-gpu", "p2-public")
+PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr", "p2-gpu", "p2-public", "arrow-gpu")
 # Final sparsity -> steps, last event, average density (None: on no card); all prune from step 2,500.
 CARDS = {
     0.2: (11_200, 8_100, 0.8919),
@@ -82,12 +82,13 @@ def test_the_header_says_which_speed_is_assumed(name: str) -> None:
 # ------------------------------------------------------------------ pruning after training
 
 
-def test_the_laptops_study_of_pruning_after_training_takes_its_header_s_minutes() -> None:
-    [(cluster, measured)] = re.findall(r"plan sweeps/p2.yaml --cluster (\S+) --measured (\S+)`", header("p2"))
-    made = forecast(sweep("p2"), Cluster.parse(cluster), ROOT / measured)
+@pytest.mark.parametrize("name", ["p2", "arrow"])
+def test_the_laptops_studies_take_their_headers_minutes(name: str) -> None:
+    [(cluster, measured)] = re.findall(rf"plan sweeps/{name}.yaml --cluster (\S+) --measured (\S+)`", header(name))
+    made = forecast(sweep(name), Cluster.parse(cluster), ROOT / measured)
     minutes = made.makespan_hours * 60
     assert minutes <= 25
-    assert f"{minutes:.0f} minutes by" in header("p2")
+    assert f"{minutes:.0f} minutes by" in header(name)
 
 
 def test_on_a_gpu_it_takes_less_than_an_hour_by_the_plan() -> None:
