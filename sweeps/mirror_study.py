@@ -126,11 +126,10 @@ class SetMaker:
     def run(self, member: Member, variant: MirrorVariant | None = None) -> RunSpec:
         """A member, or a variant of it. Raises UserError if it can't equal the set."""
         timed, change = self._made(member)
-        lr = self.falling.optimizer.lr
-        if variant is None:
-            change = replace(change, lr=lr)
-        else:
-            change = variant.over(replace(change, lr=lr * variant.lr_multiple))
+        multiple = 1.0 if variant is None else variant.lr_multiple
+        change = Change(lr=self.falling.optimizer.lr * multiple).over(change)
+        if variant is not None:
+            change = variant.over(change)
         made = self._build.run(self._size, self._budget, timed.sparsity, timed.window, seed=self._seed, change=change)
         if not self._equal.met_by(made.schedule):
             raise UserError(
