@@ -73,6 +73,8 @@ class SurgeryCard:
             yield from table_of(*table(self.counts))
         yield from _section("Make it again")
         yield from ("```", self.command, "```", "")
+        yield f"It took {facts['seconds']:,.1f} s and {facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
+        yield ""
         yield "`surgery.json` holds all of this for machines, and every block, head, channel or number of weights removed."
 
     def _removed(self) -> Iterator[tuple[str, str]]:

@@ -138,6 +138,7 @@ def _prune(
     progress: _Progress,
 ) -> None:
     """Prunes, evaluates, writes and prints."""
+    import torch
     from transformers.utils.logging import disable_progress_bar
 
     from repro.surgery import written
@@ -146,8 +147,10 @@ def _prune(
     from repro.surgery.card import perplexity
     from repro.surgery.methods import prune
     from repro.surgery.spill import Spill
+    from repro.training import device_memory
 
     disable_progress_bar()
+    device_memory.begin_peak(torch.device("cpu"))
     length = min(LENGTH, source.spec.sequence) if given.length is None else given.length
     drawn, tokens = None, None
     if text is not None:
@@ -166,7 +169,8 @@ def _prune(
     if text is not None and tokens is not None and before is not None:
         after = mean_loss(made.net, tokens, progress.named("loss after"))
         measured = written.HeldOutLosses(text.name, text.hash, len(tokens), length, before, after)
-    facts = written.facts_of(source.name, made, measured)
+    effort = written.Effort(progress.seconds, device_memory.peak(torch.device("cpu")))
+    facts = written.facts_of(source.name, made, measured, effort)
     written.write(out, net, made, facts, source.tokenizer, _command(given))
     if given.json:
         print(json.dumps({key: value for key, value in facts.items() if key != "removed"} | {"out": str(out)}))
@@ -178,6 +182,7 @@ def _prune(
         losses = measured.before, measured.after
         print(f"  {'loss':<17}{losses[0]:.4f} -> {losses[1]:.4f} nats a token")
         print(f"  {'perplexity':<17}{perplexity(losses[0]):,.2f} -> {perplexity(losses[1]):,.2f}")
+    print(f"  {'effort':<17}{effort.seconds:,.1f} s, {effort.peak_memory / 1e9:.3g} GB at its peak")
 
 
 class _Progress:
@@ -186,8 +191,12 @@ class _Progress:
     def __init__(self) -> None:
         self._since = time.monotonic()
 
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
     def __call__(self, line: str) -> None:
-        print(f"{time.monotonic() - self._since:8.1f} s  {line}", file=sys.stderr, flush=True)
+        print(f"{self.seconds:8.1f} s  {line}", file=sys.stderr, flush=True)
 
     def named(self, name: str) -> Any:
         """The same, with a name before each line."""

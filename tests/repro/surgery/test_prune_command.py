@@ -97,6 +97,8 @@ def test_each_method_writes_what_plain_transformers_loads_with_the_loss_that_it_
     assert record["removed"]
     card = (out / "README.md").read_text()
     assert f"{found['params_after']:,}" in card
+    assert f"It took {found['seconds']:,.1f} s and {found['peak_memory'] / 1e9:.3g} GB" in card
+    assert found["peak_memory"] > 1e8, "a process with torch in it"
     assert f"{math.exp(found['loss_after']):,.2f}" in card
     assert str(words.parent) not in card + json.dumps(record), "a path of this machine"
 
