@@ -111,7 +111,9 @@ class SurgeryCard:
 
     def _calibrated(self) -> Iterator[str]:
         if (text := self.facts["calibration"]) is None:
-            yield "None: the method looks at weights alone."
+            method = METHODS[self.facts["method"]]
+            does = "draws what goes" if method.seeded else "looks at weights alone"
+            yield f"None: {'nothing was removed' if self.facts['rate'] == 0 else f'the method {does}'}."
             return
         yield from rows_of(
             [

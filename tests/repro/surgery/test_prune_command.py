@@ -143,7 +143,9 @@ def test_without_text_there_are_no_losses_and_a_dry_run_foretells_the_counts(
     found = prune(published, *given)
     assert found["loss_before"] is found["loss_after"] is None
     assert {key: found[key] for key in foretold} == foretold
-    assert "no text was given" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "no text was given" in card
+    assert "None: the method draws what goes." in card
 
 
 @pytest.mark.parametrize(
