@@ -115,7 +115,7 @@ def trained_by_trainer(folder: str, stage: int | None = None) -> dict[str, bool 
     names = run_page("transformers' Trainer", folder=f"{folder}/held", rows=rows, config=config)
     dist.barrier()
     saved = LlamaForCausalLM.from_pretrained(f"{folder}/held/checkpoint-2")
-    found = {
+    found: dict[str, bool | str] = {
         "ends exact": exact(weights(names["model"])),
         "saves exact": exact(weights(saved)),
         "wrapped": type(names["trainer"].model_wrapped).__name__,
