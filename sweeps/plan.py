@@ -14,6 +14,7 @@ from repro.spec import ModelStart, RunSpec
 from sweeps import corpora
 from sweeps.grid import PlannedRun, Sweep, expand
 from sweeps.savings import Saving, saving
+from sweeps.surgery_price import SurgeryPrice, surgery_price, total
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Plan:
     sharing: the part of the total that is trained once for several runs; null unless the sweep shares prefixes.
     starts: the runs that start from another's weights, by run id.
     models: the folders or ids of the models that runs start from, by run id.
+    surgery: what surgeries cost before the first steps; not in the prices.
     """
 
     sweep: str
@@ -70,6 +72,7 @@ class Plan:
     sharing: Saving | None = None
     starts: dict[str, PlannedStart] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
+    surgery: SurgeryPrice = SurgeryPrice(0, 0.0, 0.0)
 
 
 def plan(sweep: Sweep) -> Plan:
@@ -87,6 +90,7 @@ def plan(sweep: Sweep) -> Plan:
             if spec.parent and spec.parent_step
         },
         {spec.run_id: spec.start.model for spec in specs if isinstance(spec.start, ModelStart)},
+        total([surgery_price(spec) for spec in specs]),
     )
 
 
@@ -161,6 +165,7 @@ def by_study(priced: Plan) -> list[str]:
         *aligned(rows, left={0}),
         *_starts(priced),
         *_models(priced),
+        *_surgery(priced),
         *(_sharing(priced) if priced.sharing else ()),
         f"longest run: {longest}, {amount(price.tokens)} tokens, {price.executed_flops:.3g} executed FLOPs",
     ]
@@ -183,6 +188,17 @@ def _models(priced: Plan) -> Iterator[str]:
         runs = [run for run, of in priced.models.items() if of == model]
         said = f"{runs[0]} starts" if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more start"
         yield f"{said} from {model}: what that was trained on before is unknown, and the text is read from its first row"
+
+
+def _surgery(priced: Plan) -> Iterator[str]:
+    """A line: what surgery costs beside the runs' own steps."""
+    found = priced.surgery
+    if found.runs:
+        share = found.flops / priced.total.executed_flops
+        yield (
+            f"surgery on calibration text before the first step of {found.runs} runs: {found.flops:.3g} FLOPs, {share:.2%} of those executed, "
+            f"not counted above; {found.seconds / 3600:.3g} h on one thread of a CPU, which hours on a cluster include"
+        )
 
 
 def _sharing(priced: Plan) -> Iterator[str]:

@@ -75,6 +75,7 @@ def as_object(quote: Quote) -> dict[str, Any]:
         },
         "studies": {name: asdict(of_study) for name, of_study in quote.plan.studies.items()},
         "total": asdict(total),
+        "surgery": asdict(quote.plan.surgery),
         "sharing": asdict(quote.plan.sharing) if quote.plan.sharing else None,
         "tokens": total.tokens,
         "effective_flops": total.effective_flops,

@@ -113,9 +113,9 @@ class PostTraining:
         rates = {"rates": self.rates} | {f"methods[{i}].rates": one.rates for i, one in enumerate(self.methods)}
         for key, said in rates.items():
             if said is not None and not all(said.values() if isinstance(said, dict) else [said]):
-                raise UserError("no rate", key=key, expected="one or more")
+                raise UserError("no rate", key=key, found="none", expected="one or more")
         if not self.methods:
-            raise UserError("no method", key="methods", expected="one or more")
+            raise UserError("no method", key="methods", found="none", expected="one or more")
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         parents = [*build.parents()]

@@ -14,7 +14,7 @@ With t_1 the seconds per step on one worker (executed FLOPs over the device's ra
 
 A run also takes START seconds until its first step. A compiled group takes COMPILE more: its new processes trace the graphs
 anew, and their kernels come from the machine's cache. Runs of one worker follow each other in a process that compiles each
-shape once, which isn't counted. A held-out token costs a third of a training token: no backward pass.
+shape once, which isn't counted. Surgery comes before the first step (surgery_price.py). A held-out token costs a third of a training token: no backward pass.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from sweeps.devices import Cluster, Throughput, flops_per_token
 from sweeps.memory import fitting_micro_batch
+from sweeps.surgery_price import surgery_price
 
 LINK_SHARE = 0.7  # share of a link's peak achieved by a ring of large messages, assumed
 UPDATE = 5e-3  # seconds per step, assumed
@@ -88,6 +89,7 @@ def size(
     lost = (workers - 1) / workers * (sent / (LINK_SHARE * cluster.bandwidth(workers)) + UPDATE)
     training = alone / workers + steps * lost
     start = START_ALONE if workers == 1 else START_GROUP + (COMPILE if resources.compile else 0)
+    start += surgery_price(spec).seconds
     return Size(workers, micro_batch, start + training, alone / (workers * training))
 
 

@@ -19,6 +19,7 @@ LIGHT_MODULES = [
     "repro/spec/run.py",
     "repro/schedule/pruning.py",
     "repro/ladder.py",
+    "repro/column.py",
     "repro/columns.py",
     "repro/schemas.py",
     "repro/tables.py",
@@ -75,6 +76,7 @@ ANALYSIS = (
     "verbs",
 )
 OF_REPRO_IN_ANALYSIS = {
+    "repro.column",
     "repro.columns",
     "repro.spec",
     "repro.schemas",

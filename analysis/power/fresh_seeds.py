@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.claims.schedule import TOP
+from analysis.claims.regret import TOP
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
 from analysis.tables.schedule_grid import grid_cells

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.claims import Verdict, in_any_direction, judged_after_pruning, law, of_the_paper, schedule
+from analysis.claims import Verdict, in_any_direction, judged_after_pruning, law, of_the_paper, regret
 from analysis.findings.evidence import Evidence
 from analysis.noise import configurations
 from analysis.power.error_rates import ENOUGH_POWER, MOST_FALSE_ALARMS, Power
@@ -105,7 +105,7 @@ def _noise(evidence: Evidence) -> str:
         why = configurations.why_no_spread(found) or evidence.noise.missing
         return f"by how much two runs differ by luck isn't known: {why}, so no verdict has an interval"
     sd = spread.sd
-    margins = " and ".join(f"{margin:g} nats is {margin / sd:.2g}" for margin in (schedule.MARGIN, law.PAPER_ERROR))
+    margins = " and ".join(f"{margin:g} nats is {margin / sd:.2g}" for margin in (regret.MARGIN, law.PAPER_ERROR))
     return (
         f"runs that differ in their random seed alone end with a standard deviation σ of {sd:.4f} nats per token; "
         f"of the margins that the claims are judged by, {margins} times that"

@@ -22,6 +22,7 @@ from analysis.tables.data import Runs, Tables
 from analysis.tables.mirrored import KINDS, USUAL, Kind, kind_of
 from analysis.tables.time_weights import weighted_counts
 from repro import columns, ladder, schemas, studies
+from repro.column import Trained
 from repro.schedule import Pieces, PruningSchedule
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 
@@ -118,7 +119,7 @@ def _spec(
 
 
 def _row(spec: RunSpec, study: str) -> dict[str, Any]:
-    trained = columns.Trained(
+    trained = Trained(
         spec=spec, corpus_hash="none", unique_tokens=10 * spec.tokens,
         weight_steps=spec.schedule.weight_steps(spec.model.shape.prunable), tokens=spec.tokens, lr_wd_sum=0.0, loss=3.0,
         loss_se=0.0, loss_blocks=[3.0], loss_train=3.0, seconds=1.0, seconds_setup=0.1, device="simulated",

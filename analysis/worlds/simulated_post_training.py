@@ -21,8 +21,9 @@ from analysis.laws.registry import N_AVG
 from analysis.tables.data import Runs, Tables
 from analysis.tables.post_training import CurvePoints, curve_points
 from analysis.worlds.recovery_world import RecoveryWorld
-from analysis.worlds.simulated_sweep import CORPUS
+from analysis.worlds.simulated_programme import CORPUS
 from repro import columns, ladder, schemas, studies, tables
+from repro.column import Trained
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
 
@@ -169,7 +170,7 @@ def _parent(size: str, seed: int) -> dict[str, Any]:
         seed=seed,
     )
     loss = _dense_loss(shape.prunable, TOKENS)
-    trained = columns.Trained(
+    trained = Trained(
         spec=spec, corpus_hash="none", unique_tokens=10 * TOKENS, weight_steps=shape.prunable * spec.dense_steps,
         tokens=spec.tokens, lr_wd_sum=0.0, loss=loss, loss_se=0.0, loss_blocks=[loss], loss_train=loss, seconds=1.0,
         seconds_setup=0.1, device="simulated",

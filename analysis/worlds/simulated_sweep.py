@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,27 +15,12 @@ import numpy as np
 from analysis.laws.law import Law
 from analysis.laws.registry import N_AVG
 from analysis.tables.schedules import schedule_of
+from analysis.worlds.simulated_programme import BATCH, BLOCKS, CORPUS, LR, SIZES, TENSORS, programme, run_of
 from repro import columns, ladder, studies, tables
-from repro.schedule import interval_for
-from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.column import Trained
+from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.studies import StudyName
-
-SIZES = {
-    "8k": ladder.Shape(d_model=16, layers=2, heads=2, mlp=44, vocab=256),
-    "25k": ladder.Shape(d_model=32, layers=2, heads=2, mlp=72, vocab=256),
-    "90k": ladder.Shape(d_model=56, layers=3, heads=2, mlp=152, vocab=256),
-}
-MIDDLE = "25k"
-TOKENS_PER_PARAM = {"10t": 10.0, "20t": 20.0}
-SPARSITIES = (0.2, 0.4, 0.6, 0.8)
-WINDOWS = tuple((d / 100, (d + p) / 100) for d in (0, 25, 50, 75) for p in (25, 50, 75, 100) if d + p <= 100)
-ISO_AVERAGE = ((0.4, 0.5, 0.75), (0.6, 0.5, 1.0), (0.8, 0.75, 1.0))
-MULTIPLES = (0.25, 1.0, 4.0)
-BATCH, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 32, 16, 64, 0.01, 0.1
-TENSORS = {"model.layers.0.self_attn.q_proj.weight": 0.4, "lm_head.weight": 0.6}  # and their shares of the weights
-CORPUS = "simulated"
-CLOSE = 0.005  # a partner's count; the tiniest models can't come closer
 
 Penalty = Callable[[float, float, float], float]
 
@@ -77,7 +62,7 @@ def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: i
         fresh_grid_seeds: further seeds of every schedule of the grid.
     """
     asked: dict[RunSpec, list[StudyName]] = {}
-    for spec, study in _programme(seeds, fresh_grid_seeds):
+    for spec, study in programme(seeds, fresh_grid_seeds):
         asked.setdefault(spec, []).append(study)
     rng = np.random.default_rng(seed)
     return [_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in asked.items()]
@@ -101,14 +86,14 @@ def simulate_map(
     for size, ratios in cells.items():
         for ratio, own in itertools.product(ratios, range(seeds)):
             budget = f"{ratio:g}t"
-            dense = _spec(size, budget, seed=own, tokens_per_param=ratio)
+            dense = run_of(size, budget, seed=own, tokens_per_param=ratio)
             rows[dense.fingerprint] = _row(dense, [studies.REGIME], truth, rng)
             for sparsity in sparsities:
-                sparse = _spec(size, budget, sparsity, seed=own, tokens_per_param=ratio)
+                sparse = run_of(size, budget, sparsity, seed=own, tokens_per_param=ratio)
                 average = sparse.schedule.n_avg(SIZES[size].prunable)
                 shape = ladder.partner(SIZES[size], average, count="prunable", mlp_multiple=1, tolerance=0.02)
                 label, steps = f"{size}-p{100 * sparsity:.0f}", sparse.schedule.total_steps
-                for spec in (sparse, _spec(label, budget, seed=own, shape=shape, dense_steps=steps)):
+                for spec in (sparse, run_of(label, budget, seed=own, shape=shape, dense_steps=steps)):
                     rows[spec.fingerprint] = _row(spec, [studies.REGIME], truth, rng)
     return list(rows.values())
 
@@ -121,78 +106,6 @@ def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
     folder.write_json("sweep.json", {"name": "simulated", "corpus": CORPUS, "failed": []})
 
 
-def _programme(seeds: int, fresh_grid_seeds: int) -> Iterator[tuple[RunSpec, StudyName]]:
-    for size, budget, sparsity in itertools.product(SIZES, TOKENS_PER_PARAM, (0.0, *SPARSITIES)):
-        yield _spec(size, budget, sparsity), studies.LAW
-    middle = SIZES[MIDDLE]
-    for budget, sparsity, (start, end), seed in itertools.product(
-        TOKENS_PER_PARAM, SPARSITIES, WINDOWS, range(1 + fresh_grid_seeds)
-    ):
-        yield _spec(MIDDLE, budget, sparsity, start, end, seed), studies.SEEDS if seed else studies.SCHEDULES
-    for budget, (sparsity, start, end) in itertools.product(TOKENS_PER_PARAM, ISO_AVERAGE):
-        yield _spec(MIDDLE, budget, sparsity, start, end), studies.ISO_AVERAGE
-    for size, ratio in itertools.product(SIZES, (5.0, 40.0)):
-        yield _spec(size, f"{ratio:.0f}t", 0.0, tokens_per_param=ratio), studies.DENSE
-    for sparsity, multiple in itertools.product((0.0, 0.8), MULTIPLES):
-        yield _spec(MIDDLE, "10t", sparsity, lr=LR * multiple), studies.ROBUSTNESS
-        yield _spec(MIDDLE, "10t", sparsity, batch=int(BATCH * multiple)), studies.ROBUSTNESS
-    for sparsity, weight_decay in itertools.product((0.0, 0.8), (WEIGHT_DECAY, 0.0)):
-        yield _spec(MIDDLE, "10t", sparsity, weight_decay=weight_decay), studies.CONTROLS
-    for seed in range(1, seeds):
-        yield _spec(MIDDLE, "10t", 0.0, seed=seed), studies.SEEDS
-    for sparsity, seed in itertools.product(SPARSITIES, range(seeds)):
-        sparse = _spec(MIDDLE, "10t", sparsity, seed=seed)
-        yield sparse, studies.PAIRS
-        average = sparse.schedule.n_avg(middle.prunable)
-        for letter, count, target in (
-            ("p", "prunable", average),
-            ("t", "total", average + middle.total - middle.prunable),
-        ):
-            shape = ladder.partner(middle, target, count=count, mlp_multiple=1, tolerance=CLOSE)
-            label = f"{MIDDLE}-{letter}{100 * sparsity:.0f}"
-            yield _spec(label, "10t", seed=seed, shape=shape, dense_steps=sparse.schedule.total_steps), studies.PAIRS
-
-
-def _spec(
-    size: str,
-    budget: str,
-    sparsity: float = 0.0,
-    start: float = 0.25,
-    end: float = 0.75,
-    seed: int = 0,
-    *,
-    shape: ladder.Shape | None = None,
-    dense_steps: int | None = None,
-    tokens_per_param: float | None = None,
-    lr: float = LR,
-    batch: int = BATCH,
-    weight_decay: float = WEIGHT_DECAY,
-) -> RunSpec:
-    """One run: of the shape of its size and the steps of its budget, unless they are given."""
-    shape = shape or SIZES[size]
-    if dense_steps is None:
-        ratio = TOKENS_PER_PARAM[budget] if tokens_per_param is None else tokens_per_param
-        dense_steps = round(ratio * shape.prunable / (batch * SEQUENCE))
-    run_id = f"{size}-{budget}-s{100 * sparsity:.0f}-d{100 * start:.0f}-p{100 * (end - start):.0f}-seed{seed}"
-    for name, value, usual in (("lr", lr, LR), ("b", batch, BATCH), ("wd", weight_decay, WEIGHT_DECAY)):
-        run_id += f"-{name}{value:g}" if value != usual else ""
-    pruning = PruningSpec()
-    if sparsity:
-        interval = interval_for(dense_steps, 0.25)
-        pruning = PruningSpec(sparsity=sparsity, start=start, end=end, interval=interval, shape="geometric")
-    return RunSpec(
-        run_id=run_id,
-        size=size,
-        budget=budget,
-        model=ModelSpec(**asdict(shape), sequence=SEQUENCE),
-        corpus=CorpusSpec(source="package", name=CORPUS),
-        optimizer=OptimizerSpec(lr=lr, batch=batch, weight_decay=weight_decay),
-        pruning=pruning,
-        dense_steps=dense_steps,
-        seed=seed,
-    )
-
-
 def _row(spec: RunSpec, studies: list[str], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
     schedule, pruning, optimizer = spec.schedule, spec.pruning, spec.optimizer
     known = columns.planned(spec)
@@ -203,7 +116,7 @@ def _row(spec: RunSpec, studies: list[str], truth: Truth, rng: np.random.Generat
         mean += truth.penalty(pruning.sparsity, pruning.start, pruning.end)
     mean += truth.recipe(pruning.sparsity, optimizer.lr / LR, optimizer.batch / BATCH)
     loss = mean + truth.sigma * float(rng.standard_normal())
-    trained = columns.Trained(
+    trained = Trained(
         spec=spec,
         corpus_hash="none",
         unique_tokens=10 * spec.tokens,

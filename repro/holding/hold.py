@@ -35,6 +35,10 @@ class HeldMasks:
             raise UserError(
                 "no optimizer of torch", found=type(inner).__name__, expected="the optimizer that updates this model"
             )
+        if not masks:
+            raise UserError(
+                "no masks", key="masks", found="none", expected="one or more: `masks_of` a model with zeros"
+            )
         self._parameters = parameters_of(model, masks, masters.full_shape)
         shapes = {name: masters.full_shape(parameter) for name, parameter in self._parameters.items()}
         device = next((p.device for p in self._parameters.values()), torch.device("cpu"))

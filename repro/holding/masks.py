@@ -65,7 +65,8 @@ def parameters_of(module: nn.Module, masks: Mapping[str, torch.Tensor], shape: A
                 expected=f"bool {list(shape(parameter))}, true where a weight stays; FSDP1 keeps no parameters to mask",
             )
         if any(parameter is other for other in found.values()):
-            raise UserError("two masks of one parameter, which is tied", key=name)
+            others = ", ".join(other for other, one in found.items() if one is parameter)
+            raise UserError("two masks of one parameter, which is tied", key=name, found=others, expected="one of them")
         found[name] = parameter
     order = {id(parameter): number for number, parameter in enumerate(module.parameters())}
     return dict(sorted(found.items(), key=lambda item: order[id(item[1])]))

@@ -74,7 +74,12 @@ def places_of(parameters: Mapping[str, nn.Parameter], bits: Masks, optimizer: An
         if hasattr(one, "fp32_groups"):
             return _copied(parameters, bits, one)
         if type(one).__module__.startswith("deepspeed.runtime"):
-            raise UserError("an optimizer whose masters aren't known", found=type(one).__name__)
+            raise UserError(
+                "an optimizer whose masters aren't known",
+                key="optimizer",
+                found=type(one).__name__,
+                expected="DeepSpeed's ZeRO 1 to 3, or its half precision at stage 0",
+            )
     return [Place((name,), parameter, _own(bits, name, parameter)) for name, parameter in parameters.items()]
 
 

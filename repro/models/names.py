@@ -14,6 +14,13 @@ LINEARS = {
     "up_proj": "mlp.up_proj",
     "down_proj": "mlp.down_proj",
 }
+# Linear layers that have the same inputs, by the one at which they are seen.
+SITES = {
+    "self_attn.q_proj": ("q_proj", "k_proj", "v_proj"),
+    "self_attn.o_proj": ("o_proj",),
+    "mlp.gate_proj": ("gate_proj", "up_proj"),
+    "mlp.down_proj": ("down_proj",),
+}
 
 
 def prefix(block: int) -> str:

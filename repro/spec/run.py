@@ -20,7 +20,7 @@ from repro.schedule import PruningSchedule
 from repro.spec.corpus import CorpusSpec
 from repro.spec.feasible import check_model, check_pruning, check_surgery
 from repro.spec.identity import LABEL, LATER, canonical
-from repro.spec.life import Life
+from repro.spec.lineage import Lineage
 from repro.spec.model import ModelSpec
 from repro.spec.pruning import PruningSpec
 from repro.spec.start import ModelStart, SurgeryKey
@@ -69,7 +69,7 @@ class RunStart:
 
 
 @dataclass
-class RunSpec:
+class RunSpec(Lineage):
     """One run. `run_id`, `size`, `budget` and `family` are labels; everything else is part of its identity."""
 
     run_id: str = field(metadata=LABEL)
@@ -167,44 +167,6 @@ class RunSpec:
         """Tokens of its text that have been read when it ends, by this run and earlier ones in the same data order."""
         return self.position * self.model.sequence + self.tokens
 
-    @property
-    def parent(self) -> RunSpec | None:
-        """The run whose weights this one starts from."""
-        return self.start.parent if isinstance(self.start, RunStart) else None
-
-    @property
-    def parent_step(self) -> int | None:
-        """Number of steps of the parent at that point."""
-        return self.start.step if isinstance(self.start, RunStart) else None
-
-    @property
-    def surgery(self) -> SurgerySpec | None:
-        """What is done to the weights that it starts from, before its first step."""
-        return None if self.start is None else self.start.surgery
-
-    @property
-    def model_before(self) -> ModelSpec | None:
-        """The model before surgery; None without."""
-        if self.surgery is None or self.start is None:
-            return None
-        return self.start.before if isinstance(self.start, ModelStart) else self.start.parent.model
-
-    @property
-    def starts_at_the_end(self) -> bool:
-        """Whether it starts from the weights that its parent ended with."""
-        return self.parent is not None and self.parent_step == self.parent.schedule.total_steps
-
-    @cached_property
-    def ancestors(self) -> tuple[RunSpec, ...]:
-        """The runs that it descends from, the nearest first."""
-        return () if self.parent is None else (self.parent, *self.parent.ancestors)
-
-    @property
-    def reads_on(self) -> bool:
-        """Whether it has its parent's text, and so continues reading where the parent stopped."""
-        parent = self.parent
-        return parent is not None and canonical(self.corpus) == canonical(parent.corpus)
-
     def starting_from(self, parent: RunSpec, step: int, surgery: SurgerySpec | None = None) -> RunSpec:
         """This run, started from the weights of `parent` after `step` steps, continuing in the same text.
 
@@ -247,21 +209,6 @@ class RunSpec:
             )
         pruning = masks if masks.sparsity else self.pruning
         return dataclasses.replace(self, model=surgery.model_after(self.model), pruning=pruning)
-
-    @cached_property
-    def life_before(self) -> Life:
-        """Sums over its ancestors, each up to the step whose weights were used."""
-        if not isinstance(self.start, RunStart):
-            return Life()
-        parent, step = self.start.parent, self.start.step
-        weight_steps = parent.schedule.weight_steps(parent.model.shape.prunable, step)
-        return parent.life_before.then(step, weight_steps, parent.tokens_per_step)
-
-    @cached_property
-    def life(self) -> Life:
-        """Sums over its ancestors and itself."""
-        weight_steps = self.schedule.weight_steps(self.model.shape.prunable)
-        return self.life_before.then(self.schedule.total_steps, weight_steps, self.tokens_per_step)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from repro.errors import UserError
 from repro.models.family import shapes_of
-from repro.models.names import LINEARS, prefix
+from repro.models.names import LINEARS, SITES, prefix
 from repro.models.network import network
 from repro.surgery.net import Net, check_finite
 from repro.training.loss import Head
@@ -25,13 +25,6 @@ from repro.training.model import config_of
 
 TOKENS = 4096  # tokens of a forward pass, at least one sequence
 States = list[torch.Tensor]  # hidden states of all sequences, (sequences of a pass, T, d) for each pass
-# Linear layers that have the same inputs, by the one at which they are seen.
-SITES = {
-    "self_attn.q_proj": ("q_proj", "k_proj", "v_proj"),
-    "self_attn.o_proj": ("o_proj",),
-    "mlp.gate_proj": ("gate_proj", "up_proj"),
-    "mlp.down_proj": ("down_proj",),
-}
 
 
 class _Captured(Exception):
@@ -90,7 +83,7 @@ class Replay:
         return out
 
     def observe(self, states: States, see: Callable[[str, torch.Tensor], None]) -> States:
-        """As `forward`; `see` gets a site (see SITES) and the inputs of its linear layers, (tokens, inputs), pass by pass."""
+        """As `forward`; `see` gets a site (see names.SITES) and the inputs of its linear layers, (tokens, inputs), pass by pass."""
 
         def hook(site: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
             return lambda _, inputs: see(site, inputs[0].flatten(0, -2))

@@ -66,6 +66,8 @@ class SurgeryCard(ABC):
         yield from self._by_layer()
         yield from _section("Make it again")
         yield from ("```", self.command, "```", "")
+        yield f"It took {self.facts['seconds']:,.1f} s and {self.facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
+        yield ""
         yield f"`surgery.json` holds all of this for machines{self._also()}."
 
     @abstractmethod
@@ -174,7 +176,9 @@ class PrunedCard(SurgeryCard):
 
     def _calibrated(self) -> Iterator[str]:
         if (text := self.facts["calibration"]) is None:
-            yield "None: the method looks at weights alone."
+            method = METHODS[self.facts["method"]]
+            does = "draws what goes" if method.seeded else "looks at weights alone"
+            yield f"None: {'nothing was removed' if self.facts['rate'] == 0 else f'the method {does}'}."
             return
         yield from rows_of(
             [

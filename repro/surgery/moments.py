@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from repro.surgery.calibrate import SITES, Replay, States
+from repro.models.names import SITES
+from repro.surgery.calibrate import Replay, States
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Moments:
 
 
 def observed(replay: Replay, states: States, *, with_gram: bool = False) -> dict[str, Moments]:
-    """Statistics of the inputs of each site (see calibrate.SITES) of the block on the stage, at these hidden states."""
+    """Statistics of the inputs of each site (see names.SITES) of the block on the stage, at these hidden states."""
     found = {site: Moments(with_gram) for site in SITES}
     replay.observe(states, lambda site, inputs: found[site].add(inputs))
     return found

@@ -107,7 +107,9 @@ def _of_gguf(file: Path) -> Prunable:
         ) from error
     network, said = loaded
     if lost := sorted(said["missing_keys"]):
-        raise UserError("a model with missing weights", file=file, key=lost[0], found=f"{len(lost)} missing")
+        raise UserError(
+            "a model with missing weights", file=file, key=lost[0], found=f"{len(lost)} missing", expected="all"
+        )
     net = replace(net_of(network), file=file)
     tokenizer = tokenizer_of(str(file.parent), gguf_file=file.name)
     return Prunable(str(file), net.spec, lambda: net, TextReader(tokenizer), tokenizer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,20 @@ class HeldOutLosses:
     after: float
 
 
-def facts_of(model: str, made: Made, held_out: HeldOutLosses | None) -> dict[str, Any]:
-    """All that is known of a surgery, without places of this machine: the record, `model`, `held_out` and the losses."""
+@dataclass(frozen=True)
+class Effort:
+    """What a command took. seconds: by the clock, losses included. peak_memory: resident set of its process, bytes."""
+
+    seconds: float
+    peak_memory: int
+
+
+def facts_of(model: str, made: Made, held_out: HeldOutLosses | None, effort: Effort) -> dict[str, Any]:
+    """All that is known of a surgery, without places of this machine: the record, `model`, effort, `held_out` and the losses."""
     facts = {
         "model": model,
         **made.record.to_dict(),
+        **asdict(effort),
         "held_out": None,
         "loss_before": None,
         "loss_after": None,

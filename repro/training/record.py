@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from repro import columns, ladder, schemas, tables
+from repro.column import Trained
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import RunSpec
@@ -133,7 +134,7 @@ def run_row(
     """The row of run.parquet. Sweep and studies are filled in later (tables.collect)."""
     executed = ladder.executed_flops(spec.model.shape, log.tokens, spec.model.sequence)
     return columns.row(
-        columns.Trained(
+        Trained(
             spec=spec,
             corpus_hash=text.hash,
             unique_tokens=text.unique_tokens,

@@ -32,8 +32,12 @@ class ProgressLines:
     def __init__(self) -> None:
         self._since = time.monotonic()
 
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
     def __call__(self, line: str) -> None:
-        print(f"{time.monotonic() - self._since:8.1f} s  {line}", file=sys.stderr, flush=True)
+        print(f"{self.seconds:8.1f} s  {line}", file=sys.stderr, flush=True)
 
     def named(self, name: str) -> Any:
         """The same, with a name before each line."""
@@ -86,14 +90,17 @@ class Operation:
         return 0
 
     def _operate(self, source: Any, text: Text | None, out: Path, progress: ProgressLines) -> None:
+        import torch
         from transformers.utils.logging import disable_progress_bar
 
         from repro.surgery import written
         from repro.surgery.calibrate import mean_loss
         from repro.surgery.calibration_set import held_out
         from repro.surgery.spill import Spill
+        from repro.training import device_memory
 
         disable_progress_bar()
+        device_memory.begin_peak(torch.device("cpu"))
         given = self.given
         length = min(LENGTH, source.spec.sequence) if given.length is None else given.length
         tokens = None if text is None else held_out(text, given.held_out, length)
@@ -106,7 +113,8 @@ class Operation:
         if text is not None and tokens is not None and before is not None:
             after = mean_loss(made.net, tokens, progress.named("loss after"))
             measured = written.HeldOutLosses(text.name, text.hash, len(tokens), length, before, after)
-        facts = written.facts_of(source.name, made, measured)
+        effort = written.Effort(progress.seconds, device_memory.peak(torch.device("cpu")))
+        facts = written.facts_of(source.name, made, measured, effort)
         written.write(out, net, made, facts, source.tokenizer, self._command())
         self._say(facts)
 
@@ -126,6 +134,7 @@ class Operation:
             losses = facts["loss_before"], facts["loss_after"]
             print(f"  {'loss':<17}{losses[0]:.4f} -> {losses[1]:.4f} nats a token")
             print(f"  {'perplexity':<17}{perplexity(losses[0]):,.2f} -> {perplexity(losses[1]):,.2f}")
+        print(f"  {'effort':<17}{facts['seconds']:,.1f} s, {facts['peak_memory'] / 1e9:.3g} GB at its peak")
 
     def _command(self) -> str:
         """The command that makes it again, with the options that matter and no place of this machine."""

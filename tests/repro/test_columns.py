@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from repro import columns
+from repro.column import Part
 from repro.spec import CalibrationSpec, ModelStart, MovesSpec, RopeScaling, RunSpec, SurgerySpec, from_kept
 from repro.spec.identity import canonical
 from tests.repro.rows import trained
 
 Make = Callable[..., RunSpec]
-CHOICES: tuple[columns.Part, ...] = ("size", "setting", "window")
+CHOICES: tuple[Part, ...] = ("size", "setting", "window")
 # A value other than the default of each field of a spec that bears identity; what else has to change with it.
 OTHER: dict[str, dict[str, Any]] = {
     "model": {

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
@@ -40,57 +41,35 @@ FALSE = f"a model that lost nothing gains as log D, and pruned ones gain as much
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p6)."""
     post = evidence.post_training
-    found = {name: gain(post, own) for name, own in post.methods.items()}
-    worst = max((m for m in found.values() if isinstance(m, Measure)), key=lambda m: m.value, default=None)
-    outcome, because = rule(evidence)
-    rows = tuple(
-        {"method": name, "gained": m.value, "low": m.low, "high": m.high}
-        for name, m in found.items()
-        if isinstance(m, Measure)
+    details = (
+        Detail("What the unpruned curve improves, nats", tuple(_rows(post))),
+        Detail("Models that lost nothing: loss less L0 by tokens, nats", tuple(_controls(post.points))),
     )
-    controls = tuple(_controls(post.points))
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="mean |predicted − actual| with a fixed L0 less that around the unpruned curve, in the method where it is largest, nats",
-        measured=worst.value if worst else None,
-        interval=worst.interval if worst else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=tuple(
-            d
-            for d in (
-                Detail("What the unpruned curve improves, nats", rows),
-                Detail("Models that lost nothing: loss less L0 by tokens, nats", controls),
-            )
-            if d.rows
-        ),
-    )
+    return FRAME.verdict(evidence, worst(post, lambda own: gain(post, own)), details)
 
 
-def rule(evidence: Evidence) -> tuple[Outcome, str]:
-    """The outcome and its reason."""
-    post = evidence.post_training
-    if reason := conditions.hindrance(post):
-        return "inconclusive", reason
-    over, open_ = [], []
-    for name, own in post.methods.items():
-        found = gain(post, own)
-        if isinstance(found, str):
-            return "inconclusive", f"{name}: {found}"
-        if own.drawn is None:
-            return "inconclusive", f"{name}: {own.why_no_resamples}"
-        if above(found.interval, MARGIN):
-            over.append(f"{name} ({found.value:.3f} nats)")
-        elif not below(found.interval, MARGIN):
-            open_.append(name)
-    if over:
-        return "not reproduced", f"the unpruned curve is a better base by over {MARGIN} nats: {', '.join(over)}"
-    if open_:
-        return "inconclusive", f"the unpruned curve may be a better base by over {MARGIN} nats: {', '.join(open_)}"
-    return "reproduced", f"in each method the unpruned curve improves less than {MARGIN} nats"
+def shown(post: Recovery, own: MethodCurves) -> Shown | str:
+    """Whether one method's curves are fitted better around the unpruned curve."""
+    found = gain(post, own)
+    if isinstance(found, str):
+        return found
+    if above(found.interval, MARGIN):
+        return Shown((f"the unpruned curve is a better base, by {found.value:.3f} nats",))
+    if not below(found.interval, MARGIN):
+        return Shown((), (f"the unpruned curve may be a better base by over {MARGIN} nats",))
+    return Shown()
+
+
+FRAME = ByMethod(
+    CLAIM,
+    STATEMENT,
+    "mean |predicted − actual| with a fixed L0 less that around the unpruned curve, in the method where it is largest, nats",
+    PAPER,
+    RULE,
+    shown,
+    lambda post: f"the unpruned curve improves less than {MARGIN} nats",
+)
+rule = FRAME.outcome
 
 
 def true_world(world: RecoveryWorld) -> Array:
@@ -142,6 +121,13 @@ def _gained(control: CurvePoints) -> tuple[Array, Array]:
     """Tokens, and loss less L0 at each, mean over seeds."""
     tokens = np.unique(control["D"])
     return tokens, np.array([np.mean((control["loss"] - control["L0"])[control["D"] == own]) for own in tokens])
+
+
+def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
+    for name, own in post.methods.items():
+        found = gain(post, own)
+        if isinstance(found, Measure):
+            yield {"method": name, "gained": found.value, "low": found.low, "high": found.high}
 
 
 def _controls(points: CurvePoints) -> Iterator[dict[str, Any]]:

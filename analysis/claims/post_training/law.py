@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
@@ -40,9 +41,6 @@ FALSE = "the Chinchilla law in the parameters that are left is the truth, fitted
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p1)."""
     post = evidence.post_training
-    errors = {name: error(own, P2.name) for name, own in post.methods.items()}
-    worst = max((e for e in errors.values() if e is not None), key=lambda e: e.value, default=None)
-    outcome, because = rule(evidence)
     details = (
         Detail("Laws of training after pruning: mean |predicted − actual|, nats", tuple(_rows(post))),
         Detail("P2's parameters", tuple(_parameters(post))),
@@ -52,59 +50,44 @@ def judge(evidence: Evidence) -> Verdict:
         ),
         Detail("Other learning rates, at the end, nats", tuple(conditions.tried_rates(post.points))),
     )
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="largest mean |predicted − actual| of P2 in a method, nats",
-        measured=worst.value if worst else None,
-        interval=worst.interval if worst else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(_notes(post)),
-        details=tuple(d for d in details if d.rows),
-    )
+    return FRAME.verdict(evidence, worst(post, lambda own: error(own, P2.name)), details, _notes(post))
 
 
-def rule(evidence: Evidence) -> tuple[Outcome, str]:
-    """The outcome and its reason."""
-    post = evidence.post_training
-    if reason := conditions.hindrance(post):
-        return "inconclusive", reason
-    most = margin(post)
-    over, beaten, bound, open_ = [], [], [], []
-    for name, own in post.methods.items():
-        found = own.in_sample[P2.name]
-        if isinstance(found, str):
-            return "inconclusive", f"{name}: P2 can't be fitted: {found}"
-        if own.drawn is None:
-            return "inconclusive", f"{name}: {own.why_no_resamples}"
-        size = error(own, P2.name)
-        leads = {rival.name: lead(own, rival.name) for rival in (P2_NESTED, N_AFTER)}
-        chinchilla = leads[N_AFTER.name]
-        if size is None or above(size.interval, most):
-            over.append(name)
-        elif chinchilla is not None and below(chinchilla.interval, 0):
-            beaten.append(name)
-        if found.fit.bounds_hit:
-            bound.append(f"{name}: {', '.join(found.fit.bounds_hit)}")
-        elif size is None or not below(size.interval, most):
-            open_.append(f"{name}: its error may be over {most:.3g}")
-        open_ += [
-            f"{name}: not shown to be better than {LAWS[rival].formula}"
-            for rival, own_lead in leads.items()
-            if own_lead is None or not above(own_lead.interval, 0)
-        ]
-    if over or beaten:
-        said = [f"its error is over {most:.3g} nats in {', '.join(over)}"] if over else []
-        said += [f"the sizes after pruning predict better in {', '.join(beaten)}"] if beaten else []
-        return "not reproduced", "; ".join(said)
-    if bound:
-        return "inconclusive", f"parameters at a bound, not identified: {'; '.join(bound)}"
-    if open_:
-        return "inconclusive", "; ".join(open_)
-    return "reproduced", f"in each method the error is at most {most:.3g} nats, and both rivals' are larger"
+def shown(post: Recovery, own: MethodCurves) -> Shown | str:
+    """Whether P2 fits one method's curves, and better than its rivals."""
+    found, most = own.in_sample[P2.name], margin(post)
+    if isinstance(found, str):
+        return f"P2 can't be fitted: {found}"
+    size = error(own, P2.name)
+    leads = {rival.name: lead(own, rival.name) for rival in (P2_NESTED, N_AFTER)}
+    chinchilla = leads[N_AFTER.name]
+    if size is None or above(size.interval, most):
+        return Shown((f"its error is over {most:.3g} nats",))
+    if chinchilla is not None and below(chinchilla.interval, 0):
+        return Shown(("the sizes after pruning predict better",))
+    undecided = []
+    if found.fit.bounds_hit:
+        undecided.append(f"parameters at a bound, not identified: {', '.join(found.fit.bounds_hit)}")
+    elif not below(size.interval, most):
+        undecided.append(f"its error may be over {most:.3g} nats")
+    undecided += [
+        f"not shown to be better than {LAWS[rival].formula}"
+        for rival, own_lead in leads.items()
+        if own_lead is None or not above(own_lead.interval, 0)
+    ]
+    return Shown((), tuple(undecided))
+
+
+FRAME = ByMethod(
+    CLAIM,
+    STATEMENT,
+    "largest mean |predicted − actual| of P2 in a method, nats",
+    PAPER,
+    RULE,
+    shown,
+    lambda post: f"the error is at most {margin(post):.3g} nats, and both rivals' are larger",
+)
+rule = FRAME.outcome
 
 
 def margin(post: Recovery) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
@@ -36,48 +37,35 @@ FALSE = f"the same, but the highest rate's runs end {MARGIN} nats higher"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p4)."""
     post = evidence.post_training
-    errors = [m for own in post.methods.values() if (m := residual(own)) is not None]
-    worst = max(errors, key=lambda m: abs(m.value), default=None)
-    outcome, because = rule(evidence)
-    rows = tuple(_rows(post))
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="largest mean predicted − actual on the highest rate, in a method, nats",
-        measured=worst.value if worst else None,
-        interval=worst.interval if worst else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=(Detail("The highest rate from the lower ones, nats", rows),) if rows else (),
-    )
+    details = (Detail("The highest rate from the lower ones, nats", tuple(_rows(post))),)
+    return FRAME.verdict(evidence, worst(post, residual, lambda own: abs(own.value)), details)
 
 
-def rule(evidence: Evidence) -> tuple[Outcome, str]:
-    """The outcome and its reason."""
-    post = evidence.post_training
-    if reason := conditions.hindrance(post):
-        return "inconclusive", reason
-    outside, open_ = [], []
-    for name, own in post.methods.items():
-        rates = own.points["rho"]
-        if (span := float(rates.max() / rates.min())) < LEAST_SPAN:
-            return "inconclusive", f"{name}: the realised rates span {span:.2g}x, under {LEAST_SPAN:g}x"
-        found = residual(own)
-        if found is None:
-            return "inconclusive", f"{name}: P2 can't be fitted to the lower rates: {own.by_rate}"
-        if own.drawn is None:
-            return "inconclusive", f"{name}: {own.why_no_resamples}"
-        if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
-            outside.append(f"{name} ({found.value:+.3f} nats)")
-        elif not (above(found.interval, -MARGIN) and below(found.interval, MARGIN)):
-            open_.append(name)
-    if outside:
-        return "not reproduced", f"off by more than {MARGIN} nats at the highest rate: {', '.join(outside)}"
-    if open_:
-        return "inconclusive", f"not shown to lie within ±{MARGIN} nats: {', '.join(open_)}"
-    return "reproduced", f"in each method the highest rate is predicted to {MARGIN} nats"
+def shown(post: Recovery, own: MethodCurves) -> Shown | str:
+    """Whether the highest rate of one method is predicted."""
+    rates = own.points["rho"]
+    if (span := float(rates.max() / rates.min())) < LEAST_SPAN:
+        return f"the realised rates span {span:.2g}x, under {LEAST_SPAN:g}x"
+    found = residual(own)
+    if found is None:
+        return f"P2 can't be fitted to the lower rates: {own.by_rate}"
+    if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
+        return Shown((f"off by {found.value:+.3f} nats at the highest rate",))
+    if not (above(found.interval, -MARGIN) and below(found.interval, MARGIN)):
+        return Shown((), (f"not shown to lie within ±{MARGIN} nats",))
+    return Shown()
+
+
+FRAME = ByMethod(
+    CLAIM,
+    STATEMENT,
+    "largest mean predicted − actual on the highest rate, in a method, nats",
+    PAPER,
+    RULE,
+    shown,
+    lambda post: f"the highest rate is predicted to {MARGIN} nats",
+)
+rule = FRAME.outcome
 
 
 def true_world(world: RecoveryWorld) -> Array:

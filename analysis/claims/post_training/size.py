@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.post_training.by_method import ByMethod, Shown
+from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.method_curves import MethodCurves
 from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.equally_good import EquallyGood
@@ -38,70 +41,42 @@ FALSE = f"the same, but the largest models end {MARGIN} nats higher"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p3)."""
     post = evidence.post_training
-    found = {name: own.by_size for name, own in post.methods.items()}
-    widest = max(
-        (own for own in found.values() if isinstance(own, EquallyGood)),
-        key=lambda own: own.high - own.low,
-        default=None,
+    details = (
+        Detail("The largest size from the smaller ones: mean predicted − actual, nats", tuple(_rows(post))),
+        Detail("Equally good fits, by the α that is held", tuple(_fits(post))),
     )
-    outcome, because = rule(evidence)
-    rows, fits = tuple(_rows(post)), tuple(_fits(post))
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="mean predicted − actual on the largest size, middle of the equally good fits, in the method where they differ most, nats",
-        measured=(widest.low + widest.high) / 2 if widest else None,
-        interval=widest.interval if widest else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(_notes(found)),
-        details=tuple(
-            d
-            for d in (
-                Detail("The largest size from the smaller ones: mean predicted − actual, nats", rows),
-                Detail("Equally good fits, by the α that is held", fits),
-            )
-            if d.rows
-        ),
-    )
+    return FRAME.verdict(evidence, _widest(post), details, _notes(post))
 
 
-def rule(evidence: Evidence) -> tuple[Outcome, str]:
-    """The outcome and its reason."""
-    post = evidence.post_training
-    if reason := conditions.hindrance(post):
-        return "inconclusive", reason
-    outside, wide = [], []
-    for name, own in post.methods.items():
-        found = own.by_size
-        if isinstance(found, str):
-            return "inconclusive", f"{name}: {found}"
-        if found.interval is None:
-            return (
-                "inconclusive",
-                f"{name}: {own.why_no_resamples}"
-                if own.drawn is None
-                else f"{name}: too many resamples have no finite number",
-            )
-        if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
-            outside.append(name)
-        elif not (above(found.interval, -MARGIN) and below(found.interval, MARGIN)):
-            of_set = (
-                "the equally good fits alone say"
-                if found.high - found.low > MARGIN
-                else "the equally good fits agree, the noise doesn't tell:"
-            )
-            wide.append(f"{name}: {of_set} {found.low:+.3f} to {found.high:+.3f} nats")
-    if outside:
-        return (
-            "not reproduced",
-            f"not one of the equally good fits predicts the largest size to {MARGIN} nats, of {', '.join(outside)}",
-        )
-    if wide:
-        return "inconclusive", "; ".join(wide)
-    return "reproduced", f"all equally good fits predict the largest size to {MARGIN} nats"
+def shown(post: Recovery, own: MethodCurves) -> Shown | str:
+    """What all equally good fits to one method's smaller sizes say of its largest."""
+    found = own.by_size
+    if isinstance(found, str):
+        return found
+    if found.interval is None and own.drawn is not None:
+        return "too many resamples have no finite number"
+    if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
+        return Shown((f"not one of the equally good fits predicts the largest size to {MARGIN} nats",))
+    if above(found.interval, -MARGIN) and below(found.interval, MARGIN):
+        return Shown()
+    said = (
+        "the equally good fits alone say"
+        if found.high - found.low > MARGIN
+        else "the equally good fits agree, the noise doesn't tell:"
+    )
+    return Shown((), (f"{said} {found.low:+.3f} to {found.high:+.3f} nats",))
+
+
+FRAME = ByMethod(
+    CLAIM,
+    STATEMENT,
+    "mean predicted − actual on the largest size, middle of the equally good fits, in the method where they differ most, nats",
+    PAPER,
+    RULE,
+    shown,
+    lambda post: f"all equally good fits predict the largest size to {MARGIN} nats",
+)
+rule = FRAME.outcome
 
 
 def true_world(world: RecoveryWorld) -> Array:
@@ -117,11 +92,25 @@ def false_world(world: RecoveryWorld) -> Array:
     return world.shifted(judged & (points["N0"] == largest), MARGIN)
 
 
-def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
+def _sets(post: Recovery) -> Iterator[tuple[str, EquallyGood]]:
+    """The equally good fits of each method that has any."""
     for name, own in post.methods.items():
-        found = own.by_size
-        if isinstance(found, str):
-            continue
+        if isinstance(own.by_size, EquallyGood):
+            yield name, own.by_size
+
+
+def _widest(post: Recovery) -> Measure | None:
+    """The middle of the set whose fits differ most, with its interval."""
+    sets = [found for _, found in _sets(post)]
+    if not sets:
+        return None
+    found = max(sets, key=lambda own: own.high - own.low)
+    return Measure((found.low + found.high) / 2, *(found.interval or (None, None)))
+
+
+def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
+    for name, found in _sets(post):
+        own = post.methods[name]
         nested = own.nested_by_size
         yield {
             "method": name,
@@ -138,20 +127,17 @@ def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
 
 
 def _fits(post: Recovery) -> Iterator[dict[str, Any]]:
-    for name, own in post.methods.items():
-        found = own.by_size
-        if isinstance(found, str):
-            continue
+    for name, found in _sets(post):
         for theta, objective, residual in zip(found.theta, found.objective, found.residual, strict=True):
             row: dict[str, Any] = {"method": name, "objective": float(objective)}
             row |= dict(zip(P2.names, theta.tolist(), strict=True))
             yield row | {"mean predicted − actual": float(residual.mean())}
 
 
-def _notes(found: dict[str, EquallyGood | str]) -> Iterator[str]:
-    for name, own in found.items():
-        if isinstance(own, EquallyGood) and len(own.alpha) > 1:
+def _notes(post: Recovery) -> Iterator[str]:
+    for name, found in _sets(post):
+        if len(found.alpha) > 1:
             yield (
-                f"{name}: {len(own.alpha)} values of α from {own.alpha.min():.2g} to {own.alpha.max():.2g} fit the smaller sizes equally well; of the largest they say "
-                f"{own.low:+.3f} to {own.high:+.3f} nats. Which of them a solver reports is a matter of where it starts."
+                f"{name}: {len(found.alpha)} values of α from {found.alpha.min():.2g} to {found.alpha.max():.2g} fit the smaller sizes equally well; of the largest they say "
+                f"{found.low:+.3f} to {found.high:+.3f} nats. Which of them a solver reports is a matter of where it starts."
             )

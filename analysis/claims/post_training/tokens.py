@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import FIRST, MethodCurves
@@ -42,55 +43,42 @@ FALSE = f"the same, but the last {1 - FIRST:.0%} of each curve's points end {MAR
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p2)."""
     post = evidence.post_training
-    errors = [e for own in post.methods.values() if (e := error(own)) is not None]
-    worst = max(errors, key=lambda e: e.value, default=None)
-    outcome, because = rule(evidence)
-    rows = tuple(_rows(post))
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="largest mean |predicted − actual| on the last points, in a method, nats",
-        measured=worst.value if worst else None,
-        interval=worst.interval if worst else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=(Detail("The last points of each curve, from the others", rows),) if rows else (),
-    )
+    details = (Detail("The last points of each curve, from the others", tuple(_rows(post))),)
+    return FRAME.verdict(evidence, worst(post, error), details)
 
 
-def rule(evidence: Evidence) -> tuple[Outcome, str]:
-    """The outcome and its reason."""
-    post = evidence.post_training
-    if reason := conditions.hindrance(post):
-        return "inconclusive", reason
-    wrong, open_ = [], []
-    for name, own in post.methods.items():
-        span = float(own.points["D"].max() / own.points["D"].min())
-        if span < LEAST_SPAN:
-            return "inconclusive", f"{name}: the tokens span {span:.2g}x, under {LEAST_SPAN:g}x"
-        size, steep = error(own), own.end_slopes
-        if isinstance(own.end_errors, str) or size is None or steep is None:
-            return "inconclusive", f"{name}: P2 can't be fitted to the first points: {own.end_errors}"
-        if own.drawn is None:
-            return "inconclusive", f"{name}: {own.why_no_resamples}"
-        if post.noise is None:
-            return "inconclusive", f"ASD's seed value isn't known: {post.why_no_noise}"
-        most = post.noise.slope + MORE_SLOPE
-        if above(size.interval, max(MARGIN, post.noise.overall)):
-            wrong.append(f"{name}: the error is over {MARGIN} nats")
-        if above(steep.interval, most):
-            wrong.append(f"{name}: ASD is over {most:.3g} nats a doubling")
-        if not below(size.interval, MARGIN):
-            open_.append(f"{name}: the error may be over {MARGIN} nats")
-        if not below(steep.interval, most):
-            open_.append(f"{name}: ASD may be over {most:.3g} nats a doubling")
-    if wrong:
-        return "not reproduced", "; ".join(wrong)
-    if open_:
-        return "inconclusive", "; ".join(open_)
-    return "reproduced", f"in each method the error is at most {MARGIN} nats and slopes differ no more than seeds' do"
+def shown(post: Recovery, own: MethodCurves) -> Shown | str:
+    """Whether the last points of one method's curves are predicted, by level and by slope."""
+    span = float(own.points["D"].max() / own.points["D"].min())
+    if span < LEAST_SPAN:
+        return f"the tokens span {span:.2g}x, under {LEAST_SPAN:g}x"
+    size, steep = error(own), own.end_slopes
+    if isinstance(own.end_errors, str) or size is None or steep is None:
+        return f"P2 can't be fitted to the first points: {own.end_errors}"
+    if post.noise is None:
+        return f"ASD's seed value isn't known: {post.why_no_noise}"
+    most, against, undecided = post.noise.slope + MORE_SLOPE, [], []
+    if above(size.interval, max(MARGIN, post.noise.overall)):
+        against.append(f"the error is over {MARGIN} nats")
+    if above(steep.interval, most):
+        against.append(f"ASD is over {most:.3g} nats a doubling")
+    if not below(size.interval, MARGIN):
+        undecided.append(f"the error may be over {MARGIN} nats")
+    if not below(steep.interval, most):
+        undecided.append(f"ASD may be over {most:.3g} nats a doubling")
+    return Shown(tuple(against), tuple(undecided))
+
+
+FRAME = ByMethod(
+    CLAIM,
+    STATEMENT,
+    "largest mean |predicted − actual| on the last points, in a method, nats",
+    PAPER,
+    RULE,
+    shown,
+    lambda post: f"the error is at most {MARGIN} nats and slopes differ no more than seeds' do",
+)
+rule = FRAME.outcome
 
 
 def true_world(world: RecoveryWorld) -> Array:

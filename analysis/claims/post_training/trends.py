@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import LEAST_WEIGHT
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
@@ -58,54 +60,42 @@ class Trends:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p5)."""
     post = evidence.post_training
-    found = {name: trends(own) for name, own in post.methods.items()}
-    weakest = max((own.slope for own in found.values() if own.slope), key=lambda m: m.value, default=None)
-    outcome, because = rule(evidence)
-    rows = tuple(_row(name, own) for name, own in found.items())
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="log of the ratio of −dL/dlog2 D of a model ten times as large to that of the smaller one, in the method where it falls least",
-        measured=weakest.value if weakest else None,
-        interval=weakest.interval if weakest else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=(Detail("Trends by method; bounds are one-sided", rows),) if rows else (),
-    )
+    rows = tuple(_row(name, trends(own)) for name, own in post.methods.items())
+    details = (Detail("Trends by method; bounds are one-sided", rows),)
+    return FRAME.verdict(evidence, worst(post, lambda own: trends(own).slope), details)
 
 
-def rule(evidence: Evidence) -> tuple[Outcome, str]:
-    """The outcome and its reason."""
-    post = evidence.post_training
-    if reason := conditions.hindrance(post):
-        return "inconclusive", reason
-    against, open_ = [], []
-    for name, own in post.methods.items():
-        if (seeds := _most_seeds(own)) < LEAST_SEEDS:
-            return "inconclusive", f"{name}: at most {seeds} seeds of a size; {LEAST_SEEDS} tell"
-        if own.drawn is None:
-            return "inconclusive", f"{name}: {own.why_no_resamples}"
-        if len(np.unique(own.points["N0"])) < 2 or len(np.unique(own.points["rank"])) < 2:
-            return "inconclusive", f"{name}: one size or one rate"
-        found = trends(own)
-        falls, grows = (None if own_trend is None else own_trend.interval for own_trend in (found.slope, found.cost))
-        if above(falls, 0):
-            against.append(f"{name}: larger models' losses fall faster")
-        elif not below(falls, 0):
-            open_.append(f"{name}: smaller models' losses aren't shown to fall faster")
-        elif not found.stable:
-            open_.append(f"{name}: not so at each rate")
-        if below(grows, 0):
-            against.append(f"{name}: a higher rate costs less")
-        elif not above(grows, 0):
-            open_.append(f"{name}: a higher rate isn't shown to cost more")
-    if against:
-        return "not reproduced", "; ".join(against)
-    if open_:
-        return "inconclusive", "; ".join(open_)
-    return "reproduced", "in each method smaller models' losses fall faster, and higher rates cost more"
+def shown(post: Recovery, own: MethodCurves) -> Shown | str:
+    """Whether one method's curves show both trends."""
+    if (seeds := _most_seeds(own)) < LEAST_SEEDS:
+        return f"at most {seeds} seeds of a size; {LEAST_SEEDS} tell"
+    if len(np.unique(own.points["N0"])) < 2 or len(np.unique(own.points["rank"])) < 2:
+        return "one size or one rate"
+    found, against, undecided = trends(own), [], []
+    falls, grows = (None if own_trend is None else own_trend.interval for own_trend in (found.slope, found.cost))
+    if above(falls, 0):
+        against.append("larger models' losses fall faster")
+    elif not below(falls, 0):
+        undecided.append("smaller models' losses aren't shown to fall faster")
+    elif not found.stable:
+        undecided.append("not so at each rate")
+    if below(grows, 0):
+        against.append("a higher rate costs less")
+    elif not above(grows, 0):
+        undecided.append("a higher rate isn't shown to cost more")
+    return Shown(tuple(against), tuple(undecided))
+
+
+FRAME = ByMethod(
+    CLAIM,
+    STATEMENT,
+    "log of the ratio of −dL/dlog2 D of a model ten times as large to that of the smaller one, in the method where it falls least",
+    PAPER,
+    RULE,
+    shown,
+    lambda post: "smaller models' losses fall faster, and higher rates cost more",
+)
+rule = FRAME.outcome
 
 
 def true_world(world: RecoveryWorld) -> Array:

@@ -9,7 +9,7 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.setting_lines import lines, settings_cost
 from analysis.noise.spread import Spread
 from analysis.tables.data import Tables
-from analysis.worlds import simulated_sweep
+from analysis.worlds import simulated_programme, simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def again(rows: list[dict], seed: int, better: float) -> list[dict]:
             "seed": seed,
             "run_id": f"{row['run_id']}-{seed}",
             "studies": ["robustness"],
-            "loss": row["loss"] - (better if row["sparsity"] and row["lr"] > simulated_sweep.LR else 0.0),
+            "loss": row["loss"] - (better if row["sparsity"] and row["lr"] > simulated_programme.LR else 0.0),
         }
         for row in rows
         if "robustness" in row["studies"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.claims import Verdict, schedule
+from analysis.claims import Verdict, regret, schedule
 from analysis.findings.evidence import Evidence
 from analysis.tables.data import Tables
 from analysis.worlds import simulated_sweep
@@ -32,7 +32,7 @@ def test_tied_schedules_reproduce_the_claim(fresh_seeds: int, swept: Make) -> No
     found = verdict(swept(truth=TIED, fresh_grid_seeds=fresh_seeds))
     assert found.verdict == "reproduced"
     assert found.interval is not None
-    assert found.interval[1] < schedule.MARGIN
+    assert found.interval[1] < regret.MARGIN
     assert len(found.details[0].rows) == 8
     assert {row["measured on"] for row in found.details[0].rows} == {"fresh seeds" if fresh_seeds else "seed 0"}
 
@@ -55,7 +55,7 @@ def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
     for row in rows:
         if (row["seed"], row["start"], row["end"], row["sparsity"]) == (0, 0.5, 0.75, 0.8):
             row["loss"] -= 0.05
-    cells = {(c.sparsity, c.source): c for c in schedule.judge_cells(Evidence(swept(rows)))[0]}
+    cells = {(c.sparsity, c.source): c for c in regret.judge_cells(Evidence(swept(rows)))[0]}
     lucky = cells[0.8, "fresh seeds"]
     assert lucky.best == "50/25/25"
     assert lucky.regret < 0.002
@@ -63,10 +63,10 @@ def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
 
 def test_rivals_without_fresh_seeds_widen_the_upper_bound_and_are_counted(swept: Make) -> None:
     rows = simulated_sweep.simulate(TIED, fresh_grid_seeds=2)
-    everywhere = schedule.judge_cells(Evidence(swept(rows)))[0]
+    everywhere = regret.judge_cells(Evidence(swept(rows)))[0]
     confirmed = {(0.25, 0.75), (0.0, 0.25), (0.5, 0.75), (0.75, 1.0)}
     some = [r for r in rows if r["seed"] == 0 or not r["sparsity"] or (r["start"], r["end"]) in confirmed]
-    partly = schedule.judge_cells(Evidence(swept(some)))[0]
+    partly = regret.judge_cells(Evidence(swept(some)))[0]
     assert all(c.fresh == c.rivals for c in everywhere)
     assert any(0 < c.fresh < c.rivals for c in partly)
 

@@ -12,7 +12,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.noise import noise_summary
 from analysis.tables import data
-from analysis.worlds import simulated_sweep
+from analysis.worlds import simulated_programme, simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 from repro.store.folder import Folder
 
@@ -28,7 +28,7 @@ OF_ONE = {
 def test_a_sweep_of_single_runs_with_seeds_is_summed_up_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [r for r in simulated_sweep.simulate(Truth()) if r["batch"] == simulated_sweep.BATCH]
+    rows = [r for r in simulated_sweep.simulate(Truth()) if r["batch"] == simulated_programme.BATCH]
     for row in rows:
         row["studies"] = ["runs"]  # with other learning rates among them
     folder = Folder.open(tmp_path / "results")

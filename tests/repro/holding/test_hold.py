@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import LlamaForCausalLM
 
 from repro.errors import UserError
 from repro.holding import hold, masks_of
 from repro.holding.hold import MaskBrokenError
-from tests.repro.holding.training import batches, exact, pruned, run_page, weights
+from tests.repro.holding.training import CONFIG, batches, exact, pruned, run_page, weights
 
 
 class Restless(torch.optim.Optimizer):
@@ -119,6 +120,8 @@ def test_what_can_not_be_held_is_refused(masks: dict[str, torch.Tensor], said: s
         hold(model, torch.optim.SGD(model.parameters()), masks)
     with pytest.raises(UserError, match="no optimizer of torch"):
         hold(model, None, {})
+    with pytest.raises(UserError, match="no masks"):
+        hold(model, torch.optim.SGD(model.parameters()), masks_of(LlamaForCausalLM(CONFIG)))
 
 
 def test_the_page_for_plain_pytorch_runs() -> None:

@@ -38,4 +38,15 @@ def test_masks_stay_exact_on_two_workers_and_the_weights_are_those_of_one(kinds:
 
 def test_the_page_for_the_trainer_runs_on_two_workers_and_without_the_callback_masks_break(tmp_path: Path) -> None:
     for found in workers.run(2, trained_by_trainer, str(tmp_path)):
-        assert found == {"ends exact": True, "saves exact": True, "without": False}
+        assert found == {
+            "ends exact": True,
+            "saves exact": True,
+            "wrapped": "DistributedDataParallel",
+            "without": False,
+        }
+
+
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.full), 3])
+def test_the_page_for_the_trainer_runs_under_deepspeed(stage: int, tmp_path: Path) -> None:
+    for found in workers.run(2, trained_by_trainer, str(tmp_path), stage):
+        assert found == {"ends exact": True, "saves exact": True, "wrapped": "DeepSpeedEngine"}

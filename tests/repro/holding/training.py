@@ -98,22 +98,47 @@ def sharded(kinds: list[str]) -> dict[str, Any]:
     return found
 
 
-def trained_by_trainer(folder: str) -> dict[str, bool]:
-    """Whether masks are exact after the Trainer's page, in its checkpoint, and after an update without the callback."""
-    os.environ |= {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # the group is there
+def trained_by_trainer(folder: str, stage: int | None = None) -> dict[str, bool | str]:
+    """Whether masks are exact after the Trainer's page, in its checkpoint, and after an update without the callback.
+
+    Args:
+        stage: of DeepSpeed's ZeRO; None: DDP. With DeepSpeed on a CPU accelerate gives every rank all rows, while DeepSpeed
+            itself shards over all ranks.
+    """
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}  # the group is there
+    if stage is None:
+        os.environ["ACCELERATE_USE_CPU"] = "true"
     from transformers import Trainer, TrainingArguments
 
     rows = [{"input_ids": row, "labels": row} for batch in batches() for row in batch]
-    names = run_page("transformers' Trainer", folder=f"{folder}/held", rows=rows)
+    config = None if stage is None else deepspeed_config(stage)
+    names = run_page("transformers' Trainer", folder=f"{folder}/held", rows=rows, config=config)
     dist.barrier()
     saved = LlamaForCausalLM.from_pretrained(f"{folder}/held/checkpoint-2")
+    found: dict[str, bool | str] = {
+        "ends exact": exact(weights(names["model"])),
+        "saves exact": exact(weights(saved)),
+        "wrapped": type(names["trainer"].model_wrapped).__name__,
+    }
+    if stage is not None:
+        return found
     free = pruned()
     arguments = TrainingArguments(output_dir=f"{folder}/free", max_steps=1, report_to=[], save_strategy="no")
     Trainer(free, arguments, train_dataset=rows).train()
+    return found | {"without": exact(weights(free))}
+
+
+def deepspeed_config(stage: int) -> dict[str, Any]:
     return {
-        "ends exact": exact(weights(names["model"])),
-        "saves exact": exact(weights(saved)),
-        "without": exact(weights(free)),
+        "train_micro_batch_size_per_gpu": 2,
+        "gradient_clipping": 1.0,
+        "zero_optimization": {
+            "stage": stage,
+            "reduce_bucket_size": 10_000,
+            "stage3_gather_16bit_weights_on_model_save": True,
+        },
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
     }
 
 
@@ -125,14 +150,7 @@ def _trained(kind: str) -> dict[str, Any]:
     if kind == "fsdp2":
         return run_page("FSDP2")
     stage, precision = int(kind[4]), kind[5:]
-    config = {
-        "train_micro_batch_size_per_gpu": 2,
-        "gradient_clipping": 1.0,
-        "zero_optimization": {"stage": stage, "reduce_bucket_size": 10_000},
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-        "bf16": {"enabled": precision == "bf16"},
-    }
+    config = deepspeed_config(stage) | {"bf16": {"enabled": precision == "bf16"}}
     model = pruned().bfloat16() if precision == "bf16" else pruned()
     return run_page("DeepSpeed, ZeRO 0 to 3", config=config, model=model)
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from repro.errors import UserError
 from repro.evaluation.texts import Text
+from repro.models import names
 from repro.spec import ModelSpec
 from repro.surgery import calibrate
 from repro.surgery.calibration_set import draw
@@ -54,7 +55,7 @@ def test_inputs_are_seen_as_the_layers_get_them() -> None:
     net, tokens = random_net(), calibration().tokens
     model = net.network()
     expected: dict[str, torch.Tensor] = {}
-    for site in calibrate.SITES:
+    for site in names.SITES:
         model.model.layers[2].get_submodule(site).register_forward_pre_hook(
             lambda _, args, site=site: expected.__setitem__(site, args[0].detach().flatten(0, -2))
         )

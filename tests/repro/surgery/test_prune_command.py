@@ -74,6 +74,8 @@ def test_each_method_writes_what_plain_transformers_loads_with_the_loss_that_it_
     assert record["removed"]
     card = (out / "README.md").read_text()
     assert f"{found['params_after']:,}" in card
+    assert f"It took {found['seconds']:,.1f} s and {found['peak_memory'] / 1e9:.3g} GB" in card
+    assert found["peak_memory"] > 1e8, "a process with torch in it"
     assert f"{math.exp(found['loss_after']):,.2f}" in card
     assert str(words.parent) not in card + json.dumps(record), "a path of this machine"
 
@@ -118,7 +120,9 @@ def test_without_text_there_are_no_losses_and_a_dry_run_foretells_the_counts(
     found = prune(published, *given)
     assert found["loss_before"] is found["loss_after"] is None
     assert {key: found[key] for key in foretold} == foretold
-    assert "no text was given" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "no text was given" in card
+    assert "None: the method draws what goes." in card
 
 
 @pytest.mark.parametrize(

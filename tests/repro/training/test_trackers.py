@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import struct
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.record_writer import masked_crc32c
 
 from repro import strict, tables
 from repro.corpus import Corpus
@@ -24,59 +19,16 @@ from repro.store.run_folder import RunFailed, RunFolder
 from repro.training import tracker_backends, trackers, train
 from repro.training.trainer import Trainer
 from tests.repro.training.lives import stopped
+from tests.repro.training.tracked import assert_shows, events, logged, shown
 
 pytestmark = pytest.mark.slow
 
 Make = Callable[..., RunSpec]
-Curve = dict[str, dict[int, float]]
-TAGS = {"loss_train", "loss_eval", "lr", "density", "grad_norm", "tokens_per_second"}
-TIMED = "tokens_per_second"
 
 
 @pytest.fixture(autouse=True)
 def _nothing_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "_failed", {})
-
-
-def events(run: Folder) -> Iterator[Event]:
-    """The events of the one event file of a run."""
-    folder = run / "tensorboard"
-    [name] = folder.names()
-    data, at = folder.read(name), 0
-    while at < len(data):
-        (size,) = struct.unpack("<Q", data[at : at + 8])
-        whole = data[at + 12 : at + 12 + size]
-        assert struct.unpack("<I", data[at + 8 : at + 12]) == (masked_crc32c(data[at : at + 8]),)
-        assert struct.unpack("<I", data[at + 12 + size : at + 16 + size]) == (masked_crc32c(whole),)
-        yield Event.FromString(whole)
-        at += size + 16
-
-
-def shown(run: Folder) -> Curve:
-    """By tag and step; a point that is there twice is refused."""
-    curve: Curve = {}
-    for event in events(run):
-        for value in event.summary.value:
-            if value.HasField("simple_value"):
-                assert event.step not in curve.setdefault(value.tag, {}), f"{value.tag} twice at {event.step}"
-                curve[value.tag][event.step] = value.simple_value
-    return curve
-
-
-def logged(run: Folder) -> Curve:
-    """What should be shown, from the run's own tables."""
-    rows = tables.read(run, "curve.parquet").to_pylist()
-    [row] = tables.read(run, "run.parquet").to_pylist()
-    rows[-1]["loss_eval"] = row["loss"]
-    curve: Curve = {tag: {r["step"]: r[tag] for r in rows if r[tag] is not None} for tag in sorted(TAGS - {TIMED})}
-    return curve | {TIMED: {r["step"]: 1e3 * row["batch_tokens"] / r["ms"] for r in rows}}
-
-
-def assert_shows(found: Curve, wanted: Curve) -> None:
-    assert set(found) == TAGS
-    for tag in TAGS:
-        assert list(found[tag]) == list(wanted[tag]), tag
-        assert list(found[tag].values()) == pytest.approx(list(wanted[tag].values()), rel=1e-6), tag
 
 
 def test_tensorboard_shows_the_curve_and_what_tells_the_run_from_others(
@@ -184,104 +136,6 @@ def test_one_that_is_not_installed_is_refused() -> None:
 )
 def test_a_sweep_is_named_after_its_results_folder(path: str, name: str) -> None:
     assert tracker_backends.sweep_of(Folder(fs.LocalFileSystem(), path)) == name
-
-
-@pytest.mark.system
-def test_tensorboards_own_reader_sees_the_same(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    run = Folder.open(tmp_path / "run")
-    train.train(make_spec(), run, text, Resources())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        read = EventAccumulator(f"{run}/tensorboard").Reload()
-    assert set(read.Tags()["scalars"]) == TAGS
-    assert_shows({tag: {e.step: e.value for e in read.Scalars(tag)} for tag in TAGS}, logged(run))
-    assert read.summary_metadata["_hparams_/experiment"].plugin_data.plugin_name == "hparams"
-
-
-@pytest.mark.system
-def test_mlflow_shows_each_step_once(
-    text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    spec, run = make_spec(), Folder.open(tmp_path / "sweep" / "runs" / "run")
-    resources = Resources(checkpoint_every=10, trackers=("mlflow",))
-    stopped(spec, run, text, resources, stop=17)
-    train.train(spec, run, text, resources)
-    from mlflow import MlflowClient
-
-    client = MlflowClient()
-    experiment = client.get_experiment_by_name("sweep")
-    assert experiment is not None
-    [found] = client.search_runs([experiment.experiment_id])
-    assert (found.info.run_name, found.info.status) == (spec.run_id, "FINISHED")
-    assert found.data.params["fingerprint"] == spec.fingerprint
-    curve: Curve = {}
-    for tag in TAGS:
-        history = client.get_metric_history(found.info.run_id, tag)
-        curve[tag] = {point.step: point.value for point in sorted(history, key=lambda p: p.step)}
-        assert len(curve[tag]) == len(history), f"{tag} has a step twice"
-    wanted = logged(run)
-    wanted[TIMED] |= {step: value for step, value in curve[TIMED].items() if 10 < step <= 17}  # of the first life
-    assert_shows(curve, wanted)
-
-
-def wandb_records(data: bytes) -> Iterator[bytes]:
-    """What W&B keeps of an offline run: seven bytes, then LevelDB's log of blocks of 32 KiB."""
-    at, record = 7, b""
-    while at < len(data):
-        if (left := 2**15 - at % 2**15) < 7:
-            at += left
-            continue
-        size, kind = struct.unpack("<HB", data[at + 4 : at + 7])
-        record += data[at + 7 : at + 7 + size]
-        at += 7 + size
-        if kind in (1, 4):  # whole, or the last piece
-            yield record
-            record = b""
-
-
-@pytest.mark.system
-def test_weights_and_biases_offline_holds_the_whole_curve(
-    text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    spec, run = make_spec(), Folder.open(tmp_path / "sweep" / "runs" / "run")
-    resources = Resources(checkpoint_every=10, trackers=("wandb",))
-    stopped(spec, run, text, resources, stop=17)
-    train.train(spec, run, text, resources)
-    assert trackers.faults(run) == {}
-    *_, last = sorted(tmp_path.glob("sweep/runs/run/wandb/offline-run-*/run-*.wandb"))
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    curve: Curve = {}
-    config: dict[str, object] = {}
-    for data in wandb_records(last.read_bytes()):
-        record = Record.FromString(data)
-        found = {i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in record.history.item}
-        for tag in TAGS & set(found):
-            curve.setdefault(tag, {})[found["_step"]] = found[tag]
-        config |= {u.key: json.loads(u.value_json) for u in record.run.config.update}
-    assert config["fingerprint"] == spec.fingerprint
-    assert_shows(curve, logged(run))
-
-
-@pytest.mark.system
-def test_a_service_that_does_not_answer_costs_a_process_one_try(
-    text: Corpus, make_spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for i in range(2):
-        run = Folder.open(tmp_path / str(i))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            train.train(make_spec(), run, text, Resources(trackers=("mlflow",)))
-        assert RunFolder(run).status()["state"] == "done"
-        assert list(trackers.faults(run)) == ["mlflow"]
-        assert len([w for w in caught if "mlflow is left out" in str(w.message)]) == (i == 0)
 
 
 @pytest.mark.parametrize(

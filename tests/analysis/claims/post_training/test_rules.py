@@ -13,6 +13,7 @@ import pytest
 
 from analysis.claims import AFTER_PRUNING, judge, judged, judged_after_pruning
 from analysis.claims.post_training import baseline, conditions, history, law, life, rate, size, tokens, trends
+from analysis.claims.post_training.by_method import ByMethod, Shown
 from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import Recovery
 from analysis.laws.law import Array
@@ -96,6 +97,34 @@ def test_the_whole_life_law_is_confirmed_where_it_is_true_and_refuted_where_a_pr
     refuted, because = life.rule(drawn(lambda world: world.over_the_life(0.7)))
     assert refuted == "not reproduced"
     assert "worth its average" in because
+
+
+HOLDS, AGAINST, OPEN = Shown(), Shown(("it is refuted",)), Shown((), ("it is open",))
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "outcome", "because"),
+    [
+        (HOLDS, HOLDS, "reproduced", "in each method it holds"),
+        (OPEN, AGAINST, "not reproduced", "width-taylor: it is refuted"),
+        (OPEN, HOLDS, "inconclusive", "depth-taylor: it is open"),
+        (AGAINST, "nothing is known", "inconclusive", "width-taylor: nothing is known"),
+    ],
+    ids=["all hold", "one is refuted", "one is open", "one tells nothing"],
+)
+def test_methods_add_up_to_one_outcome(depth: Shown, width: Shown | str, outcome: str, because: str) -> None:
+    said = {"depth-taylor": depth, "width-taylor": width}
+    claim = ByMethod(
+        "p", "", "", "", "", lambda _, own: said[own.points["method"][0]], lambda _: "it holds"
+    )  # fmt: skip
+    assert claim.outcome(of_two_methods()) == (outcome, because)
+
+
+@cache
+def of_two_methods() -> Evidence:
+    methods = ("depth-taylor", "width-taylor")
+    theta = dict.fromkeys(methods, CLEAR["depth-taylor"])
+    return of(simulated.simulate(RecoveryWorld.losses, theta=theta, methods=methods), theta)
 
 
 # ---------------------------------------------------------------- what stands against any verdict

@@ -1,0 +1,89 @@
+"""What claims on every method have in common: each method is asked in turn, and one against the claim outweighs any that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from analysis.claims.post_training import conditions
+from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure
+from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import Recovery
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a method's curves show, each a clause: what speaks against the claim, and what isn't decided. Neither: the claim holds."""
+
+    against: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ByMethod:
+    """A claim that is reproduced where it holds in each method.
+
+    Attributes:
+        claim, statement, quantity, paper, rule: as in Verdict.
+        shown: what one method shows; a string where nothing can be said of it, and so of the claim.
+        holds: why it is reproduced, where it is.
+    """
+
+    claim: str
+    statement: str
+    quantity: str
+    paper: str
+    rule: str
+    shown: Callable[[Recovery, MethodCurves], Shown | str]
+    holds: Callable[[Recovery], str]
+
+    def outcome(self, evidence: Evidence) -> tuple[Outcome, str]:
+        """The outcome and its reason."""
+        post = evidence.post_training
+        if reason := conditions.hindrance(post):
+            return "inconclusive", reason
+        against, undecided = [], []
+        for name, own in post.methods.items():
+            found = self.shown(post, own)
+            if isinstance(found, str):
+                return "inconclusive", f"{name}: {found}"
+            if own.drawn is None:
+                return "inconclusive", f"{name}: {own.why_no_resamples}"
+            against += [f"{name}: {clause}" for clause in found.against]
+            undecided += [f"{name}: {clause}" for clause in found.undecided]
+        if against:
+            return "not reproduced", "; ".join(against)
+        if undecided:
+            return "inconclusive", "; ".join(undecided)
+        return "reproduced", f"in each method {self.holds(post)}"
+
+    def verdict(
+        self, evidence: Evidence, worst: Measure | None, details: Iterable[Detail], notes: Iterable[str] = ()
+    ) -> Verdict:
+        """The verdict, for which the worst number of all methods stands; tables without rows are left out."""
+        outcome, because = self.outcome(evidence)
+        return Verdict(
+            claim=self.claim,
+            statement=self.statement,
+            quantity=self.quantity,
+            measured=worst.value if worst else None,
+            interval=worst.interval if worst else None,
+            paper=self.paper,
+            rule=self.rule,
+            verdict=outcome,
+            because=because,
+            notes=tuple(notes),
+            details=tuple(detail for detail in details if detail.rows),
+        )
+
+
+def worst(
+    post: Recovery,
+    measure: Callable[[MethodCurves], Measure | str | None],
+    badness: Callable[[Measure], float] = lambda own: own.value,
+) -> Measure | None:
+    """The worst number of all methods that have one."""
+    found = (measure(own) for own in post.methods.values())
+    return max((own for own in found if isinstance(own, Measure)), key=badness, default=None)

@@ -1,0 +1,94 @@
+"""Lineage: what a run is by the weights that it starts from, those of another run or of a model folder."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from repro.spec.corpus import CorpusSpec
+from repro.spec.identity import canonical
+from repro.spec.life import Life
+from repro.spec.model import ModelSpec
+from repro.spec.start import ModelStart
+from repro.spec.surgery import SurgerySpec
+
+if TYPE_CHECKING:
+    from repro.schedule import PruningSchedule
+
+
+class OtherRun(Protocol):
+    """The start of a run from another, as run.RunStart says it."""
+
+    @property
+    def parent(self) -> Any: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def surgery(self) -> SurgerySpec | None: ...
+
+
+class Lineage:
+    """What follows from a run's start; the part of RunSpec that knows of other runs."""
+
+    if TYPE_CHECKING:
+        model: ModelSpec
+        corpus: CorpusSpec
+        start: ModelStart | OtherRun | None
+
+        @property
+        def tokens_per_step(self) -> int: ...
+        @cached_property
+        def schedule(self) -> PruningSchedule: ...
+
+    @property
+    def parent(self) -> Self | None:
+        """The run whose weights this one starts from."""
+        return None if self.start is None or isinstance(self.start, ModelStart) else self.start.parent
+
+    @property
+    def parent_step(self) -> int | None:
+        """Number of steps of the parent at that point."""
+        return None if self.start is None or isinstance(self.start, ModelStart) else self.start.step
+
+    @property
+    def surgery(self) -> SurgerySpec | None:
+        """What is done to the weights that it starts from, before its first step."""
+        return None if self.start is None else self.start.surgery
+
+    @property
+    def model_before(self) -> ModelSpec | None:
+        """The model before surgery; None without."""
+        if self.surgery is None or self.start is None:
+            return None
+        return self.start.before if isinstance(self.start, ModelStart) else self.start.parent.model
+
+    @property
+    def starts_at_the_end(self) -> bool:
+        """Whether it starts from the weights that its parent ended with."""
+        return self.parent is not None and self.parent_step == self.parent.schedule.total_steps
+
+    @cached_property
+    def ancestors(self) -> tuple[Self, ...]:
+        """The runs that it descends from, the nearest first."""
+        return () if self.parent is None else (self.parent, *self.parent.ancestors)
+
+    @property
+    def reads_on(self) -> bool:
+        """Whether it has its parent's text, and so continues reading where the parent stopped."""
+        parent = self.parent
+        return parent is not None and canonical(self.corpus) == canonical(parent.corpus)
+
+    @cached_property
+    def life_before(self) -> Life:
+        """Sums over its ancestors, each up to the step whose weights were used."""
+        parent, step = self.parent, self.parent_step
+        if parent is None or step is None:
+            return Life()
+        weight_steps = parent.schedule.weight_steps(parent.model.shape.prunable, step)
+        return parent.life_before.then(step, weight_steps, parent.tokens_per_step)
+
+    @cached_property
+    def life(self) -> Life:
+        """Sums over its ancestors and itself."""
+        weight_steps = self.schedule.weight_steps(self.model.shape.prunable)
+        return self.life_before.then(self.schedule.total_steps, weight_steps, self.tokens_per_step)
