@@ -20,7 +20,6 @@ StudyName = Literal[
     "post_training",
     "mirror",
     "growth",
-    "mirror",
     "runs",
 ]
 
@@ -39,5 +38,4 @@ PARENTS: Final = "parents"  # dense runs that surgery takes its models from
 POST_TRAINING: Final = "post_training"  # pruned models that train on, and their controls
 MIRROR: Final = "mirror"  # sets of runs of equal N_avg and tokens whose N(t) falls, rises or is constant
 GROWTH: Final = "growth"  # models that surgery makes larger, at one N(t), and their controls
-MIRROR: Final = "mirror"  # sets of runs of equal N_avg and tokens whose N(t) falls, rises or is constant
 RUNS: Final = "runs"  # single runs besides the studies

@@ -20,8 +20,12 @@ from analysis.figures import (
     comparison,
     compute,
     density,
+    direction,
+    direction_gaps,
     extrapolations,
     failure_modes,
+    growth,
+    kinds,
     law,
     pairs,
     panel,
@@ -52,7 +56,16 @@ FIGURES: tuple[ModuleType, ...] = (
     density,
     promise,
 )
-OF_ONE_STUDY: tuple[ModuleType, ...] = (unification, recovery, extrapolations, tokens_wanted)
+OF_ONE_STUDY: tuple[ModuleType, ...] = (
+    unification,
+    direction,
+    direction_gaps,
+    growth,
+    kinds,
+    recovery,
+    extrapolations,
+    tokens_wanted,
+)
 OF_EVERY_SWEEP: tuple[ModuleType, ...] = (promise,)
 
 

@@ -9,24 +9,22 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from analysis.claims import AFTER_PRUNING, IN_ANY_DIRECTION, Detail, Verdict, in_any_direction, of_the_paper
+from analysis.claims import Detail, Verdict
 from analysis.figures import Drawn, interactive
 from analysis.figures.promise import NAME as PROMISE
 from analysis.findings import plan_vs_actual
 from analysis.findings.evidence import Evidence
 from analysis.findings.theory import Theory, TwoRegimes
 from analysis.power.error_rates import STANDS, Power
-from analysis.report import confounds, regime, summary
+from analysis.report import confounds, regime, subjects, summary
 from analysis.shown import plain
 from analysis.tables.data import Runs, Tables
-from analysis.tables.post_training import has_post_training
 from analysis.tables.schedule_grid import name_of
 from repro import columns
 
 SECTIONS = (
     ("verdicts", "Verdicts"),
-    ("direction", "The direction of N(t)"),
-    ("after-pruning", "Training after pruning"),
+    *((own.key, own.title) for own in subjects.SUBJECTS),
     ("figures", "Figures"),
     ("confounds", "Controls and confounds"),
     ("theory-numbers", "Theory"),
@@ -37,27 +35,6 @@ SECTIONS = (
     ("made", "How it was made"),
     ("regime", "The regime"),
 )
-GROUPS = (
-    (
-        "direction",
-        "The direction of N(t)",
-        "The law in N_avg knows a run by the mean of N(t). These claims of ours ask whether it matters when parameters are there, with what they come back, and by which operator a model grows.",
-        {claim.CLAIM for claim in IN_ANY_DIRECTION},
-    ),
-    (
-        "after-pruning",
-        "Training after pruning",
-        "The P2 law of Chen et al. (arXiv 2411.10272), whose code was never published, on models that were pruned and then trained on. What of its protocol isn't known to us is defined here and marked ours; the average slope difference (ASD) is.",
-        {claim.CLAIM for claim in AFTER_PRUNING},
-    ),
-)  # claims with a section of their own: its key, title and text, and their names
-OTHERS = {claim for *_, claims in GROUPS for claim in claims}
-QUESTION = "Does the average parameter count unify sparse and dense pre-training?"
-WHOSE = "The claims of “The Journey Matters” (Jin et al., ICLR 2025)"
-QUESTION_AFTER = "How does a pruned model recover while it trains on?"
-WHOSE_AFTER = "The P2 law (Chen et al., ACL 2025) and what it takes for granted"
-QUESTION_DIRECTION = "Does it matter when parameters are there, if their average is the same?"
-WHOSE_DIRECTION = "Claims of ours on what “The Journey Matters” (Jin et al., ICLR 2025) implies where N(t) rises"
 BESIDE = ("lr", "batch")  # settings that the table of runs always shows; others where they vary
 NEED_RUNS = ("confounds", "theory-numbers", "runs-section")  # sections that a sweep without runs hasn't got
 
@@ -81,17 +58,15 @@ def render(
         verdicts: held to their rules' error rates, which `power` has.
     """
     tables = evidence.tables
-    question, whose = _asked(tables)
+    question, whose = subjects.asked(tables)
     embedded = interactive.embed({f.name: f.panels for f in figures if f.panels})
     return _PAGE.get_template("page.html.j2").render(
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
         first=summary.sentences(evidence, verdicts, power),
-        verdicts=[v for v in verdicts if v.claim not in OTHERS],
+        verdicts=[v for v in verdicts if not any(v.claim in own.claims for own in subjects.SUBJECTS)],
         groups=[
-            (key, title, text, own)
-            for key, title, text, of in GROUPS
-            if (own := [v for v in verdicts if v.claim in of])
+            (own, judged) for own in subjects.SUBJECTS if (judged := [v for v in verdicts if v.claim in own.claims])
         ],
         question=question,
         whose=whose,
@@ -115,13 +90,6 @@ def render(
     )
 
 
-def _asked(tables: Tables) -> tuple[str, str]:
-    """The question of the page, and whose claims it is about."""
-    if of_the_paper(tables):
-        return QUESTION, WHOSE
-    return (QUESTION_DIRECTION, WHOSE_DIRECTION) if in_any_direction(tables) else (QUESTION_AFTER, WHOSE_AFTER)
-
-
 def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
     tables = evidence.tables
     odd = bool(tables.flags or tables.sweep.get("failed"))
@@ -133,8 +101,7 @@ def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
             ("odd", odd),
             ("planned", evidence.promise),
             ("evaluations", asked),
-            ("after-pruning", has_post_training(tables)),
-            ("direction", in_any_direction(tables)),
+            *((own.key, own.judged(tables)) for own in subjects.SUBJECTS),
         )
         if not there
     }
