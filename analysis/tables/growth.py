@@ -17,11 +17,13 @@ class GrownLife:
     """Runs of one N(t): equal weights before and after, equal tokens before and in all, over their seeds.
 
     Attributes:
+        name: of the small model and its budget.
         operators: runs by operator, one a seed, at the learning rate that most of the life's runs have.
         tried: the same at other learning rates, by operator and multiple. ungrown: the small model trained on as it is.
         scratch: dense runs on all tokens that started from their initialisation.
     """
 
+    name: str
     operators: Mapping[str, Runs]
     tried: Mapping[tuple[str, float], Runs]
     ungrown: Runs
@@ -30,10 +32,6 @@ class GrownLife:
     @property
     def _first(self) -> Runs:
         return next(iter(self.operators.values()))
-
-    @property
-    def name(self) -> str:
-        return f"{self._first['size'][0].rsplit('-', 1)[0]} {self._first['budget'][0]}"
 
     @property
     def n(self) -> float:
@@ -61,6 +59,7 @@ def grown(tables: Tables) -> tuple[GrownLife, ...]:
     runs = tables.selected(lambda r: r.serves(studies.GROWTH))
     children = runs.where(runs.started)
     larger = children.where(children["surgery_factor"] > 1)
+    sizes = dict(zip(runs["run_id"], runs["size"], strict=True))
     keys = list(zip(larger["parent_recipe"], larger["N_prunable"], larger["D_life"], strict=True))
     found = []
     for key in dict.fromkeys(keys):
@@ -73,6 +72,7 @@ def grown(tables: Tables) -> tuple[GrownLife, ...]:
         by_rate = {name: own.where(np.array(rows)) for name, rows in groups.items()}
         found.append(
             GrownLife(
+                f"{sizes.get(own['parent'][0], own['size'][0])} {own['budget'][0]}",
                 {operator: rows for (operator, multiple), rows in by_rate.items() if multiple == 1},
                 {name: rows for name, rows in by_rate.items() if name[1] != 1},
                 children.where((children["surgery_factor"] == 1) & (children["parent_recipe"] == key[0])),
