@@ -13,6 +13,7 @@ from analysis.findings.law_errors import Measure
 from analysis.laws.law import Array, Columns
 from analysis.laws.registry import N_AVG
 from analysis.noise.spread import CONFIDENCE
+from analysis.tables.curve_roles import roles_of
 from analysis.tables.data import Runs, Tables
 from analysis.tables.growth import grown
 from analysis.tables.mirrored import SAID, mirrored_sets
@@ -40,7 +41,7 @@ class KindResiduals:
 
 
 def kinds(tables: Tables) -> dict[str, Runs]:
-    """The runs of each kind, members of mirrored sets at the set's rate, grown models and models that were pruned once."""
+    """The runs of each kind: members of mirrored sets at the set's rate, grown models, and pruned ones that are judged, without their controls."""
     chosen: dict[str, list[str]] = defaultdict(list)
     for own in mirrored_sets(tables):
         for kind, runs in own.members.items():
@@ -48,8 +49,9 @@ def kinds(tables: Tables) -> dict[str, Runs]:
     chosen["grown"] = [
         run_id for life in grown(tables) for runs in life.operators.values() for run_id in runs["run_id"]
     ]
-    pruned = tables.selected(lambda r: r.serves(studies.POST_TRAINING) & (r["rho"] > 0))
-    chosen["pruned once"] = list(pruned["run_id"])
+    pruned = tables.selected(lambda r: r.serves(studies.POST_TRAINING) & r.started & (r["rho"] > 0))
+    roles, _ = roles_of(pruned)
+    chosen["pruned once"] = [run_id for run_id, role in zip(pruned["run_id"], roles, strict=True) if role == "pruned"]
     ids = tables.runs["run_id"].astype(str)
     return {kind: tables.runs.where(np.isin(ids, own)) for kind, own in chosen.items() if own}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.findings.arrow import Arrow, margin
+from analysis.findings.arrow import SHARE, Arrow, margin
 from analysis.findings.dense_slope import Slope, log_worth
 from analysis.findings.law_errors import Measure
 from analysis.findings.matched import Matched, difference_noise, matched
@@ -27,7 +27,7 @@ class SetContrast:
     Attributes:
         own: the set. matched: the runs.
         difference: nats, with its interval. ratio: of the dense sizes that end at the two losses; None with `reason`.
-        margin: nats that ten percent of N_avg is worth there; None with `reason`.
+        margin: nats that ten percent of N_avg is worth there, with its standard error; None with `reason`.
     """
 
     own: MirroredSet
@@ -35,6 +35,7 @@ class SetContrast:
     difference: Measure
     ratio: Measure | None
     margin: float | None
+    margin_error: float | None = None
     reason: str | None = None
 
     def inside(self, margin: float) -> bool:
@@ -85,7 +86,7 @@ def contrasted(arrow: Arrow, sides: Iterable[Sides], alike: Iterable[Sides] = ()
 def _weighed(arrow: Arrow, own: MirroredSet, pair: Matched, spread: Spread | None, tail: float, at: int) -> SetContrast:
     difference, slope = pair.measure(spread, tail), arrow.slope(own.n_avg, own.d)
     if not isinstance(slope, Slope):
-        return SetContrast(own, pair, difference, None, None, slope)
+        return SetContrast(own, pair, difference, None, None, reason=slope)
     value = float(np.exp(log_worth(np.array(pair.difference), np.array(slope.value), arrow.alpha)))
     ends = None
     if spread is not None:
@@ -93,4 +94,4 @@ def _weighed(arrow: Arrow, own: MirroredSet, pair: Matched, spread: Spread | Non
         drawn = pair.difference + spread.sd / float(np.sqrt(pair.seeds)) * rng.standard_t(spread.dof, size=PAIR_DRAWS)
         ends = percentiles(log_worth(drawn, slope.draws(PAIR_DRAWS, rng), arrow.alpha), 1 - 2 * tail)
     ratio = Measure(value, *np.exp(np.clip(ends, -np.log(FAR), np.log(FAR))).tolist()) if ends else Measure(value)
-    return SetContrast(own, pair, difference, ratio, margin(slope))
+    return SetContrast(own, pair, difference, ratio, margin(slope), slope.se * float(np.log(SHARE)))

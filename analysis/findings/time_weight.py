@@ -123,7 +123,8 @@ def _drawn(arrow: Arrow, grid: _Grid) -> tuple[Array | None, Array | None]:
         weights = rng.multinomial(grid.sets, np.full(grid.sets, 1 / grid.sets)).astype(float)
         best, predicted = grid.fitted(theta, weights)
         own, average = grid.errors(predicted, weights)
-        kappas.append(KAPPAS[best])
+        # argmin takes what isn't finite for the least.
+        kappas.append(KAPPAS[best] if np.isfinite(predicted.off).all() else np.nan)
         gains.append(own - average)
     return np.array(kappas), np.array(gains)
 

@@ -12,9 +12,14 @@ from analysis.tables.mirrored import has_mirror
 CLAIMS: tuple[ModuleType, ...] = (direction, direction_at_own_rates, operators, sparse_start, weight_in_time, one_law)
 OF_MIRROR = (direction, direction_at_own_rates, sparse_start, weight_in_time)
 OF_GROWTH = (operators,)
+# They need more than the study: several learning rates, and a sparse beginning beside a dense run.
+OF_FURTHER_RUNS = (direction_at_own_rates, sparse_start)
 
 
 def judged(tables: Tables) -> tuple[ModuleType, ...]:
-    """Those of the studies that a sweep has."""
+    """Those of the studies that a sweep has; of OF_FURTHER_RUNS those whose runs it has, too."""
     missing = {*(() if has_mirror(tables) else OF_MIRROR), *(() if has_growth(tables) else OF_GROWTH)}
-    return tuple(claim for claim in CLAIMS if claim not in missing) if len(missing) < len(OF_MIRROR + OF_GROWTH) else ()
+    if len(missing) == len(OF_MIRROR + OF_GROWTH):
+        return ()
+    missing |= {claim for claim in OF_FURTHER_RUNS if not claim.repeated(tables)}
+    return tuple(claim for claim in CLAIMS if claim not in missing)

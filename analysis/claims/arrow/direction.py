@@ -17,15 +17,15 @@ from analysis.worlds.world import World
 CLAIM = "i"
 STATEMENT = "A run whose N(t) rises ends at the loss of its mirror image in time, whose N(t) falls."
 PAPER = "its law knows N(t) by the mean alone, which the mirror image leaves as it is; it was tried where N(t) falls"
+SET = "Each mirrored set has one N_avg, one number of tokens, one batch and one order of data"
 JUDGED = f"""
-Each mirrored set has one N_avg, one number of tokens, one batch, one order of data and one peak learning rate, and its rates go over compute, so that each unit of
-compute is trained at one rate in a run and in its mirror image. In each cell (size, tokens, sparsity) the difference L(rising) − L(falling) is
+In each cell (size, tokens, sparsity) the difference L(rising) − L(falling) is
 taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such a difference, simultaneous at 95% over the cells (Bonferroni). The margin is
 what {SHARE - 1:.0%} of N_avg is worth in nats, by the slope of the dense loss in log N at the cell (a quadratic in log N and log D through the
-dense configurations around it, as in claim (h)). Reproduced: every cell's interval lies within ± the margin. Not reproduced: some
-cell's lies wholly outside. Otherwise inconclusive.
+dense configurations around it, which have learning rates of their own); the margin's own standard error stands beside it and has no part in the verdict. Reproduced: every
+cell's interval lies within ± the margin. Not reproduced: some cell's lies wholly outside. Otherwise inconclusive, and where the slope isn't known.
 """.strip().replace("\n", " ")  # fmt: skip
-RULE = f"{JUDGED} The same with the rates over steps, and the other controls, stand beside it and have no part in the verdict."
+RULE = f"{SET}, and one peak learning rate; where its rates go over compute, each unit of compute is trained at one rate in a run and in its mirror image. {JUDGED} The same with the rates over steps, and the other controls, stand beside it and have no part in the verdict."
 
 TRUE = "the law in N_avg is the truth, so that both end equal"
 FALSE = f"the same, but in one cell, of the highest sparsity, the rising run is worth a dense one of {SHARE} times its N_avg"
@@ -116,6 +116,7 @@ def row(found: SetContrast) -> dict[str, Any]:
         "seeds": found.matched.seeds,
         **nats(found),
         "margin": found.margin,
+        "its standard error": found.margin_error,
         "ratio of N_eff": ratio.value if ratio else None,
         "its low": ratio.low if ratio else None,
         "its high": ratio.high if ratio else None,
@@ -154,7 +155,11 @@ def _others(arrow: Arrow) -> Iterator[dict[str, Any]]:
 
 def _controls(arrow: Arrow) -> Iterator[dict[str, Any]]:
     controls = [(own, control) for own in arrow.sets for control in own.controls if control.kind in own.members]
-    names = {control.runs["run_id"][0]: f"{SAID[control.kind]}, {control.differs}" for _, control in controls}
+    names = {
+        run_id: f"{SAID[control.kind]}, {control.differs}"
+        for _, control in controls
+        for run_id in control.runs["run_id"]
+    }
     sides = ((own, control.runs, own.members[control.kind]) for own, control in controls)
     for found in contrasted(arrow, sides).each:
         yield {"control": names[found.matched.one["run_id"][0]], **row(found)}

@@ -19,8 +19,8 @@ STATEMENT = f"{direction.STATEMENT[:-1]}, each at its own best learning rate."
 PAPER = direction.PAPER
 LEAST = 3  # rates tried of each kind
 RULE = f"""
-As claim (i), in the cells in which both kinds were tried at {LEAST} learning rates or more; of each kind the rate of least mean loss is taken, for
-all its seeds. {direction.JUDGED}
+Judged as claim (i), in the cells in which both kinds were tried at {LEAST} learning rates or more; of each kind the rate of least mean loss is taken, for
+all its seeds. The rate is chosen on the losses that are compared, so that each side's mean is a little too low, and the intervals don't hold that choice. {direction.SET}. {direction.JUDGED}
 """.strip().replace("\n", " ")
 
 TRUE = f"{direction.TRUE}, at every rate that was tried"
@@ -39,7 +39,10 @@ def judge(evidence: Evidence) -> Verdict:
         ),
     )
     edge = [f"{kind} at {own.name}" for own in evidence.arrow.sets for kind in _tried(own) if _best(own, kind)[1]]
-    ends = (f"The best rate is the last one tried for {', '.join(edge)}.",) if edge else ()
+    ends = [
+        f"The best rate of {which} is the lowest or the highest that was tried, so that its own best may lie beyond."
+        for which in edge
+    ]
     return Verdict(
         claim=CLAIM,
         statement=STATEMENT,

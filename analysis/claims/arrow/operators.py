@@ -28,7 +28,7 @@ RULE = f"""
 Operators start from one small model, make models of equally many weights of it, and train on at one learning rate on the same text, so that their N(t) is one. Pairs of them
 are compared at equal seeds. The noise of a difference is what is left of the losses when each operator and each seed has its own mean (times √2); intervals are Student's t,
 simultaneous at 95% over all pairs (Bonferroni). The margin is what {SHARE - 1:.0%} of the life's N_avg is worth in nats, by the slope of the dense loss there, as in claim (i).
-Reproduced: every pair's interval lies within ± the margin. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive. Other kinds of runs of one N_avg
+Reproduced: every pair's interval lies within ± the margin. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive, and where the slope isn't known. Other kinds of runs of one N_avg
 are compared in claim (i) and have no part in this verdict.
 """.strip().replace("\n", " ")
 
@@ -47,7 +47,7 @@ def judge(evidence: Evidence) -> Verdict:
         Detail("Pairs of operators, the first less the second, nats", tuple(map(_row, found))),
         Detail("Mean losses beside dense runs from scratch, nats/token", tuple(_means(evidence.arrow))),
     )
-    notes = () if spread is None else (
+    notes = () if isinstance(spread, str) else (
         f"By luck the difference of one seed has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom).",
     )  # fmt: skip
     return Verdict(
@@ -71,8 +71,8 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     found, spread = _found(evidence)
     if not found:
         return "inconclusive", "no two operators have a seed in common"
-    if spread is None:
-        return "inconclusive", evidence.noise.no_interval("a difference")
+    if isinstance(spread, str):
+        return "inconclusive", f"{spread}, so a difference has no interval"
     if any(own[5] is None for own in found):
         return "inconclusive", "no slope of the dense loss to turn nats into sizes"
     outside = [
@@ -112,8 +112,8 @@ def repeated(tables: Tables) -> set[str]:
     return {runs["recipe"][0] for life in grown(tables) for runs in life.operators.values()}
 
 
-def _found(evidence: Evidence) -> tuple[list[Apart], Spread | None]:
-    """Each pair of operators of a life with the margin there, and the noise of a difference."""
+def _found(evidence: Evidence) -> tuple[list[Apart], Spread | str]:
+    """Each pair of operators of a life with the margin there, and the noise of a difference, or why it isn't known."""
     arrow, lives = evidence.arrow, grown(evidence.tables)
     pairs = [
         (life, one, other, pair)
@@ -123,10 +123,11 @@ def _found(evidence: Evidence) -> tuple[list[Apart], Spread | None]:
     ]
     spread = _noise(lives)
     tail = (1 - CONFIDENCE) / 2 / max(1, len(pairs))
-    return [(*own, own[3].measure(spread, tail), _margin(arrow, own[0])) for own in pairs], spread
+    known = spread if isinstance(spread, Spread) else None
+    return [(*own, own[3].measure(known, tail), _margin(arrow, own[0])) for own in pairs], spread
 
 
-def _noise(lives: tuple[GrownLife, ...]) -> Spread | None:
+def _noise(lives: tuple[GrownLife, ...]) -> Spread | str:
     groups = [
         (
             [name for name, runs in life.operators.items() for _ in runs["seed"]],
@@ -135,8 +136,7 @@ def _noise(lives: tuple[GrownLife, ...]) -> Spread | None:
         )
         for life in lives
     ]
-    found = paired_spread(groups)
-    return found if isinstance(found, Spread) else None
+    return paired_spread(groups)
 
 
 def _margin(arrow: Arrow, life: GrownLife) -> float | None:

@@ -22,7 +22,7 @@ STATEMENT = "A sparse beginning costs nothing once the model has been finished d
 PAPER = "arXiv 2303.10464: no significant loss on downstream tasks at 1.3B and 75%, fine-tuned dense; the law in N_avg says that it costs"
 RULE = f"""
 A run with a random static mask until some share of compute, and dense after it, is compared with a dense run of the same size on as many tokens, which
-spends more compute. In each cell the difference is taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such
+spends more compute; each has the learning rate of its own kind, so that what the rates cost or gain is in the difference. In each cell the difference is taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such
 a difference, simultaneous at 95% over the cells (Bonferroni). Reproduced: every cell's interval lies within ±{MARGIN} nats. Not reproduced: some
 cell's lies wholly above {MARGIN}. Otherwise inconclusive. What the law in N_avg, fitted to dense runs alone, says that it costs stands beside it.
 """.strip().replace("\n", " ")
@@ -47,7 +47,7 @@ def judge(evidence: Evidence) -> Verdict:
         rule=RULE,
         verdict=outcome,
         because=because,
-        notes=direction.notes(found),
+        notes=(*direction.notes(found), *_too_wide(found)),
         details=(Detail("Sparse, then dense, less dense; nats", rows),) if rows else (),
     )
 
@@ -100,6 +100,18 @@ def _costing(world: World, nats: float) -> Array:
 def _sides(sets: Iterable[MirroredSet]) -> list[Sides]:
     found = ((own, own.members.get("static_dense"), own.full) for own in sets)
     return [(own, begun, full) for own, begun, full in found if begun is not None and len(full)]
+
+
+def _too_wide(found: Contrasted) -> tuple[str, ...]:
+    """That no mean could be shown to lie within the margin, where that is so in a cell."""
+    halves = [(high - low) / 2 for low, high in filter(None, (c.difference.interval for c in found.each))]
+    if not halves or max(halves) < MARGIN:
+        return ()
+    said = (
+        f"Intervals reach up to {max(halves):.3f} nats to either side of a mean, farther than the margin of {MARGIN} nats, "
+        "so that with these seeds and this noise the claim can't come out reproduced, whatever the means are."
+    )
+    return (said,)
 
 
 def _found(evidence: Evidence) -> Contrasted:

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.time_weight import TimeWeight, time_weight
+from analysis.findings.time_weight import KAPPAS, LEAST_SETS, TimeWeight, time_weight
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
@@ -27,8 +27,8 @@ RULE = f"""
 N_w is the sum over steps of w(t)·N(t), with w(t) in proportion to ((t + ½)/T)^κ and of sum 1; κ = 0 is N_avg. The law in D and N_avg is fitted to dense runs alone, for which both are one; on members of
 mirrored sets κ alone is fitted, by least squares over all kinds. Held out by kind: κ is fitted to the other kinds, and asked is the mean |predicted − actual| on the one left out, less that
 with N_avg. Intervals are 95%, by bootstrap over whole sets (a cell at one seed), with a resample of the dense law in each. Reproduced: κ's interval excludes 0 and the interval of that
-difference lies under 0. Not reproduced: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, and where dense runs
-don't identify the law. Where masks end off the dense runs of their N_avg for another reason than time, κ takes up a part of it; claim (v) shows that by kind.
+difference lies under 0. Not reproduced, where that isn't so: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound, where there are fewer than {LEAST_SETS} sets, and where κ is the first or the
+last of the exponents that are tried ({KAPPAS[0]:g} to {KAPPAS[-1]:g}). Where masks end off the dense runs of their N_avg for another reason than time, κ takes up a part of it; claim (v) shows that by kind.
 """.strip().replace("\n", " ")
 
 TRUE = f"the law in N_w with κ = {STRONG:g} is the truth"
@@ -94,7 +94,7 @@ def _decide(found: TimeWeight | str, evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", f"{found.sets} sets are too few for an interval of κ"
     said = f"held out by kind N_w is off by {found.error:.4f} nats and N_avg by {found.error_avg:.4f}"
     if found.at_end:
-        return "inconclusive", f"κ is the last exponent that was tried, {found.kappa.value:g}; {said}"
+        return "inconclusive", f"κ lies at the end of the exponents that were tried, {found.kappa.value:g}; {said}"
     if (above(kappa, 0) or below(kappa, 0)) and below(gain, 0):
         return (
             "reproduced",
@@ -111,7 +111,7 @@ def _notes(found: TimeWeight) -> tuple[str, ...]:
     gain = found.gain
     ends = f" [{gain.low:+.4f}, {gain.high:+.4f}]" if gain.low is not None and gain.high is not None else ""
     return (
-        f"Fitted to {found.runs} runs of {found.sets} sets. Held out by kind, the mean |error| with N_w is {gain.value:+.4f}{ends} nats over that with N_avg.",
+        f"Fitted to {found.runs} runs of {found.sets} sets. Held out by kind, the mean |error| with N_w less that with N_avg is {gain.value:+.4f}{ends} nats.",
     )
 
 

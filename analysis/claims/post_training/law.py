@@ -56,12 +56,12 @@ def judge(evidence: Evidence) -> Verdict:
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     """Whether P2 fits one method's curves, and better than its rivals."""
     found, most = own.in_sample[P2.name], margin(post)
-    if isinstance(found, str):
-        return f"P2 can't be fitted: {found}"
     size = error(own, P2.name)
+    if isinstance(found, str) or size is None:
+        return f"P2 can't be fitted: {found}"
     leads = {rival.name: lead(own, rival.name) for rival in (P2_NESTED, N_AFTER)}
     chinchilla = leads[N_AFTER.name]
-    if size is None or above(size.interval, most):
+    if above(size.interval, most):
         return Shown((f"its error is over {most:.3g} nats",))
     if chinchilla is not None and below(chinchilla.interval, 0):
         return Shown(("the sizes after pruning predict better",))

@@ -120,7 +120,33 @@ def test_what_a_sparse_beginning_costs_over_the_dense_run(nats: float, verdict: 
     assert judged.verdict == verdict
     assert judged.measured == pytest.approx(nats, abs=1e-3)
     [cells] = [d.rows for d in judged.details]
+    assert not any("can't come out" in note for note in judged.notes)
     assert all(row["what N_avg says"] == pytest.approx(0.11, abs=0.02) for row in cells if "40%" in row["cell"])
+
+
+def test_seeds_too_few_for_the_margin_of_a_sparse_beginning_say_so() -> None:
+    found = rows(sigma=0.001)
+    full = {(r["D"], r["seed"]): r["loss"] for r in found if r["shape"] == "dense" and r["size"] == "25k"}
+    for row in found:
+        if row["shape"] == "static_dense":
+            row["loss"] = full[row["D"], row["seed"]] + 0.02 * (row["seed"] - 1)
+    judged = sparse_start.judge(judged_from(found))
+    assert judged.verdict == "inconclusive"
+    assert any("can't come out reproduced" in note for note in judged.notes)
+
+
+def test_a_control_keeps_its_name_where_its_member_lost_a_seed() -> None:
+    found = [r for r in rows() if not (r["run_id"].endswith("-rising-seed0") and r["family"] == "25k-20t-mirror80")]
+    beside = [row for d in direction.judge(judged_from(found)).details for row in d.rows if "control" in row]
+    assert {row["control"]: row["seeds"] for row in beside}["rising, fill draw"] == 2
+
+
+def test_claims_whose_runs_a_sweep_lacks_are_not_on_its_page() -> None:
+    def named(found: Rows) -> set[str]:
+        return {claim.CLAIM for claim in claims.in_any_direction(in_tables(found))}
+
+    assert named(rows()) - named([r for r in rows() if r["lr"] <= 0.01]) == {"i, own rates"}
+    assert named(rows()) - named([r for r in rows() if r["shape"] != "static_dense"]) == {"iii"}
 
 
 def test_a_sweep_of_sets_and_dense_runs_is_judged_on_their_claims_alone() -> None:
