@@ -41,7 +41,7 @@ class KindResiduals:
 
 
 def kinds(tables: Tables) -> dict[str, Runs]:
-    """The runs of each kind: members of mirrored sets at the set's rate, grown models, and pruned ones that are judged, without their controls."""
+    """The runs of each kind: members of mirrored sets at the set's rate, grown models, and pruned ones whose learning rate decays."""
     chosen: dict[str, list[str]] = defaultdict(list)
     for own in mirrored_sets(tables):
         for kind, runs in own.members.items():
@@ -51,7 +51,8 @@ def kinds(tables: Tables) -> dict[str, Runs]:
     ]
     pruned = tables.selected(lambda r: r.serves(studies.POST_TRAINING) & r.started & (r["rho"] > 0))
     roles, _ = roles_of(pruned)
-    chosen["pruned once"] = [run_id for run_id, role in zip(pruned["run_id"], roles, strict=True) if role == "pruned"]
+    # Dense runs of the law end at a low learning rate, and a run at its peak isn't done.
+    chosen["pruned once"] = [run_id for run_id, role in zip(pruned["run_id"], roles, strict=True) if role == "decayed"]
     ids = tables.runs["run_id"].astype(str)
     return {kind: tables.runs.where(np.isin(ids, own)) for kind, own in chosen.items() if own}
 

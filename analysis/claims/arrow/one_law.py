@@ -27,7 +27,7 @@ PAPER = "claimed of dense and falling runs; the mean error of its law in N_avg, 
 RULE = f"""
 E + A/N_avg^α + B/D^β is fitted to all dense runs of the base recipe, each at its own best learning rate, and to nothing else. N_avg and D are those of the whole life of a run's
 weights. The residual of a configuration is predicted less actual loss, the mean over its seeds; kinds of runs are falling, rising, static, moving,
-static then dense, saw-tooth, grown, and pruned once. Intervals hold the seeds' noise of each mean and that of the law (parametric bootstrap), not what the law leaves over of the dense runs themselves, which stands beside them; they are simultaneous at 95% over
+static then dense, saw-tooth, grown, and pruned once (models whose learning rate then decays, as that of the dense runs does). Intervals hold the seeds' noise of each mean and that of the law (parametric bootstrap), not what the law leaves over of the dense runs themselves, which stands beside them; they are simultaneous at 95% over
 the kinds (Bonferroni). Reproduced: in every kind the interval of the mean |residual| ends under {MARGIN} nats. Not reproduced: in some
 kind the interval of the mean residual lies wholly outside ±{MARGIN}. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound.
 """.strip().replace("\n", " ")
