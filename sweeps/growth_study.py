@@ -44,7 +44,7 @@ class GrowthStudy:
     def __post_init__(self) -> None:
         for key in ("sizes", "budgets", "operators", "seeds"):
             if not getattr(self, key):
-                raise UserError(f"no {key}", key=key, expected="one or more")
+                raise UserError(f"no {key}", key=key, found="none", expected="one or more")
         for method in self.operators:
             try:
                 growing(method)

@@ -21,10 +21,9 @@ Member = Literal["falling", "rising", "static", "moving", "static_dense", "saw_t
 Members = Annotated[
     tuple[Member, ...],
     '"falling": pruned as the sweep prunes; "rising": its reflection in time, from a random mask, weights back at random as '
-    'zeros; "static": constant at the average, a random mask; "moving": the same, the mask moves (SET); "static_dense": a '
+    'zeros; "static": constant at the average, a random mask; "moving": as static, and the mask moves (SET); "static_dense": a '
     'random mask, then dense (SPDF); "saw_tooth": dense and sparse by turns (AC/DC)',
 ]
-FinalSparsity = Annotated[Sparsity, "final sparsity of the falling member, above 0"]
 
 
 @strict.dataclass
@@ -36,6 +35,8 @@ class MirrorVariant(Change):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.members:
+            raise UserError("a change of no member", key="members", found="none", expected="one or more")
         if self.lr is not None and self.lr_multiple != 1:
             raise UserError("two learning rates", key="lr", found=self.lr, expected="lr or lr_multiple")
 
@@ -46,7 +47,7 @@ class MirrorControls:
 
     size: Size
     budget: Budget
-    sparsity: FinalSparsity
+    sparsity: Annotated[Sparsity, "final sparsity of the falling member, above 0"]
     variants: Annotated[tuple[MirrorVariant, ...], "what to change, one at a time, and of which members"]
     seeds: Annotated[SeedList | None, "their own seeds; null takes those of the study"] = None
 
@@ -157,7 +158,8 @@ class SetMaker:
         if member == "static":
             return self._equal.constant(), Change(shape="constant", score="random")
         if member == "moving":
-            return self._equal.constant(), Change(shape="constant", moves=MovesSpec(pruning.interval))
+            moves = MovesSpec(pruning.interval)  # which drop the smallest weights, whatever score made the first mask
+            return self._equal.constant(), Change(shape="constant", moves=moves, score="random")
         if member == "static_dense":
             return self._equal.static_dense(), Change(shape="static_dense", mirror=False, score="random")
         timed = self._equal.saw_tooth(pruning.sparsity, pruning.start)

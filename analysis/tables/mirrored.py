@@ -26,7 +26,7 @@ USUAL: Mapping[Kind, tuple[str, str | None, str | None]] = {
     "falling": ("magnitude", None, None),
     "rising": ("random", "random", "zero"),
     "static": ("random", None, None),
-    "moving": ("magnitude", "random", "zero"),
+    "moving": ("random", "random", "zero"),
     "static_dense": ("random", "random", "zero"),
     "saw_tooth": ("magnitude", "random", "zero"),
 }

@@ -162,7 +162,7 @@ class PruningSchedule:
         return self.event_densities[event] > (self.event_densities[event - 1] if event else 1)
 
     def moved(self, event: int, prunable: int) -> int:
-        """Weights that `event` both removes and gives back, others in their place: 0 unless it moves the mask."""
+        """Weights that `event` drops, to choose as many of all that are gone then: 0 unless it moves the mask."""
         move = event - (self.events - len(self.move_shares))
         return exact_floor(self.kept(event, prunable), self.move_shares[move]) if move >= 0 else 0
 

@@ -54,6 +54,8 @@ def _saw_tooth(asked: Declared) -> Pieces[float]:
     """Dense until `start`, then by turns sparse and dense for equally many steps, and sparse from `end` on: AC/DC (arXiv
     2106.12379)."""
     asked.check_window()
+    if not 1 <= asked.teeth <= EVENTS // 3:
+        raise UserError("teeth out of range", key="teeth", found=asked.teeth, expected=f"1 to {EVENTS // 3:,}")
     kept, period = 1 - asked.sparsity, (asked.end - asked.start) / asked.teeth
     begins = [asked.start + period * tooth for tooth in range(asked.teeth)]
     # Of a period's compute the sparse half has kept / (kept + 1), as it has as many steps as the dense one.

@@ -50,14 +50,17 @@ PiecesKey = Annotated[
 ChooseKey = Annotated[
     Choose,
     'which removed weights come back where N(t) rises: "random"; "gradient": those with the largest |gradient|; "position": '
-    'the first of each tensor; "last": the last removed first',
+    'the first in the order of the model, of each tensor where each has a density of its own; "last": the last removed first',
 ]
 FillKey = Annotated[Fill, 'what weights are when they come back: "zero", or "draw"n as at initialisation']
 
 
 @dataclass
 class MovesSpec:
-    """A mask that moves at a constant number of weights (SET, RigL): the smallest weights go, as many others come back."""
+    """A mask that moves at a constant number of weights (SET, RigL): the smallest go, and as many of all that are gone come back.
+
+    One that goes and comes back in the same move stays as it was, with its moments, as in RigL.
+    """
 
     every: Annotated[Interval, "steps between two moves; the first comes after as many"]
     share: Annotated[

@@ -39,7 +39,13 @@ def load(place: Folder, manifest: dict[str, Any], pruner: Pruner) -> None:
         return
     file = f"{place}/{REMOVALS}"
     if REMOVALS not in manifest["files"]:
-        raise UserError("a checkpoint that doesn't say when weights were removed", file=file, key="pruning.choose")
+        raise UserError(
+            "a checkpoint that doesn't say when weights were removed",
+            file=file,
+            key="pruning.choose",
+            found=f"last, and no {REMOVALS}",
+            expected="one of a run that chooses the last removed first",
+        )
     pruner.removals.grow(events)
     digits = pruner.removals.digits
     wanted = {f"{digit}/{name}": length for digit in range(len(digits)) for name, length in lengths.items()}
@@ -47,8 +53,14 @@ def load(place: Folder, manifest: dict[str, Any], pruner: Pruner) -> None:
     for number, digit in enumerate(digits):
         _read_into(digit, f"{number}/", found, file)
     gone = Masks.all_kept(masks.shapes, masks.buffer.device).minus(masks)
-    if not torch.equal(pruner.removals.removed().buffer, gone.buffer):
-        raise UserError("removals of other weights than the masks remove", file=file)
+    removed = pruner.removals.removed()
+    if not torch.equal(removed.buffer, gone.buffer):
+        raise UserError(
+            "removals of other weights than the masks remove",
+            file=file,
+            found=f"{sum(removed.counts().values()):,} removed weights",
+            expected=f"the {sum(gone.counts().values()):,} that {MASKS} has no bit of",
+        )
     if (latest := pruner.removals.latest()) > events:
         raise UserError("removals by events to come", file=file, found=latest, expected=f"at most {events}")
 
@@ -77,5 +89,11 @@ def _read_into(masks: Masks, prefix: str, found: dict[str, torch.Tensor], file: 
     for name, size in masks.sizes.items():
         bits = found[f"{prefix}{name}"]
         if (rest := size % 8) and int(bits[-1]) >> rest:
-            raise UserError("a mask of more weights than its tensor has", file=file, key=f"{prefix}{name}")
+            raise UserError(
+                "a mask of more weights than its tensor has",
+                file=file,
+                key=f"{prefix}{name}",
+                found=f"bits set beyond the last of {size:,} weights",
+                expected="0 there",
+            )
         masks.bits(name).copy_(bits)

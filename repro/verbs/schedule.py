@@ -33,7 +33,7 @@ def add_parser(verbs: Any) -> None:
         help="how density falls or rises (default: geometric)",
     )
     parser.add_argument("--mirror", action="store_true", help="the schedule reflected in time")
-    parser.add_argument("--teeth", type=int, default=TEETH, help="of saw_tooth: how often sparse, then dense")
+    parser.add_argument("--teeth", type=int, help=f"of saw_tooth: how often sparse, then dense (default: {TEETH})")
     parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run gets")
     parser.add_argument("--start", type=float, help="first event, as a share of compute")
     parser.add_argument("--end", type=float, help="last event, as a share of compute")
@@ -70,6 +70,10 @@ def main(args: argparse.Namespace) -> int:
 
 def from_arguments(args: argparse.Namespace) -> PruningSchedule:
     """The schedule that the arguments name, in compute or in steps, never in both."""
+    if args.teeth is not None and args.shape != "saw_tooth":
+        raise UserError(
+            "a shape without teeth", key="--teeth", found=f"{args.teeth}, {args.shape}", expected="saw_tooth"
+        )
     given = [name for name in IN_COMPUTE + IN_STEPS if getattr(args, name) is not None]
     if given == list(IN_STEPS):
         schedule = PruningSchedule.in_steps(
@@ -78,9 +82,16 @@ def from_arguments(args: argparse.Namespace) -> PruningSchedule:
         return schedule.mirrored() if args.mirror else schedule
     needed = [name for name in IN_COMPUTE if name == "dense_steps" or name not in _UNUSED.get(args.shape, ())]
     if set(needed) <= set(given) <= set(IN_COMPUTE):
-        window = {name: getattr(args, name) for name in [*given, "teeth"]}
+        window = {name: getattr(args, name) for name in given}
         return PruningSchedule.resolve(
-            Declared(sparsity=args.sparsity, interval=args.interval, shape=args.shape, mirror=args.mirror, **window)
+            Declared(
+                sparsity=args.sparsity,
+                interval=args.interval,
+                shape=args.shape,
+                teeth=TEETH if args.teeth is None else args.teeth,
+                mirror=args.mirror,
+                **window,
+            )
         )
     raise UserError(
         "a schedule is given in compute or in steps",

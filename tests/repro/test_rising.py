@@ -104,6 +104,7 @@ def test_pieces_begin_at_shares_of_compute_or_at_steps() -> None:
         (Declared(1000, 0.5, "static_dense", end=1.0), "end"),
         (Declared(3, 0.5, "static_dense", end=0.9), "end"),
         (Declared(40, 0.5, "saw_tooth", teeth=40), "teeth"),
+        (Declared(40, 0.5, "saw_tooth", teeth=0), "teeth"),
         (Declared(1000, 0.5, "constant", moves=Moves(5000, 0.3, "cosine", 0.75)), "moves.every"),
         (Declared(1000, 0.5, "geometric", moves=Moves(10, 0.3, "cosine", 0.75)), "moves"),
     ],

@@ -72,6 +72,15 @@ def test_the_command_refuses_a_schedule_given_half_in_steps(capsys):
         command(capsys, *FORWARD, "--end-step", "9000")
 
 
+def test_teeth_are_taken_by_the_shape_that_has_them_alone(capsys):
+    pieces = json.loads(command(capsys, *FORWARD, "--shape", "saw_tooth", "--teeth", "2", "--json"))["pieces"]
+    assert len(pieces) == 2 + 2 * 2
+    for words in ((*FORWARD, "--teeth", "2"), (*FORWARD, "--shape", "saw_tooth", "--teeth", "0")):
+        with pytest.raises(UserError) as error:
+            command(capsys, *words)
+        assert (error.value.key or "").removeprefix("--") == "teeth"
+
+
 def test_the_command_of_the_readme_draws_a_rising_schedule(capsys):
     [words] = re.findall(r"`python -m repro schedule (.*?)`", (Path(__file__).parents[2] / "README.md").read_text())
     assert words.split() == [*FORWARD, "--mirror"]

@@ -87,7 +87,7 @@ def test_members_of_a_set_have_equal_steps_tokens_rates_and_average_to_the_weigh
         assert (rising.schedule.mirror, rising.pruning.score, rising.pruning.choose) == (True, "random", "random")
         assert (static.pruning.score, static.pruning.moves) == ("random", None)
         assert moving.pruning.moves is not None
-        assert moving.pruning.score == "magnitude"
+        assert replace(moving.pruning, moves=None) == static.pruning, "it begins with the static member's mask"
         assert dense_at_last.schedule.n_final(100) == 100
         assert dense_at_last.pruning.sparsity == pytest.approx(
             0.5 if falling.pruning.sparsity == 0.4 else 0.75, abs=0.01
@@ -96,7 +96,7 @@ def test_members_of_a_set_have_equal_steps_tokens_rates_and_average_to_the_weigh
         assert len({run.schedule.weights(1000).final for run in own}) >= 3
 
 
-@pytest.mark.parametrize("name", ["arrow", "arrow-gpu"])
+@pytest.mark.parametrize("name", ["arrow", pytest.param("arrow-gpu", marks=pytest.mark.full)])
 def test_committed_sets_are_equal_to_the_weight_and_have_their_dense_runs(name: str) -> None:
     runs = expand(COMMITTED / f"{name}.yaml").of("mirror")
     found, dense = sets_of(runs), [run for run in runs if not run.pruning.sparsity]
@@ -172,6 +172,10 @@ def test_the_label_of_a_set_stays_whichever_study_asks_first(sweep_file: Sweeps,
             ONE
             + ", controls: {size: 13k, budget: 80tpp, sparsity: 0.8, variants: [{members: [static], lr: 0.1, lr_multiple: 2}]}",
             "lr",
+        ),
+        (
+            ONE + ", controls: {size: 13k, budget: 80tpp, sparsity: 0.8, variants: [{members: [], lr_multiple: 2}]}",
+            "of no member",
         ),
         ("sizes: [13k], budgets: [80tpp], sparsities: [0.95]", "members"),
     ],

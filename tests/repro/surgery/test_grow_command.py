@@ -60,7 +60,7 @@ def test_each_growth_writes_what_plain_transformers_loads_with_the_loss_that_it_
     assert str(words.parent) not in card + json.dumps(record), "a path of this machine"
 
 
-@pytest.mark.slow
+@pytest.mark.full  # what opens a run is `prune`'s, tested there
 def test_a_run_is_grown_with_its_tokenizer_and_said_in_words(
     make_spec: Callable[..., RunSpec], text: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

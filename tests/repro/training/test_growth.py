@@ -28,9 +28,10 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "factor", "zero_stage"),
     [
-        ("grow-inner-noise", 2, 3),
+        ("grow-inner-noise", 2, 1),
         ("grow-depth-zero", 2, 0),
-        ("grow-depth-stack", 1, 1),
+        pytest.param("grow-inner-noise", 2, 3, marks=pytest.mark.full),
+        pytest.param("grow-depth-stack", 1, 1, marks=pytest.mark.full),
         pytest.param("grow-width", 2, 1, marks=pytest.mark.full),
         pytest.param("grow-width-noise", 2, 2, marks=pytest.mark.full),
         pytest.param("grow-depth-stack", 2, 1, marks=pytest.mark.full),
@@ -69,6 +70,7 @@ def test_a_child_begins_with_the_larger_model_and_trains_all_of_it(
     assert still == [], "everything learns"
 
 
+@pytest.mark.full  # of one step: tests/repro/surgery/test_grow.py
 def test_equal_copies_stay_equal_while_a_run_trains_and_unequal_ones_part(
     dense: RunSpec, parent: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path
 ) -> None:
