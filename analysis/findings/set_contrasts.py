@@ -26,8 +26,9 @@ class SetContrast:
 
     Attributes:
         own: the set. matched: the runs.
-        difference: nats, with its interval. ratio: of the dense sizes that end at the two losses; None with `reason`.
-        margin: nats that ten percent of N_avg is worth there, with its standard error; None with `reason`.
+        difference: nats, with its interval. ratio: of the dense sizes that end at the two losses, with an interval that holds
+            the slope's error, too; None with `reason`.
+        margin: nats that ten percent of N_avg is worth there; None with `reason`.
     """
 
     own: MirroredSet
@@ -35,16 +36,11 @@ class SetContrast:
     difference: Measure
     ratio: Measure | None
     margin: float | None
-    margin_error: float | None = None
     reason: str | None = None
 
     def inside(self, margin: float) -> bool:
         """Whether the interval of the difference is shown to lie within ±margin."""
         return above(self.difference.interval, -margin) and below(self.difference.interval, margin)
-
-    def outside(self, margin: float) -> bool:
-        """Whether it is shown to lie wholly outside."""
-        return below(self.difference.interval, -margin) or above(self.difference.interval, margin)
 
 
 @dataclass(frozen=True)
@@ -87,11 +83,31 @@ def _weighed(arrow: Arrow, own: MirroredSet, pair: Matched, spread: Spread | Non
     difference, slope = pair.measure(spread, tail), arrow.slope(own.n_avg, own.d)
     if not isinstance(slope, Slope):
         return SetContrast(own, pair, difference, None, None, reason=slope)
+    ratio = size_ratio(arrow, pair, slope, spread, tail, at)
+    return SetContrast(own, pair, difference, ratio, margin(slope))
+
+
+def size_ratio(arrow: Arrow, pair: Matched, slope: Slope, spread: Spread | None, tail: float, at: int) -> Measure:
+    """Ratio of the dense sizes that end at the losses of the one and of the other; its interval holds the slope's error.
+
+    Args:
+        spread: of one seed's difference; None: no interval. tail: probability beyond each end.
+        at: which of several, for draws of its own.
+    """
     value = float(np.exp(log_worth(np.array(pair.difference), np.array(slope.value), arrow.alpha)))
     ends = None
     if spread is not None:
         rng = np.random.default_rng([arrow.seed, at])
         drawn = pair.difference + spread.sd / float(np.sqrt(pair.seeds)) * rng.standard_t(spread.dof, size=PAIR_DRAWS)
         ends = percentiles(log_worth(drawn, slope.draws(PAIR_DRAWS, rng), arrow.alpha), 1 - 2 * tail)
-    ratio = Measure(value, *np.exp(np.clip(ends, -np.log(FAR), np.log(FAR))).tolist()) if ends else Measure(value)
-    return SetContrast(own, pair, difference, ratio, margin(slope), slope.se * float(np.log(SHARE)))
+    return Measure(value, *np.exp(np.clip(ends, -np.log(FAR), np.log(FAR))).tolist()) if ends else Measure(value)
+
+
+def alike(ratio: Measure) -> bool:
+    """Whether the two sizes are shown to be within ten percent of each other."""
+    return above(ratio.interval, 1 / SHARE) and below(ratio.interval, SHARE)
+
+
+def apart(ratio: Measure) -> bool:
+    """Whether they are shown to be further apart than that."""
+    return below(ratio.interval, 1 / SHARE) or above(ratio.interval, SHARE)

@@ -8,7 +8,7 @@ from typing import Any
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.evidence import Evidence
-from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, contrasted
+from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, alike, apart, contrasted
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
 from analysis.tables.mirrored import KINDS, SAID, Kind, MirroredSet, mirrored_sets
@@ -20,10 +20,10 @@ PAPER = "its law knows N(t) by the mean alone, which the mirror image leaves as 
 SET = "Each mirrored set has one N_avg, one number of tokens, one batch and one order of data"
 JUDGED = f"""
 In each cell (size, tokens, sparsity) the difference L(rising) − L(falling) is
-taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such a difference, simultaneous at 95% over the cells (Bonferroni). The margin is
-what {SHARE - 1:.0%} of N_avg is worth in nats, by the slope of the dense loss in log N at the cell (a quadratic in log N and log D through the
-dense configurations around it, which have learning rates of their own); the margin's own standard error stands beside it and has no part in the verdict. Reproduced: every
-cell's interval lies within ± the margin. Not reproduced: some cell's lies wholly outside. Otherwise inconclusive, and where the slope isn't known.
+taken at equal seeds and averaged over them, and turned into a ratio: of the size of a dense run that ends at the rising run's loss to that of one that ends at the falling run's, by
+the slope of the dense loss in log N at the cell (a quadratic in log N and log D through the dense configurations around it, which have learning rates of their own). Intervals are
+simultaneous at 95% over the cells (Bonferroni): of the difference Student's t with its pooled noise, of the ratio from draws of the difference and of the slope. Reproduced: every
+cell's ratio lies within [{1 / SHARE:.3f}, {SHARE}]. Not reproduced: some cell's lies wholly outside. Otherwise inconclusive, and where the slope isn't known. The margin in the table is what {SHARE - 1:.0%} of N_avg is worth in nats by that slope.
 """.strip().replace("\n", " ")  # fmt: skip
 RULE = f"{SET}, and one peak learning rate; where its rates go over compute, each unit of compute is trained at one rate in a run and in its mirror image. {JUDGED} The same with the rates over steps, and the other controls, stand beside it and have no part in the verdict."
 
@@ -89,17 +89,17 @@ def decide(found: Contrasted, evidence: Evidence) -> tuple[Outcome, str]:
     """What the rule says of these cells."""
     if not found.each:
         return "inconclusive", "no mirrored set has a rising and a falling run at one seed"
-    if missing := next((c.reason for c in found.each if c.margin is None), None):
+    if missing := next((c.reason for c in found.each if c.ratio is None), None):
         return "inconclusive", f"no slope of the dense loss to turn nats into sizes: {missing}"
     if found.spread is None:
         return "inconclusive", evidence.noise.no_interval("a difference")
-    outside = [c for c in found.each if c.margin and c.outside(c.margin)]
-    inside = [c for c in found.each if c.margin and c.inside(c.margin)]
+    outside = [c for c in found.each if c.ratio and apart(c.ratio)]
+    inside = [c for c in found.each if c.ratio and alike(c.ratio)]
     if outside:
         which = ", ".join(f"{c.own.name} ({c.difference.value:+.3f} nats)" for c in outside)
         return "not reproduced", f"more than ten percent of N_avg apart: {which}"
     if len(inside) == len(found.each):
-        return "reproduced", f"in all {len(inside)} cells they are within what ten percent of N_avg is worth"
+        return "reproduced", f"in all {len(inside)} cells they are worth the same, to ten percent of N_avg"
     return (
         "inconclusive",
         f"cells shown to be within ten percent of N_avg: {len(inside)} of {len(found.each)}; outside: none",
@@ -116,7 +116,6 @@ def row(found: SetContrast) -> dict[str, Any]:
         "seeds": found.matched.seeds,
         **nats(found),
         "margin": found.margin,
-        "its standard error": found.margin_error,
         "ratio of N_eff": ratio.value if ratio else None,
         "its low": ratio.low if ratio else None,
         "its high": ratio.high if ratio else None,
@@ -182,5 +181,5 @@ def _dense(arrow: Arrow) -> Iterator[dict[str, Any]]:
     for text, name in (("of a width of its own", "partner"), ("of the set's width", "equal_width")):
         sides = [(own, own.members["static"], getattr(own, name)) for own in arrow.sets if "static" in own.members]
         for found in contrasted(arrow, sides).each:
-            apart = abs(float(found.matched.other["N_prunable"][0]) / found.own.n_avg - 1)
-            yield {"dense run": text, **row(found), "counts differ by": apart}
+            differ = abs(float(found.matched.other["N_prunable"][0]) / found.own.n_avg - 1)
+            yield {"dense run": text, **row(found), "counts differ by": differ}

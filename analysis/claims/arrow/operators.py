@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
-from analysis.findings.arrow import SHARE, Arrow, margin
+from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.dense_slope import Slope
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.matched import Matched, matched
-from analysis.fits.outcome import above, below
+from analysis.findings.set_contrasts import alike, apart, size_ratio
 from analysis.laws.law import Array
 from analysis.noise.spread import CONFIDENCE, Spread, paired_spread
 from analysis.tables.data import Runs, Tables
@@ -27,15 +27,15 @@ PAPER = "its law knows a run by the mean of N(t); read off figure 3 of arXiv 240
 RULE = f"""
 Operators start from one small model, make models of equally many weights of it, and train on at one learning rate on the same text, so that their N(t) is one. Pairs of them
 are compared at equal seeds. The noise of a difference is what is left of the losses when each operator and each seed has its own mean (times √2); intervals are Student's t,
-simultaneous at 95% over all pairs (Bonferroni). The margin is what {SHARE - 1:.0%} of the life's N_avg is worth in nats, by the slope of the dense loss there, as in claim (i).
-Reproduced: every pair's interval lies within ± the margin. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive, and where the slope isn't known. Other kinds of runs of one N_avg
+simultaneous at 95% over all pairs (Bonferroni). A difference is turned into a ratio of dense sizes of equal loss, whose interval holds the slope's error, as in claim (i), at the life's N_avg.
+Reproduced: every pair's ratio lies within [{1 / SHARE:.3f}, {SHARE}]. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive, and where the slope isn't known. Other kinds of runs of one N_avg
 are compared in claim (i) and have no part in this verdict.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg over the whole life is the truth, so that all operators end equal"
 FALSE = f"the same, but what one operator made is worth a dense run of {SHARE} times its N_avg"
 
-Apart = tuple[GrownLife, str, str, Matched, Measure, float | None]
+Apart = tuple[GrownLife, str, str, Matched, Measure, Measure | None]  # difference, and ratio of sizes
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -76,17 +76,13 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if any(own[5] is None for own in found):
         return "inconclusive", "no slope of the dense loss to turn nats into sizes"
     outside = [
-        f"{one} − {other} ({own.value:+.3f} nats)"
-        for _, one, other, _, own, worth in found
-        if worth and (below(own.interval, -worth) or above(own.interval, worth))
+        f"{one} − {other} ({own.value:+.3f} nats)" for _, one, other, _, own, ratio in found if ratio and apart(ratio)
     ]
     if outside:
         return "not reproduced", f"more than ten percent of N_avg apart: {', '.join(outside)}"
-    inside = sum(
-        above(own.interval, -worth) and below(own.interval, worth) for *_, own, worth in found if worth is not None
-    )
+    inside = sum(ratio is not None and alike(ratio) for *_, ratio in found)
     if inside == len(found):
-        return "reproduced", f"all {inside} pairs of operators are within what ten percent of N_avg is worth"
+        return "reproduced", f"all {inside} pairs of operators are worth the same, to ten percent of N_avg"
     return (
         "inconclusive",
         f"pairs of operators shown to be within ten percent of N_avg: {inside} of {len(found)}; outside: none",
@@ -124,7 +120,10 @@ def _found(evidence: Evidence) -> tuple[list[Apart], Spread | str]:
     spread = _noise(lives)
     tail = (1 - CONFIDENCE) / 2 / max(1, len(pairs))
     known = spread if isinstance(spread, Spread) else None
-    return [(*own, own[3].measure(known, tail), _margin(arrow, own[0])) for own in pairs], spread
+    return [
+        (*own, own[3].measure(known, tail), _ratio(arrow, own[0], own[3], known, tail, at))
+        for at, own in enumerate(pairs)
+    ], spread
 
 
 def _noise(lives: tuple[GrownLife, ...]) -> Spread | str:
@@ -139,16 +138,17 @@ def _noise(lives: tuple[GrownLife, ...]) -> Spread | str:
     return paired_spread(groups)
 
 
-def _margin(arrow: Arrow, life: GrownLife) -> float | None:
+def _ratio(arrow: Arrow, life: GrownLife, pair: Matched, spread: Spread | None, tail: float, at: int) -> Measure | None:
     slope = arrow.slope(life.n_avg, life.d)
-    return margin(slope) if isinstance(slope, Slope) else None
+    return size_ratio(arrow, pair, slope, spread, tail, at) if isinstance(slope, Slope) else None
 
 
 def _row(found: Apart) -> dict[str, Any]:
-    life, one, other, pair, difference, worth = found
+    life, one, other, pair, difference, ratio = found
     return {
         "life": life.name, "first": one, "second": other, "seeds": pair.seeds, "difference": difference.value,
-        "low": difference.low, "high": difference.high, "margin": worth,
+        "low": difference.low, "high": difference.high, "ratio of N_eff": ratio.value if ratio else None,
+        "its low": ratio.low if ratio else None, "its high": ratio.high if ratio else None,
     }  # fmt: skip
 
 

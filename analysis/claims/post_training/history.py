@@ -28,7 +28,7 @@ STATEMENT = (
 PAPER = "the law knows the parent by N0 and L0 alone; arXiv 2411.04330 finds that damage by quantising grows with the tokens a model has seen"
 RULE = f"""
 Curves of parents of one size and seed, of which one had seen fewer or more tokens than the usual, are compared at equal method, realised rate and tokens: the difference of L − L0, mean over the points, then over the
-pairs. Its 95% interval is Student's t with the seeds' noise of a curve's mean L − L0, times √2 over the root of the number of pairs. Reproduced: it lies within ±{MARGIN} nats. Not reproduced: it lies wholly outside. Otherwise
+pairs. Its 95% interval is Student's t with the seeds' noise of a curve's mean L − L0, times √2 over the root of the number of parents of another age, since curves of one parent share its luck. Reproduced: it lies within ±{MARGIN} nats. Not reproduced: it lies wholly outside. Otherwise
 inconclusive. {conditions.RULE}
 """.strip().replace("\n", " ")
 
@@ -45,6 +45,7 @@ class AgedPair:
     method: str
     size: float
     rho: float
+    seed: int
     tokens: tuple[float, float]
     difference: float
 
@@ -122,6 +123,7 @@ def _pair(curve: CurvePoints, usual: CurvePoints) -> AgedPair | None:
         curve["method"][0],
         float(curve["N0"][0]),
         float(curve["rho"][0]),
+        int(curve["seed"][0]),
         (float(curve["D0"][0]), float(other["D0"][0])),
         float(np.mean(over[0] - over[1])),
     )
@@ -141,7 +143,8 @@ def pooled(post: Recovery, found: list[AgedPair]) -> Measure | None:
     if post.noise is None:
         return Measure(value)
     level = post.noise.level
-    half = level.quantile((1 - LEVEL) / 2) * level.sd * float(np.sqrt(2 / len(found)))
+    parents = {(pair.size, pair.tokens[0], pair.seed) for pair in found}
+    half = level.quantile((1 - LEVEL) / 2) * level.sd * float(np.sqrt(2 / len(parents)))
     return Measure(value, value - half, value + half)
 
 

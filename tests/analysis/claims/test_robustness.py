@@ -39,7 +39,7 @@ def test_another_best_learning_rate_at_the_edge_is_inconclusive_and_says_so(swep
 
 
 def test_another_best_learning_rate_inside_refutes_it(swept: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulated_sweep, "MULTIPLES", (0.0625, 0.25, 1.0, 4.0))
+    monkeypatch.setattr(simulated_programme, "MULTIPLES", (0.0625, 0.25, 1.0, 4.0))
     found = verdict(swept(truth=Truth(sigma=0.001, recipe=shifted)))
     assert found.verdict == "not reproduced"
     assert "at 80% another learning rate" in found.because
