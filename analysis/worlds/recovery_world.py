@@ -43,7 +43,7 @@ class RecoveryWorld:
         known, loss = sorted(self.theta), points["L0"].copy()
         for method in dict.fromkeys(points["method"]):
             twin = _twin(method, known)
-            own = (points["method"] == method) & (points["role"] != "control")
+            own = (points["method"] == method) & (points["rho"] > 0)
             if twin is None or not own.any():
                 continue
             columns = {name: points[name][own] for name in P2.columns}
