@@ -88,6 +88,8 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
         yield from checks.ports(facts, joined=True)
     yield from checks.tokens(facts)
     live = {node: nodes[node] for node in answers}
+    if not live:
+        return
     if results:
         yield from round_trip("results", results, live)
     if sweep and corpora:

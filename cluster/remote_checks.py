@@ -15,7 +15,7 @@ from repro.errors import UserError
 from repro.resources import Resources
 from repro.store.folder import Folder
 
-PATIENCE = 120.0  # seconds for a node to answer
+PATIENCE = 300.0  # seconds for a node to answer; a busy one takes minutes to start its first worker process
 DRIVER = "driver"
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import ray
 
-from cluster import checks
+from cluster import checks, remote_checks
+from cluster.doctor import examine
 from tests.repro.training.failing import tmpfs
 
 pytestmark = pytest.mark.slow
@@ -186,6 +188,21 @@ def test_a_batch_that_does_not_divide(tmp_path: Path) -> None:
     assert code == 1
     assert set(faults(found)) == {"sweep"}
     assert "doesn't divide over the workers" in faults(found)["sweep"]
+
+
+@pytest.mark.full
+def test_a_node_that_answers_nothing_in_time_is_a_fault_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_checks, "PATIENCE", 0.0)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    try:
+        found = [*examine(str(declare(tmp_path)), None)]
+    finally:
+        ray.shutdown()
+    [silent] = [finding for finding in found if finding.level == "fault"]
+    assert silent.check == "cluster"
+    assert "runs no task: GetTimeoutError" in silent.found
 
 
 def test_an_address_where_nothing_listens() -> None:
