@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from typing import Any
 
 from repro.errors import UserError
@@ -80,7 +81,10 @@ def from_arguments(args: argparse.Namespace) -> PruningSchedule:
             args.sparsity, args.start_step, args.end_step, args.total_steps, args.interval, args.shape
         )
         return schedule.mirrored() if args.mirror else schedule
-    needed = [name for name in IN_COMPUTE if name == "dense_steps" or name not in _UNUSED.get(args.shape, ())]
+    unused = _UNUSED.get(args.shape, ())
+    needed = [name for name in IN_COMPUTE if name not in unused]
+    if idle := [name for name in unused if name in given]:
+        print(f"note: {_options(idle)} has no meaning for the shape {args.shape}", file=sys.stderr)
     if set(needed) <= set(given) <= set(IN_COMPUTE):
         window = {name: getattr(args, name) for name in given}
         return PruningSchedule.resolve(
