@@ -30,9 +30,10 @@ from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.training import hardware
 from repro.training.provenance import provenance
-from sweeps.devices import Cluster, Throughput, flops_per_token
+from sweeps.devices import Cluster
 from sweeps.grid import Sweep, expand
 from sweeps.memory import fitting_micro_batch, per_worker
+from sweeps.throughput import Throughput, flops_per_token
 
 HEAD = f"  {'size':<8} {'plan':>8} {'MFU':>6} {'measured':>9} {'MFU':>6}  of plan  masked/dense  GB (plan)"
 # Seconds within which a process begins, compiles and is timed on a GPU, the first time and once its code is cached. On an

@@ -25,10 +25,11 @@ from repro.console.guard import guarded
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.training import hardware
-from sweeps.devices import Cluster, Throughput, flops_per_token
+from sweeps.devices import Cluster
 from sweeps.forecast import model_sizes
 from sweeps.grid import expand
 from sweeps.plan import aligned
+from sweeps.throughput import Throughput, flops_per_token
 
 # Shares of the data sheet's peak and bandwidth. An H100 comes to 643 TFLOP/s and 2.7 TB/s.
 MATMUL, ATTENTION, MASKED, MEMORY = 0.65, 0.45, 0.32, 0.80

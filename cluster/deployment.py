@@ -10,9 +10,10 @@ from cluster.driver_command import chain, corpus, train, undeclared
 from cluster.values import allowed, inside, one_line, plain_path
 from repro.errors import UserError
 from repro.paths import expand
-from sweeps.devices import Cluster, Measured
+from sweeps.devices import Cluster
 from sweeps.forecast import forecast
 from sweeps.grid import Sweep
+from sweeps.throughput import Measured
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = PurePosixPath("/app")  # the checkout in the image, as in the Dockerfile

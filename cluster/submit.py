@@ -22,8 +22,8 @@ from cluster.values import on_the_cluster
 from repro.errors import UserError
 from repro.training.provenance import COMMIT, provenance
 from sweeps import grid
-from sweeps.devices import Measured
 from sweeps.grid import Sweep
+from sweeps.throughput import Measured
 from sweeps.verbs.plan import MEASURED
 
 if TYPE_CHECKING:

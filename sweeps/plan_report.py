@@ -12,11 +12,13 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.training import hardware
 from sweeps import corpora, scaling
-from sweeps.devices import ASSUMED_MFU, Cluster
-from sweeps.forecast import Forecast, forecast, hours, model_sizes
+from sweeps.devices import Cluster
+from sweeps.forecast import Forecast, forecast, model_sizes
+from sweeps.forecast_warnings import hours
 from sweeps.grid import Sweep, expand
 from sweeps.memory import USABLE, Memory, fits, per_worker
 from sweeps.plan import Plan, aligned, amount, by_study, plan, unread
+from sweeps.throughput import ASSUMED_MFU
 
 MICRO_BATCHES = (1, 4, 16, 64)  # sequences, shown beside the declared one
 STAGES = (0, 1, 2, 3)

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 
 from repro.resources import Resources
 from repro.spec import RunSpec
-from sweeps.devices import Cluster, Throughput, flops_per_token
+from sweeps.devices import Cluster
 from sweeps.memory import fitting_micro_batch
 from sweeps.surgery_price import surgery_price
+from sweeps.throughput import Throughput, flops_per_token
 
 LINK_SHARE = 0.7  # share of a link's peak achieved by a ring of large messages, assumed
 UPDATE = 5e-3  # seconds per step, assumed

@@ -37,9 +37,15 @@ LIGHT_MODULES += [
     "sweeps/studies.py",
     "sweeps/sweep_file.py",
 ]
-LIGHT_MODULES += ["repro/training/hardware.py", "sweeps/devices.py", "sweeps/memory.py", "sweeps/scaling.py"]
+LIGHT_MODULES += [
+    "repro/training/hardware.py",
+    "sweeps/devices.py",
+    "sweeps/throughput.py",
+    "sweeps/memory.py",
+    "sweeps/scaling.py",
+]
 LIGHT_MODULES += ["cluster/render.py", "cluster/deployment.py", "cluster/driver_command.py"]
-LIGHT_MODULES += ["cluster/machines.py", "cluster/checks.py"]
+LIGHT_MODULES += ["cluster/machines.py", "cluster/checks.py", "cluster/access_checks.py"]
 LIGHT_MODULES += [
     "sweeps/placement.py",
     "sweeps/forecast.py",

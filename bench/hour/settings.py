@@ -11,8 +11,8 @@ from bench.hour.part import Finding, Part
 from bench.hour.sweep import GOAL
 from repro.errors import UserError
 from repro.training import hardware
-from sweeps.devices import flops_per_token
 from sweeps.grid import expand
+from sweeps.throughput import flops_per_token
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from repro.errors import UserError
 from repro.models.folder import CARD
-from repro.store.folder import Folder, scratch_prefix
+from repro.store.folder import Folder
+from repro.store.scratch import scratch_prefix
 
 SHARD = "5GB"  # maximum size of a weights file
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
-import secrets
 import shutil
-import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +16,7 @@ from repro import paths
 from repro.errors import DISK_FULL, UserError
 from repro.store import addresses, objects
 from repro.store.outage import outlast
+from repro.store.scratch import is_orphan, scratch, writer
 
 TRIES = 20  # attempts to read an object that keeps being replaced
 
@@ -108,7 +104,7 @@ class Folder:
                 with self.filesystem.open_output_stream(target) as stream:
                     stream.write(data)
                 return
-            with _scratch(target, data) as written:
+            with scratch(target, data) as written:
                 os.replace(written, target)
 
         outlast(put)
@@ -126,7 +122,7 @@ class Folder:
         target = self._at(name)
         if not self.is_local:
             return outlast(lambda: objects.create(self.filesystem, target, data)) or self._holds(name, data)
-        with _scratch(target, data) as written:
+        with scratch(target, data) as written:
             try:
                 os.link(written, target)
             except FileExistsError:
@@ -170,7 +166,7 @@ class Folder:
             _check_local(self.path, key)
             return
         objects.require(self.filesystem, self.path)
-        name = f".{_writer()}.tmp"
+        name = f".{writer()}.tmp"
         try:
             self.write(name, b"")
             self.delete(name)
@@ -238,46 +234,3 @@ def _check_local(path: str, key: str | None) -> None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")  # and this project never writes it
-
-
-@contextmanager
-def _scratch(target: str, data: bytes | memoryview) -> Iterator[str]:
-    """A temporary file with `data`, synced to disk, in the folder of `target`; removed afterwards if still there."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    # Not named after the target: programs that search files by name, such as TensorBoard, mustn't find it.
-    path = f"{os.path.dirname(target)}/.{_writer()}.tmp"
-    try:
-        with open(path, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield path
-    finally:
-        if os.path.exists(path):
-            os.unlink(path)
-
-
-def _writer() -> str:
-    """Part of scratch file names that identifies this process and file."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def scratch_prefix(name: str) -> str:
-    """Name prefix of a hidden scratch folder that is renamed to `name` when complete."""
-    return f".{name}.{_writer()}.tmp"
-
-
-def is_orphan(name: str) -> bool:
-    """Whether a file or folder is scratch of a process of this machine that no longer exists."""
-    found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
-    return found is not None and not _exists(int(found[1]))
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # only checks for existence
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -13,7 +13,8 @@ from typing import IO
 from pyarrow import fs
 
 from repro.errors import UserError
-from repro.store.folder import Folder, scratch_prefix
+from repro.store.folder import Folder
+from repro.store.scratch import scratch_prefix
 
 BLOCK = 1 << 24  # bytes read at once, each a request to a store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from repro.store.folder import scratch_prefix
+from repro.store.scratch import scratch_prefix
 
 Keep = Callable[[dict[str, torch.Tensor]], Mapping[str, torch.Tensor]]
 

@@ -32,7 +32,7 @@ def main(given: argparse.Namespace) -> int:
 
     sweep = grid.expand(given.file)
     from sweeps import run
-    from sweeps.devices import Measured
+    from sweeps.throughput import Measured
 
     if given.corpus is not None:
         corpus = expand(given.corpus, key="--corpus")

@@ -11,7 +11,7 @@ import pytest
 from cluster.pack import FILES, FOLDERS, ROOT, SECRETS, SUBMITTED, files, is_secret, pack
 from repro.errors import UserError
 from sweeps import grid
-from sweeps.devices import Measured
+from sweeps.throughput import Measured
 
 TRACKED = ("repro/training/train.py", "sweeps/quick.yaml", "requirements.lock")
 SECRET = (

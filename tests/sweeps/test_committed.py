@@ -15,11 +15,13 @@ from repro import columns
 from repro.ladder import Shape
 from repro.spec import RunSpec
 from repro.training import hardware
-from sweeps.devices import Cluster, Throughput, flops_per_token
-from sweeps.forecast import forecast, hours
+from sweeps.devices import Cluster
+from sweeps.forecast import forecast
+from sweeps.forecast_warnings import hours
 from sweeps.grid import Sweep, expand
 from sweeps.plan import amount
 from sweeps.plan_report import Quote
+from sweeps.throughput import Throughput, flops_per_token
 
 ROOT = Path(__file__).parents[2]
 PRICED = ("paper", "lr", "pairs-1b", "gpu", "gpu-lr", "p2-gpu", "p2-public", "arrow-gpu")

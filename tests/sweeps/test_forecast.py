@@ -13,11 +13,12 @@ import pytest
 from repro.training.hardware import BANDWIDTHS, LINKS, MEMORY, PEAKS
 from sweeps import scaling
 from sweeps.__main__ import main
-from sweeps.devices import Cluster, Throughput
+from sweeps.devices import Cluster
 from sweeps.forecast import Forecast, forecast
 from sweeps.grid import Sweep, expand
 from sweeps.memory import per_worker
 from sweeps.plan import Price
+from sweeps.throughput import Throughput
 
 ROOT = Path(__file__).parents[2]
 PAPER, QUICK = ROOT / "sweeps" / "paper.yaml", ROOT / "sweeps" / "quick.yaml"

@@ -11,9 +11,10 @@ import pytest
 
 from repro.errors import UserError
 from sweeps import assign_workers
-from sweeps.devices import Cluster, Measured
+from sweeps.devices import Cluster
 from sweeps.forecast import forecast
 from sweeps.grid import Sweep, expand
+from sweeps.throughput import Measured
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 ALONE = {"1m": 8e6, "3m": 6e6, "10m": 3e6}

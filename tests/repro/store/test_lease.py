@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from repro.errors import UserError
-from repro.store import folder, lease
+from repro.store import lease, scratch
 from repro.store.folder import Folder
 from repro.store.lease import Lease, Looker
 from repro.store.run_folder import RunFolder
@@ -130,9 +130,9 @@ def test_a_store_without_a_conditional_put_is_refused() -> None:
 
 
 def test_what_a_killed_writer_leaves_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
-    write = "import sys, repro.store.folder as s; open(f'{sys.argv[1]}/status.json.{s._writer()}.tmp', 'w').close()"
+    write = "import sys, repro.store.scratch as s; open(f'{sys.argv[1]}/status.json.{s.writer()}.tmp', 'w').close()"
     subprocess.run([sys.executable, "-c", write, str(tmp_path)], check=True)
-    mine = tmp_path / f"status.json.{folder._writer()}.tmp"
+    mine = tmp_path / f"status.json.{scratch.writer()}.tmp"
     mine.touch()
     assert len(list(tmp_path.iterdir())) == 2
     Folder.open(tmp_path).tidy()

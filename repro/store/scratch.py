@@ -1,0 +1,53 @@
+"""Scratch: hidden files and folders that become the named one when complete, and those that killed processes left."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def scratch(target: str, data: bytes | memoryview) -> Iterator[str]:
+    """A temporary file with `data`, synced to disk, in the folder of `target`; removed afterwards if still there."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    # Not named after the target: programs that search files by name, such as TensorBoard, mustn't find it.
+    path = f"{os.path.dirname(target)}/.{writer()}.tmp"
+    try:
+        with open(path, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield path
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+
+
+def writer() -> str:
+    """Part of scratch file names that identifies this process and file."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def scratch_prefix(name: str) -> str:
+    """Name prefix of a hidden scratch folder that is renamed to `name` when complete."""
+    return f".{name}.{writer()}.tmp"
+
+
+def is_orphan(name: str) -> bool:
+    """Whether a file or folder is scratch of a process of this machine that no longer exists."""
+    found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
+    return found is not None and not _exists(int(found[1]))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # only checks for existence
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
