@@ -32,7 +32,7 @@ class Training:
     """The last driver's training.
 
     began: its start, seconds since the epoch. runs: ids of the runs that were to be trained. before: the stamp
-    (`run_folder.stamp`) of the status of each of them at that time; None if an older version wrote the file.
+    (`status.stamp`) of the status of each of them at that time; None if an older version wrote the file.
     """
 
     began: float

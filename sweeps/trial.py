@@ -20,7 +20,8 @@ from repro.errors import UserError
 from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.lease import Lease
-from repro.store.run_folder import RunFailed, RunFolder, stamp
+from repro.store.run_folder import RunFailed, RunFolder
+from repro.store.status import stamp
 from repro.training import fork
 from repro.training.assignment import Assignment
 from sweeps.queue import Outcome
@@ -45,7 +46,7 @@ class Trial(ray.tune.Trainable):
     """Trains one run per trial. The process is reused for the next one, so that start-up and imports are paid once.
 
     With one worker Ray Train runs the loop in this process (its local mode); with more it starts a worker group. Either
-    way the loop is `repro.training.train.train_loop`.
+    way the loop is `repro.training.worker.train_loop`.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -150,7 +151,7 @@ class _HeedSignals(WorkerCallback):
 
 
 def _loop(mapping: dict[str, Any]) -> None:
-    from repro.training.train import train_loop
+    from repro.training.worker import train_loop
 
     try:
         with Heeded(STOPPING) as mine:  # of a single worker, which trains in its main thread

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder, stamp
+from repro.store.run_folder import RunFolder
+from repro.store.status import stamp
 from sweeps import sweep_json
 from sweeps.snapshot import Retried, Running, Snapshot
 from sweeps.sweep_json import Planned

@@ -82,7 +82,7 @@ class _TextFirstBackend(_TorchBackend):
 
 
 def _obtain_text(mapping: dict[str, Any]) -> None:
-    from repro.training.train import obtain_text  # and DeepSpeed with it, which the group's controller does without
+    from repro.training.worker import obtain_text  # and DeepSpeed with it, which the group's controller does without
 
     obtain_text(mapping)
 

@@ -1,4 +1,4 @@
-"""`train`: trains one spec from its first step or last checkpoint to its last step, under Ray Train or without Ray."""
+"""`train`: trains one spec from its first step or last checkpoint to its last step, on one rank of any group."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from typing import Any
 
 import torch.distributed as dist
 
-from repro.corpus import Corpus, obtain
+from repro.corpus import Corpus
 from repro.errors import DISK_FULL, UserError
 from repro.resources import Resources
 from repro.spec import RunSpec
-from repro.store import stop
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFailed, RunFolder, Stopped
+from repro.store.run_folder import RunFailed, RunFolder
 from repro.training import device_memory, model, start
-from repro.training.assignment import Assignment
 from repro.training.batches import Batches
 from repro.training.compiling import compile_if
 from repro.training.determinism import deterministic
@@ -43,70 +40,6 @@ class OutOfMemory(RunFailed):
 
     def __reduce__(self) -> tuple[type[OutOfMemory], tuple[str, int | None]]:
         return (OutOfMemory, (str(self), self.micro_batch))  # Ray Train pickles it from the worker to the driver
-
-
-def train_loop(mapping: dict[str, Any], signalled: Callable[[], bool] = bool) -> dict[str, Any] | None:
-    """The function that Ray Train runs on every worker.
-
-    Args:
-        mapping: an `Assignment` as a mapping.
-        signalled: returns whether this worker has had a signal to stop.
-
-    Returns:
-        The row of run.parquet; None if the run was asked to stop.
-    """
-    given = Assignment.parse(mapping)
-    folder = Folder.reopen(given.folder)
-    with suppress(Stopped):
-        return train(
-            given.spec,
-            folder,
-            _text(given, signalled),
-            given.resources,
-            given.forks,
-            _asked(given),
-            signalled=signalled,
-            parent=None if given.parent is None else Folder.reopen(given.parent),
-            children=given.children,
-        )
-    return None
-
-
-def obtain_text(mapping: dict[str, Any]) -> None:
-    """What every worker of a group does before their process group exists: sees that its machine has the text.
-
-    Args:
-        mapping: an `Assignment` as a mapping.
-
-    Raises:
-        UserError: the corpus is damaged or has changed, or there is no room for it; the run is marked as failed.
-    """
-    with suppress(Stopped):  # which `train_loop` finds out, too
-        _text(Assignment.parse(mapping))
-
-
-def _asked(given: Assignment) -> Callable[[], bool]:
-    return partial(stop.is_asked, Folder.reopen(given.results), given.driver)
-
-
-def _text(given: Assignment, signalled: Callable[[], bool] = bool) -> Corpus:
-    """The corpus of a run. If it is damaged or has changed, the run is marked as failed."""
-    asked = _asked(given)
-    try:
-        text = obtain(given.corpus, partial(print, flush=True), lambda: signalled() or asked())
-        if given.corpus_hash != text.hash:
-            raise UserError(
-                "the text has changed since the sweep was begun",
-                file=given.corpus,
-                key="corpus_hash",
-                found=text.hash,
-                expected=given.corpus_hash,
-            )
-    except UserError as error:
-        with suppress(OSError):
-            RunFolder(Folder.reopen(given.folder)).progress("failed", reason=str(error))
-        raise
-    return text
 
 
 def train(

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder, stamp
+from repro.store.run_folder import RunFolder
+from repro.store.status import stamp
 from sweeps.__main__ import main
 from sweeps.snapshot import clock
 from sweeps.watcher import Watcher

@@ -22,7 +22,7 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.training import train
+from repro.training import train, worker
 from repro.training.trainer import Trainer
 from tests.repro.training.lives import assigned
 
@@ -191,6 +191,6 @@ def test_a_worker_that_cannot_open_the_text_of_its_sweep_leaves_a_failed_run_wit
     harm(copy)
     given = replace(assigned(make_spec(), Folder.open(tmp_path / "runs"), text, Resources()), corpus=str(copy))
     with pytest.raises(UserError) as refused:
-        train.train_loop(given.to_dict())
+        worker.train_loop(given.to_dict())
     assert RunFolder(Folder.open(tmp_path / "runs")).status()["state"] == "failed"
     assert RunFolder(Folder.open(tmp_path / "runs")).status()["reason"] == str(refused.value)

@@ -21,7 +21,8 @@ from repro.store.run_folder import RunFolder
 from repro.training import record
 from repro.training.checkpoint_manifest import name_of
 from repro.training.fork import begun, discard, fork, ready
-from repro.training.train import train, train_loop
+from repro.training.train import train
+from repro.training.worker import train_loop
 from sweeps import prefix_plan
 from tests import workers
 from tests.repro.training.lives import assert_same, assigned, life, rows, stopped
