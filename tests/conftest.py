@@ -6,6 +6,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# By default Ray's workers give way to all other processes, and would wait until other tests are through.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +39,7 @@ def text(text_root: Path) -> Corpus:
     return build(TEXT, VOCAB, SEQUENCE, text_root)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_spec() -> Callable[..., RunSpec]:
     """A run of some 6 k prunable weights and a few dozen steps; keywords replace the defaults."""
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import bisect
-import math
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -13,6 +11,7 @@ from typing import Generic, TypeVar
 from repro.errors import UserError
 
 Number = TypeVar("Number", int, float)
+UNIT = 10**12  # of a density's twelve decimals
 
 
 def exact_floor(total: int, density: float) -> int:
@@ -20,8 +19,11 @@ def exact_floor(total: int, density: float) -> int:
 
     In binary, 1 - .8 is slightly below .2 and floor(50 * (1 - .8)) would be 9. Twelve digits are more
     than any schedule specifies and few enough to hide a double's rounding error.
+
+    Args:
+        density: at most 100, so that a double tells its twelve decimals.
     """
-    return math.floor(total * Fraction(repr(round(density, 12))))
+    return total * round(round(density, 12) * UNIT) // UNIT
 
 
 @dataclass(frozen=True)

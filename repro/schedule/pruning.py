@@ -19,7 +19,7 @@ import dataclasses
 import math
 import operator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from repro.errors import UserError
 from repro.schedule import falling
@@ -55,8 +55,9 @@ class PruningSchedule:
         return cls.resolve(Declared(steps, 0.0))
 
     @classmethod
+    @lru_cache(maxsize=256)
     def resolve(cls, asked: Declared) -> PruningSchedule:
-        """Converts fractions of effective compute to steps.
+        """Converts fractions of effective compute to steps. Runs that ask for the same share a schedule: it never changes.
 
         Raises:
             UserError: a value out of range, or changes of N(t) that don't fit into the run.
@@ -115,12 +116,12 @@ class PruningSchedule:
 
     # ------------------------------------------------------------------------------------------------ events
 
-    @property
+    @cached_property
     def event_steps(self) -> tuple[int, ...]:
         """Steps of the events; each event comes before its step's forward pass."""
         return self.densities.first_steps[self._without :]
 
-    @property
+    @cached_property
     def event_densities(self) -> tuple[float, ...]:
         """Density after each event, as a share of the prunable weights."""
         return self.densities.weights[self._without :]
@@ -159,14 +160,15 @@ class PruningSchedule:
 
     def rises(self, event: int) -> bool:
         """Whether `event` gives weights back and removes none."""
-        return self.event_densities[event] > (self.event_densities[event - 1] if event else 1)
+        left = self.event_densities
+        return left[event] > (left[event - 1] if event else 1)
 
     def moved(self, event: int, prunable: int) -> int:
         """Weights that `event` drops, to choose as many of all that are gone then: 0 unless it moves the mask."""
         move = event - (self.events - len(self.move_shares))
         return exact_floor(self.kept(event, prunable), self.move_shares[move]) if move >= 0 else 0
 
-    @property
+    @cached_property
     def returns(self) -> bool:
         """Whether any event gives weights back."""
         return bool(self.move_shares) or any(map(self.rises, range(self.events)))

@@ -22,7 +22,7 @@ SWEEPS = {
     "tiny": """
 budgets: {short: 2}
 studies: {law: {sizes: [4k], budgets: [short], sparsities: [0, 0.8]}}
-resources: {device: cpu, checkpoint_every: 20}
+resources: {device: cpu, lanes: 1, checkpoint_every: 20}
 """,
     # So long that it is stopped, never done.
     "longer": """

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests import plain
 from tests.stores import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +105,7 @@ class Cluster:
         )
 
     def _start(self, name: str, address: str, inside: Sequence[str], words: list[str], cpus: int) -> None:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_") and k != "PYTHONPATH"}
+        env = {name: value for name, value in plain.environment().items() if name != "PYTHONPATH"}
         env |= {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",

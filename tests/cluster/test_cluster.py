@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from repro.store.folder import Folder
+from tests import plain
 from tests.cluster.network import Network, network
 from tests.cluster.nodes import ROOT, Cluster
 from tests.stores import BUCKET, s3
@@ -128,8 +129,9 @@ def test_a_sweep_outlives_a_worker_a_node_and_its_driver(
     fetched = cluster.cli("fetch", job, "--to", str(tmp_path / "fetched"))
     assert fetched.returncode == 0, fetched.stderr
     words = ["run", str(file), "--results", str(tmp_path / "undisturbed"), "--corpus", str(tmp_path / "data")]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    subprocess.run([sys.executable, "-m", "sweeps", *words, "--lanes", "1"], cwd=ROOT, env=env, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "sweeps", *words, "--lanes", "1"], cwd=ROOT, env=plain.environment(), check=True
+    )
     ours, theirs = losses(tmp_path / "fetched"), losses(tmp_path / "undisturbed" / "twelve")
     assert len(ours) == RUNS
     assert ours == theirs

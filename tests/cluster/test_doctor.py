@@ -19,6 +19,7 @@ import ray
 
 from cluster import access_checks, remote_checks
 from cluster.doctor import examine
+from tests import plain
 from tests.repro.training.failing import tmpfs
 
 pytestmark = pytest.mark.slow
@@ -66,11 +67,10 @@ def doctor(
     *words: object, before: Callable[[], None] | None = None, environment: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[int, Found]:
     """The exit code and the findings, by check."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-m", "cluster", "doctor", "--json", *map(str, words)],
         cwd=ROOT,
-        env={**env, **environment},
+        env={**plain.environment(), **environment},
         preexec_fn=before,
         capture_output=True,
         text=True,
@@ -229,7 +229,7 @@ def two_nodes(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
     ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
     head = [*ray, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir=/tmp/ray-{port}"]
     apart = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(shared)]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | environment
+    env = plain.environment() | environment
     running = []
     try:
         for count, command in enumerate((head, [*apart, *ray, f"--address=127.0.0.1:{port}"]), 1):

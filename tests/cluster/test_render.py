@@ -128,7 +128,7 @@ def test_with_a_claim_the_pods_share_one_corpus(rendered: Rendered) -> None:
 
 
 @pytest.mark.parametrize(("cloud", "machine"), [("aws", "p5.48xlarge"), ("gcp", "a3-highgpu-8g")])
-@pytest.mark.parametrize("more", [(), ("--nfs", "10.0.0.2:/share")])
+@pytest.mark.parametrize("more", [pytest.param((), marks=pytest.mark.full), ("--nfs", "10.0.0.2:/share")])
 def test_the_cloud_files_pass_rays_own_validation(rendered: Rendered, cloud: str, machine: str, more: tuple) -> None:
     made = yaml.safe_load(rendered(cloud, *GPUS, *more))
     util.validate_config(util.prepare_config(dict(made)))
@@ -156,7 +156,14 @@ def test_the_skypilot_task(rendered: Rendered) -> None:
         assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("words", [GPUS, ("--cluster", "gpus=8,type=a100"), ("--cluster", "gpus=1,type=l4")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        GPUS,
+        pytest.param(("--cluster", "gpus=8,type=a100"), marks=pytest.mark.full),
+        pytest.param(("--cluster", "gpus=1,type=l4"), marks=pytest.mark.full),
+    ],
+)
 def test_the_slurm_script(rendered: Rendered, tmp_path: Path, words: tuple[str, ...]) -> None:
     cluster = Cluster.parse(words[1])
     file = tmp_path / "paper.yaml"

@@ -42,7 +42,13 @@ def drive(file: Path, store: str, drivers: int) -> list[str]:
 @pytest.mark.parametrize("store", ["local", pytest.param("s3", marks=FULL)], indirect=True)
 @pytest.mark.parametrize(
     ("drivers", "runs"),
-    [(2, 5), pytest.param(1, 5, marks=FULL), pytest.param(3, 3, marks=FULL), pytest.param(5, 2, marks=FULL)],
+    [
+        (2, 3),
+        pytest.param(2, 5, marks=FULL),
+        pytest.param(1, 5, marks=FULL),
+        pytest.param(3, 3, marks=FULL),
+        pytest.param(5, 2, marks=FULL),
+    ],
 )
 def test_every_run_is_trained_once(drivers: int, runs: int, store: str, tmp_path: Path) -> None:
     said = drive(declare(tmp_path, runs), store, drivers)

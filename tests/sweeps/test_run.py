@@ -8,21 +8,20 @@ import os
 import shutil
 import signal
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 
 from repro.__main__ import main
 from repro.store.folder import Folder
 from sweeps import results_folder, scaling
 from sweeps.__main__ import main as sweeps_main
 from sweeps.grid import expand
-from tests.sweeps.tiny import IDS, ROOT, declare, losses, run, start
+from tests.sweeps.tiny import IDS, declare, losses, run, start
 
 pytestmark = pytest.mark.slow
 
@@ -69,12 +68,14 @@ def test_it_is_planned_by_the_measured_speed_and_says_so_to_status(finished: Pat
     assert kept["promised"]["makespan_seconds"] == pytest.approx(sum(one["seconds"] for one in kept["planned"]))
 
 
-def test_again_trains_nothing_and_never_wakes_ray(finished: Path, tmp_path: Path) -> None:
+def test_again_trains_nothing_and_never_wakes_ray(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = copy(finished, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "results" / "tiny" / "runs").rglob("*.parquet")}
-    code, out = run(file)
-    assert code == 0, out
-    assert "0 trained now" in out
+    assert sweeps_main(["run", str(file)]) == 0
+    assert "0 trained now" in capsys.readouterr().out
+    assert not ray.is_initialized()
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
@@ -191,17 +192,9 @@ def test_a_corpus_shorter_than_a_run_is_refused(finished: Path, tmp_path: Path, 
     assert "more text than" in out
 
 
-def test_a_dry_run_writes_nothing(finished: Path, tmp_path: Path) -> None:
-    file = declare(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "sweeps", "run", str(file), "--dry-run"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "5 of 5 runs to train" in done.stdout
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweeps_main(["run", str(declare(tmp_path)), "--dry-run"]) == 0
+    assert "5 of 5 runs to train" in capsys.readouterr().out
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
 
 

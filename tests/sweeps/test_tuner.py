@@ -67,7 +67,7 @@ def test_two_runs_share_a_gpu_and_a_third_starts_when_one_ends(placed: Placed) -
     assert gpus_of(third) == [0]
 
 
-@pytest.mark.parametrize("count", [3, 7, 64])
+@pytest.mark.parametrize("count", [3, 7, pytest.param(64, marks=pytest.mark.full)])
 def test_as_many_runs_as_are_said_fit_one_gpu_whatever_their_number(placed: Placed, count: int) -> None:
     groups = [placed(count) for _ in range(min(count, 8))]  # a CPU each
     assert all(group.wait(60) for group in groups)

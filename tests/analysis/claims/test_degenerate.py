@@ -60,11 +60,11 @@ def one_seed(rows: Rows) -> Rows:
     return [r for r in rows if r["seed"] == 0]
 
 
-SPOILED = [same_over_seeds, a_failed_size]
-SLOW = [pytest.param(f, marks=pytest.mark.full) for f in (two_seeds_of_one_run, one_seed, a_cell_of_failed_runs)]
+OTHERS = (a_failed_size, two_seeds_of_one_run, one_seed, a_cell_of_failed_runs)
+SPOILED = [same_over_seeds, *(pytest.param(spoil, marks=pytest.mark.full) for spoil in OTHERS)]
 
 
-@pytest.mark.parametrize("spoil", [*SPOILED, *SLOW], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
 def test_every_verdict_is_finite_or_inconclusive(spoil: Callable[[Rows], Rows], swept: Make) -> None:
     verdicts = judged(swept(spoil(simulated_sweep.simulate(Truth()))))
     assert len(verdicts) == 7

@@ -17,7 +17,7 @@ Make = Callable[..., Tables]
 
 
 def verdict(tables: Tables) -> Verdict:
-    return final_size.judge(Evidence(tables, resamples=300))
+    return final_size.judge(Evidence(tables, resamples=100))
 
 
 def test_the_average_law_makes_the_final_model_half_the_size(swept: Make) -> None:

@@ -56,8 +56,8 @@ def test_without_the_study_or_without_seeds_there_is_a_reason(swept: Make) -> No
     assert "no configuration" in verdict(swept([r for r in rows if r["seed"] == 0])).because
 
 
-def test_every_setting_and_its_loss_stand_in_the_details(swept: Make) -> None:
-    regrets, losses = verdict(swept()).details
+def test_every_setting_and_its_loss_stand_in_the_details(evidence: Evidence) -> None:
+    regrets, losses = robustness.judge(evidence).details
     assert [(r["factor"], r["sparsity"]) for r in regrets.rows] == [("learning rate", 0.8), ("batch", 0.8)]
     assert len(losses.rows) == 12
 

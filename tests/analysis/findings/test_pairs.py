@@ -14,8 +14,8 @@ from analysis.worlds.simulated_sweep import Truth
 pytestmark = pytest.mark.slow
 
 
-def test_each_sparse_run_finds_both_its_partners_at_every_seed(swept) -> None:
-    pairs = find_pairs(swept())
+def test_each_sparse_run_finds_both_its_partners_at_every_seed(evidence: Evidence) -> None:
+    pairs = find_pairs(evidence.tables)
     assert [(p.match, p.sparsity, p.seeds) for p in pairs] == [
         (m, s, 3) for m in ("prunable", "total") for s in (0.2, 0.4, 0.6, 0.8)
     ]
@@ -86,14 +86,13 @@ def test_the_dense_size_of_equal_loss_comes_back(share: float, swept) -> None:
         assert result.ratio.value == pytest.approx(share, rel=2e-3)
 
 
-def test_a_partner_matched_on_all_parameters_is_compared_in_nats_alone(swept) -> None:
-    results = [r for r in Evidence(swept(), resamples=100).pairs if r.pair.match == "total"]
+def test_a_partner_matched_on_all_parameters_is_compared_in_nats_alone(evidence: Evidence) -> None:
+    results = [r for r in evidence.pairs if r.pair.match == "total"]
     assert all(r.ratio is None and r.difference.low is not None for r in results)
 
 
-def test_a_partner_that_matches_in_both_counts_is_one_difference(swept) -> None:
-    found = Evidence(swept(), resamples=100)
-    pairs = [r.pair for r in found.pairs]
+def test_a_partner_that_matches_in_both_counts_is_one_difference(evidence: Evidence) -> None:
+    pairs = [r.pair for r in evidence.pairs]
     once = [p for p in pairs if p.match == "prunable"]
     twice = [*once, *(replace(p, match="total") for p in once)]
-    assert difference_noise(twice, found.noise) == difference_noise(once, found.noise)
+    assert difference_noise(twice, evidence.noise) == difference_noise(once, evidence.noise)

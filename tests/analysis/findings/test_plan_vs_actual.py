@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import claims, figures
+from analysis import figures
+from analysis.figures import promise
 from analysis.findings import plan_vs_actual
 from analysis.findings.evidence import Evidence
 from analysis.report.page import render
@@ -118,7 +119,7 @@ def test_a_folder_without_a_plan_has_no_such_section(folder: Folder) -> None:
     simulated_sweep.write(folder, ROWS)
     evidence = Evidence(data.load(folder), resamples=100)
     assert evidence.promise is None
-    page = render(evidence, claims.judge(evidence), figures.write_all(evidence, folder / "figures"))
+    page = render(evidence, (), (figures.write(promise, evidence, folder / "figures"),))
     assert 'id="planned"' not in page
     assert "Plan and outcome" not in page
     assert "Measured against promised" not in page
@@ -127,13 +128,12 @@ def test_a_folder_without_a_plan_has_no_such_section(folder: Folder) -> None:
 @pytest.mark.slow
 def test_the_page_shows_the_facts_the_figure_and_the_worst(folder: Folder) -> None:
     evidence = left(folder, (2.0, 1.0, 2.0, 3.0))
-    drawn = figures.write_all(evidence, folder / "figures")
-    page = html.unescape(render(evidence, claims.judge(evidence), drawn))
+    figure = figures.write(promise, evidence, folder / "figures")
+    page = html.unescape(render(evidence, (), (figure,)))
     section = page[page.index('id="planned"') : page.index('id="made"')]
     assert "12%: median of |measured / promised − 1| over 4 runs" in section
     assert "Measured against promised time" in section
     assert ROWS[0]["run_id"] in section
-    [figure] = [f for f in drawn if f.name == "promise"]
     [panel] = figure.panels
     assert {r for points in panel.points for r in points.runs} == {row["run_id"] for row in ROWS}
     assert np.array_equal(np.sort(np.concatenate([p.y for p in panel.points])), [1.0, 2.0, 2.0, 3.0])

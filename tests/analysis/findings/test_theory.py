@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.findings.theory import TwoRegimes, explain, fit_regimes, sums
+from analysis.findings.evidence import Evidence
+from analysis.findings.theory import TwoRegimes, fit_regimes, sums
 from repro.schedule import Declared, PruningSchedule
 
 BATCH, PRUNABLE = 512, 10_000
@@ -85,8 +86,8 @@ def test_the_gain_is_the_slope_of_the_loss() -> None:
     np.testing.assert_allclose(found.gain(flops), -slope, rtol=1e-6)
 
 
-def test_a_sweeps_runs_are_predicted_beside_their_dense_run(swept) -> None:
-    theory = explain(swept())
+def test_a_sweeps_runs_are_predicted_beside_their_dense_run(evidence: Evidence) -> None:
+    theory = evidence.theory
     assert len(theory.regimes) == 6
     assert len(theory.predictions) == 4 * 4 + 80  # the law set's other sizes, and the grid with 25/50/25 in it
     assert all(abs(p.own) < 0.05 for p in theory.predictions)

@@ -32,7 +32,9 @@ def test_one_low_row_of_epochs_leaves_the_others_their_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    "law", [CHINCHILLA, LAWS["over_training"], pytest.param(SPARSE, marks=pytest.mark.full)], ids=lambda law: law.name
+    "law",
+    [CHINCHILLA, *(pytest.param(law, marks=pytest.mark.full) for law in (LAWS["over_training"], SPARSE))],
+    ids=lambda law: law.name,
 )
 @pytest.mark.parametrize("factor", [1e-3, 0.3, 100.0])
 def test_the_starts_find_the_minimum_whatever_one_row_says(law: Law, factor: float) -> None:

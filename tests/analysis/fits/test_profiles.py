@@ -82,7 +82,7 @@ def holds(hits: Array, tables: int) -> None:
     assert np.all((hits >= low) & (hits <= high)), (hits / tables, low / tables, high / tables)
 
 
-@pytest.mark.parametrize("name", ["huber_log 1e-3", "wls"])
+@pytest.mark.parametrize("name", ["huber_log 1e-3", pytest.param("wls", marks=pytest.mark.full)])
 def test_95_percent_profiles_hold_the_truth_in_95_percent_of_60_tables(name: str) -> None:
     holds(covered(OBJECTIVES[name], "resampled", 60), 60)
 
@@ -95,7 +95,9 @@ def test_95_percent_profiles_hold_the_truth_in_95_percent_of_1000_tables(name: s
 
 
 @pytest.mark.skipif(not EPOCH.is_file(), reason="needs ../shared/data beside the project")
-@pytest.mark.parametrize("name", ["huber_log 1e-2", "lad", pytest.param("huber_log 1e-4", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "name", ["huber_log 1e-2", *(pytest.param(name, marks=pytest.mark.full) for name in ("lad", "huber_log 1e-4"))]
+)
 def test_a_profile_on_epochs_points_is_about_as_wide_as_the_bootstrap(name: str) -> None:
     """The published 80% rests on it: E [1.769, 1.870], alpha [.315, .374], beta [.332, .417] by 4,000 resamples."""
     columns, measured = points()

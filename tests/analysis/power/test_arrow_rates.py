@@ -26,11 +26,11 @@ def tables() -> Tables:
 
 
 def test_with_little_noise_every_rule_knows_a_true_world_from_a_false_one(tables: Tables) -> None:
-    found = simulation.simulate(tables, np.array(THETA), SeedNoise.normal(0.001), worlds=3, resamples=100)
-    assert {name: own.true.reproduced for name, own in found.claims.items()} == {c.CLAIM: 3 for c in IN_ANY_DIRECTION}
+    found = simulation.simulate(tables, np.array(THETA), SeedNoise.normal(0.001), worlds=1, resamples=100)
+    assert {name: own.true.reproduced for name, own in found.claims.items()} == {c.CLAIM: 1 for c in IN_ANY_DIRECTION}
     assert {name: own.false.reproduced for name, own in found.claims.items()} == dict.fromkeys(found.claims, 0)
-    assert found.laws["N_final"][direction.CLAIM].not_reproduced == 3
-    assert found.laws["N_avg"][sparse_start.CLAIM].not_reproduced == 3
+    assert found.laws["N_final"][direction.CLAIM].not_reproduced == 1
+    assert found.laws["N_avg"][sparse_start.CLAIM].not_reproduced == 1
 
 
 @pytest.mark.parametrize("claim", IN_ANY_DIRECTION, ids=lambda claim: claim.CLAIM)

@@ -10,12 +10,12 @@ from analysis.worlds.simulated_sweep import Truth
 pytestmark = pytest.mark.slow
 
 
-def details(tables) -> dict[str, tuple[dict, ...]]:
-    return {d.title.split(":")[0].split(" over")[0]: d.rows for d in confounds.examine(Evidence(tables, resamples=100))}
+def details(evidence: Evidence) -> dict[str, tuple[dict, ...]]:
+    return {d.title.split(":")[0].split(" over")[0]: d.rows for d in confounds.examine(evidence)}
 
 
-def test_a_control_stands_beside_the_run_that_it_changes(swept) -> None:
-    rows = details(swept())["Controls"]
+def test_a_control_stands_beside_the_run_that_it_changes(evidence: Evidence) -> None:
+    rows = details(evidence)["Controls"]
     assert [(r["changed"], r["sparsity"]) for r in rows] == [
         ("weight decay 0 instead of 0.1", 0.0),
         ("weight decay 0 instead of 0.1", 0.8),
@@ -34,20 +34,24 @@ def test_what_was_changed_is_said_in_words(swept) -> None:
     }
     for i, change in enumerate(changes.values()):
         rows.append({**base, **change, "run_id": f"control-{i}", "studies": ["controls"]})
-    said = [r["changed"] for r in details(swept(rows))["Controls"] if r["run"].startswith("control-")]
+    said = [
+        r["changed"]
+        for r in details(Evidence(swept(rows), resamples=100))["Controls"]
+        if r["run"].startswith("control-")
+    ]
     assert len(said) == len(changes)
     assert all(any(s.startswith(words) for s in said) for words in changes)
 
 
-def test_sparse_runs_decay_more_as_they_take_more_steps(swept) -> None:
-    for row in details(swept())["Σ lr·wd"]:
+def test_sparse_runs_decay_more_as_they_take_more_steps(evidence: Evidence) -> None:
+    for row in details(evidence)["Σ lr·wd"]:
         shares = [row[f"at {s}%"] for s in (20, 40, 60, 80)]
         assert shares == sorted(shares)
         assert 1 < shares[0] < shares[-1] < 5
 
 
 def test_a_residual_that_decay_doesnt_drive_has_a_slope_around_0(swept) -> None:
-    rows = details(swept(truth=Truth(sigma=0.002)))[
+    rows = details(Evidence(swept(truth=Truth(sigma=0.002)), resamples=100))[
         "The N_avg law's residual along the log of Σ lr·wd, nats by a doubling"
     ]
     assert all(r["low"] <= 0 <= r["high"] for r in rows if r["setting"] == "in sample")

@@ -138,12 +138,15 @@ KILLS = [
 ]
 
 
-def test_a_build_killed_five_times_loses_the_part_in_hand_and_no_more(
-    spec: CorpusSpec, reference: Corpus, tmp_path: Path
+@pytest.mark.parametrize(
+    "kills", [pytest.param(KILLS, marks=pytest.mark.full), [KILLS[0], KILLS[3]]], ids=["five times", "twice"]
+)
+def test_a_build_that_is_killed_loses_the_part_in_hand_and_no_more(
+    kills: list[tuple[str, int]], spec: CorpusSpec, reference: Corpus, tmp_path: Path
 ) -> None:
     work = tmp_path / f".{reference.folder.name}.build"
     written: dict[str, int] = {}
-    for pattern, count in KILLS:
+    for pattern, count in kills:
         killed_when(start(spec, tmp_path, None, CUT), work, pattern, count)
         there = {path.name: path.stat().st_mtime_ns for side in ("heldout", "train") for path in work.glob(f"{side}-*")}
         assert {name: written[name] for name in there if name in written}.items() <= there.items(), "encoded again"

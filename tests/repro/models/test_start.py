@@ -64,8 +64,15 @@ def dense(make_spec: Make) -> RunSpec:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("init", ["fan_in", "transformers"])
-@pytest.mark.parametrize("layout", ["", "compact"])
+@pytest.mark.parametrize(
+    ("init", "layout"),
+    [
+        ("fan_in", ""),
+        ("transformers", "compact"),
+        pytest.param("fan_in", "compact", marks=pytest.mark.full),
+        pytest.param("transformers", "", marks=pytest.mark.full),
+    ],
+)
 def test_a_run_begins_where_the_other_ended(
     init: Init, layout: str, dense: RunSpec, out: Callable[[RunSpec], Path], text: Corpus
 ) -> None:

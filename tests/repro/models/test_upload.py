@@ -119,7 +119,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("private", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_model_that_is_there_already_is_not_written_over_unless_said(
     private: bool, run: Run, text_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], hub: Hub
 ) -> None:

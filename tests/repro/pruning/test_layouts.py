@@ -23,17 +23,19 @@ from tests.repro.pruning.engines import is_clean, opened, update
 
 pytestmark = pytest.mark.slow
 
-STEPS, UPDATES = 24, 20
+STEPS, UPDATES = 24, 8
 Make = Callable[..., RunSpec]
 Layout = tuple[int, str]  # ZeRO stage and precision
 LAYOUTS: list[Layout] = list(itertools.product((0, 1, 2, 3), ("fp32", "bf16")))
+SAMPLE: list[Layout] = [(0, "fp32"), (1, "bf16"), (2, "fp32"), (3, "bf16")]
 
 
-@pytest.fixture
-def trained(text: Corpus, make_spec: Make, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def trained(text: Corpus, make_spec: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a dense run in fp32: masters and moments that have been trained."""
-    train.train(make_spec(0.0, dense_steps=STEPS), Folder.open(tmp_path / "dense"), text, Resources())
-    return tmp_path / "dense" / "checkpoint" / name_of(STEPS)
+    folder = tmp_path_factory.mktemp("dense")
+    train.train(make_spec(0.0, dense_steps=STEPS), Folder.open(folder), text, Resources())
+    return folder / "checkpoint" / name_of(STEPS)
 
 
 @pytest.fixture
@@ -102,7 +104,9 @@ def check(found: dict[str, Any], spec: RunSpec, expected: torch.Tensor) -> None:
     assert found["moved"], "the updates changed nothing, so that nothing was tried"
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "layout", [*SAMPLE, *(pytest.param(one, marks=pytest.mark.full) for one in LAYOUTS if one not in SAMPLE)]
+)
 def test_one_worker_makes_the_masks_of_a_sort_and_removed_weights_stay_zero(
     layout: Layout, specs: dict[str, RunSpec], trained: Path, text: Corpus
 ) -> None:
@@ -113,7 +117,7 @@ def test_one_worker_makes_the_masks_of_a_sort_and_removed_weights_stay_zero(
 @pytest.mark.parametrize(
     ("world", "layouts"),
     [
-        (2, [(1, "bf16"), (3, "bf16")]),
+        (2, [(3, "bf16")]),
         pytest.param(2, LAYOUTS, marks=pytest.mark.full),
         pytest.param(4, LAYOUTS, marks=pytest.mark.full),
     ],

@@ -54,7 +54,7 @@ def leases(run: RunFolder) -> list[str]:
 
 @pytest.mark.slow
 def test_of_many_at_one_moment_one_gets_it(run: RunFolder) -> None:
-    for _ in range(5):
+    for _ in range(2):
         several = [Lease(run, str(i)) for i in range(8)]
         with ThreadPoolExecutor(8) as pool:
             took = list(pool.map(Lease.take, several))

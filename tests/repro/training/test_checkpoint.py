@@ -96,6 +96,10 @@ def missing(file: Path) -> None:
     file.unlink()
 
 
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:100])
+
+
 def holding(data: bytes) -> Spoil:
     def spoil(file: Path) -> None:
         file.write_bytes(data)
@@ -114,22 +118,32 @@ def off_by_one(key: str) -> Spoil:
     return spoil
 
 
+OFTEN = {(truncated, "rank-0.safetensors"), (altered, "masks.safetensors"), (missing, "rows.json")}
+MANIFESTS: dict[str, Spoil] = {
+    "missing": missing,
+    "cut short": cut_short,
+    "of another step": off_by_one("step"),
+    "empty": holding(b""),
+    "not text": holding(b"\x80\x81\x82" * 40),
+    "not a mapping": holding(b"[1, 2]"),
+    "a mapping of nothing": holding(b"{}"),
+    "of another update": off_by_one("updates"),
+}
 DAMAGE = [
-    pytest.param(spoil, file, file, id=f"{file} is {spoil.__name__}")
+    pytest.param(
+        spoil,
+        file,
+        file,
+        id=f"{file} is {spoil.__name__}",
+        marks=[] if (spoil, file) in OFTEN else pytest.mark.full,
+    )
     for spoil in (truncated, altered, missing)
     for file in ("rank-0.safetensors", "masks.safetensors", "rows.json")
 ] + [
-    pytest.param(spoil, "manifest.json", "manifest", id=f"manifest.json is {how}")
-    for how, spoil in {
-        "missing": missing,
-        "empty": holding(b""),
-        "cut short": lambda file: file.write_bytes(file.read_bytes()[:100]),
-        "not text": holding(b"\x80\x81\x82" * 40),
-        "not a mapping": holding(b"[1, 2]"),
-        "a mapping of nothing": holding(b"{}"),
-        "of another step": off_by_one("step"),
-        "of another update": off_by_one("updates"),
-    }.items()
+    pytest.param(
+        spoil, "manifest.json", "manifest", id=f"manifest.json is {how}", marks=[pytest.mark.full] * (place >= 3)
+    )
+    for place, (how, spoil) in enumerate(MANIFESTS.items())
 ]
 
 
@@ -199,7 +213,7 @@ def test_a_checkpoint_of_another_spec_is_not_taken(broken_off: Run, make_spec: M
     assert {r["fingerprint"] for r in rows(broken_off.folder, "run.parquet")} == {other.fingerprint}
 
 
-@pytest.mark.parametrize("keep", [1, 2, 3])
+@pytest.mark.parametrize("keep", [2, *(pytest.param(keep, marks=pytest.mark.full) for keep in (1, 3))])
 def test_the_last_few_stay_while_a_run_trains_and_one_when_it_is_done(
     keep: int, make_spec: Make, text: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,9 @@ def under_way(specs: tuple[RunSpec, RunSpec], trained: Trained) -> Parent:
     return Parent(specs[0], trained(specs[0], 22))
 
 
-@pytest.mark.parametrize("at", [pytest.param(8, id="at the first event"), pytest.param(4, id="before the first event")])
+@pytest.mark.parametrize(
+    "at", [pytest.param(8, id="at the first event"), pytest.param(4, id="before it", marks=pytest.mark.full)]
+)
 def test_a_sparse_run_forked_from_a_dense_trunk_is_the_one_trained_from_scratch(
     at: int,
     specs: tuple[RunSpec, RunSpec],

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
     ("method", "factor", "zero_stage"),
     [
         ("grow-inner-noise", 2, 1),
-        ("grow-depth-zero", 2, 0),
+        pytest.param("grow-depth-zero", 2, 0, marks=pytest.mark.full),
         pytest.param("grow-inner-noise", 2, 3, marks=pytest.mark.full),
         pytest.param("grow-depth-stack", 1, 1, marks=pytest.mark.full),
         pytest.param("grow-width", 2, 1, marks=pytest.mark.full),

@@ -22,11 +22,12 @@ from tests.repro.training.lives import assert_same, life, rows, state, stopped
 
 pytestmark = pytest.mark.slow
 
+FULL = pytest.mark.full
 Make = Callable[..., RunSpec]
 Reference = Callable[[RunSpec, Resources], Folder]
 
 # The steps of `warmed` below, and how its 50 random stops are spread over them and over the ZeRO stages.
-TOTAL, POINTS, SAMPLE = 60, 50, 2
+TOTAL, POINTS, SAMPLE = 60, 50, 1
 STAGES: tuple[Stage, ...] = (0, 1, 2, 3)
 STOPS = random.Random(20).sample(range(1, TOTAL + 1), POINTS)
 IN_BF16 = (1, 2, 17, 31)
@@ -69,7 +70,7 @@ def check(spec: RunSpec, stop: int, stage: Stage, text: Corpus, root: Path, unin
     assert_same(folder, whole, f"after a stop before step {stop} at stage {stage}")
 
 
-@pytest.mark.parametrize("point", [pytest.param(i, marks=[pytest.mark.full] * (i >= SAMPLE)) for i in range(POINTS)])
+@pytest.mark.parametrize("point", [pytest.param(i, marks=[FULL] * (i >= SAMPLE)) for i in range(POINTS)])
 def test_stopping_anywhere_and_going_on_changes_no_bit(
     point: int, text: Corpus, make_spec: Make, tmp_path: Path, uninterrupted: Reference
 ) -> None:
@@ -80,13 +81,13 @@ def test_stopping_anywhere_and_going_on_changes_no_bit(
 @pytest.mark.parametrize(
     ("stop", "stage"),
     [
-        pytest.param(1, 1, id="after the first step"),
+        pytest.param(1, 1, id="after the first step", marks=FULL),
         pytest.param(13, 2, id="before warm-up ends"),
-        pytest.param(8, 1, id="on the first event"),
+        pytest.param(8, 1, id="on the first event", marks=FULL),
         pytest.param(16, 3, id="on an event"),
-        pytest.param(22, 1, id="between two events"),
+        pytest.param(22, 1, id="between two events", marks=FULL),
         pytest.param(28, 0, id="on the last event"),
-        pytest.param(TOTAL - 1, 1, id="before the last step"),
+        pytest.param(TOTAL - 1, 1, id="before the last step", marks=FULL),
         pytest.param(TOTAL, 1, id="after the last step"),
     ],
 )
@@ -113,7 +114,7 @@ RETURNING: dict[str, dict[str, Any]] = {
         ("last, drawn", 16, 3, "bf16"),
         ("RigL", 12, 1, "fp32"),
         *(
-            pytest.param(kind, stop, stage, precision, marks=pytest.mark.full)
+            pytest.param(kind, stop, stage, precision, marks=FULL)
             for kind in RETURNING
             for stop, stage, precision in ((13, 0, "fp32"), (16, 1, "bf16"), (20, 2, "fp32"), (21, 3, "fp32"))
         ),
@@ -151,7 +152,7 @@ def test_stopping_twice_with_other_checkpoints_on_the_way_changes_no_bit(
 def test_what_was_evaluated_and_averaged_before_a_stop_is_in_the_tables(
     text: Corpus, make_spec: Make, tmp_path: Path, uninterrupted: Reference
 ) -> None:
-    spec = make_spec(dense_steps=100)  # of its 253 steps the last 1% are two
+    spec = make_spec(dense_steps=80)  # of its 200 steps the last 1% are two
     spec = replace(spec, evaluation=replace(spec.evaluation, every=7))
     total, folder = spec.schedule.total_steps, Folder.open(tmp_path / "run")
     assert total // 100 == 2

@@ -79,8 +79,11 @@ def whole(text: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[R
 
 @pytest.mark.parametrize(
     ("step", "micro_batch", "kept"),
-    [(5, 2, 5), (5, 4, 6), (8, 1, 9)],
-    ids=["in an update", "after an update", "in an update after a pruning event"],
+    [
+        pytest.param(5, 2, 5, id="in an update"),
+        pytest.param(5, 4, 6, id="after an update", marks=pytest.mark.full),
+        pytest.param(8, 1, 9, id="in an update after a pruning event"),
+    ],
 )
 def test_a_stop_leaves_an_update_that_is_under_way_and_the_run_goes_on_to_the_same_bits(
     step: int, micro_batch: int, kept: int, spec: RunSpec, text: Corpus, tmp_path: Path, whole: Callable
@@ -98,7 +101,13 @@ def test_a_stop_leaves_an_update_that_is_under_way_and_the_run_goes_on_to_the_sa
     assert_same(folder, whole(spec), "after a stop")
 
 
-@pytest.mark.parametrize(("micro_batch", "kept"), [(2, 8), (4, 9)], ids=["in its dense gradients", "in its update"])
+@pytest.mark.parametrize(
+    ("micro_batch", "kept"),
+    [
+        pytest.param(2, 8, id="in its dense gradients"),
+        pytest.param(4, 9, id="in its update", marks=pytest.mark.full),
+    ],
+)
 def test_an_event_is_left_while_it_takes_gradients_and_no_more_once_it_has_returned_weights(
     micro_batch: int, kept: int, make_spec: Make, text: Corpus, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ TEXT = CalibrationSpec(sequences=8, seed=3)
     [
         (SurgerySpec("depth-taylor", 0.13, calibration=TEXT), {"layers": 3}),
         (SurgerySpec("width-taylor", 0.3, calibration=TEXT), {"heads": 1, "mlp": 11}),
-        (SurgerySpec("depth-taylor", 0), {}),
+        pytest.param(SurgerySpec("depth-taylor", 0), {}, marks=pytest.mark.full),
     ],
 )
 def test_a_child_begins_with_what_surgery_leaves_and_says_what_it_was(
@@ -86,7 +86,7 @@ def test_the_text_goes_on_after_the_parents_and_calibration_is_of_the_training_p
     ("surgery", "zero_stage"),
     [
         (SurgerySpec("wanda", 0.3, calibration=TEXT), 1),
-        (SurgerySpec("magnitude", None, "2:4"), 0),
+        pytest.param(SurgerySpec("magnitude", None, "2:4"), 0, marks=pytest.mark.full),
         (SurgerySpec("sparsegpt", 0.2, "2:4", calibration=TEXT), 3),
         pytest.param(SurgerySpec("sparsegpt", 0.2, "2:4", calibration=TEXT), 2, marks=pytest.mark.full),
         pytest.param(SurgerySpec("wanda", 0.3, calibration=TEXT), 3, marks=pytest.mark.full),
@@ -120,7 +120,11 @@ def test_the_zeros_of_a_one_shot_method_hold_to_the_bit(
 
 
 @pytest.mark.parametrize(
-    "surgery", [SurgerySpec("depth-taylor", 0.2, calibration=TEXT), SurgerySpec("magnitude", None, "2:4")]
+    "surgery",
+    [
+        SurgerySpec("depth-taylor", 0.2, calibration=TEXT),
+        pytest.param(SurgerySpec("magnitude", None, "2:4"), marks=pytest.mark.full),
+    ],
 )
 def test_killed_in_surgery_and_in_post_training_a_child_ends_as_one_that_was_not(
     surgery: SurgerySpec, dense: RunSpec, parent: Callable[[RunSpec], Path], text: Corpus, tmp_path: Path

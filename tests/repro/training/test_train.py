@@ -47,7 +47,7 @@ def test_a_run_leaves_what_its_schedule_promised(text: Corpus, make_spec: Make, 
 def test_it_is_evaluated_every_so_many_steps_and_that_changes_nothing(
     text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
-    plain = make_spec()
+    plain = make_spec(dense_steps=16)
     spec = replace(plain, evaluation=replace(plain.evaluation, every=7))
     often = train.train(spec, Folder.open(tmp_path / "often"), text, Resources())
     once = train.train(plain, Folder.open(tmp_path / "once"), text, Resources())
@@ -59,7 +59,7 @@ def test_it_is_evaluated_every_so_many_steps_and_that_changes_nothing(
 
 
 def test_micro_batches_and_stages_give_the_same_loss(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
-    spec = make_spec()
+    spec = make_spec(dense_steps=24)
     losses = [
         train.train(spec, Folder.open(tmp_path / str(i)), text, resources)["loss"]
         for i, resources in enumerate(
@@ -72,7 +72,7 @@ def test_micro_batches_and_stages_give_the_same_loss(text: Corpus, make_spec: Ma
 def test_the_authors_packing_trains(text_root: Path, make_spec: Make, tmp_path: Path) -> None:
     from repro.corpus import build
 
-    spec = make_spec()
+    spec = make_spec(dense_steps=24)
     spec = replace(spec, corpus=replace(spec.corpus, packing="documents"), repeat=True)
     packed = build(spec.corpus, spec.model.vocab, spec.model.sequence, text_root)
     row = train.train(spec, Folder.open(tmp_path / "run"), packed, Resources(micro_batch=2))
@@ -106,7 +106,7 @@ def test_twenty_runs_in_one_process_leak_nothing(text: Corpus, make_spec: Make, 
 def test_the_command_trains_a_spec_without_ray(
     text_root: Path, make_spec: Make, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    spec = make_spec()
+    spec = make_spec(dense_steps=8, interval=2)
     (tmp_path / "spec.json").write_text(json.dumps({**spec.to_dict(), "fingerprint": spec.fingerprint}))
     words = ["train", str(tmp_path / "spec.json"), "--out", str(tmp_path / "run"), "--corpus", str(text_root)]
     assert main(words) == 0
