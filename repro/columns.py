@@ -8,15 +8,14 @@ A dense run prunes nothing: `start`, `end`, `start_step`, `end_step` and `interv
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from repro import ladder
 from repro.column import Column, Part, Trained
+from repro.column_values import calibration, if_returned, moves, of_surgery, pieces, rope_scaling, unless_dense
 
 if TYPE_CHECKING:
-    from repro.spec import ModelSpec, RunSpec, SurgerySpec  # pydantic, which reading a table does without
+    from repro.spec import RunSpec  # pydantic, which reading a table does without
 
 
 def epochs(spec: RunSpec) -> float | None:
@@ -30,52 +29,6 @@ def effective_flops(spec: RunSpec) -> float:
 
 def executed_flops(spec: RunSpec) -> float:
     return ladder.executed_flops(spec.model.shape, spec.tokens, spec.model.sequence)
-
-
-def _unless_dense(value: Callable[[RunSpec], Any]) -> Callable[[RunSpec], Any]:
-    """`value` for runs that prune, None for dense ones."""
-    return lambda spec: None if spec.schedule.shape == "dense" else value(spec)
-
-
-def _of_surgery(value: Callable[[SurgerySpec, ModelSpec], Any]) -> Callable[[RunSpec], Any]:
-    """`value` of the surgery and the model before it, None for runs without."""
-
-    def of(spec: RunSpec) -> Any:
-        return None if spec.surgery is None or spec.model_before is None else value(spec.surgery, spec.model_before)
-
-    return of
-
-
-def _calibration(spec: RunSpec) -> str | None:
-    text = None if spec.surgery is None else spec.surgery.calibration
-    if text is None:
-        return None
-    return f"{spec.corpus.name}, training part, {text.sequences} x {text.tokens or spec.model.sequence} tokens, seed {text.seed}"
-
-
-def _if_returned(value: Callable[[RunSpec], Any]) -> Callable[[RunSpec], Any]:
-    """`value` for runs in which weights come back, None for others."""
-    return lambda spec: value(spec) if spec.schedule.returns else None
-
-
-def _pieces(spec: RunSpec) -> str | None:
-    schedule = spec.schedule
-    if schedule.follows_from_steps:
-        return None
-    return json.dumps([*zip(schedule.densities.first_steps, schedule.densities.weights, strict=True)])
-
-
-def _moves(spec: RunSpec) -> str | None:
-    moves = spec.pruning.moves
-    if moves is None:
-        return None
-    how = "falling by cosine" if moves.decay == "cosine" else "each"
-    return f"every {moves.every} steps until {moves.until:g} of compute, {moves.share:g} of the kept weights {how}"
-
-
-def _rope_scaling(spec: RunSpec) -> str | None:
-    scaling = spec.model.rope_scaling
-    return None if scaling is None else ", ".join(f"{value:g}" for value in vars(scaling).values())
 
 
 def _n_avg(spec: RunSpec) -> float:
@@ -123,7 +76,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("norm_eps", float, "", "epsilon of the norms", "setting", lambda s: s.model.norm_eps),
     Column("rope_base", float, "", "base of the rotary embedding", "setting", lambda s: s.model.rope_base),
     Column("rope_scaling", str, "", "Llama 3's scaling of it: factor, low_freq_factor, high_freq_factor, original_context; "
-           "null: none", "setting", _rope_scaling, added=True),
+           "null: none", "setting", rope_scaling, added=True),
     Column("tied", bool, "", "true where the LM head is the embedding, else null", "setting",
            lambda s: s.model.tied or None, added=True),
     Column("biases", str, "", "linear layers with a bias; null: none", "setting",
@@ -141,17 +94,17 @@ COLUMNS: tuple[Column, ...] = (
     Column("position", int, "rows", "rows of the text that were read before, by the runs that it comes from", "setting",
            lambda s: s.position),
     Column("surgery", str, "", "method by which the weights it started from were pruned or grown first; null: none", "setting",
-           _of_surgery(lambda s, _: s.method), added=True),
+           of_surgery(lambda s, _: s.method), added=True),
     Column("surgery_structure", str, "", "structure of the zeros it left: unstructured or N:M; null: whole parts went",
-           "setting", _of_surgery(lambda s, _: s.structure), added=True),
+           "setting", of_surgery(lambda s, _: s.structure), added=True),
     Column("surgery_rate", float, "share of all parameters", "what was asked to go; 0: a control; null: all blocks, of N:M, or growth",
-           "setting", _of_surgery(lambda s, _: s.rate), added=True),
+           "setting", of_surgery(lambda s, _: s.rate), added=True),
     Column("surgery_factor", int, "", "of growth: how many times as many blocks, or as large widths; 1: a control; null: none",
-           "setting", _of_surgery(lambda s, _: s.factor), added=True),
+           "setting", of_surgery(lambda s, _: s.factor), added=True),
     Column("surgery_calibration", str, "", "text by which it judged weights: source, sequences x tokens, seed; null: none",
-           "setting", _calibration, added=True),
+           "setting", calibration, added=True),
     Column("surgery_seed", int, "", "seed of a method that draws; null of others", "label",
-           _of_surgery(lambda s, _: s.seed), added=True),
+           of_surgery(lambda s, _: s.seed), added=True),
     # A permission, which rules of a sweep may give to some sparsities: by itself it changes no number.
     Column("repeat", bool, "", "whether the run may see text more than once", "label", lambda s: s.repeat),
     Column("sparsity", float, "", "largest share of the prunable weights removed; where N(t) falls, the final one", "window",
@@ -160,10 +113,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("mirror", bool, "", "true where N(t) is that of the shape reflected in time, else null", "window",
            lambda s: s.schedule.mirror or None, added=True),
     Column("pieces", str, "", "[first step, density] of each piece of N(t) as JSON; null of shapes that fall as in the paper, "
-           "constant and dense ones, which follow from the steps below", "window", _pieces, added=True),
+           "constant and dense ones, which follow from the steps below", "window", pieces, added=True),
     Column("start", float, "share of compute", "first event, as declared", "window",
-           _unless_dense(lambda s: s.pruning.start)),
-    Column("end", float, "share of compute", "last event, as declared", "window", _unless_dense(lambda s: s.pruning.end)),
+           unless_dense(lambda s: s.pruning.start)),
+    Column("end", float, "share of compute", "last event, as declared", "window", unless_dense(lambda s: s.pruning.end)),
     Column("score", str, "", "what weights are ranked by", "setting", lambda s: s.pruning.score),
     Column("distribution", str, "", "global threshold or uniform density", "setting",
            lambda s: s.pruning.distribution),
@@ -173,13 +126,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("scope", str, "", "parts of the model that alone are pruned; null: all", "setting",
            lambda s: ", ".join(s.pruning.scope) or None, added=True),
     Column("choose", str, "", "which removed weights came back; null where none did", "setting",
-           _if_returned(lambda s: s.pruning.moves.return_ if s.pruning.moves else s.pruning.choose), added=True),
+           if_returned(lambda s: s.pruning.moves.return_ if s.pruning.moves else s.pruning.choose), added=True),
     Column("fill", str, "", "what they were then: zero, or draw; null where none came back", "setting",
-           _if_returned(lambda s: s.pruning.fill), added=True),
-    Column("moves", str, "", "how a mask moved at a constant number of weights; null: it didn't", "setting", _moves, added=True),
-    Column("interval", int, "steps", "between two events", "window", _unless_dense(lambda s: s.schedule.interval)),
-    Column("start_step", int, "steps", "first event", "count", _unless_dense(lambda s: s.schedule.start_step)),
-    Column("end_step", int, "steps", "last event", "count", _unless_dense(lambda s: s.schedule.end_step)),
+           if_returned(lambda s: s.pruning.fill), added=True),
+    Column("moves", str, "", "how a mask moved at a constant number of weights; null: it didn't", "setting", moves, added=True),
+    Column("interval", int, "steps", "between two events", "window", unless_dense(lambda s: s.schedule.interval)),
+    Column("start_step", int, "steps", "first event", "count", unless_dense(lambda s: s.schedule.start_step)),
+    Column("end_step", int, "steps", "last event", "count", unless_dense(lambda s: s.schedule.end_step)),
     Column("events", int, "", "number of events", "count", lambda s: s.schedule.events),
     Column("total_steps", int, "steps", "T", "count", lambda s: s.schedule.total_steps),
     Column("dense_steps", int, "steps", "steps of the dense run of equal compute", "count", lambda s: s.dense_steps),
@@ -208,12 +161,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("effective_flops_life", float, "FLOP", "effective compute of all of them", "count",
            lambda s: s.life.effective_flops, lambda m: m.life.effective_flops),
     Column("N_total_before", int, "parameters", "all parameters before surgery; null without", "count",
-           _of_surgery(lambda s, before: before.shape.total), added=True),
+           of_surgery(lambda s, before: before.shape.total), added=True),
     Column("rho", float, "", "share of all parameters that surgery removed; null without, and of growth", "count",
-           _of_surgery(lambda s, before: None if s.grows else s.shares(before)[0]), added=True),
+           of_surgery(lambda s, before: None if s.grows else s.shares(before)[0]), added=True),
     Column("rho_linear", float, "", "share of the weights of linear layers that surgery removed, LM head included; null "
            "without, and of growth", "count",
-           _of_surgery(lambda s, before: None if s.grows else s.shares(before)[1]), added=True),
+           of_surgery(lambda s, before: None if s.grows else s.shares(before)[1]), added=True),
     Column("N_idle", int, "weights", "prunable weights that came back as zeros and still are, because both sides of their channel "
            "were removed and nothing gives them a gradient; N_t counts them; null: none came back", "count",
            run=lambda m: m.idle, added=True),

@@ -21,6 +21,7 @@ LIGHT_MODULES = [
     "repro/ladder.py",
     "repro/column.py",
     "repro/columns.py",
+    "repro/column_values.py",
     "repro/schemas.py",
     "repro/tables.py",
     "repro/tables_v2.py",
