@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -100,15 +101,23 @@ OF_REPRO_IN_ANALYSIS = {
 }
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
+@cache
+def imports(file: Path) -> tuple[str, ...]:
     """Dotted names that a file imports; `from a import b` gives a.b when b is a module of ours, else a."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    names: list[str] = []
+    for node in nodes(file):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 inner = ROOT / node.module.replace(".", "/") / f"{alias.name}.py"
-                yield f"{node.module}.{alias.name}" if inner.exists() else node.module
+                names.append(f"{node.module}.{alias.name}" if inner.exists() else node.module)
+    return tuple(names)
 
 
 def of(room: str) -> Iterator[tuple[str, str]]:
@@ -164,9 +173,7 @@ def test_no_module_needs_one_that_needs_it() -> None:
 
 def test_a_class_name_occurs_once() -> None:
     files = [file for room in ("repro", "sweeps", "cluster", "analysis") for file in (ROOT / room).rglob("*.py")]
-    names = Counter(
-        n.name for file in files for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.ClassDef)
-    )
+    names = Counter(node.name for file in files for node in nodes(file) if isinstance(node, ast.ClassDef))
     assert [name for name, count in names.items() if count > 1] == []
 
 

@@ -44,6 +44,7 @@ def environment(bare: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "parts", [[2, 3, 4], pytest.param([1, 2, 3, 4, 5], marks=pytest.mark.full)], ids=["three", "all"]
 )

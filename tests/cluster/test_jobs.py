@@ -18,7 +18,7 @@ from repro.store.folder import Folder
 from tests.cluster.nodes import Cluster
 from tests.stores import BUCKET, SECRET, free_port, s3
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 RESULTS = f"s3://{BUCKET}/results"
 

@@ -13,7 +13,7 @@ from repro import tables
 from repro.store.folder import Folder
 from tests.sweeps.tiny import ROOT, SWEEP
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 FULL = pytest.mark.full
 

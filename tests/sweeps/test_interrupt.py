@@ -25,7 +25,7 @@ from sweeps import grid
 from tests.sweeps.driving import orphans, start, statuses, until
 from tests.sweeps.tiny import declare, losses, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def two_runs(root: Path) -> Path:

@@ -19,7 +19,7 @@ from tests.sweeps.driving import orphans, until
 from tests.sweeps.killing import Killer, ended
 from tests.sweeps.tiny import SWEEP, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 RATIO, AT = 2, 20  # tokens a parameter; the step of the parent from which a child starts
 LONG, LATE = 20, 200  # of runs that are long enough to be killed
@@ -98,7 +98,7 @@ def model(root: Path) -> Path:
 def finished(root: Path, model: Path) -> Path:
     """The sweep, never disturbed."""
     shutil.copytree(root / "exported" / "data", root / "finished" / "data")
-    code, out = run(declare(root / "finished", model))
+    code, out = run(declare(root / "finished", model), "--lanes", "1")
     assert code == 0, out
     return root / "finished"
 

@@ -23,7 +23,7 @@ from sweeps.__main__ import main as sweeps_main
 from sweeps.grid import expand
 from tests.sweeps.tiny import IDS, declare, losses, run, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SPEED = 25_000.0  # tokens a second
 

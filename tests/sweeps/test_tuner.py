@@ -19,7 +19,7 @@ from sweeps.grid import expand
 from sweeps.run import run
 from tests.sweeps import tiny
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 Placed = Callable[[int], PlacementGroup]
 

@@ -25,7 +25,7 @@ from repro.training.assignment import Assignment
 from sweeps.worker_group import NODE, TextFirst, WholeNodes, scaling
 from tests.sweeps.driving import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PER_NODE = 2
 Make = Callable[..., RunSpec]

@@ -29,7 +29,7 @@ def test_runs_that_obey_the_average_law_reproduce_the_claim(evidence: Evidence) 
     assert found.interval[0] < 1 < found.interval[1]
 
 
-@pytest.mark.parametrize(("law", "side"), [(N_FINAL, "worse"), (N_DENSE, "better")])
+@pytest.mark.parametrize(("law", "side"), [(N_FINAL, "worse"), pytest.param(N_DENSE, "better", marks=pytest.mark.full)])
 def test_sparse_runs_worse_or_better_than_their_partners_refute_it(law: Law, side: str, swept: Make) -> None:
     found = verdict(swept(truth=Truth(law=law)))
     assert found.verdict == "not reproduced"

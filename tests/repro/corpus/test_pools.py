@@ -22,7 +22,7 @@ from repro.corpus.pool import LocalPool, RayPool, pool_of
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 VOCAB, SEQUENCE, SHARD_BYTES, PART_BYTES = 512, 64, 260_000, 100_000
 

@@ -10,7 +10,7 @@ import torch
 from tests import workers
 from tests.repro.holding.training import exact, pruned, run_page, sharded, trained_by_trainer, weights
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.mark.parametrize(

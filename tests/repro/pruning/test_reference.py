@@ -104,7 +104,7 @@ PIECES = ((0, 0.4), (20, 0.6), (30, 0.3), (40, 0.7), (50, 0.9))
 @pytest.mark.parametrize(
     "pruning",
     [
-        {"sparsity": 0.8, "dense_steps": 59},
+        {"sparsity": 0.8},
         {"sparsity": 0.7, "shape": "pieces", "pieces": PIECES, "choose": "gradient"},
         {"sparsity": 0.7, "shape": "constant", "moves": MovesSpec(15, 0.3, return_="gradient")},
     ],

@@ -35,11 +35,17 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
-@pytest.mark.parametrize("share", [0.5, 1.05], ids=["the weights don't fit", "all but the masks fits"])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(0.5, id="the weights don't fit"),
+        pytest.param(1.05, id="all but the masks fits", marks=pytest.mark.full),
+    ],
+)
 def test_a_full_disk_fails_the_run_and_with_room_it_goes_on_to_the_same_bits(
     share: float, disk: Path, text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
-    spec, whole, folder = make_spec(), Folder.open(tmp_path / "whole"), Folder.open(disk / "run")
+    spec, whole, folder = make_spec(dense_steps=16), Folder.open(tmp_path / "whole"), Folder.open(disk / "run")
     train.train(spec, whole, text, Resources())
     left = of_a_shard(share)
     with before_step(FULL_AT, lambda trainer: fill(disk, left(trainer))), life() as first:
@@ -60,7 +66,7 @@ def test_a_full_disk_fails_the_run_and_with_room_it_goes_on_to_the_same_bits(
 def test_a_disk_with_no_room_even_for_the_status_is_said_and_loses_nothing(
     disk: Path, text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
-    spec, whole, folder = make_spec(), Folder.open(tmp_path / "whole"), Folder.open(disk / "run")
+    spec, whole, folder = make_spec(dense_steps=16), Folder.open(tmp_path / "whole"), Folder.open(disk / "run")
     train.train(spec, whole, text, Resources())
     with before_step(FULL_AT, lambda _: fill(disk, 0)), pytest.raises(RunFailed, match="the disk is full"):
         train.train(spec, folder, text, Resources(checkpoint_every=5))
@@ -79,7 +85,7 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_training(
     disk: Path, text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
     """The last checkpoint fits and the tables don't."""
-    spec, whole, folder = make_spec(), Folder.open(tmp_path / "whole"), Folder.open(disk / "run")
+    spec, whole, folder = make_spec(dense_steps=16), Folder.open(tmp_path / "whole"), Folder.open(disk / "run")
     train.train(spec, whole, text, Resources())
     [last] = (whole / "checkpoint").names()
     needed = sum(f.stat().st_size for f in Path((whole / "checkpoint" / last).path).iterdir())

@@ -25,7 +25,7 @@ from repro.training.checkpoint_manifest import examine
 from tests.repro.training.lives import assert_same
 
 Make = Callable[..., RunSpec]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 300.0  # seconds that a child may take to start up and to save, on a machine with other work

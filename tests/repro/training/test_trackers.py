@@ -34,7 +34,7 @@ def _nothing_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tensorboard_shows_the_curve_and_what_tells_the_run_from_others(
     text: Corpus, make_spec: Make, tmp_path: Path
 ) -> None:
-    plain, run = make_spec(), Folder.open(tmp_path / "run")
+    plain, run = make_spec(dense_steps=16), Folder.open(tmp_path / "run")
     spec = replace(plain, evaluation=replace(plain.evaluation, every=8))
     train.train(spec, run, text, Resources())
     assert_shows(shown(run), logged(run))
@@ -52,7 +52,7 @@ def test_tensorboard_shows_the_curve_and_what_tells_the_run_from_others(
 
 def test_a_run_that_is_stopped_and_goes_on_shows_each_step_once(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
     """Nothing that the checkpoint doesn't know is left when it goes on, and what was read before stays where it was."""
-    spec, run, resources = make_spec(), Folder.open(tmp_path / "run"), Resources(checkpoint_every=10)
+    spec, run, resources = make_spec(dense_steps=16), Folder.open(tmp_path / "run"), Resources(checkpoint_every=10)
     stopped(spec, run, text, resources, stop=17)
     assert max(shown(run)["lr"]) == 17
     stopped(spec, run, text, resources, stop=10)  # goes on from there, and stops at once
@@ -65,7 +65,7 @@ def test_a_run_that_is_stopped_and_goes_on_shows_each_step_once(text: Corpus, ma
 
 
 def test_on_an_object_store_too(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
-    spec, run = make_spec(), Folder.open(tmp_path / "run")
+    spec, run = make_spec(dense_steps=16), Folder.open(tmp_path / "run")
     row = train.train(spec, run, text, Resources())
     tmp_path.joinpath("store", "tensorboard").mkdir(parents=True)  # a local file system has folders, a store hasn't
     store = Folder(fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "store")
@@ -90,7 +90,7 @@ def test_a_failed_run_shows_its_last_steps(
     monkeypatch.setattr(Trainer, "step", fails)
     run = Folder.open(tmp_path / "run")
     with pytest.raises(RunFailed, match="planted"):
-        train.train(make_spec(), run, text, Resources(checkpoint_every=5))
+        train.train(make_spec(dense_steps=16), run, text, Resources(checkpoint_every=5))
     assert list(shown(run)["loss_train"]) == list(range(1, 13))
 
 
@@ -99,11 +99,14 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_ends_well(text: Corpus, ma
     tmp_path.joinpath("run").mkdir()
     tmp_path.joinpath("run", "tensorboard").write_text("a file where its folder should be")
     with pytest.warns(UserWarning, match="tensorboard is left out") as caught:
-        row = train.train(make_spec(), run, text, Resources(checkpoint_every=10))
+        row = train.train(make_spec(dense_steps=16), run, text, Resources(checkpoint_every=10))
     assert len([w for w in caught if "left out" in str(w.message)]) == 1
     assert RunFolder(run).status()["state"] == "done"
     assert list(trackers.faults(run)) == ["tensorboard"]
-    assert row["loss"] == train.train(make_spec(), Folder.open(tmp_path / "other"), text, Resources())["loss"]
+    assert (
+        row["loss"]
+        == train.train(make_spec(dense_steps=16), Folder.open(tmp_path / "other"), text, Resources())["loss"]
+    )
     assert trackers.faults(Folder.open(tmp_path / "other")) == {}
 
 
