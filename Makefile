@@ -9,8 +9,9 @@ PY      := .venv/bin/python
 LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
 # --no-compile: what is imported is compiled then, on all cores; much of the rest never is.
 LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps --no-compile
-# Two processes more than two cores, since those that drive Ray wait much; a file stays whole, and in its turn.
-CORES   := -n 4 --dist loadfile --no-loadscope-reorder
+# One process more than two cores, since those that drive Ray wait much, and each takes 20 s to collect the tests; a file stays
+# whole, and in its turn, of which the long ones come first.
+CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

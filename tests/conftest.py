@@ -8,6 +8,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # By default Ray's workers give way to all other processes, and would wait until other tests are through.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor does it start as many as there are CPUs before any is wanted, which tests say freely.
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

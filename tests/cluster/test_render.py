@@ -26,7 +26,7 @@ from tests.sweeps.tiny import SWEEP
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-PAPER = "sweeps/paper.yaml"
+PAPER, PAIRS = "sweeps/paper.yaml", "sweeps/pairs-1b.yaml"
 GPUS = ("--cluster", "gpus=64,type=h100,per_node=8")
 KUBERAY = ROOT.parent / "shared" / "data" / "kuberay" / "rayjob.v1.schema.json"
 
@@ -50,7 +50,7 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     """What `cluster render` says when it refuses."""
     monkeypatch.chdir(ROOT)
 
-    def read(target: str, *words: str, file: str = PAPER) -> str:
+    def read(target: str, *words: str, file: str = PAIRS) -> str:
         assert main(["render", target, file, *words]) == 2
         found = capsys.readouterr()
         assert found.out == ""

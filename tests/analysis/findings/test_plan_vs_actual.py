@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import figures
+from analysis import claims, figures
 from analysis.figures import promise
 from analysis.findings import plan_vs_actual
 from analysis.findings.evidence import Evidence
@@ -119,7 +119,7 @@ def test_a_folder_without_a_plan_has_no_such_section(folder: Folder) -> None:
     simulated_sweep.write(folder, ROWS)
     evidence = Evidence(data.load(folder), resamples=100)
     assert evidence.promise is None
-    page = render(evidence, (), (figures.write(promise, evidence, folder / "figures"),))
+    page = render(evidence, claims.judge(evidence), (figures.write(promise, evidence, folder / "figures"),))
     assert 'id="planned"' not in page
     assert "Plan and outcome" not in page
     assert "Measured against promised" not in page
@@ -129,7 +129,7 @@ def test_a_folder_without_a_plan_has_no_such_section(folder: Folder) -> None:
 def test_the_page_shows_the_facts_the_figure_and_the_worst(folder: Folder) -> None:
     evidence = left(folder, (2.0, 1.0, 2.0, 3.0))
     figure = figures.write(promise, evidence, folder / "figures")
-    page = html.unescape(render(evidence, (), (figure,)))
+    page = html.unescape(render(evidence, claims.judge(evidence), (figure,)))
     section = page[page.index('id="planned"') : page.index('id="made"')]
     assert "12%: median of |measured / promised − 1| over 4 runs" in section
     assert "Measured against promised time" in section

@@ -113,7 +113,7 @@ PIECES = ((0, 0.4), (20, 0.6), (30, 0.3), (40, 0.7), (50, 0.9))
 def test_in_double_precision_the_masks_agree_in_every_weight(
     pruning: dict[str, Any], words: Corpus, make_spec: Make
 ) -> None:
-    spec = enlarged(make_spec(**{"dense_steps": 30, "interval": 4, "lr": 2e-3, **pruning}), words)
+    spec = replace(make_spec(**{"dense_steps": 30, "interval": 4, "lr": 2e-3, **pruning}), corpus=words.manifest.spec)
     with opened(spec, stage=0, dtype=torch.float64) as (engine, pruner):
         engine._made.enable_backward_allreduce = (
             False  # one worker has nothing to reduce; DeepSpeed refuses float64 there
