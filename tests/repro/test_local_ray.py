@@ -15,7 +15,7 @@ import ray
 
 from repro import local_ray
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 WORDS = ("SigIgn", "SigBlk")  # of /proc/PID/status: what a process ignores and blocks
 ASK = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"

@@ -53,8 +53,9 @@ def leases(run: RunFolder) -> list[str]:
 
 
 @pytest.mark.slow
-def test_of_many_at_one_moment_one_gets_it(run: RunFolder) -> None:
-    for _ in range(2):
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.full)])
+def test_of_many_at_one_moment_one_gets_it(run: RunFolder, times: int) -> None:
+    for _ in range(times):
         several = [Lease(run, str(i)) for i in range(8)]
         with ThreadPoolExecutor(8) as pool:
             took = list(pool.map(Lease.take, several))

@@ -72,11 +72,8 @@ class Graphs:
         return aot_autograd(fw_compiler=lambda made, _: made.forward)(graph, inputs)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("packing", "stage", "precision"),
-    [pytest.param("concatenate", 1, "fp32", marks=pytest.mark.full), ("documents", 2, "bf16")],
-)
+@pytest.mark.full  # what inductor makes of the two graphs: below
+@pytest.mark.parametrize(("packing", "stage", "precision"), [("concatenate", 1, "fp32"), ("documents", 2, "bf16")])
 def test_a_run_is_two_graphs_without_a_break_and_prunes_as_it_does_uncompiled(
     packing: Packing,
     stage: int,
