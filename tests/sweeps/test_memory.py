@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -59,9 +60,14 @@ def test_the_sizes_of_buffers_are_those_of_training() -> None:
     assert (memory.BUCKET, memory.CHUNK) == (zero.BUCKET, loss.CHUNK)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
-@pytest.mark.parametrize("rows", [1, 16])
-@pytest.mark.parametrize("size", SIZES)
+CASES = [*product(SIZES, (1, 16), ("bf16", "fp32"))]
+SAMPLE = [("58m", 1, "bf16"), ("58m", 16, "fp32"), ("162m", 16, "bf16"), ("162m-p80", 1, "fp32")]
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "precision"),
+    [*SAMPLE, *(pytest.param(*case, marks=pytest.mark.full) for case in CASES if case not in SAMPLE)],
+)
 def test_an_eager_pass_takes_what_is_forecast(size: str, rows: int, precision: Precision) -> None:
     spec = SIZES[size]
     counted = eager_peak(spec.model, rows, precision)
