@@ -9,8 +9,9 @@ from functools import cached_property
 from analysis.findings.method_curves import MethodCurves
 from analysis.findings.whole_life import WholeLife, whole_life
 from analysis.laws.law import Array
-from analysis.noise import curve_noise
+from analysis.noise import curve_noise, spread
 from analysis.noise.curve_noise import CurveNoise
+from analysis.noise.spread import Spread
 from analysis.tables.data import Tables
 from analysis.tables.dense_losses import dense_points
 from analysis.tables.post_training import CurvePoints, curve_points
@@ -26,6 +27,7 @@ class Recovery:
     Attributes:
         points: of all curves. dense: held-out losses of dense runs at their peak learning rate.
         resamples, seed: of the bootstrap over curves.
+        seeds: noise of a run's loss; None where it isn't known.
         start: parameters of P2 by method, from which its fits start: of simulated losses, the truth's.
     """
 
@@ -33,11 +35,13 @@ class Recovery:
     dense: Rows
     resamples: int
     seed: int = 0
+    seeds: Spread | None = None
     start: Mapping[str, Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tables: Tables, resamples: int, seed: int = 0) -> Recovery:
-        return cls(curve_points(tables), dense_points(tables), min(resamples, MOST_RESAMPLES), seed)
+        seeds = spread.measure(tables.runs).overall
+        return cls(curve_points(tables), dense_points(tables), min(resamples, MOST_RESAMPLES), seed, seeds)
 
     @cached_property
     def measured_noise(self) -> CurveNoise | str:
@@ -67,4 +71,4 @@ class Recovery:
     @cached_property
     def life(self) -> WholeLife:
         """What the law in N_avg, fitted to dense runs alone, says of the judged curves."""
-        return whole_life(self.points.of("pruned"), self.dense, self.noise, self.resamples, self.seed)
+        return whole_life(self.points.of("pruned"), self.dense, self.noise, self.seeds, self.resamples, self.seed)

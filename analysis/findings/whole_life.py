@@ -17,6 +17,7 @@ from analysis.fits.resample import Resamples
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.noise.curve_noise import CurveNoise
+from analysis.noise.spread import Spread
 from analysis.tables.post_training import CurvePoints
 from analysis.tables.rows import Rows
 
@@ -41,11 +42,13 @@ class WholeLife:
     ratios: dict[str, float] | None = None
 
 
-def whole_life(points: CurvePoints, dense: Rows, noise: CurveNoise | None, resamples: int, seed: int = 0) -> WholeLife:
+def whole_life(
+    points: CurvePoints, dense: Rows, noise: CurveNoise | None, seeds: Spread | None, resamples: int, seed: int = 0,
+) -> WholeLife:  # fmt: skip
     """Fits the dense runs and reads every point of `points` off that fit.
 
     Args:
-        points: of the judged curves. dense: with run_id, N_avg, D and loss. noise: the seeds'.
+        points: of the judged curves. dense: with run_id, N_avg, D and loss. noise: the seeds', of curves. seeds: of a dense run's loss.
         resamples, seed: of the bootstrap over runs, dense ones and curves each among themselves.
     """
     count = len(set(dense["run_id"]))
@@ -58,9 +61,9 @@ def whole_life(points: CurvePoints, dense: Rows, noise: CurveNoise | None, resam
     if result.bounds_hit:
         return WholeLife(result, count, f"the dense law isn't identified: {', '.join(result.bounds_hit)} at a bound")
     rng = np.random.default_rng([seed, 7])
-    own, of_dense = (
-        resamples_of(rows, resamples, rng, None if noise is None else noise.draw(rows, rng, resamples))
-        for rows in (points, dense)
+    own = resamples_of(points, resamples, rng, None if noise is None else noise.draw(points, rng, resamples))
+    of_dense = resamples_of(
+        dense, resamples, rng, None if seeds is None else seeds.by_run(dense["run_id"], resamples, rng)
     )
     life = {"N_avg": points["N_avg"], "D": points["D_life"]}
     residual = result.predict(life) - points["loss"]

@@ -47,6 +47,11 @@ class Spread:
         sd = self.sd * np.sqrt(self.dof / rng.chisquare(self.dof, size=shape[0]))
         return rng.standard_normal(shape) * sd.reshape(-1, *([1] * (len(shape) - 1)))
 
+    def by_run(self, run_ids: Array, size: int, rng: np.random.Generator) -> Array:
+        """Noise (size, n) in nats of rows of some runs, which all rows of a run share."""
+        _, member = np.unique(run_ids.astype(str), return_inverse=True)
+        return self.draws((size, int(member.max()) + 1), rng)[:, member]
+
     def quantile(self, tail: float) -> float:
         """Student's t with this spread's degrees of freedom, exceeded with probability `tail`."""
         return float(stats.t.ppf(1 - tail, self.dof))

@@ -22,6 +22,7 @@ from analysis.fits.curve_fits import JudgedCurves
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG, P2
 from analysis.noise.curve_noise import CurveNoise
+from analysis.noise.spread import Spread
 from analysis.power.processes import over_worlds
 from analysis.power.simulation import hindrance
 from analysis.tables.data import Tables
@@ -42,7 +43,8 @@ class RecoveryDesign:
     Attributes:
         tables: of the sweep, whose curves aren't read. points, dense: as in Recovery.
         dense_mean: (n,) of the dense law on the dense losses; None where there is none.
-        start: parameters of P2 by method. noise: of curves. means: losses (n,) of all points, by claim and whether it is true in that world.
+        start: parameters of P2 by method. noise: of curves. seeds: of a dense run's loss.
+        means: losses (n,) of all points, by claim and whether it is true in that world.
     """
 
     tables: Tables
@@ -51,6 +53,7 @@ class RecoveryDesign:
     dense_mean: Array | None
     start: Mapping[str, Array]
     noise: CurveNoise
+    seeds: Spread | None
     means: Mapping[tuple[str, bool], Array]
     resamples: int
 
@@ -115,6 +118,7 @@ def _design(
         dense_mean=None if world.dense is None else N_AVG.predict(world.dense, columns),
         start=world.theta,
         noise=noise,
+        seeds=post.seeds,
         means={
             (claim.CLAIM, true): claim.true_world(world) if true else claim.false_world(world)
             for claim in claims
@@ -129,7 +133,7 @@ def _judge(design: RecoveryDesign, seed: int, world: int) -> Said:
     drawn = design.noise.draw(design.points, rng)[0]
     dense = design.dense
     if design.dense_mean is not None:
-        loss = design.dense_mean + design.noise.draw(dense, rng)[0]
+        loss = design.dense_mean + (0.0 if design.seeds is None else design.seeds.by_run(dense["run_id"], 1, rng)[0])
         dense = replace(dense, columns={**dense.columns, "loss": loss})
     known: dict[bytes, Evidence] = {}
     said: Said = {}
@@ -137,7 +141,9 @@ def _judge(design: RecoveryDesign, seed: int, world: int) -> Said:
     for key, mean in design.means.items():
         held = mean.tobytes()
         if held not in known:
-            curves = Recovery(design.points.changed(loss=mean + drawn), dense, design.resamples, seed, design.start)
+            curves = Recovery(
+                design.points.changed(loss=mean + drawn), dense, design.resamples, seed, design.seeds, design.start
+            )
             known[held] = Evidence(design.tables, design.resamples, given_curves=curves)
         said[key] = rules[key[0]](known[held])
     return said

@@ -142,9 +142,9 @@ def pooled(post: Recovery, found: list[AgedPair]) -> Measure | None:
     value = float(np.mean([pair.difference for pair in found]))
     if post.noise is None:
         return Measure(value)
-    level = post.noise.level
+    level, share = post.noise.level, float(np.mean(post.noise.share(post.points.of("aged")["D"])))
     parents = {(pair.size, pair.tokens[0], pair.seed) for pair in found}
-    half = level.quantile((1 - LEVEL) / 2) * level.sd * float(np.sqrt(2 / len(parents)))
+    half = level.quantile((1 - LEVEL) / 2) * level.sd * share * float(np.sqrt(2 / len(parents)))
     return Measure(value, value - half, value + half)
 
 

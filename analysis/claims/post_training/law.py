@@ -92,7 +92,7 @@ rule = FRAME.outcome
 
 def margin(post: Recovery) -> float:
     """What the error may be, nats: no law is asked to know the seeds."""
-    return max(MARGIN, 0.0 if post.noise is None else post.noise.overall)
+    return max(MARGIN, 0.0 if post.noise is None else post.noise.over(post.points.of("pruned")))
 
 
 def true_world(world: RecoveryWorld) -> Array:

@@ -58,7 +58,7 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     if post.noise is None:
         return f"ASD's seed value isn't known: {post.why_no_noise}"
     most, against, undecided = post.noise.slope + MORE_SLOPE, [], []
-    if above(size.interval, max(MARGIN, post.noise.overall)):
+    if above(size.interval, max(MARGIN, post.noise.over(own.points.where(~own.early)))):
         against.append(f"the error is over {MARGIN} nats")
     if above(steep.interval, most):
         against.append(f"ASD is over {most:.3g} nats a doubling")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,8 +30,29 @@ def test_noise_that_is_drawn_is_shared_within_a_curve() -> None:
     drawn = found.draw(points, np.random.default_rng(0), 200)
     within = np.mean([drawn[:, own].std(axis=1) for own in points.curves.values()])
     assert within == pytest.approx(found.point, rel=0.1)
-    assert drawn.std() == pytest.approx(found.overall, rel=0.05)
-    assert found.scaled(0.5).overall == pytest.approx(found.overall / 2)
+    assert drawn.std() == pytest.approx(found.over(points), rel=0.05)
+    assert found.scaled(0.5).over(points) == pytest.approx(found.over(points) / 2)
+    tried = points.of("tried")
+    alike = points.of("pruned").where(
+        np.isin(points.of("pruned")["run_id"], [r.split("-lr")[0] for r in tried["run_id"]])
+    )
+    both = replace(points, columns={n: np.concatenate([tried[n], alike[n]]) for n in points.columns})
+    shared = replace(found, point=0.0).draw(both, np.random.default_rng(0))[0]
+    assert len(np.unique(np.round(shared / found.share(both["D"]), 12))) == 1, (
+        "another learning rate, the same pruned model"
+    )
+
+
+def test_the_power_of_the_tokens_with_which_noise_falls_is_found_again() -> None:
+    clean, noisy = (curve_points(simulated.simulate(level=s, point=s / 5, seeds=12)) for s in (0.0, 0.02))
+    falling = (clean["D"] / np.exp(np.log(clean["D"]).mean())) ** -0.5
+    found = curve_noise.measure(clean.changed(loss=clean["loss"] + falling * (noisy["loss"] - clean["loss"])))
+    assert isinstance(found, CurveNoise)
+    assert found.fall == pytest.approx(0.5, abs=0.05)
+    assert found.level.low < 0.02 < found.level.high
+    assert found.point == pytest.approx(0.004, rel=0.1)
+    ends, begins = (found.over(clean.where(clean["D"] == at)) for at in (clean["D"].max(), clean["D"].min()))
+    assert ends / begins == pytest.approx(100**-found.fall, rel=0.02)
 
 
 @pytest.mark.parametrize(("seeds", "said"), [(1, "several seeds"), (2, "")])
