@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from analysis.findings.law_errors import Measure
 from analysis.laws.law import Array
-from analysis.noise.spread import Noise, Spread, known_spread
+from analysis.noise.spread import Noise, Spread, paired_spread
 from analysis.tables.data import Runs
 
 
@@ -62,15 +63,58 @@ def matched(one: Runs, other: Runs) -> Matched | None:
 
 
 def difference_noise(found: Sequence[Matched], noise: Noise) -> Spread | None:
-    """sd of a difference over seeds, pooled; where these seeds don't tell it, that of two independent runs."""
-    # Two that are of the same runs make one difference, not two.
-    repeated = [own.differences for own in {own.runs: own for own in found}.values() if own.seeds > 1]
-    if repeated:
-        squares = sum(float(np.sum((d - d.mean()) ** 2)) for d in repeated)
-        level = max(float(np.abs(own.one["loss"]).max()) for own in found)
-        pooled = known_spread(squares, sum(len(d) - 1 for d in repeated), len(repeated), level)
-        if isinstance(pooled, Spread):
-            return pooled
+    """sd of a difference over seeds, pooled; where these seeds don't tell it, that of two independent runs.
+
+    Differences to one partner share that partner's noise, so that they aren't told apart by their own deviations. So it is
+    runs that are pooled: of pairs that have a configuration in common, directly or by others between them, all runs
+    together, of which each configuration and each seed has its own mean. For a pair that shares nothing these are its differences.
+    """
+    pooled = paired_spread([_runs_of(group) for group in _sharing([own for own in found if own.seeds > 1])])
+    if isinstance(pooled, Spread):
+        return pooled
     if noise.overall is None:
         return None
     return Spread.from_squares(2 * noise.overall.sd**2 * noise.overall.dof, noise.overall.dof, noise.overall.groups)
+
+
+def mean_error(found: Sequence[Matched], spread: Spread) -> float:
+    """Standard error of the mean over pairs of their differences, nats; a run that is in several counts with what it is worth in all.
+
+    Args:
+        spread: of one seed's difference, which two runs make that are alike in noise.
+    """
+    weights: dict[str, float] = defaultdict(float)
+    for own in found:
+        for runs, sign in ((own.one, 1), (own.other, -1)):
+            for run_id in runs["run_id"]:
+                weights[run_id] += sign / own.seeds / len(found)
+    return spread.sd * float(np.sqrt(sum(weight**2 for weight in weights.values()) / 2))
+
+
+def _sharing(found: Sequence[Matched]) -> list[list[Matched]]:
+    """The pairs in groups that have no configuration in common."""
+    groups: list[tuple[set[str], list[Matched]]] = []
+    for own in found:
+        names, members = set(_sides(own)), [own]
+        for group in [group for group in groups if group[0] & names]:
+            groups.remove(group)
+            names, members = names | group[0], group[1] + members
+        groups.append((names, members))
+    return [members for _, members in groups]
+
+
+def _sides(pair: Matched) -> tuple[str, str]:
+    """The configurations of both sides."""
+    return str(pair.one["recipe"][0]), str(pair.other["recipe"][0])
+
+
+def _runs_of(group: Sequence[Matched]) -> tuple[list[str], list[float], Array]:
+    """Configuration, seed and loss of every run of some pairs, each run once."""
+    runs = {
+        run_id: (name, seed, loss)
+        for pair in group
+        for name, side in zip(_sides(pair), (pair.one, pair.other), strict=True)
+        for run_id, seed, loss in zip(side["run_id"], side["seed"], side["loss"], strict=True)
+    }
+    names, seeds, losses = zip(*runs.values(), strict=True)
+    return list(names), list(seeds), np.array(losses)

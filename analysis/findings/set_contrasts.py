@@ -10,7 +10,7 @@ import numpy as np
 from analysis.findings.arrow import SHARE, Arrow, margin
 from analysis.findings.dense_slope import Slope, log_worth
 from analysis.findings.law_errors import Measure
-from analysis.findings.matched import Matched, difference_noise, matched
+from analysis.findings.matched import Matched, difference_noise, matched, mean_error
 from analysis.findings.pairs import FAR, PAIR_DRAWS
 from analysis.fits.outcome import Interval, above, below, percentiles
 from analysis.noise.spread import CONFIDENCE, Spread
@@ -58,8 +58,7 @@ class Contrasted:
         value = float(np.mean([c.difference.value for c in self.each]))
         if self.spread is None:
             return value, None
-        se = self.spread.sd * float(np.sqrt(sum(1 / c.matched.seeds for c in self.each))) / len(self.each)
-        half = self.spread.quantile((1 - CONFIDENCE) / 2) * se
+        half = self.spread.quantile((1 - CONFIDENCE) / 2) * mean_error([c.matched for c in self.each], self.spread)
         return value, (value - half, value + half)
 
 

@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.findings import rate_bowls
+from analysis.findings.rate_bowls import CURVATURE
 from analysis.laws.law import Array
 from analysis.tables.data import Runs, Tables
 from repro import studies
 
-CURVATURE = 0.03  # nats for a factor of two, squared in its logarithm: what tuned settings are usually worth
 Factor = Literal["lr", "batch_tokens"]
 NAMES: dict[Factor, str] = {"lr": "learning rate", "batch_tokens": "batch"}
 
@@ -98,9 +99,10 @@ def alike(line: Line, dense: Line) -> bool:
 def settings_cost(tables: Tables) -> Array:
     """Nats (n,) that each run of `tables.runs` loses by its learning rate or batch: what the dense runs of this study lost on average.
 
-    Of runs that haven't been trained, a parabola in the logarithm stands for it.
+    Of runs that haven't been trained, a parabola in the logarithm stands for it. In mirrored sets each kind loses what its
+    own runs lost (rate_bowls).
     """
-    cost: dict[str, float] = defaultdict(float)
+    cost: dict[str, float] = defaultdict(float, rate_bowls.costs(tables))
     found, tried = list(lines(tables)), _configurations(tables)
     dense = {line.factor: line for line in found if line.sparsity == 0}
     for line in found:

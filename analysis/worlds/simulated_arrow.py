@@ -50,12 +50,14 @@ class ArrowTruth:
         kappa: exponent of the weight in time; 0 is N_avg. theta: of the law in N_w.
         offsets: nats that a kind, or an operator, ends higher than that.
         sigma: sd of a run's loss over seeds, nats.
+        rates: nats that a member of a set loses at twice or half the best learning rate, which is the set's.
     """
 
     kappa: float = 0.0
     theta: tuple[float, ...] = THETA
     offsets: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     sigma: float = 0.004
+    rates: float = 0.03
 
 
 def simulate(
@@ -86,7 +88,8 @@ def means(runs: Runs, truth: ArrowTruth) -> Array:
     count = np.where(runs.started, life["N_avg"], weighted_counts(runs, np.array([truth.kappa]))[:, 0])
     names = [kind_of(run) or run["surgery"] for run in runs.rows()]
     offsets = np.array([truth.offsets.get(str(name), 0.0) for name in names])
-    return N_AVG.predict(np.array(truth.theta), {"N_avg": count, "D": life["D"]}) + offsets
+    rates = truth.rates * np.log2(runs["lr"] / LR) ** 2
+    return N_AVG.predict(np.array(truth.theta), {"N_avg": count, "D": life["D"]}) + offsets + rates
 
 
 def _rows(seed: int, growth: bool) -> Iterator[dict[str, Any]]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.findings.evidence import Evidence
-from analysis.findings.matched import difference_noise
+from analysis.findings.matched import Matched, difference_noise, mean_error
 from analysis.findings.pairs import find_pairs
+from analysis.noise.spread import Spread
 from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 
@@ -96,3 +97,30 @@ def test_a_partner_that_matches_in_both_counts_is_one_difference(evidence: Evide
     once = [p for p in pairs if p.match == "prunable"]
     twice = [*once, *(replace(p, match="total") for p in once)]
     assert difference_noise(twice, evidence.noise) == difference_noise(once, evidence.noise)
+
+
+def test_differences_to_one_partner_are_pooled_as_runs_so_that_its_noise_counts_once(evidence: Evidence) -> None:
+    """The t that each difference is judged by exceeds its 95% quantile in 5% of draws, however many share the partner."""
+    runs = evidence.tables.runs
+    recipes = ["partner", "a", "b", "c", "d"]
+    at = np.zeros(15, dtype=int)
+    fields = {"recipe": np.repeat(recipes, 3).astype(object), "seed": np.tile([0.0, 1.0, 2.0], 5)}
+    fields["run_id"] = np.array(
+        [f"{r}-{s:.0f}" for r, s in zip(fields["recipe"], fields["seed"], strict=True)], dtype=object
+    )
+    rng, beyond, off = np.random.default_rng(0), [], []
+    for _ in range(400):
+        loss = 3 + 0.01 * rng.standard_normal(15) + 0.05 * np.tile(rng.standard_normal(3), 5)
+        drawn = replace(runs.where(at), columns={**runs.where(at).columns, **fields, "loss": loss})
+        sides = [drawn.where(drawn["recipe"] == name) for name in recipes]
+        pairs = [Matched(own, sides[0]) for own in sides[1:]]
+        spread = difference_noise(pairs, evidence.noise)
+        assert spread is not None
+        assert spread.dof == 8
+        beyond += [abs(p.difference) * np.sqrt(3) / spread.sd > spread.quantile(0.025) for p in pairs]
+        off.append(np.mean([p.difference for p in pairs]) / mean_error(pairs, spread))
+    assert 0.03 < np.mean(beyond) < 0.075
+    # Four differences that share one partner are off together: their mean by .79 of one of them, not by half.
+    assert np.std(off) == pytest.approx(np.sqrt(8 / 6), rel=0.15)
+    unit = Spread.from_squares(8.0, 8, 5)
+    assert mean_error(pairs, unit) / mean_error(pairs[:1], unit) == pytest.approx(np.sqrt(5 / 8))

@@ -91,16 +91,61 @@ def test_controls_stand_beside_and_have_no_part_in_the_verdict() -> None:
     assert abs(over["lr × 2"]) < 0.05
 
 
-def test_each_kind_takes_its_own_best_rate() -> None:
-    found = rows()
+def at_rates(rising: dict[float, float]) -> Rows:
+    """Runs of which rising ones end so many nats higher at each rate."""
+    found = rows(rates=0.0)
     for row in found:
-        if row["mirror"]:
-            row["loss"] += {0.005: 0.3, 0.01: 0.1, 0.02: -0.1}[round(row["lr"], 6)]
+        row["loss"] += rising[round(row["lr"], 6)] if row["mirror"] else 0.02 * (round(row["lr"], 6) != 0.01)
+    return found
+
+
+def test_each_kind_takes_its_own_best_rate() -> None:
+    finer = [row | {"lr": 0.04, "recipe": row["recipe"] + "4"} for row in rows() if row["mirror"] and row["lr"] == 0.02]
+    found = at_rates({0.005: 0.3, 0.01: 0.1, 0.02: -0.1}) + [row | {"loss": row["loss"] + 0.1} for row in finer]
     at_one, at_own = (claim.judge(judged_from(found)) for claim in (direction, direction_at_own_rates))
     assert at_one.measured == pytest.approx(0.1, abs=0.01)
     assert at_own.measured == pytest.approx(-0.1, abs=0.01)
     assert at_own.verdict == "not reproduced"
-    assert any("rising at 25k 20t at 80%" in note for note in at_own.notes)
+    assert at_own.interval is not None
+
+
+@pytest.mark.parametrize(
+    ("rising", "outcome"),
+    [
+        ({0.005: 0.3, 0.01: 0.1, 0.02: -0.1}, "inconclusive"),
+        ({0.005: -0.1, 0.01: 0.0, 0.02: 0.1}, "inconclusive"),
+        ({0.005: 0.1, 0.01: 0.0, 0.02: 0.1}, "reproduced"),
+    ],
+)
+def test_a_best_rate_at_an_edge_is_not_known(rising: dict[float, float], outcome: str) -> None:
+    found = direction_at_own_rates.judge(judged_from(at_rates(rising)))
+    assert found.verdict == outcome
+    assert (found.interval is None) == (outcome == "inconclusive")
+    if outcome == "inconclusive":
+        assert "best rate at an edge" in found.because
+        assert "rising at 25k 20t at 80%" in found.because
+        assert "falling" not in found.because
+
+
+def test_a_cell_whose_best_rates_are_known_can_refute_beside_one_at_an_edge() -> None:
+    further = [row for row in rows(rates=0.0) if row["family"] == "25k-20t-mirror80" and row["lr"] != 0.01]
+    found = at_rates({0.005: -0.1, 0.01: 0.0, 0.02: 0.1})
+    for row in further:
+        [member] = [
+            r for r in found
+            if r["run_id"] == f"25k-40t-mirror80-{'rising' if row['mirror'] else row['shape'].replace('geometric', 'falling').replace('constant', 'static')}-seed{row['seed']}"
+        ]  # fmt: skip
+        name = f"{member['recipe']}-{row['lr']}"
+        found.append(
+            member | {"lr": row["lr"], "recipe": name, "run_id": f"{name}-{row['seed']}", "loss": member["loss"] + 0.03}
+        )
+    for row in found:
+        if row["family"] == "25k-40t-mirror80" and row["mirror"]:
+            row["loss"] -= 0.2
+    judged = direction_at_own_rates.judge(judged_from(found))
+    assert judged.verdict == "not reproduced"
+    assert "25k 40t at 80%" in judged.because
+    assert judged.interval is None
 
 
 def test_two_rates_are_too_few() -> None:
