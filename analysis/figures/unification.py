@@ -39,8 +39,8 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def draw(evidence: Evidence) -> Figure:
-    cells = [cell for cell in evidence.chart.cells if cell.ratio is not None]
-    if not cells:
+    cells = evidence.chart.cells
+    if all(cell.ratio is None for cell in cells):
         return style.nothing("the map holds no sparse run with a dense partner whose size can be weighed")
     sparsities = sorted({c.sparsity for c in cells})
     sizes = sorted({c.n for c in cells})
@@ -74,9 +74,10 @@ def _panel(axes: Axes, cells: list[Cell], sizes: list[float], ratios: list[int])
     norm = Normalize(-WIDEST, WIDEST)
     axes.imshow(values, cmap=COLOURS, norm=norm, origin="lower", aspect="auto")
     for cell in cells:
-        if cell.ratio is None:
-            continue
         at = ratios.index(round(cell.tokens_per_param)), sizes.index(cell.n)
+        if cell.ratio is None:
+            axes.text(*at, "not known", ha="center", va="center", fontsize=5.5, color=style.INK)
+            continue
         red, green, blue, _ = colormaps[COLOURS](norm(np.log(cell.ratio.value)))
         ink = style.INK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
         ends = cell.ratio.interval

@@ -76,7 +76,7 @@ def measure(points: CurvePoints) -> CurveNoise | str:
         curve = judged.where(own)
         key = (curve["method"][0], curve["N0"][0], curve["rank"][0], tuple(np.round(curve["D"])))
         by_cell[key].append(curve)
-    cells = [_Cell.of(curves) for curves in by_cell.values() if len(curves) > 1]
+    cells = [_Configured.of(curves) for curves in by_cell.values() if len(curves) > 1]
     if not cells:
         return str(known_spread(0.0, 0, 0, 0.0))
     tokens = float(np.exp(np.mean(np.log(judged["D"]))))
@@ -99,7 +99,7 @@ def measure(points: CurvePoints) -> CurveNoise | str:
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _Configured:
     """The curves of one configuration.
 
     Attributes:
@@ -119,7 +119,7 @@ class _Cell:
         return cls(tokens, over - over.mean(axis=0), steep)
 
 
-def _fall(cells: list[_Cell], tokens: float) -> float:
+def _fall(cells: list[_Configured], tokens: float) -> float:
     """Exponent with which the noise of a point falls as its D grows: least squares through the logs of the variances at each D."""
     squares: dict[float, float] = defaultdict(float)
     dofs: dict[float, int] = defaultdict(int)
