@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from analysis.claims.verdict import ClaimRates, Rates
+from analysis.power import code_key
 from analysis.power.error_rates import Power
 from analysis.tables.data import Tables
 from repro import columns
@@ -19,14 +19,11 @@ COLUMNS = ("run_id", "recipe", "studies", "size", "budget", "seed", "loss")
 
 
 def key(tables: Tables) -> str:
-    """Of what the rates depend on: what the runs are and their losses, and the code of the analysis."""
+    """Of what the rates depend on: what the runs are and their losses, and the code of the rules."""
     names = (*COLUMNS, *columns.names("size", "setting", "window", "count"))
     runs = {name: [str(value) for value in tables.runs[name]] for name in names}
     found = hashlib.sha256(repr(runs).encode())
-    here = Path(__file__).parents[1]
-    for file in sorted(here.rglob("*.py")):
-        if not {"figures", "verbs"} & set(file.relative_to(here).parts):
-            found.update(file.read_bytes())
+    found.update(code_key.digest().encode())
     return found.hexdigest()
 
 
