@@ -160,7 +160,7 @@ def _notes(evidence: Evidence) -> list[str]:
     notes += [f"On the law set {name} can't be fitted: {reason}." for name, reason in comparison.obstacles.items()]
     for where, fits in (("the law set", list(comparison.law_fits.values())), ("dense runs", [comparison.dense_fit])):
         notes += [
-            f"On {where} the law in {f.law if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not "
+            f"On {where} the law in {f.law.name if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not "
             "identified, and every interval from this fit holds only while it stays there."
             for f in fits
             if f is not None and f.bounds_hit
@@ -175,7 +175,7 @@ def _laws(evidence: Evidence) -> Detail:
         fits.append(("dense runs", comparison.dense_fit, dense))
     rows = [
         {
-            "law": LAWS[f.law].label if where == "law set" else "any count",
+            "law": f.law.label if where == "law set" else "any count",
             "fitted on": where,
             "runs": f.n_rows,
             **{name: f.parameters.get(name) for name in _SHARED},

@@ -13,7 +13,6 @@ from analysis.fits.fit import FitResult, refit
 from analysis.fits.outcome import percentiles
 from analysis.fits.resample import Resamples
 from analysis.laws.law import Array
-from analysis.laws.registry import LAWS
 from analysis.noise.spread import Spread
 from analysis.tables.data import Runs, Tables
 
@@ -38,11 +37,11 @@ class SeedResamples:
     def refit(self, runs: Runs, result: FitResult) -> Array | None:
         """Parameters (R, P) of the law of `result`, fitted to each resample of the losses of its runs; None without noise."""
         losses = self.losses(runs)
-        return None if losses is None else refit(LAWS[result.law], runs.columns, losses, result)
+        return None if losses is None else refit(result.law, runs.columns, losses, result)
 
     def luck(self, runs: Runs, result: FitResult) -> Measure | None:
         """Mean |error| in sample that noise alone gives when the fitted law is the truth: median and 95% interval."""
-        law = LAWS[result.law]
+        law = result.law
         losses = self.losses(runs, result.predict(runs.columns))
         if losses is None:
             return None

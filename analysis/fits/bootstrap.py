@@ -10,8 +10,7 @@ from analysis.fits import resample
 from analysis.fits.fit import FitResult, refit
 from analysis.fits.outcome import LEVEL, Interval, enough_resamples, percentiles, positive_sigma
 from analysis.fits.resample import Method
-from analysis.laws.law import Array, Columns
-from analysis.laws.registry import LAWS
+from analysis.laws.law import Array, Columns, Law
 
 
 @dataclass(frozen=True)
@@ -19,30 +18,29 @@ class Draws:
     """Resampled parameters of one law.
 
     Attributes:
-        law: its name.
         method: how rows were resampled.
         theta: (R, P).
         clusters: how many units were resampled.
         at_bound: share of the resamples in which a parameter sits at one of its bounds, by name, where any does.
     """
 
-    law: str
+    law: Law
     method: Method
     theta: Array
     clusters: int
 
     @property
     def at_bound(self) -> dict[str, float]:
-        share = LAWS[self.law].at_bound(self.theta).mean(axis=0)
-        return {name: float(own) for name, own in zip(LAWS[self.law].names, share, strict=True) if own}
+        share = self.law.at_bound(self.theta).mean(axis=0)
+        return {name: float(own) for name, own in zip(self.law.names, share, strict=True) if own}
 
     def interval(self, level: float = LEVEL) -> dict[str, Interval | None]:
         """Percentile interval of each parameter, by name; None where the draws make none."""
-        return {n: percentiles(own, level) for n, own in zip(LAWS[self.law].names, self.theta.T, strict=True)}
+        return {n: percentiles(own, level) for n, own in zip(self.law.names, self.theta.T, strict=True)}
 
     def band(self, columns: Columns, level: float = LEVEL) -> tuple[Array, Array]:
         """Percentile interval of the predicted loss, (n,) and (n,)."""
-        predicted = LAWS[self.law].predict(self.theta, columns)
+        predicted = self.law.predict(self.theta, columns)
         low, high = np.quantile(predicted, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
         return low, high
 
@@ -74,6 +72,4 @@ def bootstrap(
     drawn = resample.draw(len(loss), resamples, rng, clusters=clusters, sigma=sigma)
     losses = drawn.losses(result.predict(columns) if drawn.method == "parametric" else loss)
     counts = drawn.counts if weights is None else drawn.counts * weights
-    return Draws(
-        result.law, drawn.method, refit(LAWS[result.law], columns, losses, result, weights=counts), drawn.units
-    )
+    return Draws(result.law, drawn.method, refit(result.law, columns, losses, result, weights=counts), drawn.units)

@@ -13,7 +13,6 @@ import numpy as np
 from analysis.fits.objective import Objective
 from analysis.fits.problem import EXACT, Problem
 from analysis.laws.law import Array, Columns, Law
-from analysis.laws.registry import LAWS
 from repro.errors import UserError
 
 Status = Literal["converged", "max_iter", "bound_hit"]
@@ -27,7 +26,7 @@ class FitResult:
     """A fitted law.
 
     Attributes:
-        law: its name in the registry.
+        law: what was fitted.
         parameters: by name, in the law's units.
         objective: the sum over rows that was minimised.
         status: `bound_hit` when a parameter ended at one of its bounds, which means the data don't identify it.
@@ -39,7 +38,7 @@ class FitResult:
         kind: of objective, with its threshold.
     """
 
-    law: str
+    law: Law
     parameters: dict[str, float]
     objective: float
     status: Status
@@ -58,7 +57,7 @@ class FitResult:
 
     def predict(self, columns: Columns) -> Array:
         """Loss in nats a token, (n,)."""
-        return LAWS[self.law].predict(self.theta, columns)
+        return self.law.predict(self.theta, columns)
 
 
 def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
@@ -143,7 +142,7 @@ def fit(
     elif not converged[best]:
         status = "max_iter"
     return FitResult(
-        law=law.name,
+        law=law,
         parameters=dict(zip(law.names, theta[best].tolist(), strict=True)),
         objective=float(values[best]),
         status=status,

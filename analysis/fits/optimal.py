@@ -9,7 +9,6 @@ import numpy as np
 from scipy import optimize
 
 from analysis.fits.fit import FitResult
-from analysis.laws.registry import LAWS
 from analysis.laws.size_and_data import PowerLaw
 from repro.errors import UserError
 
@@ -67,12 +66,11 @@ def compute_optimal(result: FitResult, flops: float) -> ComputeOptimal:
     """
     size = size_of(result)
     _positive("C", flops)
-    law = LAWS[result.law]
 
     def loss(log_size: float) -> float:
         n = math.exp(log_size)
         with np.errstate(over="ignore"):
-            return float(law.predict(result.theta, {size: np.array([n]), "D": np.array([flops / (6 * n)])})[0])
+            return float(result.predict({size: np.array([n]), "D": np.array([flops / (6 * n)])})[0])
 
     found = optimize.minimize_scalar(loss, bounds=np.log(SIZES), method="bounded", options={"xatol": 1e-10})
     n = math.exp(found.x)
@@ -118,8 +116,8 @@ def plan_for(
     Raises:
         UserError: a law not in N_avg, or a loss that no such run reaches.
     """
-    if result.law != "N_avg":
-        raise UserError("a plan needs the law in N_avg", key="law", found=result.law, expected="a fit of N_avg")
+    if result.law.name != "N_avg":
+        raise UserError("a plan needs the law in N_avg", key="law", found=result.law.name, expected="a fit of N_avg")
     if n_final is None and inference_tokens <= 0:
         raise UserError("nothing to weigh", key="N_final", expected="N_final=… or T=…, the tokens to be served")
     p = result.parameters
@@ -178,12 +176,12 @@ def plan_for(
 
 def size_of(result: FitResult) -> str:
     """The law's name of its one size. Raises UserError where it has several, or other columns."""
-    law = LAWS[result.law]
+    law = result.law
     if isinstance(law, PowerLaw):
         return law.count
     if law.columns == ("N", "D"):
         return "N"
-    raise UserError("no single size in this law", key="law", found=result.law, expected="a law in one N and D")
+    raise UserError("no single size in this law", key="law", found=law.name, expected="a law in one N and D")
 
 
 def _positive(key: str, value: float) -> None:

@@ -13,7 +13,6 @@ from analysis.fits.objective import Objective
 from analysis.fits.outcome import LEVEL, Interval, interval
 from analysis.fits.problem import Problem
 from analysis.laws.law import Array, Columns, Law
-from analysis.laws.registry import LAWS
 
 SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold
 SECANTS = 60  # steps of the search for an end of a profile
@@ -38,7 +37,7 @@ def profile(result: FitResult, columns: Columns, loss: Array, *, level: float = 
     Args:
         columns, loss: what `result` was fitted on, without weights.
     """
-    law, start = LAWS[result.law], result.theta
+    law, start = result.law, result.theta
     kind = result.kind if result.kind.kind != "lad" else SMOOTH
     whole = Problem(law, columns, loss[None], kind)
     at, base, _ = whole.descend(start[None])
@@ -122,7 +121,7 @@ def allowed(result: FitResult, columns: Columns, loss: Array, *, level: float = 
     sandwich known as HC3, which few rows and few noisy ones don't make too thin.
     """
     kind = result.kind if result.kind.kind != "lad" else SMOOTH
-    problem = Problem(LAWS[result.law], columns, loss[None], kind)
+    problem = Problem(result.law, columns, loss[None], kind)
     return _allowed(problem, problem.descend(result.theta[None])[0][0], level)
 
 

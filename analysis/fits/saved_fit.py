@@ -43,8 +43,8 @@ class SavedFit:
 def as_json(result: FitResult) -> dict[str, Any]:
     """A fit as plain JSON."""
     return {
-        "law": result.law,
-        "formula": LAWS[result.law].formula,
+        "law": result.law.name,
+        "formula": result.law.formula,
         "parameters": result.parameters,
         "objective": result.objective,
         "kind": dataclasses.asdict(result.kind),
@@ -127,7 +127,7 @@ class _Check:
         hit, flat = (self._names(key, names) for key in ("bounds_hit", "unidentified"))
         count = self._whole("n_rows", self.saved["n_rows"])
         result = FitResult(
-            law=law.name,
+            law=law,
             parameters={name: float(parameters[name]) for name in names},
             objective=self._number("objective", self.saved["objective"]),
             status=self.saved["status"],

@@ -24,7 +24,12 @@ def compare_laws(given: argparse.Namespace) -> int:
         resamples=given.bootstrap, rng=np.random.default_rng(0), sigma=given.sigma,
     )  # fmt: skip
     shown = [
-        dataclasses.asdict(j) | {"fit": saved_fit.as_json(j.fit), "residuals": j.residuals.tolist()}
+        vars(j)
+        | {
+            "fit": saved_fit.as_json(j.fit),
+            "information": dataclasses.asdict(j.information),
+            "residuals": j.residuals.tolist(),
+        }
         for j in found.judged
     ]
     residual = np.log(found.judged[0].fit.predict(rows.columns)) - np.log(rows.loss)

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.fits import limits, optimal, saved_fit
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
-from analysis.laws.registry import LAWS
+from analysis.laws.law import Law
 from analysis.shown import plain_json, say
 from analysis.tables import cells, row_ranges
 from analysis.tables.cell_table import listed
@@ -59,13 +59,13 @@ def predict(given: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(pairs: list[str], law: str) -> dict[str, float]:
+def _wanted(pairs: list[str], law: Law) -> dict[str, float]:
     """The numbers of NAME=VALUE words.
 
     Raises:
         UserError: a name that the law hasn't got or that stands there twice, or a value that can't be its own.
     """
-    known = [*LAWS[law].columns, "C", "loss", "T", "N_final", "within"]
+    known = [*law.columns, "C", "loss", "T", "N_final", "within"]
     found: dict[str, float] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
@@ -111,7 +111,7 @@ def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
 
 def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
     """Tokens until a pruned model is `within` nats of its parent's loss, and what is to be said of them."""
-    law = LAWS[saved.result.law]
+    law = saved.result.law
     if not isinstance(law, PostTrainingPruningLaw):
         raise UserError(
             "a law that knows no parent's loss", key="within", found=law.name,
@@ -149,7 +149,7 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
 
 
 def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> dict[str, Any]:
-    law = LAWS[saved.result.law]
+    law = saved.result.law
     if set(wanted) != set(law.columns):
         raise UserError(
             "other columns than the law's", key="predict", found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
