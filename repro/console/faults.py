@@ -64,7 +64,11 @@ def _system(error: OSError) -> UserError:
 def _package(error: ImportError) -> UserError | None:
     if (error.name or "").partition(".")[0] in ("", "repro", "sweeps", "analysis", "cluster"):
         return None
-    return UserError("a package can't be imported", found=_said(error), expected=f"{error.name}: make setup")
+    return UserError(
+        "a package can't be imported",
+        found=_said(error),
+        expected=f"{error.name}: make setup, or pip install '.[train]'",
+    )
 
 
 def _said(error: BaseException) -> str:

@@ -65,6 +65,10 @@ def _commit() -> str | None:
         ).stdout.strip()
 
     try:
+        if (
+            Path(git("rev-parse", "--show-toplevel")) != root.resolve()
+        ):  # installed, and another project's history lies above
+            return os.environ.get(COMMIT) or None
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return os.environ.get(COMMIT) or None

@@ -33,7 +33,13 @@ def test_every_line_is_one_version_with_hashes(lock: str) -> None:
 
 def test_what_pyproject_asks_for_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"]
+    asked = [
+        *project["project"]["dependencies"],
+        *extras["analysis"],
+        *extras["train"][1:],
+        *project["dependency-groups"]["dev"],
+    ]
     names = [re.match(r"[\w-]+", one)[0].lower().replace("_", "-") for one in asked]  # type: ignore[index]
     assert [name for name in names if name not in locked()] == []
 
