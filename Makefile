@@ -15,7 +15,7 @@ CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick text plan expand sweep rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick text plan expand sweep run rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ expand: setup ## list the sweep's runs
 
 sweep: setup ## train the runs of SWEEP that are not done
 	@$(PY) -m sweeps run $(SWEEP) $(MEASURED:%=--measured %)
+
+run: setup ## train one run of SWEEP, with the runs that it starts from: RUN=162m-20x-s80-d25-p50-seed0 SWEEP=sweeps/paper.yaml
+	@$(PY) -m sweeps run $(SWEEP) --only '$(RUN)' $(MEASURED:%=--measured %)
 
 rates: setup ## train the search for learning rates, RATES, and print the best: they change SWEEP only by hand
 	@$(PY) -m sweeps run $(RATES)

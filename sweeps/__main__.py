@@ -24,6 +24,8 @@ EXAMPLES = """examples:
                                                        hours, cost, memory, workers and start order on a cluster
   python -m sweeps run sweeps/quick.yaml               train what is not done
   python -m sweeps run sweeps/quick.yaml --dry-run     say what would be trained
+  python -m sweeps run sweeps/paper.yaml --only 162m-20x-s80-d25-p50-seed0
+                                                       one of its runs, and those that it starts from
   python -m sweeps status results/quick                its progress, from another terminal or machine
   python -m sweeps status results/quick --json         the same once, as JSON
   python -m sweeps schema > sweeps/sweep.schema.json   for editors that complete and check sweep files

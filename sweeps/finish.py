@@ -20,6 +20,7 @@ def finish(
     place: Folder,
     sweep: Sweep,
     *,
+    asked: set[str],
     trained: set[str],
     has_begun: bool,
     began: float,
@@ -28,13 +29,13 @@ def finish(
 ) -> int:
     """Joins the tables, writes sweep.json and prints a summary. Returns the exit code.
 
-    trained: runs that this driver has trained to their end. has_begun: whether it began any. began: its own
+    asked: runs that should be done now. trained: runs that this driver has trained to their end. has_begun: whether it began any. began: its own
     start, in seconds since the epoch.
     """
     states = {p.spec.run_id: RunFolder(place / "runs" / p.spec.run_id).status() for p in sweep.runs}
     done = {p.spec.run_id: list(p.studies) for p in sweep.runs if states[p.spec.run_id]["state"] == "done"}
     failed = [{"run_id": i, "reason": s["reason"]} for i, s in states.items() if s["state"] == "failed"]
-    left = len(states) - len(done) - len(failed)
+    open_ = {run_id for run_id, state in states.items() if state["state"] not in ("done", "failed")}
     tables.collect(place, sweep.name, done)
     seconds = time.time() - began
     made = {"created": time.strftime("%Y-%m-%d %H:%M:%S %z"), **provenance()} if trained else {}
@@ -70,7 +71,9 @@ def finish(
             said = [fault[name] for fault in faults if name in fault]
             if said:
                 print(f"  {name} was left out of {len(said)} runs: {one_line(said[0])}")
-    if left:
+    if others := len(open_ - asked):
+        print(f"  {others} runs are not done, which weren't asked for")
+    if left := len(open_ & asked):
         print(f"  stopped with {left} runs left; run the same command again to resume")
         return 130
-    return 1 if failed else 0
+    return 1 if any(entry["run_id"] in asked for entry in failed) else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from repro.schedule import FALLING
@@ -24,6 +26,13 @@ def differences(own: Parts, usual_parts: Parts) -> str:
         if value != usual and (name != "interval" or own.pruning.shape in (*FALLING, "constant")):
             text += f"-{tag}{short(value)}"
     return text
+
+
+def near(wanted: str, known: Iterable[str]) -> str:
+    """What is expected in place of an id that is none of the sweep's, with those that look like it."""
+    known = list(known)
+    like = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4) or known[:1]
+    return "an id that `sweeps expand` lists" + (f", such as {', '.join(like)}" if like else "")
 
 
 def short(value: Any) -> str:

@@ -5,13 +5,13 @@ A run that starts from another is planned before either is trained: the parent's
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from repro.errors import UserError, located
 from repro.spec import RunSpec
+from sweeps.ids import near
 from sweeps.post_trained import label
 from sweeps.run_builder import Builder
 from sweeps.single_runs import FromModel, FromRun, SingleRun
@@ -79,6 +79,4 @@ def _no_such_run(wanted: str, waiting: Sequence[str], known: Mapping[str, RunSpe
         return UserError(
             "runs that start from each other", key="run", found=wanted, expected="a run without a circular start"
         )
-    near = difflib.get_close_matches(wanted, [*known, *waiting], n=3, cutoff=0.4) or list(known)[:1]
-    expected = "an id that `sweeps expand` lists" + (f", such as {', '.join(near)}" if near else "")
-    return UserError("no such run in this sweep", key="run", found=wanted, expected=expected)
+    return UserError("no such run in this sweep", key="run", found=wanted, expected=near(wanted, [*known, *waiting]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from repro.store.run_folder import RunFolder, Stamps
 from repro.training import trackers
 from repro.training.assignment import Assignment, CheckpointRef
 from sweeps import assign_workers, corpora, results_folder, sweep_json
+from sweeps.chosen import with_parents
 from sweeps.finish import finish
 from sweeps.grid import Sweep
 from sweeps.interrupt import Interrupt
@@ -25,7 +27,14 @@ from sweeps.queue import Job, Queue
 from sweeps.watcher import Watcher
 
 
-def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, measured: str | None = None) -> int:
+def run(
+    sweep: Sweep,
+    *,
+    results: str | None = None,
+    lanes: int | None = None,
+    measured: str | None = None,
+    only: Sequence[str] = (),
+) -> int:
     """Trains every run of the sweep that is not done; returns the exit code: 1 if a run failed, 130 if stopped.
 
     Several drivers may share one results folder at the same time; each run is trained by one of them.
@@ -35,12 +44,13 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, m
         results: root of the results folders; overrides the sweep's.
         lanes: number of concurrent runs; overrides the sweep's.
         measured: a measured-throughput file, from which workers, order and predicted times are planned.
+        only: ids of the runs to be trained, and the runs that they start from; all runs where empty.
 
     Raises:
         UserError: before training, if the corpus, the results folder or a run in it doesn't match the sweep.
         KeyboardInterrupt: the second Ctrl-C.
     """
-    began = time.time()
+    began, asked = time.time(), with_parents(sweep, only)
     trackers.require(sweep.resources.trackers, sweep.file)
     sweep = replace(sweep, storage=sweep.storage.expanded(sweep.file))
     place = Folder.open(
@@ -59,7 +69,9 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, m
         texts[spec.run_id].check(spec.text_tokens, spec.repeat, spec.run_id)
         texts[spec.run_id].check_heldout(spec.evaluation.blocks, spec.evaluation.block_sequences)
     todo = longest_first(
-        p.spec for p in sweep.runs if not results_folder.is_done(place, p.spec, texts[p.spec.run_id].hash)
+        p.spec
+        for p in sweep.runs
+        if p.spec.run_id in asked and not results_folder.is_done(place, p.spec, texts[p.spec.run_id].hash)
     )
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     record["share_prefix"] = sweep.share_prefix
@@ -71,7 +83,14 @@ def run(sweep: Sweep, *, results: str | None = None, lanes: int | None = None, m
         trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, measured, previous | record)
         record |= done
     return finish(
-        place, sweep, trained=trained, has_begun=bool(todo), began=began, record=previous | record, texts=texts
+        place,
+        sweep,
+        asked=asked,
+        trained=trained,
+        has_begun=bool(todo),
+        began=began,
+        record=previous | record,
+        texts=texts,
     )
 
 
@@ -149,11 +168,16 @@ def _train(
     return queue.trained, said | {"training": training}
 
 
-def dry_run(sweep: Sweep, *, results: str | None = None) -> int:
+def dry_run(sweep: Sweep, *, results: str | None = None, only: Sequence[str] = ()) -> int:
     """Prints what `run` would train; trains and writes nothing."""
+    asked = with_parents(sweep, only)
     place = Folder.open(results_folder.uri(sweep, results))
     results_folder.check(place, sweep)
-    todo = longest_first(p.spec for p in sweep.runs if not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec))
+    todo = longest_first(
+        p.spec
+        for p in sweep.runs
+        if p.spec.run_id in asked and not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec)
+    )
     tokens = sum(s.tokens for s in todo)
     print(f"{sweep.name}: {len(todo)} of {len(sweep.runs)} runs to train, {tokens / 1e6:,.1f} M tokens -> {place}")
     for spec in todo:

@@ -21,6 +21,10 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--corpus", help="root of the corpora, a folder or a URI; overrides the sweep's")
     parser.add_argument("--lanes", type=whole(1, PROCESSES), help="number of concurrent runs; overrides the sweep's")
     parser.add_argument("--measured", metavar="FILE", help=MEASURED)
+    parser.add_argument(
+        "--only", metavar="RUN", action="append", default=[],
+        help="train this run, and those that it starts from, alone; may stand several times",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="list what would be trained, train nothing")
     parser.set_defaults(main=main)
 
@@ -40,9 +44,9 @@ def main(given: argparse.Namespace) -> int:
     if given.measured is not None:
         Measured.read(given.measured)  # before texts are built and Ray is started
     if given.dry_run:
-        return run.dry_run(sweep, results=given.results)
+        return run.dry_run(sweep, results=given.results, only=given.only)
     try:
-        return run.run(sweep, results=given.results, lanes=given.lanes, measured=given.measured)
+        return run.run(sweep, results=given.results, lanes=given.lanes, measured=given.measured, only=given.only)
     except KeyboardInterrupt:
         print("stopped; run the same command again to resume", file=sys.stderr)
         sys.stdout.flush()

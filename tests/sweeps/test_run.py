@@ -89,6 +89,17 @@ def test_a_deleted_folder_is_trained_again_to_the_bit_and_no_other(finished: Pat
     assert losses(tmp_path) == losses(finished)
 
 
+def test_only_the_run_that_is_asked_for_is_trained(finished: Path, tmp_path: Path) -> None:
+    file = copy(finished, tmp_path)
+    for run_id in (IDS[3], IDS[4]):
+        shutil.rmtree(tmp_path / "results" / "tiny" / "runs" / run_id)
+    code, out = run(file, "--only", IDS[3])
+    assert code == 0, out
+    assert "4 of 5 runs done, 1 trained now" in out
+    assert "1 runs are not done, which weren't asked for" in out
+    assert {run_id for run_id, loss in losses(finished).items() if losses(tmp_path).get(run_id) == loss} == set(IDS[:4])
+
+
 def test_without_ray_the_same_spec_gives_the_same_loss_to_the_bit(finished: Path, tmp_path: Path) -> None:
     spec = finished / "results" / "tiny" / "runs" / IDS[3]
     again = tmp_path / "again"
