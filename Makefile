@@ -15,7 +15,7 @@ CORES   := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup reproduce quick text plan expand sweep run rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench clean
+.PHONY: help setup reproduce quick text plan expand sweep run rates submit report figures claims doctor test test-quick test-full test-system test-big check format bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,5 +123,9 @@ bench: setup ## what the fit, masking, selection, a lane, the orchestration and 
 	@$(PY) -m bench.overhead
 	@$(PY) -m bench.corpus
 
-clean: ## remove .venv and caches; data/ and results/ stay
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache
+docs: setup ## the pages of docs/ as a site in site/, which works offline; a link that leads nowhere ends it
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "site: site/index.html"
+
+clean: ## remove .venv and caches and the site; data/ and results/ stay
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache site

@@ -11,7 +11,7 @@ VERBS = {
     "expand": ("sweeps.verbs.plan", "list the runs that a sweep file declares"),
     "plan": ("sweeps.verbs.plan", "price the runs: tokens, epochs, FLOPs, totals by study"),
     "run": ("sweeps.verbs.run", "train the runs that are not done"),
-    "schema": ("sweeps.verbs.schema", "print the JSON Schema of a sweep file, for editors"),
+    "schema": ("sweeps.verbs.schema", "print the JSON Schema of a sweep file, for editors, or write its keys as pages"),
     "status": ("sweeps.verbs.status", "show a sweep's progress, read from its files alone"),
 }
 
@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   python -m sweeps status results/quick                its progress, from another terminal or machine
   python -m sweeps status results/quick --json         the same once, as JSON
   python -m sweeps schema > sweeps/sweep.schema.json   for editors that complete and check sweep files
+  python -m sweeps schema --pages docs                 the same keys, for people
 """
 
 

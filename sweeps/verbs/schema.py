@@ -1,4 +1,4 @@
-"""`python -m sweeps schema`: the JSON Schema of a sweep file, for editors."""
+"""`python -m sweeps schema`: the JSON Schema of a sweep file, for editors; its keys as pages, for people."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ from typing import Any
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    verbs.add_parser("schema").set_defaults(main=main)
+    parser = verbs.add_parser("schema")
+    parser.add_argument(
+        "--pages", metavar="FOLDER", help="write the keys as pages of the documentation into this folder"
+    )
+    parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
-    """Prints the JSON Schema; returns the exit code."""
-    from sweeps import schema
+    """Prints the JSON Schema, or writes the pages; returns the exit code."""
+    from repro.store.folder import Folder
+    from sweeps import key_pages, schema
 
-    sys.stdout.write(schema.text())
+    if given.pages is None:
+        sys.stdout.write(schema.text())
+        return 0
+    folder = Folder.open(given.pages, key="--pages")
+    folder.check_writable(key="--pages")
+    for name, text in key_pages.pages().items():
+        folder.write(name, text.encode())
+        print(f"{folder}/{name}")
     return 0

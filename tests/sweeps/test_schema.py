@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from repro.reading import read_mapping
-from sweeps import schema
+from sweeps import key_pages, schema
 from sweeps.__main__ import main
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -115,3 +116,26 @@ def test_every_key_is_described() -> None:
     missing = {name for block in blocks for name, key in block["properties"].items() if not described(key)}
     assert missing == set()
     assert all("description" in block for block in CHECK.schema["$defs"].values())
+
+
+def test_the_pages_of_keys_are_those_of_the_schema() -> None:
+    docs = SWEEPS.parent / "docs"
+    made = key_pages.pages()
+    assert {name: (docs / name).read_text() for name in made} == made, "python -m sweeps schema --pages docs"
+    assert max(text.count("\n") for text in made.values()) < 200
+
+
+def test_every_key_of_the_schema_has_a_line_with_its_meaning() -> None:
+    text, made = "".join(key_pages.pages().values()), schema.schema()
+    blocks = {name for _, _, headings in key_pages.PAGES.values() for name in headings.values()}
+    assert {*made["$defs"], "", "model", "optimizer"} == blocks | {"MirrorVariant"}
+    keys = {key for block in (made, *made["$defs"].values()) for key in block["properties"]}
+    keys |= set(made["properties"]["sizes"]["additionalProperties"]["properties"])
+    assert len(keys) > 150
+    assert sorted(key for key in keys if not re.search(rf"^- `{key}` \(.+\): .{{8,}}", text, re.MULTILINE)) == []
+
+
+def test_the_command_writes_the_pages_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "--pages", str(tmp_path)]) == 0
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == key_pages.pages()
+    assert str(tmp_path / "run-keys.md") in capsys.readouterr().out

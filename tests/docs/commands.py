@@ -1,0 +1,130 @@
+"""The commands in the pages of docs/: found, held against the parsers of what they call, and run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.console import commands
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}
+OURS = ("repro", "sweeps", "cluster", "analysis")
+OF_OTHERS = {"git", "docker", "kubectl", "ray", "sbatch", "sky", "ssh", "tensorboard"}  # parsed by nobody here
+# Verbs of seconds, and those that train or read a trained run; `sweeps run` is run with --dry-run alone.
+QUICK = {
+    "repro schedule", "sweeps expand", "sweeps plan", "sweeps run", "sweeps schema", "analysis fit", "analysis predict",
+    "analysis compare", "analysis simulate", "analysis noise", "analysis lr", "cluster render",
+}  # fmt: skip
+OF_RUNS = {
+    "repro train", "repro corpus", "repro export", "repro inspect", "repro prune", "repro grow", "repro evaluate",
+    "repro flatness", "sweeps status",
+}  # fmt: skip
+# What a reader has in place of it: RUN_ID, head:6379, s3://bucket, org/name, and the results of whole sweeps.
+OWN = re.compile(r"\b[A-Z][A-Z_]{2,}\b(?!\.json)|://|\borg/name\b|\bhead:|\bresults/(?!quick/runs/)")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a page. words: without redirection. out: the file that its output goes to.
+    named: a sentence names the verb, without what it needs."""
+
+    page: str
+    text: str
+    words: tuple[str, ...]
+    out: str | None = None
+    named: bool = False
+
+    @property
+    def verb(self) -> str:
+        """`analysis fit`; for anything but our commands the empty string."""
+        ours = self.words[:2] == ("python", "-m") and self.words[2] in OURS
+        return " ".join(self.words[2:4]) if ours else ""
+
+    def runs(self, verbs: set[str]) -> bool:
+        """Whether it is of these verbs and can be run as it stands."""
+        if self.verb == "sweeps run" and "--dry-run" not in self.words:
+            return False
+        return self.verb in verbs and not (self.named or "--help" in self.words or OWN.search(self.text))
+
+    def parse(self) -> None:
+        """Raises SystemExit or AssertionError unless the parser of what it calls takes it."""
+        if self.verb:
+            room = importlib.import_module(f"{self.words[2]}.__main__")
+            assert self.words[3] in room.VERBS, self.text
+            if self.named or "--help" in self.words:
+                return
+            commands.parser(self.words[2], "", "", room.VERBS, self.words[3:]).parse_args(self.words[3:])
+        elif self.words[:2] == ("python", "-m") and self.words[2].startswith("bench."):
+            _parse_bench(self.words[2], self.words[3:])
+        elif self.words[:3] == ("python", "-m", "pytest"):
+            assert all((ROOT / word).exists() for word in self.words[3:] if "/" in word), self.text
+        elif self.words[0] == "make":
+            done = subprocess.run(["make", "-n", *self.words[1:]], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        else:
+            assert self.words[0] in OF_OTHERS, self.text
+
+    def run(self) -> str:
+        """Runs it in this process and folder; what it prints. Raises unless its exit code is 0."""
+        room = importlib.import_module(f"{self.words[2]}.__main__")
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            code = room.main(list(self.words[3:]))
+        assert code == 0, (self.text, code)
+        if self.out:
+            Path(self.out).write_text(shown.getvalue())
+        return shown.getvalue()
+
+
+def of(page: str) -> Iterator[Command]:
+    """The commands of a page: each line of its ```bash blocks, and each command within its sentences."""
+    text = PAGES[page].read_text()
+    blocks = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    lines = [
+        line
+        for kind, block in blocks.findall(text)
+        if kind == "bash"
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    sentences = " ".join(blocks.sub("", text).split())
+    inline = re.findall(r"`((?:python -m \w+ |python -m bench\.|make )[^`]+)`", sentences)
+    for line in (*lines, *inline):
+        words = shlex.split(line, comments=True)
+        if words:
+            at = words.index(">") if ">" in words else len(words)
+            out = words[at + 1] if at < len(words) else None
+            yield Command(page, line, tuple(words[:at]), out, named=line in inline and len(words) == 4)
+
+
+def files(page: str) -> dict[str, str]:
+    """The files that a page shows: blocks whose first line is a comment with their name."""
+    found = re.findall(r"^```\w+\n# (\S+\.(?:yaml|py))\n(.*?)^```$", PAGES[page].read_text(), re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+class _ParsedError(Exception):
+    """Ends a command once its arguments are parsed."""
+
+
+def _parse_bench(module: str, words: tuple[str, ...]) -> None:
+    real = argparse.ArgumentParser.parse_args
+
+    def parse(self: argparse.ArgumentParser, *_: object) -> None:
+        real(self, list(words))
+        raise _ParsedError
+
+    argparse.ArgumentParser.parse_args = parse  # type: ignore[method-assign, assignment]
+    try:
+        with contextlib.suppress(_ParsedError):
+            importlib.import_module(module).main(list(words))
+            raise AssertionError(f"{module} parses no arguments")
+    finally:
+        argparse.ArgumentParser.parse_args = real  # type: ignore[method-assign]

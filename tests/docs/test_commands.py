@@ -1,0 +1,91 @@
+"""Every command in docs/*.md: quick ones are run, in order, page by page; all are held against the parser of what they call."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis import claims
+from analysis.laws.registry import LAWS
+from repro.__main__ import main
+from sweeps import grid
+from tests.docs import commands
+from tests.docs.commands import OF_RUNS, PAGES, QUICK, ROOT, Command
+
+TOLD = [command for page in PAGES for command in commands.of(page)]
+TRAINED = ("4k-10tpp-s80-d25-p50-seed0", "4k-10tpp-s00-seed0")  # of sweeps/quick.yaml
+NOT_THERE = {"sweeps/x.yaml"}  # stands for any
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the sweeps and the evidence of the checkout, and nothing else."""
+    return furnished(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two trained runs of sweeps/quick.yaml and their text."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        furnished(folder, patch)
+        for spec in (run.spec for run in grid.expand("sweeps/quick.yaml").runs if run.spec.run_id in TRAINED):
+            (folder / "spec.json").write_text(json.dumps(spec.to_dict()))
+            assert main(["train", "spec.json", "--out", f"results/quick/runs/{spec.run_id}"]) == 0
+    return folder
+
+
+def furnished(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    (folder / "docs").mkdir()
+    (folder / "docs" / "evidence").symlink_to(ROOT / "docs" / "evidence")
+    (folder / "sweeps").mkdir()
+    for file in (ROOT / "sweeps").glob("*.yaml"):
+        (folder / "sweeps" / file.name).symlink_to(file)
+    patch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize("command", TOLD, ids=[f"{one.page}-{i}" for i, one in enumerate(TOLD)])
+def test_a_command_is_taken_by_the_parser_of_what_it_calls(command: Command) -> None:
+    command.parse()
+    named = {word for word in command.words if re.fullmatch(r"(sweeps|docs|bench|tests)/\S+", word)}
+    if command.verb != "analysis keep":  # makes a folder
+        assert sorted(word for word in named - NOT_THERE if not (ROOT / word).exists()) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(one.runs(QUICK) for one in commands.of(page))])
+def test_the_quick_commands_of_a_page_run_one_after_another(page: str, checkout: Path) -> None:
+    for name, text in commands.files(page).items():
+        (checkout / name).write_text(text)
+    for command in commands.of(page):
+        if command.runs(QUICK):
+            assert command.run() or command.out or command.verb == "analysis simulate", command.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if any(one.runs(OF_RUNS) for one in commands.of(page))])
+def test_the_commands_of_a_page_that_need_a_trained_run_run_too(
+    page: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    for name, text in commands.files(page).items():
+        (trained / name).write_text(text)
+    for command in commands.of(page):
+        if command.runs(QUICK | OF_RUNS):
+            command.run()
+
+
+def test_a_page_shows_files_by_their_names_and_the_list_of_commands_is_not_empty() -> None:
+    assert len(TOLD) > 20
+    assert {one.verb.partition(" ")[0] for one in TOLD} >= {"repro", "sweeps", "analysis", "cluster"}
+
+
+def test_the_page_on_the_analysis_has_every_claim_and_every_law() -> None:
+    text = PAGES["analysis"].read_text()
+    judged = (*claims.CLAIMS, claims.unification, *claims.IN_ANY_DIRECTION, *claims.AFTER_PRUNING)
+    names = {claim.CLAIM.partition(",")[0] for claim in judged}
+    assert names == set(re.findall(r"^\| \((\w+)\) \| .+ \| .+ \|$", text, re.MULTILINE))
+    assert [name for name in LAWS if not re.search(rf"^\|[^|]*`{name}`", text, re.MULTILINE)] == []
