@@ -29,8 +29,8 @@ class WholeLife:
     Attributes:
         fit: to dense losses; None with `reason`. runs: how many dense runs.
         residual: (n,) of the judged points, predicted - actual, nats.
-        error: mean |residual|, nats. ratio: N_eff / N_avg at the last point of each curve, geometric mean.
-        ratios: by curve.
+        error: root mean square of the residuals at the curves' last points, beyond the seeds' noise; None where that isn't known.
+        ratio: N_eff / N_avg at the same points, geometric mean. ratios: by curve.
     """
 
     fit: FitResult | None
@@ -65,37 +65,60 @@ def whole_life(
     of_dense = resamples_of(
         dense, resamples, rng, None if seeds is None else seeds.by_run(dense["run_id"], resamples, rng)
     )
-    life = {"N_avg": points["N_avg"], "D": points["D_life"]}
-    residual = result.predict(life) - points["loss"]
+    residual = result.predict(_life(points)) - points["loss"]
     last = np.array([curve[-1] for curve in points.curves.values()])
-    worth = np.log(_size(result.theta, points["D_life"][last], points["loss"][last]) / points["N_avg"][last])
-    of_error = of_ratio = None
+    ends = points.where(last)
+    worth = np.log(_size(result.theta, ends["D_life"], ends["loss"]) / ends["N_avg"])
+    of_squares = of_ratio = None
     if own is not None and of_dense is not None:
-        of_error, of_ratio = _draws(result, columns, dense["loss"], of_dense, life, points, own, last)
-    mean = float(np.exp(np.mean(worth)))
+        theta = refit(N_AVG, columns, of_dense, dense["loss"], result.theta)
+        of_squares, of_ratio = _draws(theta, ends, own.where(last))
+    error = None
+    if noise is not None:
+        sd = noise.over(ends)
+        if of_squares is not None:
+            of_squares = of_squares - (sd / noise.level.sd * noise.level.guesses(len(of_squares), rng)) ** 2
+        error = beyond(sd, float(np.mean(residual[last] ** 2)), of_squares)
     return WholeLife(
         result,
         count,
         None,
         residual,
-        Measure.around(float(np.abs(residual).mean()), of_error, least=0.0),
-        Measure.around(mean, of_ratio),
+        error,
+        Measure.around(float(np.exp(np.mean(worth))), of_ratio),
         dict(zip(points.curves, np.exp(worth).tolist(), strict=True)),
     )
 
 
-def _draws(
-    result: FitResult, columns: dict[str, Array], loss: Array, of_dense: Resamples, life: dict[str, Array],
-    points: CurvePoints, own: Resamples, last: Array,
-) -> tuple[Array, Array]:  # fmt: skip
-    """Mean |residual| and mean ratio of each resample, (R,) each."""
-    theta = refit(N_AVG, columns, of_dense, loss, result.theta)
-    losses = own.losses(points["loss"])
+def beyond(noise: float, squares: float, draws: Array | None = None) -> Measure:
+    """What a law is off by that noise doesn't explain, nats.
+
+    Residuals of a law that is off by b have b² and the noise's variance for their mean square. Less that variance its root
+    is b, and 0 where noise alone would have as much. The interval is the square's, its ends' roots.
+
+    Args:
+        noise: its root mean square, nats. squares: mean square of the residuals, nats².
+        draws: resamples (R,) of that mean square less the noise's own, nats².
+    """
+
+    def root(square: float) -> float:
+        return float(np.sqrt(np.maximum(0.0, square)))
+
+    found = Measure.around(squares - noise**2, draws)
+    return Measure(root(found.value), *map(root, found.interval or ()))
+
+
+def _draws(theta: Array, ends: CurvePoints, own: Resamples) -> tuple[Array, Array]:
+    """Mean square of the residuals and mean ratio at the last points, of each resample, (R,) each."""
+    losses = own.losses(ends["loss"])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        errors = weighted(np.abs(N_AVG.predict(theta, life) - losses), own.counts)
-        sizes = _size(theta, points["D_life"][last], losses[:, last])
-        worth = weighted(np.log(sizes / points["N_avg"][last]), own.counts[:, last])
-    return errors, np.exp(worth)
+        squares = weighted((N_AVG.predict(theta, _life(ends)) - losses) ** 2, own.counts)
+        worth = weighted(np.log(_size(theta, ends["D_life"], losses) / ends["N_avg"]), own.counts)
+    return squares, np.exp(worth)
+
+
+def _life(points: CurvePoints) -> dict[str, Array]:
+    return {"N_avg": points["N_avg"], "D": points["D_life"]}
 
 
 def _size(theta: Array, tokens: Array, loss: Array) -> Array:

@@ -44,8 +44,12 @@ class Spread:
 
     def draws(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Noise in nats. Along the first axis the standard deviation itself varies as little as `dof` knows it."""
-        sd = self.sd * np.sqrt(self.dof / rng.chisquare(self.dof, size=shape[0]))
+        sd = self.guesses(shape[0], rng)
         return rng.standard_normal(shape) * sd.reshape(-1, *([1] * (len(shape) - 1)))
+
+    def guesses(self, size: int, rng: np.random.Generator) -> Array:
+        """Standard deviations (size,) in nats, as far apart as `dof` leaves room."""
+        return np.asarray(self.sd * np.sqrt(self.dof / rng.chisquare(self.dof, size=size)))
 
     def by_run(self, run_ids: Array, size: int, rng: np.random.Generator) -> Array:
         """Noise (size, n) in nats of rows of some runs, which all rows of a run share."""

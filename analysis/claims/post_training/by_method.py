@@ -1,9 +1,14 @@
-"""What claims on every method have in common: each method is asked in turn, and one against the claim outweighs any that is open."""
+"""What claims on training after pruning have in common: how a verdict is filled; and of those on every method how each is asked in turn.
+
+One method against a claim outweighs any that is open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from analysis.claims.post_training import conditions
 from analysis.claims.verdict import Detail, Outcome, Verdict
@@ -11,6 +16,9 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
 from analysis.findings.post_training import Recovery
+from analysis.laws.law import Array
+from analysis.tables.data import Mask
+from analysis.worlds.recovery_world import RecoveryWorld
 
 
 @dataclass(frozen=True)
@@ -22,20 +30,44 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class ByMethod:
-    """A claim that is reproduced where it holds in each method.
-
-    Attributes:
-        claim, statement, quantity, paper, rule: as in Verdict.
-        shown: what one method shows; a string where nothing can be said of it, and so of the claim.
-        holds: why it is reproduced, where it is.
-    """
+class Stated:
+    """A claim before any number is seen. Attributes: as in Verdict."""
 
     claim: str
     statement: str
     quantity: str
     paper: str
     rule: str
+
+    def filled(
+        self, outcome: tuple[Outcome, str], found: Measure | None, details: Iterable[Detail], notes: Iterable[str] = ()
+    ) -> Verdict:
+        """The verdict of an outcome and its reason, for which a number stands; tables without rows are left out."""
+        verdict, because = outcome
+        return Verdict(
+            claim=self.claim,
+            statement=self.statement,
+            quantity=self.quantity,
+            measured=found.value if found else None,
+            interval=found.interval if found else None,
+            paper=self.paper,
+            rule=self.rule,
+            verdict=verdict,
+            because=because,
+            notes=tuple(notes),
+            details=tuple(detail for detail in details if detail.rows),
+        )
+
+
+@dataclass(frozen=True)
+class ByMethod(Stated):
+    """A claim that is reproduced where it holds in each method.
+
+    Attributes:
+        shown: what one method shows; a string where nothing can be said of it, and so of the claim.
+        holds: why it is reproduced, where it is.
+    """
+
     shown: Callable[[Recovery, MethodCurves], Shown | str]
     holds: Callable[[Recovery], str]
 
@@ -62,21 +94,8 @@ class ByMethod:
     def verdict(
         self, evidence: Evidence, worst: Measure | None, details: Iterable[Detail], notes: Iterable[str] = ()
     ) -> Verdict:
-        """The verdict, for which the worst number of all methods stands; tables without rows are left out."""
-        outcome, because = self.outcome(evidence)
-        return Verdict(
-            claim=self.claim,
-            statement=self.statement,
-            quantity=self.quantity,
-            measured=worst.value if worst else None,
-            interval=worst.interval if worst else None,
-            paper=self.paper,
-            rule=self.rule,
-            verdict=outcome,
-            because=because,
-            notes=tuple(notes),
-            details=tuple(detail for detail in details if detail.rows),
-        )
+        """The verdict, for which the worst number of all methods stands."""
+        return self.filled(self.outcome(evidence), worst, details, notes)
 
 
 def worst(
@@ -87,3 +106,17 @@ def worst(
     """The worst number of all methods that have one."""
     found = (measure(own) for own in post.methods.values())
     return max((own for own in found if isinstance(own, Measure)), key=badness, default=None)
+
+
+def missed(world: RecoveryWorld, fitted: Callable[[MethodCurves], Mask], nats: float) -> Array:
+    """Mean losses (n,) of P2, but for the points that a method's fit doesn't see, which end `nats` higher.
+
+    Args:
+        fitted: of a method's judged curves, the points it sees.
+    """
+    points = world.points
+    higher = np.zeros(len(points), dtype=bool)
+    for method in points.methods:
+        own = np.flatnonzero((points["role"] == "pruned") & (points["method"] == method))
+        higher[own[~fitted(MethodCurves(points.where(own), None, 0, (0,)))]] = True
+    return world.shifted(higher, nats)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
+from analysis.claims.post_training.by_method import Stated
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
@@ -35,6 +36,14 @@ inconclusive. {conditions.RULE}
 TRUE = "P2 is the truth, at the fitted parameters: L − L0 knows nothing of the parent's tokens"
 FALSE = f"the same, but curves of parents of another age end {MARGIN} nats higher"
 
+STATED = Stated(
+    CLAIM,
+    STATEMENT,
+    "L − L0 of curves whose parent is of another age, less that of the usual age's, nats",
+    PAPER,
+    RULE,
+)
+
 
 @dataclass(frozen=True)
 class AgedPair:
@@ -55,19 +64,7 @@ def judge(evidence: Evidence) -> Verdict:
     post = evidence.post_training
     found = pairs(post.points)
     measure = pooled(post, found)
-    outcome, because = rule(evidence)
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="L − L0 of curves whose parent is of another age, less that of the usual age's, nats",
-        measured=measure.value if measure else None,
-        interval=measure.interval if measure else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=(Detail("Pairs", tuple(_row(pair) for pair in found)),) if found else (),
-    )
+    return STATED.filled(rule(evidence), measure, (Detail("Pairs", tuple(map(_row, found))),))
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from analysis.claims.post_training.by_method import Stated
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import Recovery
+from analysis.findings.whole_life import beyond
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.worlds.recovery_world import RecoveryWorld
@@ -22,54 +24,46 @@ STATEMENT = "The law in N_avg, fitted to dense runs alone, predicts pruned model
 PAPER = "arXiv 2501.12486 prunes while a model trains; pruning once is its schedule of one event, so the law has no parameter left"
 RULE = f"""
 The law E + A/N_avg^α + B/D^β is fitted to held-out losses of dense runs at their peak learning rate alone: parents, models that lost nothing and models from scratch. A model of N prunable weights that saw
-D0 tokens, was pruned to N' and saw D more has N_avg = (N·D0 + N'·D)/(D0 + D) over D0 + D tokens. Asked are its mean |predicted − actual| over the curves' points, and N_eff/N_avg, the dense size of equal loss and tokens over that
-average, at each curve's last point (geometric mean over curves). Intervals are 95%, by bootstrap over curves and over dense runs (with the seeds' noise where there are few). Reproduced: the error's upper bound is at
-most {MARGIN} nats and the ratio's interval inside [{LOW}, {HIGH}]. Not reproduced: the error's lower bound is over {MARGIN}, or the ratio lies wholly outside. Otherwise inconclusive, and where the dense runs don't identify
-the law. The conditions on L0 of the other claims don't hold for this one, which doesn't read L0: where it is true an unfinished parent's curves do pass below L0.
+D0 tokens, was pruned to N' and saw D more has N_avg = (N·D0 + N'·D)/(D0 + D) over D0 + D tokens. Asked are two numbers at each curve's last point, where the seeds' noise is least. The error is the root mean square of
+predicted − actual over curves with that noise taken out: by how much two seeds differ no law can know, so its variance, as measured between seeds, is subtracted before the root is taken (0 where nothing is left).
+N_eff/N_avg is the dense size of equal loss and tokens over that average (geometric mean over curves). Intervals are 95%, by bootstrap over curves and over dense runs (with the seeds' noise where there are few); the variance
+taken out varies in it as its degrees of freedom say. Reproduced: the error's upper bound is at most {MARGIN} nats and the ratio's interval inside [{LOW}, {HIGH}]. Not reproduced: the error's lower bound is over {MARGIN}, or the
+ratio lies wholly outside. Otherwise inconclusive, and where the seeds' noise of curves isn't known or the dense runs don't identify the law. The conditions on L0 of the
+other claims don't hold for this one, which doesn't read L0: where it is true an unfinished parent's curves do pass below L0.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg over the whole life is the truth, as fitted to the dense runs"
 FALSE = f"the same, but a pruned model is worth {LOW} of its average"
+STATED = Stated(
+    CLAIM,
+    STATEMENT,
+    "root mean square of predicted − actual of the dense law where pruned models' curves end, the seeds' noise taken out, nats",
+    PAPER,
+    RULE,
+)
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p7)."""
     post = evidence.post_training
-    found = post.life
-    outcome, because = rule(evidence)
-    rows, curves = tuple(_by_method(post)), tuple(_curves(post))
-    parameters = (
-        f"Dense law of {found.runs} runs: " + ", ".join(f"{k} {v:.4g}" for k, v in found.fit.parameters.items())
-        if found.fit
-        else None
+    details = (
+        Detail("By method", tuple(_by_method(post))),
+        Detail("By curve, at its last point", tuple(_curves(post))),
     )
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="mean |predicted − actual| of the dense law on pruned models that train on, nats",
-        measured=found.error.value if found.error else None,
-        interval=found.error.interval if found.error else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=(f"{parameters}.",) if parameters else (),
-        details=tuple(d for d in (Detail("By method", rows), Detail("By curve, at its last point", curves)) if d.rows),
-    )
+    return STATED.filled(rule(evidence), post.life.error, details, _notes(post))
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
     post = evidence.post_training
     found = post.life
-    if found.error is None or found.ratio is None:
+    if found.ratio is None:
         return "inconclusive", found.reason or "no curve to judge"
     size, ratio = found.error, found.ratio
+    if size is None:
+        return "inconclusive", f"the seeds' noise of curves isn't known: {post.why_no_noise}"
     if size.interval is None or ratio.interval is None:
-        return (
-            "inconclusive",
-            f"neither curves nor dense runs enough to resample, and the seeds' noise isn't known: {post.why_no_noise}",
-        )
+        return "inconclusive", "dense runs are too few to resample, or too many resamples have no finite number"
     said = f"N_eff/N_avg {ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
     wrong = [f"the error is over {MARGIN} nats"] if above(size.interval, MARGIN) else []
     if below(ratio.interval, LOW) or above(ratio.interval, HIGH):
@@ -91,19 +85,30 @@ def false_world(world: RecoveryWorld) -> Array:
     return world.losses() if world.dense is None else world.over_the_life(LOW)
 
 
+def _notes(post: Recovery) -> Iterator[str]:
+    found = post.life
+    if found.fit:
+        parameters = ", ".join(f"{name} {value:.4g}" for name, value in found.fit.parameters.items())
+        yield f"Dense law of {found.runs} runs: {parameters}."
+    if post.noise and found.error:
+        yield f"The seeds' noise that is taken out: σ {post.noise.over(post.points.of('pruned').last):.4f} nats at a curve's last point."
+
+
 def _by_method(post: Recovery) -> Iterator[dict[str, Any]]:
-    judged, found = post.points.of("pruned"), post.life
+    found = post.life
     if found.residual is None or found.ratios is None:
         return
-    of_curve = dict(zip(judged["run_id"], judged["method"], strict=True))
+    points = post.points.of("pruned").changed(residual=found.residual)
     for method in post.points.methods:
-        own = found.residual[judged["method"] == method]
-        worth = [np.log(value) for run_id, value in found.ratios.items() if of_curve[run_id] == method]
+        own = points.where(points["method"] == method)
+        ends = own.last
+        error = beyond(post.noise.over(ends), float(np.mean(ends["residual"] ** 2))).value if post.noise else None
         yield {
             "method": method,
-            "mean |predicted − actual|": float(np.abs(own).mean()),
-            "mean predicted − actual": float(own.mean()),
-            "N_eff/N_avg at the end": float(np.exp(np.mean(worth))),
+            "error at the end, noise taken out": error,
+            "mean predicted − actual at the end": float(ends["residual"].mean()),
+            "N_eff/N_avg at the end": float(np.exp(np.mean([np.log(found.ratios[name]) for name in ends["run_id"]]))),
+            "mean |predicted − actual| of all points, noise and all": float(np.abs(own["residual"]).mean()),
         }
 
 

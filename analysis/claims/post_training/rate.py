@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from analysis.claims.post_training import conditions
-from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.post_training.by_method import ByMethod, Shown, missed, worst
 from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
@@ -75,13 +73,7 @@ def true_world(world: RecoveryWorld) -> Array:
 
 def false_world(world: RecoveryWorld) -> Array:
     """Mean losses of `FALSE`."""
-    points = world.points
-    judged = points["role"] == "pruned"
-    highest = np.zeros(len(points), dtype=bool)
-    for method in points.methods:
-        own = judged & (points["method"] == method)
-        highest |= own & (points["rank"] == points["rank"][own].max())
-    return world.shifted(highest, MARGIN)
+    return missed(world, lambda own: own.milder, MARGIN)
 
 
 def residual(own: MethodCurves) -> Measure | None:

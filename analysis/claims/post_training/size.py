@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.post_training.by_method import ByMethod, Shown
+from analysis.claims.post_training.by_method import ByMethod, Shown, missed
 from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
@@ -86,10 +86,7 @@ def true_world(world: RecoveryWorld) -> Array:
 
 def false_world(world: RecoveryWorld) -> Array:
     """Mean losses of `FALSE`."""
-    points = world.points
-    judged = points["role"] == "pruned"
-    largest = points["N0"][judged].max() if judged.any() else np.inf
-    return world.shifted(judged & (points["N0"] == largest), MARGIN)
+    return missed(world, lambda own: own.smaller, MARGIN)
 
 
 def _sets(post: Recovery) -> Iterator[tuple[str, EquallyGood]]:

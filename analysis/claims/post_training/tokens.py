@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.post_training.by_method import ByMethod, Shown, worst
+from analysis.claims.post_training.by_method import ByMethod, Shown, missed, worst
 from analysis.claims.verdict import Detail, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
@@ -88,11 +88,7 @@ def true_world(world: RecoveryWorld) -> Array:
 
 def false_world(world: RecoveryWorld) -> Array:
     """Mean losses of `FALSE`."""
-    late = np.zeros(len(world.points), dtype=bool)
-    for method in world.points.methods:
-        chosen = np.flatnonzero((world.points["role"] == "pruned") & (world.points["method"] == method))
-        late[chosen[~MethodCurves(world.points.where(chosen), None, 0, (0,)).early]] = True
-    return world.shifted(late, MARGIN)
+    return missed(world, lambda own: own.early, MARGIN)
 
 
 def error(own: MethodCurves) -> Measure | None:

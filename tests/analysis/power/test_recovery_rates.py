@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from analysis.claims import AFTER_PRUNING
-from analysis.claims.post_training import history, trends
+from analysis.claims.post_training import history, life, trends
 from analysis.findings.post_training import Recovery
 from analysis.power import recovery_rates
+from analysis.tables import data
 from analysis.tables.data import Tables
 from analysis.worlds import simulated_post_training as simulated
 from analysis.worlds.recovery_world import RecoveryWorld
+from repro.store.folder import Folder
 
 pytestmark = pytest.mark.slow
 METHODS = ("depth-taylor",)
+EVIDENCE = Path(__file__).parents[3] / "docs" / "evidence" / "p2"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,19 @@ def test_rules_know_true_worlds_from_false_ones(tables: Tables) -> None:
     assert found[trends.CLAIM].false.reproduced == 0
     assert found[history.CLAIM].false.reproduced <= 1
     assert found[history.CLAIM].true.not_reproduced == 0
+
+
+@pytest.mark.full
+def test_the_law_over_the_whole_life_is_rarely_rejected_where_it_is_true() -> None:
+    """In worlds with the curves and the noise of the sweep that is kept as evidence."""
+    tables = data.load(Folder.open(EVIDENCE))
+    found = recovery_rates.simulate(tables, Recovery.of(tables, 100), worlds=40, claims=(life,))
+    assert not isinstance(found, str)
+    true, false = found[life.CLAIM].true, found[life.CLAIM].false
+    assert true.worlds == 40
+    assert true.share(true.not_reproduced) <= 0.05
+    assert false.share(false.reproduced) <= 0.05
+    assert false.share(false.not_reproduced) >= 0.5
 
 
 @pytest.mark.parametrize("claim", AFTER_PRUNING, ids=lambda claim: claim.CLAIM)
