@@ -62,15 +62,21 @@ class Problem:
         linear = [i for i, p in enumerate(parameters) if not p.starts]
         theta = np.ones((len(grid), len(parameters)))
         theta[:, [i for i, p in enumerate(parameters) if p.starts]] = grid
-        offset = np.broadcast_to(self.law.offset(self.columns), self.loss[0].shape)
-        basis = self.law.gradient(theta, self.columns)[:, :, linear] / self.loss[0][None, :, None]
+        offset, basis = self.law.linear(theta, self.columns)
+        loss = self.loss[0]
+        wanted = np.log(loss) - offset if self.law.logarithmic else 1 - offset / loss
+        if not self.law.logarithmic:
+            basis = basis / loss[None, :, None]
         scale = np.linalg.norm(basis, axis=1, keepdims=True)
         usable = (np.isfinite(scale) & (scale > 0)).all(axis=(1, 2))  # LAPACK doesn't come back from what isn't finite
         theta, basis, scale = theta[usable], basis[usable], scale[usable]
-        wanted = 1 - offset / self.loss[0]
-        solution = (np.linalg.pinv(basis / scale, rcond=1e-9) @ wanted) / scale[:, 0, :]
+        wanted = wanted if wanted.ndim == 1 else wanted[usable][..., None]
+        solution = (np.linalg.pinv(basis / scale, rcond=1e-9) @ wanted).reshape(len(theta), len(linear)) / scale[
+            :, 0, :
+        ]
         least = 0.02 / np.abs(basis).max(axis=1)  # a term that least squares makes negative starts at 2% of the loss
-        theta[:, linear] = np.maximum(solution, least)
+        positive = self.low[linear] >= 0
+        theta[:, linear] = np.where(positive, np.maximum(solution, least), solution)
         return np.clip(theta, self.low, self.high)
 
     def values(self, theta: Array) -> Array:

@@ -6,11 +6,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from analysis.laws.law import Array, Columns, Law, Parameter, Term, Values, constant, power
+from analysis.laws.law import Array, Columns, Parameter, Term, TermLaw, Values, constant, power
 from analysis.laws.size_and_data import DATA_SCALE, FEW_EXPONENTS, IRREDUCIBLE, SIZE_SCALE
 
 
-class PrecisionLaw(Law):
+class PrecisionLaw(TermLaw):
     """Kumar et al. 2024: A N_eff^-alpha + B D^-beta + E, with N_eff = N * prod over parts of (1 - exp(-P / gamma)).
 
     Columns P_w, P_a, P_kv: bits of weights, activations and the key-value cache while training.
@@ -78,7 +78,7 @@ class PostTrainingPrecisionLaw(PrecisionLaw):
         return [*super().terms(p, x), after]
 
 
-class PostTrainingPruningLaw(Law):
+class PostTrainingPruningLaw(TermLaw):
     """P2, Chen et al. 2024: L0 + (1/rho)^gamma (1/N0)^delta (N_C / N0^alpha + D_C / D^beta + E).
 
     Columns: L0, the loss before pruning; rho, the share of all parameters that was removed; N0, all parameters before;

@@ -1,7 +1,7 @@
 """What a law is: a small class with its parameters, prediction and analytic gradient.
 
-Every law here is a sum of terms, each a scale times a function of the columns whose logarithm is simple in the other
-parameters: L = offset + sum_j c_j exp(g_j). A law says its g_j and their slopes (`terms`); prediction, gradient and
+Every law of the registry is a sum of terms, each a scale times a function of the columns whose logarithm is simple in the
+other parameters: L = offset + sum_j c_j exp(g_j). A law says its g_j and their slopes (`terms`); prediction, gradient and
 the linear part of the fit (variable projection) follow. Everything broadcasts over leading axes of the parameters,
 so that many starts or resamples are evaluated at once.
 """
@@ -61,6 +61,8 @@ class Law(ABC):
         columns: those it reads. parameters: in the order of every theta.
         published: constants that somebody has printed, by data set.
         coarse: columns of which two values are enough; of the others three.
+        levels: labels of the columns that hold labels; such a column holds the number of each row's label among them.
+        logarithmic: the scales are linear in the logarithm of the loss, and not in the loss.
     """
 
     name: str
@@ -70,14 +72,20 @@ class Law(ABC):
     parameters: tuple[Parameter, ...]
     published: Published = NOTHING
     coarse: tuple[str, ...] = ()
+    levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    logarithmic: bool = False
 
     @abstractmethod
-    def terms(self, p: Values, x: Columns) -> list[Term]:
-        """The terms at parameters `p`, each (..., 1), on columns `x`, each (n,)."""
+    def predict(self, theta: Array, columns: Columns) -> Array:
+        """Loss in nats a token, (..., n), of parameters (..., P) on columns (n,)."""
 
-    def offset(self, x: Columns) -> Array | float:
-        """A part of the loss that is given, (n,)."""
-        return 0.0
+    @abstractmethod
+    def gradient(self, theta: Array, columns: Columns) -> Array:
+        """d loss / d theta, (..., n, P)."""
+
+    @abstractmethod
+    def linear(self, theta: Array, columns: Columns) -> tuple[Array | float, Array]:
+        """What is there without the scales, (n,) or (..., n), and the slope in each of them, (..., n, scales)."""
 
     @property
     def label(self) -> str:
@@ -86,26 +94,6 @@ class Law(ABC):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters)
-
-    def predict(self, theta: Array, columns: Columns) -> Array:
-        """Loss in nats a token, (..., n), of parameters (..., P) on columns (n,)."""
-        values = self._values(theta)
-        total = self.offset(columns)
-        for term in self.terms(values, columns):
-            total = total + values[term.scale] * np.exp(term.log)
-        return np.asarray(total)
-
-    def gradient(self, theta: Array, columns: Columns) -> Array:
-        """d loss / d theta, (..., n, P)."""
-        values, at = self._values(theta), {name: i for i, name in enumerate(self.names)}
-        rows = len(next(iter(columns.values())))
-        result = np.zeros((*theta.shape[:-1], rows, len(at)))
-        for term in self.terms(values, columns):
-            size = np.exp(term.log)
-            result[..., at[term.scale]] += size
-            for name, slope in term.slopes.items():
-                result[..., at[name]] += values[term.scale] * size * slope
-        return result
 
     def at_bound(self, theta: Array) -> NDArray[np.bool_]:
         """Which of the parameters (..., P) sit at one of their bounds."""
@@ -119,6 +107,40 @@ class Law(ABC):
 
     def _values(self, theta: Array) -> dict[str, Array]:
         return {name: theta[..., i, None] for i, name in enumerate(self.names)}
+
+
+class TermLaw(Law):
+    """A sum of terms."""
+
+    @abstractmethod
+    def terms(self, p: Values, x: Columns) -> list[Term]:
+        """The terms at parameters `p`, each (..., 1), on columns `x`, each (n,)."""
+
+    def offset(self, x: Columns) -> Array | float:
+        """A part of the loss that is given, (n,)."""
+        return 0.0
+
+    def predict(self, theta: Array, columns: Columns) -> Array:
+        values = self._values(theta)
+        total = self.offset(columns)
+        for term in self.terms(values, columns):
+            total = total + values[term.scale] * np.exp(term.log)
+        return np.asarray(total)
+
+    def gradient(self, theta: Array, columns: Columns) -> Array:
+        values, at = self._values(theta), {name: i for i, name in enumerate(self.names)}
+        rows = len(next(iter(columns.values())))
+        result = np.zeros((*theta.shape[:-1], rows, len(at)))
+        for term in self.terms(values, columns):
+            size = np.exp(term.log)
+            result[..., at[term.scale]] += size
+            for name, slope in term.slopes.items():
+                result[..., at[name]] += values[term.scale] * size * slope
+        return result
+
+    def linear(self, theta: Array, columns: Columns) -> tuple[Array | float, Array]:
+        scales = [i for i, p in enumerate(self.parameters) if not p.starts]
+        return self.offset(columns), self.gradient(theta, columns)[..., scales]
 
 
 def constant(p: Values, name: str = "E") -> Term:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from analysis.laws.law import NOTHING, Columns, Law, Parameter, Published, Term, Values, constant, power
+from analysis.laws.law import NOTHING, Columns, Parameter, Published, Term, TermLaw, Values, constant, power
 
 EXPONENTS = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9)
 FEW_EXPONENTS = (0.2, 0.4, 0.7)
@@ -18,7 +18,7 @@ DATA_SCALE = Parameter("B", "nats/token * tokens^beta", 1e-9, 1e30, log=True)
 DATA_EXPONENT = Parameter("beta", "", 0.01, 2.5, starts=EXPONENTS)
 
 
-class PowerLaw(Law):
+class PowerLaw(TermLaw):
     """E + A / X^alpha + B / D^beta, with X one count of parameters (Hoffmann et al. 2022, approach 3).
 
     Args:
@@ -47,7 +47,7 @@ class PowerLaw(Law):
         ]
 
 
-class EffectiveCountLaw(Law):
+class EffectiveCountLaw(TermLaw):
     """The power law in X = N_final^w * N_prunable^(1 - w): w = 0 is the dense count, w = 1 the final one."""
 
     name = "N_effective"
@@ -71,7 +71,7 @@ class EffectiveCountLaw(Law):
         return [constant(p), size, power(p, "B", "beta", np.log(x["D"]))]
 
 
-class SparseLaw(Law):
+class SparseLaw(TermLaw):
     """Frantar et al. 2023: (a_S (1 - S)^b_S + c_S) N^-b_N + a_D D^-b_D + c, with N non-zero parameters.
 
     The paper writes the data term as (a_D / D)^b_D, but its constants give its objective only as a_D D^-b_D.
@@ -105,7 +105,7 @@ class SparseLaw(Law):
         return [constant(p, "c"), left, power(p, "c_S", "b_N", count), power(p, "a_D", "b_D", np.log(x["D"]))]
 
 
-class OverTrainingLaw(Law):
+class OverTrainingLaw(TermLaw):
     """Gadre et al. 2024: E + (a M^eta + b M^-eta) C^-eta, with M = D / N and C = 6 N D.
 
     So a term in N alone, a (6 N^2)^-eta, and one in D alone, b (6 D^2)^-eta, of one exponent.

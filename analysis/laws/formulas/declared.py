@@ -1,0 +1,160 @@
+"""A law from a formula: what its parameters may be, by what is said of them and by where they stand.
+
+A scale needs nothing said: the loss is linear in it. Nor does the exponent of a column. Every other parameter needs bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.laws.formulas import calculus, starts
+from analysis.laws.formulas.formula import Formula, expanded
+from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.identified import refuse_unidentified
+from analysis.laws.formulas.roles import Roles
+from analysis.laws.formulas.spans import ALL, POSITIVE, Span, span
+from analysis.laws.formulas.tree import Expression, number, parameter
+from analysis.laws.formulas.written import SaidParameter
+from analysis.laws.law import Parameter
+from analysis.laws.size_and_data import IRREDUCIBLE, SIZE_EXPONENT, SIZE_SCALE
+from repro.errors import UserError
+
+WIDE = 100.0  # high over low from which the solver works on the logarithm
+
+
+def law_of(formula: Formula, levels: Mapping[str, Sequence[str]]) -> FormulaLaw:
+    """The law of a formula.
+
+    Args:
+        levels: labels of the columns that its groups go by, as its rows have them.
+
+    Raises:
+        UserError: a name that is said something of and isn't in the law; bounds the wrong way; an unknown name; an exponent or
+            another parameter without bounds; a division by what may be zero; parameters that no rows can tell apart.
+    """
+    written, tree = formula.written, expanded(formula, levels)
+    names = calculus.names(tree, "parameter")
+    said = _said_of(formula, names)
+    tree = _settled(formula, tree, names, said)
+    names = calculus.names(tree, "parameter")
+    if not names:
+        raise UserError("a formula without a parameter", key="formula", found=written.formula, expected="one to fit")
+    roles = Roles(tree, names, said)
+    roles.refuse_unknown()
+    if not calculus.columns(tree):
+        raise UserError("a formula without a column", key="formula", found=written.formula, expected="what the loss goes by")  # fmt: skip
+    bounds = {name: own.bounds for name, own in said.items() if own.bounds}
+    loose = {name: Span(*bounds[name]) if name in bounds else ALL for name in names}
+    for name in roles.exponents:
+        loose.setdefault(name, POSITIVE)
+    refuse_unidentified(tree, names, loose, {by: len(levels[by]) for by in formula.labels})
+    roles.refuse_unbounded()
+    parameters = _parameters(tree, names, said, roles, formula.logarithmic)
+    _refuse_zero(tree, {p.name: Span(p.low, p.high) for p in parameters})
+    return FormulaLaw(
+        formula.name, written.formula.strip(), tree, parameters, levels={by: tuple(levels[by]) for by in formula.labels},
+        logarithmic=formula.logarithmic, source=written.source or "a formula of its user's", declared=written.as_data(),
+    )  # fmt: skip
+
+
+def _said_of(formula: Formula, names: Sequence[str]) -> dict[str, SaidParameter]:
+    """What is said of each parameter; of a level what is said of its group, unless something is said of itself."""
+    groups = {name.split("[")[0] for name in names if "[" in name}
+    for name, own in formula.written.parameters.items():
+        if name not in names and name not in groups:
+            raise _stranger("a parameter", f"parameters.{name}", name, names)
+        if own.bounds and not own.bounds[0] < own.bounds[1]:
+            raise UserError(
+                "bounds the wrong way", key=f"bounds.{name}", found=f"{own.bounds[0]:g} to {own.bounds[1]:g}", expected="low, then high"
+            )  # fmt: skip
+    given = formula.written.parameters
+    return {name: given.get(name) or given.get(name.split("[")[0]) or SaidParameter() for name in names}
+
+
+def _settled(formula: Formula, tree: Expression, names: Sequence[str], said: Mapping[str, SaidParameter]) -> Expression:
+    """The tree with what is fixed and tied."""
+    written, places = formula.written, {}
+    for name, value in written.fixed.items():
+        if name not in names:
+            raise _stranger("a fixed name", f"fix.{name}", name, names)
+        if (bounds := said[name].bounds) and not bounds[0] <= value <= bounds[1]:
+            raise UserError(
+                "fixed out of its bounds", key=f"fix.{name}", found=value, expected=f"{bounds[0]:g} to {bounds[1]:g}"
+            )
+        places[name] = number(value)
+    for name, other in written.tied.items():
+        for own in (name, other):
+            if own not in names:
+                raise _stranger("a tied name", f"tie.{name}", own, names)
+        if name in written.fixed or name == other or other in written.tied:
+            raise UserError(
+                "a tie of what is fixed or tied",
+                key=f"tie.{name}",
+                found=f"{name}={other}",
+                expected="a free parameter",
+            )
+        places[name] = places.get(other, parameter(other))
+    return calculus.with_parameters(tree, places)
+
+
+def _stranger(what: str, key: str, name: str, names: Sequence[str]) -> UserError:
+    return UserError(f"{what} that isn't in the law", key=key, found=name, expected=", ".join(names) or "a formula with parameters")  # fmt: skip
+
+
+def _parameters(
+    tree: Expression, names: Sequence[str], said: Mapping[str, SaidParameter], roles: Roles, logarithmic: bool
+) -> tuple[Parameter, ...]:
+    """The parameters with bounds and starts."""
+    grid = starts.grid({name: _bounds_of(said[name]) for name in names if name not in roles.scales}, said)
+    spans = {name: Span(*_bounds_of(said[name])) for name in grid}
+    signed = _signed(roles, said, spans, logarithmic)
+    found = []
+    for name in names:
+        own = said[name]
+        if name in grid:
+            low, high = _bounds_of(own)
+            wide = own.bounds is not None and low > 0 and high >= WIDE * low and name not in roles.exponents
+            found.append(Parameter(name, own.unit, low, high, wide if own.log is None else own.log, grid[name]))
+            continue
+        usual = IRREDUCIBLE if not calculus.columns(roles.scales[name]) else SIZE_SCALE
+        low, high = own.bounds or ((-math.inf, math.inf) if name in signed else (usual.low, usual.high))
+        log = usual.log and low > 0 if own.log is None else own.log
+        found.append(Parameter(name, own.unit, low, high, log))
+    for p in found:
+        if p.log and not p.low > 0:
+            raise UserError("a logarithm of what may be zero", key=f"parameters.{p.name}.log", found=f"{p.low:g} to {p.high:g}", expected="bounds over 0")  # fmt: skip
+    return tuple(found)
+
+
+def _bounds_of(own: SaidParameter) -> tuple[float, float]:
+    return own.bounds or (SIZE_EXPONENT.low, SIZE_EXPONENT.high)
+
+
+def _signed(roles: Roles, said: Mapping[str, SaidParameter], spans: Mapping[str, Span], logarithmic: bool) -> set[str]:
+    """Scales that may be negative: all of a law of the logarithm, and of one whose terms aren't all powers.
+
+    A loss is what is left when size and data are without end, and positive terms that fall; a straight line is not.
+    """
+    free = [name for name in roles.scales if said[name].bounds is None]
+    if logarithmic:
+        return set(free)
+    terms = {name: own for name, own in roles.scales.items() if calculus.columns(own)}
+    falling = all(calculus.names(own, "parameter") and _one_sign(own, spans) for own in terms.values())
+    return set() if falling else {n for n in free if n not in terms or not calculus.names(terms[n], "parameter") or not _one_sign(terms[n], spans)}  # fmt: skip
+
+
+def _one_sign(own: Expression, spans: Mapping[str, Span]) -> bool:
+    found = span(own, spans)
+    return found.low >= 0 or found.high <= 0
+
+
+def _refuse_zero(tree: Expression, spans: Mapping[str, Span]) -> None:
+    for own in calculus.nodes(tree):
+        if own.kind == "power" and span(own.parts[1], spans).low < 0:
+            inside = calculus.names(own.parts[0], "parameter")
+            if inside and span(own.parts[0], spans).zero:
+                raise UserError(
+                    "a division by a parameter that may be zero", key=f"bounds.{inside[0]}",
+                    found=f"{spans[inside[0]].low:g} to {spans[inside[0]].high:g}", expected="bounds on one side of 0",
+                )  # fmt: skip

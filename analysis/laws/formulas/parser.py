@@ -1,0 +1,132 @@
+"""A formula's text as an expression: sums of products of powers of numbers, names and known functions.
+
+formula: [loss =] sum, or log(loss) = sum           group: name[column], a parameter for each of the column's values
+sum: product {+|- product}      product: signed {*|/ signed}      signed: {+|-} power      power: atom [^ signed]
+atom: number, name, group, function(sum, …) or (sum)
+"""
+
+from __future__ import annotations
+
+import re
+
+from analysis.laws.formulas.tokens import FormulaWord, words
+from analysis.laws.formulas.tree import FUNCTIONS, MINUS, Expression, call, number, power_of, product_of, sum_of
+from repro.errors import UserError
+
+DEEPEST = 50  # brackets within brackets
+_LEFT = re.compile(r"\s*(?:(?P<log>log|ln)\s*\(\s*)?(?:loss|L)\s*(?(log)\)\s*)=(?P<right>.*)", re.DOTALL)
+
+
+def law(text: str) -> tuple[Expression, bool]:
+    """A law's right side, and whether it is of the logarithm of the loss. Raises UserError: see `expression`."""
+    left = _LEFT.fullmatch(text)
+    return expression(left["right"] if left else text), bool(left and left["log"])
+
+
+def expression(text: str) -> Expression:
+    """The expression that a text is.
+
+    Raises:
+        UserError: a character or a function that no formula has, a word where another should stand, or none at all.
+    """
+    reader = _FormulaReader(text)
+    found = reader.sum()
+    reader.take("end")
+    return found
+
+
+class _FormulaReader:
+    def __init__(self, text: str):
+        self.text, self.words, self.at, self.depth = text, words(text), 0, 0
+
+    @property
+    def word(self) -> FormulaWord:
+        return self.words[self.at]
+
+    def next_is(self, *signs: str) -> bool:
+        return self.word.kind == "sign" and self.word.text in signs
+
+    def take(self, wanted: str) -> FormulaWord:
+        """The next word, which is of the wanted kind or the wanted sign."""
+        own = self.word
+        if wanted not in (own.kind, own.text if own.kind == "sign" else ""):
+            told = {"end": "an operator or the end"}.get(wanted, wanted)
+            raise UserError(
+                "not a formula", key="formula", found=f"{own.text!r} at {own.place} in {self.text!r}", expected=told
+            )
+        self.at += own.kind != "end"
+        return own
+
+    def sum(self) -> Expression:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise UserError(
+                "a formula that is too deep", key="formula", found=f"over {DEEPEST} brackets", expected="a law"
+            )
+        parts = [self.product()]
+        while self.next_is("+", "-"):
+            sign = self.take("sign").text
+            part = self.product()
+            parts.append(product_of(MINUS, part) if sign == "-" else part)
+        self.depth -= 1
+        return sum_of(*parts)
+
+    def product(self) -> Expression:
+        parts = [self.signed()]
+        while self.next_is("*", "/"):
+            sign = self.take("sign").text
+            part = self.signed()
+            parts.append(power_of(part, MINUS) if sign == "/" else part)
+        return product_of(*parts)
+
+    def signed(self) -> Expression:
+        minus = False
+        while self.next_is("+", "-"):
+            minus ^= self.take("sign").text == "-"
+        base = self.atom()
+        if self.next_is("^"):
+            self.take("^")
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise UserError("a formula that is too deep", key="formula", found=f"over {DEEPEST} powers", expected="a law")  # fmt: skip
+            base = power_of(base, self.signed())
+            self.depth -= 1
+        return product_of(MINUS, base) if minus else base
+
+    def atom(self) -> Expression:
+        if self.word.kind == "number":
+            return number(float(self.take("number").text))
+        if self.next_is("("):
+            self.take("(")
+            inner = self.sum()
+            self.take(")")
+            return inner
+        if self.word.kind != "name":
+            self.take("a number, a name or a bracket")
+        name = self.take("name")
+        if self.next_is("["):
+            self.take("[")
+            by = self.take("name").text
+            self.take("]")
+            return Expression("group", (name.text, by))
+        return self.function(name) if self.next_is("(") else Expression("name", name.text)
+
+    def function(self, name: FormulaWord) -> Expression:
+        own = {"ln": "log"}.get(name.text, name.text)
+        if own not in FUNCTIONS:
+            raise UserError(
+                "an unknown function", key="formula", found=f"{name.text!r} at {name.place} in {self.text!r}",
+                expected=", ".join(FUNCTIONS),
+            )  # fmt: skip
+        self.take("(")
+        parts = [self.sum()]
+        while self.next_is(","):
+            self.take(",")
+            parts.append(self.sum())
+        self.take(")")
+        if len(parts) != FUNCTIONS[own]:
+            raise UserError(
+                "another number of arguments", key="formula", found=f"{len(parts)} in {name.text}(…) at {name.place}",
+                expected=str(FUNCTIONS[own]),
+            )  # fmt: skip
+        return call(own, *parts)
