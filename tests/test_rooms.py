@@ -92,6 +92,7 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.schedule",
     "repro.ladder",
     "repro.errors",
+    "repro.reading",
     "repro.paths",
     "repro.studies",
     "repro.store.folder",

@@ -68,6 +68,8 @@ def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
         return "a loss that is not a positive number"
     for name in law.columns:
         values = columns[name]
+        if name in law.levels:
+            continue
         if not np.all(np.isfinite(values)):
             return f"{name} holds a value that is not a finite number"
         if name == "S":

@@ -9,7 +9,6 @@ import numpy as np
 from scipy import optimize
 
 from analysis.fits.fit import FitResult
-from analysis.laws.size_and_data import PowerLaw
 from repro.errors import UserError
 
 SPARSEST = 0.95  # as far as a schedule is looked for; the paper's runs end at .8
@@ -177,10 +176,9 @@ def plan_for(
 def size_of(result: FitResult) -> str:
     """The law's name of its one size. Raises UserError where it has several, or other columns."""
     law = result.law
-    if isinstance(law, PowerLaw):
-        return law.count
-    if law.columns == ("N", "D"):
-        return "N"
+    sizes = [name for name in law.columns if name != "D"]
+    if "D" in law.columns and len(sizes) == 1 and sizes[0].startswith("N"):
+        return sizes[0]
     raise UserError("no single size in this law", key="law", found=law.name, expected="a law in one N and D")
 
 

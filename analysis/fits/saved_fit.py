@@ -13,11 +13,13 @@ import numpy as np
 
 from analysis.fits.fit import FitResult, Status
 from analysis.fits.objective import Kind, Objective
-from analysis.laws.law import Array
+from analysis.laws.formulas import declared
+from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.law import Array, Law
 from analysis.laws.registry import LAWS
 from analysis.tables.row_ranges import Range, RowRanges, parts
 from repro import paths
-from repro.errors import UserError
+from repro.errors import UserError, located
 
 LARGEST = 1 << 26  # bytes
 WANTED = "what `python -m analysis fit … --json` printed"
@@ -56,6 +58,7 @@ def as_json(result: FitResult) -> dict[str, Any]:
         "n_rows": result.n_rows,
         "starts": result.starts,
         "starts_agreeing": result.starts_agreeing,
+        **({"written": result.law.as_data()} if isinstance(result.law, FormulaLaw) else {}),
     }
 
 
@@ -107,9 +110,7 @@ class _Check:
         for key in NEEDED:
             if key not in self.saved:
                 self._wrong(key, "nothing", "it; the file isn't whole")
-        law = LAWS.get(self.saved["law"]) if isinstance(self.saved["law"], str) else None
-        if law is None:
-            self._wrong("law", self.saved["law"], ", ".join(LAWS))
+        law = self._law()
         for key in self.saved:
             if key not in KNOWN:
                 self._wrong(key, "a key that no fit has", ", ".join(NEEDED))
@@ -139,7 +140,19 @@ class _Check:
             n_rows=count,
             kind=Objective(kind["kind"], self._number("kind.delta", kind["delta"])),
         )
-        return SavedFit(result, self._rows(law.columns), self._draws(len(names)))
+        read = tuple(name for name in law.columns if name not in law.levels)
+        return SavedFit(result, self._rows(read), self._draws(len(names)))
+
+    def _law(self) -> Law:
+        """Of the registry, or of the formula that the file holds."""
+        name, own = self.saved["law"], self.saved.get("written")
+        if own is not None:
+            with located(self.file, "written"):
+                return declared.of_data(own)
+        law = LAWS.get(name) if isinstance(name, str) else None
+        if law is None:
+            self._wrong("law", name, ", ".join(LAWS))
+        return law
 
     def _rows(self, columns: tuple[str, ...]) -> RowRanges | None:
         if "ranges" not in self.saved and "ratios" not in self.saved:
@@ -219,7 +232,7 @@ class _Check:
 
 
 KNOWN = frozenset({
-    *NEEDED, *LIMITS, "formula", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
+    *NEEDED, *LIMITS, "formula", "written", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
     "mean_abs_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
     "bootstrap", "draws", "held_out", "warnings",
 })  # fmt: skip

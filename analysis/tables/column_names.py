@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from analysis.laws.law import Law
 from analysis.tables.cell_table import CellTable, listed
 from repro.errors import UserError
 
 LOSS = "loss"
 
 
-def resolve(raw: CellTable, laws: Sequence[Law], wanted: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+class ReadsColumns(Protocol):
+    """A law, or a formula that is to be one."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of numbers that it reads."""
+
+
+def known(raw: CellTable, given: Mapping[str, str]) -> set[str]:
+    """Names that a formula may read: the file's own, those given, and what follows from C = 6 N D."""
+    found = {*raw.names, *given, *(name for name, held in raw.usual.items() if held in raw.names)}
+    return found | {"N", "D"} if "C" in found and found & {"N", "D"} else found
+
+
+def resolve(
+    raw: CellTable, laws: Sequence[ReadsColumns], wanted: Sequence[str], given: Mapping[str, str]
+) -> dict[str, str]:
     """The file's names of all columns that are wanted, by the laws' names: as given, as usual, or the same.
 
     Raises:

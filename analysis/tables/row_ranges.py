@@ -34,7 +34,7 @@ class RowRanges:
     @classmethod
     def of(cls, law: Law, columns: Mapping[str, Array], loss: Array, sparsity: Array | None = None) -> RowRanges:
         """Of the columns (n,) of a law and the losses (n,); `sparsity` is of the same rows."""
-        held = {name: columns[name] for name in law.columns}
+        held = {name: columns[name] for name in law.columns if name not in law.levels}
         if sparsity is not None:
             held.setdefault("S", sparsity)
         return cls(*spans(held), range_of(loss))

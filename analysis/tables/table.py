@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from analysis.laws.law import Array, Law
+from analysis.laws.law import Array
 from analysis.tables import cells, column_names, conditions, doubts, readers, row_ranges
 from analysis.tables.cell_table import CellTable
-from analysis.tables.column_names import LOSS
+from analysis.tables.column_names import LOSS, ReadsColumns
 from analysis.tables.row_flags import RowFlag, copies, counted
 from analysis.tables.rows import Rows
 from repro.errors import UserError
@@ -36,6 +36,7 @@ class Table(Rows):
         flags: everything odd, rows left out included.
         warnings: what is odd about the table as a whole, a sentence each.
         raw: what it was read from; names: its columns by the laws' names.
+        levels: what stands in columns of labels, by the laws' names; `columns` hold the number of each row's label.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Table(Rows):
     warnings: tuple[str, ...] = ()
     raw: CellTable | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def where(self, chosen: np.ndarray) -> Self:
         """The rows of a mask."""
@@ -68,35 +70,40 @@ class Table(Rows):
 
 
 def read(
-    source: str,
-    laws: Sequence[Law],
+    source: str | CellTable,
+    laws: Sequence[ReadsColumns],
     *,
     columns: Mapping[str, str] | None = None,
     exclude: Sequence[str] = (),
     clusters: str | None = None,
     also: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> Table:
     """The columns that `laws` need, from a file or a results folder.
 
     Args:
+        source: a file or folder, or the cells of one.
         columns: names in the file by the laws' names and `loss`; a name that isn't given stands for itself.
         exclude: conditions such as `loss>=4.5`, `size=17k` or `row=12,40`; rows that meet any are left out.
         clusters: a column whose equal values are drawn together in a bootstrap.
         also: further columns of numbers, to hold rows out by.
+        labels: columns of labels.
 
     Raises:
         UserError: no such file or column, a name that nothing asks for, text where a number should stand, no rows.
     """
     asked = tuple(conditions.parse(text) for text in exclude)
-    raw = readers.read(source)
+    raw = readers.read(source) if isinstance(source, str) else source
+    source = raw.source
     if not raw.rows:
         raise UserError("an empty table", file=source, found="no rows", expected="at least one more than parameters")
     needed = {name for law in laws for name in law.columns}
     wanted = tuple(dict.fromkeys([*(name for law in laws for name in law.columns), LOSS, *also]))
-    names = column_names.resolve(raw, laws, wanted, columns or {})
+    names = column_names.resolve(raw, laws, (*wanted, *labels), columns or {})
     doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
     flags, warnings = _left_out(raw, asked, names)
     left = np.ones(raw.rows, dtype=bool)
+    flags += [flag for name in labels for flag in _without_label(raw, names[name])]
     left[[flag.row - 1 for flag in flags]] = False
     if not left.any():
         raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; row 1: {flags[0].reason}")
@@ -108,22 +115,25 @@ def read(
     kept[[flag.row - 1 for flag in flags if flag.excluded]] = False
     if not kept.any():
         raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {counted(flags)}")
-    labels = _labels(raw, clusters or names.get("clusters"))
+    members = _labels(raw, clusters or names.get("clusters"))
+    numbered = {name: _numbered(raw.column(names[name]), kept) for name in labels}
     table = Table(
-        {name: values[kept] for name, values in found.items() if name != LOSS},
+        {name: values[kept] for name, values in found.items() if name != LOSS}
+        | {name: numbers for name, (numbers, _) in numbered.items()},
         source,
         found[LOSS][kept],
         np.flatnonzero(kept).astype(np.float64) + 1,
-        None if labels is None else labels[kept],
+        None if members is None else members[kept],
         tuple(sorted(flags, key=lambda flag: flag.row)),
         raw=raw,
         names=names,
+        levels={name: levels for name, (_, levels) in numbered.items()},
     )
     warnings += doubts.of_loss(names[LOSS], table.loss, source)
     warnings += doubts.of_started(
         {name: names[name] for name in table.columns if name in names}, table.cells, raw.names
     )
-    warnings += row_ranges.of_rows(*row_ranges.spans(table.columns))
+    warnings += row_ranges.of_rows(*row_ranges.spans({n: v for n, v in table.columns.items() if n not in labels}))
     return replace(table, warnings=tuple(warnings))
 
 
@@ -193,6 +203,27 @@ def _said(name: str, cell: Any, value: float) -> str:
 
 def _usable(name: str, value: float) -> bool:
     return math.isfinite(value) and (0 <= value < 1 if name == "S" else value > 0)
+
+
+def _without_label(raw: CellTable, name: str) -> list[RowFlag]:
+    """The rows that have nothing in a column of labels."""
+    reason = f"left out: {name} is missing"
+    return [RowFlag(i + 1, reason, True, reason) for i, cell in enumerate(raw.column(name)) if cells.is_missing(cell)]
+
+
+def _numbered(column: Sequence[Any], kept: np.ndarray) -> tuple[Array, tuple[str, ...]]:
+    """The number of each kept row's label, and the labels: numbers by size, then text by alphabet."""
+    own = [str(cell).strip() for cell, there in zip(column, kept, strict=True) if there]
+
+    def place(label: str) -> tuple[float, str]:
+        try:
+            return float(label), label
+        except ValueError:
+            return math.inf, label
+
+    levels = tuple(sorted(set(own), key=place))
+    at = {label: float(i) for i, label in enumerate(levels)}
+    return np.array([at[label] for label in own]), levels
 
 
 def _labels(raw: CellTable, name: str | None) -> np.ndarray | None:

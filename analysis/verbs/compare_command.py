@@ -9,18 +9,16 @@ import json
 import numpy as np
 
 from analysis.fits import holdout, limits, out_of_sample, saved_fit
-from analysis.laws.registry import LAWS
 from analysis.shown import plain_json, say
-from analysis.verbs.table_arguments import objective, read_rows, unused_sigma
+from analysis.verbs.table_arguments import objective, read_laws, unused_sigma
 
 
 def compare_laws(given: argparse.Namespace) -> int:
     """Prints the comparison; returns the exit code."""
-    names = [name.strip() for name in given.laws.split(",") if name.strip()]
-    rows = read_rows(given, names)
-    rule = given.holdout or f"largest:{LAWS[names[0]].columns[0]}"
+    rows, laws = read_laws(given, [name.strip() for name in (given.laws or "").split(",") if name.strip()])
+    rule = given.holdout or f"largest:{laws[0].columns[0]}"
     found = out_of_sample.judge(
-        [LAWS[name] for name in names], rows, holdout.split(rows, rule), objective(given),
+        laws, rows, holdout.split(rows, rule), objective(given),
         resamples=given.bootstrap, rng=np.random.default_rng(0), sigma=given.sigma,
     )  # fmt: skip
     shown = [
@@ -51,11 +49,12 @@ def compare_laws(given: argparse.Namespace) -> int:
     print(
         f"held out: {', '.join(s.name for s in found.splits)} ({len(found.rows)} of {len(rows)} rows); errors in nats"
     )
-    print(f"  {'law':<24} {'in sample':>10} {'held out':>10} {'AICc':>10} {'BIC':>10}   {names[0]} is")
+    width = max(24, *(len(law.name) for law in laws))
+    print(f"  {'law':<{width}} {'in sample':>10} {'held out':>10} {'AICc':>10} {'BIC':>10}   {laws[0].name} is")
     for j in found.judged:
         less = "" if j.less is None else f"{j.less:+.5f} {_bracket(j.less_interval)} {j.outcome}"
         print(
-            f"  {j.law:<24} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.information.aicc:>10.1f} "
+            f"  {j.law:<{width}} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.information.aicc:>10.1f} "
             f"{j.information.bic:>10.1f}   {less}{f': {j.reason}' if j.outcome == 'no interval' else ''}"
         )
     for j in found.judged:

@@ -14,19 +14,20 @@ from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import fit
 from analysis.fits.information import information
 from analysis.fits.profiles import profile
-from analysis.laws.registry import LAWS
+from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.law import Law
 from analysis.shown import plain_json, say
 from analysis.tables import cells, row_flags
 from analysis.tables.row_ranges import RowRanges
 from analysis.tables.table import Table
-from analysis.verbs.table_arguments import objective, read_rows, unused_sigma
+from analysis.verbs.table_arguments import objective, read_laws, unused_sigma
 
 SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its predictions
 
 
 def fit_table(given: argparse.Namespace) -> int:
     """Prints the fit; returns the exit code."""
-    rows, law = read_rows(given, [given.law]), LAWS[given.law]
+    rows, [law] = read_laws(given, [given.law] if given.law else [])
     columns = {name: rows.columns[name] for name in law.columns}
     result = fit(law, columns, rows.loss, objective(given))
     profiled = profile(result, columns, rows.loss)
@@ -66,7 +67,7 @@ def fit_table(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(plain_json(shown), indent=1))
     else:
-        _show_fit(shown)
+        _show_fit(law, shown)
     say(shown["warnings"])
     return 0
 
@@ -90,8 +91,16 @@ def _some(theta: np.ndarray) -> list[list[float]]:
     return some
 
 
-def _show_fit(shown: dict[str, Any]) -> None:
-    print(f"{shown['law']}: L = {shown['formula']}   ({shown['n_rows']} rows of {shown['source']})")
+def _show_fit(law: Law, shown: dict[str, Any]) -> None:
+    own = isinstance(law, FormulaLaw) and not law.written.name
+    print(
+        f"{'' if own else f'{law.name}: '}{'log L' if law.logarithmic else 'L'} = {law.formula}   "
+        f"({shown['n_rows']} rows of {shown['source']}; columns {', '.join(law.columns)})"
+    )
+    if isinstance(law, FormulaLaw):
+        given = {name: f"{value:g}" for name, value in law.written.fixed.items()} | dict(law.written.tied)
+        if given:
+            print(f"  given: {', '.join(f'{name} = {value}' for name, value in given.items())}")
     print(
         f"  {shown['status']}, objective {shown['objective']:.8g}, {shown['starts_agreeing']} of {shown['starts']} starts "
         f"agree, condition {shown['condition']:.3g}"

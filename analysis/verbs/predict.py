@@ -74,6 +74,9 @@ def _wanted(pairs: list[str], law: Law) -> dict[str, float]:
             raise UserError("no such name in this law", key=name, found=pair, expected=listed(known, like=name))
         if name in found:
             raise UserError("a name that stands there twice", key=name, found=" ".join(pairs), expected="one value")
+        if name in law.levels:
+            found[name] = _level(name, text, law.levels[name])
+            continue
         try:
             value = cells.number(text, "count" if name == "T" else cells.kind_of(name))
         except cells.NoNumber:
@@ -87,6 +90,15 @@ def _wanted(pairs: list[str], law: Law) -> dict[str, float]:
             raise UserError("value out of range", key=name, found=text, expected=expected)
         found[name] = value
     return found
+
+
+def _level(name: str, text: str, levels: tuple[str, ...]) -> float:
+    """The number of a label. Raises UserError for one that the fit hasn't seen."""
+    if text.strip() not in levels:
+        raise UserError(
+            "a label that the fit hasn't seen", key=name, found=text or "nothing", expected=listed(list(levels))
+        )
+    return float(levels.index(text.strip()))
 
 
 def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:

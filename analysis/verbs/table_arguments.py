@@ -6,34 +6,60 @@ import argparse
 import math
 import re
 import sys
+from collections.abc import Sequence
 
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.fits.resample import CLUSTERS
+from analysis.laws.formulas import declared, formula
+from analysis.laws.formulas.formula import Formula
 from analysis.laws.law import Law
 from analysis.laws.registry import LAWS
-from analysis.tables import row_flags, table
+from analysis.tables import column_names, readers, row_flags, table
+from analysis.tables.cell_table import CellTable
+from analysis.tables.column_names import ReadsColumns
+from analysis.verbs import law_arguments
 from repro.errors import UserError
 
 
-def read_rows(given: argparse.Namespace, names: list[str]) -> table.Table:
-    """The rows that the arguments name. Prints what is odd about single ones."""
+def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table, list[Law]]:
+    """The rows that the arguments name, and the laws: those of the registry, then the formulas."""
+    written = law_arguments.written_laws(given)
+    if not written:
+        return read_rows(given, names), _laws(names)
+    raw = readers.read(given.table)
+    known = column_names.known(raw, _columns(given.columns))
+    formulas = [formula.read(own, known) for own in written]
+    rows = read_rows(given, names, formulas, raw)
+    return rows, [*_laws(names), *(declared.law_of(own, rows.levels) for own in formulas)]
+
+
+def read_rows(
+    given: argparse.Namespace, names: list[str], formulas: Sequence[Formula] = (), raw: CellTable | None = None
+) -> table.Table:
+    """The rows that the arguments name. Prints what is odd about single ones.
+
+    Args:
+        names: of laws of the registry. formulas: further laws. raw: the table's cells, where they are read already.
+    """
     if given.sigma is not None:
         positive_sigma(given.sigma)
     if given.bootstrap:
         enough_resamples(given.bootstrap)
-    laws = _laws(names)
-    if not names or len(set(names)) < len(names):
-        raise UserError("no law, or one twice", key="--laws", found=given.laws, expected="names, each once")
+    laws: list[ReadsColumns] = [*_laws(names), *formulas]
+    every = [*names, *(own.name for own in formulas)]
+    if not every or len(set(every)) < len(every):
+        raise UserError("no law, or one twice", key="law", found=", ".join(every), expected="laws, each once")
     needed = {name for law in laws for name in law.columns}
     by = (given.holdout or "").split(":")[-1]
     rows = table.read(
-        given.table,
+        given.table if raw is None else raw,
         laws,
         columns=_columns(given.columns),
         exclude=given.exclude,
         clusters=given.clusters,
         also=[by] if by and by not in ("clusters", "loss", *needed) else [],
+        labels=list(dict.fromkeys(name for own in formulas for name in own.labels)),
     )
     for line in row_flags.summary(rows.flags):
         print(line, file=sys.stderr)

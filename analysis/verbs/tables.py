@@ -6,11 +6,14 @@ import argparse
 from typing import Any
 
 from analysis.laws.registry import LAWS
+from analysis.verbs import law_arguments
 
 EXAMPLES = """\
 examples:
   python -m analysis fit runs.csv --law chinchilla --columns N=params,D=tokens,loss=val_loss --bootstrap 4000
   python -m analysis fit results/laptop --law N_avg --exclude 'score!=magnitude' --json > FIT.json
+  python -m analysis fit runs.csv --formula 'E + A/N^alpha + B/D^beta' --fix E=1.69 --tie alpha=beta
+  python -m analysis fit runs.csv --formula 'E + A/(N*eff[precision])^alpha + B/D^beta' --bounds eff=0.05:2 --fix 'eff[bf16]=1'
   python -m analysis compare results/laptop --laws N_avg,N_final,N_dense --holdout largest:N_avg --bootstrap 1000
   python -m analysis predict FIT.json N=1e9 D=2e10      the loss, with its band when the fit was bootstrapped
   python -m analysis predict FIT.json C=1e21            the best N and D for a training budget
@@ -26,10 +29,16 @@ def add_parser(verbs: Any) -> None:
     """Adds the verbs fit, compare and predict."""
     described = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES}
     one = verbs.add_parser("fit", description="Fit one law to any table.", **described)
-    one.add_argument("--law", required=True, choices=LAWS, help="which law of the registry")
+    which = one.add_mutually_exclusive_group(required=True)
+    which.add_argument("--law", choices=LAWS, help="which law of the registry")
+    which.add_argument("--formula", metavar="TEXT", help=law_arguments.FORMULA_HELP)
     several = verbs.add_parser("compare", description="Which law predicts better?", **described)
-    several.add_argument("--laws", required=True, help="names, comma-separated; the first is held against the others")
+    several.add_argument("--laws", help="names, comma-separated; the first is held against the others")
+    several.add_argument(
+        "--formula", action="append", metavar="TEXT", help=f"{law_arguments.FORMULA_HELP}; as often as wanted"
+    )
     for command in (one, several):
+        law_arguments.add_options(command)
         command.add_argument(
             "table", metavar="TABLE", help=".csv, .tsv, .json, .jsonl or .parquet, or a results folder"
         )

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analysis.laws.formulas import calculus, starts
-from analysis.laws.formulas.formula import Formula, expanded
+from analysis.laws.formulas.formula import Formula, expanded, read
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.formulas.identified import refuse_unidentified
 from analysis.laws.formulas.roles import Roles
 from analysis.laws.formulas.spans import ALL, POSITIVE, Span, span
 from analysis.laws.formulas.tree import Expression, number, parameter
 from analysis.laws.formulas.written import SaidParameter
+from analysis.laws.formulas.written import of_data as of_mapping
 from analysis.laws.law import Parameter
 from analysis.laws.size_and_data import IRREDUCIBLE, SIZE_EXPONENT, SIZE_SCALE
 from repro.errors import UserError
@@ -53,9 +55,32 @@ def law_of(formula: Formula, levels: Mapping[str, Sequence[str]]) -> FormulaLaw:
     parameters = _parameters(tree, names, said, roles, formula.logarithmic)
     _refuse_zero(tree, {p.name: Span(p.low, p.high) for p in parameters})
     return FormulaLaw(
-        formula.name, written.formula.strip(), tree, parameters, levels={by: tuple(levels[by]) for by in formula.labels},
-        logarithmic=formula.logarithmic, source=written.source or "a formula of its user's", declared=written.as_data(),
+        formula.name, formula.right, tree, parameters, levels={by: tuple(levels[by]) for by in formula.labels},
+        logarithmic=formula.logarithmic, source=written.source or "a formula of its user's", written=written,
     )  # fmt: skip
+
+
+def of_data(data: Any) -> FormulaLaw:
+    """The law that `FormulaLaw.as_data` gave. Raises UserError for anything else."""
+    if not isinstance(data, Mapping) or set(data) != {"law", "columns", "levels"}:
+        raise UserError("not a law that was kept", found=str(data)[:100], expected="law, columns and levels")
+    columns, levels = data["columns"], data["levels"]
+    if (
+        not _texts(columns)
+        or not isinstance(levels, Mapping)
+        or not all(_texts(own) and own for own in levels.values())
+    ):
+        raise UserError("not a law that was kept", found=str([columns, levels])[:100], expected="names of columns and labels")  # fmt: skip
+    if not isinstance(data["law"], Mapping):
+        raise UserError("not a law that was kept", key="law", found=str(data["law"])[:100], expected="a formula's keys")
+    formula = read(of_mapping(data["law"]), columns)
+    if set(formula.labels) != set(levels):
+        raise UserError("not a law that was kept", key="levels", found=", ".join(levels), expected=", ".join(formula.labels) or "none")  # fmt: skip
+    return law_of(formula, levels)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(own, str) for own in value)
 
 
 def _said_of(formula: Formula, names: Sequence[str]) -> dict[str, SaidParameter]:

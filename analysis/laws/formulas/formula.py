@@ -30,6 +30,11 @@ class Formula:
     labels: tuple[str, ...]
 
     @property
+    def right(self) -> str:
+        """The text of its right side."""
+        return self.written.formula.rpartition("=")[2].strip()
+
+    @property
     def name(self) -> str:
         return self.written.name or self.written.formula.strip()
 

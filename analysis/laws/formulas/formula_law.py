@@ -10,6 +10,7 @@ import numpy as np
 from analysis.laws.formulas import calculus
 from analysis.laws.formulas.tape import Tape
 from analysis.laws.formulas.tree import ZERO, Expression, parameter, product_of, sum_of
+from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Array, Columns, Law, Parameter
 
 
@@ -22,7 +23,7 @@ class FormulaLaw(Law):
         tree: the same with columns and parameters, of which those without starts are its scales c_j.
         parameters: all that the tree holds, in the order of every theta.
         levels, logarithmic: see Law.
-        declared: what it was made of, as plain data: `declared.law_of` makes the same law of it.
+        written: what it was made of.
     """
 
     def __init__(
@@ -35,10 +36,10 @@ class FormulaLaw(Law):
         levels: Mapping[str, tuple[str, ...]],
         logarithmic: bool,
         source: str,
-        declared: Mapping[str, Any],
+        written: WrittenLaw,
     ):
         self.name, self.formula, self.parameters, self.source = name, formula, parameters, source
-        self.logarithmic, self.declared = logarithmic, declared
+        self.logarithmic, self.written = logarithmic, written
         self.columns = tuple(calculus.columns(tree))
         self.levels = {name: levels[name] for name in self.columns if name in levels}
         self.coarse = self.columns  # which values are enough is for the Jacobian to say
@@ -63,6 +64,11 @@ class FormulaLaw(Law):
     def linear(self, theta: Array, columns: Columns) -> tuple[Array | float, Array]:
         rest, *basis = self._linear.run(self._values(theta), columns)
         return rest, self._stacked(basis, theta, columns)
+
+    def as_data(self) -> dict[str, Any]:
+        """As plain data, of which `declared.of_data` makes the same law."""
+        levels = {name: list(own) for name, own in self.levels.items()}
+        return {"law": self.written.as_data(), "columns": list(self.columns), "levels": levels}
 
     def _stacked(self, found: list[Any], theta: Array, columns: Columns) -> Array:
         """Arrays that are broadcast together, side by side in (..., n, count)."""

@@ -66,7 +66,7 @@ class WrittenLaw:
         """As plain data, which `of_data` reads."""
         said = {
             name: {
-                key: list(value) if isinstance(value, tuple) else value
+                key: [one if math.isfinite(one) else str(one) for one in value] if isinstance(value, tuple) else value
                 for key in OF_PARAMETERS
                 if (value := getattr(own, key)) not in (None, (), "")
             }

@@ -1,0 +1,89 @@
+"""The options that bring a law of one's own: --formula, and what is said of its parameters."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from analysis.laws.formulas import written
+from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.written import WrittenLaw
+from repro import paths, reading
+from repro.errors import UserError
+
+T = TypeVar("T")
+FILES = (".yaml", ".yml")
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Adds what is said of a formula's parameters, beside --formula itself."""
+    for name, metavar, told in (
+        ("fix", "E=1.69", "a parameter of the formula that is known; of a group a level, eff[bf16]=1"),
+        ("tie", "alpha=beta", "a parameter of the formula that equals another"),
+        ("bounds", "gamma=0.1:9", "between what a parameter of the formula lies"),
+    ):
+        command.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=told)
+
+
+FORMULA_HELP = (
+    "a law of your own, 'E + A/N^alpha', 'log(loss) = …' or A[COLUMN]; or a law file, .yaml, or a saved fit, .json"
+)
+
+
+def written_laws(given: argparse.Namespace) -> list[WrittenLaw]:
+    """The laws that --formula gives, with what the other options say of their parameters.
+
+    Raises:
+        UserError: see `written.of_data` and `saved_fit.load`; an option that is none, or that has no formula to go with.
+    """
+    texts: Sequence[str] = [given.formula] if isinstance(given.formula, str) else given.formula or []
+    fixed, tied = _pairs("--fix", given.fix, float), _pairs("--tie", given.tie, str)
+    bounds = _pairs("--bounds", given.bounds, _range)
+    if not texts and (said := [*fixed, *tied, *bounds]):
+        raise UserError("nothing to say it of", key=f"--fix, --tie, --bounds {said[0]}", found="no formula", expected="--formula with it")  # fmt: skip
+    return [_law(text).told(bounds, fixed, tied) for text in texts]
+
+
+def _law(text: str) -> WrittenLaw:
+    ending = Path(text).suffix.lower()
+    if ending in FILES:
+        path = Path(paths.expand(text))
+        return written.of_data(reading.read_mapping(path), text)
+    if ending == ".json":
+        from analysis.fits import saved_fit
+
+        law = saved_fit.load(text).result.law
+        if not isinstance(law, FormulaLaw):
+            raise UserError("a fit of a registered law", key="--formula", found=text, expected=f"--law {law.name}")
+        return law.written
+    return WrittenLaw(text)
+
+
+def _pairs(option: str, words: Sequence[str], read: Callable[[str], T]) -> dict[str, T]:
+    """What NAME=VALUE,… words say. Raises UserError for a pair that is none, and for a name that stands there twice."""
+    found: dict[str, T] = {}
+    for pair in (pair for word in words for pair in word.split(",")):
+        name, sign, text = (part.strip() for part in pair.rpartition("="))
+        if name in found:
+            raise UserError("a name that stands there twice", key=option, found=pair, expected="each name once")
+        try:
+            found[name] = read(text)
+            if not (sign and name and text):
+                raise ValueError
+            if isinstance(found[name], float) and not math.isfinite(float(text)):
+                raise ValueError
+        except ValueError:
+            wanted = {"--fix": "NAME=NUMBER", "--tie": "NAME=OTHER", "--bounds": "NAME=LOW:HIGH"}[option]
+            raise UserError(f"not what {option} takes", key=option, found=pair, expected=wanted) from None
+    return found
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    found = float(low), float(high)
+    if math.isnan(found[0]) or math.isnan(found[1]):
+        raise ValueError
+    return found
