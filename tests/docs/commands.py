@@ -28,8 +28,10 @@ OF_RUNS = {
     "repro train", "repro corpus", "repro export", "repro inspect", "repro prune", "repro grow", "repro evaluate",
     "repro flatness", "sweeps status",
 }  # fmt: skip
-# What a reader has in place of it: RUN_ID, head:6379, s3://bucket, org/name, and the results of whole sweeps.
-OWN = re.compile(r"\b[A-Z][A-Z_]{2,}\b(?!\.json)|://|\borg/name\b|\bhead:|\bresults/(?!quick/runs/)")
+# What a reader has in place of it: RUN_ID, head:6379, s3://bucket, org/name, a part of C4, the results of whole sweeps.
+OWN = re.compile(
+    r"\b[A-Z][A-Z_]{2,}\b(?!\.json)|://|\borg/name\b|\bhead:|\bresults/(?!quick/runs/)|\bc4\.json|build sweeps/paper|--tasks"
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 from analysis import claims
 from analysis.laws.registry import LAWS
 from repro.__main__ import main
+from repro.surgery.catalogue import GROWTHS, METHODS
 from sweeps import grid
 from tests.docs import commands
 from tests.docs.commands import OF_RUNS, PAGES, QUICK, ROOT, Command
@@ -28,8 +29,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with two trained runs of sweeps/quick.yaml and their text."""
+    """The same with two trained runs of sweeps/quick.yaml, their text, and notes of a reader."""
     folder = tmp_path_factory.mktemp("trained")
+    (folder / "notes").mkdir()
+    for page, file in PAGES.items():
+        (folder / "notes" / f"{page}.txt").write_text(file.read_text())
     with pytest.MonkeyPatch.context() as patch:
         furnished(folder, patch)
         for spec in (run.spec for run in grid.expand("sweeps/quick.yaml").runs if run.spec.run_id in TRAINED):
@@ -89,3 +93,8 @@ def test_the_page_on_the_analysis_has_every_claim_and_every_law() -> None:
     names = {claim.CLAIM.partition(",")[0] for claim in judged}
     assert names == set(re.findall(r"^\| \((\w+)\) \| .+ \| .+ \|$", text, re.MULTILINE))
     assert [name for name in LAWS if not re.search(rf"^\|[^|]*`{name}`", text, re.MULTILINE)] == []
+
+
+def test_the_page_on_models_has_every_method_of_surgery() -> None:
+    text = PAGES["models"].read_text()
+    assert [name for name in (*METHODS, *GROWTHS) if not re.search(rf"^\|[^|]*`{name}`", text, re.MULTILINE)] == []
