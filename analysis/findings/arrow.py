@@ -8,8 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from analysis.findings.dense_slope import DensePoints, Slope, local_slope
+from analysis.findings.misfit import LawDraws, Misfit
 from analysis.findings.seed_resamples import SeedResamples
 from analysis.fits.fit import FitResult, fit, obstacle
+from analysis.fits.resample import Resamples
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.noise import configurations, dense_law
@@ -63,19 +65,35 @@ class Arrow:
         columns = {name: self.dense[name] for name in N_AVG.columns}
         if reason := obstacle(N_AVG, columns, self.dense["loss"]):
             return f"the dense runs don't tell the law: {reason}"
+        if len(self.configurations) <= (count := len(N_AVG.parameters)):
+            return f"the dense runs don't tell what the law leaves over: {len(self.configurations)} configurations for {count} parameters"
         result = fit(N_AVG, columns, self.dense["loss"], start=self.start)
         if result.bounds_hit:
             return f"the dense law isn't identified: {', '.join(result.bounds_hit)} at a bound"
         return result
 
     @cached_property
-    def law_draws(self) -> Array | None:
-        """Its resampled parameters (R, 5); None without a law, or where the seeds' noise is unknown."""
+    def misfit(self) -> Misfit | None:
+        """What the law lacks on the dense runs; None without a law, or where the seeds' noise is unknown."""
+        if isinstance(self.law, str) or self.noise.overall is None:
+            return None
+        return Misfit.of(self.points, self.law, self.noise.overall)
+
+    @cached_property
+    def law_draws(self) -> LawDraws | None:
+        """The law fitted to resamples in which each dense run has noise of its seed and each configuration lies off it; None as `misfit`."""
         if self.like is not None:
             return self.like.law_draws
-        if isinstance(self.law, str):
+        if isinstance(self.law, str) or self.misfit is None:
             return None
-        return SeedResamples(self.tables, self.noise.overall, self.resamples, self.seed).refit(self.dense, self.law)
+        rng = np.random.default_rng([self.seed, 7])
+        sds = self.misfit.draws(self.resamples, rng)
+        names, member = np.unique(self.dense["recipe"].astype(str), return_inverse=True)
+        off = sds[:, None] * rng.standard_normal((self.resamples, len(names)))
+        around = Resamples.parametric(off[:, member]).losses(self.dense["loss"])
+        seeds = SeedResamples(self.tables, self.noise.overall, self.resamples, self.seed)
+        theta = seeds.refit(self.dense, self.law, around)
+        return None if theta is None else LawDraws(theta, sds)
 
     @cached_property
     def dense(self) -> Runs:

@@ -11,7 +11,6 @@ import numpy as np
 from analysis.findings.arrow import Arrow
 from analysis.findings.law_errors import Measure
 from analysis.laws.law import Array, Columns
-from analysis.laws.registry import N_AVG
 from analysis.noise.spread import CONFIDENCE
 from analysis.tables.curve_roles import roles_of
 from analysis.tables.data import Runs, Tables
@@ -72,8 +71,8 @@ def residuals(arrow: Arrow) -> tuple[KindResiduals, ...]:
         residual = law.predict(life) - losses
         draws = None
         if spread is not None and arrow.law_draws is not None:
-            theta = arrow.law_draws[np.arange(DRAWS) % len(arrow.law_draws)]
-            draws = N_AVG.predict(theta, life) - losses - spread.draws((DRAWS, len(losses)), rng) / np.sqrt(seeds)
+            noise = spread.draws((DRAWS, len(losses)), rng) / np.sqrt(seeds)
+            draws = arrow.law_draws.predict(life, DRAWS, rng) - losses - noise
         worth = _worth(law.parameters, life, losses)
         results.append(
             KindResiduals(

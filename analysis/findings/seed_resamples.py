@@ -28,15 +28,15 @@ class SeedResamples:
             self._drawn = Resamples.parametric(noise.draws(shape, np.random.default_rng(seed)))
 
     def losses(self, runs: Runs, around: Array | None = None) -> Array | None:
-        """Measured losses, or those given as `around` (n,), with noise: (R, n), or None where it is unknown."""
+        """Measured losses, or those given as `around`, (n,) or (R, n), with noise: (R, n), or None where it is unknown."""
         if self._drawn is None:
             return None
         own = self._drawn.where(np.array([self._row[run_id] for run_id in runs["run_id"]], dtype=int))
         return own.losses(runs["loss"] if around is None else around)
 
-    def refit(self, runs: Runs, result: FitResult) -> Array | None:
-        """Parameters (R, P) of the law of `result`, fitted to each resample of the losses of its runs; None without noise."""
-        losses = self.losses(runs)
+    def refit(self, runs: Runs, result: FitResult, around: Array | None = None) -> Array | None:
+        """Parameters (R, P) of the law of `result`, fitted to each resample of its runs (see `losses`); None without noise."""
+        losses = self.losses(runs, around)
         return None if losses is None else refit(result.law, runs.columns, losses, result)
 
     def luck(self, runs: Runs, result: FitResult) -> Measure | None:

@@ -32,6 +32,7 @@ class Found:
     tables: Tables
     theta: Array | None
     noise: SeedNoise | None
+    misfit: float = 0.0
 
 
 def find(given: argparse.Namespace) -> Found:
@@ -48,7 +49,8 @@ def find(given: argparse.Namespace) -> Found:
     trained = bool(np.isfinite(tables.all_runs["loss"]).any())
     if given.noise is None and given.like is None and given.parameters is None and trained:
         found = of_sweep(tables, results, results, worlds)
-        return Found(found, tables, simulation.truth(tables), SeedNoise.measured(tables))
+        misfit = simulation.lack_of_fit(tables)
+        return Found(found, tables, simulation.truth(tables), SeedNoise.measured(tables), misfit)
     other = None if given.like is None else data.load(Folder.open(given.like))
     if not trained:
         if given.noise is None and other is None:
@@ -61,7 +63,9 @@ def find(given: argparse.Namespace) -> Found:
     noise = SeedNoise.normal(given.noise) if given.noise is not None else SeedNoise.measured(other or tables)
     if noise is None or theta is None:
         return Found(Power.unknown(f"{(other or tables).name} tells neither noise nor law"), tables, theta, noise)
-    return Found(simulation.simulate(tables, theta, noise, worlds=worlds), tables, theta, noise)
+    misfit = simulation.lack_of_fit(other or tables)
+    found = simulation.simulate(tables, theta, noise, misfit=misfit, worlds=worlds)
+    return Found(found, tables, theta, noise, misfit)
 
 
 def kept(tables: Tables, results: Folder) -> Power:
@@ -96,7 +100,7 @@ def _pruned_while_training(tables: Tables, worlds: int) -> Power:
             "the seeds' noise isn't known" if noise is None else "no law can be fitted to its dense runs or its law set"
         )
         return Power.unknown(why)
-    return simulation.simulate(tables, theta, noise, worlds=worlds)
+    return simulation.simulate(tables, theta, noise, misfit=simulation.lack_of_fit(tables), worlds=worlds)
 
 
 def _with_recovery(power: Power, tables: Tables, worlds: int) -> Power:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -27,18 +28,21 @@ SEEDS = (1, 2, 3, 5, 8, 13, 21)
 FACTORS = (0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 
-def needed(tables: Tables, theta: Array, noise: SeedNoise, found: Power, *, worlds: int = WORLDS) -> Iterator[str]:
+def needed(
+    tables: Tables, theta: Array, noise: SeedNoise, found: Power, *, misfit: float = 0.0, worlds: int = WORLDS
+) -> Iterator[str]:
     """A line for each claim that is confirmed in fewer than ENOUGH_POWER of the worlds in which it is true.
 
     Args:
-        tables, theta, noise: what `found` was drawn from.
+        tables, theta, noise, misfit: what `found` was drawn from.
     """
     for claim in claims.judged(tables):
         rates = found.claims[claim.CLAIM]
         if rates.power >= ENOUGH_POWER:
             continue
         why = f"; mostly: {rates.hindrance}" if rates.hindrance else ""
-        seeds, factor = _seeds(tables, theta, noise, claim, worlds), _factor(tables, theta, noise, claim, worlds)
+        chance = partial(simulation.chance, theta=theta, claim=claim.CLAIM, misfit=misfit, worlds=worlds)
+        seeds, factor = _seeds(tables, noise, claim, chance), _factor(tables, noise, chance)
         quieter = (
             f"σ of {factor * noise.sd:.4f} nats, {factor:g} of what it is"
             if factor is not None
@@ -65,14 +69,13 @@ def with_seeds(tables: Tables, recipes: set[str], more: int) -> Tables:
     return replace(tables, runs=replace(runs, columns=columns))
 
 
-def _seeds(tables: Tables, theta: Array, noise: SeedNoise, claim: Claim, worlds: int) -> str:
+def _seeds(tables: Tables, noise: SeedNoise, claim: Claim, chance: Callable[..., float]) -> str:
     recipes: set[str] = claim.repeated(tables)
     if not recipes:
         return "more seeds don't help, as its rule reads one of each run"
 
     def enough(more: int) -> bool:
-        found = with_seeds(tables, recipes, more)
-        return simulation.chance(found, theta, noise, claim.CLAIM, worlds=worlds) >= ENOUGH_POWER
+        return chance(with_seeds(tables, recipes, more), noise=noise) >= ENOUGH_POWER
 
     more = _first(SEEDS, enough)
     if more is None:
@@ -80,9 +83,9 @@ def _seeds(tables: Tables, theta: Array, noise: SeedNoise, claim: Claim, worlds:
     return f"{more} more seed{'s' if more > 1 else ''} of {len(recipes)} configurations ({more * len(recipes)} runs)"
 
 
-def _factor(tables: Tables, theta: Array, noise: SeedNoise, claim: Claim, worlds: int) -> float | None:
+def _factor(tables: Tables, noise: SeedNoise, chance: Callable[..., float]) -> float | None:
     def enough(factor: float) -> bool:
-        return simulation.chance(tables, theta, noise.scaled(factor), claim.CLAIM, worlds=worlds) >= ENOUGH_POWER
+        return chance(tables, noise=noise.scaled(factor)) >= ENOUGH_POWER
 
     return _first(FACTORS, enough)
 

@@ -1,7 +1,8 @@
 """How often each claim's rule would say what, in worlds with this sweep's runs, seeds and noise where the truth is known.
 
 A world takes the sweep's own runs, a law fitted to them as the truth, and the seeds' noise as it was measured; the
-claims' own rules then judge it as they judge the sweep. The same noise is drawn for all truths.
+claims' own rules then judge it as they judge the sweep. The same noise is drawn for all truths. Claims that hold a law of
+dense runs against other runs are tried where configurations lie off the law as far as the sweep's dense ones do.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from analysis import claims
 from analysis.claims import Claim, Outcome, schedule
+from analysis.claims.arrow import OF_DENSE_LAW
 from analysis.claims.verdict import ClaimRates, Rates
 from analysis.findings import setting_lines
 from analysis.findings.evidence import Evidence
@@ -47,6 +49,7 @@ class _Design:
     families: list[tuple[object, ...]]
     laws: dict[str, Array]
     own: dict[tuple[str, bool], Array]
+    misfit: float
     resamples: int
 
 
@@ -55,6 +58,7 @@ def simulate(
     theta: Array,
     noise: SeedNoise,
     *,
+    misfit: float = 0.0,
     worlds: int = WORLDS,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -66,12 +70,13 @@ def simulate(
         tables: the runs; their losses don't matter, but for those at other learning rates and batches.
         theta: E, A, α, B, β of the truth.
         noise: of the seeds.
+        misfit: sd by which configurations lie off the truth in the worlds of OF_DENSE_LAW, nats.
         worlds: of each truth.
         resamples: behind each interval in a world.
         seed: of the generator.
         cores: processes, on whose number the rates don't depend; all cores when None, and one for a few worlds.
     """
-    design = _design(tables, theta, noise, resamples)
+    design = _design(tables, theta, noise, misfit, resamples)
     judged = claims.judged(tables)
     said = list(_judged(design, worlds, seed, cores))
     rates = {
@@ -86,18 +91,24 @@ def simulate(
     }
     laws = {law.name: {claim.CLAIM: _rates(said, claim, law.name) for claim in judged} for law in TRUTHS}
     values = ", ".join(f"{name} {value:.4g}" for name, value in zip(N_AVG.names, theta, strict=True))
-    return Power(worlds, resamples, noise.said, f"{N_AVG.formula} with {values}", rates, laws)
+    said_of_law = f"{N_AVG.formula} with {values}"
+    if misfit and set(OF_DENSE_LAW) & set(judged):
+        which = " and ".join(f"({claim.CLAIM})" for claim in OF_DENSE_LAW)
+        said_of_law += f"; for {which} configurations lie off it by {misfit:.4f} nats (sd)"
+    return Power(worlds, resamples, noise.said, said_of_law, rates, laws)
 
 
-def chance(tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, worlds: int, seed: int = 0) -> float:
+def chance(
+    tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, misfit: float = 0.0, worlds: int, seed: int = 0
+) -> float:
     """Share of worlds in which a claim is exactly true whose verdict is "reproduced". Arguments: see `simulate`."""
-    design = _design(tables, theta, noise, RESAMPLES)
+    design = _design(tables, theta, noise, misfit, RESAMPLES)
     alone = replace(design, laws={}, own={(claim, True): design.own[claim, True]})
     said = list(_judged(alone, worlds, seed, None))
     return sum(own[claim, "True"][0] == "reproduced" for own in said) / worlds
 
 
-def _design(tables: Tables, theta: Array, noise: SeedNoise, resamples: int) -> _Design:
+def _design(tables: Tables, theta: Array, noise: SeedNoise, misfit: float, resamples: int) -> _Design:
     bare = replace(tables, **{name: schemas.SCHEMAS[name].empty_table() for name in ("curves", "layers")})
     world = World.of(bare, theta, setting_lines.settings_cost(bare))
     runs = world.tables.runs
@@ -113,6 +124,7 @@ def _design(tables: Tables, theta: Array, noise: SeedNoise, resamples: int) -> _
             for claim in claims.judged(bare)
             for true in (True, False)
         },
+        misfit=misfit,
         resamples=resamples,
     )
 
@@ -134,6 +146,14 @@ def truth(tables: Tables) -> Array | None:
         if len(runs) and obstacle(N_AVG, runs.columns, runs["loss"]) is None:
             return fit(N_AVG, runs.columns, runs["loss"]).theta
     return None
+
+
+def lack_of_fit(tables: Tables) -> float:
+    """By what sd dense configurations lie off the law that is fitted to them, nats; 0 where they don't tell it."""
+    if not set(OF_DENSE_LAW) & set(claims.judged(tables)) or not np.isfinite(tables.runs["loss"]).all():
+        return 0.0
+    found = Evidence(tables).arrow.misfit
+    return 0.0 if found is None else found.sd
 
 
 def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Iterator[Said]:
@@ -163,10 +183,24 @@ def _judge(design: _Design, seed: int, world: int) -> Said:
         said |= {(claim.CLAIM, name): said_of(claim, mean, found) for claim in judged}
         first = first or found
     by_name = {claim.CLAIM: claim for claim in judged}
+    off = _off_law(design, np.random.default_rng([seed, world, 2]))
+    lacking: Evidence | None = None  # of OF_DENSE_LAW, whose dense runs lie off the law, too
     for (claim_name, true), mean in design.own.items():
+        if design.misfit and by_name[claim_name] in OF_DENSE_LAW:
+            moved = with_losses(design.tables, mean + drawn + off)
+            found = Evidence(moved, design.resamples, laws=(N_AVG,), like=lacking, start=design.theta)
+            lacking = lacking or found
+            said[claim_name, str(true)] = said_of(by_name[claim_name], mean, found)
+            continue
         same = next((name for name, other in design.laws.items() if np.array_equal(mean, other)), None)
         # A claim's own worlds leave alone the runs on which the fits that it reads were made.
         said[claim_name, str(true)] = (
             said[claim_name, same] if same else said_of(by_name[claim_name], mean, evidence(mean, refitted=False))
         )
     return said
+
+
+def _off_law(design: _Design, rng: np.random.Generator) -> Array:
+    """Nats (n,) by which runs lie off the law, equal for those of a configuration."""
+    names, member = np.unique(design.tables.runs["recipe"].astype(str), return_inverse=True)
+    return np.asarray(design.misfit * rng.standard_normal(len(names))[member])

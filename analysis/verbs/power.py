@@ -54,7 +54,7 @@ def main(given: argparse.Namespace) -> int:
         print("\n".join(_lines(found.power)), flush=True)
     needs = []
     if given.needs and found.theta is not None and found.noise is not None and not found.power.reason:
-        for line in more_seeds.needed(found.tables, found.theta, found.noise, found.power):
+        for line in more_seeds.needed(found.tables, found.theta, found.noise, found.power, misfit=found.misfit):
             needs.append(line)
             if not given.json:
                 print(line, flush=True)

@@ -49,7 +49,8 @@ class ArrowTruth:
     Attributes:
         kappa: exponent of the weight in time; 0 is N_avg. theta: of the law in N_w.
         offsets: nats that a kind, or an operator, ends higher than that.
-        sigma: sd of a run's loss over seeds, nats.
+        sigma: sd of a run's loss over seeds, nats. shared: share of its variance that runs of one seed and width have in common.
+        misfit: sd by which means of configurations, dense ones among them, lie off the law, nats.
         rates: nats that a member of a set loses at twice or half the best learning rate, which is the set's.
     """
 
@@ -57,6 +58,8 @@ class ArrowTruth:
     theta: tuple[float, ...] = THETA
     offsets: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     sigma: float = 0.004
+    shared: float = 0.0
+    misfit: float = 0.0
     rates: float = 0.03
 
 
@@ -71,8 +74,19 @@ def simulate(
         growth: whether the study of that name is there.
     """
     rows = [row for own in range(seeds) for row in _rows(own, growth)]
-    losses = means(in_tables(rows).runs, truth) + truth.sigma * np.random.default_rng(seed).standard_normal(len(rows))
+    rng = np.random.default_rng(seed)
+    own = rng.standard_normal(len(rows))
+    common, off = (_by(rows, names, rng) for names in (("seed", "d_model", "mlp"), ("recipe",)))
+    noise = np.sqrt(1 - truth.shared) * own + np.sqrt(truth.shared) * common
+    losses = means(in_tables(rows).runs, truth) + truth.sigma * noise + truth.misfit * off
     return [row | {"loss": float(loss)} for row, loss in zip(rows, losses, strict=True)]
+
+
+def _by(rows: list[dict[str, Any]], names: tuple[str, ...], rng: np.random.Generator) -> Array:
+    """Normal draws (n,), one for all rows that are equal in some columns."""
+    groups = {key: i for i, key in enumerate(dict.fromkeys(tuple(row[name] for name in names) for row in rows))}
+    drawn = rng.standard_normal(len(groups))
+    return np.array([drawn[groups[tuple(row[name] for name in names)]] for row in rows])
 
 
 def in_tables(rows: list[dict[str, Any]]) -> Tables:

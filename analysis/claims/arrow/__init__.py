@@ -15,6 +15,9 @@ OF_GROWTH = (operators,)
 # They need more than the study: several learning rates, and a sparse beginning beside a dense run.
 OF_FURTHER_RUNS = (direction_at_own_rates, sparse_start)
 
+# Their intervals hold the lack of fit of the law of dense runs, and so do the worlds in which their rules are tried.
+OF_DENSE_LAW = (weight_in_time, one_law)
+
 
 def judged(tables: Tables) -> tuple[ModuleType, ...]:
     """Those of the studies that a sweep has; of OF_FURTHER_RUNS those whose runs it has, too."""

@@ -27,12 +27,12 @@ PAPER = "claimed of dense and falling runs; the mean error of its law in N_avg, 
 RULE = f"""
 E + A/N_avg^α + B/D^β is fitted to all dense runs of the base recipe, each at its own best learning rate, and to nothing else. N_avg and D are those of the whole life of a run's
 weights. The residual of a configuration is predicted less actual loss, the mean over its seeds; kinds of runs are falling, rising, static, moving,
-static then dense, saw-tooth, grown, and pruned once (models whose learning rate then decays, as that of the dense runs does). Intervals hold the seeds' noise of each mean and that of the law (parametric bootstrap), not what the law leaves over of the dense runs themselves, which stands beside them; they are simultaneous at 95% over
+static then dense, saw-tooth, grown, and pruned once (models whose learning rate then decays, as that of the dense runs does). Intervals hold the seeds' noise of each mean, that of the law (parametric bootstrap), and the law's lack of fit: what it leaves over of the means of dense configurations beyond the seeds' noise, corrected for its parameters; in each resample every configuration, dense or not, lies off the law by a draw of it. They are simultaneous at 95% over
 the kinds (Bonferroni). Reproduced: in every kind the interval of the mean |residual| ends under {MARGIN} nats. Not reproduced: in some
 kind the interval of the mean residual lies wholly outside ±{MARGIN}. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound.
 """.strip().replace("\n", " ")
 
-TRUE = "the law in N_avg over the whole life is the truth"
+TRUE = "the law in N_avg over the whole life is the truth, but for the lack of fit of dense runs"
 FALSE = f"the same, but every configuration of one kind, rising or else grown, ends {MARGIN} nats lower"
 
 
@@ -41,10 +41,11 @@ def judge(evidence: Evidence) -> Verdict:
     found = one_law.residuals(evidence.arrow)
     worst = max(found, key=lambda own: own.mean_abs.value, default=None)
     outcome, because = rule(evidence)
-    law = evidence.arrow.law
+    law, misfit = evidence.arrow.law, evidence.arrow.misfit
     notes = () if isinstance(law, str) else (
         f"The law is fitted to {law.n_rows} dense runs: " + ", ".join(f"{k} {v:.4g}" for k, v in law.parameters.items()) + ".",
         f"On those runs themselves it is off by {_on_dense(evidence.arrow):.4f} nats on average (mean |predicted − actual|, in sample).",
+        *(() if misfit is None else (f"Its lack of fit, what it leaves over of dense configurations beyond the seeds' noise, has a standard deviation of {misfit.sd:.4f} nats.",)),
     )  # fmt: skip
     return Verdict(
         claim=CLAIM,

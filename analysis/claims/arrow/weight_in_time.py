@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.time_weight import KAPPAS, LEAST_SETS, TimeWeight, time_weight
+from analysis.findings.time_weight import KAPPAS, LEAST_SEEDS, TimeWeight, time_weight
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
@@ -26,13 +26,14 @@ PAPER = "N_avg weighs each step alike"
 RULE = f"""
 N_w is the sum over steps of w(t)·N(t), with w(t) in proportion to ((t + ½)/T)^κ and of sum 1; κ = 0 is N_avg. The law in D and N_avg is fitted to dense runs alone, for which both are one; on members of
 mirrored sets κ alone is fitted, by least squares over all kinds. Held out by kind: κ is fitted to the other kinds, and asked is the mean |predicted − actual| on the one left out, less that
-with N_avg. Intervals are 95%, by bootstrap over whole sets (a cell at one seed), with a resample of the dense law in each. Reproduced: κ's interval excludes 0 and the interval of that
-difference lies under 0. Not reproduced, where that isn't so: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound, where there are fewer than {LEAST_SETS} sets, and where κ is the first or the
+with N_avg, where a point is the mean over seeds of one kind in one cell. Intervals are 95%, of a sum of two errors: that of the runs' noise, which runs of one seed may share, by a jackknife that leaves out one seed at a time, with Student's t; and that of the dense law, by resamples of it, in each of which
+all configurations, dense ones and points alike, lie off the law by draws of its lack of fit: what it leaves over of the means of dense configurations beyond the seeds' noise, corrected for its parameters. Reproduced: κ's interval excludes 0 and the interval of that
+difference lies under 0. Not reproduced, where that isn't so: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound, where there are fewer than {LEAST_SEEDS} seeds, and where κ is the first or the
 last of the exponents that are tried ({KAPPAS[0]:g} to {KAPPAS[-1]:g}). Where masks end off the dense runs of their N_avg for another reason than time, κ takes up a part of it; claim (v) shows that by kind.
 """.strip().replace("\n", " ")
 
-TRUE = f"the law in N_w with κ = {STRONG:g} is the truth"
-FALSE = "the law in N_avg is the truth, so that κ is 0"
+TRUE = f"the law in N_w with κ = {STRONG:g} is the truth, but for the lack of fit of dense runs"
+FALSE = "the law in N_avg is the truth, but for that lack of fit, so that κ is 0"
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -89,9 +90,9 @@ def _decide(found: TimeWeight | str, evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", found
     kappa, gain = found.kappa.interval, found.gain.interval
     if kappa is None or gain is None:
-        if evidence.noise.overall is None:
-            return "inconclusive", evidence.noise.no_interval("κ")
-        return "inconclusive", f"{found.sets} sets are too few for an interval of κ"
+        if found.seeds < LEAST_SEEDS:
+            return "inconclusive", "one seed is too few for an interval of κ"
+        return "inconclusive", evidence.noise.no_interval("κ")
     said = f"held out by kind N_w is off by {found.error:.4f} nats and N_avg by {found.error_avg:.4f}"
     if found.at_end:
         return "inconclusive", f"κ lies at the end of the exponents that were tried, {found.kappa.value:g}; {said}"
@@ -111,7 +112,7 @@ def _notes(found: TimeWeight) -> tuple[str, ...]:
     gain = found.gain
     ends = f" [{gain.low:+.4f}, {gain.high:+.4f}]" if gain.low is not None and gain.high is not None else ""
     return (
-        f"Fitted to {found.runs} runs of {found.sets} sets. Held out by kind, the mean |error| with N_w less that with N_avg is {gain.value:+.4f}{ends} nats.",
+        f"Fitted to {found.points} points, {found.runs} runs of {found.seeds} seeds. Held out by kind, the mean |error| with N_w less that with N_avg is {gain.value:+.4f}{ends} nats.",
     )
 
 

@@ -55,7 +55,7 @@ def test_a_claim_of_little_power_is_told_what_it_needs(tables: Tables) -> None:
 def test_no_seed_helps_a_rule_that_reads_one_of_each_run(tables: Tables) -> None:
     for claim in (claims.law, claims.grid):
         assert claim.repeated(tables) == set()
-    assert "one of each run" in more_seeds._seeds(tables, np.zeros(5), SeedNoise.normal(1.0), claims.grid, 1)
+    assert "one of each run" in more_seeds._seeds(tables, SeedNoise.normal(1.0), claims.grid, simulation.chance)
 
 
 @pytest.mark.parametrize("least", [1, 2, 5, 21, 22])

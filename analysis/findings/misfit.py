@@ -1,0 +1,80 @@
+"""What the law of dense runs leaves over of dense runs themselves, beyond the noise of their seeds: its lack of fit.
+
+The mean of a configuration lies off a law by the noise of its seeds, and by what the law lacks there, which no further seed
+averages out. That it lacks as much of runs that it wasn't fitted to is the least that an interval of their residuals has to
+grant. Its variance is what moments of the residuals say, as DerSimonian and Laird (1986) have it of studies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.findings.dense_slope import DensePoints
+from analysis.fits.fit import FitResult
+from analysis.laws.law import Array, Columns
+from analysis.laws.registry import N_AVG
+from analysis.noise.spread import Spread
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """The lack of fit of the law in N_avg, over dense configurations.
+
+    Attributes:
+        squares: sum of squared residuals of the means, each times its number of seeds.
+        dof: configurations less parameters. reach: what a variance of 1 over configurations adds to `squares`.
+        noise: of the seeds.
+    """
+
+    squares: float
+    dof: int
+    reach: float
+    noise: Spread
+
+    @classmethod
+    def of(cls, points: DensePoints, law: FitResult, noise: Spread) -> Misfit:
+        """That of a law fitted to the runs of `points`, of which there are more than it has parameters."""
+        columns, scale = {"N_avg": points.n, "D": points.d}, np.sqrt(points.seeds)
+        slopes = scale[:, None] * N_AVG.gradient(law.theta, columns)
+        basis, _ = np.linalg.qr(slopes / np.maximum(np.linalg.norm(slopes, axis=0), np.finfo(float).tiny))
+        off = scale * (law.predict(columns) - points.loss)
+        off -= basis @ (basis.T @ off)  # what least squares leave over, whatever objective the law was fitted by
+        taken_up = np.sum(basis**2, axis=1)  # of a configuration's own deviation
+        return cls(
+            float(off @ off),
+            len(points.n) - len(N_AVG.parameters),
+            float(points.seeds @ (1 - taken_up)),
+            noise,
+        )
+
+    @property
+    def sd(self) -> float:
+        """Nats; 0 where the seeds' noise explains the residuals."""
+        return float(self._sd(self.squares, self.noise.sd**2))
+
+    def draws(self, count: int, rng: np.random.Generator) -> Array:
+        """Standard deviations (count,) that vary as little as the residuals and the seeds know it."""
+        squares, noise = (
+            value * dof / rng.chisquare(dof, size=count)
+            for value, dof in ((self.squares, self.dof), (self.noise.sd**2, self.noise.dof))
+        )
+        return self._sd(squares, noise)
+
+    def _sd(self, squares: float | Array, noise: float | Array) -> Array:
+        return np.sqrt(np.maximum(0.0, (squares - self.dof * noise) / self.reach))
+
+
+@dataclass(frozen=True)
+class LawDraws:
+    """Resamples of the law: its parameters (R, 5), and by what standard deviation configurations lie off it, (R,) nats."""
+
+    theta: Array
+    misfit: Array
+
+    def predict(self, columns: Columns, count: int, rng: np.random.Generator) -> Array:
+        """Means (count, n) of n configurations, each as far off the law as its own draw of the lack of fit says."""
+        at = np.arange(count) % len(self.theta)
+        predicted = N_AVG.predict(self.theta[at], columns)
+        return predicted + self.misfit[at, None] * rng.standard_normal(predicted.shape)
