@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.law import Array, Columns
+from analysis.laws.law import Array, Columns, Law
+from analysis.tables import cells, readers
+from analysis.tables.table import usable
 from repro.errors import UserError
 
 GRID = 16  # sizes, and tokens a parameter, of a grid of runs
@@ -63,3 +66,54 @@ def grid(
     runs = np.unique(np.stack([n, n * ratio], 1), axis=0)
     found = PricedRuns({size: runs[:, 0], "D": runs[:, 1]}, 6 * runs[:, 0] * runs[:, 1])
     return found.where(found.price <= budget * (1 + ROUNDING))
+
+
+def read(source: str, law: Law, names: Mapping[str, str], price: str | None, size: str | None) -> PricedRuns:
+    """Runs of a table, a row each.
+
+    Args:
+        names: of the law's columns in the table; a name that isn't given stands for itself.
+        price: the column of prices; None takes 6 N D, with the law's `size` as N.
+
+    Raises:
+        UserError: no such table or column, or a cell that is no such number.
+    """
+    raw = readers.read(source)
+    held = {name: raw.column(names.get(name, name), f"columns.{name}") for name in law.columns}
+    if price is not None:
+        held["price"] = raw.column(price, "--price")
+    try:
+        comma = cells.comma_of(cell for own in held.values() for cell in own) or raw.comma
+    except cells.NoNumber as error:
+        raise UserError("numbers of two kinds", file=source, expected=str(error)) from error
+    found = {}
+    for name, own in held.items():
+        key = price if name == "price" and price is not None else names.get(name, name)
+        levels = law.levels.get(name, ())
+        values = [_level(cell, levels) if levels else _number(cell, name, comma) for cell in own]
+        for i, value in enumerate(values):
+            if not (levels and value >= 0) and not usable(name, value):
+                expected = ", ".join(levels) or ("0 or more, under 1" if name == "S" else "a positive, finite number")
+                raise UserError(
+                    "no run to choose", file=source, key=key, found=f"{cells.shown(own[i])} in row {i + 1}",
+                    expected=expected,
+                )  # fmt: skip
+        found[name] = np.array(values)
+    if price is not None:
+        return PricedRuns(found, found.pop("price"))
+    if size is None:
+        raise UserError("what a run costs isn't known", key="--price", expected="a column of prices, in any unit")
+    return PricedRuns(found, 6 * found[size] * found["D"])
+
+
+def _level(cell: Any, levels: tuple[str, ...]) -> float:
+    """The number of a label; nan for one that isn't among them."""
+    return float(levels.index(str(cell).strip())) if str(cell).strip() in levels else np.nan
+
+
+def _number(cell: Any, name: str, comma: cells.Comma | None) -> float:
+    """A cell as a number; nan where it is none."""
+    try:
+        return cells.number(cell, "count" if name == "price" else cells.kind_of(name), comma)
+    except cells.NoNumber:
+        return np.nan

@@ -186,7 +186,7 @@ def _numbers(
         wrong = [
             (name, _said(name, held[name][i] if name in held else found[name][i], float(found[name][i])))
             for name in wanted
-            if not (math.isfinite(found[name][i]) if name in also else _usable(name, found[name][i]))
+            if not (math.isfinite(found[name][i]) if name in also else usable(name, found[name][i]))
         ]
         if wrong:
             kind = f"left out: {', '.join(name for name, _ in wrong)} can't be used"
@@ -201,7 +201,8 @@ def _said(name: str, cell: Any, value: float) -> str:
     return "missing" if cell is None else f"{value:g}{', no share' if name == 'S' and value >= 1 else ''}"
 
 
-def _usable(name: str, value: float) -> bool:
+def usable(name: str, value: float) -> bool:
+    """Whether a law can have this value in a column of this name."""
     return math.isfinite(value) and (0 <= value < 1 if name == "S" else value > 0)
 
 

@@ -26,7 +26,7 @@ QUANTILES = (0.025, 0.975)
 def predict(given: argparse.Namespace) -> int:
     """Prints the answer; returns the exit code."""
     saved = saved_fit.load(given.fit)
-    wanted = _wanted(given.given, saved.result.law)
+    wanted = wanted_of(given.given, saved.result.law)
     warnings = limits.of_fit(saved.result)
     if saved.rows is not None:
         warnings += row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
@@ -59,7 +59,7 @@ def predict(given: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(pairs: list[str], law: Law) -> dict[str, float]:
+def wanted_of(pairs: list[str], law: Law) -> dict[str, float]:
     """The numbers of NAME=VALUE words.
 
     Raises:
@@ -99,6 +99,14 @@ def _level(name: str, text: str, levels: tuple[str, ...]) -> float:
             "a label that the fit hasn't seen", key=name, found=text or "nothing", expected=listed(list(levels))
         )
     return float(levels.index(text.strip()))
+
+
+def of_columns(wanted: Mapping[str, float], law: Law, key: str) -> None:
+    """Raises UserError unless these are numbers of all the law's columns, and of nothing else."""
+    if set(wanted) != set(law.columns):
+        raise UserError(
+            "other columns than the law's", key=key, found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
+        )  # fmt: skip
 
 
 def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -162,10 +170,7 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
 
 def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> dict[str, Any]:
     law = saved.result.law
-    if set(wanted) != set(law.columns):
-        raise UserError(
-            "other columns than the law's", key="predict", found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
-        )  # fmt: skip
+    of_columns(wanted, law, "predict")
     columns = {name: np.array([value]) for name, value in wanted.items()}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         loss = float(saved.result.predict(columns)[0])

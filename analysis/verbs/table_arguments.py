@@ -1,4 +1,4 @@
-"""What the arguments of `fit` and `compare` ask for: rows of a table, laws, an objective."""
+"""What the arguments of `fit`, `compare` and `design` ask for: rows of a table, laws, an objective."""
 
 from __future__ import annotations
 
