@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,21 +10,13 @@ from analysis.fits.fit import FitResult, fit
 from analysis.fits.objective import Objective
 from analysis.laws.law import Law
 from analysis.laws.registry import CHINCHILLA, LAWS, N_AVG, N_DENSE, N_FINAL
-from analysis.tables import table
+from tests.analysis import published
 
-SHARED = Path(__file__).parents[3].parent / "shared" / "data"
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data beside the project")
-
-
-def epoch() -> table.Table:
-    """Epoch's 240 points: the five largest losses are left out, as in the published fits."""
-    names = {"N": "Model Size", "C": "Training FLOP"}
-    whole = table.read(str(SHARED / "epoch_chinchilla" / "svg_extracted_data.csv"), [CHINCHILLA], columns=names)
-    return whole.where(whole.loss < np.sort(whole.loss)[-5])
+pytestmark = published.needed
 
 
 def test_epochs_points_give_the_published_minimum_of_huber() -> None:
-    points = epoch()
+    points = published.epoch()
     result = fit(CHINCHILLA, points.columns, points.loss)
     assert result.n_rows == 240
     assert result.objective <= 0.00101827403 * (1 + 1e-6)
@@ -45,14 +33,14 @@ def test_epochs_points_give_the_published_minimum_of_huber() -> None:
 
 
 def test_epochs_points_give_the_published_least_absolute_deviations() -> None:
-    points = epoch()
+    points = published.epoch()
     result = fit(CHINCHILLA, points.columns, points.loss, Objective("lad"))
     for name, printed in LAWS["chinchilla"].published["Besiroglu et al. 2024"].items():
         assert result.parameters[name] == pytest.approx(printed, rel=2e-5), name
 
 
 def test_the_bootstrap_on_epochs_points_gives_the_published_intervals() -> None:
-    points = epoch()
+    points = published.epoch()
     result = fit(CHINCHILLA, points.columns, points.loss)
     drawn = bootstrap(result, points.columns, points.loss, resamples=4000, rng=np.random.default_rng(0))
     for name, (low, high) in {
@@ -63,16 +51,10 @@ def test_the_bootstrap_on_epochs_points_gives_the_published_intervals() -> None:
         assert ours[1] - ours[0] == pytest.approx(high - low, rel=0.05), name
 
 
-def frantar(file: str, *, count: float = 1.0) -> table.Table:
-    names = {"N": "nonzero_params", "S": "sparsity", "D": "D_norm", "loss": "val_loss"}
-    points = table.read(str(SHARED / "frantar_sparse" / file), [LAWS["sparse"]], columns=names)
-    return replace(points, columns={**points.columns, "N": points["N"] / count}, clusters=None)
-
-
 def test_frantars_points_give_a_lower_minimum_than_was_printed_for_t5_and_the_printed_one_for_vit() -> None:
-    t5 = frantar("t5_normalized.csv", count=1e6)
+    t5 = published.frantar("t5_normalized.csv", count=1e6)
     assert fit(LAWS["sparse"], t5.columns, t5.loss).objective / len(t5) <= 4.8802e-6
-    vit = frantar("vit_normalized.csv", count=1e6)
+    vit = published.frantar("vit_normalized.csv", count=1e6)
     result = fit(LAWS["sparse"], vit.columns, vit.loss, Objective("huber", 0.01))
     assert result.objective / len(vit) <= 4.92909e-4
     printed = LAWS["sparse"].published["ViT/JFT, N in millions, D in 1e9 examples"]
@@ -86,19 +68,11 @@ def test_frantars_points_give_a_lower_minimum_than_was_printed_for_t5_and_the_pr
 def test_the_average_count_is_the_best_single_count_on_frantars_points(
     file: str, average: float, final: float, dense: float
 ) -> None:
-    points = frantar(file)
-    sparsity = points.columns["S"]
-    whole = points.columns["N"] / (1 - sparsity)
-    columns = {
-        "N_final": points.columns["N"],
-        "N_prunable": whole,
-        "N_avg": whole * (1 - 0.625 * sparsity),  # a cubic decline from 25% to 75% of the steps
-        "D": points.columns["D"],
-    }
+    columns, loss = published.frantar_counts(file)
 
     def error(law: Law) -> float:
-        result: FitResult = fit(law, columns, points.loss)
-        return float(np.mean(np.abs(result.predict(columns) - points.loss) / points.loss))
+        result: FitResult = fit(law, columns, loss)
+        return float(np.mean(np.abs(result.predict(columns) - loss) / loss))
 
     assert error(N_AVG) == pytest.approx(average, abs=5e-4)
     assert error(N_FINAL) == pytest.approx(final, abs=5e-4)
@@ -107,14 +81,7 @@ def test_the_average_count_is_the_best_single_count_on_frantars_points(
 
 @pytest.mark.parametrize(("data", "printed"), [("c4_original", "C4"), ("rpj", "RPJ"), ("rw_original", "RefinedWeb")])
 def test_gadres_five_rows_give_the_published_constants(data: str, printed: str) -> None:
-    with (SHARED / "gadre_scaling" / "models_104.csv").open() as stream:
-        rows = [r for r in csv.DictReader(stream) if r["dataset"] == data]
-    small = min(float(r["N"]) for r in rows)
-    chosen = sorted((float(r["N"]), float(r["D"]), float(r["loss_c4_val"])) for r in rows if float(r["M"]) == 20)[:4]
-    chosen += [
-        (small, float(r["D"]), float(r["loss_c4_val"])) for r in rows if float(r["M"]) == 320 and float(r["N"]) == small
-    ]
-    count, tokens, loss = np.array(chosen).T
-    result = fit(LAWS["over_training"], {"N": count, "D": tokens}, loss, Objective("wls"))
+    columns, loss = published.gadre(data)
+    result = fit(LAWS["over_training"], columns, loss, Objective("wls"))
     for name, value in LAWS["over_training"].published[printed].items():
         assert result.parameters[name] == pytest.approx(value, rel=6e-3), name
