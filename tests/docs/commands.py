@@ -1,4 +1,4 @@
-"""The commands in the pages of docs/: found, held against the parsers of what they call, and run."""
+"""The commands in the pages of docs/ and in the README: found, held against the parsers of what they call, and run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from repro.console import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}
+SOURCES = {**PAGES, "README": ROOT / "README.md"}
 OURS = ("repro", "sweeps", "cluster", "analysis")
 OF_OTHERS = {"git", "docker", "kubectl", "ray", "sbatch", "sky", "ssh", "tensorboard"}  # parsed by nobody here
 # Verbs of seconds, and those that train or read a trained run; `sweeps run` is run with --dry-run alone.
@@ -88,7 +89,7 @@ class Command:
 
 def of(page: str) -> Iterator[Command]:
     """The commands of a page: each line of its ```bash blocks, and each command within its sentences."""
-    text = PAGES[page].read_text()
+    text = SOURCES[page].read_text()
     blocks = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     lines = [
         line
@@ -103,7 +104,9 @@ def of(page: str) -> Iterator[Command]:
         if words:
             at = words.index(">") if ">" in words else len(words)
             out = words[at + 1] if at < len(words) else None
-            yield Command(page, line, tuple(words[:at]), out, named=line in inline and len(words) == 4)
+            # One of several that are given, and any number for a step.
+            said = tuple("1" if word == "STEP" else word.partition("|")[0] for word in words[:at])
+            yield Command(page, line, said, out, named=line in inline and len(words) == 4)
 
 
 def files(page: str) -> dict[str, str]:
