@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.commands import PAGES, ROOT
+from tests.test_rooms import ANALYSIS
 
 
 @pytest.mark.slow
@@ -37,3 +38,10 @@ def test_a_page_is_short_and_links_to_nothing_outside_of_docs(page: str) -> None
 def test_every_page_is_in_the_navigation() -> None:
     nav = (ROOT / "mkdocs.yml").read_text()
     assert [page for page in PAGES if f": {page}.md" not in nav] == []
+
+
+def test_the_page_on_the_architecture_names_every_room() -> None:
+    text = PAGES["architecture"].read_text()
+    rooms = [f"{folder.name}/" for folder in (ROOT / "repro").iterdir() if (folder / "__init__.py").exists()]
+    assert [room for room in (*rooms, "repro/", "sweeps/", "cluster/", "analysis/") if room not in text] == []
+    assert sorted(ANALYSIS, key=lambda room: text.find(f"`{room}`")) == list(ANALYSIS)
