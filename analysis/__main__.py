@@ -18,6 +18,10 @@ VERBS = {
     "compare": ("analysis.verbs.tables", "hold laws against each other on held-out rows"),
     "predict": ("analysis.verbs.tables", "what a saved fit says of other runs"),
     "design": ("analysis.verbs.tables", "which further runs narrow a prediction most for their price"),
+    "recipes": (
+        "analysis.verbs.recipes",
+        "the compute that recipes need for one loss, and whether small runs rank them",
+    ),
     "power": ("analysis.verbs.power", "error rates of the claims' rules, by worlds of known truth"),
     "simulate": ("analysis.verbs.simulate", "draw a table from a known law"),
     "random-features": ("analysis.verbs.random_features", "what N(t) costs in a solvable model, without any table"),
@@ -32,6 +36,7 @@ examples:
   python -m analysis noise results/laptop                   the seeds' noise by configuration, and the dense law's error
   python -m analysis keep results/laptop docs/evidence/laptop    a small folder on which `report` works again
   python -m analysis fit --help                             laws on any table; so compare, predict and design
+  python -m analysis recipes --help                         recipes of any table against each other, by compute and by rank
   python -m analysis power results/laptop                   how often each rule errs with this sweep's runs and noise
   python -m analysis simulate --help                        tables from a known law, to try all of this on
   python -m analysis random-features theory                 a figure of the solvable model beside the law

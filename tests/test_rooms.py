@@ -76,6 +76,7 @@ ANALYSIS = (
     "fits",
     "noise",
     "rates",
+    "recipes",
     "findings",
     "claims",
     "power",

@@ -89,7 +89,9 @@ class Panel:
 
     @property
     def few_x(self) -> Array | None:
-        """The places of all marks, where they are few enough to be the axis' own ticks."""
+        """The places of all marks, where they are few enough to be the axis' own ticks; of counts, which read well, over decades too."""
+        if self.decades and not self.counts:
+            return None
         places = np.unique(np.concatenate([*(p.x for p in self.points), *(c.x for c in self.curves)]))
         return places if len(places) <= FEW else None
 
@@ -146,7 +148,9 @@ def paint(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(panel.limits)
     if panel.log_y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1,) if panel.counts_y else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+        tall = panel.limits is not None and panel.limits[1] > WIDE * panel.limits[0]
+        subs = (1,) if panel.counts_y else (1, 2, 5) if tall else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs))
         axes.yaxis.set_major_formatter(style.thousands if panel.counts_y else "{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     if panel.ticks:

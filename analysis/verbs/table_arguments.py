@@ -28,7 +28,7 @@ def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table,
     if not written:
         return read_rows(given, names), _laws(names)
     raw = readers.read(given.table)
-    known = column_names.known(raw, _columns(given.columns))
+    known = column_names.known(raw, columns_given(given.columns))
     formulas = [formula.read(own, known) for own in written]
     rows = read_rows(given, names, formulas, raw)
     return rows, [*_laws(names), *(declared.law_of(own, rows.levels) for own in formulas)]
@@ -55,7 +55,7 @@ def read_rows(
     rows = table.read(
         given.table if raw is None else raw,
         laws,
-        columns=_columns(given.columns),
+        columns=columns_given(given.columns),
         exclude=given.exclude,
         clusters=given.clusters,
         also=[by] if by and by not in ("clusters", "loss", *needed) else [],
@@ -95,7 +95,7 @@ def _laws(names: list[str]) -> list[Law]:
     return [LAWS[name] for name in names]
 
 
-def _columns(words: list[str]) -> dict[str, str]:
+def columns_given(words: list[str]) -> dict[str, str]:
     """Columns by the laws' names. Raises UserError for a pair that is none, and for a name that stands there twice."""
     columns: dict[str, str] = {}
     for text in words:

@@ -1,0 +1,78 @@
+"""What the arguments of `recipes` and `rates` ask for: rows of a table whose budgets are N and D, or C."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from analysis.fits.outcome import enough_resamples, positive_sigma
+from analysis.laws.registry import CHINCHILLA
+from analysis.tables import readers, row_flags, table
+from analysis.verbs.table_arguments import columns_given
+from repro.errors import UserError
+
+RESAMPLES = 1000
+
+
+def add(command: argparse.ArgumentParser, columns: str) -> None:
+    """Adds the arguments that both verbs have."""
+    command.add_argument("table", metavar="TABLE", help=".csv, .tsv, .json, .jsonl or .parquet, or a results folder")
+    command.add_argument(
+        "--columns", action="append", default=[], metavar=columns, help="names of the columns in the table"
+    )
+    command.add_argument("--exclude", action="append", default=[], metavar="COND", help="rows to leave out: loss>=4.5")
+    command.add_argument("--sigma", type=float, help="the seeds' standard deviation in nats, where it is known")
+    command.add_argument(
+        "--bootstrap", type=int, default=RESAMPLES, metavar="R", help="draws behind intervals (%(default)s)"
+    )
+    command.add_argument("--out", metavar="DIR", help="where to write the figure, as .pdf, .png and .csv")
+    command.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def read(given: argparse.Namespace, optional: tuple[str, ...] = ()) -> table.Table:
+    """The rows, with N and D, or with C alone where the table has neither; and those of `optional` that it has.
+
+    Prints what is odd about single rows.
+
+    Raises:
+        UserError: as `table.read` does; also for a column that holds a number that isn't positive.
+    """
+    if given.sigma is not None:
+        positive_sigma(given.sigma)
+    enough_resamples(given.bootstrap)
+    columns, raw = columns_given(given.columns), readers.read(given.table)
+
+    def there(name: str) -> bool:
+        return name in columns or raw.usual.get(name, name) in raw.names
+
+    flops_alone = there("C") and not (there("N") or there("D"))
+    also = [name for name in optional if there(name)] + ["C"] * flops_alone
+    rows = table.read(
+        given.table, [] if flops_alone else [CHINCHILLA], columns=columns, exclude=given.exclude, also=also
+    )
+    for line in row_flags.summary(rows.flags):
+        print(line, file=sys.stderr)
+    for name in also:
+        if (bad := rows.columns[name] <= 0).any():
+            raise UserError(
+                "not a positive number", file=given.table, key=rows.names[name],
+                found=f"{rows.columns[name][bad][0]:g} in row {rows.numbers[bad][0]:.0f}", expected=f"{name} over 0",
+            )  # fmt: skip
+    return rows
+
+
+def labels(rows: table.Table, column: str) -> Any:
+    """The cells (n,) of a column as text. Raises UserError for one that holds nothing."""
+    from analysis.tables import cells
+
+    assert rows.raw is not None
+    rows.raw.column(column, "--by")
+    found = rows.cells(column)
+    for cell, row in zip(found, rows.numbers, strict=True):
+        if cells.is_missing(cell):
+            raise UserError(
+                "a row that is of no recipe", file=rows.source, key=f"--by {column}", found=f"{cells.shown(cell)} in row {row:.0f}",
+                expected=f"a name in every row, or --exclude row={row:.0f}",
+            )  # fmt: skip
+    return found
