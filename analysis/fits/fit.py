@@ -72,6 +72,10 @@ def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
             continue
         if not np.all(np.isfinite(values)):
             return f"{name} holds a value that is not a finite number"
+        if name in law.free:
+            if len(np.unique(values)) < 2:
+                return f"{name} doesn't vary"
+            continue
         if name == "S":
             if np.any((values < 0) | (values >= 1)):
                 return "S holds a value outside [0, 1)"

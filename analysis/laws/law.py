@@ -62,6 +62,7 @@ class Law(ABC):
         published: constants that somebody has printed, by data set.
         coarse: columns of which two values are enough; of the others three.
         levels: labels of the columns that hold labels; such a column holds the number of each row's label among them.
+        free: columns that may hold any finite number; the others hold positive ones.
         logarithmic: the scales are linear in the logarithm of the loss, and not in the loss.
     """
 
@@ -73,6 +74,7 @@ class Law(ABC):
     published: Published = NOTHING
     coarse: tuple[str, ...] = ()
     levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    free: tuple[str, ...] = ()
     logarithmic: bool = False
 
     @abstractmethod

@@ -18,6 +18,10 @@ class ReadsColumns(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Columns of numbers that it reads."""
 
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Those of them that may hold any finite number."""
+
 
 def known(raw: CellTable, given: Mapping[str, str]) -> set[str]:
     """Names that a formula may read: the file's own, those given, and what follows from C = 6 N D."""

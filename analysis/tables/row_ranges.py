@@ -45,7 +45,8 @@ def spans(columns: Mapping[str, Array]) -> tuple[dict[str, Range], dict[str, Ran
 
     Where one goes as a power of the other, of that ratio too: `D/N^1.5`.
     """
-    counts = sorted((n for n in columns if cells.kind_of(n) == "count" and n != "C"), key=lambda n: (n != "D", n))
+    known = [n for n, own in columns.items() if cells.kind_of(n) == "count" and n != "C" and own.min() > 0]
+    counts = sorted(known, key=lambda n: (n != "D", n))
     ratios = {}
     for a, b in itertools.combinations(counts, 2):
         ratios[f"{a}/{b}"] = range_of(columns[a] / columns[b])

@@ -97,8 +97,8 @@ def read(
     source = raw.source
     if not raw.rows:
         raise UserError("an empty table", file=source, found="no rows", expected="at least one more than parameters")
-    needed = {name for law in laws for name in law.columns}
-    wanted = tuple(dict.fromkeys([*(name for law in laws for name in law.columns), LOSS, *also]))
+    needed = tuple(dict.fromkeys(name for law in laws for name in law.columns))
+    wanted = tuple(dict.fromkeys([*needed, LOSS, *also]))
     names = column_names.resolve(raw, laws, (*wanted, *labels), columns or {})
     doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
     flags, warnings = _left_out(raw, asked, names)
@@ -107,7 +107,8 @@ def read(
     left[[flag.row - 1 for flag in flags]] = False
     if not left.any():
         raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; row 1: {flags[0].reason}")
-    also = [name for name in also if name not in needed]
+    positive = {name for law in laws for name in law.columns if name not in law.free}
+    also = [name for name in (*also, *needed) if name not in positive]
     found, odd = _numbers(raw, wanted, names, left, also)
     flags += odd
     flags += copies({name: found[name] for name in wanted}, left, {flag.row for flag in odd})
@@ -154,7 +155,7 @@ def _left_out(
 
 
 def _numbers(
-    raw: CellTable, wanted: Sequence[str], names: Mapping[str, str], left: np.ndarray, also: Sequence[str]
+    raw: CellTable, wanted: Sequence[str], names: Mapping[str, str], left: np.ndarray, free: Sequence[str]
 ) -> tuple[dict[str, Array], list[RowFlag]]:
     """The wanted columns as numbers (rows,), nan in rows that are not left; and the rows that can't be used."""
     there = [n for n in dict.fromkeys([*wanted, *(["C"] if "C" in names else [])]) if names[n] in raw.names]
@@ -186,7 +187,7 @@ def _numbers(
         wrong = [
             (name, _said(name, held[name][i] if name in held else found[name][i], float(found[name][i])))
             for name in wanted
-            if not (math.isfinite(found[name][i]) if name in also else usable(name, found[name][i]))
+            if not (math.isfinite(found[name][i]) if name in free else usable(name, found[name][i]))
         ]
         if wrong:
             kind = f"left out: {', '.join(name for name, _ in wrong)} can't be used"

@@ -83,8 +83,9 @@ def wanted_of(pairs: list[str], law: Law) -> dict[str, float]:
             value = math.nan
         if math.isnan(value):
             raise UserError("not a number", key=name, found=text or "nothing", expected="NAME=NUMBER")
+        free = name in law.free
         if not math.isfinite(value) or not (
-            0 <= value < 1 if name == "S" else value >= 0 if name == "T" else value > 0
+            free or (0 <= value < 1 if name == "S" else value >= 0 if name == "T" else value > 0)
         ):
             expected = {"S": "0 or more, under 1", "T": "0 or more"}.get(name, "a positive, finite number")
             raise UserError("value out of range", key=name, found=text, expected=expected)

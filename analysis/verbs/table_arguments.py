@@ -26,15 +26,15 @@ def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table,
     """The rows that the arguments name, and the laws: those of the registry, then the formulas."""
     written = law_arguments.written_laws(given)
     if not written:
-        return read_rows(given, names), _laws(names)
+        return _rows(given, names), _laws(names)
     raw = readers.read(given.table)
     known = column_names.known(raw, columns_given(given.columns))
     formulas = [formula.read(own, known) for own in written]
-    rows = read_rows(given, names, formulas, raw)
+    rows = _rows(given, names, formulas, raw)
     return rows, [*_laws(names), *(declared.law_of(own, rows.levels) for own in formulas)]
 
 
-def read_rows(
+def _rows(
     given: argparse.Namespace, names: list[str], formulas: Sequence[Formula] = (), raw: CellTable | None = None
 ) -> table.Table:
     """The rows that the arguments name. Prints what is odd about single ones.

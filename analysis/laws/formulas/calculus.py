@@ -47,6 +47,17 @@ def columns(expression: Expression) -> list[str]:
     return list(dict.fromkeys([*names(expression, "column"), *by]))
 
 
+def free_columns(expression: Expression) -> tuple[str, ...]:
+    """Columns that stand in no logarithm, no denominator and no root: any number will do there; but S is a share."""
+    bound: set[str] = set()
+    for own in nodes(expression):
+        if own.kind == "call" and own.value == "log":
+            bound |= set(names(own, "column"))
+        if own.kind == "power" and not (isinstance(own.parts[1].value, float) and own.parts[1].value in (2, 3, 4)):
+            bound |= set(names(own, "column"))
+    return tuple(name for name in names(expression, "column") if name not in bound and name != "S")
+
+
 def replaced(expression: Expression, how: Callable[[Expression], Expression | None]) -> Expression:
     """The expression with what `how` gives for a node in the node's place; None leaves it."""
     known: dict[Expression, Expression] = {}

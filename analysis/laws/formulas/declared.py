@@ -6,7 +6,7 @@ A scale needs nothing said: the loss is linear in it. Nor does the exponent of a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from analysis.laws.formulas import calculus, starts
@@ -133,7 +133,7 @@ def _parameters(
     """The parameters with bounds and starts."""
     grid = starts.grid({name: _bounds_of(said[name]) for name in names if name not in roles.scales}, said)
     spans = {name: Span(*_bounds_of(said[name])) for name in grid}
-    signed = _signed(roles, said, spans, logarithmic)
+    signed = _signed(roles, said, spans, calculus.free_columns(tree), logarithmic)
     found = []
     for name in names:
         own = said[name]
@@ -156,29 +156,36 @@ def _bounds_of(own: SaidParameter) -> tuple[float, float]:
     return own.bounds or (SIZE_EXPONENT.low, SIZE_EXPONENT.high)
 
 
-def _signed(roles: Roles, said: Mapping[str, SaidParameter], spans: Mapping[str, Span], logarithmic: bool) -> set[str]:
-    """Scales that may be negative: all of a law of the logarithm, and of one whose terms aren't all powers.
+def _signed(
+    roles: Roles, said: Mapping[str, SaidParameter], spans: Mapping[str, Span], free: Collection[str], logarithmic: bool
+) -> set[str]:
+    """Scales that may be negative: all of a law of the logarithm; else those of straight lines, and a floor beside one.
 
-    A loss is what is left when size and data are without end, and positive terms that fall; a straight line is not.
+    A loss is a floor and positive terms that fall from there; beside a straight line there is no floor.
     """
-    free = [name for name in roles.scales if said[name].bounds is None]
     if logarithmic:
-        return set(free)
-    terms = {name: own for name, own in roles.scales.items() if calculus.columns(own)}
-    falling = all(calculus.names(own, "parameter") and _one_sign(own, spans) for own in terms.values())
-    return set() if falling else {n for n in free if n not in terms or not calculus.names(terms[n], "parameter") or not _one_sign(terms[n], spans)}  # fmt: skip
+        return {name for name in roles.scales if said[name].bounds is None}
+    floors = {name for name, own in roles.scales.items() if not calculus.columns(own)}
+    straight = {
+        name
+        for name, own in roles.scales.items()
+        if name not in floors and not (calculus.names(own, "parameter") and _one_sign(own, spans, free))
+    }
+    found = straight | floors if straight else straight
+    return {name for name in found if said[name].bounds is None}
 
 
-def _one_sign(own: Expression, spans: Mapping[str, Span]) -> bool:
-    found = span(own, spans)
+def _one_sign(own: Expression, spans: Mapping[str, Span], free: Collection[str]) -> bool:
+    found = span(own, spans, free)
     return found.low >= 0 or found.high <= 0
 
 
 def _refuse_zero(tree: Expression, spans: Mapping[str, Span]) -> None:
+    free = calculus.free_columns(tree)
     for own in calculus.nodes(tree):
-        if own.kind == "power" and span(own.parts[1], spans).low < 0:
+        if own.kind == "power" and span(own.parts[1], spans, free).low < 0:
             inside = calculus.names(own.parts[0], "parameter")
-            if inside and span(own.parts[0], spans).zero:
+            if inside and span(own.parts[0], spans, free).zero:
                 raise UserError(
                     "a division by a parameter that may be zero", key=f"bounds.{inside[0]}",
                     found=f"{spans[inside[0]].low:g} to {spans[inside[0]].high:g}", expected="bounds on one side of 0",

@@ -30,6 +30,11 @@ class Formula:
     labels: tuple[str, ...]
 
     @property
+    def free(self) -> tuple[str, ...]:
+        """Columns that may hold any number."""
+        return calculus.free_columns(self.tree)
+
+    @property
     def right(self) -> str:
         """The text of its right side."""
         return self.written.formula.rpartition("=")[2].strip()

@@ -42,6 +42,7 @@ class FormulaLaw(Law):
         self.logarithmic, self.written = logarithmic, written
         self.columns = tuple(calculus.columns(tree))
         self.levels = {name: levels[name] for name in self.columns if name in levels}
+        self.free = calculus.free_columns(tree)
         self.coarse = self.columns  # which values are enough is for the Jacobian to say
         self._scales = [p.name for p in parameters if not p.starts]
         rest = calculus.with_parameters(tree, dict.fromkeys(self._scales, ZERO))

@@ -13,7 +13,9 @@ from analysis.laws.formulas.tree import Expression
 from repro.errors import UserError
 
 ROWS = 20  # rows a parameter, of columns drawn at random
-TRIES = 3  # points at which a formula is tried; one at which all can be told apart is enough
+TRIES = 12  # points at which a formula is tried; one at which all can be told apart is enough
+SMALL = (1.5, 200.0)  # between which columns are drawn at every other of them
+USUAL = {"D": (1e6, 1e13), "C": (1e15, 1e25)}  # and at the others, where they are tokens, FLOP or, N…, parameters
 FLAT = 1e-11  # share of the largest singular value under which a direction changes nothing
 WIDE = (0.3, 3.0)  # between which a parameter is drawn where its bounds allow it
 
@@ -26,9 +28,9 @@ def refuse_unidentified(tree: Expression, parameters: Sequence[str], spans: Mapp
     """
     tape, rng = Tape([calculus.derivative(tree, name) for name in parameters]), np.random.default_rng(0)
     moved: list[str] = []
-    for _ in range(TRIES):
+    for i in range(TRIES):
         count = ROWS * len(parameters) * max([1, *levels.values()])
-        x = {name: _drawn(name, levels, count, rng) for name in calculus.columns(tree)}
+        x = {name: _drawn(name, levels, count, rng, small=i % 2 == 0) for name in calculus.columns(tree)}
         p = {name: np.array([_inside(spans[name], rng)]) for name in parameters}
         with np.errstate(all="ignore"):
             slopes = np.stack([np.broadcast_to(own, (count,)) for own in tape.run(p, x)], axis=1)
@@ -49,12 +51,14 @@ def refuse_unidentified(tree: Expression, parameters: Sequence[str], spans: Mapp
         )  # fmt: skip
 
 
-def _drawn(name: str, levels: Mapping[str, int], count: int, rng: np.random.Generator) -> np.ndarray:
+def _drawn(name: str, levels: Mapping[str, int], count: int, rng: np.random.Generator, *, small: bool) -> np.ndarray:
     if name in levels:
         return rng.integers(0, levels[name], count).astype(float)
     if name in ("S", "rho"):
         return rng.uniform(0.05, 0.9, count)
-    return np.exp(rng.uniform(np.log(1.5), np.log(200), count))
+    usual = (1e5, 1e12) if name.startswith("N") else USUAL.get(name, SMALL)
+    low, high = SMALL if small else usual
+    return np.exp(rng.uniform(np.log(low), np.log(high), count))
 
 
 def _inside(own: Span, rng: np.random.Generator) -> float:

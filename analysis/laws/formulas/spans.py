@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from analysis.laws.formulas.tree import Expression
@@ -35,8 +35,12 @@ _OF_COLUMNS = {"S": Span(0.0, 1.0, True, False), "rho": Span(0.0, 1.0, False, Tr
 _OF_CALLS = {"exp": POSITIVE, "tanh": Span(-1.0, 1.0, False, False), "sigmoid": Span(0.0, 1.0, False, False)}
 
 
-def span(own: Expression, parameters: Mapping[str, Span]) -> Span:
-    """Of an expression; a wider one where a name stands in several places."""
+def span(own: Expression, parameters: Mapping[str, Span], free: Collection[str]) -> Span:
+    """Of an expression; a wider one where a name stands in several places.
+
+    Args:
+        free: columns that may hold any number.
+    """
     if own.kind == "number":
         assert isinstance(own.value, float)
         return Span(own.value, own.value)
@@ -44,8 +48,10 @@ def span(own: Expression, parameters: Mapping[str, Span]) -> Span:
         return parameters[str(own.value)]
     if own.kind == "column":
         name = str(own.value)
+        if name in free:
+            return ALL
         return _OF_COLUMNS.get(name, COUNT if name in ("D", "C") or name.startswith("N") else POSITIVE)
-    parts = [span(part, parameters) for part in own.parts]
+    parts = [span(part, parameters, free) for part in own.parts]
     if own.kind == "sum":
         found = parts[0]
         for other in parts[1:]:

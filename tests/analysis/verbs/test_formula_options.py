@@ -180,3 +180,23 @@ def test_a_saved_formula_that_was_edited_is_refused(
     with pytest.raises(UserError) as caught:
         saved_fit.load(str(saved))
     assert caught.value.file == str(saved)
+
+
+def test_a_column_that_no_logarithm_needs_may_hold_zeros_and_less(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"N": 10.0 ** (5 + i), "repeats": k, "loss": 2 + 10 * 10 ** (-0.3 * (5 + i)) * np.exp(-0.5 * k) + 0.1 * k}
+        for i in range(4)
+        for k in (-1, 0, 1, 2)
+    ]
+    file = csv(tmp_path, [*rows, {"N": 0, "repeats": 1, "loss": 2.0}])
+    words = ("--formula", "E + A*exp(-k*repeats)/N^alpha + b*repeats", "--bounds", "k=0:3", "--objective", "wls")
+    found = said(capsys, "fit", file, *words)
+    assert found["n_rows"] == 16  # not the one without parameters
+    assert found["parameters"] == pytest.approx({"E": 2.0, "A": 10.0, "k": 0.5, "alpha": 0.3, "b": 0.1}, rel=1e-4)
+    saved = tmp_path / "FIT.json"
+    saved.write_text(json.dumps(found))
+    answer = said(capsys, "predict", str(saved), "N=1e6", "repeats=0")
+    assert answer["loss"] == pytest.approx(2 + 10 * 10 ** (-0.3 * 6), rel=1e-5)
+    assert refused(capsys, "predict", str(saved), "N=-1", "repeats=0") == "value out of range"

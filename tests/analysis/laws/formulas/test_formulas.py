@@ -162,6 +162,29 @@ def test_a_group_has_a_parameter_for_each_level() -> None:
     np.testing.assert_allclose(found, 1 + 10 / (COLUMNS["N"] * [0.2, 1.0, 0.5, 1.0]) ** 0.3, rtol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lo + (hi - lo)*sigmoid(k*(log(C) - m))", bounded(k=(-5, -0.01), m=(20, 70))),  # flat but at usual C
+        ("E + A/N^alpha*(1 + (N/at)^2)^(-0.5*g)", bounded(at=(1e7, 1e10), g=(0.01, 2))),
+        ("E + A/N^alpha + B/(U*(1 + R*(1 - exp(-(D/U - 1)/R))))^beta", bounded(R=(0.1, 1000))),
+        ("a + b*log(C)", {}),
+        ("log(loss) = a*log(N) + b*log(X) + c*log(N)*log(X) + d", {}),
+    ],
+)
+def test_a_law_that_rows_can_tell_is_not_refused(text: str, said: dict[str, Any]) -> None:
+    law = declared.law_of(formula.read(written.of_data({"formula": text, "parameters": said}), "NDCUX"), {})
+    assert set(said) == {p.name for p in law.parameters if p.starts} - {"alpha", "beta"}
+
+
+def test_a_floor_and_terms_that_fall_are_positive_and_a_line_is_not() -> None:
+    low = {p.name: p.low for p in law_of("E + A/N^alpha + B/D^beta").parameters}
+    assert low == {"E": 0.0, "A": 1e-9, "alpha": 0.01, "B": 1e-9, "beta": 0.01}
+    low = {p.name: p.low for p in law_of("E + A/N^alpha + b*log(D)").parameters}
+    assert low == {"E": -math.inf, "A": 1e-9, "alpha": 0.01, "b": -math.inf}
+    assert {p.low for p in law_of("log(loss) = E + b*log(D)").parameters} == {-math.inf}
+
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("E + A/Nn^alpha", {}, "an unknown name"),
     ("E + A/Nn^alpha + B/D^beta", {}, "an unknown name"),
