@@ -25,6 +25,7 @@ from analysis.tables.table import Table
 from repro.errors import UserError
 
 Outcome = Literal["better", "worse", "can't be told apart", "no interval"]
+FLOOR = 0.04  # relative error that laws of published models rarely get under (arXiv 2410.11840)
 LEAST_HELD = 2  # held-out clusters that are resampled: of one there is no spread
 LEAST_WEIGHT = 1e-6  # of a row that a resample misses: it may miss all but a few, and then has no minimum without them
 
@@ -38,6 +39,7 @@ class Judged:
         fit: to all rows. information: of that fit.
         in_sample: mean |predicted - loss| of that fit, nats.
         held_out: mean |predicted - loss| on held-out rows, nats.
+        relative: mean |predicted - loss| / loss on them, the ARE of Choshen et al. 2024 (arXiv 2410.11840).
         interval: of `held_out`; None without a bootstrap, or where `reason` says why.
         less: how much smaller the first law's error is than this one's, nats; None for the first itself.
         less_interval: of that difference.
@@ -51,6 +53,7 @@ class Judged:
     information: Information
     in_sample: float
     held_out: float
+    relative: float
     interval: Interval | None
     less: float | None
     less_interval: Interval | None
@@ -77,11 +80,18 @@ class Resampled:
 
 @dataclass(frozen=True)
 class OutOfSample:
-    """Every law on the same held-out rows. `rows`: their numbers in the source. `resampled`: None without a bootstrap."""
+    """Every law on the same held-out rows.
+
+    Attributes:
+        rows: their numbers in the source.
+        best_seen: `relative` of a forecast without any law: the least loss of the rows that a split leaves to be fitted.
+        resampled: None without a bootstrap.
+    """
 
     splits: tuple[HeldOut, ...]
     rows: Array
     judged: tuple[Judged, ...]
+    best_seen: float
     resampled: Resampled | None
 
 
@@ -142,6 +152,7 @@ def judge(
                 information=information(whole, table.columns, table.loss),
                 in_sample=float(np.abs(whole.predict(table.columns) - table.loss).mean()),
                 held_out=size,
+                relative=float((np.abs(error) / table.loss[order]).mean()),
                 interval=own,
                 less=less,
                 less_interval=interval,
@@ -150,7 +161,15 @@ def judge(
                 residuals=error,
             )
         )
-    return OutOfSample(tuple(splits), table.numbers[order], tuple(judged), None if draws is None else draws.summary)
+    lowest = np.concatenate([np.full(one.test.sum(), table.loss[~one.test].min()) for one in splits])
+    best_seen = float((np.abs(lowest - table.loss[order]) / table.loss[order]).mean())
+    resampled = None if draws is None else draws.summary
+    return OutOfSample(tuple(splits), table.numbers[order], tuple(judged), best_seen, resampled)
+
+
+def beside(best_seen: float) -> str:
+    """What a relative error is to be read against."""
+    return f"relative: the least fitted loss, without a law, is off by {best_seen:.2%}; published models' laws by {FLOOR:.0%} at best"
 
 
 def _outcome(interval: Interval | None) -> Outcome:

@@ -233,6 +233,6 @@ class _Check:
 
 KNOWN = frozenset({
     *NEEDED, *LIMITS, "formula", "written", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
-    "mean_abs_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
+    "mean_abs_error", "mean_relative_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
     "bootstrap", "draws", "held_out", "warnings",
 })  # fmt: skip

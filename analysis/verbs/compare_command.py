@@ -41,6 +41,7 @@ def compare_laws(given: argparse.Namespace) -> int:
             "rows": found.rows.tolist(),
             "bootstrap": dataclasses.asdict(drawn) if drawn else None,
             "laws": shown,
+            "best_seen": found.best_seen,
             "warnings": warnings,
         }
         print(json.dumps(plain_json(whole), indent=1))
@@ -50,13 +51,16 @@ def compare_laws(given: argparse.Namespace) -> int:
         f"held out: {', '.join(s.name for s in found.splits)} ({len(found.rows)} of {len(rows)} rows); errors in nats"
     )
     width = max(24, *(len(law.name) for law in laws))
-    print(f"  {'law':<{width}} {'in sample':>10} {'held out':>10} {'AICc':>10} {'BIC':>10}   {laws[0].name} is")
+    print(
+        f"  {'law':<{width}} {'in sample':>10} {'held out':>10} {'relative':>9} {'AICc':>10} {'BIC':>10}   {laws[0].name} is"
+    )
     for j in found.judged:
         less = "" if j.less is None else f"{j.less:+.5f} {_bracket(j.less_interval)} {j.outcome}"
         print(
-            f"  {j.law:<{width}} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.information.aicc:>10.1f} "
+            f"  {j.law:<{width}} {j.in_sample:>10.5f} {j.held_out:>10.5f} {j.relative:>9.2%} {j.information.aicc:>10.1f} "
             f"{j.information.bic:>10.1f}   {less}{f': {j.reason}' if j.outcome == 'no interval' else ''}"
         )
+    print(f"  {out_of_sample.beside(found.best_seen)}")
     for j in found.judged:
         if j.fit.bounds_hit:
             print(f"  {j.law}: fitted to all rows, {' and '.join(j.fit.bounds_hit)} ends at a bound")

@@ -36,6 +36,7 @@ def fit_table(given: argparse.Namespace) -> int:
         **row_flags.as_json(rows.flags),
         **saved_fit.rows_as_json(RowRanges.of(law, columns, rows.loss, _sparsity(rows))),
         "mean_abs_error": float(np.abs(result.predict(columns) - rows.loss).mean()),
+        "mean_relative_error": float(np.abs(result.predict(columns) / rows.loss - 1).mean()),
         "sigma": given.sigma,
         "information": dataclasses.asdict(information(result, columns, rows.loss)),
         "profile": profiled.intervals,
@@ -57,8 +58,13 @@ def fit_table(given: argparse.Namespace) -> int:
             "draws": _some(drawn.theta),
         }
     if given.holdout:
-        judged = out_of_sample.judge([law], rows, holdout.split(rows, given.holdout), result.kind).judged[0]
-        shown["held_out"] = {"rule": given.holdout, "mean_abs_error": judged.held_out}
+        found = out_of_sample.judge([law], rows, holdout.split(rows, given.holdout), result.kind)
+        shown["held_out"] = {
+            "rule": given.holdout,
+            "mean_abs_error": found.judged[0].held_out,
+            "mean_relative_error": found.judged[0].relative,
+            "best_seen": found.best_seen,
+        }
     residual = np.log(result.predict(columns)) - np.log(rows.loss)
     shown["warnings"] = [*rows.warnings, *rows.checkpoints(residual), *limits.of_fit(result)]
     if given.clusters and not given.bootstrap:
@@ -110,10 +116,12 @@ def _show_fit(law: Law, shown: dict[str, Any]) -> None:
     low, high = shown["loss_range"]
     beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
     print(
-        f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} nats; losses run from {low:.4f} to {high:.4f}{beside}"
+        f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} nats, {shown['mean_relative_error']:.2%}; losses run from {low:.4f} to {high:.4f}{beside}"
     )
     if "held_out" in shown:
-        print(f"  held out by {shown['held_out']['rule']}: {shown['held_out']['mean_abs_error']:.5f} nats")
+        held = shown["held_out"]
+        print(f"  held out by {held['rule']}: {held['mean_abs_error']:.5f} nats, {held['mean_relative_error']:.2%}")
+        print(f"  {out_of_sample.beside(held['best_seen'])}")
 
 
 def _interval_of(name: str, shown: dict[str, Any]) -> str:

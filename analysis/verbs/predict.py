@@ -182,4 +182,6 @@ def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> dict[str, Any]:
     if drawn is not None and np.isfinite(drawn).all():
         low, high = np.quantile(drawn, QUANTILES)
         answer["interval"] = [float(low), float(high)]
+    if saved.rows is not None:
+        answer |= {"best_seen": saved.rows.loss[0], "over_best_seen": loss / saved.rows.loss[0] - 1}
     return answer

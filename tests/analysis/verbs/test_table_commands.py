@@ -76,6 +76,32 @@ def test_compare_says_which_law_predicts_better(file: str, capsys: pytest.Captur
     assert "chinchilla is" in capsys.readouterr().out
 
 
+def test_relative_errors_stand_beside_the_best_loss_seen(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    drawn = points()
+    edge = np.quantile(drawn["N"], 0.8)
+    held, fitted = drawn["loss"][drawn["N"] >= edge], drawn["loss"][drawn["N"] < edge]
+    rule = ("--holdout", "share:0.2:N")
+    compared = said(capsys, "compare", file, "--laws", "chinchilla,over_training", *rule)
+    assert compared["best_seen"] == pytest.approx(np.mean(np.abs(fitted.min() / held - 1)))
+    first = compared["laws"][0]
+    assert first["relative"] == pytest.approx(
+        np.mean(np.abs(first["residuals"]) / drawn["loss"][np.array(compared["rows"], dtype=int) - 1])
+    )
+    assert first["relative"] < 0.01 < compared["best_seen"]
+    saved = said(capsys, "fit", file, "--law", "chinchilla", *rule)
+    assert saved["held_out"]["mean_relative_error"] == pytest.approx(first["relative"])
+    assert saved["held_out"]["best_seen"] == pytest.approx(compared["best_seen"])
+    assert 0.001 < saved["mean_relative_error"] < 0.005
+    (tmp_path / "FIT.json").write_text(json.dumps(saved))
+    found = said(capsys, "predict", str(tmp_path / "FIT.json"), "N=1e11", "D=2e12")
+    assert found["best_seen"] == pytest.approx(drawn["loss"].min())
+    assert found["over_best_seen"] == pytest.approx(found["loss"] / drawn["loss"].min() - 1)
+    assert main(["compare", file, "--laws", "chinchilla,over_training", *rule]) == 0
+    assert f"{compared['best_seen']:.2%}" in capsys.readouterr().out
+
+
 def test_every_objective_finds_the_law(file: str) -> None:
     rows = table.read(file, [CHINCHILLA])
     for kind in ("huber_log", "huber", "lad", "wls"):
