@@ -60,7 +60,7 @@ def panels(evidence: Evidence) -> list[Panel]:
     guides[-1, 0] = np.array([-0.5, len(cells) - 0.5]), np.zeros(2)
     return [
         Panel(
-            "less the falling run", "", "difference of losses, nats", tuple(points), guides=tuple(guides.values()),
+            "loss less that of the falling run", "", "difference, nats", tuple(points), guides=tuple(guides.values()),
             ticks=tuple(cells),
         )
     ]  # fmt: skip

@@ -50,9 +50,10 @@ def _named(life: GrownLife) -> list[tuple[str, Runs, bool]]:
     """Name, runs and whether they grew."""
     found = [(operator, runs, True) for operator, runs in life.operators.items()]
     found += [("not grown", life.ungrown, False)] if len(life.ungrown) else []
+    small = f"{life.name.split()[0]}-"
     for recipe in dict.fromkeys(life.scratch["recipe"]):
         own = life.scratch.where(life.scratch["recipe"] == recipe)
-        found.append((f"{own['size'][0]}, dense", own, False))
+        found.append((f"{own['size'][0].removeprefix(small)}, dense", own, False))
     return found
 
 

@@ -96,12 +96,18 @@ class Panel:
         return places if len(places) <= FEW else None
 
 
+TILTED = 0.045  # inches of height that a letter of a tilted tick takes
+SHORT_TICK = 14  # letters that a panel has room for
+
+
 def figure(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.4) -> Figure:
     """Panels side by side, `columns` a line, each line `height` inches, over one legend."""
     columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
     looks = legend(panels)
     across = 4 if all(len(look.label) < 16 for look, _ in looks) else 3
+    longest = max((len(text) for panel in panels for text in panel.ticks), default=0)
+    height += max(0.0, TILTED * (longest - SHORT_TICK))
     drawn = style.figure(height * lines + 0.18 * -(-len(looks) // across))
     grid = drawn.subplots(lines, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
