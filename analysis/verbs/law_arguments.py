@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from analysis.laws.formulas import written
-from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.formulas.written import WrittenLaw
 from repro import paths, reading
 from repro.errors import UserError
@@ -54,6 +53,7 @@ def _law(text: str) -> WrittenLaw:
         return written.of_data(reading.read_mapping(path), text)
     if ending == ".json":
         from analysis.fits import saved_fit
+        from analysis.laws.formulas.formula_law import FormulaLaw
 
         law = saved_fit.load(text).result.law
         if not isinstance(law, FormulaLaw):

@@ -252,3 +252,26 @@ def test_a_written_law_is_the_same_read_again() -> None:
     own = written.of_data(said)
     assert own.as_data() == said
     assert written.of_data(own.as_data()) == own
+
+
+WORDS = """
+E A B alpha beta g N D S bits loss L x1 exp( log( sqrt( min( max( tanh( sigmoid( __import__( eval( 0 1 2 .5 1e300 1e-300
++ - * / ^ ** ( ) [ ] , = . ' : ; lambda α ∞ _ 6*N*D N^alpha D^-beta A/N^alpha (1-S) [bits]
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.full)])
+def test_any_text_is_a_law_or_is_refused_with_words(count: int) -> None:
+    rng = np.random.default_rng(0)
+    laws = 0
+    for _ in range(count):
+        text = "".join(rng.choice(WORDS, rng.integers(1, 12)))
+        said = {"g": {"bounds": sorted(rng.normal(0, 2, 2).tolist())}} if "g" in text and rng.random() < 0.5 else {}
+        try:
+            law = law_of(text, parameters=said)
+        except UserError:
+            continue
+        laws += 1
+        with np.errstate(all="ignore"):
+            assert law.gradient(theta_of(law), COLUMNS).shape == (4, len(law.names))
+    assert laws >= count // 200
