@@ -10,13 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from analysis.laws.formulas.calculus import columns, names
 from analysis.laws.formulas.tree import Expression
 from analysis.laws.law import Array, Columns, Values
 
 Operation = tuple[Callable[..., Any], tuple[int, ...]]
+
+
+def _sigmoid(u: Array) -> Array:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -u)))  # to all digits where it is small
 
 
 def _less(a: Array, b: Array) -> Array:
@@ -31,7 +34,7 @@ def _picked(by: Array, *parts: Array) -> Array:
 
 
 _CALLS: dict[str, Callable[..., Any]] = {
-    "exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": special.expit, "min": np.minimum, "max": np.maximum, "less": _less,
+    "exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": _sigmoid, "min": np.minimum, "max": np.maximum, "less": _less,
 }  # fmt: skip
 
 
