@@ -46,8 +46,10 @@ def grid(
         largest: parameters that no run has more of; None is what the budget pays for.
 
     Raises:
-        UserError: no such run can be paid.
+        UserError: no such run can be paid; sizes or tokens that are not positive.
     """
+    if min(columns["D"].min(), columns[size].min(), target["D"], target[size]) <= 0:
+        raise UserError("no grid of sizes or tokens under 0", key="--candidates", expected="it, a table of runs")
     ratios = np.append(columns["D"] / columns[size], target["D"] / target[size])
     low, high = float(ratios.min()), float(ratios.max())
     least, most = float(columns[size].min()), np.sqrt(budget / (6 * low))
@@ -92,8 +94,10 @@ def read(source: str, law: Law, names: Mapping[str, str], price: str | None, siz
         levels = law.levels.get(name, ())
         values = [_level(cell, levels) if levels else _number(cell, name, comma) for cell in own]
         for i, value in enumerate(values):
-            if not (levels and value >= 0) and not usable(name, value):
-                expected = ", ".join(levels) or ("0 or more, under 1" if name == "S" else "a positive, finite number")
+            fits = np.isfinite(value) if levels or name in law.free else usable(name, value)
+            if not fits:
+                number = "a number" if name in law.free else "a positive, finite number"
+                expected = ", ".join(levels) or ("0 or more, under 1" if name == "S" else number)
                 raise UserError(
                     "no run to choose", file=source, key=key, found=f"{cells.shown(own[i])} in row {i + 1}",
                     expected=expected,

@@ -14,13 +14,15 @@ from analysis.fits.fit import FitResult, fit
 from analysis.fits.next_runs import NextRuns, Prospect
 from analysis.fits.priced_runs import PricedRuns
 from analysis.fits.resample import CLUSTERS
-from analysis.laws.law import Law
+from analysis.laws.law import Array, Law
 from analysis.shown import plain_json, say
 from analysis.tables.row_ranges import RowRanges
 from analysis.tables.table import Table
 from analysis.verbs.predict import of_columns, wanted_of
 from analysis.verbs.table_arguments import objective, read_laws
 from repro.errors import UserError
+
+MOST_OF_NOISE = 0.8  # of the squares of residuals, that one row doesn't have by chance
 
 
 def choose(given: argparse.Namespace) -> int:
@@ -66,6 +68,7 @@ def choose(given: argparse.Namespace) -> int:
         *rows.warnings,
         *rows.checkpoints(residual),
         *_few_clusters(rows),
+        *([] if given.sigma is not None else _one_row(rows, result.predict(columns) - rows.loss)),
         *limits.of_fit(result),
         *limits.of_point(RowRanges.of(law, columns, rows.loss), target),
     ]
@@ -117,13 +120,24 @@ def _few_clusters(rows: Table) -> list[str]:
     return [f"fewer than {CLUSTERS} clusters: the noise of each row is taken to be its own"]
 
 
+def _one_row(rows: Table, residual: Array) -> list[str]:
+    """Whether one row makes most of the noise that is told from residuals (n,) in nats."""
+    largest = int(np.argmax(np.abs(residual)))
+    if residual[largest] ** 2 < MOST_OF_NOISE * np.sum(residual**2):
+        return []
+    return [
+        f"σ comes from row {rows.numbers[largest]:.0f} almost alone, which the fit misses by {residual[largest]:+.3g} nats: "
+        "give --sigma, or leave the row out by --exclude"
+    ]
+
+
 def _at_edges(best: NextRuns, runs: PricedRuns, largest: float | None) -> list[str]:
     """Where the best runs lie at an edge of the grid, beyond which others may be better."""
     chosen, found = list(best.runs), []
     [size] = runs.columns.keys() - {"D"}
     n, ratio = runs.columns[size], runs.columns["D"] / runs.columns[size]
     for name, edge in (("lowest", ratio.min()), ("highest", ratio.max())):
-        if np.isclose(ratio[chosen], edge).any():
+        if np.isclose(ratio[chosen], edge).any() and not np.isclose(ratio, edge).all():
             found.append(
                 f"a run of the {name} D/{size} looked at, {edge:.4g}: the rows and the target have none beyond"
             )

@@ -65,6 +65,18 @@ def test_more_noise_of_a_run_leaves_a_wider_interval(file: str, capsys: pytest.C
     assert 2 < widths[1] / widths[0] < 6
 
 
+def test_a_row_that_makes_all_of_the_noise_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = drawn(*grid(), 0.004)
+    clean = said(capsys, csv(tmp_path, rows), *WANTED)
+    assert not any("almost alone" in text for text in clean["warnings"])
+    rows[6]["loss"] += 0.5
+    file = csv(tmp_path, rows)
+    assert any("row 7" in text for text in said(capsys, file, *WANTED)["warnings"])
+    assert not any("row 7" in text for text in said(capsys, file, *WANTED, "--sigma", "0.01")["warnings"])
+    left = said(capsys, file, *WANTED, "--exclude", "row=7")
+    assert left["sigma"] == pytest.approx(clean["sigma"], rel=0.3)
+
+
 def test_runs_come_from_a_table_with_prices(file: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = [
         {"N": n, "D": 20 * n, "dollars": dollars} for n, dollars in ((1e9, 10), (3e9, 50), (1e10, 400), (2e10, 5000))
