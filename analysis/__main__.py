@@ -22,6 +22,7 @@ VERBS = {
         "analysis.verbs.recipes",
         "the compute that recipes need for one loss, and whether small runs rank them",
     ),
+    "isoflop": ("analysis.verbs.isoflop", "how the best size and tokens go with compute"),
     "power": ("analysis.verbs.power", "error rates of the claims' rules, by worlds of known truth"),
     "simulate": ("analysis.verbs.simulate", "draw a table from a known law"),
     "random-features": ("analysis.verbs.random_features", "what N(t) costs in a solvable model, without any table"),
@@ -37,6 +38,7 @@ examples:
   python -m analysis keep results/laptop docs/evidence/laptop    a small folder on which `report` works again
   python -m analysis fit --help                             laws on any table; so compare, predict and design
   python -m analysis recipes --help                         recipes of any table against each other, by compute and by rank
+  python -m analysis isoflop --help                         exponents of the best size and tokens against compute
   python -m analysis power results/laptop                   how often each rule errs with this sweep's runs and noise
   python -m analysis simulate --help                        tables from a known law, to try all of this on
   python -m analysis random-features theory                 a figure of the solvable model beside the law

@@ -17,6 +17,7 @@ from analysis.laws.law import Array
 
 FEW = 6
 WIDE = 30.0
+MOST_DECADES = 6  # powers of ten whose labels stand side by side
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def paint(axes: Axes, panel: Panel) -> None:
     elif panel.log_x:
         axes.set_xscale("log")
         few = panel.few_x
-        marks = LogLocator(subs=(1,) if panel.decades else (1, 2, 5))
+        marks = LogLocator(subs=(1,), numticks=MOST_DECADES) if panel.decades else LogLocator(subs=(1, 2, 5))
         axes.xaxis.set_major_locator(marks if few is None else FixedLocator(few.tolist()))
         axes.xaxis.set_major_formatter(style.thousands if panel.counts else "{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())

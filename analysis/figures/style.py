@@ -120,7 +120,9 @@ def figure(height: float) -> Figure:
 
 
 def thousands(value: float, _: float) -> str:
-    """A count on an axis: 20k, 1.5M."""
+    """A count on an axis: 20k, 1.5M, 7B."""
+    if value >= 1e9:
+        return f"{value / 1e9:g}B"
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"
 
 

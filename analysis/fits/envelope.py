@@ -96,7 +96,7 @@ def envelope(
         warnings.append(
             f"the passages lie {through.scatter:.1f} times as far from a power of C as --sigma explains: the interval is of that scatter"
         )
-    there = [(f"{c.size:.3g}", ~np.isnan(c.loss), c.loss) for c in curves]
+    there = [(c.size, ~np.isnan(c.loss), c.loss) for c in curves]
     return Frontier(
         method="envelope",
         a_N=through.slope,
@@ -106,7 +106,7 @@ def envelope(
         noise=sigma,
         given=sigma is not None,
         points=(),
-        drawn=tuple((name, budget[known][::10], own[known][::10]) for name, known, own in there),
+        drawn=tuple((n, budget[known][::5], own[known][::5]) for n, known, own in there),
         warnings=tuple(warnings),
     )
 

@@ -50,7 +50,8 @@ class Frontier:
         a_N, a_D: with intervals.
         best: by budget, those left out included. line: log N_opt over log C.
         noise: standard deviation of a loss, nats; None where it isn't measured. given: whether by the user.
-        shown: sizes or FLOP (m,) and losses (m,) of each curve, with what it is called.
+        points: of each budget its FLOP, the sizes (n,) and losses (n,) of its runs. drawn: so the curves through them; of an
+            envelope each curve's size, FLOP (m,) and losses (m,).
         warnings: sentences.
     """
 
@@ -61,8 +62,8 @@ class Frontier:
     line: ComputeLine
     noise: float | None
     given: bool
-    points: tuple[tuple[str, Array, Array], ...]
-    drawn: tuple[tuple[str, Array, Array], ...]
+    points: tuple[tuple[float, Array, Array], ...]
+    drawn: tuple[tuple[float, Array, Array], ...]
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -157,7 +158,6 @@ def isoflop(
             "the losses of a budget lie on no parabola: its misfit counts as noise here, and where the sizes lie otherwise "
             "around the minimum from budget to budget, a_N is off; --method free leaves the shape to the rows"
         )
-    names = [f"{curve.budget:.3g}" for curve in curves]
     return Frontier(
         method=method,
         a_N=through.slope,
@@ -166,8 +166,8 @@ def isoflop(
         line=through,
         noise=found.noise,
         given=sigma is not None,
-        points=tuple((name, np.exp(c.log_size), c.loss) for name, c in zip(names, curves, strict=True)),
-        drawn=tuple((names[i], *curve) for i, curve in zip(kept, found.drawn, strict=True)),
+        points=tuple((curve.budget, np.exp(curve.log_size), curve.loss) for curve in curves),
+        drawn=tuple((curve.budget, *own) for curve, own in zip(used, found.drawn, strict=True)),
         warnings=tuple(warnings),
     )
 
