@@ -58,8 +58,13 @@ def as_json(result: FitResult) -> dict[str, Any]:
         "n_rows": result.n_rows,
         "starts": result.starts,
         "starts_agreeing": result.starts_agreeing,
-        **({"written": result.law.as_data()} if isinstance(result.law, FormulaLaw) else {}),
+        **(_of_formula(result.law, result) if isinstance(result.law, FormulaLaw) else {}),
     }
+
+
+def _of_formula(law: FormulaLaw, result: FitResult) -> dict[str, Any]:
+    """What was written, and the values of the parameters that were fixed and tied."""
+    return {"written": law.as_data(), "given": law.written.given(result.parameters)}
 
 
 def rows_as_json(rows: RowRanges) -> dict[str, Any]:
@@ -232,7 +237,7 @@ class _Check:
 
 
 KNOWN = frozenset({
-    *NEEDED, *LIMITS, "formula", "written", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
+    *NEEDED, *LIMITS, "formula", "written", "given", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
     "mean_abs_error", "mean_relative_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
     "bootstrap", "draws", "held_out", "warnings",
 })  # fmt: skip

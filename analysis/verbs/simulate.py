@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from typing import Any
 
+from analysis.laws.formulas.written import WrittenLaw
+from analysis.laws.law import Law
 from analysis.laws.registry import LAWS
+from analysis.verbs import law_arguments
+from repro.errors import UserError
 
 EXAMPLES = """\
 examples:
   python -m analysis simulate --law chinchilla --noise 0.005 drawn.csv        a design of sizes and tokens, from published constants
   python -m analysis simulate --law sparse --parameters b_S=0.5 --rows 60 drawn.parquet
+  python -m analysis simulate --formula 'a + b*log(C)' --parameters a=6,b=-0.08 drawn.csv
   python -m analysis simulate --law N_final --noise 0.01 results/drawn        a whole sweep's results folder; then
   python -m analysis report results/drawn                                     what do the verdicts say of a world like that?
 """
@@ -25,7 +31,10 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("out", metavar="OUT", help=".csv or .parquet for a table, any other name for a results folder")
-    command.add_argument("--law", required=True, choices=LAWS)
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--law", choices=LAWS)
+    which.add_argument("--formula", metavar="TEXT", help="a law of your own or a law file, with all its --parameters")
+    law_arguments.add_options(command)
     command.add_argument("--parameters", default="", metavar="E=…,A=…", help="others than the usual ones")
     command.add_argument(
         "--noise", type=float, default=0.004, metavar="NATS", help="sd of a loss over seeds (%(default)s)"
@@ -38,4 +47,20 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     from analysis.worlds import simulated_table
 
-    return simulated_table.main(given)
+    written = law_arguments.written_laws(given)
+    law = _own(written[0], simulated_table.COLUMNS, simulated_table.SIZES) if written else LAWS[given.law]
+    return simulated_table.main(given, law)
+
+
+def _own(written: WrittenLaw, columns: Collection[str], sizes: Collection[str]) -> Law:
+    """The law of a formula. Raises UserError for one that reads what no design has."""
+    from analysis.laws.formulas import declared, formula
+
+    own = formula.read(written, columns)
+    if len(found := [name for name in own.columns if name in sizes]) > 1:
+        raise UserError("two sizes, of which a design has one", key="--formula", found=", ".join(found), expected="one")
+    if own.labels:
+        raise UserError(
+            "labels that no design has", key="--formula", found=own.labels[0], expected="columns of numbers"
+        )
+    return declared.law_of(own, {})

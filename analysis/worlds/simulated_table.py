@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from analysis.laws.law import Array, Columns, Law
-from analysis.laws.registry import LAWS, P2, RIVALS
+from analysis.laws.registry import P2, RIVALS
 from analysis.tables import table
 from analysis.worlds import simulated_post_training, simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
@@ -26,6 +26,8 @@ from repro.store.folder import Folder
 MULTIPLES = (8.0, 20.0, 60.0, 150.0)  # tokens a parameter of a design
 NO_FOLDER = (".json", ".jsonl", ".ndjson", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".xlsx", ".xls")  # endings of files
 MANY = 3  # factors beside size and tokens of which a design holds every combination
+
+SIZES = ("N", "N0", "N1", "N_avg", "N_final", "N_prunable")
 
 # Truths to draw from where nothing published stands in parameters and tokens; they suit tiny models too.
 _COUNT = {"E": 1.5, "A": 40.0, "alpha": 0.35, "B": 250.0, "beta": 0.4}
@@ -48,20 +50,26 @@ _RANGES: Mapping[str, tuple[float, ...]] = MappingProxyType({
     "P_kv": (2.0, 3.0, 8.0),
     "P_post": (3.0, 4.0, 6.0),
 })  # fmt: skip
+COLUMNS = frozenset({*SIZES, "D", "C", *(name for name in _RANGES if name != "size")})  # that a design has
 
 
 def truth(law: Law, **changed: float) -> Array:
     """Parameters (P,) to draw from: the law's own published ones or TRUTHS, with those in `changed`.
 
     Raises:
-        UserError: a parameter that the law hasn't got, or a value that it can't have.
+        UserError: a parameter that the law hasn't got, one without a value, or a value that it can't have.
     """
-    known = TRUTHS.get(law.name) or next(iter(law.published.values()))
+    known = TRUTHS.get(law.name) or next(iter(law.published.values()), {})
     for name in changed:
         if name not in law.names:
             raise UserError("no such parameter", key=f"parameters.{name}", found=name, expected=", ".join(law.names))
     theta = {**known, **changed}
     for parameter in law.parameters:
+        if parameter.name not in theta:
+            raise UserError(
+                "a parameter without a value", key=f"--parameters {parameter.name}", found=", ".join(theta) or "none",
+                expected=f"{parameter.name}=NUMBER",
+            )  # fmt: skip
         value, high = theta[parameter.name], math.inf if parameter.high is None else parameter.high
         if not (math.isfinite(value) and parameter.low <= value <= high):
             raise UserError(
@@ -73,7 +81,7 @@ def truth(law: Law, **changed: float) -> Array:
 
 def design(law: Law) -> dict[str, Array]:
     """Columns (n,) of every size with the other values: a table that identifies each parameter of the law."""
-    size = next(c for c in law.columns if c in ("N", "N0", "N1", "N_avg", "N_final", "N_prunable"))
+    size = next((c for c in law.columns if c in SIZES), "N")
     others = [c for c in law.columns if c in _RANGES]
     axes: list[tuple[float, ...]] = [_RANGES["size"], MULTIPLES, *(_RANGES[c] for c in others)]
     if law.name == "N_effective":
@@ -83,7 +91,7 @@ def design(law: Law) -> dict[str, Array]:
         # A regular fraction of the factorial: with three levels each, any two factors still meet at every pair of levels.
         levels = np.array(list(itertools.product(*(range(len(_RANGES[c])) for c in others))))
         rows = rows[np.tile(levels.sum(1) % 3 == 0, len(rows) // len(levels))]
-    columns = {size: rows[:, 0], "D": rows[:, 0] * rows[:, 1]}
+    columns = {size: rows[:, 0], "D": rows[:, 0] * rows[:, 1], "C": 6 * rows[:, 0] ** 2 * rows[:, 1]}
     columns |= {c: rows[:, 2 + i] for i, c in enumerate(others)}
     if law.name == "N_effective":
         columns["N_prunable"] = columns[size] / rows[:, -1]
@@ -98,9 +106,8 @@ def losses(law: Law, theta: Array, columns: Columns, noise: float, rng: np.rando
     return centre * np.exp(rng.standard_normal((tables, len(centre))) * noise / centre)
 
 
-def main(given: argparse.Namespace) -> int:
+def main(given: argparse.Namespace, law: Law) -> int:
     """Draws and writes. Returns the exit code."""
-    law = LAWS[given.law]
     if not 0 <= given.noise < math.inf:
         raise UserError("noise out of range", key="--noise", found=given.noise, expected="0 or more nats")
     if given.seed < 0:

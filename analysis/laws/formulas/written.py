@@ -62,6 +62,11 @@ class WrittenLaw:
             said[name] = replace(said.get(name, SaidParameter()), bounds=own, starts=())
         return replace(self, parameters=said, fixed={**self.fixed, **fixed}, tied={**self.tied, **tied})
 
+    def given(self, parameters: Mapping[str, float]) -> dict[str, float]:
+        """The values of what is fixed and tied, by those of the free parameters."""
+        known = {**parameters, **self.fixed}
+        return {**self.fixed, **{name: known[other] for name, other in self.tied.items()}}
+
     def as_data(self) -> dict[str, Any]:
         """As plain data, which `of_data` reads."""
         said = {

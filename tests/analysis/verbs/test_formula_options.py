@@ -60,7 +60,9 @@ def test_a_formula_is_fitted_as_the_law_of_the_registry(file: str, capsys: pytes
 
 def test_what_is_fixed_and_tied_is_said(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("fit", file, "--formula", FORMULA, "--fix", "E=1.69", "--tie", "alpha=beta")
-    assert set(said(capsys, *words)["parameters"]) == {"A", "B", "beta"}
+    found = said(capsys, *words)
+    assert set(found["parameters"]) == {"A", "B", "beta"}
+    assert found["given"] == {"E": 1.69, "alpha": found["parameters"]["beta"]}
     assert main([*words]) == 0
     assert "given: E = 1.69, alpha = beta" in capsys.readouterr().out
 
@@ -200,3 +202,18 @@ def test_a_column_that_no_logarithm_needs_may_hold_zeros_and_less(
     answer = said(capsys, "predict", str(saved), "N=1e6", "repeats=0")
     assert answer["loss"] == pytest.approx(2 + 10 * 10 ** (-0.3 * 6), rel=1e-5)
     assert refused(capsys, "predict", str(saved), "N=-1", "repeats=0") == "value out of range"
+
+
+def test_a_table_is_drawn_from_a_formula_and_fitted_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, law = str(tmp_path / "drawn.csv"), "E + A*(1-S)^g/N^alpha + b*log(C)"
+    words = ("--formula", law, "--bounds", "g=-1:2", "--fix", "E=1")
+    values = {"A": 300.0, "g": 0.4, "alpha": 0.3, "b": 0.02}
+    asked = ",".join(f"{name}={value}" for name, value in values.items())
+    assert main(["simulate", *words, "--parameters", asked, "--noise", "0", file]) == 0
+    capsys.readouterr()
+    assert said(capsys, "fit", file, *words)["parameters"] == pytest.approx(values, rel=1e-3)
+    assert refused(capsys, "simulate", *words, "--parameters", "A=300", file) == "a parameter without a value"
+    assert refused(capsys, "simulate", "--formula", "E[bits] + A/N^a", file) == "a group by an unknown name"
+    assert refused(capsys, "simulate", "--formula", "E[S] + A/N^a", file) == "labels that no design has"
+    assert refused(capsys, "simulate", "--formula", "A/N^a + B/N_avg^b", file) == "two sizes, of which a design has one"
+    assert refused(capsys, "simulate", "--law", "chinchilla", "--fix", "E=1", file) == "nothing to say it of"
