@@ -18,6 +18,7 @@ VERBS = {
     "compare": ("analysis.verbs.tables", "hold laws against each other on held-out rows"),
     "predict": ("analysis.verbs.tables", "what a saved fit says of other runs"),
     "design": ("analysis.verbs.tables", "which further runs narrow a prediction most for their price"),
+    "rates": ("analysis.verbs.rates", "the best learning rate and batch of each budget of any table, and their laws"),
     "recipes": (
         "analysis.verbs.recipes",
         "the compute that recipes need for one loss, and whether small runs rank them",
@@ -37,6 +38,7 @@ examples:
   python -m analysis noise results/laptop                   the seeds' noise by configuration, and the dense law's error
   python -m analysis keep results/laptop docs/evidence/laptop    a small folder on which `report` works again
   python -m analysis fit --help                             laws on any table; so compare, predict and design
+  python -m analysis rates --help                           the best learning rates and batches of any table, and their laws
   python -m analysis recipes --help                         recipes of any table against each other, by compute and by rank
   python -m analysis isoflop --help                         exponents of the best size and tokens against compute
   python -m analysis power results/laptop                   how often each rule errs with this sweep's runs and noise

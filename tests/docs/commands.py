@@ -23,7 +23,7 @@ OF_OTHERS = {"git", "docker", "kubectl", "ray", "sbatch", "sky", "ssh", "tensorb
 # Verbs of seconds, and those that train or read a trained run; `sweeps run` is run with --dry-run alone.
 QUICK = {
     "repro schedule", "sweeps expand", "sweeps plan", "sweeps run", "sweeps schema", "analysis fit", "analysis predict",
-    "analysis compare", "analysis design", "analysis simulate", "analysis noise", "analysis lr", "cluster render",
+    "analysis compare", "analysis design", "analysis simulate", "analysis noise", "analysis lr", "analysis rates", "cluster render",
 }  # fmt: skip
 OF_RUNS = {
     "repro train", "repro corpus", "repro export", "repro inspect", "repro prune", "repro grow", "repro evaluate",
