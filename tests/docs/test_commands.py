@@ -53,7 +53,13 @@ def furnished(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", TOLD, ids=[f"{one.page}-{i}" for i, one in enumerate(TOLD)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(one, id=f"{one.page}-{i}", marks=[pytest.mark.slow] if "-m bench." in one.text else [])
+        for i, one in enumerate(TOLD)
+    ],
+)
 def test_a_command_is_taken_by_the_parser_of_what_it_calls(command: Command) -> None:
     command.parse()
     named = {word for word in command.words if re.fullmatch(r"(sweeps|docs|bench|tests)/\S+", word)}
@@ -61,6 +67,7 @@ def test_a_command_is_taken_by_the_parser_of_what_it_calls(command: Command) -> 
         assert sorted(word for word in named - NOT_THERE if not (ROOT / word).exists()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(one.runs(QUICK) for one in commands.of(page))])
 def test_the_quick_commands_of_a_page_run_one_after_another(page: str, checkout: Path) -> None:
     for name, text in commands.files(page).items():
