@@ -87,8 +87,9 @@ class Problem:
         """Minimises every member of the batch. Returns theta (R, P), objective (R,), converged (R,)."""
         low, high = (self._inner(np.broadcast_to(bound, theta.shape)) for bound in (self.low, self.high))
         u = self._inner(theta)
-        residual = self._residual(theta, slice(None))
-        value = self._sum(residual, slice(None))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            residual = self._residual(theta, slice(None))
+            value = self._sum(residual, slice(None))
         damping = np.ones(len(u))
         converged = np.zeros(len(u), dtype=bool)
         live = np.arange(len(u))

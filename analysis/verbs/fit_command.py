@@ -111,8 +111,9 @@ def _show_fit(law: Law, shown: dict[str, Any]) -> None:
         f"  {shown['status']}, objective {shown['objective']:.8g}, {shown['starts_agreeing']} of {shown['starts']} starts "
         f"agree, condition {shown['condition']:.3g}"
     )
+    width = max(10, *map(len, shown["parameters"]))
     for name, value in shown["parameters"].items():
-        print(f"  {name:>10} {value:>14.6g}   {_interval_of(name, shown)}")
+        print(f"  {name:>{width}} {value:>14.6g}   {_interval_of(name, shown)}")
     low, high = shown["loss_range"]
     beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
     print(

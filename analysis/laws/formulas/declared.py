@@ -142,7 +142,7 @@ def _parameters(
             wide = own.bounds is not None and low > 0 and high >= WIDE * low and name not in roles.exponents
             found.append(Parameter(name, own.unit, low, high, wide if own.log is None else own.log, grid[name]))
             continue
-        usual = IRREDUCIBLE if not calculus.columns(roles.scales[name]) else SIZE_SCALE
+        usual = SIZE_SCALE if calculus.names(roles.scales[name], "column") else IRREDUCIBLE
         low, high = own.bounds or ((-math.inf, math.inf) if name in signed else (usual.low, usual.high))
         log = usual.log and low > 0 if own.log is None else own.log
         found.append(Parameter(name, own.unit, low, high, log))
@@ -165,7 +165,7 @@ def _signed(
     """
     if logarithmic:
         return {name for name in roles.scales if said[name].bounds is None}
-    floors = {name for name, own in roles.scales.items() if not calculus.columns(own)}
+    floors = {name for name, own in roles.scales.items() if not calculus.names(own, "column")}
     straight = {
         name
         for name, own in roles.scales.items()

@@ -217,3 +217,16 @@ def test_a_table_is_drawn_from_a_formula_and_fitted_back(tmp_path: Path, capsys:
     assert refused(capsys, "simulate", "--formula", "E[S] + A/N^a", file) == "labels that no design has"
     assert refused(capsys, "simulate", "--formula", "A/N^a + B/N_avg^b", file) == "two sizes, of which a design has one"
     assert refused(capsys, "simulate", "--law", "chinchilla", "--fix", "E=1", file) == "nothing to say it of"
+
+
+def test_a_straight_line_has_intervals_and_warns_of_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    rng = np.random.default_rng(0)
+    flops = np.geomspace(1e17, 1e22, 12)
+    losses = 9.0 - 0.14 * np.log(flops) + rng.normal(0, 0.05, 12)
+    file = csv(tmp_path, [{"C": c, "loss": loss} for c, loss in zip(flops, losses, strict=True)])
+    found = said(capsys, "fit", file, "--formula", "a + b*log(C)", "--bootstrap", "200")
+    low, high = found["profile"]["b"]
+    assert low < -0.14 < high < 0
+    assert [str(one.message) for one in recwarn] == []

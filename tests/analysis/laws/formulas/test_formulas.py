@@ -180,6 +180,8 @@ def test_a_law_that_rows_can_tell_is_not_refused(text: str, said: dict[str, Any]
 def test_a_floor_and_terms_that_fall_are_positive_and_a_line_is_not() -> None:
     low = {p.name: p.low for p in law_of("E + A/N^alpha + B/D^beta").parameters}
     assert low == {"E": 0.0, "A": 1e-9, "alpha": 0.01, "B": 1e-9, "beta": 0.01}
+    law = law_of("E[bits] + A[bits]/N^alpha")
+    assert {p.name[0]: p.low for p in law.parameters} == {"E": 0.0, "A": 1e-9, "a": 0.01}
     low = {p.name: p.low for p in law_of("E + A/N^alpha + b*log(D)").parameters}
     assert low == {"E": -math.inf, "A": 1e-9, "alpha": 0.01, "b": -math.inf}
     assert {p.low for p in law_of("log(loss) = E + b*log(D)").parameters} == {-math.inf}
