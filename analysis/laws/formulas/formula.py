@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.laws.formulas import calculus, parser
-from analysis.laws.formulas.tree import Expression, column, number, parameter, pick
+from analysis.laws.formulas.tree import Expression, call, column, number, parameter, pick
 from analysis.laws.formulas.written import WrittenLaw
 from repro.errors import UserError
 
@@ -37,7 +37,8 @@ class Formula:
     @property
     def right(self) -> str:
         """The text of its right side."""
-        return self.written.formula.rpartition("=")[2].strip()
+        text = self.written.formula.rpartition("=")[2].strip()
+        return f"exp({text})" if parser.law(self.written.formula)[1] and not self.logarithmic else text
 
     @property
     def name(self) -> str:
@@ -65,6 +66,8 @@ def read(written: WrittenLaw, known: Collection[str]) -> Formula:
         if name not in used:
             raise UserError("a definition that nothing uses", key=f"where.{name}", found=name, expected="a name of the formula")  # fmt: skip
     tree = _resolved(tree, places, known)
+    if logarithmic and (whole := call("exp", tree)) != Expression("call", "exp", (tree,)):
+        tree, logarithmic = whole, False  # log(loss) = log(E + …)
     if LOSS in calculus.names(tree, "column"):
         raise UserError("the loss in its own formula", key="formula", found=LOSS, expected="other columns")
     groups = [_group(own) for own in calculus.nodes(tree) if own.kind == "group"]

@@ -145,6 +145,16 @@ def test_a_formula_of_a_registered_law_is_that_law(name: str, text: str) -> None
     assert said == {p.name: (p.log, bool(p.starts)) for p in theirs.parameters}
 
 
+def test_the_logarithm_of_a_law_is_that_law() -> None:
+    law, same = law_of("log(loss) = log(E + A/N^alpha + B/D^beta)"), law_of("E + A/N^alpha + B/D^beta")
+    assert (law.parameters, law.logarithmic, law.formula) == (
+        same.parameters,
+        False,
+        "exp(log(E + A/N^alpha + B/D^beta))",
+    )
+    np.testing.assert_array_equal(law.predict(theta_of(law), COLUMNS), same.predict(theta_of(law), COLUMNS))
+
+
 def test_what_is_fixed_and_tied_is_no_parameter() -> None:
     law = law_of("E + A/N^alpha + B/D^beta", fixed={"E": 1.69}, tied={"alpha": "beta"})
     assert set(law.names) == {"A", "B", "beta"}
