@@ -34,8 +34,8 @@ def refuse_unidentified(tree: Expression, parameters: Sequence[str], spans: Mapp
         p = {name: np.array([_inside(spans[name], rng)]) for name in parameters}
         with np.errstate(all="ignore"):
             slopes = np.stack([np.broadcast_to(own, (count,)) for own in tape.run(p, x)], axis=1)
-        slopes = slopes[np.isfinite(slopes).all(axis=1)]
-        norm = np.linalg.norm(slopes, axis=0)
+            slopes = slopes[np.isfinite(slopes).all(axis=1)]
+            norm = np.linalg.norm(slopes, axis=0)
         if len(slopes) <= len(parameters) or not np.isfinite(norm).all():
             continue
         _, sizes, directions = np.linalg.svd(slopes / np.where(norm > 0, norm, 1.0), full_matrices=False)
