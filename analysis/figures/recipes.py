@@ -48,34 +48,39 @@ def rows(found: RecipeComparison) -> list[dict[str, Any]]:
 
 def panels(found: RecipeComparison) -> list[Panel]:
     """Fractions by compute; accuracy by compute."""
-    drawn = [marks for rank, own in enumerate(found.against) for marks in _marks(own, rank)]
+    drawn = [
+        marks
+        for rank, own in enumerate(found.against)
+        for marks in _marks(own, rank, ladder=found.curves.budgets.ladder)
+    ]
     flops = np.array([part.at["C"] for own in found.against for part in own.fractions])
     if not drawn:
         return []
     ends = np.concatenate([end for marks in drawn for end in (marks.low, marks.high, marks.y) if end is not None])
     one = np.array([flops.min(), flops.max()])
     first = Panel(
-        f"share of the compute of {found.reference}", "training FLOP of the reference", "share", tuple(drawn),
+        "share of the reference's compute", "training FLOP of the reference", "share", tuple(drawn),
         guides=((one, np.ones(2)),), log_x=True, log_y=True, limits=(0.8 * min(ends.min(), 0.8), 1.25 * max(ends.max(), 1.25)),
     )  # fmt: skip
     return [first, *_accuracy(found)]
 
 
-def _marks(own: AgainstReference, rank: int) -> list[Points]:
+def _marks(own: AgainstReference, rank: int, *, ladder: bool) -> list[Points]:
+    name = own.name.replace("$", r"\$")  # which begins a formula in a figure's texts
     reached = [part for part in own.fractions if part.fraction.value is not None]
     inside = [part for part in reached if part.extrapolated is None]
     beyond = [part for part in reached if part.extrapolated is not None]
     found = []
     for part, look in (
-        (inside, style.of_rank(rank, own.name)),
-        (beyond, style.of_rank(rank, f"{own.name}, extrapolated", "partner")),
+        (inside, style.of_rank(rank, name)),
+        (beyond, style.of_rank(rank, f"{name}, extrapolated", "partner")),
     ):
         if part:
-            found.append(_points(look, part))
+            found.append(_points(look, part, joined=ladder and look.filled and len(part) > 1))
     return found
 
 
-def _points(look: style.Look, part: Sequence[ComputeFraction]) -> Points:
+def _points(look: style.Look, part: Sequence[ComputeFraction], *, joined: bool) -> Points:
     value = np.array([own.fraction.value for own in part], dtype=float)
     low, high = (np.clip([_end(own.fraction, side) for own in part], 1 / WIDEST, WIDEST) for side in ("low", "high"))
     flops = np.array([own.at["C"] for own in part])
@@ -86,7 +91,7 @@ def _points(look: style.Look, part: Sequence[ComputeFraction]) -> Points:
         [shown(own.at) for own in part],
         low,
         high,
-        joined=look.filled and len(part) > 1,
+        joined=joined,
     )
 
 

@@ -1,9 +1,9 @@
 """How the best rate and batch go with size and tokens: log lr* = a + p log N + t log D across cells, and so the batch.
 
-Cells weigh by the inverse variance of their bottoms, where these have draws. The seeds' noise differs too much over sizes to be
-pooled, so that intervals are Student's t by the bottoms' scatter around the law; where few cells leave too little of that
-freedom, they hold the variance of the draws. Cells whose best lies at an edge stay out and are named. On a ladder, where D/N is
-one ratio, the law is one of compute.
+Cells weigh by the inverse variance of their bottoms, drawn halfway to the middle one, where these have draws. The seeds' noise
+differs too much over sizes to be pooled, so that intervals are Student's t by the bottoms' scatter around the law; where few
+cells leave too little of that freedom, they hold the variance of the draws. Cells whose best lies at an edge stay out and are
+named. On a ladder, where D/N is one ratio, the law is one of compute.
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ def _solved(
     drawn = [own.draws for own in best if own.draws is not None]
     noisy = len(drawn) == len(best)
     error = np.array([bottoms.finite(own).std() for own in drawn]) if noisy else np.ones(len(best))
+    # Each is known from few runs: halfway to the middle one, no cell decides because its noise seemed small.
+    error = np.sqrt((error**2 + np.median(error**2)) / 2)
     scaled = design / error[:, None]
     values = np.asarray(np.linalg.lstsq(scaled, logs / error)[0], dtype=np.float64)
     covariance = np.asarray(np.linalg.pinv(scaled.T @ scaled), dtype=np.float64)

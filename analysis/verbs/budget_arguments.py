@@ -8,9 +8,10 @@ from typing import Any
 
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.laws.registry import CHINCHILLA
-from analysis.tables import readers, row_flags, table
+from analysis.tables import cells, readers, row_flags, table
 from analysis.verbs.table_arguments import columns_given
 from repro.errors import UserError
+from repro.store.folder import Folder
 
 RESAMPLES = 1000
 
@@ -62,10 +63,17 @@ def read(given: argparse.Namespace, optional: tuple[str, ...] = ()) -> table.Tab
     return rows
 
 
-def labels(rows: table.Table, column: str) -> Any:
-    """The cells (n,) of a column as text. Raises UserError for one that holds nothing."""
-    from analysis.tables import cells
+def place(given: argparse.Namespace) -> Folder | None:
+    """Where --out asks for a figure. Raises UserError where nothing can be written."""
+    if not given.out:
+        return None
+    folder = Folder.open(given.out)
+    folder.check_writable(key="--out")
+    return folder
 
+
+def labels(rows: table.Table, column: str) -> list[Any]:
+    """The cells (n,) of a column that names recipes. Raises UserError for one that holds nothing, or what can't be printed."""
     assert rows.raw is not None
     rows.raw.column(column, "--by")
     found = rows.cells(column)
@@ -75,4 +83,12 @@ def labels(rows: table.Table, column: str) -> Any:
                 "a row that is of no recipe", file=rows.source, key=f"--by {column}", found=f"{cells.shown(cell)} in row {row:.0f}",
                 expected=f"a name in every row, or --exclude row={row:.0f}",
             )  # fmt: skip
+        if not str(cell).isprintable():
+            raise UserError(
+                "a name that can't be printed",
+                file=rows.source,
+                key=f"--by {column}",
+                found=cells.shown(cell),
+                expected="text of one line",
+            )
     return found

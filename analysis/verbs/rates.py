@@ -57,6 +57,7 @@ def main(given: argparse.Namespace) -> int:
     from analysis.verbs import budget_arguments
     from repro.errors import UserError
 
+    folder = budget_arguments.place(given)
     rows = budget_arguments.read(given, optional=("lr", "batch"))
     if "lr" not in rows.columns:
         raise UserError(
@@ -82,12 +83,11 @@ def main(given: argparse.Namespace) -> int:
         print(json.dumps(plain_json(as_json(rows.source, found, laws, points)), indent=1))
     else:
         print("\n".join(lines(rows.source, found, laws, points)))
-    if given.out:
+    if folder is not None:
         from analysis import figures
         from analysis.figures import rates
-        from repro.store.folder import Folder
 
-        figures.write(rates, (found, laws), Folder.open(given.out))
+        figures.write(rates, (found, laws), folder)
     say(rows.warnings)
     return 0
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from analysis.recipes.fractions import AgainstReference, Crossing, Estimate
 
 LINES = 10  # of budgets, in a terminal
+FEW = 4  # recipes that are shown with so many; of more, each with its largest budget and the extrapolation
 T = TypeVar("T")
 
 EXAMPLES = """\
@@ -61,18 +62,18 @@ def main(given: argparse.Namespace) -> int:
     from analysis.shown import plain_json, say
     from analysis.verbs import budget_arguments
 
+    folder = budget_arguments.place(given)
     rows = budget_arguments.read(given)
     names = budget_arguments.labels(rows, given.by)
     found = comparison.compare(
         rows, names, given.by, reference=given.reference, times=given.beyond, sigma=given.sigma, resamples=given.bootstrap
     )  # fmt: skip
     print(json.dumps(plain_json(as_json(found)), indent=1) if given.json else "\n".join(lines(found)))
-    if given.out:
+    if folder is not None:
         from analysis import figures
         from analysis.figures import recipes
-        from repro.store.folder import Folder
 
-        figures.write(recipes, found, Folder.open(given.out))
+        figures.write(recipes, found, folder)
     say(found.warnings)
     return 0
 
@@ -122,7 +123,7 @@ def lines(found: RecipeComparison) -> Iterator[str]:
             f"; means lie {widened:.3g} times as far from the laws as that explains" if widened is not None else ""
         )
     for own in found.against:
-        yield from _beside(own, found.reference)
+        yield from _beside(own, found.reference, full=len(found.against) <= FEW)
     if found.target is None:
         yield "no ranking: no two recipes share a budget"
         return
@@ -144,11 +145,11 @@ def _some(all_of: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(all_of[i] for i in places)
 
 
-def _beside(own: AgainstReference, reference: str) -> Iterator[str]:
+def _beside(own: AgainstReference, reference: str, *, full: bool) -> Iterator[str]:
     from analysis.tables.budgets import shown
 
     yield f"{own.name} reaches the loss of {reference} at {_said(own.overall)} of its compute (mean over budgets): {own.order}"
-    for part in _some(own.fractions):
+    for part in _some(own.fractions) if full else own.fractions[-2:]:
         never = f", never in {part.never:.1%} of the draws" if part.never else ""
         yield (
             f"  {shown(part.at)} (loss {part.loss:.4f}): {_said(part.fraction)}{never}{f'   {part.extrapolated}' if part.extrapolated else ''}"

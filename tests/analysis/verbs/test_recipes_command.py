@@ -58,6 +58,15 @@ def test_what_cant_be_compared_is_refused(tmp_path: Path, capsys: pytest.Capture
     rows = ladder(PAIR, np.random.default_rng(0))
     rows[3]["recipe"] = ""
     assert "in row 4" in refused(capsys, csv(tmp_path, rows), "--by", "recipe")
+    rows[3]["recipe"] = "b\x1b[2J"
+    assert "can't be printed" in refused(capsys, csv(tmp_path, rows), "--by", "recipe")
+    (tmp_path / "taken").write_text("")
+    assert "--out" in refused(capsys, table, "--by", "recipe", "--out", str(tmp_path / "taken"))
+
+
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_stands(tmp_path: Path) -> None:
+    table = file(tmp_path, {"base": BASE, r"$\\worse$": (*BASE[:3], 0.5)})
+    assert main(["recipes", table, "--by", "recipe", "--bootstrap", "100", "--out", str(tmp_path)]) == 0
 
 
 def test_one_seed_takes_its_noise_from_the_laws_and_too_few_rows_make_no_interval(
