@@ -68,3 +68,25 @@ def test_95_percent_intervals_hold_the_truth_in_95_percent_of_100_tables(name: s
 @pytest.mark.parametrize("name", LAWS)
 def test_95_percent_intervals_hold_the_truth_in_95_percent_of_1000_tables(name: str) -> None:
     holds(*covered(name, 1000), 1000)
+
+
+@pytest.mark.parametrize("tables", [40, pytest.param(400, marks=pytest.mark.full)])
+def test_checkpoints_of_runs_are_covered_where_whole_runs_are_resampled(tables: int) -> None:
+    """Thirty runs with six checkpoints each, whose errors are mostly the run's own."""
+    law, rng, hits = LAWS["chinchilla"], np.random.default_rng(1), {"runs": 0, "rows": 0}
+    theta = np.array([1.8, 480.0, 0.35, 2100.0, 0.37])
+    n = np.repeat(np.exp(rng.uniform(np.log(3e7), np.log(3e9), 30)), 6)
+    d = n * np.repeat(np.exp(rng.uniform(np.log(20), np.log(200), 30)), 6) * np.tile(np.linspace(0.3, 1, 6), 30)
+    columns, run = {"N": n, "D": d}, np.repeat(np.arange(30), 6)
+    beyond = {"N": np.array([1e10]), "D": np.array([4e11])}
+    wanted = float(law.predict(theta, beyond)[0])
+    for _ in range(tables):
+        loss = law.predict(theta, columns) + np.repeat(rng.normal(0, 0.008, 30), 6) + rng.normal(0, 0.002, 180)
+        result = fit(law, columns, loss, start=theta)
+        for kind, clusters in (("runs", run), ("rows", None)):
+            drawn = bootstrap(result, columns, loss, resamples=199, rng=rng, clusters=clusters)
+            low, high = drawn.band(beyond)
+            hits[kind] += bool(low[0] <= wanted <= high[0])
+    print({kind: count / tables for kind, count in hits.items()})
+    assert hits["runs"] >= 0.9 * tables
+    assert hits["rows"] <= 0.8 * tables
