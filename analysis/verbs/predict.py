@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import limits, optimal, saved_fit
+from analysis.fits import budget_optimum, limits, optimal, saved_fit
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.laws.law import Law
@@ -32,9 +32,8 @@ def predict(given: argparse.Namespace) -> int:
         warnings += row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
     answers: list[dict[str, Any]]
     if set(wanted) == {"C"}:
-        best = optimal.compute_optimal(saved.result, wanted["C"])
-        answers = [dataclasses.asdict(best)]
-        warnings += [*best.outside, *limits.of_point(saved.rows, {optimal.size_of(saved.result): best.N, "D": best.D})]
+        answers, more = _best(saved, wanted["C"])
+        warnings += more
     elif "within" in wanted:
         answers, more = _until(saved, wanted)
         warnings += more
@@ -53,10 +52,15 @@ def predict(given: argparse.Namespace) -> int:
     for title, answer in zip(("", "beside it, the dense run:"), answers, strict=False):
         print(title, end="\n" if title else "")
         for name, value in answer.items():
-            if not isinstance(value, tuple):  # edges are among the warnings
-                print(f"  {name:<18} {f'{value:.6g}' if isinstance(value, float) else value}")
+            if not isinstance(value, (tuple, dict)):  # edges are among the warnings, intervals beside their values
+                print(f"  {name:<18} {f'{value:.6g}' if isinstance(value, float) else value}{_beside(name, answer)}")
     say(warnings)
     return 0
+
+
+def _beside(name: str, answer: Mapping[str, Any]) -> str:
+    ends = (answer.get("intervals") or {}).get(name)
+    return f"   95% [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else ""
 
 
 def wanted_of(pairs: list[str], law: Law) -> dict[str, float]:
@@ -108,6 +112,23 @@ def of_columns(wanted: Mapping[str, float], law: Law, key: str) -> None:
         raise UserError(
             "other columns than the law's", key=key, found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
         )  # fmt: skip
+
+
+def _best(saved: SavedFit, flops: float) -> tuple[list[dict[str, Any]], list[str]]:
+    """The best size and tokens for a budget with their exponents, and what is to be said of them."""
+    best = optimal.compute_optimal(saved.result, flops)
+    size = optimal.size_of(saved.result)
+    power = float(budget_optimum.exponents(saved.result.law, size, saved.result.theta[None], flops)[0])
+    known = math.isfinite(power)  # it isn't where the search ended at an edge
+    answer = dataclasses.asdict(best) | {"a_N": power if known else None, "a_D": 1 - power if known else None}
+    warnings = [*best.outside, *limits.of_point(saved.rows, {size: best.N, "D": best.D})]
+    if found := budget_optimum.intervals(saved, flops):
+        answer["intervals"] = found
+        if lack := [name for name, ends in found.items() if ends is None]:
+            warnings.append(
+                f"no interval of {', '.join(lack)}: too many resamples without a best size, or too few of them"
+            )
+    return [answer], warnings
 
 
 def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:

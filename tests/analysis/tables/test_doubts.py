@@ -123,6 +123,7 @@ def test_the_edge_of_a_search_is_no_answer(say: Say, fitted: Callable[..., str])
         assert (found["sparsity"] == pytest.approx(0.95)) == ("sparsity 0.95 is the edge" in told)
     found, told = say("predict", fit, "C=1e35")
     assert found["outside"]
+    assert found["a_N"] is None
     assert found["outside"][0] in found["warnings"]
     assert "edge of the search" in told
 

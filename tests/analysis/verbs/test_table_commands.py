@@ -60,6 +60,15 @@ def test_a_saved_fit_predicts_with_its_band(file: str, tmp_path: Path, capsys: p
     assert found["interval"][0] < true < found["interval"][1]
     best = said(capsys, "predict", str(saved), "C=1e21")
     assert 6 * best["N"] * best["D"] == pytest.approx(1e21)
+    ends, true_a = best["intervals"], TRUTH[4] / (TRUTH[2] + TRUTH[4])
+    assert ends["a_N"][0] < true_a < ends["a_N"][1]
+    assert ends["a_D"] == pytest.approx([1 - ends["a_N"][1], 1 - ends["a_N"][0]])
+    fitted = json.loads(saved.read_text())["parameters"]
+    assert best["a_N"] == pytest.approx(fitted["beta"] / (fitted["alpha"] + fitted["beta"]), rel=1e-5)
+    for name in ("N", "D", "loss", "tokens_per_param", "a_N", "a_D"):
+        assert ends[name][0] < best[name] < ends[name][1]
+    assert main(["predict", str(saved), "C=1e21"]) == 0
+    assert f"95% [{ends['N'][0]:.6g}, {ends['N'][1]:.6g}]" in capsys.readouterr().out
     assert main(["predict", str(saved), "N=1e9"]) == 2
     assert main(["predict", str(saved), "N=many", "D=1"]) == 2
     (tmp_path / "other.json").write_text("{}")

@@ -1,0 +1,60 @@
+"""The best size for a budget by each of many parameters of one law: what a bootstrap says of Chinchilla's approach 3."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.fits.optimal import SIZES, size_of
+from analysis.fits.outcome import Interval, percentiles
+from analysis.fits.saved_fit import SavedFit
+from analysis.laws.law import Array, Law
+
+STEP = 0.02  # of log N on the grid; the minimum is that of the parabola through its lowest three points
+APART = 0.5  # log FLOP to both sides, over which an exponent is taken
+
+
+def exponents(law: Law, size: str, theta: Array, flops: float) -> Array:
+    """a_N = d log N_opt / d log C at a budget, (R,) of parameters (R, P); that of D_opt = C / (6 N_opt) is 1 - a_N.
+
+    nan where a law has no best size between the ends of the search.
+    """
+    less, more = (_best(law, size, theta, flops * np.exp(off))[0] for off in (-APART, APART))
+    return (more - less) / (2 * APART)
+
+
+def intervals(saved: SavedFit, flops: float) -> dict[str, Interval | None] | None:
+    """95% intervals of what a budget buys, by name; None of a fit without draws, or of fewer draws than an interval needs.
+
+    Draws without a best size count as lying beyond both ends.
+    """
+    if saved.draws is None:
+        return None
+    law, size = saved.result.law, size_of(saved.result)
+    log_size, loss = _best(law, size, saved.draws, flops)
+    power = exponents(law, size, saved.draws, flops)
+    n = np.exp(log_size)
+    of = {
+        "N": n,
+        "D": flops / (6 * n),
+        "loss": loss,
+        "tokens_per_param": flops / (6 * n**2),
+        "a_N": power,
+        "a_D": 1 - power,
+    }
+    return {name: percentiles(values) for name, values in of.items()}
+
+
+def _best(law: Law, size: str, theta: Array, flops: float) -> tuple[Array, Array]:
+    """Logarithm of the best size and the loss there, (R,) each; nan at an edge of the search."""
+    grid = np.arange(np.log(SIZES[0]), np.log(SIZES[1]), STEP)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        losses = law.predict(theta, {size: np.exp(grid), "D": flops / (6 * np.exp(grid))})
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    lowest = np.argmin(losses, axis=1)
+    inside = (lowest > 0) & (lowest < len(grid) - 1)
+    at = np.where(inside, lowest, 1)
+    left, middle, right = (np.take_along_axis(losses, at[:, None] + side, axis=1)[:, 0] for side in (-1, 0, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bend, tilt = left - 2 * middle + right, (right - left) / 2
+        off = np.where(inside & (bend > 0), -tilt / bend, np.nan)
+    return grid[at] + off * STEP, middle + off * tilt / 2
