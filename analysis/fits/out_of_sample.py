@@ -25,7 +25,7 @@ from analysis.tables.table import Table
 from repro.errors import UserError
 
 Outcome = Literal["better", "worse", "can't be told apart", "no interval"]
-FLOOR = 0.04  # relative error that laws of published models rarely get under (arXiv 2410.11840)
+FLOOR = 0.04  # relative error that Choshen et al. 2024 (arXiv 2410.11840) take as a floor of such forecasts
 LEAST_HELD = 2  # held-out clusters that are resampled: of one there is no spread
 LEAST_WEIGHT = 1e-6  # of a row that a resample misses: it may miss all but a few, and then has no minimum without them
 
@@ -169,7 +169,7 @@ def judge(
 
 def beside(best_seen: float) -> str:
     """What a relative error is to be read against."""
-    return f"relative: the least fitted loss, without a law, is off by {best_seen:.2%}; published models' laws by {FLOOR:.0%} at best"
+    return f"relative: the least fitted loss, without a law, is off by {best_seen:.2%}; Choshen et al. 2024 name {FLOOR:.0%} as a floor"
 
 
 def _outcome(interval: Interval | None) -> Outcome:
