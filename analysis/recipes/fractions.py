@@ -112,7 +112,7 @@ def _against(found: RecipeCurves, own: RecipeCurve, other: RecipeCurve, times: S
     crossing = _crossing(law, own, other, budgets.point(tried[-1][0]), float(flops[0]), max(times, default=1.0))
     return AgainstReference(
         own.name, tuple(fractions), overall, change, crossing, None if crossing is None else beyond(crossing.value, flops),
-        _order(fractions, len(tried)),
+        _order(logs, None if own.theta is None else np.array(drawn), len(tried)),
     )  # fmt: skip
 
 
@@ -204,16 +204,28 @@ def last_root(x: Array, values: Array) -> Array:
     return np.where(changes.any(axis=1), root, np.nan)
 
 
-def _order(fractions: Sequence[ComputeFraction], tried: int) -> str:
-    """What is shown of the order: lower loss is a fraction under 1."""
+def _order(logs: Sequence[float], draws: Array | None, tried: int) -> str:
+    """What is shown of the order of losses, at 95% for all budgets together: a lower loss is a fraction under 1.
 
-    def shown(part: Sequence[ComputeFraction]) -> set[str]:
-        lower = {"lower" for own in part if own.fraction.high is not None and own.fraction.high < 1}
-        return lower | {"higher" for own in part if own.fraction.low is not None and own.fraction.low > 1}
-
-    inside, all_of = shown(fractions[:tried]), shown(fractions)
-    if len(inside) > 1:
+    Args:
+        logs: of the fractions, first at the budgets `tried`, then beyond. draws: of these, (K, R).
+    """
+    signs = set() if draws is None else _signs(np.array(logs[:tried]), draws[:tried])
+    everywhere = set() if draws is None else _signs(np.array(logs), draws)
+    if len(signs) > 1:
         return "the order of losses flips within the budgets"
-    if len(all_of) > 1:
+    if len(everywhere) > 1:
         return "the order of losses flips beyond the budgets"
-    return f"its loss is {all_of.pop()} where the two can be told apart" if all_of else "can't be told apart"
+    if found := signs | everywhere:
+        return f"its loss is {found.pop()} where the two can be told apart"
+    return "can't be told apart"
+
+
+def _signs(logs: Array, draws: Array) -> set[str]:
+    """On which sides of 0 logarithms (K,) are shown to lie, by the largest deviation of their draws (K, R)."""
+    far = math.log(FARTHEST)
+    logs, draws = np.clip(logs, -far, far), np.clip(draws, -far, far)
+    sd = np.maximum(draws.std(axis=1), 1e-12)
+    largest = np.abs((draws - draws.mean(axis=1, keepdims=True)) / sd[:, None]).max(axis=0)
+    half = float(np.quantile(largest, LEVEL)) * sd
+    return {side for side, shown in (("lower", logs < -half), ("higher", logs > half)) if shown.any()}

@@ -53,7 +53,7 @@ def main(given: argparse.Namespace) -> int:
 
     from analysis.rates import rate_powers, rate_surface
     from analysis.shown import plain_json, say
-    from analysis.tables.budgets import Budgets
+    from analysis.tables.budgets import Budgets, shown
     from analysis.verbs import budget_arguments
     from repro.errors import UserError
 
@@ -77,6 +77,11 @@ def main(given: argparse.Namespace) -> int:
         rng=np.random.default_rng(0),
         near=given.near,
     )
+    if not any(cell.optimum for cell in found.cells):
+        raise UserError(
+            "too few runs of every budget", file=rows.source, found=f"{found.cells[0].reason}, at {shown(budgets.at(0))}",
+            expected="three rates of one N and D or more, and six settings where batches vary too",
+        )  # fmt: skip
     laws = tuple(rate_powers.law(found, axis) for axis in axes)
     points = [_point(text, budgets, rows.source) for text in given.at]
     if given.json:

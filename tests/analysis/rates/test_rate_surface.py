@@ -182,6 +182,8 @@ def test_what_cant_be_asked_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
         assert told in capsys.readouterr().err
     assert main(["rates", csv(tmp_path, [{k: v for k, v in row.items() if k != "lr"} for row in rows])]) == 2
     assert "no learning rate" in capsys.readouterr().err
+    assert main(["rates", csv(tmp_path, [row for row in rows if row["lr"] > 0.05])]) == 2
+    assert "lr takes 2 values, a quadratic needs 3, at N 1e+06 D 1e+07" in capsys.readouterr().err
     assert main(["rates", csv(tmp_path, [row | {"lr": -row["lr"]} for row in rows])]) == 2
     assert "not a positive number" in capsys.readouterr().err
 

@@ -44,6 +44,12 @@ def test_a_recipe_that_is_twice_as_efficient_reaches_the_loss_at_half_the_comput
     assert covered(lambda rng: ladder(twins(), rng), 1 / WORTH, 8).min() >= 0.75
 
 
+def test_equal_recipes_are_told_apart_in_few_tables() -> None:
+    told = [compared(ladder(twins(1.0), np.random.default_rng(seed))).against[0].order for seed in range(12)]
+    assert sum(own != "can't be told apart" for own in told) <= 3
+    assert not any("flips" in own for own in told)
+
+
 def test_equal_recipes_have_1_inside() -> None:
     assert covered(lambda rng: ladder(twins(1.0), rng), 1.0, 8).min() >= 0.75
 
