@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fits.fit import FitResult
 from analysis.laws.law import Array, Columns, Law
 from analysis.tables import cells, readers
 from analysis.tables.table import usable
@@ -34,15 +35,21 @@ class PricedRuns:
 
 
 def grid(
-    columns: Columns, size: str, target: Mapping[str, float], budget: float, largest: float | None = None
+    result: FitResult,
+    columns: Columns,
+    loss: Array,
+    size: str,
+    target: Mapping[str, float],
+    budget: float,
+    largest: float | None = None,
 ) -> PricedRuns:
     """Runs of many sizes and ratios of tokens to parameters, each at most as dear as the budget in 6 N D.
 
-    Sizes begin at the least of the rows, and ratios are those between the rows' and the target's: a law is trusted no
-    further than that.
+    Sizes begin at the least of the rows, ratios are those between the rows' and the target's, and no predicted loss is
+    over all of the rows': a law is trusted no further than that.
 
     Args:
-        columns: of the rows, with D; `size` names the other one.
+        columns, loss: what `result` was fitted on, with D; `size` names the other column.
         largest: parameters that no run has more of; None is what the budget pays for.
 
     Raises:
@@ -67,7 +74,14 @@ def grid(
     n, ratio = (a.ravel() for a in np.meshgrid(np.geomspace(least, most, GRID), np.geomspace(low, high, GRID)))
     runs = np.unique(np.stack([n, n * ratio], 1), axis=0)
     found = PricedRuns({size: runs[:, 0], "D": runs[:, 1]}, 6 * runs[:, 0] * runs[:, 1])
-    return found.where(found.price <= budget * (1 + ROUNDING))
+    trusted = result.predict(found.columns) <= loss.max()
+    kept = found.where((found.price <= budget * (1 + ROUNDING)) & trusted)
+    if not len(kept):
+        raise UserError(
+            "the budget pays for no run", key="--budget", found=f"{budget:g}",
+            expected=f"{found.price[trusted].min(initial=np.inf):.4g} or more, for a loss of {loss.max():.4g} at most",
+        )  # fmt: skip
+    return kept
 
 
 def read(source: str, law: Law, names: Mapping[str, str], price: str | None, size: str | None) -> PricedRuns:

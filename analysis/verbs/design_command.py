@@ -95,7 +95,7 @@ def _runs(given: argparse.Namespace, result: FitResult, rows: Table, target: Map
                 "no grid of runs for this law", key="--law", found=result.law.name,
                 expected="a law in one size and D; or --candidates, a table of runs",
             )  # fmt: skip
-        return priced_runs.grid(rows.columns, size, target, given.budget, given.largest)
+        return priced_runs.grid(result, rows.columns, rows.loss, size, target, given.budget, given.largest)
     if given.largest is not None:
         raise UserError("a size for a grid", key="--largest", found=f"{given.largest:g}", expected="no --candidates")
     found = priced_runs.read(given.candidates, result.law, rows.names, given.price, _size(result.law))

@@ -31,6 +31,12 @@ def fitted(noise: float, seed: int = 0) -> tuple[FitResult, Array]:
     return fit(CHINCHILLA, ROWS, loss, Objective("wls"), start=TRUTH), loss
 
 
+def at_rows() -> tuple[FitResult, Columns, Array]:
+    """A fit, and what it was fitted on."""
+    result, loss = fitted(0.003)
+    return result, ROWS, loss
+
+
 def prospect(runs: PricedRuns, noise: float = 0.003, resamples: int = 400) -> Prospect:
     result, loss = fitted(noise)
     theta = next_runs.draws(result, ROWS, loss, sigma=noise, resamples=resamples, rng=np.random.default_rng(0))
@@ -39,7 +45,7 @@ def prospect(runs: PricedRuns, noise: float = 0.003, resamples: int = 400) -> Pr
 
 def some(count: int) -> PricedRuns:
     """Runs here and there of a grid."""
-    runs = priced_runs.grid(ROWS, "N", AT, SPENT, 2e9)
+    runs = priced_runs.grid(*at_rows(), "N", AT, SPENT, 2e9)
     return runs.where(np.isin(np.arange(len(runs)), np.linspace(0, len(runs) - 1, count).astype(int)))
 
 
@@ -88,20 +94,23 @@ def test_dearer_runs_in_the_list_by_price_leave_less() -> None:
 
 
 def test_a_grid_keeps_to_its_limits() -> None:
-    runs = priced_runs.grid(ROWS, "N", AT | {"D": AT["N"] * 5}, SPENT, 1e9)
+    runs = priced_runs.grid(*at_rows(), "N", AT | {"D": AT["N"] * 5}, SPENT, 1e9)
     ratio = runs.columns["D"] / runs.columns["N"]
     assert len(runs) > 100
     assert runs.price == pytest.approx(6 * runs.columns["N"] * runs.columns["D"])
     assert runs.price.max() <= SPENT * (1 + 1e-6)
     assert (runs.columns["N"].min(), runs.columns["N"].max()) == pytest.approx((3e7, 1e9))
     assert (ratio.min(), ratio.max()) == pytest.approx((5, 80))
+    result, _, loss = at_rows()
+    assert result.predict(runs.columns).max() <= loss.max()
+    assert runs.columns["D"].min() > 3e7 * 5  # where the loss would be over all of the rows'
 
 
 def test_what_cant_be_chosen_is_refused() -> None:
     with pytest.raises(UserError, match="pays for no run"):
-        priced_runs.grid(ROWS, "N", AT, 1e10)
+        priced_runs.grid(*at_rows(), "N", AT, 1e10)
     with pytest.raises(UserError, match="no run is so small"):
-        priced_runs.grid(ROWS, "N", AT, SPENT, 1e6)
+        priced_runs.grid(*at_rows(), "N", AT, SPENT, 1e6)
     runs = some(10)
     with pytest.raises(UserError, match="fewer runs"):
         prospect(runs).best(3, float(runs.price.min()) * 2.5)
@@ -168,7 +177,7 @@ def against_random(seed: int, tables: int) -> tuple[float, float, float]:
     sigma = next_runs.noise_of(result, world.columns, loss)
     theta = next_runs.draws(result, world.columns, loss, sigma=sigma, resamples=400, rng=rng)
     at = {name: float(values[0]) for name, values in world.target.items()}
-    runs = priced_runs.grid(world.columns, "N", at, world.budget, world.largest)
+    runs = priced_runs.grid(result, world.columns, loss, "N", at, world.budget, world.largest)
     best = Prospect(CHINCHILLA, theta, runs, world.target, sigma).best(3, world.budget)
     three = rng.integers(0, len(runs), (1_000_000, 3))
     price = runs.price[three].sum(axis=1)
