@@ -94,12 +94,18 @@ class _Shape:
         at = -tilt / (2 * bend)
         slopes = np.stack([np.zeros_like(at), np.ones_like(at), 2 * at], axis=1)
         errors = np.einsum("ki,kij,kj->k", slopes, np.array(inverse), slopes) / (2 * bend) ** 2
-        self._align(self.middle + at, np.diag(errors), 2 * bend)
+        self.first_bend = 2 * bend
+        self._align(self.middle + at, np.diag(errors), self.first_bend)
 
     def _align(self, log_size: Array, covariance: Array, bend: Array) -> None:
-        """Puts the shape's middle of every curve on the line of minima, and its scale on that of curvatures."""
+        """Puts the shape's middle of every curve on the line of minima, and its scale on that of curvatures.
+
+        Much noise may bend a curve the other way for a turn: what aligns stays within its sizes and ten times the parabola's bend.
+        """
+        log_size = np.clip(log_size, *np.array([(c.log_size[0], c.log_size[-1]) for c in self.curves]).T)
+        bend = np.clip(bend, self.first_bend / 10, 10 * self.first_bend)
         self.centre = line(self.log_budget, log_size, covariance, None, 1).at(self.log_budget)
-        curvature = line(self.log_budget, np.log(np.maximum(bend, 1e-300)), self.bend_errors, None, 1)
+        curvature = line(self.log_budget, np.log(bend), self.bend_errors, None, 1)
         self.scale = np.exp(curvature.slope.value * (self.log_budget - curvature.middle))
 
     def turn(self, free: bool) -> Minima:

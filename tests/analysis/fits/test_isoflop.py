@@ -103,3 +103,11 @@ def test_tokens_that_a_table_says_count_as_they_are() -> None:
     assert found.a_D.value == pytest.approx(1.1 * (1 - found.a_N.value))
     tokens = tokens * np.exp(0.3 * np.sin(np.arange(len(tokens))))
     assert any("a_D" in text for text in isoflop(size, flops, tokens, loss, method="parabola").warnings)
+
+
+def test_much_noise_bends_no_shape_out_of_all_bounds() -> None:
+    size, flops, tokens, loss = compute.budgets(compute.BESIROGLU)
+    rng = np.random.default_rng(18)
+    for _ in range(60):
+        found = isoflop(size, flops, tokens, compute.noisy(loss, 0.03, rng), method="free")
+        assert np.isfinite([found.a_N.low, found.a_N.value, found.a_N.high]).all()

@@ -1,6 +1,6 @@
 """95% intervals of a_N against the truth, over 400 simulated sweeps of each kind, for all three of Chinchilla's approaches.
 
-93 to 97% of 400 is what a right interval gives in 19 of 20 such counts.
+A right interval gives 93 to 97% of 400 in 19 of 20 such counts; the bounds here are those that all the counts keep together.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis.fits.bootstrap import bootstrap
 from analysis.fits.budget_optimum import exponents
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.full]
 
 SWEEPS = 400
 RESAMPLES = 399
+COUNTS = 15
 # Sizes around the best ones; and lopsided curves whose sizes drift from one side of the minimum to the other.
 CENTRED: dict[str, tuple[Any, float]] = {
     "five budgets": (compute.budgets(compute.BESIROGLU), 0.004),
@@ -43,7 +45,8 @@ CURVES: dict[str, tuple[Any, float]] = {
 
 def in_bounds(held: list[bool]) -> None:
     assert len(held) == SWEEPS
-    assert 0.93 <= np.mean(held) <= 0.97, np.mean(held)
+    low, high = stats.binom.interval(1 - 0.05 / COUNTS, SWEEPS, 0.95)
+    assert low <= sum(held) <= high, np.mean(held)
 
 
 def minima(sweep: Any, noise: float, theta: Any, method: Any) -> list[bool]:
@@ -81,7 +84,7 @@ def test_the_envelope(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["five budgets", "nine budgets"])
 def test_a_law_and_its_resamples(kind: str) -> None:
-    (size, flops, tokens, loss), noise = CENTRED[kind]
+    (size, _, tokens, loss), noise = CENTRED[kind]
     theta = compute.HOFFMANN if kind == "nine budgets" else compute.BESIROGLU
     columns, rng, true = {"N": size, "D": tokens}, np.random.default_rng(18), compute.a_n(theta)
     losses = np.array([compute.noisy(loss, noise, rng) for _ in range(SWEEPS)])
