@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.fits.fit import FitResult
 from analysis.laws.law import Array, Columns, Law
-from analysis.tables import cells, readers
+from analysis.tables import cells, derived_columns, readers
 from analysis.tables.table import usable
 from repro.errors import UserError
 
@@ -94,7 +94,7 @@ def read(source: str, law: Law, names: Mapping[str, str], price: str | None, siz
     Raises:
         UserError: no such table or column, or a cell that is no such number.
     """
-    raw = readers.read(source)
+    raw, names = derived_columns.derive(readers.read(source), names)
     held = {name: raw.column(names.get(name, name), f"columns.{name}") for name in law.columns}
     if price is not None:
         held["price"] = raw.column(price, "--price")

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from analysis.laws.law import Array
-from analysis.tables import cells, column_names, conditions, doubts, readers, row_ranges
+from analysis.tables import cells, column_names, conditions, derived_columns, doubts, readers, row_ranges
 from analysis.tables.cell_table import CellTable
 from analysis.tables.column_names import LOSS, ReadsColumns
 from analysis.tables.row_flags import RowFlag, copies, counted
@@ -83,7 +83,7 @@ def read(
 
     Args:
         source: a file or folder, or the cells of one.
-        columns: names in the file by the laws' names and `loss`; a name that isn't given stands for itself.
+        columns: what `derived_columns` reads, by the laws' names and `loss`; a name that isn't given stands for itself.
         exclude: conditions such as `loss>=4.5`, `size=17k` or `row=12,40`; rows that meet any are left out.
         clusters: a column whose equal values are drawn together in a bootstrap.
         also: further columns of numbers, to hold rows out by.
@@ -99,7 +99,8 @@ def read(
         raise UserError("an empty table", file=source, found="no rows", expected="at least one more than parameters")
     needed = tuple(dict.fromkeys(name for law in laws for name in law.columns))
     wanted = tuple(dict.fromkeys([*needed, LOSS, *also]))
-    names = column_names.resolve(raw, laws, (*wanted, *labels), columns or {})
+    raw, given = derived_columns.derive(raw, columns or {})
+    names = column_names.resolve(raw, laws, (*wanted, *labels), given)
     doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
     flags, warnings = _left_out(raw, asked, names)
     left = np.ones(raw.rows, dtype=bool)

@@ -21,6 +21,8 @@ from analysis.tables.column_names import ReadsColumns
 from analysis.verbs import law_arguments
 from repro.errors import UserError
 
+_PAIR = re.compile(r"""(?:"[^"]*"|\((?:[^()"]|\([^()"]*\))*\)|[^,"])+""")  # commas in quotes and brackets part nothing
+
 
 def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table, list[Law]]:
     """The rows that the arguments name, and the laws: those of the registry, then the formulas."""
@@ -96,14 +98,19 @@ def _laws(names: list[str]) -> list[Law]:
 
 
 def columns_given(words: list[str]) -> dict[str, str]:
-    """Columns by the laws' names. Raises UserError for a pair that is none, and for a name that stands there twice."""
+    """What `derived_columns` reads, by the laws' names.
+
+    Raises:
+        UserError: a pair that is none, and a name that stands there twice.
+    """
     columns: dict[str, str] = {}
     for text in words:
-        for pair in re.findall(r'(?:[^,"]|"[^"]*")+', text):
+        for pair in _PAIR.findall(text):
             name, sign, held = (part.strip() for part in pair.partition("="))
-            held = held[1:-1] if len(held) > 1 and held[0] == held[-1] == '"' else held
-            if not sign or not held or not name:
-                raise UserError("not a column", key="--columns", found=pair, expected="NAME=COLUMN,…")
+            if not sign or held in ("", '""') or not name:
+                raise UserError(
+                    "not a column", key="--columns", found=pair, expected="NAME=COLUMN,…, or a formula, or COLUMN:UNIT"
+                )
             if name in columns:
                 raise UserError(
                     "a name that stands there twice", key="--columns", found=f"{name}={columns[name]}, {name}={held}",
