@@ -98,7 +98,10 @@ def test_what_goes_without_git_is_what_git_tracks_here() -> None:
         ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True
     ).stdout.split()
     seen = {name.split("/")[0] for name in listed if not name.startswith(".")}
-    assert seen - {"docs", "mkdocs.yml", "Dockerfile"} == {*FOLDERS, *FILES}
+    assert seen - {"docs", "mkdocs.yml", "Dockerfile", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"} == {
+        *FOLDERS,
+        *FILES,
+    }
     assert not [name for name in listed if is_secret(Path(name).name)]
 
 

@@ -85,8 +85,9 @@ def test_teeth_are_taken_by_the_shape_that_has_them_alone(capsys):
         assert (error.value.key or "").removeprefix("--") == "teeth"
 
 
-def test_the_command_of_the_readme_draws_a_rising_schedule(capsys):
-    [words] = re.findall(r"`python -m repro schedule (.*?)`", (Path(__file__).parents[2] / "README.md").read_text())
+def test_the_command_of_the_documents_draws_a_rising_schedule(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text().replace("\\\n", " ")
+    [words] = re.findall(r"^python -m repro schedule (.*)$", page, re.MULTILINE)
     assert words.split() == [*FORWARD, "--mirror"]
     assert "█" in command(capsys, *words.split())
 
