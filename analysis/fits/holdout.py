@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.law import Array
-from analysis.tables import cells
+from analysis.tables import cells, conditions
 from analysis.tables.table import Table
 from repro.errors import UserError
+
+RULES = ("largest", "lowest", "share", "each")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class HeldOut:
 
 
 def split(table: Table, rule: str) -> list[HeldOut]:
-    """Splits by a rule: `largest:COLUMN`, `lowest:COLUMN`, `share:0.2:COLUMN` (or `share:20%:COLUMN`) or `each:COLUMN`.
+    """Splits by a rule: `largest:COLUMN`, `lowest:COLUMN`, `share:0.2:COLUMN` (or `share:20%:COLUMN`), `each:COLUMN`, or a
+    condition as `--exclude` takes it, `N>1e9` or `size=1b,3b`.
 
     `largest` holds out the rows with the column's largest value, `share` the largest fifth, `each` every value (or
     cluster, for `each:clusters`) in turn.
@@ -50,14 +53,35 @@ def split(table: Table, rule: str) -> list[HeldOut]:
         )
         found = [HeldOut(f"{rest} = {value}", values == value) for value in np.unique(values)]
     else:
-        raise UserError(
-            "no such way to hold out", key="holdout", found=rule,
-            expected="largest:COLUMN, lowest:COLUMN, share:0.2:COLUMN or each:COLUMN",
-        )  # fmt: skip
+        found = [HeldOut(rule, _meeting(table, rule))]
     for one in found:
         if not one.test.any() or one.test.all():
             raise UserError("nothing is left to fit or to judge on", key="holdout", found=f"{rule}: {one.name}")
     return found
+
+
+def column_of(rule: str | None) -> str | None:
+    """The column of numbers that a rule goes by; None for a condition, which is met by cells as they stand in the file."""
+    kind, _, rest = (rule or "").partition(":")
+    return rest.rpartition(":")[2] if kind in RULES else None
+
+
+def _meeting(table: Table, rule: str) -> np.ndarray:
+    """The rows (n,) that meet a condition."""
+    try:
+        condition = conditions.parse(rule)
+        assert table.raw is not None
+        met, none = conditions.meets(condition, table.raw, table.names)
+    except UserError as error:
+        ways = "largest:COLUMN, lowest:COLUMN, share:0.2:COLUMN, each:COLUMN, or a condition: "
+        unread = error.message == "not a condition"
+        raise error.but(
+            message="no such way to hold out" if unread else error.message, key="holdout",
+            expected=f"{ways}{error.expected}" if unread else error.expected,
+        ) from None  # fmt: skip
+    if none:
+        raise UserError("nothing is left to judge on", key="holdout", found=none.replace("--exclude", "--holdout"))
+    return met[table.numbers.astype(int) - 1]
 
 
 def _share(text: str, rule: str) -> float:

@@ -43,10 +43,23 @@ def counted(flags: Sequence[RowFlag]) -> str:
     return "; ".join(f"{reason} ({count:,} rows)" for reason, count in counts.most_common(5))
 
 
-def summary(flags: Sequence[RowFlag], most: int = 3) -> list[str]:
-    """A line for each of the first few rows of every kind, and one for how many more there are."""
+def filters(exclude: Sequence[str], flags: Sequence[RowFlag], rows: int) -> list[str]:
+    """A line for each condition: how many of the table's `rows` rows it and those before it leave."""
+    gone: set[int] = set()
+    lines = []
+    for text in exclude:
+        gone |= {flag.row for flag in flags if flag.reason == f"left out: {text}"}
+        lines.append(f"exclude {text}: {rows - len(gone):,} of {rows:,} rows left")
+    return lines
+
+
+def summary(flags: Sequence[RowFlag], exclude: Sequence[str] = (), most: int = 3) -> list[str]:
+    """A line for each of the first few rows of every kind, and one for how many more there are; conditions have their own."""
     by_kind: dict[str, list[RowFlag]] = {}
+    known = {f"left out: {text}" for text in exclude}
     for flag in flags:
+        if flag.reason in known:
+            continue
         by_kind.setdefault(flag.kind or flag.reason, []).append(flag)
     lines = []
     for kind, own in by_kind.items():

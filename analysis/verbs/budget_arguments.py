@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.laws.registry import CHINCHILLA
-from analysis.tables import cells, readers, row_flags, table
-from analysis.verbs.table_arguments import columns_given
+from analysis.tables import cells, readers, table
+from analysis.verbs.table_arguments import columns_given, say_rows
 from repro.errors import UserError
 from repro.store.folder import Folder
 
@@ -52,8 +51,7 @@ def read(given: argparse.Namespace, optional: tuple[str, ...] = ()) -> table.Tab
     rows = table.read(
         given.table, [] if flops_alone else [CHINCHILLA], columns=columns, exclude=given.exclude, also=also
     )
-    for line in row_flags.summary(rows.flags):
-        print(line, file=sys.stderr)
+    say_rows(rows, given.exclude)
     for name in also:
         if (bad := rows.columns[name] <= 0).any():
             raise UserError(
@@ -80,7 +78,7 @@ def labels(rows: table.Table, column: str) -> list[Any]:
     for cell, row in zip(found, rows.numbers, strict=True):
         if cells.is_missing(cell):
             raise UserError(
-                "a row that is of no recipe", file=rows.source, key=f"--by {column}", found=f"{cells.shown(cell)} in row {row:.0f}",
+                "a row that is of no group", file=rows.source, key=f"--by {column}", found=f"{cells.shown(cell)} in row {row:.0f}",
                 expected=f"a name in every row, or --exclude row={row:.0f}",
             )  # fmt: skip
         if not str(cell).isprintable():

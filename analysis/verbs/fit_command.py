@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.fits import holdout, limits, out_of_sample, saved_fit
 from analysis.fits.bootstrap import bootstrap
-from analysis.fits.fit import fit
+from analysis.fits.fit import fit, obstacle
 from analysis.fits.information import information
 from analysis.fits.profiles import profile
 from analysis.laws.formulas.formula_law import FormulaLaw
@@ -20,14 +20,75 @@ from analysis.shown import plain_json, say
 from analysis.tables import cells, row_flags
 from analysis.tables.row_ranges import RowRanges
 from analysis.tables.table import Table
+from analysis.verbs import budget_arguments
 from analysis.verbs.table_arguments import objective, read_laws, unused_sigma
+from repro.errors import UserError
 
 SAVED = 200  # resampled parameters kept in a saved fit, for the bands of its predictions
 
 
 def fit_table(given: argparse.Namespace) -> int:
-    """Prints the fit; returns the exit code."""
+    """Prints the fit, or one for each group; returns the exit code."""
     rows, [law] = read_laws(given, [given.law] if given.law else [])
+    if given.by:
+        return _fit_groups(given, law, rows)
+    shown = fitted(given, law, rows)
+    if given.json:
+        print(json.dumps(plain_json(shown), indent=1))
+    else:
+        _show_fit(law, shown)
+    say(shown["warnings"])
+    return 0
+
+
+def _fit_groups(given: argparse.Namespace, law: Law, rows: Table) -> int:
+    """Prints a line for each group of equal cells; a group that the law can't be fitted to is said and left out."""
+    labels = np.array([str(cell).strip() for cell in budget_arguments.labels(rows, given.by)], dtype=object)
+    found, left = {}, {}
+    for label in dict.fromkeys(labels):
+        own = rows.where(labels == label)
+        reason = obstacle(law, own.columns, own.loss)
+        if reason:
+            left[label] = reason
+            continue
+        try:
+            found[label] = {"by": given.by, "group": label} | fitted(given, law, own)
+        except UserError as error:
+            raise error.but(found=f"{error.found} ({given.by} {label})") from None
+    out = [f"{given.by} {label} is left out: {reason}" for label, reason in left.items()]
+    if not found:
+        raise UserError(
+            "no group can be fitted", file=rows.source, key=f"--by {given.by}", found="; ".join(out[:5]),
+            expected="more rows in a group than parameters",
+        )  # fmt: skip
+    if given.json:
+        print(json.dumps(plain_json(list(found.values())), indent=1))
+    else:
+        _show_groups(law, given.by, found)
+    of_rows = list(rows.warnings)
+    say(
+        [*of_rows, *out]
+        + [
+            f"{given.by} {label}: {text}"
+            for label, one in found.items()
+            for text in one["warnings"]
+            if text not in of_rows
+        ]
+    )
+    return 0
+
+
+def _show_groups(law: Law, by: str, found: dict[str, dict[str, Any]]) -> None:
+    print(f"{'log L' if law.logarithmic else 'L'} = {law.formula}   (one fit for each {by}; --json has intervals)")
+    wide = max(len(by), *map(len, found))
+    print(f"  {by:<{wide}} {'rows':>6} {'relative':>9} {'status':>10} " + " ".join(f"{n:>12}" for n in law.names))
+    for label, one in found.items():
+        values = " ".join(f"{value:>{max(12, len(n))}.6g}" for n, value in one["parameters"].items())
+        print(f"  {label:<{wide}} {one['n_rows']:>6} {one['mean_relative_error']:>9.2%} {one['status']:>10} {values}")
+
+
+def fitted(given: argparse.Namespace, law: Law, rows: Table) -> dict[str, Any]:
+    """All that is said of one fit, as it is saved."""
     columns = {name: rows.columns[name] for name in law.columns}
     result = fit(law, columns, rows.loss, objective(given))
     profiled = profile(result, columns, rows.loss)
@@ -70,12 +131,7 @@ def fit_table(given: argparse.Namespace) -> int:
     if given.clusters and not given.bootstrap:
         shown["warnings"].append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
     shown["warnings"] += unused_sigma(given.sigma, shown.get("bootstrap", {}).get("method"))
-    if given.json:
-        print(json.dumps(plain_json(shown), indent=1))
-    else:
-        _show_fit(law, shown)
-    say(shown["warnings"])
-    return 0
+    return shown
 
 
 def _sparsity(rows: Table) -> np.ndarray | None:

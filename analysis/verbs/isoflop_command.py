@@ -19,7 +19,7 @@ from analysis.fits.outcome import positive_sigma
 from analysis.shown import plain_json, say
 from analysis.tables import readers, row_flags, table
 from analysis.tables.table import Table
-from analysis.verbs.table_arguments import columns_given
+from analysis.verbs.table_arguments import columns_given, say_rows
 from repro.errors import UserError
 
 HOW = {
@@ -92,8 +92,7 @@ def _read(given: argparse.Namespace) -> Table:
                 "not a positive number", file=rows.source, key=rows.names[name], found=f"{held[name][i]:g} in row {row}",
                 expected=f"more than 0; or --exclude row={row}",
             )  # fmt: skip
-    for line in row_flags.summary(rows.flags):
-        print(line, file=sys.stderr)
+    say_rows(rows, given.exclude)
     return dataclasses.replace(rows, columns=held)
 
 

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from analysis.fits import holdout
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.fits.resample import CLUSTERS
@@ -53,7 +54,7 @@ def _rows(
     if not every or len(set(every)) < len(every):
         raise UserError("no law, or one twice", key="law", found=", ".join(every), expected="laws, each once")
     needed = {name for law in laws for name in law.columns}
-    by = (given.holdout or "").split(":")[-1]
+    by = holdout.column_of(given.holdout)
     rows = table.read(
         given.table if raw is None else raw,
         laws,
@@ -63,9 +64,16 @@ def _rows(
         also=[by] if by and by not in ("clusters", "loss", *needed) else [],
         labels=list(dict.fromkeys(name for own in formulas for name in own.labels)),
     )
-    for line in row_flags.summary(rows.flags):
-        print(line, file=sys.stderr)
+    say_rows(rows, given.exclude)
     return rows
+
+
+def say_rows(rows: table.Table, exclude: Sequence[str]) -> None:
+    """Prints how many rows each condition leaves, and what is odd about single ones."""
+    assert rows.raw is not None
+    lines = [*row_flags.filters(exclude, rows.flags, rows.raw.rows), *row_flags.summary(rows.flags, exclude)]
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def objective(given: argparse.Namespace) -> Objective:

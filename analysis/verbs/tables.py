@@ -53,7 +53,7 @@ def add_parser(verbs: Any) -> None:
             action="append",
             default=[],
             metavar="N=…,D=…",
-            help="names of the columns in the table, and of loss",
+            help="names of the columns in the table, and of loss; or formulas of them, or with a unit: D=tokens:B",
         )
         command.add_argument("--objective", choices=("huber_log", "huber", "lad", "wls"), default="huber_log")
         command.add_argument("--delta", type=float, help="Huber threshold (default: 1e-3)")
@@ -67,7 +67,10 @@ def add_parser(verbs: Any) -> None:
         command.add_argument(
             "--bootstrap", type=int, default=0, metavar="R", help="resamples behind intervals (0: none)"
         )
-        command.add_argument("--holdout", metavar="RULE", help="largest:N, lowest:S, share:0.2:D or each:clusters")
+        command.add_argument(
+            "--holdout", metavar="RULE", help="largest:N, lowest:S, share:0.2:D, each:clusters, or a condition: N>1e9"
+        )
+    one.add_argument("--by", metavar="COLUMN", help="one fit for each of its values; --json prints a list")
     guess = verbs.add_parser("predict", description="Predict from a saved fit.", **described)
     guess.add_argument("fit", metavar="FIT.json", help="what `fit --json` printed")
     guess.add_argument(
