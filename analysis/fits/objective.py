@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -29,6 +30,24 @@ class Objective:
     def __post_init__(self) -> None:
         if not self.delta > 0:
             raise UserError("threshold out of range", key="delta", found=self.delta, expected="more than 0")
+
+    @classmethod
+    def of(cls, kind: str, delta: float | None) -> Objective:
+        """By its name, with the usual threshold where none is given.
+
+        Raises:
+            UserError: no such objective, a threshold that it hasn't got, or one that is no positive number.
+        """
+        found = next((own for own in get_args(Kind) if own == kind), None)
+        if found is None:
+            raise UserError("no such objective", key="--objective", found=kind, expected=", ".join(get_args(Kind)))
+        if delta is None:
+            return cls(found)
+        if found in ("lad", "wls"):
+            raise UserError("an objective without a threshold", key="--delta", found=kind, expected="huber_log, huber")
+        if not (math.isfinite(delta) and delta > 0):
+            raise UserError("threshold out of range", key="--delta", found=delta, expected="more than 0, and finite")
+        return cls(found, delta)
 
     @property
     def logarithmic(self) -> bool:

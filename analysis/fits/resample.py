@@ -102,3 +102,11 @@ def members(rows: int, clusters: NDArray[Any] | None) -> NDArray[np.intp]:
     """Which cluster each row belongs to, (n,), counted from 0 in the order of their labels."""
     _, member = np.unique(np.arange(rows) if clusters is None else clusters, return_inverse=True)
     return member
+
+
+def unused_sigma(sigma: float | None, method: Method | None) -> list[str]:
+    """What to say of a standard deviation of the seeds that no interval was drawn from."""
+    used = sigma is None or method == "parametric"
+    return (
+        [] if used else [f"no interval uses --sigma: it is for a bootstrap of fewer than {CLUSTERS} rows or clusters"]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from analysis.tables.cell_table import CellTable, listed
@@ -39,8 +39,8 @@ def resolve(
     """
     names = {name: name for name in wanted} | dict(raw.usual)
     needed = {name for law in laws for name in law.columns}
-    lack = [n for n in ("N", "D") if n in needed and n not in given and names[n] not in raw.names]
-    from_flops = len(lack) == 1 and {"N", "D"} <= needed
+    lack = _lacking(raw, needed, given)
+    from_flops = len(lack) == 1
     for name in given:
         if name not in wanted and not (name == "C" and from_flops):
             known = [*wanted, *(["C"] if from_flops else [])]
@@ -65,6 +65,22 @@ def resolve(
                     found=f"{other} and {name} are both {names[name]}", expected="a column of its own for each",
                 )  # fmt: skip
     return names
+
+
+def of_use(
+    raw: CellTable, laws: Sequence[ReadsColumns], further: Sequence[str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """Those of the names given that somebody asks for: a law, by C = 6 N D too, or one of the `further` names."""
+    needed = {name for law in laws for name in law.columns}
+    wanted = {*needed, *further, LOSS, *(["C"] if len(_lacking(raw, needed, given)) == 1 else [])}
+    return {name: held for name, held in given.items() if name in wanted}
+
+
+def _lacking(raw: CellTable, needed: Collection[str], given: Mapping[str, str]) -> list[str]:
+    """Which of N and D are asked for, both being needed, and are no column."""
+    if not {"N", "D"} <= {*needed}:
+        return []
+    return [n for n in ("N", "D") if n not in given and raw.usual.get(n, n) not in raw.names]
 
 
 def _missing(raw: CellTable, name: str, held: str) -> UserError:

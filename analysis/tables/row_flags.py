@@ -53,6 +53,11 @@ def filters(exclude: Sequence[str], flags: Sequence[RowFlag], rows: int) -> list
     return lines
 
 
+def told(exclude: Sequence[str], flags: Sequence[RowFlag], rows: int) -> list[str]:
+    """How many rows each condition leaves, and what is odd about single ones."""
+    return [*filters(exclude, flags, rows), *summary(flags, exclude)]
+
+
 def summary(flags: Sequence[RowFlag], exclude: Sequence[str] = (), most: int = 3) -> list[str]:
     """A line for each of the first few rows of every kind, and one for how many more there are; conditions have their own."""
     by_kind: dict[str, list[RowFlag]] = {}

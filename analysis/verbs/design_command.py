@@ -12,13 +12,13 @@ import numpy as np
 from analysis.fits import limits, next_runs, priced_runs
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.next_runs import NextRuns, Prospect
+from analysis.fits.predicted import of_columns, wanted_of
 from analysis.fits.priced_runs import PricedRuns
 from analysis.fits.resample import CLUSTERS
 from analysis.laws.law import Array, Law
 from analysis.shown import plain_json, say
 from analysis.tables.row_ranges import RowRanges
 from analysis.tables.table import Table
-from analysis.verbs.predict import of_columns, wanted_of
 from analysis.verbs.table_arguments import objective, read_laws
 from repro.errors import UserError
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
-from analysis.laws.formulas import written
 from analysis.laws.formulas.written import WrittenLaw
-from repro import paths, reading
 from repro.errors import UserError
 
 T = TypeVar("T")
-FILES = (".yaml", ".yml")
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -36,30 +32,16 @@ def written_laws(given: argparse.Namespace) -> list[WrittenLaw]:
     """The laws that --formula gives, with what the other options say of their parameters.
 
     Raises:
-        UserError: see `written.of_data` and `saved_fit.load`; an option that is none, or that has no formula to go with.
+        UserError: see `law_rows.written_law`; an option that is none, or that has no formula to go with.
     """
     texts: Sequence[str] = [given.formula] if isinstance(given.formula, str) else given.formula or []
     fixed, tied = _pairs("--fix", given.fix, float), _pairs("--tie", given.tie, str)
     bounds = _pairs("--bounds", given.bounds, _range)
     if not texts and (said := [*fixed, *tied, *bounds]):
         raise UserError("nothing to say it of", key=f"--fix, --tie, --bounds {said[0]}", found="no formula", expected="--formula with it")  # fmt: skip
-    return [_law(text).told(bounds, fixed, tied) for text in texts]
+    from analysis.fits import law_rows  # brings scipy, which --help does without
 
-
-def _law(text: str) -> WrittenLaw:
-    ending = Path(text).suffix.lower()
-    if ending in FILES:
-        path = Path(paths.expand(text))
-        return written.of_data(reading.read_mapping(path), text)
-    if ending == ".json":
-        from analysis.fits import saved_fit
-        from analysis.laws.formulas.formula_law import FormulaLaw
-
-        law = saved_fit.load(text).result.law
-        if not isinstance(law, FormulaLaw):
-            raise UserError("a fit of a registered law", key="--formula", found=text, expected=f"--law {law.name}")
-        return law.written
-    return WrittenLaw(text)
+    return [law_rows.written_law(text).told(bounds, fixed, tied) for text in texts]
 
 
 def _pairs(option: str, words: Sequence[str], read: Callable[[str], T]) -> dict[str, T]:

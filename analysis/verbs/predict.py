@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import budget_optimum, limits, optimal, saved_fit
+from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
-from analysis.laws.law import Law
 from analysis.shown import plain_json, say
-from analysis.tables import cells, row_ranges
-from analysis.tables.cell_table import listed
 from repro.errors import UserError
 
 QUANTILES = (0.025, 0.975)
@@ -26,10 +23,8 @@ QUANTILES = (0.025, 0.975)
 def predict(given: argparse.Namespace) -> int:
     """Prints the answer; returns the exit code."""
     saved = saved_fit.load(given.fit)
-    wanted = wanted_of(given.given, saved.result.law)
-    warnings = limits.of_fit(saved.result)
-    if saved.rows is not None:
-        warnings += row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
+    wanted = predicted.wanted_of(given.given, saved.result.law)
+    warnings = predicted.doubts(saved)
     answers: list[dict[str, Any]]
     if set(wanted) == {"C"}:
         answers, more = _best(saved, wanted["C"])
@@ -41,8 +36,9 @@ def predict(given: argparse.Namespace) -> int:
         answers, more = _plans(saved, wanted)
         warnings += more
     else:
-        answers = [_loss_at(saved, wanted)]
-        warnings += limits.of_point(saved.rows, wanted)
+        answer, more = _loss_at(saved, wanted)
+        answers = [answer]
+        warnings += more
     warnings = list(dict.fromkeys(warnings))
     if given.json:
         shown = answers[0] | ({"dense": answers[1]} if len(answers) > 1 else {}) | {"warnings": warnings}
@@ -61,57 +57,6 @@ def predict(given: argparse.Namespace) -> int:
 def _beside(name: str, answer: Mapping[str, Any]) -> str:
     ends = (answer.get("intervals") or {}).get(name)
     return f"   95% [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else ""
-
-
-def wanted_of(pairs: list[str], law: Law) -> dict[str, float]:
-    """The numbers of NAME=VALUE words.
-
-    Raises:
-        UserError: a name that the law hasn't got or that stands there twice, or a value that can't be its own.
-    """
-    known = [*law.columns, "C", "loss", "T", "N_final", "within"]
-    found: dict[str, float] = {}
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        name = name.strip()
-        if name not in known:
-            raise UserError("no such name in this law", key=name, found=pair, expected=listed(known, like=name))
-        if name in found:
-            raise UserError("a name that stands there twice", key=name, found=" ".join(pairs), expected="one value")
-        if name in law.levels:
-            found[name] = _level(name, text, law.levels[name])
-            continue
-        try:
-            value = cells.number(text, "count" if name == "T" else cells.kind_of(name))
-        except cells.NoNumber:
-            value = math.nan
-        if math.isnan(value):
-            raise UserError("not a number", key=name, found=text or "nothing", expected="NAME=NUMBER")
-        free = name in law.free
-        if not math.isfinite(value) or not (
-            free or (0 <= value < 1 if name == "S" else value >= 0 if name == "T" else value > 0)
-        ):
-            expected = {"S": "0 or more, under 1", "T": "0 or more"}.get(name, "a positive, finite number")
-            raise UserError("value out of range", key=name, found=text, expected=expected)
-        found[name] = value
-    return found
-
-
-def _level(name: str, text: str, levels: tuple[str, ...]) -> float:
-    """The number of a label. Raises UserError for one that the fit hasn't seen."""
-    if text.strip() not in levels:
-        raise UserError(
-            "a label that the fit hasn't seen", key=name, found=text or "nothing", expected=listed(list(levels))
-        )
-    return float(levels.index(text.strip()))
-
-
-def of_columns(wanted: Mapping[str, float], law: Law, key: str) -> None:
-    """Raises UserError unless these are numbers of all the law's columns, and of nothing else."""
-    if set(wanted) != set(law.columns):
-        raise UserError(
-            "other columns than the law's", key=key, found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
-        )  # fmt: skip
 
 
 def _best(saved: SavedFit, flops: float) -> tuple[list[dict[str, Any]], list[str]]:
@@ -190,19 +135,11 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
     return [answer], [*warnings, *limits.of_point(saved.rows, point)]
 
 
-def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> dict[str, Any]:
-    law = saved.result.law
-    of_columns(wanted, law, "predict")
-    columns = {name: np.array([value]) for name, value in wanted.items()}
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        loss = float(saved.result.predict(columns)[0])
-        drawn = None if saved.draws is None else law.predict(saved.draws, columns)[:, 0]
-    if not (math.isfinite(loss) and loss > 0):
-        raise UserError("the law has no loss there", key="predict", found=f"{loss:g} nats", expected="other values")
-    answer: dict[str, Any] = {"loss": loss}
-    if drawn is not None and np.isfinite(drawn).all():
-        low, high = np.quantile(drawn, QUANTILES)
-        answer["interval"] = [float(low), float(high)]
+def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
+    found = predicted.loss_at(saved, wanted)
+    answer: dict[str, Any] = {"loss": found.value}
+    if found.low is not None:
+        answer["interval"] = [found.low, found.high]
     if saved.rows is not None:
-        answer |= {"best_seen": saved.rows.loss[0], "over_best_seen": loss / saved.rows.loss[0] - 1}
-    return answer
+        answer |= {"best_seen": saved.rows.loss[0], "over_best_seen": found.value / saved.rows.loss[0] - 1}
+    return answer, list(found.beyond)

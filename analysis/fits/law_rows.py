@@ -1,0 +1,80 @@
+"""Laws by what somebody says of them, and the rows of a table that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from analysis.fits import holdout, saved_fit
+from analysis.laws.formulas import declared, formula, written
+from analysis.laws.formulas.formula import Formula
+from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.written import WrittenLaw
+from analysis.laws.law import Law
+from analysis.laws.registry import LAWS
+from analysis.tables import column_names, table
+from analysis.tables.cell_table import CellTable
+from analysis.tables.table import Table
+from repro import paths, reading
+from repro.errors import UserError
+
+FILES = (".yaml", ".yml")
+
+
+def registered(name: str) -> Law:
+    """A law of the registry. Raises UserError for a name that isn't one."""
+    if name not in LAWS:
+        raise UserError("no such law", key="law", found=name, expected=", ".join(LAWS))
+    return LAWS[name]
+
+
+def written_law(text: str) -> WrittenLaw:
+    """The law of a formula, of a law file, .yaml, or of a saved fit, .json.
+
+    Raises:
+        UserError: see `written.of_data` and `saved_fit.load`; a fit of a registered law.
+    """
+    ending = Path(text).suffix.lower()
+    if ending in FILES:
+        path = Path(paths.expand(text))
+        return written.of_data(reading.read_mapping(path), text)
+    if ending == ".json":
+        law = saved_fit.load(text).result.law
+        if not isinstance(law, FormulaLaw):
+            raise UserError("a fit of a registered law", key="--formula", found=text, expected=f"--law {law.name}")
+        return law.written
+    return WrittenLaw(text)
+
+
+def read(
+    raw: CellTable,
+    laws: Sequence[Law | WrittenLaw],
+    *,
+    columns: Mapping[str, str],
+    exclude: Sequence[str],
+    clusters: str | None,
+    rule: str | None = None,
+    spare: bool = False,
+) -> tuple[Table, list[Law]]:
+    """The rows that the laws are fitted to, and the laws, in their order.
+
+    Args:
+        raw: the cells. columns, exclude, clusters: see `table.read`. rule: by which rows are held out.
+        spare: columns may have names that no law asks for.
+
+    Raises:
+        UserError: no law, or one twice; see `formula`, `declared` and `table.read`.
+    """
+    known = column_names.known(raw, columns)
+    asked = [formula.read(own, known) if isinstance(own, WrittenLaw) else own for own in laws]
+    names = [own.name for own in asked]
+    if not names or len(set(names)) < len(names):
+        raise UserError("no law, or one twice", key="law", found=", ".join(names), expected="laws, each once")
+    needed = {name for own in asked for name in own.columns}
+    by = holdout.column_of(rule)
+    also = [by] if by and by not in ("clusters", "loss", *needed) else []
+    labels = list(dict.fromkeys(name for own in asked if isinstance(own, Formula) for name in own.labels))
+    if spare:
+        columns = column_names.of_use(raw, asked, (*also, *labels), columns)
+    rows = table.read(raw, asked, columns=columns, exclude=exclude, clusters=clusters, also=also, labels=labels)
+    return rows, [declared.law_of(own, rows.levels) if isinstance(own, Formula) else own for own in asked]

@@ -1,0 +1,112 @@
+"""What a fit says of one point: what is asked for by NAME=VALUE words, the loss there, and how far that carries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fits import limits
+from analysis.fits.saved_fit import SavedFit
+from analysis.laws.law import Law
+from analysis.tables import cells, row_ranges
+from analysis.tables.cell_table import listed
+from repro.errors import UserError
+
+QUANTILES = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A loss that a fit predicts.
+
+    Attributes:
+        value: nats a token. low, high: 95% interval of the law there; None without a bootstrap.
+        beyond: how it goes beyond the fitted rows, a sentence each; empty within them.
+        doubts: what is to be said of anything that the fit predicts, parameters at a bound among it.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    beyond: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
+    """The loss at a point.
+
+    Raises:
+        UserError: other columns than the law's, or no loss there.
+    """
+    law = saved.result.law
+    of_columns(wanted, law, "predict")
+    columns = {name: np.array([value]) for name, value in wanted.items()}
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        loss = float(saved.result.predict(columns)[0])
+        drawn = None if saved.draws is None else law.predict(saved.draws, columns)[:, 0]
+    if not (math.isfinite(loss) and loss > 0):
+        raise UserError("the law has no loss there", key="predict", found=f"{loss:g} nats", expected="other values")
+    low, high = None, None
+    if drawn is not None and np.isfinite(drawn).all():
+        low, high = np.quantile(drawn, QUANTILES).tolist()
+    return Predicted(loss, low, high, tuple(limits.of_point(saved.rows, wanted)), tuple(doubts(saved)))
+
+
+def doubts(saved: SavedFit) -> list[str]:
+    """What is to be said of anything that a fit predicts."""
+    of_rows = [] if saved.rows is None else row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
+    return [*limits.of_fit(saved.result), *of_rows]
+
+
+def wanted_of(pairs: Sequence[str], law: Law) -> dict[str, float]:
+    """The numbers of NAME=VALUE words.
+
+    Raises:
+        UserError: a name that the law hasn't got or that stands there twice, or a value that can't be its own.
+    """
+    known = [*law.columns, "C", "loss", "T", "N_final", "within"]
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        name = name.strip()
+        if name not in known:
+            raise UserError("no such name in this law", key=name, found=pair, expected=listed(known, like=name))
+        if name in found:
+            raise UserError("a name that stands there twice", key=name, found=" ".join(pairs), expected="one value")
+        if name in law.levels:
+            found[name] = _level(name, text, law.levels[name])
+            continue
+        try:
+            value = cells.number(text, "count" if name == "T" else cells.kind_of(name))
+        except cells.NoNumber:
+            value = math.nan
+        if math.isnan(value):
+            raise UserError("not a number", key=name, found=text or "nothing", expected="NAME=NUMBER")
+        free = name in law.free
+        if not math.isfinite(value) or not (
+            free or (0 <= value < 1 if name == "S" else value >= 0 if name == "T" else value > 0)
+        ):
+            expected = {"S": "0 or more, under 1", "T": "0 or more"}.get(name, "a positive, finite number")
+            raise UserError("value out of range", key=name, found=text, expected=expected)
+        found[name] = value
+    return found
+
+
+def _level(name: str, text: str, levels: tuple[str, ...]) -> float:
+    """The number of a label. Raises UserError for one that the fit hasn't seen."""
+    if text.strip() not in levels:
+        raise UserError(
+            "a label that the fit hasn't seen", key=name, found=text or "nothing", expected=listed(list(levels))
+        )
+    return float(levels.index(text.strip()))
+
+
+def of_columns(wanted: Mapping[str, float], law: Law, key: str) -> None:
+    """Raises UserError unless these are numbers of all the law's columns, and of nothing else."""
+    if set(wanted) != set(law.columns):
+        raise UserError(
+            "other columns than the law's", key=key, found=", ".join(wanted), expected=" ".join(f"{c}=…" for c in law.columns)
+        )  # fmt: skip
