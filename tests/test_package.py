@@ -70,6 +70,20 @@ def test_the_installed_analysis_works_away_from_the_checkout_without_what_trains
     assert "chinchilla: L = E + A/N^α + B/D^β" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_installed_library_fits_and_draws_without_what_trains(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(tmp_path / "installed")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r}); import analysis; "
+        f"fit = analysis.fit(analysis.read({str(EVIDENCE / 'runs.parquet')!r}, N='N_avg'), 'chinchilla'); "
+        f"fit.plot('fit.png'); print(fit.status); sys.exit(sorted(set({(*HEAVY, 'pandas')!r}) & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip(), done.stdout.strip()) == (0, "", "converged")
+    assert (tmp_path / "fit.png").stat().st_size > 1e4
+
+
 @pytest.mark.system
 def test_an_empty_environment_takes_the_analysis_alone(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)

@@ -82,6 +82,7 @@ ANALYSIS = (
     "power",
     "figures",
     "report",
+    "library",
     "verbs",
 )
 OF_REPRO_IN_ANALYSIS = {

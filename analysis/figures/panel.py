@@ -16,6 +16,7 @@ from analysis.figures.style import Look
 from analysis.laws.law import Array
 
 FEW = 6
+LONG_TICK = 7  # letters of a tick, 17.152k, beside which others still have room
 WIDE = 30.0
 MOST_DECADES = 6  # powers of ten whose labels stand side by side
 
@@ -94,6 +95,8 @@ class Panel:
         if self.decades and not self.counts:
             return None
         places = np.unique(np.concatenate([*(p.x for p in self.points), *(c.x for c in self.curves)]))
+        if self.counts and max(len(style.thousands(place, 0)) for place in places) > LONG_TICK:
+            return None
         return places if len(places) <= FEW else None
 
 

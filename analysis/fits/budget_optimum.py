@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from typing import Any
+
 import numpy as np
 
+from analysis.fits import limits, optimal
 from analysis.fits.optimal import SIZES, size_of
 from analysis.fits.outcome import Interval, percentiles
 from analysis.fits.saved_fit import SavedFit
@@ -11,6 +16,23 @@ from analysis.laws.law import Array, Law
 
 STEP = 0.02  # of log N on the grid; the minimum is that of the parabola through its lowest three points
 APART = 0.5  # log FLOP to both sides, over which an exponent is taken
+
+
+def answer(saved: SavedFit, flops: float) -> tuple[dict[str, Any], list[str]]:
+    """The best size and tokens for a budget with their exponents, and what is to be said of them."""
+    best = optimal.compute_optimal(saved.result, flops)
+    size = optimal.size_of(saved.result)
+    power = float(exponents(saved.result.law, size, saved.result.theta[None], flops)[0])
+    known = math.isfinite(power)  # it isn't where the search ended at an edge
+    found = dataclasses.asdict(best) | {"a_N": power if known else None, "a_D": 1 - power if known else None}
+    warnings = [*best.outside, *limits.of_point(saved.rows, {size: best.N, "D": best.D})]
+    if ends := intervals(saved, flops):
+        found["intervals"] = ends
+        if lack := [name for name, own in ends.items() if own is None]:
+            warnings.append(
+                f"no interval of {', '.join(lack)}: too many resamples without a best size, or too few of them"
+            )
+    return found, warnings
 
 
 def exponents(law: Law, size: str, theta: Array, flops: float) -> Array:

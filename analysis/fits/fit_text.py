@@ -13,19 +13,31 @@ from analysis.laws.law import Law
 def lines(law: Law, shown: Mapping[str, Any]) -> list[str]:
     """A fit of `law`; `shown` is what is saved of it."""
     width = max(10, *map(len, shown["parameters"]))
-    low, high = shown["loss_range"]
-    beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
-    found = [
-        f"{title(law)}   ({shown['n_rows']} rows of {shown['source']}; columns {', '.join(law.columns)})",
+    parameters = [
+        f"  {name:>{width}} {value:>14.6g}   {interval_of(name, shown)}" for name, value in shown["parameters"].items()
+    ]
+    return [*head(law, shown), *parameters, *tail(shown)]
+
+
+def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
+    """The law and its rows, and how the solver ended."""
+    own = isinstance(law, FormulaLaw) and not law.written.name
+    title = f"{'' if own else f'{law.name}: '}{'log L' if law.logarithmic else 'L'} = {law.formula}"
+    return [
+        f"{title}   ({shown['n_rows']} rows of {shown['source']}; columns {', '.join(law.columns)})",
         *_given(law),
         f"  {shown['status']}, objective {shown['objective']:.8g}, {shown['starts_agreeing']} of {shown['starts']} starts "
         f"agree, condition {shown['condition']:.3g}",
-        *(
-            f"  {name:>{width}} {value:>14.6g}   {interval_of(name, shown)}"
-            for name, value in shown["parameters"].items()
-        ),
+    ]
+
+
+def tail(shown: Mapping[str, Any]) -> list[str]:
+    """How far off it is."""
+    low, high = shown["loss_range"]
+    beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
+    found = [
         f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} nats, {shown['mean_relative_error']:.2%}; losses run from "
-        f"{low:.4f} to {high:.4f}{beside}",
+        f"{low:.4f} to {high:.4f}{beside}"
     ]
     if "held_out" in shown:
         held = shown["held_out"]
@@ -34,12 +46,6 @@ def lines(law: Law, shown: Mapping[str, Any]) -> list[str]:
             f"  {out_of_sample.beside(held['best_seen'])}",
         ]
     return found
-
-
-def title(law: Law) -> str:
-    """Name and formula."""
-    own = isinstance(law, FormulaLaw) and not law.written.name
-    return f"{'' if own else f'{law.name}: '}{'log L' if law.logarithmic else 'L'} = {law.formula}"
 
 
 def _given(law: Law) -> list[str]:

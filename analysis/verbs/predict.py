@@ -17,8 +17,6 @@ from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.shown import plain_json, say
 from repro.errors import UserError
 
-QUANTILES = (0.025, 0.975)
-
 
 def predict(given: argparse.Namespace) -> int:
     """Prints the answer; returns the exit code."""
@@ -27,7 +25,8 @@ def predict(given: argparse.Namespace) -> int:
     warnings = predicted.doubts(saved)
     answers: list[dict[str, Any]]
     if set(wanted) == {"C"}:
-        answers, more = _best(saved, wanted["C"])
+        answer, more = budget_optimum.answer(saved, wanted["C"])
+        answers = [answer]
         warnings += more
     elif "within" in wanted:
         answers, more = _until(saved, wanted)
@@ -57,23 +56,6 @@ def predict(given: argparse.Namespace) -> int:
 def _beside(name: str, answer: Mapping[str, Any]) -> str:
     ends = (answer.get("intervals") or {}).get(name)
     return f"   95% [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else ""
-
-
-def _best(saved: SavedFit, flops: float) -> tuple[list[dict[str, Any]], list[str]]:
-    """The best size and tokens for a budget with their exponents, and what is to be said of them."""
-    best = optimal.compute_optimal(saved.result, flops)
-    size = optimal.size_of(saved.result)
-    power = float(budget_optimum.exponents(saved.result.law, size, saved.result.theta[None], flops)[0])
-    known = math.isfinite(power)  # it isn't where the search ended at an edge
-    answer = dataclasses.asdict(best) | {"a_N": power if known else None, "a_D": 1 - power if known else None}
-    warnings = [*best.outside, *limits.of_point(saved.rows, {size: best.N, "D": best.D})]
-    if found := budget_optimum.intervals(saved, flops):
-        answer["intervals"] = found
-        if lack := [name for name, ends in found.items() if ends is None]:
-            warnings.append(
-                f"no interval of {', '.join(lack)}: too many resamples without a best size, or too few of them"
-            )
-    return [answer], warnings
 
 
 def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -116,7 +98,7 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
     warnings = []
     if saved.draws is not None:
         drawn = law.tokens_until(saved.draws, within, rho, size)
-        low, high = np.quantile(drawn, QUANTILES, method="weibull")
+        low, high = np.quantile(drawn, predicted.QUANTILES, method="weibull")
         answer["interval"] = [float(end) if math.isfinite(end) else None for end in (low, high)]
         if never := float(np.mean(~np.isfinite(drawn))):
             warnings.append(

@@ -1,0 +1,107 @@
+"""What the library answers with: text for a console, HTML for a notebook, JSON for a file, and a figure."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from analysis.library.words import for_python, in_python
+from repro import paths
+from repro.errors import UserError
+
+KINDS = ("png", "pdf", "svg")
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that a notebook shows."""
+
+    figure: Figure
+    png: bytes
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+class Answer(ABC):
+    """An answer. `notes`: what was left out of the table, and what is odd about single rows, a line each."""
+
+    notes: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def warnings(self) -> list[str]:
+        """What is to be said of the answer, a sentence each."""
+
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """The answer as text."""
+
+    @abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """What the command prints with --json."""
+
+    @for_python
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes what the command prints with --json. Raises UserError where that can't be written."""
+        _write(path, (json.dumps(self.as_json(), indent=1) + "\n").encode())
+
+    def __repr__(self) -> str:
+        told = [*self.notes, *(f"warning: {text}" for text in self.warnings)]
+        return "\n".join([*(in_python(line) for line in self.lines()), *told])
+
+    def _repr_html_(self) -> str:
+        return self._body() + listed("left out, or odd", self.notes) + listed("warnings", self.warnings)
+
+    def _body(self) -> str:
+        return f"<pre>{html.escape(in_python(chr(10).join(self.lines())))}</pre>"
+
+
+def listed(title: str, lines: Sequence[str]) -> str:
+    """Lines under a title, as HTML; nothing where there are none."""
+    if not lines:
+        return ""
+    return f"<p><b>{title}</b></p><ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
+
+
+@for_python
+def plotted(module: ModuleType, source: Any, path: str | os.PathLike[str] | None) -> Plot:
+    """A figure of `analysis.figures`, written to `path` where there is one.
+
+    Args:
+        module: of the figure. source: what its panels are of. path: ends in .png, .pdf or .svg.
+
+    Raises:
+        UserError: another ending, or a path that can't be written.
+    """
+    from analysis.figures import panel, style
+
+    ending = "png" if path is None else Path(os.fspath(path)).suffix.lower().lstrip(".")
+    if ending not in KINDS:
+        raise UserError("not a kind of figure", key="path", found=str(path), expected=", ".join(f".{k}" for k in KINDS))
+    with style.applied():
+        drawn = panel.figure([own for own in module.panels(source) if not own.empty], columns=module.COLUMNS)
+        found = {kind: io.BytesIO() for kind in ("png", ending)}
+        for kind, sink in found.items():
+            drawn.savefig(sink, format=kind)
+    if path is not None:
+        _write(path, found[ending].getvalue())
+    return Plot(drawn, found["png"].getvalue())
+
+
+def _write(path: str | os.PathLike[str], data: bytes) -> None:
+    try:
+        Path(paths.expand(path)).write_bytes(data)
+    except OSError as error:
+        raise UserError("can't be written", file=os.fspath(path), found=error.strerror or str(error)) from error

@@ -1,0 +1,151 @@
+"""One law on any table, in Python."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.fits import budget_optimum, fit_text, predicted, table_fit
+from analysis.fits.objective import Objective
+from analysis.fits.outcome import Interval
+from analysis.fits.predicted import Predicted
+from analysis.fits.table_fit import TableFit
+from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.law import Law
+from analysis.library.answer import Answer, Plot, plotted
+from analysis.library.asking import AnyLaw, check, law_of, notes_of, rows_of, told
+from analysis.library.reading import as_table
+from analysis.library.words import for_python, in_python
+from analysis.shown import plain_json
+from analysis.tables.cell_table import listed
+from repro.errors import UserError
+
+
+@dataclass(frozen=True, repr=False)
+class FittedLaw(Answer):
+    """A law fitted to a table. `inner`: the fit itself, with its rows and resamples."""
+
+    inner: TableFit
+    notes: tuple[str, ...]
+
+    @property
+    def law(self) -> Law:
+        return self.inner.result.law
+
+    @property
+    def params(self) -> dict[str, float]:
+        """Parameters by name, those that are fixed or tied among them."""
+        law, found = self.law, self.inner.result.parameters
+        return found | law.written.given(found) if isinstance(law, FormulaLaw) else dict(found)
+
+    @property
+    def status(self) -> str:
+        """`converged`, `bound_hit` or `max_iter`."""
+        return self.inner.result.status
+
+    @property
+    def warnings(self) -> list[str]:
+        return [in_python(text) for text in self.inner.warnings]
+
+    @for_python
+    def interval(self, name: str) -> Interval | None:
+        """The 95% interval of a parameter: of the bootstrap where there is one, else of the profile; None where there is none.
+
+        Raises:
+            UserError: a name that isn't one of a fitted parameter.
+        """
+        found = self.inner.intervals
+        if name not in found:
+            raise UserError("no such fitted parameter", key="name", found=name, expected=listed(list(found), like=name))
+        return found[name]
+
+    @for_python
+    def predict(self, **columns: float | str) -> Predicted:
+        """The loss at a point, by the law's columns: `predict(N=7e9, D=1e12)`.
+
+        Raises:
+            UserError: other columns than the law's, what is no number, a label that the fit hasn't seen.
+        """
+        found = predicted.wanted_of([f"{name}={value}" for name, value in columns.items()], self.law)
+        return predicted.loss_at(self.inner.saved, found)
+
+    @for_python
+    def best(self, C: float) -> dict[str, Any]:
+        """The size and tokens of least loss for `C` training FLOP, as `predict C=… --json` prints them.
+
+        Raises:
+            UserError: no positive number, or a law without a size and tokens.
+        """
+        saved = self.inner.saved
+        answer, warnings = budget_optimum.answer(saved, predicted.wanted_of([f"C={C}"], self.law)["C"])
+        told = dict.fromkeys([*predicted.doubts(saved), *warnings])
+        found: dict[str, Any] = plain_json(answer | {"warnings": list(told)})
+        return found
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:
+        """Predicted against actual losses, and the residuals over each column; written to `path`, .png, .pdf or .svg."""
+        from analysis.figures import fit_errors
+
+        return plotted(fit_errors, self.inner, path)
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain_json(self.inner.as_json())
+        return found
+
+    def lines(self) -> list[str]:
+        return fit_text.lines(self.law, self.inner.as_json())
+
+    def _body(self) -> str:
+        shown = self.inner.as_json()
+        table = "".join(
+            f"<tr><th>{_escaped(name)}</th><td>{value:.6g}</td><td>{_escaped(fit_text.interval_of(name, shown))}</td></tr>"
+            for name, value in shown["parameters"].items()
+        )
+        head, tail = (
+            "<br>".join(map(_escaped, part)) for part in (fit_text.head(self.law, shown), fit_text.tail(shown))
+        )
+        return f"<p>{head}</p><table>{table}</table><p>{tail}</p>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(in_python(text.strip()))
+
+
+@for_python
+def fit(
+    table: Any,
+    law: AnyLaw,
+    *,
+    bootstrap: int = 0,
+    holdout: str | None = None,
+    objective: str = "huber_log",
+    delta: float | None = None,
+    sigma: float | None = None,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> FittedLaw:
+    """Fits a law to a table.
+
+    Args:
+        table: what `read` gave, or what it takes.
+        law: a registered name, a formula, a law file (.yaml), a saved fit of a formula (.json), or a law itself.
+        bootstrap: resamples behind intervals and bands; 0 leaves them out.
+        holdout: which rows are held out, `largest:N`, `share:0.2:D` or `N>1e9`; None leaves errors on them out.
+        objective: huber_log, huber, lad or wls. delta: its threshold.
+        sigma: the seeds' standard deviation in nats, for few rows or clusters.
+        fix, tie, bounds: what is said of a formula's parameters.
+
+    Raises:
+        UserError: everything that the command `fit` refuses.
+    """
+    check(bootstrap, sigma)
+    kind, asked = Objective.of(objective, delta), as_table(table)
+    rows, [found] = rows_of(asked, [told(law_of(law), fix, tie, bounds)], holdout)
+    inner = table_fit.fit_rows(
+        found, rows, kind, resamples=bootstrap, rule=holdout, sigma=sigma, clustered=asked.clusters is not None
+    )
+    return FittedLaw(inner, notes_of(asked, rows))

@@ -1,0 +1,74 @@
+"""The best size for a budget by any table, in Python."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.fits import table_frontier
+from analysis.fits.exponents import Exponent
+from analysis.fits.isoflop import Method
+from analysis.fits.table_frontier import Asked, TableFrontier
+from analysis.library.answer import Answer, Plot, plotted
+from analysis.library.asking import notes_of
+from analysis.library.reading import as_table
+from analysis.library.words import for_python, in_python
+from analysis.shown import plain_json
+
+
+@dataclass(frozen=True, repr=False)
+class BestSizes(Answer):
+    """How the best size goes with compute. `inner`: the answer itself, with every budget."""
+
+    inner: TableFrontier
+    notes: tuple[str, ...]
+
+    @property
+    def a_N(self) -> Exponent:
+        """Of the best size against training FLOP: `value`, `low`, `high`."""
+        return self.inner.found.a_N
+
+    @property
+    def a_D(self) -> Exponent:
+        """Of the best number of tokens."""
+        return self.inner.found.a_D
+
+    @property
+    def warnings(self) -> list[str]:
+        return [in_python(text) for text in self.inner.warnings]
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:
+        """The curves and the power of compute through their minima; written to `path`, .png, .pdf or .svg."""
+        from analysis.figures import isoflop
+
+        return plotted(isoflop, self.inner.found, path)
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = plain_json(self.inner.as_json())
+        return found
+
+    def lines(self) -> list[str]:
+        return self.inner.lines()
+
+
+@for_python
+def isoflop(
+    table: Any, *, method: Method = "parabola", tolerance: float | None = None, sigma: float | None = None
+) -> BestSizes:
+    """Exponents of the best size and tokens against training FLOP (Hoffmann et al. 2022, approaches 1 and 2).
+
+    Args:
+        table: what `read` gave, or what it takes: N, C and the loss, or N and D.
+        method: parabola, free or envelope. tolerance: a budget's largest FLOP over its smallest, less one.
+        sigma: the seeds' standard deviation in nats; None measures it.
+
+    Raises:
+        UserError: everything that the command `isoflop` refuses.
+    """
+    asked = as_table(table)
+    clusters = asked.clusters if method == "envelope" else None
+    how = Asked(method, tolerance, sigma, clusters)
+    columns = {name: held for name, held in asked.columns.items() if name in ("N", "C", "D", "loss")}
+    rows = table_frontier.read(asked.raw, columns, asked.exclude, clusters)
+    return BestSizes(table_frontier.frontier(rows, how), notes_of(asked, rows))

@@ -1,0 +1,98 @@
+"""Tables for the library: a file, an Arrow table, a data frame or arrays, with what their columns are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.library.words import for_python
+from analysis.tables import arrow_tables, conditions, derived_columns, readers
+from analysis.tables.cell_table import CellTable
+from repro.errors import UserError
+
+KINDS = "a path, a pyarrow table, a pandas or polars DataFrame, or a dict of arrays"
+
+
+@dataclass(frozen=True, repr=False)
+class RunTable:
+    """A table, and how it is to be read.
+
+    Attributes:
+        raw: its cells. columns: what `derived_columns` reads, by the laws' names.
+        exclude: conditions; rows that meet any are left out.
+        clusters: a column whose equal values are resampled together.
+    """
+
+    raw: CellTable
+    columns: Mapping[str, str]
+    exclude: tuple[str, ...]
+    clusters: str | None
+
+    def __repr__(self) -> str:
+        said = [f"{self.raw.rows:,} rows of {self.raw.source}; columns {', '.join(self.raw.names)}"]
+        said += [f"{name} is {held}" for name, held in self.columns.items()]
+        said += [f"without {text}" for text in self.exclude]
+        return "; ".join(said)
+
+
+@for_python
+def read(source: Any, *, exclude: str | Sequence[str] = (), clusters: str | None = None, **columns: str) -> RunTable:
+    """A table of runs.
+
+    Args:
+        source: a path of what the commands read, a pyarrow table, a pandas or polars DataFrame, or a dict of arrays (n,).
+        exclude: conditions, `loss>=4.5`; rows that meet any are left out, and are named in every result.
+        clusters: a column whose equal values are resampled together.
+        columns: the table's columns by the laws' names and `loss`: `N="params", D="tokens:B"`; formulas of columns, too.
+
+    Raises:
+        UserError: no table, no such column, or a condition that is none.
+    """
+    raw = _cells(source)
+    asked = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    for text in asked:
+        conditions.parse(text)
+    for name, held in columns.items():
+        if not isinstance(held, str) or held in ("", '""'):
+            raise UserError("not a column", key=name, found=repr(held)[:100], expected="the name of one, or a formula")
+    derived, names = derived_columns.derive(raw, columns)
+    for name, held in names.items():
+        derived.column(held, name)
+    if clusters is not None:
+        raw.column(clusters, "clusters")
+    return RunTable(raw, columns, asked, clusters)
+
+
+def as_table(table: Any) -> RunTable:
+    """What `read` gave as it is, and anything else read by its own names."""
+    return table if isinstance(table, RunTable) else read(table)
+
+
+def _cells(source: Any) -> CellTable:
+    if isinstance(source, (str, os.PathLike)):
+        return readers.read(os.fspath(source))
+    if isinstance(source, Mapping):
+        return _of_arrays(source)
+    if hasattr(source, "iloc") and hasattr(source, "columns"):  # pandas, which nothing here imports
+        parts = [source.iloc[:, i] for i in range(len(source.columns))]
+        known = [part.astype(object).where(part.notna(), None).tolist() for part in parts]
+        return CellTable.of("a DataFrame", tuple(str(name) for name in source.columns), known)
+    if hasattr(source, "__arrow_c_stream__"):  # pyarrow and polars
+        return arrow_tables.arrow(pa.table(source), f"a {type(source).__name__}", {})
+    raise UserError("not a table", key="source", found=type(source).__name__, expected=KINDS)
+
+
+def _of_arrays(source: Mapping[Any, Any]) -> CellTable:
+    columns = {str(name): np.asarray(values) for name, values in source.items()}
+    for name, values in columns.items():
+        if values.ndim != 1:
+            raise UserError("not a column", key=name, found=f"an array of shape {values.shape}", expected="(n,)")
+    if len({len(values) for values in columns.values()}) > 1:
+        counts = ", ".join(f"{name} {len(values)}" for name, values in list(columns.items())[:6])
+        raise UserError("columns of unequal length", key="source", found=counts)
+    return CellTable.of("a dict", tuple(columns), [values.tolist() for values in columns.values()])
