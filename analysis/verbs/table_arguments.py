@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Sequence
 
-from analysis.fits import law_rows
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.laws.formulas.written import WrittenLaw
@@ -24,6 +23,8 @@ def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table,
 
     Prints what is odd about single rows.
     """
+    from analysis.fits import law_rows  # brings scipy, which --help does without
+
     if given.sigma is not None:
         positive_sigma(given.sigma)
     if given.bootstrap:
