@@ -16,7 +16,7 @@ def lines(law: Law, shown: Mapping[str, Any]) -> list[str]:
     parameters = [
         f"  {name:>{width}} {value:>14.6g}   {interval_of(name, shown)}" for name, value in shown["parameters"].items()
     ]
-    return [*head(law, shown), *parameters, *tail(shown)]
+    return [*head(law, shown), *parameters, *tail(law, shown)]
 
 
 def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
@@ -31,18 +31,18 @@ def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def tail(shown: Mapping[str, Any]) -> list[str]:
+def tail(law: Law, shown: Mapping[str, Any]) -> list[str]:
     """How far off it is."""
     low, high = shown["loss_range"]
     beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
     found = [
-        f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} nats, {shown['mean_relative_error']:.2%}; losses run from "
+        f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} {law.unit}, {shown['mean_relative_error']:.2%}; losses run from "
         f"{low:.4f} to {high:.4f}{beside}"
     ]
     if "held_out" in shown:
         held = shown["held_out"]
         found += [
-            f"  held out by {held['rule']}: {held['mean_abs_error']:.5f} nats, {held['mean_relative_error']:.2%}",
+            f"  held out by {held['rule']}: {held['mean_abs_error']:.5f} {law.unit}, {held['mean_relative_error']:.2%}",
             f"  {out_of_sample.beside(held['best_seen'])}",
         ]
     return found

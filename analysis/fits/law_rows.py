@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.fits import holdout, saved_fit
-from analysis.laws.formulas import declared, formula, written
+from analysis.laws.formulas import declared, formula, shipped, written
 from analysis.laws.formulas.formula import Formula
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.formulas.written import WrittenLaw
@@ -21,10 +21,12 @@ from repro.errors import UserError
 FILES = (".yaml", ".yml")
 
 
-def registered(name: str) -> Law:
-    """A law of the registry. Raises UserError for a name that isn't one."""
+def named(name: str) -> Law | WrittenLaw:
+    """A law of the registry, or one that ships as a file. Raises UserError for a name that is neither's."""
+    if name in shipped.NAMES:
+        return shipped.law(name)
     if name not in LAWS:
-        raise UserError("no such law", key="law", found=name, expected=", ".join(LAWS))
+        raise UserError("no such law", key="law", found=name, expected=", ".join([*LAWS, *shipped.NAMES]))
     return LAWS[name]
 
 
@@ -76,5 +78,8 @@ def read(
     labels = list(dict.fromkeys(name for own in asked if isinstance(own, Formula) for name in own.labels))
     if spare:
         columns = column_names.of_use(raw, asked, (*also, *labels), columns)
-    rows = table.read(raw, asked, columns=columns, exclude=exclude, clusters=clusters, also=also, labels=labels)
+    of_loss = not any(isinstance(own, WrittenLaw) and own.unit for own in laws)
+    rows = table.read(
+        raw, asked, columns=columns, exclude=exclude, clusters=clusters, also=also, labels=labels, of_loss=of_loss
+    )
     return rows, [declared.law_of(own, rows.levels) if isinstance(own, Formula) else own for own in asked]

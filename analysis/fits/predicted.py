@@ -48,7 +48,9 @@ def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
         loss = float(saved.result.predict(columns)[0])
         drawn = None if saved.draws is None else law.predict(saved.draws, columns)[:, 0]
     if not (math.isfinite(loss) and loss > 0):
-        raise UserError("the law has no loss there", key="predict", found=f"{loss:g} nats", expected="other values")
+        raise UserError(
+            "the law has no loss there", key="predict", found=f"{loss:g} {law.unit}", expected="other values"
+        )
     low, high = None, None
     if drawn is not None and np.isfinite(drawn).all():
         low, high = np.quantile(drawn, QUANTILES).tolist()

@@ -64,7 +64,7 @@ class TableComparison:
         width = max(24, *(len(own.law) for own in judged))
         lines = [
             f"held out: {', '.join(s.name for s in self.found.splits)} ({len(self.found.rows)} of {len(self.rows)} rows); "
-            "errors in nats",
+            f"errors in {judged[0].fit.law.unit}",
             f"  {'law':<{width}} {'in sample':>10} {'held out':>10} {'relative':>9} {'AICc':>10} {'BIC':>10}   "
             f"{judged[0].law} is",
         ]

@@ -64,6 +64,7 @@ class Law(ABC):
         levels: labels of the columns that hold labels; such a column holds the number of each row's label among them.
         free: columns that may hold any finite number; the others hold positive ones.
         logarithmic: the scales are linear in the logarithm of the loss, and not in the loss.
+        unit: of what it predicts: nats, or another where that is no loss.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Law(ABC):
     levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     free: tuple[str, ...] = ()
     logarithmic: bool = False
+    unit: str = "nats"
 
     @abstractmethod
     def predict(self, theta: Array, columns: Columns) -> Array:

@@ -30,7 +30,7 @@ def law_of(law: AnyLaw) -> Law | WrittenLaw:
     if isinstance(law, (Law, WrittenLaw)):
         return law
     if isinstance(law, str) and law.strip().isidentifier():
-        return law_rows.registered(law.strip())
+        return law_rows.named(law.strip())
     if isinstance(law, (str, os.PathLike)):
         return law_rows.written_law(os.fspath(law))
     raise UserError(

@@ -105,7 +105,8 @@ class FittedLaw(Answer):
             for name, value in shown["parameters"].items()
         )
         head, tail = (
-            "<br>".join(map(_escaped, part)) for part in (fit_text.head(self.law, shown), fit_text.tail(shown))
+            "<br>".join(map(_escaped, part))
+            for part in (fit_text.head(self.law, shown), fit_text.tail(self.law, shown))
         )
         return f"<p>{head}</p><table>{table}</table><p>{tail}</p>"
 

@@ -78,6 +78,7 @@ def read(
     clusters: str | None = None,
     also: Sequence[str] = (),
     labels: Sequence[str] = (),
+    of_loss: bool = True,
 ) -> Table:
     """The columns that `laws` need, from a file or a results folder.
 
@@ -88,6 +89,7 @@ def read(
         clusters: a column whose equal values are drawn together in a bootstrap.
         also: further columns of numbers, to hold rows out by.
         labels: columns of labels.
+        of_loss: what the laws predict is a loss, and neither an error nor an accuracy.
 
     Raises:
         UserError: no such file or column, a name that nothing asks for, text where a number should stand, no rows.
@@ -101,7 +103,8 @@ def read(
     wanted = tuple(dict.fromkeys([*needed, LOSS, *also]))
     raw, given = derived_columns.derive(raw, columns or {})
     names = column_names.resolve(raw, laws, (*wanted, *labels), given)
-    doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
+    if of_loss:
+        doubts.refuse_other_losses(names.get(LOSS, LOSS), source)
     flags, warnings = _left_out(raw, asked, names)
     left = np.ones(raw.rows, dtype=bool)
     flags += [flag for name in labels for flag in _without_label(raw, names[name])]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from analysis.laws.formulas.written import WrittenLaw
+from analysis.laws.law import Law
 from repro.errors import UserError
 
 T = TypeVar("T")
@@ -28,20 +29,21 @@ FORMULA_HELP = (
 )
 
 
-def written_laws(given: argparse.Namespace) -> list[WrittenLaw]:
-    """The laws that --formula gives, with what the other options say of their parameters.
+def laws(given: argparse.Namespace, names: Sequence[str]) -> list[Law | WrittenLaw]:
+    """The laws of these names and those that --formula gives, with what the other options say of what is a formula.
 
     Raises:
-        UserError: see `law_rows.written_law`; an option that is none, or that has no formula to go with.
+        UserError: see `law_rows.named` and `written_law`; an option that is none, or that has no formula to go with.
     """
+    from analysis.fits import law_rows  # brings scipy, which --help does without
+
     texts: Sequence[str] = [given.formula] if isinstance(given.formula, str) else given.formula or []
     fixed, tied = _pairs("--fix", given.fix, float), _pairs("--tie", given.tie, str)
     bounds = _pairs("--bounds", given.bounds, _range)
-    if not texts and (said := [*fixed, *tied, *bounds]):
+    found = [*(law_rows.named(name) for name in names), *(law_rows.written_law(text) for text in texts)]
+    if not any(isinstance(law, WrittenLaw) for law in found) and (said := [*fixed, *tied, *bounds]):
         raise UserError("nothing to say it of", key=f"--fix, --tie, --bounds {said[0]}", found="no formula", expected="--formula with it")  # fmt: skip
-    from analysis.fits import law_rows  # brings scipy, which --help does without
-
-    return [law_rows.written_law(text).told(bounds, fixed, tied) for text in texts]
+    return [law.told(bounds, fixed, tied) if isinstance(law, WrittenLaw) else law for law in found]
 
 
 def _pairs(option: str, words: Sequence[str], read: Callable[[str], T]) -> dict[str, T]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit
+from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit, through
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.shown import plain_json, say
@@ -21,10 +21,15 @@ from repro.errors import UserError
 def predict(given: argparse.Namespace) -> int:
     """Prints the answer; returns the exit code."""
     saved = saved_fit.load(given.fit)
-    wanted = predicted.wanted_of(given.given, saved.result.law)
-    warnings = predicted.doubts(saved)
+    below = saved_fit.load(given.through) if given.through else None
+    wanted = predicted.wanted_of(given.given, (below or saved).result.law)
+    warnings = [*predicted.doubts(saved), *(predicted.doubts(below) if below else [])]
     answers: list[dict[str, Any]]
-    if set(wanted) == {"C"}:
+    if below is not None:
+        answer, more = through.predict_through(saved, below, wanted)
+        answers = [answer]
+        warnings += more
+    elif set(wanted) == {"C"}:
         answer, more = budget_optimum.answer(saved, wanted["C"])
         answers = [answer]
         warnings += more

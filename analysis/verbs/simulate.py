@@ -47,8 +47,8 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     from analysis.worlds import simulated_table
 
-    written = law_arguments.written_laws(given)
-    law = _own(written[0], simulated_table.COLUMNS, simulated_table.SIZES) if written else LAWS[given.law]
+    [said] = law_arguments.laws(given, [given.law] if given.law else [])
+    law = _own(said, simulated_table.COLUMNS, simulated_table.SIZES) if isinstance(said, WrittenLaw) else said
     return simulated_table.main(given, law)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import enough_resamples, positive_sigma
-from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Law
 from analysis.tables import readers, row_flags, table
 from analysis.verbs import law_arguments
@@ -19,7 +18,7 @@ _PAIR = re.compile(r"""(?:"[^"]*"|\((?:[^()"]|\([^()"]*\))*\)|[^,"])+""")  # com
 
 
 def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table, list[Law]]:
-    """The rows that the arguments name, and the laws: those of the registry, then the formulas.
+    """The rows that the arguments name, and the laws: those of `names` in their order, then the formulas.
 
     Prints what is odd about single rows.
     """
@@ -29,10 +28,9 @@ def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table,
         positive_sigma(given.sigma)
     if given.bootstrap:
         enough_resamples(given.bootstrap)
-    laws: list[Law | WrittenLaw] = [*(law_rows.registered(name) for name in names), *law_arguments.written_laws(given)]
     rows, fitted = law_rows.read(
         readers.read(given.table),
-        laws,
+        law_arguments.laws(given, names),
         columns=columns_given(given.columns),
         exclude=given.exclude,
         clusters=given.clusters,

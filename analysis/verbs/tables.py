@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from analysis.laws.formulas import shipped
 from analysis.laws.registry import LAWS
 from analysis.verbs import law_arguments
 from repro.console.options import real, whole
@@ -36,7 +37,7 @@ def add_parser(verbs: Any) -> None:
     _add_choices(further)
     for command in (one, further):
         which = command.add_mutually_exclusive_group(required=True)
-        which.add_argument("--law", choices=LAWS, help="which law of the registry")
+        which.add_argument("--law", choices=(*LAWS, *shipped.NAMES), help="which law that ships")
         which.add_argument("--formula", metavar="TEXT", help=law_arguments.FORMULA_HELP)
     several = verbs.add_parser("compare", description="Which law predicts better?", **described)
     several.add_argument("--laws", help="names, comma-separated; the first is held against the others")
@@ -77,6 +78,9 @@ def add_parser(verbs: Any) -> None:
         "given", nargs="+", metavar="NAME=VALUE", help="columns; or C; or loss with N_final or T; or within, N0 and rho"
     )
     guess.add_argument("--json", action="store_true", help="one JSON object")
+    guess.add_argument(
+        "--through", metavar="LOSS_FIT.json", help="a fit of the loss, of whose columns FIT.json's L is then predicted"
+    )
     for command, main in ((one, _fit), (several, _compare), (guess, _predict), (further, _design)):
         command.set_defaults(main=main)
 

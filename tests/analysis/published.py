@@ -56,3 +56,20 @@ def gadre(data: str) -> tuple[dict[str, Array], Array]:
     ]
     count, tokens, loss = np.array(chosen).T
     return {"N": count, "D": tokens}, loss
+
+
+def gadre_downstream(data: str) -> tuple[Array, Array]:
+    """Loss and mean error over 17 tasks of the six rows that give the printed law: five sizes at 20 tokens a parameter, and the least at 320."""
+    with (SHARED / "gadre_scaling" / "models_104.csv").open() as stream:
+        rows = [r for r in csv.DictReader(stream) if r["dataset"] == data]
+    small = min(float(r["N"]) for r in rows)
+    chosen = sorted(
+        (float(r["N"]), float(r["loss_c4_val"]), float(r["err_avg_17"])) for r in rows if float(r["M"]) == 20
+    )[:5]
+    chosen += [
+        (small, float(r["loss_c4_val"]), float(r["err_avg_17"]))
+        for r in rows
+        if float(r["M"]) == 320 and float(r["N"]) == small
+    ]
+    _, loss, error = np.array(chosen).T
+    return loss, error

@@ -52,6 +52,7 @@ def read(written: WrittenLaw, known: Collection[str]) -> Formula:
         UserError: see `parser`; a parameter with a column's name; a group by what is no column; a loss in its own
             formula; a definition of a name that stands nowhere.
     """
+    known = {*known, *written.columns}
     for name in written.declared:
         if name.split("[")[0] in known:
             raise UserError("a parameter with a column's name", key=name, found=name, expected="another name, or none in the table")  # fmt: skip

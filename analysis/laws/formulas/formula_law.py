@@ -39,7 +39,8 @@ class FormulaLaw(Law):
         written: WrittenLaw,
     ):
         self.name, self.formula, self.parameters, self.source = name, formula, parameters, source
-        self.logarithmic, self.written = logarithmic, written
+        self.logarithmic, self.written, self.published = logarithmic, written, written.published
+        self.unit = written.unit or self.unit
         self.columns = tuple(calculus.columns(tree))
         self.levels = {name: levels[name] for name in self.columns if name in levels}
         self.free = calculus.free_columns(tree)

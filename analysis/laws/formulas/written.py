@@ -40,6 +40,8 @@ class WrittenLaw:
         where: names that stand for a part of the formula or for a constant, each of those before it.
         parameters: by name; of a group the name before the bracket, or one level, `eff[fp8]`.
         fixed: parameters that are known. tied: parameters that equal another one, by their names.
+        columns: names that are columns whatever a table has, with what they hold. unit: of what it predicts, if not nats.
+        published: constants that somebody has printed, by data set.
     """
 
     formula: str
@@ -49,6 +51,9 @@ class WrittenLaw:
     parameters: Mapping[str, SaidParameter] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def declared(self) -> list[str]:
@@ -94,7 +99,7 @@ def of_data(data: Mapping[str, Any], file: object = None) -> WrittenLaw:
     if not isinstance(data.get("formula"), str):
         _wrong(file, "formula", data.get("formula", "nothing"), "a formula, as E + A/N^alpha")
     maps: dict[str, dict[str, Any]] = {}
-    for key in ("where", "parameters", "fixed", "tied"):
+    for key in ("where", "parameters", "fixed", "tied", "columns", "published"):
         value = data.get(key, {})
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             _wrong(file, key, value, "names and what is said of each")
@@ -105,13 +110,21 @@ def of_data(data: Mapping[str, Any], file: object = None) -> WrittenLaw:
     for name, value in maps["tied"].items():
         if not isinstance(value, str):
             _wrong(file, f"tied.{name}", value, "the name of another parameter")
-    for key in ("name", "source"):
+    for name, value in maps["columns"].items():
+        if not isinstance(value, str):
+            _wrong(file, f"columns.{name}", value, "what it holds, in words")
+    for name, value in maps["published"].items():
+        if not isinstance(value, Mapping) or not all(isinstance(own, str) for own in value):
+            _wrong(file, f"published.{name}", value, "parameters and their values")
+        maps["published"][name] = {own: _number(file, f"published.{name}.{own}", one) for own, one in value.items()}
+    for key in ("name", "source", "unit"):
         if not isinstance(data.get(key, ""), str):
             _wrong(file, key, data[key], "text")
     return WrittenLaw(
         data["formula"], data.get("name", ""), data.get("source", ""), maps["where"],
         {name: _said(file, f"parameters.{name}", value) for name, value in maps["parameters"].items()},
         {name: _number(file, f"fixed.{name}", value) for name, value in maps["fixed"].items()}, maps["tied"],
+        maps["columns"], data.get("unit", ""), maps["published"],
     )  # fmt: skip
 
 
