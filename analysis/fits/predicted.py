@@ -23,7 +23,7 @@ class Predicted:
     """A loss that a fit predicts.
 
     Attributes:
-        value: nats a token. low, high: 95% interval of the law there; None without a bootstrap.
+        value: nats a token. low, high: 95% interval of the law there; None without a bootstrap, or where a resample has no value there.
         beyond: how it goes beyond the fitted rows, a sentence each; empty within them.
         doubts: what is to be said of anything that the fit predicts, parameters at a bound among it.
     """
@@ -51,10 +51,12 @@ def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
         raise UserError(
             "the law has no loss there", key="predict", found=f"{loss:g} {law.unit}", expected="other values"
         )
-    low, high = None, None
+    low, high, told = None, None, doubts(saved)
     if drawn is not None and np.isfinite(drawn).all():
         low, high = np.quantile(drawn, QUANTILES).tolist()
-    return Predicted(loss, low, high, tuple(limits.of_point(saved.rows, wanted)), tuple(doubts(saved)))
+    elif drawn is not None:
+        told.append("no interval: in some resamples the law has no value there")
+    return Predicted(loss, low, high, tuple(limits.of_point(saved.rows, wanted)), tuple(told))
 
 
 def doubts(saved: SavedFit) -> list[str]:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from analysis.library.words import for_python, in_python
+from analysis.shown import plain_json
 from repro import paths
 from repro.errors import UserError
 
@@ -35,22 +36,29 @@ class Plot:
 
 
 class Answer(ABC):
-    """An answer. `notes`: what was left out of the table, and what is odd about single rows, a line each."""
+    """An answer of `analysis.fits`.
 
+    Attributes:
+        inner: what the command prints, too, with its warnings and `as_json`.
+        notes: what was left out of the table, and what is odd about single rows, a line each.
+    """
+
+    inner: Any
     notes: tuple[str, ...]
-
-    @property
-    @abstractmethod
-    def warnings(self) -> list[str]:
-        """What is to be said of the answer, a sentence each."""
 
     @abstractmethod
     def lines(self) -> list[str]:
         """The answer as text."""
 
-    @abstractmethod
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be said of the answer, a sentence each."""
+        return [in_python(text) for text in self.inner.warnings]
+
     def as_json(self) -> dict[str, Any]:
         """What the command prints with --json."""
+        found: dict[str, Any] = plain_json(self.inner.as_json())
+        return found
 
     @for_python
     def save(self, path: str | os.PathLike[str]) -> None:

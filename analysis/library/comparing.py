@@ -13,8 +13,7 @@ from analysis.fits.table_comparison import TableComparison
 from analysis.library.answer import Answer
 from analysis.library.asking import AnyLaw, check, law_of, notes_of, rows_of
 from analysis.library.reading import as_table
-from analysis.library.words import for_python, in_python
-from analysis.shown import plain_json
+from analysis.library.words import for_python
 from repro.errors import UserError
 
 
@@ -29,14 +28,6 @@ class ComparedLaws(Answer):
     def laws(self) -> dict[str, Judged]:
         """How each law did, by its name."""
         return {own.law: own for own in self.inner.found.judged}
-
-    @property
-    def warnings(self) -> list[str]:
-        return [in_python(text) for text in self.inner.warnings]
-
-    def as_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json(self.inner.as_json())
-        return found
 
     def lines(self) -> list[str]:
         return self.inner.lines()

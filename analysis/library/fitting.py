@@ -46,10 +46,6 @@ class FittedLaw(Answer):
         """`converged`, `bound_hit` or `max_iter`."""
         return self.inner.result.status
 
-    @property
-    def warnings(self) -> list[str]:
-        return [in_python(text) for text in self.inner.warnings]
-
     @for_python
     def interval(self, name: str) -> Interval | None:
         """The 95% interval of a parameter: of the bootstrap where there is one, else of the profile; None where there is none.
@@ -90,10 +86,6 @@ class FittedLaw(Answer):
         from analysis.figures import fit_errors
 
         return plotted(fit_errors, self.inner, path)
-
-    def as_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json(self.inner.as_json())
-        return found
 
     def lines(self) -> list[str]:
         return fit_text.lines(self.law, self.inner.as_json())

@@ -13,8 +13,7 @@ from analysis.fits.table_frontier import Asked, TableFrontier
 from analysis.library.answer import Answer, Plot, plotted
 from analysis.library.asking import notes_of
 from analysis.library.reading import as_table
-from analysis.library.words import for_python, in_python
-from analysis.shown import plain_json
+from analysis.library.words import for_python
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,19 +33,11 @@ class BestSizes(Answer):
         """Of the best number of tokens."""
         return self.inner.found.a_D
 
-    @property
-    def warnings(self) -> list[str]:
-        return [in_python(text) for text in self.inner.warnings]
-
     def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:
         """The curves and the power of compute through their minima; written to `path`, .png, .pdf or .svg."""
         from analysis.figures import isoflop
 
         return plotted(isoflop, self.inner.found, path)
-
-    def as_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = plain_json(self.inner.as_json())
-        return found
 
     def lines(self) -> list[str]:
         return self.inner.lines()

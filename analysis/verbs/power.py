@@ -31,7 +31,13 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("results", metavar="RESULTS", help="results folder, or what `sweeps expand --table` wrote")
-    command.add_argument("--worlds", type=int, metavar="N", default=WORLDS, help="of each truth (%(default)s)")
+    command.add_argument(
+        "--worlds",
+        type=int,
+        metavar="N",
+        default=WORLDS,
+        help="of each truth (%(default)s; 40 at most for claims p1 to p8)",
+    )
     command.add_argument(
         "--noise", type=real("a standard deviation in nats", 0, 10), metavar="NATS", help="sd over seeds"
     )

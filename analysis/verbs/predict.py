@@ -14,6 +14,7 @@ import numpy as np
 from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit, through
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
+from analysis.laws.law import Law
 from analysis.shown import plain_json, say
 from repro.errors import UserError
 
@@ -123,10 +124,10 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
 
 
 def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
-    found = predicted.loss_at(saved, wanted)
-    answer: dict[str, Any] = {"loss": found.value}
+    found, unit = predicted.loss_at(saved, wanted), saved.result.law.unit
+    answer: dict[str, Any] = {"loss": found.value} if unit == Law.unit else {"predicted": found.value, "unit": unit}
     if found.low is not None:
         answer["interval"] = [found.low, found.high]
-    if saved.rows is not None:
+    if saved.rows is not None and unit == Law.unit:
         answer |= {"best_seen": saved.rows.loss[0], "over_best_seen": found.value / saved.rows.loss[0] - 1}
-    return answer, list(found.beyond)
+    return answer, [*found.beyond, *found.doubts]

@@ -42,7 +42,7 @@ def add_parser(verbs: Any) -> None:
         metavar="N",
         type=int,
         default=WORLDS,
-        help="worlds behind each error rate of a rule (%(default)s); 0: none",
+        help="worlds behind each error rate of a rule (%(default)s; 40 at most for claims p1 to p8); 0: none",
     )
     commands["claims"].add_argument("--json", action="store_true", help="every number as JSON")
     noise = verbs.add_parser(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.fits import saved_fit
+from analysis.fits.predicted import loss_at
 from repro.errors import UserError
 from tests.analysis.points import csv, drawn, grid
 
@@ -53,6 +55,19 @@ def test_a_fit_of_an_older_version_is_read_and_its_ranges_are_said_to_be_unknown
     assert main(["predict", written(tmp_path, old), "N=1e8", "D=2e9", "--json"]) == 0
     [told] = json.loads(capsys.readouterr().out)["warnings"]
     assert "without the ranges" in told
+
+
+def test_a_resample_without_a_loss_at_the_point_leaves_no_interval_and_is_said(
+    whole: dict[str, Any], tmp_path: Path
+) -> None:
+    found = saved_fit.load(written(tmp_path, whole))
+    assert found.draws is not None
+    draws = found.draws.copy()
+    draws[0, 1:3] = 1e308, -40.0  # A / N^alpha of the first resample is infinite
+    told = loss_at(dataclasses.replace(found, draws=draws), {"N": 1e8, "D": 2e9})
+    assert (told.low, told.high) == (None, None)
+    assert "no interval: in some resamples the law has no value there" in told.doubts
+    assert loss_at(found, {"N": 1e8, "D": 2e9}).low is not None
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_an_error_is_predicted_through_the_loss_with_the_errors_of_both(
     chained, known = (said(capsys, "predict", upper, "--through", own, *at) for own in (lower, sure))
     assert chained["loss"] == alone["loss"]
     assert chained["intervals"]["loss"] == pytest.approx(alone["interval"])
-    assert chained["predicted"] == pytest.approx(said(capsys, "predict", upper, f"L={alone['loss']}")["loss"])
+    assert chained["predicted"] == pytest.approx(said(capsys, "predict", upper, f"L={alone['loss']}")["predicted"])
     assert known["predicted"] == chained["predicted"]
     widths = [one["intervals"]["predicted"][1] - one["intervals"]["predicted"][0] for one in (chained, known)]
     slope = 2.08 * 0.756 * np.exp(-0.756 * alone["loss"])
