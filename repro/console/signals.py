@@ -37,6 +37,11 @@ class Heeded:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the handlers of before: Ray Tune pickles what its callbacks hold, and Ray Train's handler holds an actor
+        of a cluster that may be gone."""
+        return {"first": self.first, "came": self.came, "_before": {}}
+
     def asked(self) -> bool:
         """Whether to stop."""
         return self.came

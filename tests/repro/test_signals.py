@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +55,16 @@ def test_under_nohup_it_is_ignored_still() -> None:
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_it_is_pickled_whatever_handled_signals_before() -> None:
+    lock = threading.Lock()  # can't be pickled, as an actor of a cluster that is gone can't
+    before = signal.signal(signal.SIGINT, lambda *_: lock.release())
+    try:
+        with Heeded("stopping") as heeded:
+            assert not pickle.loads(pickle.dumps(heeded)).asked()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 PRINTS = """
