@@ -22,7 +22,7 @@ def lines(law: Law, shown: Mapping[str, Any]) -> list[str]:
 def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
     """The law and its rows, and how the solver ended."""
     own = isinstance(law, FormulaLaw) and not law.written.name
-    title = f"{'' if own else f'{law.name}: '}{'log L' if law.logarithmic else 'L'} = {law.formula}"
+    title = f"{'' if own else f'{law.name}: '}{left_side(law)} = {law.formula}"
     return [
         f"{title}   ({shown['n_rows']} rows of {shown['source']}; columns {', '.join(law.columns)})",
         *_given(law),
@@ -31,12 +31,18 @@ def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def left_side(law: Law) -> str:
+    """What a formula is of: the loss L, its logarithm, or what else the law predicts."""
+    return "log L" if law.logarithmic else "L" if law.unit == Law.unit else law.unit
+
+
 def tail(law: Law, shown: Mapping[str, Any]) -> list[str]:
     """How far off it is."""
     low, high = shown["loss_range"]
     beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
+    actual, all_of = ("loss", "losses") if law.unit == Law.unit else ("actual", "actual values")
     found = [
-        f"  mean |predicted − loss| {shown['mean_abs_error']:.5f} {law.unit}, {shown['mean_relative_error']:.2%}; losses run from "
+        f"  mean |predicted − {actual}| {shown['mean_abs_error']:.5f} {law.unit}, {shown['mean_relative_error']:.2%}; {all_of} run from "
         f"{low:.4f} to {high:.4f}{beside}"
     ]
     if "held_out" in shown:

@@ -70,7 +70,7 @@ def _fit_groups(given: argparse.Namespace, law: Law, rows: Table) -> int:
 
 
 def _show_groups(law: Law, by: str, found: dict[str, dict[str, Any]]) -> None:
-    print(f"{'log L' if law.logarithmic else 'L'} = {law.formula}   (one fit for each {by}; --json has intervals)")
+    print(f"{fit_text.left_side(law)} = {law.formula}   (one fit for each {by}; --json has intervals)")
     wide = max(len(by), *map(len, found))
     print(f"  {by:<{wide}} {'rows':>6} {'relative':>9} {'status':>10} " + " ".join(f"{n:>12}" for n in law.names))
     for label, one in found.items():

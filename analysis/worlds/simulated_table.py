@@ -23,7 +23,6 @@ from repro import paths
 from repro.errors import UserError
 from repro.store.folder import Folder
 
-MULTIPLES = (8.0, 20.0, 60.0, 150.0)  # tokens a parameter of a design
 NO_FOLDER = (".json", ".jsonl", ".ndjson", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".xlsx", ".xls")  # endings of files
 MANY = 3  # factors beside size and tokens of which a design holds every combination
 
@@ -40,17 +39,26 @@ TRUTHS: Mapping[str, Mapping[str, float]] = MappingProxyType({
     "post_training_pruning": {"E": 2.0, "N_C": 60.0, "D_C": 300.0, "gamma": -1.0, "delta": 0.1, "alpha": 0.25, "beta": 0.3},
     "post_training_nested": {"E": 2.0, "D_C": 300.0, "gamma": -1.0, "delta": 0.1, "beta": 0.3},
     "N_after": _COUNT,
+    "log_compute": {"a": 9.0, "b": -0.14},
+    "accuracy": {"floor": 0.25, "rise": 0.6, "k": 4.0, "middle": 2.2},
 })  # fmt: skip
 _RANGES: Mapping[str, tuple[float, ...]] = MappingProxyType({
     "size": tuple(np.geomspace(3e7, 3e9, 4)),
+    "size alone": tuple(np.geomspace(3e7, 3e9, 16)),
+    "tokens a parameter": (8.0, 20.0, 60.0, 150.0),
     "S": (0.0, 0.3, 0.55, 0.8),
     "rho": (0.15, 0.3, 0.5),
     "P_w": (3.0, 5.0, 12.0),
     "P_a": (3.0, 5.0, 12.0),
     "P_kv": (2.0, 3.0, 8.0),
     "P_post": (3.0, 4.0, 6.0),
+    "epochs": (0.5, 1.0, 4.0, 15.0, 60.0),
+    "experts": (1.0, 2.0, 4.0, 8.0, 32.0, 128.0, 512.0),
+    "L": tuple(np.geomspace(1.6, 5.0, 24)),
 })  # fmt: skip
-COLUMNS = frozenset({*SIZES, "D", "C", *(name for name in _RANGES if name != "size")})  # that a design has
+_OWN = ("S", "rho", "P_w", "P_a", "P_kv", "P_post", "experts", "L")  # columns whose values are those of their range
+_OF_TOKENS = frozenset({"D", "C", "U", "L0"})
+COLUMNS = frozenset({*SIZES, *_OF_TOKENS, *_OWN})  # that a design has
 
 
 def truth(law: Law, **changed: float) -> Array:
@@ -81,27 +89,36 @@ def truth(law: Law, **changed: float) -> Array:
 
 def design(law: Law) -> dict[str, Array]:
     """Columns (n,) of every size with the other values: a table that identifies each parameter of the law."""
-    size = next((c for c in law.columns if c in SIZES), "N")
-    others = [c for c in law.columns if c in _RANGES]
-    axes: list[tuple[float, ...]] = [_RANGES["size"], MULTIPLES, *(_RANGES[c] for c in others)]
+    size = next((c for c in law.columns if c in SIZES), None)
+    others = [c for c in law.columns if c in _OWN]
+    ranges = [*(["epochs"] if "U" in law.columns else []), *others]
+    if not _OF_TOKENS.isdisjoint(law.columns) or (size is None and "L" not in others):
+        ranges = ["size", "tokens a parameter", *ranges]
+    elif size is not None:
+        ranges = ["size alone", *ranges]
+    axes = {name.removesuffix(" alone"): _RANGES[name] for name in ranges}
     if law.name == "N_effective":
-        axes.append((1.0, 0.6, 0.3))
-    rows = np.array(list(itertools.product(*axes)))
+        axes["density"] = (1.0, 0.6, 0.3)
+    rows = np.array(list(itertools.product(*axes.values())))
     if len(others) > MANY:
         # A regular fraction of the factorial: with three levels each, any two factors still meet at every pair of levels.
         levels = np.array(list(itertools.product(*(range(len(_RANGES[c])) for c in others))))
         rows = rows[np.tile(levels.sum(1) % 3 == 0, len(rows) // len(levels))]
-    columns = {size: rows[:, 0], "D": rows[:, 0] * rows[:, 1], "C": 6 * rows[:, 0] ** 2 * rows[:, 1]}
-    columns |= {c: rows[:, 2 + i] for i, c in enumerate(others)}
+    held = dict(zip(axes, rows.T, strict=True))
+    columns = {c: held[c] for c in others}
+    if "size" in held:
+        columns[size or "N"] = held["size"]
+    if "tokens a parameter" in held:
+        tokens = held["size"] * held["tokens a parameter"]
+        columns |= {"D": tokens, "C": 6 * held["size"] * tokens, "L0": 1.7 + 400 * held["size"] ** -0.34}
+        columns["U"] = tokens / held.get("epochs", 1.0)
     if law.name == "N_effective":
-        columns["N_prunable"] = columns[size] / rows[:, -1]
-    if "L0" in law.columns:
-        columns["L0"] = 1.7 + 400 * columns[size] ** -0.34
+        columns["N_prunable"] = held["size"] / held["density"]
     return {name: columns[name] for name in law.columns}
 
 
 def losses(law: Law, theta: Array, columns: Columns, noise: float, rng: np.random.Generator, tables: int = 1) -> Array:
-    """Losses (tables, n): what the law says, and noise of standard deviation `noise` in nats."""
+    """Losses (tables, n): what the law says, and noise of standard deviation `noise` in nats, or in its other unit."""
     centre = law.predict(theta, columns)
     return centre * np.exp(rng.standard_normal((tables, len(centre))) * noise / centre)
 
@@ -142,7 +159,8 @@ def main(given: argparse.Namespace, law: Law) -> int:
         _refuse_others(str(path), law)
         path.parent.mkdir(parents=True, exist_ok=True)
         writers[ending](pa.table({**columns, "loss": drawn}), str(path))
-        print(f"{given.out}: {len(drawn)} rows, losses {drawn.min():.4f} to {drawn.max():.4f}")
+        what = "losses" if law.unit == Law.unit else law.unit
+        print(f"{given.out}: {len(drawn)} rows, {what} {drawn.min():.4f} to {drawn.max():.4f}")
     elif ending in NO_FOLDER:
         raise UserError(
             "a table of unknown kind", file=given.out, found=ending, expected=".csv or .parquet, or a folder"
@@ -174,7 +192,7 @@ def main(given: argparse.Namespace, law: Law) -> int:
     said = ", ".join(f"{name} {value:g}" for name, value in zip(law.names, theta, strict=True))
     if law is P2 and ending not in writers:
         said = f"{given.parameters or 'its usual parameters'}, the others those of each method"
-    print(f"truth: {law.name} with {said}; noise {given.noise:g} nats, seed {given.seed}")
+    print(f"truth: {law.name} with {said}; noise {given.noise:g} {law.unit}, seed {given.seed}")
     return 0
 
 

@@ -3,11 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.fits.fit import fit
+from analysis.laws.formulas import declared, formula, shipped
 from analysis.laws.registry import LAWS
 from analysis.tables import data, table
 from analysis.tables.post_training import curve_points
@@ -15,15 +14,37 @@ from analysis.worlds import simulated_sweep, simulated_table
 from repro.store.folder import Folder
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_what_was_drawn_without_noise_is_found_again(name: str) -> None:
-    law = LAWS[name]
-    theta, columns = simulated_table.truth(law), simulated_table.design(law)
-    loss = simulated_table.losses(law, theta, columns, 0.0, np.random.default_rng(0))[0]
-    result = fit(law, columns, loss)
-    np.testing.assert_allclose(law.predict(result.theta, columns), loss, rtol=1e-6)
-    assert result.unidentified == ()
-    np.testing.assert_allclose(result.theta, theta, rtol=2e-2)
+@pytest.mark.parametrize("name", [*LAWS, *shipped.NAMES])
+def test_what_was_drawn_without_noise_is_found_again(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    file = str(tmp_path / "drawn.csv")
+    law = LAWS[name] if name in LAWS else declared.law_of(formula.read(shipped.law(name), ()), {})
+    assert main(["simulate", "--law", name, "--noise", "0", file]) == 0
+    assert "rows, losses" in capsys.readouterr().out or law.unit != "nats"
+    assert main(["fit", file, "--law", name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mean_relative_error"] < 1e-6
+    assert found["unidentified"] == []
+    assert found["parameters"] == pytest.approx(dict(zip(law.names, simulated_table.truth(law), strict=True)), rel=2e-2)
+    assert not recwarn
+
+
+@pytest.mark.parametrize("name", shipped.NAMES)
+def test_noise_leaves_every_parameter_of_a_drawn_law_file_known(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "drawn.csv")
+    law = declared.law_of(formula.read(shipped.law(name), ()), {})
+    assert main(["simulate", "--law", name, "--seed", "1", file]) == 0
+    capsys.readouterr()
+    assert main(["fit", file, "--law", name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for parameter, true in zip(law.names, simulated_table.truth(law), strict=True):
+        low, high = found["profile"][parameter]
+        wide = high - low
+        assert low - wide < true < high + wide
+        assert wide < max(0.6 * abs(true), 0.2)
 
 
 @pytest.mark.slow
@@ -69,15 +90,18 @@ def test_the_seed_makes_the_noise(tmp_path: Path) -> None:
         (["--law", "N_avg", "--parameters", "E=low", "OUT.csv"], "--parameters E"),
         (["--law", "N_avg", "--noise", "-1", "OUT.csv"], "--noise"),
         (["--law", "N_avg", "--rows", "3", "OUT.csv"], "--rows"),
+        (["--law", "accuracy", "OUT"], "can't be drawn"),
+        (["--formula", "LAW.yaml", "--parameters", "E=1,A=9,a=.3", "OUT.csv"], "a column that no design has"),
     ],
 )
 def test_what_a_user_gets_wrong_is_said_with_exit_code_2_and_nothing_is_written(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "LAW.yaml").write_text("formula: E + A/width^a\ncolumns: {width: of a layer}\n")
     assert main(["simulate", *words]) == 2
     assert said in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["LAW.yaml"]
 
 
 def test_a_real_sweep_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
