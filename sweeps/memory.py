@@ -9,7 +9,8 @@ States, in bytes per parameter (all parameters, W workers), held by DeepSpeed wi
     3       2, fp32 4      summed in fp32 4/W               12/W; partitioned weights 2/W or 4/W beside the gathered
 
 Stages 1 to 3 add the bucket in which gradients are reduced. At stage 3 all weights are gathered at once: its limit of
-1e9 live parameters exceeds every size here. Masks take one bit per prunable weight.
+1e9 live parameters exceeds every size here. Masks take one bit per prunable weight; where weights come back in the order in
+which they went, as many more as the number of the last event has binary digits.
 
 Activations, in bytes per token of the micro-batch, counted for transformers' Llama without recomputation and with
 attention that stores no scores. A block stores in bf16
@@ -25,7 +26,8 @@ chunks' parts of it are summed at the end, 2 bytes for each chunk before the las
 on tensors without memory.
 
 What these leave of the peak: after a compiled backward pass all new gradients exist beside those of the earlier micro-batches,
-and masking gradients takes 4.5 bytes for each of a worker's masters. The largest of the three counts.
+and masking gradients takes 4.5 bytes for each of a worker's masters, more than the gradients by which an event chooses what
+comes back. The largest of these counts.
 """
 
 from __future__ import annotations
@@ -77,7 +79,6 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
     """
     half, shape, model = spec.precision == "bf16", spec.model.shape, spec.model
     total, narrow = shape.total, 2 if half else 4
-    masks = shape.prunable / 8
     if zero_stage == 0:
         weights, gradients, optimizer = narrow, 6.0 if half else 4.0, 12.0 if half else 8.0
     else:
@@ -89,7 +90,7 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
     return Memory(
         weights * total + partition,
         gradients * total + bucket,
-        optimizer * total + masks,
+        optimizer * total + _mask_bytes(spec),
         max(passes, narrow * total if compiled else 0, 4.5 * total / workers),
     )
 
@@ -140,4 +141,10 @@ def fitting_micro_batch(spec: RunSpec, resources: Resources, workers: int, devic
 
 def checkpoint_bytes(spec: RunSpec) -> float:
     """Size of one checkpoint, at any stage and worker count: fp32 masters, two moments and masks."""
-    return 12.0 * spec.model.shape.total + spec.model.shape.prunable / 8
+    return 12.0 * spec.model.shape.total + _mask_bytes(spec)
+
+
+def _mask_bytes(spec: RunSpec) -> float:
+    """Masks, and when each weight was removed where a run asks for it (repro/pruning/removals.py)."""
+    digits = spec.schedule.events.bit_length() if spec.pruning.choose == "last" else 0
+    return spec.model.shape.prunable * (1 + digits) / 8

@@ -16,7 +16,7 @@ from sweeps.__main__ import main
 from sweeps.devices import Cluster
 from sweeps.forecast import Forecast, forecast
 from sweeps.grid import Sweep, expand
-from sweeps.memory import per_worker
+from sweeps.memory import checkpoint_bytes, per_worker
 from sweeps.plan import Price
 from sweeps.throughput import Throughput
 
@@ -149,6 +149,20 @@ def test_memory_falls_with_the_stage_and_grows_with_the_micro_batch(paper: Sweep
     more = 16 * 2048 * (24 * (16 * 1024 + 6 * 4096) + 4 * 1024) + 16 * 2 * 32_000 * 1024
     assert wider.activations - wide.activations == more
     assert wide.states == at[2].states
+
+
+def test_when_each_weight_went_takes_as_many_bits_as_the_last_event_has(paper: Sweep) -> None:
+    spec = next(run.spec for run in paper.runs if run.spec.size == "162m" and run.spec.schedule.events > 100)
+    in_order = replace(spec, pruning=replace(spec.pruning, mirror=True, choose="last"))
+    by_chance = replace(spec, pruning=replace(spec.pruning, mirror=True))
+    assert in_order.schedule.events < 1024
+    sizes = [
+        per_worker(run, workers=8, zero_stage=2, micro_batch=1, compiled=True).optimizer
+        for run in (in_order, by_chance)
+    ]
+    bits = len(f"{in_order.schedule.events:b}")
+    assert sizes[0] - sizes[1] == checkpoint_bytes(in_order) - checkpoint_bytes(by_chance)
+    assert sizes[0] - sizes[1] == bits * spec.model.shape.prunable / 8
 
 
 def test_the_runs_that_repeat_text_are_named(made: dict[int, Forecast], paper: Sweep) -> None:
