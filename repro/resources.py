@@ -20,29 +20,32 @@ Processes = Annotated[int, Between(1, PROCESSES, "processes")]
 class Resources:
     """Where and how a run is executed."""
 
-    device: Annotated[Literal["auto", "cpu", "cuda"], '"auto" is cuda if available'] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], 'device of the run; "auto" is cuda if available'] = "auto"
     workers: Annotated[Processes, "data-parallel processes per run"] = 1
     workers_by_size: Annotated[dict[str, Processes], "other numbers of workers, by size label"] = field(
         default_factory=dict
     )
     sizing: Annotated[
         Literal["declared", "plan"],
-        '"plan" gives each run on GPUs the workers and the micro-batch that the plan chooses (sweeps/placement.py) '
-        "instead of the declared ones",
+        'whether runs on GPUs have the workers and micro-batch "declared" here, or those that the "plan" chooses '
+        "(sweeps/placement.py)",
     ] = "declared"
     zero_stage: Annotated[Stage, "ZeRO stage: which state DeepSpeed shards over the workers"] = 1
     micro_batch: Annotated[
-        int | None, Between(1, STEPS, "sequences"), "sequences per worker and forward pass; null: its whole share"
+        int | None,
+        Between(1, STEPS, "sequences"),
+        "sequences per worker and forward pass; null: the worker's whole share of the batch",
     ] = None
     compile: Annotated[
         bool | Literal["auto"],
-        "use torch.compile, which needs a C++ compiler and some 30 s for each shape; not with ZeRO stage 3. "
-        '"auto": where there is a compiler and the runs of a shape have at least 10,000 steps together, so that a run '
-        "whose sweep gains or loses others of its shape may end with a loss different in the fourth decimal",
+        "whether to use torch.compile, which needs a C++ compiler and about 30 s for each model shape; not with ZeRO stage 3. "
+        '"auto" compiles if there is a compiler and the sweep\'s runs of a shape have at least 10,000 steps together; a run '
+        "may then differ in the fourth decimal of its loss when other runs of its shape are added or removed",
     ] = False
     deterministic: Annotated[
         bool,
-        "use only deterministic kernels, slower ones, so that a run resumes to the bit on a GPU too (on a CPU it always does)",
+        "whether to use only deterministic kernels, which are slower, so that resumption is exact to the bit on a GPU as well; "
+        "on a CPU it always is",
     ] = False
     lanes: Annotated[
         int | None, Between(1, PROCESSES, "runs"), "concurrent runs; null: as many as the cores or GPUs allow"
@@ -50,40 +53,40 @@ class Resources:
     runs_per_gpu: Annotated[
         int,
         Between(1, 64, "runs"),
-        "how many runs of one worker share a GPU, each with its part of the memory; a run with more workers never shares",
+        "how many single-worker runs share a GPU, each with its part of the memory; a run with more workers never shares one",
     ] = 1
     checkpoint_minutes: Annotated[
-        float, Above(0, "minutes"), "minutes between checkpoints: what a run loses at most when its machine goes"
+        float, Above(0, "minutes"), "minutes between checkpoints: the most that a run loses when its machine fails"
     ] = 10.0
     checkpoint_every: Annotated[
         int | None,
         Between(1, STEPS, "steps"),
-        "save checkpoints at every multiple of so many steps too, for `repro train --fork --at`; null: by minutes alone",
+        "also save a checkpoint at every multiple of this number of steps, for `repro train --fork --at`; null: by minutes only",
     ] = None
     retries: Annotated[
         int,
         Between(0, 1000, "times"),
-        "how often a run whose worker died is retried, with a pause that doubles each time, before it has saved a later "
-        "checkpoint: then counting begins anew",
+        "how often a run whose worker died is retried, after pauses that double each time; a later checkpoint sets the count "
+        "back to 0",
     ] = 3
     keep_checkpoints: Annotated[
         int,
         Between(1, STEPS, "checkpoints"),
-        "checkpoints kept while a run trains; of a finished run only the last is kept",
+        "checkpoints kept while a run trains; a finished run keeps only the last",
     ] = 2
     out_of_memory: Annotated[
         Literal["retry", "fail"],
-        '"retry" continues with smaller micro-batches (more accumulation, the same batch; equal up to the rounding of '
-        'another summation order), "fail" ends the run and suggests a micro-batch',
+        'when memory runs out: "retry" continues with smaller micro-batches and more accumulation steps, which is the same '
+        'batch up to rounding; "fail" ends the run and suggests a micro-batch',
     ] = "retry"
     spike: Annotated[
         float | None,
         Above(0, "nats"),
-        "nats by which a step's loss may exceed the lowest mean of ten earlier steps; null: no limit",
+        "nats by which a step's training loss may exceed the lowest mean of ten earlier steps before the run fails; null: no limit",
     ] = 5.0
     trackers: Annotated[
         tuple[Literal["mlflow", "wandb"], ...],
-        "trackers to log to besides TensorBoard; they must be installed",
+        "experiment trackers to log to besides TensorBoard; they must be installed",
     ] = ()
 
     def __post_init__(self) -> None:

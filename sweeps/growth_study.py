@@ -21,24 +21,33 @@ Multiple = Annotated[float, Above(0, "times the learning rate of the larger mode
 
 @strict.dataclass
 class GrowthStudy:
-    """A small model that every operator makes larger after a share of the tokens, and dense controls of all tokens.
+    """A small model that every operator grows after a share of the tokens, and dense controls trained on all tokens.
 
-    The small model is trained at a constant learning rate until it grows, since a rate that has decayed would have to rise
-    again. What it becomes trains on in the text with the sweep's own schedule, at the rate that `rates` has for its size,
-    from moments of zero. All operators make models of equally many weights, so that N(t) is the same in all.
+    The small model is trained at a constant learning rate until it grows, because a rate that has decayed would have to rise
+    again. The larger model continues in the text with the sweep's own schedule, at the learning rate that `rates` gives its
+    size, and with moments of zero. All operators lead to the same number of weights, so that N(t) is the same for all.
     """
 
     sizes: Annotated[tuple[Size, ...], "the small models"]
-    budgets: Annotated[tuple[Budget, ...], "tokens of a whole life, per weight of the small model"]
-    share: Annotated[float, Between(0, 1, "of the tokens", "()"), "trained on by the small model"] = 0.5
-    operators: Annotated[tuple[str, ...], f"methods of growth, of: {', '.join(GROWTHS)}"] = USUAL
+    budgets: Annotated[
+        tuple[Budget, ...],
+        "labels of `budgets`: all tokens, before and after growth, per prunable weight of the small model",
+    ]
+    share: Annotated[
+        float, Between(0, 1, "of the tokens", "()"), "share of the tokens that the small model is trained on"
+    ] = 0.5
+    operators: Annotated[tuple[str, ...], f"methods of growth: some of {', '.join(GROWTHS)}"] = USUAL
     factor: Annotated[int, Between(2, 64, "times"), "how many times as many blocks, or as large widths"] = 2
     seeds: SeedList = (0,)
-    ungrown: Annotated[bool, "whether the small model is trained on as it is, too: what beginning again costs"] = True
-    scratch: Annotated[bool, "whether the small and the larger models are trained on all tokens, too"] = True
-    partners: Annotated[bool, "whether a dense model of the life's average is trained on all tokens, too"] = True
+    ungrown: Annotated[
+        bool, "whether the small model is also continued without growth, which shows what the restart costs"
+    ] = True
+    scratch: Annotated[bool, "whether the small and the larger models are also trained on all tokens from scratch"] = (
+        True
+    )
+    partners: Annotated[bool, "whether a dense model of the average size is also trained on all tokens"] = True
     lr_multiples: Annotated[
-        tuple[Multiple, ...], "further learning rates of what the operators make, each over the one it has"
+        tuple[Multiple, ...], "further learning rates for the grown models, as multiples of their own"
     ] = ()
 
     def __post_init__(self) -> None:
@@ -67,7 +76,7 @@ class GrowthStudy:
         counts = {model.shape.prunable: surgery.method for model, surgery in models.items()}
         if len(counts) > 1:
             raise UserError(
-                "operators that make models of other sizes, so not one N(t)",
+                "operators that lead to different numbers of weights, so that N(t) differs",
                 key="operators",
                 found=", ".join(f"{method}: {count:,} weights" for count, method in counts.items()),
                 expected=f"some of one size, such as {', '.join(USUAL)}",

@@ -20,18 +20,18 @@ from sweeps.points import Budget, Budgets, Making, SeedList, Size, Sizes, Sparsi
 Member = Literal["falling", "rising", "static", "moving", "static_dense", "saw_tooth"]
 Members = Annotated[
     tuple[Member, ...],
-    '"falling": pruned as the sweep prunes; "rising": its reflection in time, from a random mask, weights back at random as '
-    'zeros; "static": constant at the average, a random mask; "moving": as static, and the mask moves (SET); "static_dense": a '
-    'random mask, then dense (SPDF); "saw_tooth": dense and sparse by turns (AC/DC)',
+    '"falling": pruned as the sweep prunes; "rising": its reflection in time, from a random mask, with weights that come back '
+    'at random as zeros; "static": a random mask of constant size N_avg; "moving": as static, with a mask that moves (SET); '
+    '"static_dense": a random mask, then dense (SPDF); "saw_tooth": dense and sparse in turns (AC/DC)',
 ]
 
 
 @strict.dataclass
 class MirrorVariant(Change):
-    """One change, of some members."""
+    """One change, applied to some members."""
 
     members: Members = field(kw_only=True)
-    lr_multiple: Annotated[float, Above(0), "multiple of the set's learning rate"] = 1.0
+    lr_multiple: Annotated[float, Above(0), "factor on the set's learning rate"] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,7 +48,7 @@ class MirrorControls:
     size: Size
     budget: Budget
     sparsity: Annotated[Sparsity, "final sparsity of the falling member, above 0"]
-    variants: Annotated[tuple[MirrorVariant, ...], "what to change, one at a time, and of which members"]
+    variants: Annotated[tuple[MirrorVariant, ...], "changes, made one at a time, each with its members"]
     seeds: Annotated[SeedList | None, "their own seeds; null takes those of the study"] = None
 
 
@@ -56,8 +56,8 @@ class MirrorControls:
 class Mirror:
     """Mirrored sets: for each size, budget, sparsity and seed, members of equal N_avg (to the weight), steps and tokens.
 
-    All have the peak learning rate of the falling member. With `lr_schedule: cosine_compute` each unit of compute is trained at
-    the same rate in all of them, so that the sum of rate times N is equal, too.
+    All members have the peak learning rate of the falling one. With `lr_schedule: cosine_compute` the learning rate at a given
+    share of compute is the same in all members, so that the sum over steps of learning rate times N is equal as well.
     """
 
     sizes: Sizes
@@ -65,13 +65,13 @@ class Mirror:
     sparsities: Annotated[Sparsities, "final sparsities of the falling members, above 0"]
     seeds: SeedList = (0,)
     members: Members = get_args(Member)
-    partners: Annotated[bool, "whether dense runs of N_avg weights with these tokens are trained, too"] = True
-    dense: Annotated[bool, "whether dense runs of the whole size with these tokens are trained, too"] = True
+    partners: Annotated[bool, "whether dense runs of N_avg weights on as many tokens are also trained"] = True
+    dense: Annotated[bool, "whether dense runs of the full size on as many tokens are also trained"] = True
     same_width: Annotated[
         tuple[Sparsity, ...],
-        "of which sparsities dense runs of N_avg weights at the set's own width, with a narrower mlp, are trained, too",
+        "sparsities for which dense runs of N_avg weights at the set's own width, with a narrower MLP, are also trained",
     ] = ()
-    controls: Annotated[MirrorControls | None, "changes, at one size, budget and sparsity"] = None
+    controls: Annotated[MirrorControls | None, "changes of settings, at one size, budget and sparsity"] = None
 
     def __post_init__(self) -> None:
         for sparsity in self.same_width:

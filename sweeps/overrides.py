@@ -27,9 +27,9 @@ class Window:
     """When a run prunes, in shares of its effective compute: dense for `dense`, then pruned for `prune`."""
 
     dense: Annotated[float, Between(0, 1, "share of compute", "[)"), "share of compute before the first event"] = 0.25
-    prune: Annotated[float, Between(0, 1, "share of compute", "(]"), "share of compute from the first to the last"] = (
-        0.5
-    )
+    prune: Annotated[
+        float, Between(0, 1, "share of compute", "(]"), "share of compute from the first event to the last"
+    ] = 0.5
 
     def __post_init__(self) -> None:
         if self.prune > 1 - self.dense + 1e-9:
@@ -55,7 +55,7 @@ class Change(_Changes):
 
     shape: Annotated[Sparse | None, SHAPE] = None
     events: Annotated[
-        int | None, Between(2, EVENTS, "events"), "number of events; the interval is chosen to come nearest to it"
+        int | None, Between(2, EVENTS, "events"), "number of events; the interval is chosen to come closest to it"
     ] = None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from sweeps.points import Budget, Budgets, Making, Match, SeedList, Size, Sizes,
 
 @strict.dataclass
 class Schedules:
-    """Every window of `dense` x `prune` that fits in the run, at every sparsity and budget (Fig. 4)."""
+    """Every window of `dense` x `prune` that fits into the run, at every sparsity and budget (Fig. 4)."""
 
     size: Size
     budgets: Budgets
@@ -55,7 +55,7 @@ class Pairs:
     seeds: SeedList = (0,)
     match: Annotated[
         tuple[Match, ...],
-        "which count of a partner equals the sparse run's average: prunable weights or all parameters",
+        "count of the partner that equals the sparse run's average: of prunable weights, or of all parameters",
     ] = ("prunable",)
 
     def sparse(self, build: Making) -> Iterator[RunSpec]:

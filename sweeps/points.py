@@ -16,7 +16,7 @@ T = TypeVar("T")
 Match = Literal["prunable", "total"]
 PUBLIC = "public"  # budget of models that somebody else has trained
 
-FinalSparsity = Annotated[Sparsity, "final sparsity; 0 is a dense run"]
+FinalSparsity = Annotated[Sparsity, "final sparsity; 0 for a dense run"]
 Sparsities = Annotated[tuple[Sparsity, ...], "final sparsities; 0 is a dense run"]
 Size = Annotated[str, "a label of `sizes`"]
 Sizes = Annotated[tuple[str, ...], "labels of `sizes`"]
@@ -30,7 +30,7 @@ Ratio = TokensPerParam | dict[str, TokensPerParam]  # of all sizes, or by size l
 
 @strict.dataclass
 class Cells:
-    """Part of a map: every one of its sizes at every one of its budgets."""
+    """Part of a map: each of its sizes at each of its budgets."""
 
     sizes: Sizes
     budgets: Budgets

@@ -1,4 +1,4 @@
-"""The studies of pruning after training: dense parents, and what they become and train on as. No torch."""
+"""The studies of pruning after training: dense parents, and the runs that continue from them after surgery. No torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sweeps.points import PUBLIC, Budget, Making, SeedList, Size, chosen
 Rate = Annotated[float, Between(0, 1, "of all parameters", "()")]
 Rates = tuple[Rate, ...] | dict[str, tuple[Rate, ...]]  # of all sizes, or by size label
 Multiple = Annotated[float, Above(0, "times the parent's peak")]
-Methods = Annotated[tuple[str, ...], "methods of surgery"]
+Methods = Annotated[tuple[str, ...], "pruning methods"]
 
 
 @strict.dataclass
 class Parent:
-    """A dense run to be pruned once it is trained."""
+    """A dense run that is pruned after its training."""
 
     size: Size
     budget: Budget
@@ -32,14 +32,14 @@ class Parent:
 
 @strict.dataclass
 class DenseParents:
-    """Dense runs, which `post_training` prunes."""
+    """Dense runs that the study `post_training` prunes."""
 
     points: Annotated[tuple[Parent, ...], "sizes and budgets"] = ()
     seeds: SeedList = (0,)
     models: Annotated[
         dict[str, str],
-        f"public models that are pruned as they are, by size label: a Hugging Face id or a folder, of the size's shape; their "
-        f"budget is {PUBLIC}, and their text has their own tokenizer",
+        f"public models that are pruned as they are, by size label: a Hugging Face id or a folder, with the size's shape; their "
+        f"budget is {PUBLIC}, and their own tokenizer encodes the text",
     ] = field(default_factory=dict)
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
@@ -50,11 +50,13 @@ class DenseParents:
 
 @strict.dataclass
 class Pruning:
-    """A method by which every parent is pruned."""
+    """A pruning method that is applied to every parent."""
 
     method: Annotated[str, f"one of: {', '.join(METHODS)}"]
-    structure: Annotated[str | None, "of methods that remove single weights: unstructured (null) or N:M"] = None
-    rates: Annotated[Rates | None, "its own rates, for all sizes or by size; null takes those of the study"] = None
+    structure: Annotated[
+        str | None, "for methods that remove single weights: unstructured or N:M; null: unstructured"
+    ] = None
+    rates: Annotated[Rates | None, "its own rates, for all sizes or by size; null: those of the study"] = None
 
     def __post_init__(self) -> None:
         taking(self.method, structure=self.structure)
@@ -62,18 +64,24 @@ class Pruning:
 
 @strict.dataclass
 class PostControls:
-    """What the curves are held against."""
+    """Controls that the curves are compared with."""
 
-    unpruned: Annotated[bool, "whether every parent is trained on unpruned: surgery at rate 0"] = True
-    sizes: Annotated[tuple[str, ...], "labels of `sizes` whose first parent has the controls below; empty: all"] = ()
-    random: Annotated[Methods, "random methods, at the study's rates"] = ()
-    scratch: Annotated[
-        Methods, "whose pruned models are trained from an initialisation as well, on as many tokens, as parents are"
+    unpruned: Annotated[bool, "whether every parent is also continued unpruned, by surgery at rate 0"] = True
+    sizes: Annotated[
+        tuple[str, ...], "labels of `sizes` whose first parent gets the controls below; empty: all sizes"
     ] = ()
-    decayed: Annotated[Methods, "after which the learning rate also decays over the tokens"] = ()
-    aged: Annotated[Methods, "by which the parents of other budgets than the study's are pruned"] = ()
+    random: Annotated[Methods, "methods that remove at random, used at the study's rates"] = ()
+    scratch: Annotated[
+        Methods,
+        "methods whose pruned shapes are also trained from a random initialisation, on as many tokens, with the parent's settings",
+    ] = ()
+    decayed: Annotated[
+        Methods, "methods whose curves are also trained with a learning rate that decays over the tokens"
+    ] = ()
+    aged: Annotated[Methods, "methods that also prune the parents of other budgets than the study's"] = ()
     lr_multiples: Annotated[
-        tuple[Multiple, ...], "learning rates tried after the study's first method at its middle rate, for each size"
+        tuple[Multiple, ...],
+        "learning rates over the parent's peak that are tried for each size, after the study's first method at its middle rate",
     ] = ()
 
     def __post_init__(self) -> None:
@@ -90,23 +98,23 @@ class PostControls:
 
 @strict.dataclass
 class PostTraining:
-    """Every parent, pruned by every method at every rate, trained on: at a constant learning rate after a short warm-up.
+    """Every parent, pruned by every method at every rate, then trained at a constant learning rate after a short warm-up.
 
-    The text goes on where the parent stopped, and the loss is taken at log-spaced tokens.
+    The text continues where the parent stopped, and the loss is evaluated at log-spaced numbers of tokens.
     """
 
     budget: Annotated[str, "a label of `budgets`: the parents of this budget are pruned by every method"]
-    tokens: Annotated[float, Above(0, "tokens"), "of each run after surgery"]
-    methods: Annotated[tuple[Pruning, ...], "how parents are pruned"]
+    tokens: Annotated[float, Above(0, "tokens"), "tokens of each run after surgery"]
+    methods: Annotated[tuple[Pruning, ...], "pruning methods, each with its own rates if it has some"]
     rates: Annotated[Rates, "shares of all parameters to remove, for all sizes or by size"]
     lr_multiples: Annotated[
         Multiple | dict[str, Multiple], "the learning rate over the parent's peak: one number, or one for each size"
     ]
     warmup: Annotated[int, Between(0, STEPS, "steps"), "steps until the learning rate is reached"] = 10
     evaluations: Annotated[
-        int, Between(2, 1000, "evaluations"), "of each curve, log-spaced over two decades of tokens"
+        int, Between(2, 1000, "evaluations"), "evaluations of each curve, log-spaced over two decades of tokens"
     ] = 10
-    calibration: Annotated[CalibrationSpec, "calibration set of all methods that need one"] = CalibrationSpec()
+    calibration: Annotated[CalibrationSpec, "calibration set for all methods that need one"] = CalibrationSpec()
     controls: PostControls = PostControls()
 
     def __post_init__(self) -> None:

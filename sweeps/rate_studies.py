@@ -17,7 +17,7 @@ from sweeps.points import Budgets, Cells, Making, Match, Points, Seed, Sizes, ru
 
 @strict.dataclass
 class LearningRates:
-    """Runs of sizes, and the dense partners of sparse runs, at multiples of their learning rates."""
+    """Search for learning rates: runs, and the dense partners of sparse runs, at multiples of their learning rates."""
 
     multiples: Annotated[tuple[float, ...], "multiples of each learning rate"]
     sizes: Sizes = ()
@@ -26,15 +26,16 @@ class LearningRates:
     sparsities: Annotated[
         tuple[Sparsity, ...], "final sparsities of the runs of `sizes` and `cells`; 0 is a dense run"
     ] = (0.0,)
-    windows: Annotated[tuple[Window, ...], "when their sparse runs prune; the sweep's default if empty"] = ()
+    windows: Annotated[tuple[Window, ...], "windows of their sparse runs; empty: the sweep's default"] = ()
     seeds: Annotated[
         tuple[Seed, ...], "seeds of the runs of `sizes` and `cells`, and of `points` without their own"
     ] = (0,)
-    partners: Annotated[bool, "whether the dense partners of these sparse runs are tried, too"] = False
+    partners: Annotated[bool, "whether the dense partners of these sparse runs are also tried"] = False
     pairs: Annotated[Pairs | None, "further sparse runs whose dense partners are tried"] = None
     points: Annotated[Points, "further sparse runs whose dense partners are tried"] = ()
     partner_budget: Annotated[
-        str | None, "the budget of the partners, at their own size; null for the steps of their sparse runs"
+        str | None,
+        "budget of the partners, in tokens per weight of their own; null: as many steps as their sparse runs",
     ] = None
 
     def __post_init__(self) -> None:
@@ -73,9 +74,9 @@ class LearningRates:
 
 @strict.dataclass
 class OwnRates:
-    """The sparse runs of `law`, `pairs` and `seeds.pairs` at learning rates of their own, all else equal.
+    """The sparse runs of `law`, `pairs` and `seeds.pairs`, again at learning rates of their own, all else equal.
 
-    Where the multiple is 1 it is the same run, which is trained once.
+    At a multiple of 1 this is the same run, and it is trained once.
     """
 
     multiples: Annotated[

@@ -13,17 +13,17 @@ DIGITS = 3  # significant digits of a learning rate that is computed
 
 @strict.dataclass
 class RateExponents:
-    """Exponents of a power law around the `lr` of each size; all 0: every run of a size has its `lr`.
+    """Exponents of a power law for the learning rate around the `lr` of each size; if all are 0, every run of a size has that `lr`.
 
-    A search for learning rates (study `lr`, `python -m analysis lr`) says what they are.
+    A search for learning rates (study `lr`, then `python -m analysis lr`) measures them.
     """
 
     tokens_per_param: Annotated[
-        float, Above(0), "tokens of the dense run per prunable parameter at which the `lr` of the sizes holds"
+        float, Above(0), "tokens of the dense run per prunable parameter for which the `lr` of each size was chosen"
     ] = 20.0
-    tokens: Annotated[float, "exponent of a run's dense tokens per prunable parameter"] = 0.0
+    tokens: Annotated[float, "exponent of the dense run's tokens per prunable parameter"] = 0.0
     params: Annotated[
-        float, "exponent of a dense partner's prunable parameters over those of the size that it is a partner in"
+        float, "exponent of a dense partner's prunable parameters over those of the sparse run's size"
     ] = 0.0
     density: Annotated[float, "exponent of a sparse run's final density"] = 0.0
 

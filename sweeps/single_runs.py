@@ -1,4 +1,4 @@
-"""Single runs of a sweep file, besides its studies, and the weights that they start from. No torch."""
+"""Single runs of a sweep file, outside its studies, and the weights that they start from. No torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FromRun:
     run: Annotated[str, "the id of that run; this run's text continues after the parent's"]
     at: Annotated[
         Literal["end"] | Annotated[int, Between(1, STEPS, "steps")],
-        "after this many steps of that run; end means after the last",
+        "number of steps of that run after which its weights are taken; end: after the last",
     ] = "end"
     surgery: SurgeryKey = None
 
@@ -33,26 +33,26 @@ class FromRun:
 class FromModel:
     """The weights of a pre-trained model."""
 
-    model: Annotated[str, "a Hugging Face folder, or the id of a model, with the run's shape, before surgery if any"]
+    model: Annotated[str, "a model folder or Hugging Face id; the model has the run's shape, unless surgery changes it"]
     surgery: SurgeryKey = None
 
 
 @strict.dataclass
 class SingleRun(Change):
-    """One run besides the studies."""
+    """One run outside the studies."""
 
     size: Size = field(kw_only=True)
     budget: Budget = field(kw_only=True)
     sparsity: FinalSparsity = 0.0
-    window: Annotated[Window | None, "when it prunes; null is the sweep's default"] = None
-    seed: Annotated[Seed | None, "null is 0, or the parent's seed"] = None
+    window: Annotated[Window | None, "when it prunes; null: the sweep's default"] = None
+    seed: Annotated[Seed | None, "seed of the run; null: the parent's, or 0"] = None
     start: Annotated[
         FromRun | FromModel | None,
         ByKey(run=FromRun, model=FromModel),
-        "the weights that it starts from; null for a fresh initialisation",
+        "the weights that it starts from; null: a random initialisation",
     ] = None
-    id: Annotated[str | None, "its run id; null for the readable one"] = None
-    studies: Annotated[tuple[StudyName, ...], "studies it serves"] = ("runs",)
+    id: Annotated[str | None, "its run id; null: an id made from its settings"] = None
+    studies: Annotated[tuple[StudyName, ...], "studies that it belongs to"] = ("runs",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

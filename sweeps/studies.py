@@ -40,7 +40,7 @@ class IsoAverage:
 
     points: Points
     seeds: SeedList = (0,)
-    partners: Annotated[bool, "whether their dense partners are trained too"] = False
+    partners: Annotated[bool, "whether their dense partners are also trained"] = False
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for sparse in runs_of(self.points, build, self.seeds):
@@ -70,7 +70,9 @@ class Confirm:
     size: Size
     seeds: SeedList
     windows: Annotated[dict[str, dict[float, tuple[Window, ...]]], "windows by budget, then by sparsity"]
-    default_window: Annotated[bool, "whether the sweep's default window is trained in each of them, too"] = False
+    default_window: Annotated[
+        bool, "whether the sweep's default window is also trained at each budget and sparsity"
+    ] = False
 
     def __post_init__(self) -> None:
         for sparsity in chain(*self.windows.values()):
@@ -87,7 +89,7 @@ class Confirm:
 
 @strict.dataclass
 class Seeds:
-    """Configurations at several seeds; whole pairs and schedules at the seeds that they name."""
+    """Configurations at several seeds, and pairs and schedules at the seeds that they name."""
 
     seeds: SeedList
     configurations: Points = ()

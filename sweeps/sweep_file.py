@@ -37,13 +37,15 @@ from sweeps.studies import Studies
 class PruningDefaults:
     """How runs prune unless a study says otherwise."""
 
-    window: Annotated[Window, "the default schedule"] = Window()
+    window: Annotated[Window, "the default window"] = Window()
     interval: Annotated[
         Interval | None,
-        "steps between events; null derives it from each run's length and `narrowest` (schedule.interval_for)",
+        "steps between events; null: derived from each run's length and `narrowest` (schedule.interval_for)",
     ] = None
     narrowest: Annotated[
-        float, Between(0, 1, "share", "(]"), "the narrowest window, as a share of compute, that must have enough events"
+        float,
+        Between(0, 1, "share", "(]"),
+        "narrowest window for which a derived interval still gives enough events, as a share of compute",
     ] = 0.25
     shape: Annotated[Sparse, SHAPE] = "geometric"
     mirror: MirrorKey = False
@@ -56,14 +58,17 @@ class PruningDefaults:
 
 @strict.dataclass
 class Partners:
-    """The dense partners of sparse runs (ladder.partner)."""
+    """How the dense partners of sparse runs are sized (ladder.partner)."""
 
     mlp_multiple: Annotated[
-        int, Between(1, 2**20), "coarsest granularity of their mlp: 8 for real sizes, 1 for tiny ones"
+        int,
+        Between(1, 2**20),
+        "step in which the width of their MLP is varied: 8 for real sizes, 1 for tiny ones; halved until a size fits",
     ] = 8
     tolerance: Annotated[float, Between(1e-9, 0.1), "relative tolerance of their parameter count"] = 1e-3
     lr: Annotated[
-        dict[str, Annotated[float, Above(0)]], "their own learning rates, by size label: SIZE-p80 or SIZE-t80"
+        dict[str, Annotated[float, Above(0)]],
+        "their own learning rates, by the partner's size label, such as SIZE-p80 or SIZE-t80",
     ] = field(default_factory=dict)
 
 
@@ -74,7 +79,7 @@ class Repeat:
     size: Size
     budget: Budget
     sparsities: Sparsities
-    windows: Annotated[tuple[Window, ...], "windows with which they may; any if empty"] = ()
+    windows: Annotated[tuple[Window, ...], "windows of these runs; empty: any"] = ()
 
 
 @strict.dataclass
@@ -99,7 +104,7 @@ class Storage:
 class Declaration:
     """One sweep file."""
 
-    name: Annotated[str, "names the results folder"]
+    name: Annotated[str, "name of the sweep and of its results folder"]
     corpus: CorpusSpec
     sizes: Annotated[
         dict[str, Annotated[dict[str, Any], strict.KeysOf(ModelSpec, OptimizerSpec)]],
@@ -108,8 +113,10 @@ class Declaration:
     budgets: Annotated[
         dict[str, Ratio], "tokens of the dense run per prunable parameter, by label: one number, or one for each size"
     ]
-    studies: Annotated[Studies, "each asks for its runs; a run that several ask for is trained once"] = Studies()
-    runs: Annotated[tuple[SingleRun, ...], "single runs besides the studies"] = ()
+    studies: Annotated[
+        Studies, "groups of runs, each for one question; a run that several studies need is trained once"
+    ] = Studies()
+    runs: Annotated[tuple[SingleRun, ...], "single runs outside the studies"] = ()
     model: Annotated[dict[str, Any], strict.KeysOf(ModelSpec), "keys shared by all sizes"] = field(default_factory=dict)
     optimizer: Annotated[dict[str, Any], strict.KeysOf(OptimizerSpec), "keys shared by all sizes"] = field(
         default_factory=dict
@@ -120,9 +127,11 @@ class Declaration:
     evaluation: EvalSpec = EvalSpec()
     precision: Annotated[Literal["fp32", "bf16"], "number format of the forward and backward passes"] = "fp32"
     repeat: Annotated[
-        bool | tuple[Repeat, ...], "whether runs may see text more than once, or rules for those that may"
+        bool | tuple[Repeat, ...], "whether runs may see text more than once, or a list of the runs that may"
     ] = False
-    share_prefix: Annotated[bool, "whether common prefixes of runs are trained once"] = False
+    share_prefix: Annotated[
+        bool, "whether steps that several runs have in common, from their first step on, are trained once"
+    ] = False
     resources: Resources = Resources()
     storage: Storage = Storage()
 

@@ -30,17 +30,18 @@ class CorpusSpec:
     tokenizer: Annotated[
         str,
         '"bpe" trains a byte-level BPE with the model\'s vocabulary size on the text; "characters" trains a BPE over '
-        "the text's own characters, for small vocabularies: rare characters become one unknown token, which is "
-        "counted; else a Hugging Face id",
+        "the text's own characters, for small vocabularies, where rare characters become one unknown token, whose share "
+        "is reported; any other value is the Hugging Face id of a tokenizer",
     ] = "bpe"
     packing: Annotated[
         Literal["concatenate", "documents"],
-        '"concatenate" cuts one stream of documents; "documents" is the authors\' method: each document is truncated '
-        "to sequence + 1 tokens, whole documents are packed, and attention stays inside a document",
+        '"concatenate" joins the documents into one stream and cuts it into sequences; "documents" is the method of the '
+        "paper's authors: each document is truncated to sequence + 1 tokens, whole documents are packed, and attention "
+        "stays inside a document",
     ] = "concatenate"
     heldout_split: Annotated[
         str | None,
-        "the dataset's held-out split; null: whole groups (services, documents) up to `heldout_fraction`",
+        "the dataset's held-out split; null: whole groups of documents, up to the share `heldout_fraction`",
     ] = None
     heldout_fraction: Annotated[float, Between(0, 0.5, "share", "()"), "share of the text to hold out"] = 0.03
     max_documents: Annotated[int | None, Between(1, MOST, "documents"), "maximum number of documents; null: all"] = None

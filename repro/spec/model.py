@@ -13,24 +13,28 @@ from repro.strict import Above, Between, dataclass
 
 Init = Literal["fan_in", "transformers"]
 _INIT = (
-    '"fan_in", the authors\': linear layers N(0, 1/fan_in), query weights also divided by sqrt(head_dim) instead of '
-    'scaling attention scores, embedding N(0, 1); "transformers": N(0, .02^2) and scaled scores'
+    '"fan_in" is the method of the paper\'s authors: linear layers N(0, 1/fan_in), embedding N(0, 1), and query weights '
+    'divided by sqrt(head_dim) instead of attention scores; "transformers": N(0, .02^2), and attention scores divided'
 )
 
 
 @dataclass
 class RopeScaling:
-    """Llama 3's frequencies of the rotary embedding, for contexts longer than the first training's."""
+    """Llama 3's scaling of the rotary embedding, for contexts longer than the model was first trained on."""
 
-    factor: Annotated[float, Above(0), "by how much the lowest frequencies are divided"]
-    low_freq_factor: Annotated[float, Above(0), "context over the wavelength from which on frequencies are divided"]
-    high_freq_factor: Annotated[float, Above(0), "context over the wavelength up to which frequencies stay"]
-    original_context: Annotated[int, Between(1, 2**24, "tokens"), "context of the first training"]
+    factor: Annotated[float, Above(0), "number by which the lowest frequencies are divided"]
+    low_freq_factor: Annotated[
+        float, Above(0), "ratio of context to wavelength below which frequencies are divided by `factor`"
+    ]
+    high_freq_factor: Annotated[float, Above(0), "ratio of context to wavelength above which frequencies stay"]
+    original_context: Annotated[
+        int, Between(1, 2**24, "tokens"), "context that the model was first trained on, in tokens"
+    ]
 
     def __post_init__(self) -> None:
         if self.high_freq_factor <= self.low_freq_factor:
             raise UserError(
-                "frequencies that are divided and stay",
+                "the range of divided frequencies overlaps that of unchanged ones",
                 key="high_freq_factor",
                 found=self.high_freq_factor,
                 expected=f"more than low_freq_factor, {self.low_freq_factor:g}",
@@ -39,14 +43,14 @@ class RopeScaling:
 
 @dataclass
 class ModelSpec:
-    """A Llama (RMSNorm, SwiGLU, RoPE), or a Qwen-2.5, which is one with biases of queries, keys and values."""
+    """A Llama (RMSNorm, SwiGLU, RoPE), or a Qwen-2.5, which is a Llama with biases in its query, key and value layers."""
 
     d_model: Annotated[int, Between(1, ladder.MOST["d_model"]), "width of the residual stream"]
     layers: Annotated[int, Between(1, ladder.MOST["layers"]), "number of blocks"]
     heads: Annotated[
         int,
         Between(1, ladder.MOST["heads"]),
-        "attention heads; d_model must be a multiple of 2 * heads, of heads with its own head_dim",
+        "attention heads; d_model must be a multiple of 2 * heads, or of heads if head_dim is given",
     ]
     mlp: Annotated[int, Between(1, ladder.MOST["mlp"]), "inner width of the SwiGLU block"]
     vocab: Annotated[int, Between(1, ladder.MOST["vocab"]), "rows of the embedding and of the head"]
@@ -58,15 +62,15 @@ class ModelSpec:
         default=None, metadata=LATER
     )
     kv_heads: Annotated[
-        int | None, Between(1, ladder.MOST["kv_heads"]), "heads of keys and values; null: as many as heads"
+        int | None, Between(1, ladder.MOST["kv_heads"]), "key and value heads; null: as many as heads"
     ] = field(default=None, metadata=LATER)
-    head_dim: Annotated[int | None, Between(2, ladder.MOST["head_dim"]), "width of a head; null: d_model / heads"] = (
-        field(default=None, metadata=LATER)
-    )
-    tied: Annotated[bool, "whether the LM head is the embedding, which then counts once"] = field(
+    head_dim: Annotated[
+        int | None, Between(2, ladder.MOST["head_dim"]), "width of an attention head; null: d_model / heads"
+    ] = field(default=None, metadata=LATER)
+    tied: Annotated[bool, "whether the LM head shares its weights with the embedding; they then count once"] = field(
         default=False, metadata=LATER
     )
-    biases: Annotated[ladder.Biases, "linear layers with a bias; qkv: a Qwen-2.5"] = field(
+    biases: Annotated[ladder.Biases, "which linear layers have a bias: none, or qkv as in Qwen-2.5"] = field(
         default="none", metadata=LATER
     )
 

@@ -1,4 +1,4 @@
-"""How many weights of a model there are at each step of a run, and which."""
+"""PruningSpec: how many weights of a model are non-zero at each step of a run, and which."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repro.schedule import TEETH, UNTIMED, Declared, Moves, PruningSchedule, Sha
 from repro.spec.identity import LATER, tag
 from repro.strict import Between, dataclass
 
-# Keys of PruningSpec that say which weights an event removes or gives back, not when or how many.
+# Keys of PruningSpec that say which weights an event removes or restores, not when or how many.
 HOW = ("score", "distribution", "structure", "do_not_prune", "scope", "choose", "fill", "moves")
 Score = Literal["magnitude", "random", "magnitude_gradient"]
 Distribution = Literal["global", "uniform", "erdos_renyi"]
@@ -21,55 +21,70 @@ Fill = Literal["zero", "draw"]
 Interval = Annotated[int, Between(1, STEPS, "steps")]
 Sparsity = Annotated[float, Between(0, 1, "sparsity", "[)")]
 ScoreKey = Annotated[
-    Score, 'score by which weights are pruned: "magnitude" (the paper), or another one (pruning/scores.py)'
+    Score,
+    'score whose smallest weights are pruned: "magnitude" (the paper), "random", or "magnitude_gradient", which is '
+    "|weight * mean gradient|",
 ]
 DistributionKey = Annotated[
     Distribution,
-    '"global": one threshold (the paper); "uniform": the same density in every tensor; "erdos_renyi": a density in proportion '
-    "to (inputs + outputs) / (inputs * outputs) of a tensor, at most 1 (SET, RigL)",
+    '"global": one threshold for all tensors (the paper); "uniform": the same density in every tensor; "erdos_renyi": a '
+    "density proportional to (inputs + outputs) / (inputs * outputs) of the tensor, at most 1 (SET, RigL)",
 ]
-StructureKey = Annotated[str, '"unstructured" (the paper), or N:M such as "2:4": 2 of 4 neighbours in a row are left']
+StructureKey = Annotated[
+    str, '"unstructured" (the paper), or N:M such as "2:4": 2 of every 4 neighbouring weights in a row stay'
+]
 DoNotPruneKey = Annotated[
-    tuple[str, ...], 'linear layers that are not pruned ("lm_head"); the others are pruned more, so N_t is the same'
+    tuple[str, ...],
+    'linear layers that are not pruned, such as "lm_head"; the others are pruned more, so that N_t is the same',
 ]
 ScopeKey = Annotated[
     tuple[str, ...],
-    'parts of the model that alone are pruned, by neighbouring words of their weights\' names: "layers.3" is a block, '
-    '"mlp" all mlps, "layers.3.mlp.down_proj" one layer; everything if empty',
+    'the only parts of the model that are pruned, each a part of the parameter names: "layers.3" is a block, "mlp" all '
+    'MLPs, "layers.3.mlp.down_proj" one layer; empty: the whole model',
 ]
 SHAPE = (
-    'how density goes: "geometric" (the paper), "linear", "cubic": falls between `start` and `end`; "constant": from step 0; '
-    '"static_dense": sparse until `end`, then dense; "saw_tooth": by turns sparse and '
-    'dense between `start` and `end`, then sparse (AC/DC); "pieces": as written there'
+    'density over time: "geometric" (the paper), "linear" and "cubic" fall between the first event and the last; "constant" '
+    'is sparse from step 0; "static_dense" is sparse until the last event, then dense; "saw_tooth" alternates between '
+    'sparse and dense, then stays sparse (AC/DC); "pieces" is as the key `pieces` says'
 )
-MirrorKey = Annotated[bool, "whether N(t) is reflected in time, N(T - t): it begins sparse, and weights come back"]
+MirrorKey = Annotated[
+    bool, "whether N(t) is reflected in time to N(T - t): the run begins sparse, and weights come back"
+]
 PiecesKey = Annotated[
     tuple[tuple[float, ...], ...],
-    'of shape "pieces": [beginning, density] of each, the first at 0; beginnings below 1 are shares of compute, others steps',
+    'for shape "pieces": a list of [beginning, density], the first beginning at 0; beginnings below 1 are shares of '
+    "compute, others are steps",
 ]
 ChooseKey = Annotated[
     Choose,
     'which removed weights come back where N(t) rises: "random"; "gradient": those with the largest |gradient|; "position": '
-    'the first in the order of the model, of each tensor where each has a density of its own; "last": the last removed first',
+    "the first in the order of the model, or in each tensor if each has a density of its own; "
+    '"last": the most recently removed',
 ]
-FillKey = Annotated[Fill, 'what weights are when they come back: "zero", or "draw"n as at initialisation']
+FillKey = Annotated[
+    Fill, 'value of weights that come back: "zero", or "draw": a new draw from the distribution of the initialisation'
+]
 
 
 @dataclass
 class MovesSpec:
-    """A mask that moves at a constant number of weights (SET, RigL): the smallest go, and as many of all that are gone come back.
+    """A mask that moves at a constant number of weights (SET, RigL): the smallest weights are removed, and as many removed
+    ones come back.
 
-    One that goes and comes back in the same move stays as it was, with its moments, as in RigL.
+    A weight that is removed and comes back in the same move keeps its value and its moments, as in RigL.
     """
 
-    every: Annotated[Interval, "steps between two moves; the first comes after as many"]
+    every: Annotated[Interval, "steps before the first move, and between two moves"]
     share: Annotated[
-        float, Between(0, 1, "of the kept weights", "(]"), "share of the kept weights in the first move"
+        float, Between(0, 1, "of the kept weights", "(]"), "share of the kept weights that the first move replaces"
     ] = 0.3
     decay: Annotated[
-        Literal["cosine", "constant"], 'how that share goes on: "cosine" falls to 0 at `until` (RigL); "constant" (SET)'
+        Literal["cosine", "constant"],
+        'that share over time: "cosine" falls to 0 at `until` (RigL), "constant" stays as it is (SET)',
     ] = "cosine"
-    until: Annotated[float, Between(0, 1, "of compute", "(]"), "share of compute after which the mask rests"] = 0.75
+    until: Annotated[
+        float, Between(0, 1, "of compute", "(]"), "share of compute after which the mask no longer moves"
+    ] = 0.75
     return_: Annotated[
         Literal["random", "gradient"],
         'which removed weights come back: "random" (SET), or "gradient": those with the largest |gradient| (RigL)',
@@ -83,13 +98,17 @@ class MovesSpec:
 
 @dataclass
 class PruningSpec:
-    """How many weights there are, when (in fractions of effective compute), and by which score the others are chosen."""
+    """When weights are pruned (in shares of effective compute), how many, and by which score they are chosen."""
 
     sparsity: Annotated[
-        Sparsity, "share of the prunable weights removed: where N(t) falls the final one, else the largest"
+        Sparsity, "share of the prunable weights that is removed: the final one if N(t) only falls, else the largest"
     ] = 0.0
-    start: Annotated[float, Between(0, 1, "of compute"), "first event, of the run before it is mirrored"] = 0.25
-    end: Annotated[float, Between(0, 1, "of compute"), "last event, of the run before it is mirrored"] = 0.75
+    start: Annotated[
+        float, Between(0, 1, "of compute"), "share of compute before the first event, before mirroring"
+    ] = 0.25
+    end: Annotated[float, Between(0, 1, "of compute"), "share of compute before the last event, before mirroring"] = (
+        0.75
+    )
     interval: Annotated[Interval, "steps between events"] = field(default=1, metadata=tag("i"))
     shape: Annotated[Shape, SHAPE] = field(default="dense", metadata=tag(""))
     score: ScoreKey = field(default="magnitude", metadata=tag(""))
@@ -99,12 +118,12 @@ class PruningSpec:
     scope: ScopeKey = field(default=(), metadata=LATER | tag("in_"))
     mirror: MirrorKey = field(default=False, metadata=LATER | tag("mirror"))
     teeth: Annotated[
-        int, Between(1, EVENTS // 3, "teeth"), 'of shape "saw_tooth": how often it is sparse and then dense'
+        int, Between(1, EVENTS // 3, "teeth"), 'for shape "saw_tooth": how often the run is sparse and then dense'
     ] = field(default=TEETH, metadata=LATER | tag("teeth"))
     pieces: PiecesKey = field(default=(), metadata=LATER | tag("n"))
     choose: ChooseKey = field(default="random", metadata=LATER | tag("back_"))
     fill: FillKey = field(default="zero", metadata=LATER | tag("fill_"))
-    moves: Annotated[MovesSpec | None, "how the mask moves at a constant number of weights; null: it doesn't"] = field(
+    moves: Annotated[MovesSpec | None, "how the mask moves at a constant number of weights; null: it does not"] = field(
         default=None, metadata=LATER | tag("moves")
     )
 

@@ -47,7 +47,7 @@ class RunStart:
     """The weights of another run, identified by its spec and a step; the run may not be trained yet."""
 
     fingerprint: Annotated[str, Form(pattern="^[0-9a-f]{16}$", said="16 hexadecimal digits"), "fingerprint of its spec"]
-    step: Annotated[int, Between(1, STEPS, "steps"), "number of updates it had made"]
+    step: Annotated[int, Between(1, STEPS, "steps"), "training steps that it had done"]
     parent: Annotated[Any, BeforeValidator(_run_spec), "its spec"] = field(metadata=LABEL)
     surgery: SurgeryKey = field(default=None, metadata=LATER)
 
@@ -92,10 +92,12 @@ class RunSpec(Lineage):
         "weights to start from; null: the initialisation",
     ] = field(default=None, metadata=LATER)
     position: Annotated[
-        int, Between(0, 2**62, "rows"), "rows of the data order that earlier runs have read; it continues after them"
+        int,
+        Between(0, 2**62, "rows"),
+        "rows of the data order that earlier runs have read; this run continues after them",
     ] = field(default=0, metadata=LATER)
     family: Annotated[
-        str | None, "label of the mirrored set that it belongs to; null: none, its family is its size and budget"
+        str | None, "label of the mirrored set that the run belongs to; null: its family is its size and budget"
     ] = field(default=None, metadata=LABEL)
 
     def __post_init__(self) -> None:

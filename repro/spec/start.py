@@ -29,11 +29,11 @@ class ModelStart:
     sha256: Annotated[
         str,
         SHA256,
-        "hash of the weights (models.tensors.digest), independent of their path; only zeros in a plan without them",
+        "hash of the weights (models.tensors.digest), whatever their path; all zeros in a plan made without the weights",
     ]
     model: Annotated[str, "the model folder"] = field(metadata=LABEL)
     surgery: SurgeryKey = field(default=None, metadata=LATER)
-    before: Annotated[ModelSpec | None, "the model before surgery, by its weights' shapes; null without"] = field(
+    before: Annotated[ModelSpec | None, "dimensions of the model before surgery; null without surgery"] = field(
         default=None, metadata=LABEL
     )
 

@@ -21,11 +21,13 @@ MOST_GROWTH = 64
 
 @dataclass
 class CalibrationSpec:
-    """The sequences by which a method judges weights, drawn from the training part of the run's own text."""
+    """The calibration set: sequences on which a method scores weights, drawn from the training part of the run's text."""
 
-    sequences: Annotated[int, Between(1, BATCH, "sequences"), "rows of the text, drawn without repetition"] = 128
+    sequences: Annotated[int, Between(1, BATCH, "sequences"), "rows of the text, drawn without replacement"] = 128
     tokens: Annotated[
-        int | None, Between(2, 2**24, "tokens"), "the first tokens of each row; null: the model's sequence"
+        int | None,
+        Between(2, 2**24, "tokens"),
+        "tokens used of each row, from its first; null: as many as the model's sequence length",
     ] = None
     seed: Annotated[int, Between(0, SEEDS), "seed of the draw"] = 0
 
@@ -38,19 +40,19 @@ class SurgerySpec:
     rate: Annotated[
         float | None,
         Between(0, 1, "of all parameters", "[)"),
-        "share of all parameters to remove; 0 removes nothing, a control; null, with N:M: all blocks",
+        "share of all parameters to remove; 0 removes nothing, as a control; null is allowed with N:M: all blocks",
     ] = None
     structure: Annotated[
-        str | None, '"unstructured" or N:M, of methods that remove single weights; null: unstructured'
+        str | None, '"unstructured" or N:M, for methods that remove single weights; null: unstructured'
     ] = None
-    calibration: Annotated[CalibrationSpec | None, "calibration set of methods that need one; null: its defaults"] = (
+    calibration: Annotated[CalibrationSpec | None, "calibration set, for methods that need one; null: the defaults"] = (
         None
     )
-    seed: Annotated[int | None, Between(0, SEEDS), "seed of methods that draw; null: 0"] = None
+    seed: Annotated[int | None, Between(0, SEEDS), "seed, for methods that draw at random; null: 0"] = None
     factor: Annotated[
         int | None,
         Between(1, MOST_GROWTH, "times as many"),
-        "of growth: how many times as many blocks, or as large widths; 1 changes nothing, a control",
+        "for growth: how many times as many blocks, or as large widths; 1 changes nothing, as a control",
     ] = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:

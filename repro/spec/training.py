@@ -17,7 +17,10 @@ DECAY = 0.2
 LOG_SPAN = 100  # of the last log-spaced evaluation over the first
 BATCH = 2**24  # maximum sequences of a step, or of a held-out block
 LearningRates = Literal["cosine", "cosine_compute", "wsd"]
-_WARMUP = "linear warm-up from 0: below 1 a share of the run (or of its compute, in dense steps); from 1 on a count"
+_WARMUP = (
+    'length of the linear warm-up from 0: below 1 a share of the run (of its compute with "cosine_compute"), from 1 on a '
+    "number of steps"
+)
 
 
 @dataclass
@@ -37,12 +40,13 @@ class OptimizerSpec:
     final_lr: Annotated[float, Between(0, 1, "of the peak"), "learning rate at the end, as a share of the peak"] = 0.1
     lr_schedule: Annotated[
         LearningRates,
-        'after the warm-up: "cosine" (the paper) decays over the run\'s own steps; "cosine_compute" over its effective '
-        'compute, so that runs of one budget have the same rates until they prune; "wsd" stays at the peak, then '
-        "decays linearly, so that runs of several budgets have the same rates until then",
+        'learning-rate schedule after the warm-up: "cosine" (the paper) decays over the run\'s steps; "cosine_compute" '
+        "decays over its effective compute, so that runs of one budget have equal learning rates until they prune; "
+        '"wsd" stays at the peak, then decays linearly, so that runs of several budgets have equal learning rates '
+        "until the first of them decays",
     ] = field(default="cosine", metadata=LATER | tag(""))
     decay: Annotated[
-        float, Above(0), 'decay phase of "wsd": below 1 a share of the run, from 1 on a count of steps'
+        float, Above(0), 'length of the decay phase of "wsd": below 1 a share of the run, from 1 on a number of steps'
     ] = field(default=DECAY, metadata=LATER)
 
     def __post_init__(self) -> None:

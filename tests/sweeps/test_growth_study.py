@@ -92,7 +92,7 @@ def test_the_plan_prices_what_each_becomes(sweep_file: Sweeps) -> None:
 @pytest.mark.parametrize(
     ("changed", "key", "message"),
     [
-        ("operators: [grow-width, grow-depth-zero]", "operators", "other sizes"),
+        ("operators: [grow-width, grow-depth-zero]", "operators", "different numbers of weights"),
         ("operators: [wanda]", "operators", "no such growth"),
         ("operators: []", "operators", "no operators"),
         ("sizes: []", "sizes", "no sizes"),
