@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from repro import ladder
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
@@ -21,7 +19,6 @@ from repro.training import (
     checkpoint_rows,
     device_memory,
     evaluate,
-    hardware,
     promises,
     record,
 )
@@ -30,6 +27,7 @@ from repro.training.batch import Batch
 from repro.training.batches import Batches
 from repro.training.engine import Engine
 from repro.training.heartbeat import Heartbeat
+from repro.training.pace import Pace
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
 from repro.training.update import update
@@ -60,7 +58,7 @@ class Trainer:
         self.batches = Batches(run, self.rank)
         self.log = record.Log()
         self.evaluated = 0, np.empty(0), np.empty(0)  # after how many updates; losses and token counts of the blocks
-        self.heartbeat = Heartbeat(run.place, self._facts, run.asked)
+        self.heartbeat = Heartbeat(run.place, lambda: self.pace.facts(), run.asked)
 
     def fit(self) -> dict[str, Any]:
         """Trains to the end, resuming from a checkpoint if there is one. Returns the row of run.parquet. Collective.
@@ -74,12 +72,12 @@ class Trainer:
             return self._fit(first, trackers)
 
     def _fit(self, first: int, trackers: Trackers | None) -> dict[str, Any]:
-        self.entered = self.looked = time.perf_counter()
+        self.pace.start()
         resources, place = self.run.resources, self.run.place
         due = checkpoint.missing(self.forks, (*self.run.forks, *self.run.children), self.run.identity)
         if first == 0 and self.spec.start is not None:
             self.log.loss_parent = record.token_weighted(*self._evaluate())
-        total, setup = self.spec.schedule.total_steps, self.entered - self.began
+        total, setup = self.spec.schedule.total_steps, self.pace.entered - self.began
         with self.heartbeat if self.rank == 0 else nullcontext():
             reached = self._train(first, due, trackers)
         if reached < total:
@@ -90,12 +88,12 @@ class Trainer:
             losses, counts = self._evaluate()
         if not np.isfinite(losses).all():
             raise RunFailed(f"the held-out loss is not finite after {total} steps")
-        self._clock()
+        self.log.seconds = self.pace.seconds
         promises.verify(self.spec, self.pruner, self.log)
         self.log.thin(self.spec)
         self._checkpoint(total)
         self.run.text.recheck()
-        outside = time.perf_counter() - self.entered - (self.log.seconds - self.already)
+        outside = self.pace.seconds - self.log.seconds
         row = record.run_row(
             self.spec,
             self.run.text,
@@ -132,13 +130,13 @@ class Trainer:
                 self._checkpoint(step)
                 if trackers:
                     trackers.write()
-                    self.looked = time.perf_counter()
+                    self.pace.leave_out()
             try:
                 self.step(step)
             except Abandoned:
                 return step
-            self._clock()
-            self.reached = step + 1, self.log.seconds
+            self.log.seconds = self.pace.seconds
+            self.pace.reached(step + 1, self.log.seconds)
             self.agreement.micro_batch()
             if self.agreement.stop:
                 return step + 1
@@ -156,20 +154,6 @@ class Trainer:
         """Whether this rank has been asked to stop, without asking the store."""
         return self.run.signalled() or (self.rank == 0 and self.heartbeat.stop)
 
-    def _facts(self) -> dict[str, Any] | None:
-        """The facts of the run's status, for another thread; None before the first step is done."""
-        step, seconds = self.reached
-        if step == self.first:
-            return None
-        speed = (step - self.first) * self.spec.tokens_per_step / (seconds - self.already)
-        return {
-            "step": step,
-            "total_steps": self.spec.schedule.total_steps,
-            "workers": self.world,
-            "tokens_per_second": speed,
-            "mfu": self._mfu(speed),
-        }
-
     def resume(self) -> int:
         """Restores the newest complete checkpoint and starts the clocks. Returns the first step. Collective."""
         found = checkpoint.restore(self.checkpoints, self.engine, self.pruner, self.run.identity)
@@ -180,12 +164,10 @@ class Trainer:
         elif self.spec.start is not None:
             raise RunFailed("no complete checkpoint with the weights that the run starts from; run it again")
         self.watch = Watch(self.run.resources.spike, self.log.recent_losses, self.log.lowest_loss)
-        self.entered = self.looked = time.perf_counter()
-        self.already = self.log.seconds
         self.agreement = Agreement(self._asked, self.run.resources.checkpoint_minutes, self.engine.device)
-        self.first = self.saved = found.step if found is not None else 0
-        self.reached = self.first, self.already  # steps done, and the seconds that they took
-        return self.first
+        self.saved = found.step if found is not None else 0
+        self.pace = Pace(self.spec, self.world, self.device, self.saved, self.log.seconds)
+        return self.saved
 
     def step(self, step: int) -> None:
         """An event if due, then one update."""
@@ -228,7 +210,7 @@ class Trainer:
         if not logged and self.watch.waiting < WINDOW:
             return
         seen = self.watch.look()
-        ms = 1e3 * (time.perf_counter() - self.looked) / len(seen)
+        ms = self.pace.milliseconds(len(seen))
         if logged:
             loss, norm = seen[-1]
             if step >= self.spec.last_percent:
@@ -238,7 +220,7 @@ class Trainer:
                 self.evaluated = step + 1, *self._evaluate()
                 heldout = record.token_weighted(*self.evaluated[1:])
             self.log.add_step(self.spec, step, lr, loss, norm, heldout, ms)
-        self.looked = time.perf_counter()
+        self.pace.leave_out()
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
         at_once = evaluate.at_once(self.engine.device, self.run.micro)
@@ -260,16 +242,8 @@ class Trainer:
             raise RunFailed(f"weights or moments are not finite before step {step}")
         self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
         checkpoint.save(folder, self.engine, self.pruner, step, self.log.to_rows(), self.run.identity, keep)
-        self.looked = time.perf_counter()
+        self.pace.leave_out()
 
     def _state(self) -> Iterator[torch.Tensor]:
         for f in self.engine.fragments():
             yield from (f.master, *f.moments.values())
-
-    def _clock(self) -> None:
-        self.log.seconds = self.already + time.perf_counter() - self.entered
-
-    def _mfu(self, tokens_per_second: float) -> float | None:
-        model = self.spec.model
-        flops = ladder.executed_flops(model.shape, 1, model.sequence) * tokens_per_second
-        return hardware.mfu(flops, 1.0, self.world, self.device, self.spec.precision)
