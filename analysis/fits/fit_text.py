@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.fits import out_of_sample
+from analysis.fits import fit_rows, out_of_sample
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.law import Law
 
@@ -26,6 +26,7 @@ def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
     return [
         f"{title}   ({shown['n_rows']} rows of {shown['source']}; columns {', '.join(law.columns)})",
         *_given(law),
+        *(f"  {text}" for text in fit_rows.said(shown, shown["n_rows"])),
         f"  {shown['status']}, objective {shown['objective']:.8g}, {shown['starts_agreeing']} of {shown['starts']} starts "
         f"agree, condition {shown['condition']:.3g}",
     ]

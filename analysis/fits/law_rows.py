@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.fits import holdout, saved_fit
+from analysis.fits.fit_rows import FitRows
 from analysis.laws.formulas import declared, formula, shipped, written
 from analysis.laws.formulas.formula import Formula
 from analysis.laws.formulas.formula_law import FormulaLaw
@@ -14,7 +15,6 @@ from analysis.laws.law import Law
 from analysis.laws.registry import LAWS
 from analysis.tables import column_names, table
 from analysis.tables.cell_table import CellTable
-from analysis.tables.table import Table
 from repro import paths, reading
 from repro.errors import UserError
 
@@ -56,16 +56,18 @@ def read(
     exclude: Sequence[str],
     clusters: str | None,
     rule: str | None = None,
+    weights: str | None = None,
     spare: bool = False,
-) -> tuple[Table, list[Law]]:
+) -> tuple[FitRows, list[Law]]:
     """The rows that the laws are fitted to, and the laws, in their order.
 
     Args:
         raw: the cells. columns, exclude, clusters: see `table.read`. rule: by which rows are held out.
+        weights: a column that says what each row weighs; None weighs all alike.
         spare: columns may have names that no law asks for.
 
     Raises:
-        UserError: no law, or one twice; see `formula`, `declared` and `table.read`.
+        UserError: no law, or one twice; see `formula`, `declared`, `table.read` and `FitRows.weighed`.
     """
     known = column_names.known(raw, columns)
     asked = [formula.read(own, known) if isinstance(own, WrittenLaw) else own for own in laws]
@@ -79,7 +81,10 @@ def read(
     if spare:
         columns = column_names.of_use(raw, asked, (*also, *labels), columns)
     of_loss = not any(isinstance(own, WrittenLaw) and own.unit for own in laws)
-    rows = table.read(
+    found = table.read(
         raw, asked, columns=columns, exclude=exclude, clusters=clusters, also=also, labels=labels, of_loss=of_loss
     )
+    rows = FitRows.of(found)
+    if weights is not None:
+        rows = rows.weighed(weights)
     return rows, [declared.law_of(own, rows.levels) if isinstance(own, Formula) else own for own in asked]

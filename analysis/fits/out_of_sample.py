@@ -16,10 +16,11 @@ import numpy as np
 from analysis.fits import resample
 from analysis.fits.fit import FitResult, fit, obstacle, refit
 from analysis.fits.holdout import HeldOut
-from analysis.fits.information import Information, information
+from analysis.fits.information import Information
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval, above, below, enough_resamples, percentiles, positive_sigma
 from analysis.fits.resample import Method
+from analysis.fits.weights import scaled, weighed_information
 from analysis.laws.law import Array, Law
 from analysis.tables.table import Table
 from repro.errors import UserError
@@ -37,7 +38,7 @@ class Judged:
     Attributes:
         law: its name.
         fit: to all rows. information: of that fit.
-        in_sample: mean |predicted - loss| of that fit, nats.
+        in_sample: mean |predicted - loss| of that fit, nats; this mean and those below by the rows' weights.
         held_out: mean |predicted - loss| on held-out rows, nats.
         relative: mean |predicted - loss| / loss on them, the ARE of Choshen et al. 2024 (arXiv 2410.11840).
         interval: of `held_out`; None without a bootstrap, or where `reason` says why.
@@ -104,12 +105,14 @@ def judge(
     resamples: int = 0,
     rng: np.random.Generator | None = None,
     sigma: float | None = None,
+    weights: Array | None = None,
 ) -> OutOfSample:
     """Fits and judges every law, and compares the first with each of the others.
 
     Args:
         resamples: of the bootstrap; 0 leaves intervals out.
         sigma: the seeds' standard deviation in nats, for tables of fewer than 12 clusters.
+        weights: of the rows, (n,), in fits and in means of errors; None weighs all alike.
 
     Raises:
         UserError: a law can't be fitted to what a split leaves; too few resamples or clusters; a sigma that isn't a
@@ -125,17 +128,22 @@ def judge(
             if reason:
                 raise UserError(f"{law.name} can't be fitted without {one.name}", found=reason)
     order = np.concatenate([np.flatnonzero(one.test) for one in splits])
-    draws = _Bootstrap(table, splits, resamples, rng or np.random.default_rng(0), sigma) if resamples else None
+    rng = rng or np.random.default_rng(0)
+    draws = _Bootstrap(table, splits, resamples, rng, sigma, weights) if resamples else None
+    own_weights = None if weights is None else weights[order]
     errors, drawn = [], []
     for law in laws:
-        fits = [fit(law, _take(table, ~s.test, law), table.loss[~s.test], objective) for s in splits]
+        fits = [
+            fit(law, _take(table, ~s.test, law), table.loss[~s.test], objective, weights=_at(weights, ~s.test))
+            for s in splits
+        ]
         predicted = [f.predict(_take(table, s.test, law)) for f, s in zip(fits, splits, strict=True)]
         errors.append(np.concatenate(predicted) - table.loss[order])
         drawn.append(None if draws is None else draws.errors(law, fits))
     judged = []
     for law, error, draw in zip(laws, errors, drawn, strict=True):
-        whole = fit(law, _take(table, np.ones(len(table), dtype=bool), law), table.loss, objective)
-        size, first = float(np.abs(error).mean()), float(np.abs(errors[0]).mean())
+        whole = fit(law, _take(table, np.ones(len(table), dtype=bool), law), table.loss, objective, weights=weights)
+        size, first = (float(np.average(np.abs(e), weights=own_weights)) for e in (error, errors[0]))
         own = None if draws is None else draws.interval(draw)
         less, interval, outcome = None, None, None
         if law is not laws[0]:
@@ -149,10 +157,10 @@ def judge(
             Judged(
                 law=law.name,
                 fit=whole,
-                information=information(whole, table.columns, table.loss),
-                in_sample=float(np.abs(whole.predict(table.columns) - table.loss).mean()),
+                information=weighed_information(whole, table.columns, table.loss, weights),
+                in_sample=float(np.average(np.abs(whole.predict(table.columns) - table.loss), weights=weights)),
                 held_out=size,
-                relative=float((np.abs(error) / table.loss[order]).mean()),
+                relative=float(np.average(np.abs(error) / table.loss[order], weights=own_weights)),
                 interval=own,
                 less=less,
                 less_interval=interval,
@@ -162,7 +170,7 @@ def judge(
             )
         )
     lowest = np.concatenate([np.full(one.test.sum(), table.loss[~one.test].min()) for one in splits])
-    best_seen = float((np.abs(lowest - table.loss[order]) / table.loss[order]).mean())
+    best_seen = float(np.average(np.abs(lowest - table.loss[order]) / table.loss[order], weights=own_weights))
     resampled = None if draws is None else draws.summary
     return OutOfSample(tuple(splits), table.numbers[order], tuple(judged), best_seen, resampled)
 
@@ -184,11 +192,22 @@ def _take(table: Table, rows: np.ndarray, law: Law) -> dict[str, Array]:
     return {name: table.columns[name][rows] for name in law.columns}
 
 
+def _at(weights: Array | None, rows: np.ndarray) -> Array | None:
+    """The weights of some rows, with a mean of 1."""
+    return None if weights is None else scaled(weights[rows])
+
+
 class _Bootstrap:
     """The same resamples for every law."""
 
     def __init__(
-        self, table: Table, splits: Sequence[HeldOut], resamples: int, rng: np.random.Generator, sigma: float | None
+        self,
+        table: Table,
+        splits: Sequence[HeldOut],
+        resamples: int,
+        rng: np.random.Generator,
+        sigma: float | None,
+        weights: Array | None,
     ):
         self.table, self.splits = table, splits
         held = np.any([one.test for one in splits], axis=0)
@@ -197,6 +216,7 @@ class _Bootstrap:
             needed=(held, *(~one.test for one in splits)),
         )  # fmt: skip
         self.losses = self.drawn.losses(table.loss)
+        self.weights = np.ones(len(table)) if weights is None else weights
         units = len(np.unique(resample.members(len(table), table.clusters)[held]))
         self.summary = Resampled(self.drawn.method, resamples, self.drawn.redrawn, self.drawn.units, units)
 
@@ -221,10 +241,11 @@ class _Bootstrap:
         total, weight = np.zeros(len(counts)), np.zeros(len(counts))
         for result, one in zip(fits, self.splits, strict=True):
             train, test = ~one.test, one.test
-            weights = counts[:, train] + LEAST_WEIGHT
+            weights = (counts[:, train] + LEAST_WEIGHT) * scaled(self.weights[train])
             theta = refit(law, _take(self.table, train, law), self.losses[:, train], result, weights=weights)
             with np.errstate(over="ignore", invalid="ignore"):  # a resample's law may leave all numbers behind
                 error = np.abs(law.predict(theta, _take(self.table, test, law)) - self.losses[:, test])
-            total += (error * counts[:, test]).sum(axis=1)
-            weight += counts[:, test].sum(axis=1)
+            judged = counts[:, test] * self.weights[test]
+            total += (error * judged).sum(axis=1)
+            weight += judged.sum(axis=1)
         return total / weight

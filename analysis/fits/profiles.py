@@ -12,7 +12,8 @@ from analysis.fits.fit import FitResult
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import LEVEL, Interval, interval
 from analysis.fits.problem import Problem
-from analysis.laws.law import Array, Columns, Law
+from analysis.fits.weights import worth
+from analysis.laws.law import Array, Columns
 
 SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold
 SECANTS = 60  # steps of the search for an end of a profile
@@ -29,33 +30,37 @@ class Profile:
     reason: str | None
 
 
-def profile(result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL) -> Profile:
+def profile(
+    result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL, weights: Array | None = None
+) -> Profile:
     """Profile interval of each parameter: where the objective, minimised over the others, has risen too far.
 
     A bound of the parameter ends its interval. `allowed` says how far is too far.
 
     Args:
-        columns, loss: what `result` was fitted on, without weights.
+        columns, loss, weights: what `result` was fitted on.
     """
     law, start = result.law, result.theta
     kind = result.kind if result.kind.kind != "lad" else SMOOTH
-    whole = Problem(law, columns, loss[None], kind)
+    whole = Problem(law, columns, loss[None], kind, _row(weights))
     at, base, _ = whole.descend(start[None])
     rises = _allowed(whole, at[0], level)
     if isinstance(rises, str):
         return Profile(dict.fromkeys(law.names), rises)
-    low, high = _ends(law, columns, loss, kind, at[0], float(base[0]), rises)
+    low, high = _ends(whole, at[0], float(base[0]), rises)
     return Profile({name: interval(*ends) for name, *ends in zip(law.names, low, high, strict=True)}, None)
 
 
-def _ends(
-    law: Law, columns: Columns, loss: Array, kind: Objective, at: Array, base: float, rises: Array
-) -> tuple[Array, Array]:
+def _row(weights: Array | None) -> Array | None:
+    return None if weights is None else weights[None]
+
+
+def _ends(whole: Problem, at: Array, base: float, rises: Array) -> tuple[Array, Array]:
     """Where the objective, minimised over all parameters but one, has risen by `rises` (P,) on either side; (P,) each.
 
     All ends are sought together: steps that double until the rise is too large, then regula falsi (Illinois).
     """
-    count = len(at)
+    law, count = whole.law, len(at)
     index, sign = np.tile(np.arange(count), 2), np.repeat([-1.0, 1.0], count)
     log = np.array([p.log for p in law.parameters])[index]
     unit = np.where(log, 1.0, np.maximum(np.abs(at[index]), 1e-3))
@@ -72,7 +77,8 @@ def _ends(
         trial = start[which]
         trial[np.arange(len(which)), index[which]] = value(distance, which)
         held = index[which, None] == np.arange(count)
-        theta, values, _ = Problem(law, columns, loss[None], kind, held=held).descend(trial)
+        problem = Problem(law, whole.columns, whole.loss, whole.objective, whole.weight, held)
+        theta, values, _ = problem.descend(trial)
         return np.where(np.isfinite(values), values, np.inf) - base - rises[index[which]], theta
 
     start = np.repeat(at[None], 2 * count, axis=0)
@@ -106,13 +112,16 @@ def _ends(
     return ends[:count], ends[count:]
 
 
-def allowed(result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL) -> Array | str:
+def allowed(
+    result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL, weights: Array | None = None
+) -> Array | str:
     """How far the objective may rise (P,) inside each parameter's profile interval, or why that can't be known.
 
     With psi the slope of the objective in a residual and psi' its curvature, a parameter's estimate has the variance of
-    a sandwich, G (sum psi^2 x x') G with G = (sum psi' x x')^-1, and moving it off by one unit raises the objective
-    by 1 / 2G. So twice the rise over the ratio of the two is chi-square of one degree of freedom (Huber and Ronchetti
-    2009, section 6.3), or F, for the ratio is estimated. Rows may be noisier in one place than in another.
+    a sandwich, G (sum w^2 psi^2 x x') G with G = (sum w psi' x x')^-1 and w a row's weight, and moving it off by one unit
+    raises the objective by 1 / 2G. So twice the rise over the ratio of the two is chi-square of one degree of freedom
+    (Huber and Ronchetti 2009, section 6.3), or F, for the ratio is estimated. Rows may be noisier in one place than in
+    another. F has as many degrees of freedom as rows of equal weight that say as much would leave.
 
     psi' is a density of residuals at zero. A row inside the threshold is 1 where that is wide. A fit that holds
     small residuals cheap passes through as many rows as it has free parameters, which say nothing of the density:
@@ -121,7 +130,7 @@ def allowed(result: FitResult, columns: Columns, loss: Array, *, level: float = 
     sandwich known as HC3, which few rows and few noisy ones don't make too thin.
     """
     kind = result.kind if result.kind.kind != "lad" else SMOOTH
-    problem = Problem(result.law, columns, loss[None], kind)
+    problem = Problem(result.law, columns, loss[None], kind, _row(weights))
     return _allowed(problem, problem.descend(result.theta[None])[0][0], level)
 
 
@@ -131,36 +140,41 @@ def _allowed(problem: Problem, theta: Array, level: float) -> Array | str:
     slopes = slopes[:, free]
     norm = np.linalg.norm(slopes, axis=0)
     slopes = slopes / np.where(norm > 0, norm, 1.0)
-    rows, count = slopes.shape
-    left, threshold, size = rows - count, problem.objective.threshold, np.abs(residual)
+    count, weight = slopes.shape[1], np.broadcast_to(problem.weight[0], residual.shape)
+    left, threshold, size = worth(weight) - count, problem.objective.threshold, np.abs(residual)
     if left < LEAST_LEFT:
-        return f"there are {left} rows more than free parameters; a profile needs {LEAST_LEFT}"
+        alike = "" if np.ptp(weight) == 0 else " of equal weight"
+        return f"there are {left:.3g} rows{alike} more than free parameters; a profile needs {LEAST_LEFT}"
     if not (np.isfinite(slopes).all() and np.isfinite(size).all()):
         return "the law has no finite slope at some row"
     if size.max() < ROUNDING * max(1.0, float(np.abs(problem.target).max())):
         return "the law passes through every row, so that no noise can be measured"
-    curvature = _curvature(size, threshold, count, level)
-    leverage = np.einsum("np,pn->n", slopes, np.linalg.pinv(slopes))
-    score = (np.clip(residual, -threshold, threshold) / np.maximum(1 - leverage, 1e-6)) ** 2
+    curvature = weight * _curvature(size, threshold, count, level, weight)
+    weighed = np.sqrt(weight)[:, None] * slopes
+    leverage = np.einsum("np,pn->n", weighed, np.linalg.pinv(weighed))
+    score = (weight * np.clip(residual, -threshold, threshold) / np.maximum(1 - leverage, 1e-6)) ** 2
     inverse = np.linalg.pinv((slopes * curvature[:, None]).T @ slopes)
     ratio = np.full(len(free), score.mean() / curvature.mean())
     ratio[free] = ((inverse @ slopes.T) ** 2 @ score) / np.diag(inverse)
     return ratio * stats.f.ppf(level, 1, left) / 2
 
 
-def _curvature(size: Array, threshold: float, count: int, level: float) -> Array:
+def _curvature(size: Array, threshold: float, count: int, level: float, weight: Array) -> Array:
     """What each row adds to the density of residuals at zero, times twice the threshold; (n,) from |residuals| (n,)."""
     if not np.isfinite(threshold):
         return np.ones_like(size)
-    left = len(size) - count
-    near = min(left, int(np.ceil(2 * _bandwidth(len(size), level) * left)))
-    width = max(threshold, float(np.sort(size)[count + near - 1]))
+    rows = worth(weight)
+    share, left = weight * (rows / weight.sum()), rows - count  # so many rows of equal weight say as much
+    near = min(left, float(np.ceil(2 * _bandwidth(rows, level) * left)))
+    order = np.argsort(size)
+    last = np.searchsorted(np.cumsum(share[order]), (count + near) * (1 - ROUNDING))
+    width = max(threshold, float(size[order][min(int(last), len(size) - 1)]))
     inside = size <= width
-    share = (inside.sum() - count) / left
-    return inside * (share * len(size) / inside.sum() * threshold / width)
+    there = (share * inside).sum()
+    return inside * ((there - count) / left * rows / there * threshold / width)
 
 
-def _bandwidth(rows: int, level: float) -> float:
+def _bandwidth(rows: float, level: float) -> float:
     """Hall and Sheather's (1988) half width of the shares around the median, from which its density is taken."""
     return float(
         rows ** (-1 / 3) * stats.norm.ppf((1 + level) / 2) ** (2 / 3) * (1.5 * stats.norm.pdf(0) ** 2) ** (1 / 3)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from analysis.fits import holdout, limits, out_of_sample, resample, saved_fit
+from analysis.fits.fit_rows import FitRows
 from analysis.fits.objective import Objective
 from analysis.fits.out_of_sample import OutOfSample
 from analysis.laws.law import Law
-from analysis.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TableComparison:
         sigma: the seeds' standard deviation in nats, where it was given.
     """
 
-    rows: Table
+    rows: FitRows
     rule: str
     found: OutOfSample
     sigma: float | None
@@ -55,6 +55,7 @@ class TableComparison:
                 for own in self.found.judged
             ],
             "best_seen": self.found.best_seen,
+            **self.rows.as_json(),
             "warnings": self.warnings,
         }
 
@@ -65,6 +66,7 @@ class TableComparison:
         lines = [
             f"held out: {', '.join(s.name for s in self.found.splits)} ({len(self.found.rows)} of {len(self.rows)} rows); "
             f"errors in {judged[0].fit.law.unit}",
+            *(f"  {text}" for text in self.rows.said()),
             f"  {'law':<{width}} {'in sample':>10} {'held out':>10} {'relative':>9} {'AICc':>10} {'BIC':>10}   "
             f"{judged[0].law} is",
         ]
@@ -91,7 +93,7 @@ class TableComparison:
 
 def compare_on(
     laws: Sequence[Law],
-    rows: Table,
+    rows: FitRows,
     objective: Objective = Objective(),
     *,
     rule: str | None = None,
@@ -109,8 +111,9 @@ def compare_on(
     """
     rule = rule or f"largest:{laws[0].columns[0]}"
     found = out_of_sample.judge(
-        laws, rows, holdout.split(rows, rule), objective, resamples=resamples, rng=np.random.default_rng(0), sigma=sigma
-    )
+        laws, rows, holdout.split(rows, rule), objective,
+        resamples=resamples, rng=np.random.default_rng(0), sigma=sigma, weights=rows.weights,
+    )  # fmt: skip
     return TableComparison(rows, rule, found, sigma)
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from analysis.fits import bootstrap, holdout, limits, out_of_sample, resample, saved_fit
 from analysis.fits.bootstrap import Draws
 from analysis.fits.fit import FitResult, fit
-from analysis.fits.information import information
+from analysis.fits.fit_rows import FitRows
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval
 from analysis.fits.profiles import Profile, profile
 from analysis.fits.saved_fit import SavedFit
+from analysis.fits.weights import weighed_information
 from analysis.laws.law import Columns, Law
 from analysis.tables import cells, row_flags
 from analysis.tables.row_ranges import RowRanges
@@ -35,7 +36,7 @@ class TableFit:
         clustered: rows were asked to be drawn together.
     """
 
-    rows: Table
+    rows: FitRows
     result: FitResult
     profile: Profile
     drawn: Draws | None
@@ -71,15 +72,17 @@ class TableFit:
     def as_json(self) -> dict[str, Any]:
         """As `fit --json` prints it."""
         loss, predicted, saved = self.rows.loss, self.result.predict(self.columns), self.saved
+        weights = self.rows.weights
         assert saved.rows is not None
         shown: dict[str, Any] = saved_fit.as_json(self.result) | {
             "source": self.rows.source,
             **row_flags.as_json(self.rows.flags),
             **saved_fit.rows_as_json(saved.rows),
-            "mean_abs_error": float(np.abs(predicted - loss).mean()),
-            "mean_relative_error": float(np.abs(predicted / loss - 1).mean()),
+            **self.rows.as_json(),
+            "mean_abs_error": float(np.average(np.abs(predicted - loss), weights=weights)),
+            "mean_relative_error": float(np.average(np.abs(predicted / loss - 1), weights=weights)),
             "sigma": self.sigma,
-            "information": dataclasses.asdict(information(self.result, self.columns, loss)),
+            "information": dataclasses.asdict(weighed_information(self.result, self.columns, loss, weights)),
             "profile": self.profile.intervals,
             "profile_reason": self.profile.reason,
         }
@@ -101,7 +104,7 @@ class TableFit:
 
 def fit_rows(
     law: Law,
-    rows: Table,
+    rows: FitRows,
     objective: Objective = Objective(),
     *,
     resamples: int = 0,
@@ -119,17 +122,17 @@ def fit_rows(
         UserError: see `fit`, `bootstrap` and `holdout`.
     """
     columns = {name: rows.columns[name] for name in law.columns}
-    result = fit(law, columns, rows.loss, objective)
-    profiled = profile(result, columns, rows.loss)
+    result = fit(law, columns, rows.loss, objective, weights=rows.weights)
+    profiled = profile(result, columns, rows.loss, weights=rows.weights)
     drawn = None
     if resamples:
         drawn = bootstrap.bootstrap(
             result, columns, rows.loss, resamples=resamples, rng=np.random.default_rng(0), clusters=rows.clusters,
-            sigma=sigma,
+            sigma=sigma, weights=rows.weights,
         )  # fmt: skip
     held = None
     if rule:
-        found = out_of_sample.judge([law], rows, holdout.split(rows, rule), result.kind)
+        found = out_of_sample.judge([law], rows, holdout.split(rows, rule), result.kind, weights=rows.weights)
         held = {
             "rule": rule,
             "mean_abs_error": found.judged[0].held_out,

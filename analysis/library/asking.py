@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from analysis.fits import law_rows
+from analysis.fits.fit_rows import FitRows
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.laws.formulas import written
 from analysis.laws.formulas.formula_law import FormulaLaw
@@ -62,11 +63,12 @@ def told(
     return law.told({name: own.bounds for name, own in more.parameters.items() if own.bounds}, more.fixed, more.tied)
 
 
-def rows_of(table: RunTable, laws: Sequence[Law | WrittenLaw], rule: str | None) -> tuple[Table, list[Law]]:
+def rows_of(table: RunTable, laws: Sequence[Law | WrittenLaw], rule: str | None) -> tuple[FitRows, list[Law]]:
     """The rows that the laws are fitted to, and the laws. Raises UserError: see `law_rows.read`."""
     return law_rows.read(
-        table.raw, laws, columns=table.columns, exclude=table.exclude, clusters=table.clusters, rule=rule, spare=True
-    )
+        table.raw, laws, columns=table.columns, exclude=table.exclude, clusters=table.clusters, rule=rule,
+        weights=table.weights, spare=True,
+    )  # fmt: skip
 
 
 def notes_of(table: RunTable, rows: Table) -> tuple[str, ...]:

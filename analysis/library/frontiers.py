@@ -14,6 +14,7 @@ from analysis.library.answer import Answer, Plot, plotted
 from analysis.library.asking import notes_of
 from analysis.library.reading import as_table
 from analysis.library.words import for_python
+from repro.errors import UserError
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +59,8 @@ def isoflop(
         UserError: everything that the command `isoflop` refuses.
     """
     asked = as_table(table)
+    if asked.weights is not None:
+        raise UserError("rows are taken alike", key="weights", found=asked.weights, expected="a table read without it")
     clusters = asked.clusters if method == "envelope" else None
     how = Asked(method, tolerance, sigma, clusters)
     columns = {name: held for name, held in asked.columns.items() if name in ("N", "C", "D", "loss")}

@@ -26,12 +26,14 @@ class RunTable:
         raw: its cells. columns: what `derived_columns` reads, by the laws' names.
         exclude: conditions; rows that meet any are left out.
         clusters: a column whose equal values are resampled together.
+        weights: a column of what each row weighs.
     """
 
     raw: CellTable
     columns: Mapping[str, str]
     exclude: tuple[str, ...]
     clusters: str | None
+    weights: str | None = None
 
     def __repr__(self) -> str:
         said = [f"{self.raw.rows:,} rows of {self.raw.source}; columns {', '.join(self.raw.names)}"]
@@ -41,13 +43,21 @@ class RunTable:
 
 
 @for_python
-def read(source: Any, *, exclude: str | Sequence[str] = (), clusters: str | None = None, **columns: str) -> RunTable:
+def read(
+    source: Any,
+    *,
+    exclude: str | Sequence[str] = (),
+    clusters: str | None = None,
+    weights: str | None = None,
+    **columns: str,
+) -> RunTable:
     """A table of runs.
 
     Args:
         source: a path of what the commands read, a pyarrow table, a pandas or polars DataFrame, or a dict of arrays (n,).
         exclude: conditions, `loss>=4.5`; rows that meet any are left out, and are named in every result.
         clusters: a column whose equal values are resampled together.
+        weights: a column that says what each row weighs in `fit` and `compare`: positive numbers, of which ratios alone count.
         columns: the table's columns by the laws' names and `loss`: `N="params", D="tokens:B"`; formulas of columns, too.
 
     Raises:
@@ -63,9 +73,10 @@ def read(source: Any, *, exclude: str | Sequence[str] = (), clusters: str | None
     derived, names = derived_columns.derive(raw, columns)
     for name, held in names.items():
         derived.column(held, name)
-    if clusters is not None:
-        raw.column(clusters, "clusters")
-    return RunTable(raw, columns, asked, clusters)
+    for key, own in (("clusters", clusters), ("weights", weights)):
+        if own is not None:
+            raw.column(own, key)
+    return RunTable(raw, columns, asked, clusters, weights)
 
 
 def as_table(table: Any) -> RunTable:

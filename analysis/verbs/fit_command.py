@@ -10,9 +10,9 @@ import numpy as np
 
 from analysis.fits import fit_text, table_fit
 from analysis.fits.fit import obstacle
+from analysis.fits.fit_rows import FitRows
 from analysis.laws.law import Law
 from analysis.shown import plain_json, say
-from analysis.tables.table import Table
 from analysis.verbs import budget_arguments
 from analysis.verbs.table_arguments import objective, read_laws
 from repro.errors import UserError
@@ -32,7 +32,7 @@ def fit_table(given: argparse.Namespace) -> int:
     return 0
 
 
-def _fit_groups(given: argparse.Namespace, law: Law, rows: Table) -> int:
+def _fit_groups(given: argparse.Namespace, law: Law, rows: FitRows) -> int:
     """Prints a line for each group of equal cells; a group that the law can't be fitted to is said and left out."""
     labels = np.array([str(cell).strip() for cell in budget_arguments.labels(rows, given.by)], dtype=object)
     found, left = {}, {}
@@ -78,7 +78,7 @@ def _show_groups(law: Law, by: str, found: dict[str, dict[str, Any]]) -> None:
         print(f"  {label:<{wide}} {one['n_rows']:>6} {one['mean_relative_error']:>9.2%} {one['status']:>10} {values}")
 
 
-def _fitted(given: argparse.Namespace, law: Law, rows: Table) -> dict[str, Any]:
+def _fitted(given: argparse.Namespace, law: Law, rows: FitRows) -> dict[str, Any]:
     """All that is said of one fit, as it is saved."""
     return table_fit.fit_rows(
         law, rows, objective(given),

@@ -6,18 +6,23 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.laws.law import Law
-from analysis.tables import readers, row_flags, table
+from analysis.tables import readers, row_flags
+from analysis.tables.table import Table
 from analysis.verbs import law_arguments
 from repro.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.fits.fit_rows import FitRows
 
 _PAIR = re.compile(r"""(?:"[^"]*"|\((?:[^()"]|\([^()"]*\))*\)|[^,"])+""")  # commas in quotes and brackets part nothing
 
 
-def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table, list[Law]]:
+def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[FitRows, list[Law]]:
     """The rows that the arguments name, and the laws: those of `names` in their order, then the formulas.
 
     Prints what is odd about single rows.
@@ -35,12 +40,13 @@ def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[table.Table,
         exclude=given.exclude,
         clusters=given.clusters,
         rule=given.holdout,
+        weights=given.weights,
     )
     say_rows(rows, given.exclude)
     return rows, fitted
 
 
-def say_rows(rows: table.Table, exclude: Sequence[str]) -> None:
+def say_rows(rows: Table, exclude: Sequence[str]) -> None:
     """Prints how many rows each condition leaves, and what is odd about single ones."""
     assert rows.raw is not None
     for line in row_flags.told(exclude, rows.flags, rows.raw.rows):

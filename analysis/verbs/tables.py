@@ -69,6 +69,9 @@ def add_parser(verbs: Any) -> None:
             "--bootstrap", type=int, default=0, metavar="R", help="resamples behind intervals (0: none)"
         )
         command.add_argument(
+            "--weights", metavar="COLUMN", help="what each row weighs: positive numbers, of which ratios alone count"
+        )
+        command.add_argument(
             "--holdout", metavar="RULE", help="largest:N, lowest:S, share:0.2:D, each:clusters, or a condition: N>1e9"
         )
     one.add_argument("--by", metavar="COLUMN", help="one fit for each of its values; --json prints a list")
@@ -87,7 +90,7 @@ def add_parser(verbs: Any) -> None:
 
 def _add_choices(command: argparse.ArgumentParser) -> None:
     """What `design` asks beside rows and a law."""
-    command.set_defaults(holdout=None)
+    command.set_defaults(holdout=None, weights=None)
     command.add_argument("--target", required=True, metavar="N=…,D=…", help="where the prediction is wanted")
     command.add_argument(
         "--budget", required=True, type=real("a positive number", open_below=True), metavar="PRICE",

@@ -14,6 +14,7 @@ from analysis.fits.fit import FitResult, fit, with_start
 from analysis.fits.objective import Objective
 from analysis.fits.problem import Problem
 from analysis.fits.profiles import SMOOTH, allowed, profile
+from analysis.fits.weights import scaled
 from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 from tests.analysis.epoch import EPOCH, TRUTH, points
@@ -30,7 +31,8 @@ OBJECTIVES = {
 RESIDUALS = ("normal", "t3", "resampled")
 SPREAD = 0.0047  # of log residuals: near zero as dense as those of the fit to Epoch's points
 FAMILY = 0.05  # chance that any check of the full set fails when every interval is right
-CHECKS = len(CHINCHILLA.names) * len(OBJECTIVES) * len(RESIDUALS)
+WEIGHED = ("share", "precision")  # weights that have nothing to do with the noise, or that are one over its variance
+CHECKS = len(CHINCHILLA.names) * (len(OBJECTIVES) * len(RESIDUALS) + 3 * len(WEIGHED))
 
 
 def drawn(objective: Objective, residuals: str, tables: int) -> tuple[dict[str, Array], Array, Array]:
@@ -50,29 +52,45 @@ def drawn(objective: Objective, residuals: str, tables: int) -> tuple[dict[str, 
     return columns, truth, CHINCHILLA.predict(truth, columns) * np.exp(noise)
 
 
+def weighed(kind: str, tables: int) -> tuple[dict[str, Array], Array, Array, Array]:
+    """What `drawn` gives, and weights (n,) between which lie factors of ten."""
+    columns, _ = points()
+    rng, count = np.random.default_rng(12), len(columns["N"])
+    weights = scaled(np.exp(rng.normal(0, 1, count)))
+    noise = SPREAD * rng.standard_normal((tables, count)) / (np.sqrt(weights) if kind == "precision" else 1)
+    return columns, TRUTH, CHINCHILLA.predict(TRUTH, columns) * np.exp(noise), weights
+
+
 def covered(objective: Objective, residuals: str, tables: int) -> Array:
     """In how many tables the interval of each parameter held the truth, (P,)."""
-    columns, truth, losses = drawn(objective, residuals, tables)
-    first = fit(CHINCHILLA, columns, losses[0], objective)
+    weights: Array | None = None
+    if residuals in WEIGHED:
+        columns, truth, losses, weights = weighed(residuals, tables)
+    else:
+        columns, truth, losses = drawn(objective, residuals, tables)
+    row = None if weights is None else weights[None]
+    first = fit(CHINCHILLA, columns, losses[0], objective, weights=weights)
     smooth = SMOOTH if objective.kind == "lad" else objective
     start = np.repeat(truth[None], tables, axis=0)
-    minima, base, _ = Problem(CHINCHILLA, columns, losses, smooth).descend(start)
+    minima, base, _ = Problem(CHINCHILLA, columns, losses, smooth, row).descend(start)
     held = [
-        Problem(CHINCHILLA, columns, losses, smooth, held=one[None]).descend(start)[1] for one in np.eye(5, dtype=bool)
+        Problem(CHINCHILLA, columns, losses, smooth, row, one[None]).descend(start)[1] for one in np.eye(5, dtype=bool)
     ]
     rises = np.stack(held, axis=1) - base[:, None]
-    most = np.stack([_allowed(with_start(first, own), columns, loss) for own, loss in zip(minima, losses, strict=True)])
+    most = np.stack([
+        _allowed(with_start(first, own), columns, loss, weights) for own, loss in zip(minima, losses, strict=True)
+    ])  # fmt: skip
     inside = rises <= most
     for i in range(2):  # what is counted is what `profile` says
-        found = profile(with_start(first, minima[i]), columns, losses[i]).intervals
+        found = profile(with_start(first, minima[i]), columns, losses[i], weights=weights).intervals
         for bounds, value, within in zip(found.values(), truth, inside[i], strict=True):
             assert bounds is not None
             assert (bounds[0] <= value <= bounds[1]) == within
     return inside.sum(axis=0)
 
 
-def _allowed(result: FitResult, columns: dict[str, Array], loss: Array) -> Array:
-    most = allowed(result, columns, loss)
+def _allowed(result: FitResult, columns: dict[str, Array], loss: Array, weights: Array | None) -> Array:
+    most = allowed(result, columns, loss, weights=weights)
     assert not isinstance(most, str), most
     return most
 
@@ -92,6 +110,17 @@ def test_95_percent_profiles_hold_the_truth_in_95_percent_of_60_tables(name: str
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_95_percent_profiles_hold_the_truth_in_95_percent_of_1000_tables(name: str, residuals: str) -> None:
     holds(covered(OBJECTIVES[name], residuals, 1000), 1000)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", WEIGHED)
+@pytest.mark.parametrize("name", ["huber_log 1e-3", "lad", "wls"])
+def test_they_hold_it_where_rows_weigh_more_and_less(name: str, kind: str) -> None:
+    holds(covered(OBJECTIVES[name], kind, 1000), 1000)
+
+
+def test_they_hold_it_in_60_tables_whose_rows_weigh_more_and_less() -> None:
+    holds(covered(OBJECTIVES["huber_log 1e-3"], "share", 60), 60)
 
 
 @pytest.mark.skipif(not EPOCH.is_file(), reason="needs ../shared/data beside the project")

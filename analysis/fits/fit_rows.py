@@ -1,0 +1,86 @@
+"""Rows of a table as a fit takes them: what each weighs in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from analysis.fits.weights import scaled, worth
+from analysis.laws.law import Array
+from analysis.tables import cells
+from analysis.tables.table import Table
+from repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class FitRows(Table):
+    """Rows that can be fitted.
+
+    Attributes:
+        weights: each row's share of the objective, times the number of rows, (n,): their mean is 1. None: all alike.
+        weighed_by: the column that says so.
+    """
+
+    weights: Array | None = None
+    weighed_by: str | None = None
+
+    @classmethod
+    def of(cls, table: Table) -> FitRows:
+        """The same rows, all alike."""
+        return cls(**{own.name: getattr(table, own.name) for own in dataclasses.fields(table)})
+
+    def where(self, chosen: np.ndarray) -> Self:
+        """The rows of a mask. Their weights have a mean of 1 again."""
+        weights = None if self.weights is None else scaled(self.weights[chosen])
+        return dataclasses.replace(super().where(chosen), weights=weights)
+
+    def weighed(self, column: str) -> FitRows:
+        """The same rows, each with the weight that stands in a column of the file.
+
+        Raises:
+            UserError: no such column, or a weight that is no positive, finite number.
+        """
+        assert self.raw is not None
+        held = self.raw.column(column, "--weights")
+        own = [held[int(row) - 1] for row in self.numbers]
+        try:
+            comma = cells.comma_of(own) or self.raw.comma
+        except cells.NoNumber as error:
+            raise UserError("numbers of two kinds", file=self.source, key=f"--weights {column}", expected=str(error)) from error  # fmt: skip
+        found = np.empty(len(own))
+        for i, cell in enumerate(own):
+            try:
+                found[i] = cells.number(cell, "count", comma)
+            except cells.NoNumber:
+                found[i] = math.nan
+            if not (math.isfinite(found[i]) and found[i] > 0):
+                raise UserError(
+                    "not a weight", file=self.source, key=f"--weights {column}",
+                    found=f"{'nothing' if cells.is_missing(cell) else cells.shown(cell)} in row {self.numbers[i]:.0f}",
+                    expected="more than 0, and finite; a row that is to count for nothing is left out by --exclude",
+                )  # fmt: skip
+        return dataclasses.replace(self, weights=scaled(found), weighed_by=column)
+
+    def as_json(self) -> dict[str, Any]:
+        """What was asked of the rows, as a fit is saved; nothing where nothing was."""
+        if self.weights is None:
+            return {}
+        return {"weights": {"column": self.weighed_by, "worth_rows": worth(self.weights)}}
+
+    def said(self) -> list[str]:
+        """The same as a reader sees it, a line each."""
+        return said(self.as_json(), len(self))
+
+
+def said(shown: Mapping[str, Any], rows: int) -> list[str]:
+    """What was asked of the rows, a line each; `shown` is what is saved of it, and of a fit."""
+    found = []
+    if "weights" in shown:
+        own = shown["weights"]
+        found.append(f"weights by {own['column']}, in every mean, too: worth {own['worth_rows']:.3g} of {rows} rows of equal weight")  # fmt: skip
+    return found
