@@ -15,10 +15,10 @@ from repro import tables
 from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.models import appearing, bitmask, card, counts, start
+from repro.models.appearing import without_places
 from repro.models.family import config_in
 from repro.models.folder import CARD, COMPACT, open_model
 from repro.models.network import network
-from repro.models.public import without_places
 from repro.models.standard import standard
 from repro.spec import ModelSpec, from_kept
 from repro.store.folder import Folder

@@ -6,7 +6,7 @@ mask before each update: removed weights don't contribute to the clipped norm, a
 gradient, moments and decay are all zero). No weight needs to be zeroed again until the next event.
 
 So a returned weight has zero moments. It begins at zero, or at a number drawn from the distribution of its initialisation
-(`draws`). The draw is a new one at each event, and not the run's own initialisation again: a magnitude removes what was
+(`scores.normal`). The draw is a new one at each event, and not the run's own initialisation again: a magnitude removes what was
 small, so that of the own initialisation mostly the small numbers would return.
 
 Every rank keeps the masks of all weights, at one bit each, because it holds all of the module's weights at ZeRO stages 0
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from repro.pruning import draws
+from repro.pruning import scores
 from repro.pruning.masks import Masks, unpacked
 from repro.pruning.picking import Picker
 from repro.pruning.rankings import Rankings
@@ -160,6 +160,6 @@ class Pruner:
             )
             for a in range(0, f.master.numel(), step):
                 part = f.master[a : a + step]
-                drawn = draws.normal(first + a, len(part), key, part.device).to(part.dtype) * sd
+                drawn = scores.normal(first + a, len(part), key, part.device).to(part.dtype) * sd
                 part.copy_(torch.where(returned.flat(f.name, f.offset + a, len(part)), drawn, part))
         self.engine.cast_masters()

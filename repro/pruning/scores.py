@@ -1,12 +1,18 @@
-"""Scores by which weights are ranked. A score is a function here and a name in `PruningSpec.score`."""
+"""Scores by which weights are ranked, and random numbers of weights that are the same in every layout.
+
+A score is a function here and a name in `PruningSpec.score`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
+
+BITS = 20  # of the 30 random bits of a weight, by which a normal number is found: a million levels, up to 4.9 standard deviations
 
 
 @dataclass(frozen=True)
@@ -71,3 +77,19 @@ SCORES: dict[str, Callable[[Stretch], torch.Tensor]] = {
     "random": random,
     "magnitude_gradient": magnitude_gradient,
 }
+
+
+def normal(position: int, count: int, key: int, device: torch.device) -> torch.Tensor:
+    """(count,) fp32: standard normal numbers of the positions from `position` on.
+
+    A logarithm or a sine may differ in its last bit between the ends of a range and its middle, so that a weight's number
+    would depend on how the ranks share the weights. Here it is one of the 2^20 quantiles at (i + .5) / 2^20.
+    """
+    return _quantiles(device).index_select(0, drawn(position, count, key, device) >> (30 - BITS))
+
+
+@cache
+def _quantiles(device: torch.device) -> torch.Tensor:
+    """(2^BITS,) fp32, made on a CPU for all devices."""
+    shares = (torch.arange(1 << BITS, dtype=torch.float64) + 0.5) / (1 << BITS)
+    return torch.special.ndtri(shares).float().to(device)

@@ -7,7 +7,7 @@ executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, w
 
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
-from repro.spec.life import Life
+from repro.spec.lineage import Life
 from repro.spec.model import Init, ModelSpec, RopeScaling
 from repro.spec.pruning import (
     HOW,

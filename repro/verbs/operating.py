@@ -138,7 +138,7 @@ class Operation:
 
     def _command(self) -> str:
         """The command that makes it again, with the options that matter and no place of this machine."""
-        from repro.models.public import without_places
+        from repro.models.appearing import without_places
 
         given = self.given
         words = ["MODEL", "OUT", "--method", given.method]

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from repro.__main__ import main
 from repro.corpus import Corpus
 from repro.models import export
-from repro.models.public import without_places
+from repro.models.appearing import without_places
 from repro.spec import RunSpec, from_kept
 from repro.store.folder import Folder
 from repro.training.checkpoint_manifest import sealed

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import torch
 
-from repro.pruning import draws
+from repro.pruning import scores
 from repro.pruning.scores import drawn, key_of
 from repro.spec import RunSpec
 from repro.training import model
@@ -55,7 +55,7 @@ class PlainEvents:
             new = mask & ~before[name]
             if how.fill == "draw":
                 sd = model.spread(self.spec.model, name, self.shapes[name])
-                number = draws.normal(
+                number = scores.normal(
                     int(self.positions[name][0]), len(mask), key_of(self.spec.seed, index, "fill"), mask.device
                 )
                 self.weights[name] = torch.where(new, number * sd, self.weights[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from repro.pruning import draws
+from repro.pruning import scores
 from repro.pruning.scores import Stretch, drawn, key_of, random
 
 CPU = torch.device("cpu")
@@ -14,14 +14,14 @@ COUNT = 200_000
 
 def test_any_cut_of_the_positions_gives_the_same_numbers_to_the_bit() -> None:
     key = key_of(3, 5, "fill")
-    whole = draws.normal(0, 1000, key, CPU)
+    whole = scores.normal(0, 1000, key, CPU)
     for first in (0, 1, 7, 8, 500, 999):
-        cut = torch.cat([draws.normal(0, first, key, CPU), draws.normal(first, 1000 - first, key, CPU)])
+        cut = torch.cat([scores.normal(0, first, key, CPU), scores.normal(first, 1000 - first, key, CPU)])
         assert torch.equal(cut.view(torch.int32), whole.view(torch.int32))
 
 
 def test_numbers_are_standard_normal() -> None:
-    found = draws.normal(0, COUNT, key_of(0, 0, "fill"), CPU).double()
+    found = scores.normal(0, COUNT, key_of(0, 0, "fill"), CPU).double()
     error = COUNT**-0.5
     assert abs(float(found.mean())) < 4 * error
     assert abs(float(found.var()) - 1) < 4 * 2**0.5 * error
@@ -32,11 +32,13 @@ def test_numbers_are_standard_normal() -> None:
 
 def test_seeds_events_kinds_and_neighbours_are_not_correlated() -> None:
     key = key_of(0, 0, "fill")
-    first = draws.normal(0, COUNT, key, CPU)
-    others = [draws.normal(0, COUNT, key_of(*what), CPU) for what in ((1, 0, "fill"), (0, 1, "fill"), (0, 0, "return"))]
-    others.append(draws.normal(1, COUNT, key, CPU))
-    scores = random(Stretch(0, torch.zeros(COUNT), torch.zeros(COUNT), 0)).double()
-    for other in (*others, scores):
+    first = scores.normal(0, COUNT, key, CPU)
+    others = [
+        scores.normal(0, COUNT, key_of(*what), CPU) for what in ((1, 0, "fill"), (0, 1, "fill"), (0, 0, "return"))
+    ]
+    others.append(scores.normal(1, COUNT, key, CPU))
+    ranks = random(Stretch(0, torch.zeros(COUNT), torch.zeros(COUNT), 0)).double()
+    for other in (*others, ranks):
         assert abs(float(torch.corrcoef(torch.stack([first.double(), other.double()]))[0, 1])) < 4 * COUNT**-0.5
 
 

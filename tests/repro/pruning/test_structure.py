@@ -14,7 +14,7 @@ import torch
 from repro import strict
 from repro.corpus import Corpus
 from repro.errors import UserError
-from repro.pruning import structure
+from repro.pruning import picking
 from repro.pruning.masks import packed
 from repro.pruning.pruner import Pruner
 from repro.pruning.scores import ordered
@@ -172,7 +172,7 @@ def by_sorting(keys: torch.Tensor, n: int, m: int) -> torch.Tensor:
 def test_the_best_of_groups_that_shards_cut_are_those_of_a_sort(
     n: int, m: int, cuts: list[int], length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(structure, "stretch_length", lambda _device: length)
+    monkeypatch.setattr(picking, "stretch_length", lambda _device: length)
     generator = torch.Generator().manual_seed(m)
     weights = (torch.randn(1680, generator=generator) * 2).round() / 2  # many ties, many zeros
     alive = torch.rand(1680, generator=generator) < 0.6
@@ -184,11 +184,11 @@ def test_the_best_of_groups_that_shards_cut_are_those_of_a_sort(
     shards = [Shard(16800 + a, b - a, keys_from(a), bits, a) for a, b in pairwise([0, *cuts, 1680])]
     exchanged = []
 
-    def exchange(edges: list[structure.Edge]) -> list[structure.Edge]:
+    def exchange(edges: list[picking.Edge]) -> list[picking.Edge]:
         exchanged.extend(edges)
         return edges
 
-    flags = torch.cat(structure.best_of_groups(shards, n, m, exchange))
+    flags = torch.cat(picking.best_of_groups(shards, n, m, exchange))
     expected = by_sorting(torch.where(alive, ordered(weights), -1), n, m)
     assert torch.equal(flags, expected)
     assert len(exchanged) <= 2 * m * len(cuts)

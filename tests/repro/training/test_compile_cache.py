@@ -12,13 +12,13 @@ from torch._dynamo.utils import counters
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from torch.utils._filelock import FileLock
 
-from repro.training import compile_cache
+from repro.training import compiling
 from tests import workers
 
 
 def compiled() -> dict[str, int]:
     """How often this process, which compiles a function, found the code and did not."""
-    compile_cache.share()
+    compiling.share()
     torch.compile(lambda x: (2 * x + 1).sin().sum())(torch.ones(7))
     return {key: counters["aot_autograd"][f"autograd_cache_{key}"] for key in ("hit", "miss")}
 
@@ -26,7 +26,7 @@ def compiled() -> dict[str, int]:
 @pytest.mark.full
 def test_the_next_process_finds_what_was_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv(compile_cache.FOLDER, raising=False)
+    monkeypatch.delenv(compiling.FOLDER, raising=False)
     (tmp_path / "sparse-scaling").mkdir(mode=0o755)
     first, second = workers.run(1, compiled), workers.run(1, compiled)
     assert first == [{"hit": 0, "miss": 1}]
@@ -38,16 +38,16 @@ def test_the_next_process_finds_what_was_compiled(tmp_path: Path, monkeypatch: p
 
 def test_a_folder_that_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv(compile_cache.FOLDER, str(tmp_path))
-    compile_cache.share()
+    monkeypatch.setenv(compiling.FOLDER, str(tmp_path))
+    compiling.share()
     assert not (tmp_path / "cache").exists()
 
 
 def test_the_folder_that_pytorch_names_by_itself_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv(compile_cache.FOLDER, default_cache_dir())
-    compile_cache.share()
-    assert os.environ[compile_cache.FOLDER] == str(tmp_path / "sparse-scaling" / "compiled")
+    monkeypatch.setenv(compiling.FOLDER, default_cache_dir())
+    compiling.share()
+    assert os.environ[compiling.FOLDER] == str(tmp_path / "sparse-scaling" / "compiled")
 
 
 def test_libraries_that_a_killed_linker_left_are_made_again_but_for_those_in_the_making(tmp_path: Path) -> None:
@@ -64,5 +64,5 @@ def test_libraries_that_a_killed_linker_left_are_made_again_but_for_those_in_the
     for name, length in lengths.items():
         (tmp_path / "ab" / f"{name}.main.so").write_bytes(whole[:length])
     with FileLock(str(tmp_path / "locks" / "made.lock")):
-        compile_cache.remove_unfinished(tmp_path)
+        compiling.remove_unfinished(tmp_path)
     assert {path.name for path in (tmp_path / "ab").iterdir()} == {"made.main.so", "whole.main.so"}
