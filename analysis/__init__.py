@@ -1,13 +1,13 @@
 """What the tables say: laws, fits, claims, figures and the report. Imports neither torch nor Ray.
 
-`analysis.read`, `fit`, `compare` and `isoflop` are those of `analysis.library`, which is imported when one is asked for, so
-that the command's help stays quick.
+`analysis.read`, `fit`, `compare`, `isoflop`, `design`, `recipes` and `rates` are those of `analysis.library`, which is imported
+when one is asked for, so that the command's help stays quick.
 """
 
 import importlib
 from typing import Any
 
-__all__ = ["compare", "fit", "isoflop", "read"]
+__all__ = ["compare", "design", "fit", "isoflop", "rates", "read", "recipes"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,7 @@ from analysis.claims.own_rates import AGAIN, Again
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.unification_map import has_map
-from analysis.rates.own_rates import has_own_rates
+from analysis.rate_laws.own_rates import has_own_rates
 from analysis.shown import plain_json
 from analysis.tables.data import Tables
 from analysis.tables.growth import has_growth

@@ -17,7 +17,7 @@ from analysis.claims.verdict import Outcome, Verdict
 from analysis.findings.compare import Setting
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
-from analysis.rates.own_rates import at_own_rates, has_own_rates, multiples
+from analysis.rate_laws.own_rates import at_own_rates, has_own_rates, multiples
 from analysis.shown import plain
 from analysis.tables.data import Tables
 from analysis.worlds.world import World

@@ -9,8 +9,8 @@ import numpy as np
 from analysis.figures import style
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.laws.law import Array
-from analysis.rates.rate_powers import RatePower
-from analysis.rates.rate_surface import Optimum, RateSurfaces
+from analysis.rate_laws.rate_powers import RatePower
+from analysis.rate_laws.rate_surface import Optimum, RateSurfaces
 from analysis.tables.budgets import shown
 
 NAME = "rates"

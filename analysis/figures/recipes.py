@@ -9,8 +9,8 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
-from analysis.recipes.comparison import RecipeComparison
-from analysis.recipes.fractions import AgainstReference, ComputeFraction, Estimate
+from analysis.recipe_laws.comparison import RecipeComparison
+from analysis.recipe_laws.fractions import AgainstReference, ComputeFraction, Estimate
 from analysis.tables.budgets import shown
 
 NAME = "recipes"

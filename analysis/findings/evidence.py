@@ -17,7 +17,7 @@ from analysis.findings.unification_map import Chart, chart
 from analysis.laws.law import Array, Law
 from analysis.laws.registry import RIVALS
 from analysis.noise.spread import CONFIDENCE, Noise, measure
-from analysis.rates.own_rates import at_own_rates
+from analysis.rate_laws.own_rates import at_own_rates
 from analysis.tables.data import BASE_STUDIES, Tables
 from repro import studies
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.fits.fit import FitResult
 from analysis.laws.law import Array, Columns, Law
-from analysis.tables import cells, derived_columns, readers
+from analysis.tables import cells, derived_columns
+from analysis.tables.cell_table import CellTable
 from analysis.tables.table import usable
 from repro.errors import UserError
 
@@ -84,7 +85,7 @@ def grid(
     return kept
 
 
-def read(source: str, law: Law, names: Mapping[str, str], price: str | None, size: str | None) -> PricedRuns:
+def read(raw: CellTable, law: Law, names: Mapping[str, str], price: str | None, size: str | None) -> PricedRuns:
     """Runs of a table, a row each.
 
     Args:
@@ -92,16 +93,16 @@ def read(source: str, law: Law, names: Mapping[str, str], price: str | None, siz
         price: the column of prices; None takes 6 N D, with the law's `size` as N.
 
     Raises:
-        UserError: no such table or column, or a cell that is no such number.
+        UserError: no such column, or a cell that is no such number.
     """
-    raw, names = derived_columns.derive(readers.read(source), names)
+    raw, names = derived_columns.derive(raw, names)
     held = {name: raw.column(names.get(name, name), f"columns.{name}") for name in law.columns}
     if price is not None:
         held["price"] = raw.column(price, "--price")
     try:
         comma = cells.comma_of(cell for own in held.values() for cell in own) or raw.comma
     except cells.NoNumber as error:
-        raise UserError("numbers of two kinds", file=source, expected=str(error)) from error
+        raise UserError("numbers of two kinds", file=raw.source, expected=str(error)) from error
     found = {}
     for name, own in held.items():
         key = price if name == "price" and price is not None else names.get(name, name)
@@ -113,7 +114,7 @@ def read(source: str, law: Law, names: Mapping[str, str], price: str | None, siz
                 number = "a number" if name in law.free else "a positive, finite number"
                 expected = ", ".join(levels) or ("0 or more, under 1" if name == "S" else number)
                 raise UserError(
-                    "no run to choose", file=source, key=key, found=f"{cells.shown(own[i])} in row {i + 1}",
+                    "no run to choose", file=raw.source, key=key, found=f"{cells.shown(own[i])} in row {i + 1}",
                     expected=expected,
                 )  # fmt: skip
         found[name] = np.array(values)

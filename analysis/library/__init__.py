@@ -1,8 +1,10 @@
-"""The fitting tool in Python: what the verbs fit, compare, predict and isoflop do, for a notebook or a script."""
+"""The fitting tool in Python: what the verbs do with any table, for a notebook or a script."""
 
+from analysis.library.budget_answers import rates, recipes
 from analysis.library.comparing import compare
+from analysis.library.designing import design
 from analysis.library.fitting import fit
 from analysis.library.frontiers import isoflop
 from analysis.library.reading import read
 
-__all__ = ["compare", "fit", "isoflop", "read"]
+__all__ = ["compare", "design", "fit", "isoflop", "rates", "read", "recipes"]

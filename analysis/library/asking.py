@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -76,9 +77,26 @@ def notes_of(table: RunTable, rows: Table) -> tuple[str, ...]:
     return tuple(row_flags.told(table.exclude, rows.flags, table.raw.rows))
 
 
-def check(bootstrap: int, sigma: float | None) -> None:
-    """Raises UserError for what can't be resampled by."""
+def alike(table: RunTable) -> None:
+    """Raises UserError for weights, where rows are taken alike."""
+    if table.weights is not None:
+        raise UserError("rows are taken alike", key="weights", found=table.weights, expected="a table read without it")
+
+
+def check(bootstrap: int, sigma: float | None, *, needed: bool = False) -> None:
+    """Raises UserError for what can't be resampled by; `needed`: no resamples are too few."""
     if sigma is not None:
         positive_sigma(sigma)
-    if bootstrap:
+    if bootstrap or needed:
         enough_resamples(bootstrap)
+
+
+def between(key: str, value: float, over: float, most: float = math.inf) -> None:
+    """Raises UserError unless a number is over `over`, at most `most` and finite."""
+    try:
+        held = math.isfinite(value) and over < value <= most
+    except TypeError:
+        held = False
+    if not held:
+        expected = f"a number over {over:g}" + (f", {most:g} at most" if math.isfinite(most) else "")
+        raise UserError("out of range", key=key, found=repr(value)[:100], expected=expected)

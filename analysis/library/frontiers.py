@@ -11,10 +11,9 @@ from analysis.fits.exponents import Exponent
 from analysis.fits.isoflop import Method
 from analysis.fits.table_frontier import Asked, TableFrontier
 from analysis.library.answer import Answer, Plot, plotted
-from analysis.library.asking import notes_of
+from analysis.library.asking import alike, notes_of
 from analysis.library.reading import as_table
 from analysis.library.words import for_python
-from repro.errors import UserError
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,8 +58,7 @@ def isoflop(
         UserError: everything that the command `isoflop` refuses.
     """
     asked = as_table(table)
-    if asked.weights is not None:
-        raise UserError("rows are taken alike", key="weights", found=asked.weights, expected="a table read without it")
+    alike(asked)
     clusters = asked.clusters if method == "envelope" else None
     how = Asked(method, tolerance, sigma, clusters)
     columns = {name: held for name, held in asked.columns.items() if name in ("N", "C", "D", "loss")}

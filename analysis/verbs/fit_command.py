@@ -13,7 +13,7 @@ from analysis.fits.fit import obstacle
 from analysis.fits.fit_rows import FitRows
 from analysis.laws.law import Law
 from analysis.shown import plain_json, say
-from analysis.verbs import budget_arguments
+from analysis.tables import groups
 from analysis.verbs.table_arguments import objective, read_laws
 from repro.errors import UserError
 
@@ -34,7 +34,7 @@ def fit_table(given: argparse.Namespace) -> int:
 
 def _fit_groups(given: argparse.Namespace, law: Law, rows: FitRows) -> int:
     """Prints a line for each group of equal cells; a group that the law can't be fitted to is said and left out."""
-    labels = np.array([str(cell).strip() for cell in budget_arguments.labels(rows, given.by)], dtype=object)
+    labels = np.array([str(cell).strip() for cell in groups.labels(rows, given.by)], dtype=object)
     found, left = {}, {}
     for label in dict.fromkeys(labels):
         own = rows.where(labels == label)

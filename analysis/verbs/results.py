@@ -135,7 +135,7 @@ def _noise(given: argparse.Namespace) -> int:
 
 
 def _learning_rates(given: argparse.Namespace) -> int:
-    from analysis.rates import learning_rates, rate_law
+    from analysis.rate_laws import learning_rates, rate_law
     from repro import tables
     from repro.store.folder import Folder
 

@@ -1,4 +1,4 @@
-"""The code on the page on the library runs, block after block, in a folder with the two tables that it names."""
+"""The code on the page on the library runs, block after block, in a folder with the tables that it names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from tests.analysis import compute
 from tests.analysis.points import csv, drawn, grid
+from tests.analysis.rate_laws.test_rate_surface import runs
+from tests.analysis.recipe_laws.ladders import BASE, ladder
 from tests.docs.commands import PAGES
 
 
@@ -20,12 +22,15 @@ def test_the_code_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     csv(tmp_path, [{"params": r["N"], "tokens": r["D"] / 1e6, "loss": r["loss"]} for r in drawn(*grid())])
     size, flops, _, loss = compute.budgets(compute.HOFFMANN)
-    loss = compute.noisy(loss, 0.003, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    loss = compute.noisy(loss, 0.003, rng)
     csv(
         tmp_path,
         [{"N": n, "C": c, "loss": own} for n, c, own in zip(size, flops, loss, strict=True)],
         "sweep.csv",
     )
+    csv(tmp_path, ladder({"base": BASE, "filtered": (*BASE[:3], 2.0)}, rng), "ladder.csv")
+    csv(tmp_path, runs(rng, batches=False), "rates.csv")
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGES["library"].read_text(), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     for block in blocks:

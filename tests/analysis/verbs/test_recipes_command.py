@@ -10,7 +10,7 @@ import pytest
 
 from analysis.__main__ import main
 from tests.analysis.points import csv
-from tests.analysis.recipes.ladders import BASE, file, ladder
+from tests.analysis.recipe_laws.ladders import BASE, file, ladder
 
 GADRE = Path(__file__).parents[3].parent / "shared" / "data" / "gadre_scaling" / "models_104.csv"
 PAIR = {"base": BASE, "other": (*BASE[:3], 2.0)}

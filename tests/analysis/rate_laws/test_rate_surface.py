@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.rates import rate_powers, rate_surface
-from analysis.rates.rate_powers import RatePower
-from analysis.rates.rate_surface import RateSurfaces
+from analysis.rate_laws import rate_powers, rate_surface
+from analysis.rate_laws.rate_powers import RatePower
+from analysis.rate_laws.rate_surface import RateSurfaces
 from analysis.tables.budgets import Budgets
 from tests.analysis.points import csv
 

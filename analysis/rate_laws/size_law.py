@@ -16,8 +16,8 @@ import numpy as np
 from scipy.stats import t
 
 from analysis.fits.outcome import Interval
-from analysis.rates import bottoms
-from analysis.rates.learning_rates import Best, BestRates
+from analysis.rate_laws import bottoms
+from analysis.rate_laws.learning_rates import Best, BestRates
 
 VARIED = 0.1  # least range of a term's logarithm over the bowls, below which it isn't fitted
 FORMULA = "lr* = c · N^params · (D/N)^tokens · (1 − final sparsity)^density"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from analysis.noise.spread import Spread
-from analysis.rates.learning_rates import Best, BestRates
-from analysis.rates.rate_law import lines, multiples, name, slope
+from analysis.rate_laws.learning_rates import Best, BestRates
+from analysis.rate_laws.rate_law import lines, multiples, name, slope
 
 SPREAD = Spread.from_squares(20 * 0.004**2, 20, 10)
 

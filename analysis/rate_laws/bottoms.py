@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.fits.outcome import Interval, percentiles
 from analysis.laws.law import Array
-from analysis.rates.learning_rates import Best
+from analysis.rate_laws.learning_rates import Best
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 
 from analysis.fits.outcome import Interval, percentiles
 from analysis.laws.law import Array
-from analysis.rates import bottoms, size_law
-from analysis.rates.learning_rates import Best, BestRates
+from analysis.rate_laws import bottoms, size_law
+from analysis.rate_laws.learning_rates import Best, BestRates
 from analysis.shown import plain, plain_json
 from analysis.tables.schedule_grid import schedule_name
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from analysis.__main__ import main
-from analysis.rates import rate_law
-from analysis.rates.learning_rates import Best, find
+from analysis.rate_laws import rate_law
+from analysis.rate_laws.learning_rates import Best, find
 from repro.errors import UserError
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.recipes.comparison import RecipeComparison, compare
-from analysis.recipes.fractions import last_root
+from analysis.recipe_laws.comparison import RecipeComparison, compare
+from analysis.recipe_laws.fractions import last_root
+from analysis.tables.cell_table import CellTable
 from analysis.tables.table import Table
-from tests.analysis.recipes.ladders import BASE, FLOPS, Truth, ladder
+from tests.analysis.recipe_laws.ladders import BASE, FLOPS, Truth, ladder
 
 WORTH = 2.0
 
@@ -18,10 +19,10 @@ WORTH = 2.0
 def compared(rows: list[dict], reference: str | None = "base", resamples: int = 400, **more: float) -> RecipeComparison:
     columns = {name: np.array([row[name] for row in rows]) for name in ("N", "D", "C") if name in rows[0]}
     loss = np.array([row["loss"] for row in rows])
-    table = Table(columns, "drawn", loss, np.arange(1.0, 1.0 + len(loss)), None, ())
-    names = [row["recipe"] for row in rows]
+    raw = CellTable.of("drawn", ("recipe",), [[row["recipe"] for row in rows]])
+    table = Table(columns, "drawn", loss, np.arange(1.0, 1.0 + len(loss)), None, (), raw=raw)
     sigma = more.get("sigma")
-    return compare(table, names, "recipe", reference=reference, times=[10.0], sigma=sigma, resamples=resamples)
+    return compare(table, "recipe", reference=reference, times=[10.0], sigma=sigma, resamples=resamples)
 
 
 def twins(worth: float = WORTH) -> dict[str, Truth]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.fits.outcome import LEVEL, percentiles
 from analysis.laws.law import Array, Columns, Law
-from analysis.recipes.recipe_curves import RecipeCurve, RecipeCurves
+from analysis.recipe_laws.recipe_curves import RecipeCurve, RecipeCurves
 from analysis.tables.budgets import beyond, scaled
 
 FARTHEST = 1e6  # times more or less compute, beyond which none is looked for

@@ -21,8 +21,8 @@ from analysis.laws.registry import CHINCHILLA
 from analysis.noise import budget_noise
 from analysis.noise.budget_noise import BudgetNoise
 from analysis.noise.spread import LEAST_DOF, known_spread
-from analysis.recipes.compute_law import COMPUTE
-from analysis.recipes.recipe_means import RecipeMeans, seed_noise
+from analysis.recipe_laws.compute_law import COMPUTE
+from analysis.recipe_laws.recipe_means import RecipeMeans, seed_noise
 from analysis.tables.budgets import Budgets
 from repro.errors import UserError
 

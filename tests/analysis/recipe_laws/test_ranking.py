@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.analysis.recipes.ladders import BASE, Truth, ladder
-from tests.analysis.recipes.test_fractions import compared
+from tests.analysis.recipe_laws.ladders import BASE, Truth, ladder
+from tests.analysis.recipe_laws.test_fractions import compared
 
 APART: dict[str, Truth] = {f"r{i}": (BASE[0] + 0.03 * i, *BASE[1:]) for i in range(5)}
 

@@ -17,9 +17,9 @@ import numpy as np
 from analysis.fits.outcome import LEVEL
 from analysis.laws.law import Array
 from analysis.noise.budget_noise import BudgetNoise
-from analysis.recipes.fractions import Estimate
-from analysis.recipes.recipe_curves import RecipeCurves
-from analysis.recipes.recipe_means import RecipeMeans
+from analysis.recipe_laws.fractions import Estimate
+from analysis.recipe_laws.recipe_curves import RecipeCurves
+from analysis.recipe_laws.recipe_means import RecipeMeans
 
 REPEATS = 2000
 

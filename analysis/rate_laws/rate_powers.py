@@ -17,9 +17,9 @@ from scipy import stats
 
 from analysis.fits.outcome import LEVEL, Interval
 from analysis.laws.law import Array
-from analysis.rates import bottoms
-from analysis.rates.rate_surface import Optimum, RateSurfaces
-from analysis.rates.size_law import VARIED
+from analysis.rate_laws import bottoms
+from analysis.rate_laws.rate_surface import Optimum, RateSurfaces
+from analysis.rate_laws.size_law import VARIED
 from analysis.tables.budgets import beyond, shown
 
 LEAST_FREE = 3  # degrees of freedom from which on the scatter alone says how far the law is known

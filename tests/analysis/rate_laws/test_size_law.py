@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analysis.rates.learning_rates import Best, BestRates
-from analysis.rates.size_law import Exponents, exponents, lines
+from analysis.rate_laws.learning_rates import Best, BestRates
+from analysis.rate_laws.size_law import Exponents, exponents, lines
 
 SIZES = {"4k": 4e3, "9k": 9e3, "45k": 45e3}
 

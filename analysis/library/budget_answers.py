@@ -1,0 +1,137 @@
+"""Recipes against each other, and the best learning rates and batches, by any table, in Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.library.answer import Answer, Plot, plotted
+from analysis.library.asking import alike, between, check, notes_of
+from analysis.library.reading import RunTable, as_table
+from analysis.library.words import for_python
+from analysis.rate_laws import table_rates
+from analysis.rate_laws.rate_powers import RatePower
+from analysis.rate_laws.rate_surface import AXES, NEAR
+from analysis.rate_laws.table_rates import TableRates
+from analysis.recipe_laws import comparison
+from analysis.recipe_laws.comparison import RecipeComparison
+from analysis.recipe_laws.fractions import AgainstReference
+from analysis.tables import budget_rows
+from analysis.tables.budget_rows import RESAMPLES
+from analysis.tables.table import Table
+
+
+@dataclass(frozen=True, repr=False)
+class ComparedRecipes(Answer):
+    """Recipes beside a reference. `inner`: the comparison itself, with the rankings of small budgets."""
+
+    inner: RecipeComparison
+    notes: tuple[str, ...]
+
+    @property
+    def reference(self) -> str:
+        """Whose loss the others are to reach."""
+        return self.inner.reference
+
+    @property
+    def against(self) -> dict[str, AgainstReference]:
+        """What share of the reference's compute each other recipe needs, by its name."""
+        return {own.name: own for own in self.inner.against}
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:
+        """Shares and rankings by compute; written to `path`, .png, .pdf or .svg."""
+        from analysis.figures import recipes as figure
+
+        return plotted(figure, self.inner, path)
+
+    def lines(self) -> list[str]:
+        return self.inner.lines()
+
+
+@dataclass(frozen=True, repr=False)
+class FoundRates(Answer):
+    """The best learning rate and batch of each budget. `inner`: the answer itself, with every budget."""
+
+    inner: TableRates
+    notes: tuple[str, ...]
+
+    @property
+    def laws(self) -> dict[str, RatePower]:
+        """The power laws of `lr` and, where batches vary, of `batch`."""
+        return {law.axis: law for law in self.inner.laws}
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:
+        """The best values and their laws by compute; written to `path`, .png, .pdf or .svg."""
+        from analysis.figures import rates as figure
+
+        return plotted(figure, (self.inner.found, self.inner.laws), path)
+
+    def lines(self) -> list[str]:
+        return self.inner.lines()
+
+
+@for_python
+def recipes(
+    table: Any,
+    by: str,
+    *,
+    reference: str | None = None,
+    beyond: float | Sequence[float] = 10.0,
+    bootstrap: int = RESAMPLES,
+    sigma: float | None = None,
+) -> ComparedRecipes:
+    """At which fraction of compute one recipe reaches another's loss, and how often small runs rank recipes as large ones do.
+
+    Args:
+        table: what `read` gave, or what it takes: N and D, or C, and the loss. by: the column that tells recipes apart.
+        reference: whose loss the others are to reach; None takes the highest at the largest shared budget.
+        beyond: multiples of the reference's largest budget to extrapolate to.
+        bootstrap: draws behind intervals. sigma: the seeds' standard deviation in nats; None measures it.
+
+    Raises:
+        UserError: everything that the command `recipes` refuses.
+    """
+    times = list(beyond) if isinstance(beyond, Sequence) else [beyond]
+    for one in times:
+        between("beyond", one, 1, 1e6)
+    asked, rows = _rows(table, bootstrap, sigma)
+    inner = comparison.compare(rows, by, reference=reference, times=times, sigma=sigma, resamples=bootstrap)
+    return ComparedRecipes(inner, notes_of(asked, rows))
+
+
+@for_python
+def rates(
+    table: Any,
+    *,
+    at: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
+    near: float = NEAR,
+    bootstrap: int = RESAMPLES,
+    sigma: float | None = None,
+) -> FoundRates:
+    """The best learning rate and batch of each size and number of tokens, and their power laws.
+
+    Args:
+        table: what `read` gave, or what it takes: lr, batch where there is one, N and D, or C, and the loss.
+        at: budgets to say the best of, `{"N": 7e9, "D": 1.4e11}`, one or several.
+        near: share of a budget's least loss by which a run may be over it and still take part.
+        bootstrap: draws behind intervals. sigma: the seeds' standard deviation in nats; None measures it.
+
+    Raises:
+        UserError: everything that the command `rates` refuses.
+    """
+    between("near", near, 0, 1)
+    points = [at] if isinstance(at, Mapping) else list(at)
+    asked, rows = _rows(table, bootstrap, sigma, AXES)
+    words = [{name: str(value) for name, value in point.items()} for point in points]
+    inner = table_rates.best_rates(rows, sigma=sigma, resamples=bootstrap, near=near, at=words)
+    return FoundRates(inner, notes_of(asked, rows))
+
+
+def _rows(table: Any, bootstrap: int, sigma: float | None, optional: tuple[str, ...] = ()) -> tuple[RunTable, Table]:
+    check(bootstrap, sigma, needed=True)
+    asked = as_table(table)
+    alike(asked)
+    columns = {name: held for name, held in asked.columns.items() if name in ("N", "D", "C", "loss", *optional)}
+    return asked, budget_rows.read(asked.raw, columns, asked.exclude, optional)
