@@ -59,7 +59,7 @@ def _measure(name: str, rows: TokenRows, sequence: int, batch: int, rate: float)
     for view in views:
         _ = view[::64].sum()  # so that the pages are there for either side
 
-    per_group = rows.shards[0].group_rows
+    per_group = rows.shards[0].group_rows or 1
     began = time.process_time()
     for first in range(0, count, per_group):
         rows.take(np.array([first]))

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from repro import columns, paths
+from repro import columns, paths, tables_v2
 from repro.errors import UserError
 from repro.schemas import KEYS, RUNS, SCHEMAS, Table
 from repro.store.folder import Folder
 
 SCHEMA_VERSION = 3
+READABLE = (2, SCHEMA_VERSION)  # versions of tables and results folders
 MOST_ROWS = 50_000_000
 
 
@@ -48,7 +49,7 @@ def encode(data: pa.Table, *, level: int | None = None) -> bytes:
 
 
 def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
-    """Reads a Parquet file of this project. A runs table comes in the columns of today; those added since are null.
+    """Reads a Parquet file of this project. A runs table comes in the columns of today, whichever it was written with.
 
     Args:
         table: whose columns it must have, each of its kind; None takes any, as they are.
@@ -63,13 +64,13 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
-        if found != str(SCHEMA_VERSION):
+        if found not in map(str, READABLE):
             raise UserError(
                 "a table of another schema version",
                 file=path,
                 key="schema_version",
                 found=found[:80],
-                expected=str(SCHEMA_VERSION),
+                expected=" or ".join(map(str, READABLE)),
             )
         if file.metadata.num_rows > MOST_ROWS:  # a few bytes may stand for any number of rows
             raise UserError(
@@ -80,6 +81,9 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
         raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0][:300]}", file=path) from error
     if table is None:
         return whole
+    if table == "runs" and found == "2":
+        _check_columns(whole, pa.schema([RUNS.field(name) for name in tables_v2.NAMES]), table, path)
+        return tables_v2.upgraded(whole, RUNS)
     if table == "runs":
         whole = _with_added(whole)
     _check_columns(whole, SCHEMAS[table], table, path)
@@ -168,7 +172,11 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
 
 
 def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
-    """What a run has left of a table. Raises UserError if a row is another run's, or a file is damaged."""
+    """What a run has left of a table, completed from its spec where it is of an older schema version.
+
+    Raises:
+        UserError: a row is another run's, or a file is damaged.
+    """
     found = read(folder, name, table)
     if strangers := set(found["run_id"].to_pylist()) - {run_id}:
         raise UserError(
@@ -178,4 +186,8 @@ def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
             found=repr(next(iter(strangers))),
             expected=run_id,
         )
+    if table == "runs" and found.schema.metadata.get(b"schema_version") == b"2" and folder.exists("spec.json"):
+        from repro.spec import from_kept  # pydantic, which a table alone does without
+
+        return tables_v2.completed(found, from_kept(folder.read_json("spec.json"), file=f"{folder}/spec.json"))
     return found

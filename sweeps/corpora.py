@@ -53,7 +53,7 @@ def warnings(sweep: Sweep, texts: Mapping[str, CorpusSummary]) -> Iterator[str]:
     for text in {text.name: text for text in texts.values()}.values():
         shapes = shapes_on(sweep, texts, text)
         count = text.manifest.unused
-        if unused.is_worth_saying(count, shapes):
+        if count is not None and unused.is_worth_saying(count, shapes):
             yield f"{text.name}: {unused.said(count, text.manifest.vocab, shapes)}"
 
 

@@ -42,6 +42,7 @@ def finish(
     if has_begun:  # of all starts, as the tables hold what all of them trained; one that was killed is not known
         made["seconds"] = sweep_json.seconds(record) + seconds
     text = next(iter(texts.values()))
+    idle = text.manifest.unused
     place.write_json(
         sweep_json.FILE,
         record
@@ -53,8 +54,8 @@ def finish(
                 "folder": text.name,
                 "unique_tokens": text.unique_tokens,
                 "overlap_13gram": text.manifest.overlap.share,
-                "unused_ids": text.manifest.unused,
-                "unused_share": unused.shares(text.manifest.unused, corpora.shapes_on(sweep, texts, text)),
+                "unused_ids": idle,
+                "unused_share": None if idle is None else unused.shares(idle, corpora.shapes_on(sweep, texts, text)),
             },
             "failed": failed,
         },

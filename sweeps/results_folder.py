@@ -26,13 +26,13 @@ def check(place: Folder, sweep: Sweep) -> bool:
     """Whether runs are left to train; refuses a folder of another schema version, or with other specs under the same ids."""
     if record := sweep_json.read(place):
         found = record.get("schema_version")
-        if found != tables.SCHEMA_VERSION:
+        if found not in tables.READABLE:
             raise UserError(
                 "a results folder with another schema version",
                 file=f"{place}/sweep.json",
                 key="schema_version",
                 found=found,
-                expected=f"{tables.SCHEMA_VERSION}; move the folder away or name another",
+                expected=f"{' or '.join(map(str, tables.READABLE))}; move the folder away or name another",
             )
     is_left = False
     for planned in sweep.runs:

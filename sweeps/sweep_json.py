@@ -32,12 +32,12 @@ class Training:
     """The last driver's training.
 
     began: its start, seconds since the epoch. runs: ids of the runs that were to be trained. before: the stamp
-    (`status.stamp`) of the status of each of them at that time.
+    (`status.stamp`) of the status of each of them at that time; None if an older version wrote the file.
     """
 
     began: float
     runs: tuple[str, ...]
-    before: dict[str, str | None]
+    before: dict[str, str | float | None] | None = None
 
 
 @strict.dataclass

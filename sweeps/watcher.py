@@ -29,7 +29,7 @@ class Watcher:
         asked: ids of the runs that were to be trained when training began; runs that ended before are only counted.
         began: start of the training, seconds since the epoch.
         before: the stamp of the status of each of `asked` at that time: a status with another stamp is newer,
-            regardless of clocks.
+            regardless of clocks. None (written by an older version) compares `updated` with `began`.
         price: price per hour of all machines together.
     """
 
@@ -40,7 +40,7 @@ class Watcher:
         planned: Iterable[Planned],
         asked: Iterable[str],
         began: float,
-        before: Mapping[str, str | None],
+        before: Mapping[str, str | float | None] | None = None,
         price: float | None = None,
     ):
         self.place, self.name, self.began, self.before, self.price = place, name, began, before, price
@@ -63,7 +63,11 @@ class Watcher:
 
     def _is_new(self, run_id: str, status: Mapping[str, Any]) -> bool:
         """Whether a status was written since training began."""
-        return bool(status.get("damaged")) or stamp(status) != self.before.get(run_id)
+        if status.get("damaged"):
+            return True
+        if self.before is None:
+            return bool(status.get("updated", 0.0) >= self.began)
+        return stamp(status) != self.before.get(run_id)
 
     def look(self) -> Snapshot:
         """Reads the status of every run that hasn't ended yet."""

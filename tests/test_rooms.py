@@ -25,6 +25,7 @@ LIGHT_MODULES = [
     "repro/column_values.py",
     "repro/schemas.py",
     "repro/tables.py",
+    "repro/tables_v2.py",
     "repro/store/folder.py",
     "repro/paths.py",
 ]

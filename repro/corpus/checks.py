@@ -1,6 +1,6 @@
 """Rows checked against the manifest's hashes whenever they are read, so that damaged text is never trained on.
 
-A manifest keeps a hash of every group of rows. The first read of a group checks its
+A manifest keeps a hash of every group of rows (older manifests: of every shard). The first read of a group checks its
 hash and keeps a checksum of each of its rows, computed from the same bytes; every read of a row is then compared with
 its checksum. So a shard that is overwritten between two steps is noticed when a step reads it, and nothing is hashed
 twice.
@@ -58,7 +58,7 @@ class RowChecksums:
 @lru_cache(maxsize=4096)
 def _known(shard: ShardFile, width: int) -> RowChecksums:
     """A shard's checksums. They depend only on its hashes, so later runs in this process reuse them."""
-    return RowChecksums(shard.rows, len(shard.groups))
+    return RowChecksums(shard.rows, len(shard.groups) or 1)
 
 
 class ShardReader:
@@ -79,13 +79,14 @@ class ShardReader:
         self._file = _identity(self._name)  # taken before mapping, so that any later write changes it
         self._check_size()
         try:
-            tokens = pa.ipc.open_file(pa.memory_map(str(self.path)).read_buffer()).get_batch(0).column(0).flatten()
+            self._bytes = pa.memory_map(str(self.path)).read_buffer()
+            tokens = pa.ipc.open_file(self._bytes).get_batch(0).column(0).flatten()
             self.view = tokens.to_numpy(zero_copy_only=True).reshape(shard.rows, width)
         except (pa.ArrowException, OSError, ValueError, IndexError) as error:
             raise self.damaged(str(error), f"{shard.rows} rows of {width} tokens") from error
         if self.view.dtype not in (np.uint16, np.uint32):
             raise self.damaged(f"tokens as {self.view.dtype}", "uint16 or uint32")
-        self._group_rows = shard.group_rows
+        self._group_rows = shard.group_rows or shard.rows
         self._known = _known(shard, width)
         self._read = np.zeros(len(self._known.groups), bool)
 
@@ -138,9 +139,15 @@ class ShardReader:
 
     def _checked(self, group: int) -> np.ndarray:
         """A copy of a group's rows, checked against its hash."""
-        first = group * self._group_rows
-        rows = self.view[first : first + self._group_rows].copy()
-        found, wanted = _hash(rows), self.shard.groups[group]
+        if not self.shard.groups:
+            data = self._bytes.to_pybytes()
+            found, wanted = hashlib.sha256(data).hexdigest(), self.shard.sha256
+            at = self.view.__array_interface__["data"][0] - self._bytes.address
+            rows = np.frombuffer(data, self.view.dtype, self.view.size, at).reshape(self.view.shape)
+        else:
+            first = group * self._group_rows
+            rows = self.view[first : first + self._group_rows].copy()
+            found, wanted = _hash(rows), self.shard.groups[group]
         if found != wanted:
             raise self.damaged(f"sha256 {found}", f"sha256 {wanted}, of {len(rows)} rows")
         return rows

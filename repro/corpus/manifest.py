@@ -25,15 +25,16 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 class ShardFile:
     """One Arrow file.
 
-    bytes: file size. sha256: hash of the file. groups: hash of every `group_rows` rows (checks.py).
+    bytes: file size. sha256: hash of the file. groups: hash of every `group_rows` rows (checks.py); absent from older
+    manifests.
     """
 
     file: str
     rows: int
     bytes: int
     sha256: str
-    group_rows: int
-    groups: tuple[str, ...]
+    group_rows: int | None = None
+    groups: tuple[str, ...] = ()
 
 
 @strict.dataclass
@@ -41,7 +42,7 @@ class Split:
     """Training or held-out text.
 
     tokens: tokens in the rows without padding. sha256: hash of the rows' bytes in order. unknown: how many of the
-    tokens stand for a character outside the vocabulary; null if the tokenizer has no such token.
+    tokens stand for a character outside the vocabulary; null if the tokenizer has no such token, and in older manifests.
     """
 
     documents: int
@@ -60,7 +61,7 @@ class Manifest:
 
     spec: the text, its tokenizer and its packing. versions: versions of packages that text and tokens depend on.
     text_sha256: hash of all extracted text. shard_rows: maximum rows of a shard. heldout_groups: names of the held-out
-    groups, null if too many to list. unused: number of ids that no training row contains.
+    groups, null if too many to list. unused: number of ids that no training row contains; null in older manifests.
     """
 
     schema_version: int
@@ -78,7 +79,7 @@ class Manifest:
     heldout: Split
     heldout_groups: tuple[str, ...] | None
     overlap: Overlap
-    unused: int
+    unused: int | None = None
 
     @property
     def hash(self) -> str:
@@ -142,7 +143,7 @@ def _faults(made: Manifest) -> Iterator[tuple[str, str]]:
     for key in ("text_sha256", "tokenizer_sha256"):
         if not _SHA256.fullmatch(getattr(made, key)):
             yield key, repr(getattr(made, key))[:80]
-    if not 0 <= made.unused < made.vocab:
+    if not 0 <= (made.unused or 0) < made.vocab:
         yield "unused", f"{made.unused}, with a vocabulary of {made.vocab}"
     if min(made.overlap.words, made.overlap.heldout, made.overlap.shared) < 0:
         yield "overlap", "a count below 0"
@@ -165,5 +166,7 @@ def _faults_of(shard: ShardFile, file: str, row_bytes: int) -> Iterator[tuple[st
         yield "rows", f"{shard.rows} rows of {row_bytes} bytes in {shard.bytes} bytes"
     if not _SHA256.fullmatch(shard.sha256):
         yield "sha256", repr(shard.sha256)[:80]
-    if len(shard.groups) != -(-shard.rows // max(1, shard.group_rows)):
+    if (shard.group_rows is None) != (not shard.groups):
+        yield "groups", "hashes without the rows that each is of, or the other way round"
+    elif shard.group_rows is not None and len(shard.groups) != -(-shard.rows // max(1, shard.group_rows)):
         yield "groups", f"{len(shard.groups)} hashes of {shard.group_rows} rows each, of {shard.rows} rows"

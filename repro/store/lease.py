@@ -66,10 +66,10 @@ class Looker:
         if self._alive(f"{run.folder}/{held.name}", held.said):
             return True
         status = run.status()
-        return status["state"] == "running" and processes.lives(status["owner"]) is True
+        return status["state"] == "running" and processes.lives(status["owner"], status["updated"]) is True
 
     def _alive(self, key: str, said: dict[str, Any]) -> bool:
-        lives = processes.lives(said)
+        lives = processes.lives(said, said.get("began"))
         if lives is not None:
             return lives
         text, now = json.dumps(said), time.monotonic()

@@ -22,16 +22,22 @@ def mine() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": pid, "table": table(), "start": start(pid)}
 
 
-def lives(said: Mapping[str, Any]) -> bool | None:
+def lives(said: Mapping[str, Any], at: object = None) -> bool | None:
     """Whether the process described by `mine` still exists; None if that can't be determined.
 
     It can't for a process on another host, before this host's last boot, in another container (whatever its host
     name), or hidden from this user.
+
+    Args:
+        said: the result of `mine`, or of an older version: `host` and `pid`.
+        at: a time at which it existed, in seconds since the epoch; for older versions.
     """
     pid = said.get("pid")
     if type(pid) is not int or not 0 < pid < 2**31 or said.get("host") != socket.gethostname():
         return None
-    if said.get("table") != table():
+    if "table" not in said:
+        return _lived(pid, at)
+    if said["table"] != table():
         return None
     found = start(pid)
     return found == said.get("start") if found or not _is_hidden(pid) else None
@@ -61,6 +67,19 @@ def start(pid: int) -> str | None:
         return None if process.status() in GONE else f"{process.create_time():.2f}"
     except psutil.Error:
         return None
+
+
+def _lived(pid: int, at: object) -> bool | None:
+    if not isinstance(at, (int, float)):
+        return None
+    try:
+        process = psutil.Process(pid)
+        # A process that began later has only reused the pid.
+        return process.create_time() <= at and process.status() not in GONE
+    except psutil.AccessDenied:
+        return None
+    except psutil.NoSuchProcess:
+        return None if _is_hidden(pid) else False
 
 
 def _is_hidden(pid: int) -> bool:

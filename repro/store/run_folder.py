@@ -122,13 +122,13 @@ class RunFolder:
     def fault(self, spec: RunSpec, corpus_hash: str) -> str | None:
         """Why a run with status `done` isn't: its tables are missing, altered, or of another run. None if it is done."""
         status = self.status()
-        if status.get("identity") != spec.identity(corpus_hash):
+        if status.get("identity", spec.identity(corpus_hash)) != spec.identity(corpus_hash):
             return "status.json is of another run"
-        hashes = status.get("tables", {})
+        hashes = status.get("tables", {})  # missing from older versions
         for name in PARTS:
             if not self.folder.exists(name):
                 return f"no {name}"
-            if hashlib.sha256(self.folder.read(name)).hexdigest() != hashes.get(name):
+            if name in hashes and hashlib.sha256(self.folder.read(name)).hexdigest() != hashes[name]:
                 return f"{name} is not what the run wrote"
         try:
             rows = tables.read(self.folder, "run.parquet", "runs").select(["fingerprint", "corpus_hash"]).to_pylist()

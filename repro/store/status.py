@@ -9,9 +9,12 @@ from typing import Any, Literal, get_args
 State = Literal["queued", "running", "done", "failed"]
 
 
-def stamp(status: Mapping[str, Any]) -> str | None:
-    """A nonce, which changes with every status, since two hosts' clocks may agree by chance; None: it has never begun."""
-    return status.get("nonce")
+def stamp(status: Mapping[str, Any]) -> str | float | None:
+    """A value that changes with every status; None for a run that has never begun.
+
+    It is a nonce, since two hosts' clocks may agree by chance; in the statuses of older versions, `updated`.
+    """
+    return status.get("nonce", status.get("updated"))
 
 
 def fault_of(status: Any) -> str | None:

@@ -70,7 +70,8 @@ def _build(given: argparse.Namespace) -> int:
     with pool_of(given.workers, given.address) as pool:
         text = build(spec, vocab, sequence, root, progress=say, shard_bytes=given.shard_mib << 20, pool=pool)
     print(describe(text))
-    print(f"unused      {unused.said(text.manifest.unused, vocab, shapes(given.spec))}")
+    if text.manifest.unused is not None:
+        print(f"unused      {unused.said(text.manifest.unused, vocab, shapes(given.spec))}")
     return 0
 
 

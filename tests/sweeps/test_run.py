@@ -17,8 +17,10 @@ import pytest
 import ray
 
 from repro.__main__ import main
-from sweeps import scaling
+from repro.store.folder import Folder
+from sweeps import results_folder, scaling
 from sweeps.__main__ import main as sweeps_main
+from sweeps.grid import expand
 from tests.sweeps.tiny import IDS, declare, losses, run, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -167,6 +169,12 @@ def test_a_results_folder_of_another_schema_version_is_refused(
     assert "schema_version" in out
     assert "99" in out
     assert str(record) in out
+
+
+def test_a_results_folder_of_schema_version_2_is_taken_up(tmp_path: Path) -> None:
+    place = Folder.open(tmp_path / "results")
+    place.write_json("sweep.json", {"schema_version": 2, "name": "tiny"})
+    assert results_folder.check(place, expand(declare(tmp_path)))
 
 
 def test_two_specs_with_one_id_are_refused_with_both_named(

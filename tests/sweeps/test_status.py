@@ -12,7 +12,6 @@ import pytest
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.store.status import stamp
 from sweeps.__main__ import main
 from sweeps.snapshot import clock
 from sweeps.watcher import Watcher
@@ -95,9 +94,9 @@ def test_what_was_begun_again_is_told_with_how_it_ended_before(
 
 def test_what_ended_before_training_began_is_still_to_be_done(tmp_path: Path) -> None:
     folder = Folder.open(tmp_path)
-    run = RunFolder(folder / "runs" / "run-0")
-    run.progress("failed", reason="earlier")
-    seen = Watcher(folder, "one", RUNS[:1], ["run-0"], time.time(), {"run-0": stamp(run.status())}).look()
+    RunFolder(folder / "runs" / "run-0").progress("failed", reason="earlier")
+    time.sleep(0.01)
+    seen = Watcher(folder, "one", RUNS[:1], ["run-0"], time.time()).look()
     assert (seen.failed, seen.queued, seen.left) == ((), 1, None)
 
 

@@ -103,7 +103,7 @@ def test_one_damaged_status_leaves_the_others_shown(place: Folder, capsys: pytes
 
 def kept_with(**facts: object) -> bytes:
     runs = [vars(run) for run in RUNS]
-    said = {"name": "six", "planned": runs, "training": {"began": 1.0, "runs": ASKED, "before": {}}} | facts
+    said = {"name": "six", "planned": runs, "training": {"began": 1.0, "runs": ASKED}} | facts
     return json.dumps(said).encode()
 
 

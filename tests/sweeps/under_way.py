@@ -16,11 +16,7 @@ ASKED = [run.run_id for run in RUNS[2:]]
 def six(path: Path) -> Folder:
     """Two runs ended before; of the four asked for, one is done, one at work, one failed and one waits."""
     folder, began = Folder.open(path), time.time() - 10
-    kept = {
-        "name": "six",
-        "planned": [vars(run) for run in RUNS],
-        "training": {"began": began, "runs": ASKED, "before": {}},
-    }
+    kept = {"name": "six", "planned": [vars(run) for run in RUNS], "training": {"began": began, "runs": ASKED}}
     folder.write_json("sweep.json", kept)
     done, running, failed, _ = (RunFolder(folder / "runs" / run_id) for run_id in ASKED)
     done.progress("done", step=10, total_steps=10)

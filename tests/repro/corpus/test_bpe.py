@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,5 +99,17 @@ def test_its_training_rows_use_all_of_its_vocabulary_and_one_of_bytes_does_not(
     corpus: Corpus, pydoc_corpus: Corpus
 ) -> None:
     assert corpus.manifest.unused == 0
+    assert pydoc_corpus.manifest.unused is not None
     assert pydoc_corpus.manifest.unused > 100
     assert pydoc_corpus.manifest.train.unknown is None
+
+
+def test_a_manifest_from_before_these_counts_is_still_read(pydoc_corpus: Corpus, tmp_path: Path) -> None:
+    for path in pydoc_corpus.folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    kept = json.loads((tmp_path / "manifest.json").read_text())
+    del kept["unused"], kept["train"]["unknown"], kept["heldout"]["unknown"]
+    (tmp_path / "manifest.json").write_text(json.dumps(kept))
+    old = Corpus(tmp_path)
+    assert (old.manifest.unused, old.manifest.train.unknown) == (None, None)
+    assert old.hash == pydoc_corpus.hash

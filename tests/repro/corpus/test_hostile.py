@@ -62,7 +62,7 @@ def swapped(manifest: dict[str, Any]) -> None:
         (shard("group_rows", 0), r"train.shards\[0\].groups"),
         (shard("group_rows", 1), r"train.shards\[0\].groups"),
         (shard("groups", []), r"train.shards\[0\].groups"),
-        (shard("group_rows", None), r"train.shards\[0\].group_rows"),
+        (shard("group_rows", None), r"train.shards\[0\].groups"),
         (lambda m: m["train"].update(shards=[]), "train.rows"),
         (lambda m: m["heldout"].update(rows=10**30), "heldout.rows"),
         (lambda m: m["train"].update(documents=-1), "train"),

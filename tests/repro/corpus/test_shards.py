@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import os
 from pathlib import Path
@@ -118,12 +119,15 @@ def change(folder, shard, row, keep_times=False):
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-@pytest.fixture
-def kept(small_groups, tmp_path):
-    """A folder, and what a manifest says of its shards."""
+@pytest.fixture(params=["by groups", "by shards"])
+def kept(request, small_groups, tmp_path):
+    """A folder, and what newer or older manifests say of its shards."""
     writer = ShardWriter(tmp_path, "train", 5, ROWS.dtype, shard_rows=10)
     writer.add(ROWS)
-    return tmp_path, writer.close()
+    shards = writer.close()
+    if request.param == "by shards":
+        shards = tuple(dataclasses.replace(shard, group_rows=None, groups=()) for shard in shards)
+    return tmp_path, shards
 
 
 def test_damage_from_before_is_noticed_when_a_row_beside_it_is_first_read(kept):

@@ -38,7 +38,7 @@ def test_of_a_sweep_with_sizes_the_share_of_idle_weights_is_said_and_of_a_folder
 ) -> None:
     text = sweep.read_text().replace("sequence: 32", "sequence: 32, layers: 1, heads: 1")
     sweep.write_text(text + "sizes: {4k: {d_model: 8, mlp: 32, lr: .01}, odd: {d_model: 9}}\n")
-    idle = pydoc_corpus.manifest.unused
+    idle = pydoc_corpus.manifest.unused or 0
     share = idle * 8 / (4 * 64 + 3 * 8 * 32 + 300 * 8)
     for verb in ("build", "inspect"):
         assert main(["corpus", verb, str(sweep)]) == 0

@@ -47,7 +47,7 @@ def test_a_step_of_the_clock_makes_no_living_owner_look_dead(run: RunFolder, tak
     run.progress("running", step=1, total_steps=2)
     status = run.folder.read_json("status.json")
     run.folder.write_json("status.json", status | {"updated": before})
-    assert processes.lives(run.status()["owner"])
+    assert processes.lives(run.status()["owner"], run.status()["updated"])
 
 
 def test_a_number_that_another_process_has_now_is_no_holder(run: RunFolder, taken: Lease) -> None:
@@ -64,6 +64,11 @@ def test_a_container_of_the_same_name_is_another_host(table: object, run: RunFol
         run.folder.write_json(held.name, held.said | {"table": table, "pid": pid, "start": "1"})
         assert Looker().is_taken(run, lease.newest(run))
     assert not living(run, table=table)
+
+
+def test_what_an_older_version_wrote_is_still_read(run: RunFolder, taken: Lease) -> None:
+    assert living(run, table=None, start=None)
+    assert not living(run, table=None, start=None, began=1.0)
 
 
 @pytest.mark.parametrize("data", [b"", b"[1]", b'{"host": 1, "pid": -1}', b'{"pid": "x"}', b"[" * 10_000, b"\xff"])
