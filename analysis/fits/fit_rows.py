@@ -1,4 +1,4 @@
-"""Rows of a table as a fit takes them: what each weighs in it."""
+"""Rows of a table as a fit takes them: what each weighs in it, and whether it is a mean of several evaluations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ class FitRows(Table):
     Attributes:
         weights: each row's share of the objective, times the number of rows, (n,): their mean is 1. None: all alike.
         weighed_by: the column that says so.
+        last: of how many evaluations, ordered by what, each loss is the mean, and how many rows there were, as it is saved; None: of one.
     """
 
     weights: Array | None = None
     weighed_by: str | None = None
+    last: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, table: Table) -> FitRows:
@@ -68,9 +70,10 @@ class FitRows(Table):
 
     def as_json(self) -> dict[str, Any]:
         """What was asked of the rows, as a fit is saved; nothing where nothing was."""
+        last = {} if self.last is None else {"last": dict(self.last)}
         if self.weights is None:
-            return {}
-        return {"weights": {"column": self.weighed_by, "worth_rows": worth(self.weights)}}
+            return last
+        return last | {"weights": {"column": self.weighed_by, "worth_rows": worth(self.weights)}}
 
     def said(self) -> list[str]:
         """The same as a reader sees it, a line each."""
@@ -80,6 +83,16 @@ class FitRows(Table):
 def said(shown: Mapping[str, Any], rows: int) -> list[str]:
     """What was asked of the rows, a line each; `shown` is what is saved of it, and of a fit."""
     found = []
+    if "last" in shown:
+        own = shown["last"]
+        many = (
+            "the last evaluation"
+            if own["evaluations"] == 1
+            else f"the mean of the last {own['evaluations']} evaluations"
+        )
+        found.append(
+            f"a loss is {many} of a run ({own['clusters']}) by {own['by']}; {own['rows']} rows were {rows} runs"
+        )
     if "weights" in shown:
         own = shown["weights"]
         found.append(f"weights by {own['column']}, in every mean, too: worth {own['worth_rows']:.3g} of {rows} rows of equal weight")  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.fits import holdout, saved_fit
 from analysis.fits.fit_rows import FitRows
+from analysis.fits.last_evaluations import LastEvaluations
 from analysis.laws.formulas import declared, formula, shipped, written
 from analysis.laws.formulas.formula import Formula
 from analysis.laws.formulas.formula_law import FormulaLaw
@@ -57,6 +58,7 @@ def read(
     clusters: str | None,
     rule: str | None = None,
     weights: str | None = None,
+    last: int | str | None = None,
     spare: bool = False,
 ) -> tuple[FitRows, list[Law]]:
     """The rows that the laws are fitted to, and the laws, in their order.
@@ -64,11 +66,13 @@ def read(
     Args:
         raw: the cells. columns, exclude, clusters: see `table.read`. rule: by which rows are held out.
         weights: a column that says what each row weighs; None weighs all alike.
+        last: of how many last evaluations of a run, a cluster, the mean becomes its row, see `LastEvaluations`; None: every row is one.
         spare: columns may have names that no law asks for.
 
     Raises:
-        UserError: no law, or one twice; see `formula`, `declared`, `table.read` and `FitRows.weighed`.
+        UserError: no law, or one twice; see `formula`, `declared`, `table.read`, `LastEvaluations.means` and `FitRows.weighed`.
     """
+    evaluations = None if last is None else LastEvaluations.of(last)
     known = column_names.known(raw, columns)
     asked = [formula.read(own, known) if isinstance(own, WrittenLaw) else own for own in laws]
     names = [own.name for own in asked]
@@ -85,6 +89,8 @@ def read(
         raw, asked, columns=columns, exclude=exclude, clusters=clusters, also=also, labels=labels, of_loss=of_loss
     )
     rows = FitRows.of(found)
+    if evaluations is not None:
+        rows = evaluations.means(rows, clusters)
     if weights is not None:
         rows = rows.weighed(weights)
     return rows, [declared.law_of(own, rows.levels) if isinstance(own, Formula) else own for own in asked]

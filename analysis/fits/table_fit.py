@@ -65,7 +65,7 @@ class TableFit:
     def warnings(self) -> list[str]:
         residual = np.log(self.result.predict(self.columns)) - np.log(self.rows.loss)
         found = [*self.rows.warnings, *self.rows.checkpoints(residual), *limits.of_fit(self.result)]
-        if self.clustered and self.drawn is None:
+        if self.clustered and self.drawn is None and self.rows.last is None:
             found.append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
         return found + resample.unused_sigma(self.sigma, self.drawn.method if self.drawn else None)
 

@@ -68,7 +68,7 @@ def rows_of(table: RunTable, laws: Sequence[Law | WrittenLaw], rule: str | None)
     """The rows that the laws are fitted to, and the laws. Raises UserError: see `law_rows.read`."""
     return law_rows.read(
         table.raw, laws, columns=table.columns, exclude=table.exclude, clusters=table.clusters, rule=rule,
-        weights=table.weights, spare=True,
+        weights=table.weights, last=table.last, spare=True,
     )  # fmt: skip
 
 
@@ -78,9 +78,10 @@ def notes_of(table: RunTable, rows: Table) -> tuple[str, ...]:
 
 
 def alike(table: RunTable) -> None:
-    """Raises UserError for weights, where rows are taken alike."""
-    if table.weights is not None:
-        raise UserError("rows are taken alike", key="weights", found=table.weights, expected="a table read without it")
+    """Raises UserError for weights and means of evaluations, where rows are taken alike and as they are."""
+    for key, own in (("weights", table.weights), ("last", table.last)):
+        if own is not None:
+            raise UserError("rows are taken alike", key=key, found=own, expected="a table read without it")
 
 
 def check(bootstrap: int, sigma: float | None, *, needed: bool = False) -> None:

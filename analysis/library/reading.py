@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from analysis.fits.last_evaluations import LastEvaluations
 from analysis.library.words import for_python
 from analysis.tables import arrow_tables, conditions, derived_columns, readers
 from analysis.tables.cell_table import CellTable
@@ -27,6 +28,7 @@ class RunTable:
         exclude: conditions; rows that meet any are left out.
         clusters: a column whose equal values are resampled together.
         weights: a column of what each row weighs.
+        last: how many last evaluations of a run make its row.
     """
 
     raw: CellTable
@@ -34,6 +36,7 @@ class RunTable:
     exclude: tuple[str, ...]
     clusters: str | None
     weights: str | None = None
+    last: int | str | None = None
 
     def __repr__(self) -> str:
         said = [f"{self.raw.rows:,} rows of {self.raw.source}; columns {', '.join(self.raw.names)}"]
@@ -49,6 +52,7 @@ def read(
     exclude: str | Sequence[str] = (),
     clusters: str | None = None,
     weights: str | None = None,
+    last: int | str | None = None,
     **columns: str,
 ) -> RunTable:
     """A table of runs.
@@ -58,6 +62,8 @@ def read(
         exclude: conditions, `loss>=4.5`; rows that meet any are left out, and are named in every result.
         clusters: a column whose equal values are resampled together.
         weights: a column that says what each row weighs in `fit` and `compare`: positive numbers, of which ratios alone count.
+        last: `fit` and `compare` take the mean of each run's last so many evaluations as its row, a run being a value of
+            `clusters`; by D, or by another column, `"5:step"`.
         columns: the table's columns by the laws' names and `loss`: `N="params", D="tokens:B"`; formulas of columns, too.
 
     Raises:
@@ -76,7 +82,9 @@ def read(
     for key, own in (("clusters", clusters), ("weights", weights)):
         if own is not None:
             raw.column(own, key)
-    return RunTable(raw, columns, asked, clusters, weights)
+    if last is not None:
+        LastEvaluations.of(last)
+    return RunTable(raw, columns, asked, clusters, weights, last)
 
 
 def as_table(table: Any) -> RunTable:

@@ -41,6 +41,7 @@ def read_laws(given: argparse.Namespace, names: list[str]) -> tuple[FitRows, lis
         clusters=given.clusters,
         rule=given.holdout,
         weights=given.weights,
+        last=given.last,
     )
     say_rows(rows, given.exclude)
     return rows, fitted

@@ -69,6 +69,11 @@ def add_parser(verbs: Any) -> None:
             "--bootstrap", type=int, default=0, metavar="R", help="resamples behind intervals (0: none)"
         )
         command.add_argument(
+            "--last",
+            metavar="K",
+            help="the mean of each run's last K evaluations is its row; K:COLUMN orders them, D else; with --clusters",
+        )
+        command.add_argument(
             "--weights", metavar="COLUMN", help="what each row weighs: positive numbers, of which ratios alone count"
         )
         command.add_argument(
@@ -90,7 +95,7 @@ def add_parser(verbs: Any) -> None:
 
 def _add_choices(command: argparse.ArgumentParser) -> None:
     """What `design` asks beside rows and a law."""
-    command.set_defaults(holdout=None, weights=None)
+    command.set_defaults(holdout=None, weights=None, last=None)
     command.add_argument("--target", required=True, metavar="N=…,D=…", help="where the prediction is wanted")
     command.add_argument(
         "--budget", required=True, type=real("a positive number", open_below=True), metavar="PRICE",
