@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from analysis.fits import bootstrap, holdout, limits, out_of_sample, resample, saved_fit
+from analysis.fits import bootstrap, fit_text, holdout, limits, out_of_sample, resample, saved_fit
 from analysis.fits.bootstrap import Draws
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.fit_rows import FitRows
@@ -68,6 +69,10 @@ class TableFit:
         if self.clustered and self.drawn is None and self.rows.last is None:
             found.append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
         return found + resample.unused_sigma(self.sigma, self.drawn.method if self.drawn else None)
+
+    def lines(self) -> list[str]:
+        """As a reader sees it."""
+        return fit_text.lines(self.result.law, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """As `fit --json` prints it."""
@@ -140,6 +145,21 @@ def fit_rows(
             "best_seen": found.best_seen,
         }
     return TableFit(rows, result, profiled, drawn, held, sigma, clustered)
+
+
+def lines_of_groups(by: str, found: Mapping[str, TableFit]) -> list[str]:
+    """A line for each group's fit of one law."""
+    law = next(iter(found.values())).result.law
+    wide = max(len(by), *map(len, found))
+    lines = [
+        f"{fit_text.left_side(law)} = {law.formula}   (one fit for each {by}; --json has intervals)",
+        f"  {by:<{wide}} {'rows':>6} {'relative':>9} {'status':>10} " + " ".join(f"{n:>12}" for n in law.names),
+    ]
+    for label, one in found.items():
+        values = " ".join(f"{value:>{max(12, len(n))}.6g}" for n, value in one.result.parameters.items())
+        off = one.as_json()["mean_relative_error"]
+        lines.append(f"  {label:<{wide}} {one.result.n_rows:>6} {off:>9.2%} {one.result.status:>10} {values}")
+    return lines
 
 
 def _sparsity(rows: Table) -> np.ndarray | None:

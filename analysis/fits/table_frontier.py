@@ -122,6 +122,25 @@ class TableFrontier:
         return lines
 
 
+def lines_of_groups(by: str, found: Mapping[str, TableFrontier]) -> list[str]:
+    """A line for each group's exponents."""
+    method = next(iter(found.values())).found.method
+    wide = max(len(by), *map(len, found))
+    what = "passages" if method == "envelope" else "budgets"
+    lines = [
+        f"{method}: {HOW[method]}   (one answer for each {by}; --json has every budget)",
+        f"  {by:<{wide}} {'rows':>6} {what:>8} {'a_N':>8} {'95%':>18} {'a_D':>8} {'95%':>18}",
+    ]
+    for label, one in found.items():
+        used = sum(own.left_out is None for own in one.found.best)
+        ends = [f"[{own.low:.4f}, {own.high:.4f}]" for own in (one.found.a_N, one.found.a_D)]
+        lines.append(
+            f"  {label:<{wide}} {len(one.rows):>6} {used:>8} {one.found.a_N.value:>8.4f} {ends[0]:>18} "
+            f"{one.found.a_D.value:>8.4f} {ends[1]:>18}"
+        )
+    return lines
+
+
 def read(raw: CellTable, columns: Mapping[str, str], exclude: Sequence[str], clusters: str | None) -> Table:
     """The rows, with their loss as a column; positive in N, the loss, and those of C and D that are used."""
     flops = "C" in columns or "C" in raw.names

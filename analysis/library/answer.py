@@ -55,10 +55,9 @@ class Answer(ABC):
         """What is to be said of the answer, a sentence each."""
         return [in_python(text) for text in self.inner.warnings]
 
-    def as_json(self) -> dict[str, Any]:
-        """What the command prints with --json."""
-        found: dict[str, Any] = plain_json(self.inner.as_json())
-        return found
+    def as_json(self) -> Any:
+        """What the command prints with --json: a dict; of several groups a list of them."""
+        return plain_json(self.inner.as_json())
 
     @for_python
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
+from analysis.fits import group_answers
 from analysis.library.answer import Answer, Plot, plotted
 from analysis.library.asking import alike, between, check, notes_of
+from analysis.library.grouped import GroupedAnswers, grouped
 from analysis.library.reading import RunTable, as_table
 from analysis.library.words import for_python
 from analysis.rate_laws import table_rates
@@ -101,15 +103,37 @@ def recipes(
     return ComparedRecipes(inner, notes_of(asked, rows))
 
 
+Points = Mapping[str, float] | Sequence[Mapping[str, float]]
+
+
+@overload
+def rates(
+    table: Any,
+    *,
+    at: Points = (),
+    near: float = NEAR,
+    bootstrap: int = RESAMPLES,
+    sigma: float | None = None,
+    by: None = None,
+) -> FoundRates: ...
+
+
+@overload
+def rates(
+    table: Any, *, at: Points = (), near: float = NEAR, bootstrap: int = RESAMPLES, sigma: float | None = None, by: str
+) -> GroupedAnswers[FoundRates]: ...
+
+
 @for_python
 def rates(
     table: Any,
     *,
-    at: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
+    at: Points = (),
     near: float = NEAR,
     bootstrap: int = RESAMPLES,
     sigma: float | None = None,
-) -> FoundRates:
+    by: str | None = None,
+) -> FoundRates | GroupedAnswers[FoundRates]:
     """The best learning rate and batch of each size and number of tokens, and their power laws.
 
     Args:
@@ -117,6 +141,7 @@ def rates(
         at: budgets to say the best of, `{"N": 7e9, "D": 1.4e11}`, one or several.
         near: share of a budget's least loss by which a run may be over it and still take part.
         bootstrap: draws behind intervals. sigma: the seeds' standard deviation in nats; None measures it.
+        by: a column whose equal cells are a group; then one answer for each.
 
     Raises:
         UserError: everything that the command `rates` refuses.
@@ -125,8 +150,14 @@ def rates(
     points = [at] if isinstance(at, Mapping) else list(at)
     asked, rows = _rows(table, bootstrap, sigma, AXES)
     words = [{name: str(value) for name, value in point.items()} for point in points]
-    inner = table_rates.best_rates(rows, sigma=sigma, resamples=bootstrap, near=near, at=words)
-    return FoundRates(inner, notes_of(asked, rows))
+
+    def best(own: Table) -> TableRates:
+        return table_rates.best_rates(own, sigma=sigma, resamples=bootstrap, near=near, at=words)
+
+    notes = notes_of(asked, rows)
+    if by is None:
+        return FoundRates(best(rows), notes)
+    return grouped(group_answers.by_group(rows, by, best), FoundRates, notes)
 
 
 def _rows(table: Any, bootstrap: int, sigma: float | None, optional: tuple[str, ...] = ()) -> tuple[RunTable, Table]:

@@ -6,9 +6,10 @@ import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
-from analysis.fits import budget_optimum, fit_text, predicted, table_fit
+from analysis.fits import budget_optimum, fit_text, group_answers, predicted, table_fit
+from analysis.fits.fit_rows import FitRows
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval
 from analysis.fits.predicted import Predicted
@@ -17,6 +18,7 @@ from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.law import Law
 from analysis.library.answer import Answer, Plot, plotted
 from analysis.library.asking import AnyLaw, check, law_of, notes_of, rows_of, told
+from analysis.library.grouped import GroupedAnswers, grouped
 from analysis.library.reading import as_table
 from analysis.library.words import for_python, in_python
 from analysis.shown import plain_json
@@ -88,7 +90,7 @@ class FittedLaw(Answer):
         return plotted(fit_errors, self.inner, path)
 
     def lines(self) -> list[str]:
-        return fit_text.lines(self.law, self.inner.as_json())
+        return self.inner.lines()
 
     def _body(self) -> str:
         shown = self.inner.as_json()
@@ -107,6 +109,27 @@ def _escaped(text: str) -> str:
     return html.escape(in_python(text.strip()))
 
 
+class FitOptions(TypedDict, total=False):
+    """What `fit` takes beside a table, a law and groups; see there."""
+
+    bootstrap: int
+    holdout: str | None
+    objective: str
+    delta: float | None
+    sigma: float | None
+    fix: Mapping[str, float] | None
+    tie: Mapping[str, str] | None
+    bounds: Mapping[str, tuple[float, float]] | None
+
+
+@overload
+def fit(table: Any, law: AnyLaw, *, by: None = None, **options: Unpack[FitOptions]) -> FittedLaw: ...
+
+
+@overload
+def fit(table: Any, law: AnyLaw, *, by: str, **options: Unpack[FitOptions]) -> GroupedAnswers[FittedLaw]: ...
+
+
 @for_python
 def fit(
     table: Any,
@@ -120,8 +143,9 @@ def fit(
     fix: Mapping[str, float] | None = None,
     tie: Mapping[str, str] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-) -> FittedLaw:
-    """Fits a law to a table.
+    by: str | None = None,
+) -> FittedLaw | GroupedAnswers[FittedLaw]:
+    """Fits a law to a table, or to each group of its rows.
 
     Args:
         table: what `read` gave, or what it takes.
@@ -131,6 +155,7 @@ def fit(
         objective: huber_log, huber, lad or wls. delta: its threshold.
         sigma: the seeds' standard deviation in nats, for few rows or clusters.
         fix, tie, bounds: what is said of a formula's parameters.
+        by: a column whose equal cells are a group; then one fit for each.
 
     Raises:
         UserError: everything that the command `fit` refuses.
@@ -138,7 +163,13 @@ def fit(
     check(bootstrap, sigma)
     kind, asked = Objective.of(objective, delta), as_table(table)
     rows, [found] = rows_of(asked, [told(law_of(law), fix, tie, bounds)], holdout)
-    inner = table_fit.fit_rows(
-        found, rows, kind, resamples=bootstrap, rule=holdout, sigma=sigma, clustered=asked.clusters is not None
-    )
-    return FittedLaw(inner, notes_of(asked, rows))
+
+    def fitted(own: FitRows) -> TableFit:
+        return table_fit.fit_rows(
+            found, own, kind, resamples=bootstrap, rule=holdout, sigma=sigma, clustered=asked.clusters is not None
+        )
+
+    notes = notes_of(asked, rows)
+    if by is None:
+        return FittedLaw(fitted(rows), notes)
+    return grouped(group_answers.by_group(rows, by, fitted, table_fit.lines_of_groups), FittedLaw, notes)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
-from analysis.fits import table_frontier
+from analysis.fits import group_answers, table_frontier
 from analysis.fits.exponents import Exponent
 from analysis.fits.isoflop import Method
 from analysis.fits.table_frontier import Asked, TableFrontier
 from analysis.library.answer import Answer, Plot, plotted
 from analysis.library.asking import alike, notes_of
+from analysis.library.grouped import GroupedAnswers, grouped
 from analysis.library.reading import as_table
 from analysis.library.words import for_python
 
@@ -43,16 +44,39 @@ class BestSizes(Answer):
         return self.inner.lines()
 
 
+@overload
+def isoflop(
+    table: Any,
+    *,
+    method: Method = "parabola",
+    tolerance: float | None = None,
+    sigma: float | None = None,
+    by: None = None,
+) -> BestSizes: ...
+
+
+@overload
+def isoflop(
+    table: Any, *, method: Method = "parabola", tolerance: float | None = None, sigma: float | None = None, by: str
+) -> GroupedAnswers[BestSizes]: ...
+
+
 @for_python
 def isoflop(
-    table: Any, *, method: Method = "parabola", tolerance: float | None = None, sigma: float | None = None
-) -> BestSizes:
+    table: Any,
+    *,
+    method: Method = "parabola",
+    tolerance: float | None = None,
+    sigma: float | None = None,
+    by: str | None = None,
+) -> BestSizes | GroupedAnswers[BestSizes]:
     """Exponents of the best size and tokens against training FLOP (Hoffmann et al. 2022, approaches 1 and 2).
 
     Args:
         table: what `read` gave, or what it takes: N, C and the loss, or N and D.
         method: parabola, free or envelope. tolerance: a budget's largest FLOP over its smallest, less one.
         sigma: the seeds' standard deviation in nats; None measures it.
+        by: a column whose equal cells are a group; then one answer for each.
 
     Raises:
         UserError: everything that the command `isoflop` refuses.
@@ -63,4 +87,10 @@ def isoflop(
     how = Asked(method, tolerance, sigma, clusters)
     columns = {name: held for name, held in asked.columns.items() if name in ("N", "C", "D", "loss")}
     rows = table_frontier.read(asked.raw, columns, asked.exclude, clusters)
-    return BestSizes(table_frontier.frontier(rows, how), notes_of(asked, rows))
+    notes = notes_of(asked, rows)
+    if by is None:
+        return BestSizes(table_frontier.frontier(rows, how), notes)
+    inner = group_answers.by_group(
+        rows, by, lambda own: table_frontier.frontier(own, how), table_frontier.lines_of_groups
+    )
+    return grouped(inner, BestSizes, notes)

@@ -10,6 +10,7 @@ examples:
   python -m analysis isoflop runs.csv --columns N=params,C=flops,loss=val_loss          a parabola in log N for each budget
   python -m analysis isoflop runs.csv --columns N=params,C=flops --method free          a shape that the rows choose
   python -m analysis isoflop runs.csv --columns N=params,D=tokens --out isoflop         C = 6 N D; isoflop/isoflop.pdf .png .csv
+  python -m analysis isoflop runs.csv --columns N=params,C=flops --by dataset           one answer for each data set
   python -m analysis isoflop curves.parquet --method envelope --clusters run_id --json  the lowest of training curves
 """
 
@@ -57,6 +58,7 @@ def add_parser(verbs: Any) -> None:
     command.add_argument(
         "--out", metavar="FOLDER", help="writes the figure and its numbers there: isoflop.pdf .png .csv"
     )
+    command.add_argument("--by", metavar="COLUMN", help="one answer for each of its values; --json prints a list")
     command.add_argument("--json", action="store_true", help="one JSON object")
     command.set_defaults(main=main)
 

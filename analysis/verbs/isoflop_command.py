@@ -6,23 +6,31 @@ import argparse
 import json
 import sys
 
-from analysis.fits import table_frontier
+from analysis.fits import group_answers, table_frontier
 from analysis.fits.isoflop import Frontier
-from analysis.fits.table_frontier import Asked
+from analysis.fits.table_frontier import Asked, TableFrontier
 from analysis.shown import plain_json, say
 from analysis.tables import readers
-from analysis.verbs.table_arguments import columns_given, say_rows
+from analysis.tables.table import Table
+from analysis.verbs.table_arguments import columns_given, figure_of_one, say_rows
 
 
 def isoflop_table(given: argparse.Namespace) -> int:
     """Prints the exponents; returns the exit code."""
+    figure_of_one(given)
     asked = Asked(given.method, given.tolerance, given.sigma, given.clusters)
     columns = columns_given(given.columns)
     rows = table_frontier.read(readers.read(given.table), columns, given.exclude, given.clusters)
     say_rows(rows, given.exclude)
-    shown = table_frontier.frontier(rows, asked)
+
+    def answered(own: Table) -> TableFrontier:
+        return table_frontier.frontier(own, asked)
+
+    shown = (
+        group_answers.by_group(rows, given.by, answered, table_frontier.lines_of_groups) if given.by else answered(rows)
+    )
     print(json.dumps(plain_json(shown.as_json()), indent=1) if given.json else "\n".join(shown.lines()))
-    if given.out:
+    if given.out and isinstance(shown, TableFrontier):
         _draw(shown.found, given)
     say(shown.warnings)
     return 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repro.console.options import real
+
+if TYPE_CHECKING:
+    from analysis.tables.table import Table
 
 EXAMPLES = """\
 examples:
@@ -39,23 +42,30 @@ def add_parser(verbs: Any) -> None:
     command.add_argument(
         "--at", metavar="N=…,D=…", action="append", default=[], help="a budget to say the best rate and batch of"
     )
+    command.add_argument("--by", metavar="COLUMN", help="one answer for each of its values; --json prints a list")
     command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
     """Prints the cells and laws; returns the exit code."""
+    from analysis.fits import group_answers
     from analysis.rate_laws import table_rates
+    from analysis.rate_laws.table_rates import TableRates
     from analysis.shown import plain_json, say
     from analysis.verbs import budget_arguments
-    from analysis.verbs.table_arguments import columns_given
+    from analysis.verbs.table_arguments import columns_given, figure_of_one
 
+    figure_of_one(given)
     folder = budget_arguments.place(given)
     rows = budget_arguments.read(given, optional=("lr", "batch"))
-    found = table_rates.best_rates(
-        rows, sigma=given.sigma, resamples=given.bootstrap, near=given.near, at=[columns_given([text]) for text in given.at]
-    )  # fmt: skip
+    points = [columns_given([text]) for text in given.at]
+
+    def best(own: Table) -> TableRates:
+        return table_rates.best_rates(own, sigma=given.sigma, resamples=given.bootstrap, near=given.near, at=points)
+
+    found = group_answers.by_group(rows, given.by, best) if given.by else best(rows)
     print(json.dumps(plain_json(found.as_json()), indent=1) if given.json else "\n".join(found.lines()))
-    if folder is not None:
+    if folder is not None and isinstance(found, TableRates):
         from analysis import figures
         from analysis.figures import rates
 

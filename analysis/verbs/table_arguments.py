@@ -54,6 +54,12 @@ def say_rows(rows: Table, exclude: Sequence[str]) -> None:
         print(line, file=sys.stderr)
 
 
+def figure_of_one(given: argparse.Namespace) -> None:
+    """Raises UserError for a figure of several groups."""
+    if given.by and given.out:
+        raise UserError("a figure of one answer", key="--out", found=f"--by {given.by}", expected="one of the two")
+
+
 def objective(given: argparse.Namespace) -> Objective:
     """The objective of a fit. Raises UserError for a threshold that it hasn't got, or that is no positive number."""
     return Objective.of(given.objective, given.delta)

@@ -13,6 +13,7 @@ import pytest
 import analysis
 from analysis.__main__ import main
 from repro.errors import UserError
+from tests.analysis import compute
 from tests.analysis.points import csv, drawn, grid
 from tests.analysis.rate_laws.test_rate_surface import runs
 from tests.analysis.recipe_laws.ladders import BASE, ladder
@@ -28,6 +29,15 @@ def same(found: Any, capsys: Out, *words: str) -> None:
     assert main([*words, "--json"]) == 0
     printed, own = json.loads(capsys.readouterr().out), found.as_json()
     assert len(own.pop("warnings", [])) == len(printed.pop("warnings", []))
+    assert json.loads(json.dumps(own)) == printed
+
+
+def same_list(found: Any, capsys: Out, *words: str) -> None:
+    """The same of a list, an object for each group."""
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    printed, own = json.loads(capsys.readouterr().out), found.as_json()
+    assert [len(one.pop("warnings", [])) for one in own] == [len(one.pop("warnings", [])) for one in printed]
     assert json.loads(json.dumps(own)) == printed
 
 
@@ -90,6 +100,44 @@ def test_rates_are_those_of_the_command(tmp_path: Path, capsys: Out) -> None:
     assert found.laws["lr"].exponents()["N"][0] == pytest.approx(-0.4, abs=0.1)
     shows(found, "lr* at N 7e+07 D 1.4e+09", "batch*")
     assert b"<svg" in (found.plot(tmp_path / "rates.svg") and (tmp_path / "rates.svg").read_bytes())
+
+
+def test_each_group_has_the_answer_of_the_command(tmp_path: Path, capsys: Out) -> None:
+    rows = [
+        row | {"text": kind} for kind, shift in (("web", 0.0), ("code", 0.3)) for row in drawn(*grid(), shift + 0.002)
+    ]
+    file = csv(tmp_path, [*rows, rows[0] | {"text": "few"}])
+    found = analysis.fit(analysis.read(file), "chinchilla", by="text", bootstrap=200)
+    same_list(found, capsys, "fit", file, "--law", "chinchilla", "--by", "text", "--bootstrap", "200")
+    assert list(found.groups) == ["web", "code"]
+    alone = analysis.fit(analysis.read(file, exclude="text!=code"), "chinchilla", bootstrap=200)
+    assert found["code"].params == alone.params
+    assert found["code"].predict(N=1e9, D=2e10) == alone.predict(N=1e9, D=2e10)
+    shows(found, "web", "code", "text few is left out")
+    with pytest.raises(UserError, match="1 runs for 5 parameters"):
+        found["few"]
+    with pytest.raises(UserError, match="no such group"):
+        found["books"]
+
+
+def test_each_group_has_its_exponents_and_its_rates(tmp_path: Path, capsys: Out) -> None:
+    size, flops, _, loss = compute.budgets(compute.HOFFMANN)
+    rng = np.random.default_rng(0)
+    sweep = [
+        {"N": n, "C": c, "loss": own, "text": kind}
+        for kind in ("web", "code")
+        for n, c, own in zip(size, flops, compute.noisy(loss, 0.003, rng), strict=True)
+    ]
+    file = csv(tmp_path, sweep)
+    sizes = analysis.isoflop(file, by="text")
+    same_list(sizes, capsys, "isoflop", file, "--by", "text")
+    assert sizes["web"].a_N.value != sizes["code"].a_N.value
+    assert sizes["web"].plot().png.startswith(b"\x89PNG")
+    tried = [row | {"text": kind} for kind in ("web", "code") for row in runs(rng, batches=False)]
+    file = csv(tmp_path, tried, "rates.csv")
+    best = analysis.rates(file, by="text", at=TARGET)
+    same_list(best, capsys, "rates", file, "--by", "text", "--at", "N=3e10,D=6e11")
+    shows(best, "text web:", "text code:")
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,24 @@ def test_the_command_prints_one_object_and_a_figure(tmp_path: Path, capsys: pyte
     assert "lr* = c · N^a · D^b: N to the -0." in capsys.readouterr().out
 
 
+def test_each_group_has_its_own_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row | {"optimizer": name} for name in ("adam", "muon") for row in runs(np.random.default_rng(1))]
+    for row in rows:
+        row["lr"] *= 5 if row["optimizer"] == "muon" else 1
+    table = csv(tmp_path, [*rows, rows[0] | {"optimizer": "sgd"}])
+    words = ["rates", table, "--bootstrap", "200", "--by", "optimizer", "--at", "N=1.6e8,D=6.4e9"]
+    assert main([*words, "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert [(one["by"], one["group"]) for one in found] == [("optimizer", "adam"), ("optimizer", "muon")]
+    adam, muon = (one["at"][0]["lr"]["value"] for one in found)
+    assert muon == pytest.approx(5 * adam)
+    assert "optimizer sgd is left out: too few runs of every budget: one setting alone was tried" in said.err
+    assert main(words) == 0
+    assert "\noptimizer muon:\n  9 budgets" in capsys.readouterr().out
+    assert main([*words, "--out", str(tmp_path)]) == 2
+
+
 def test_what_cant_be_asked_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = runs(np.random.default_rng(0), batches=False)
     table = csv(tmp_path, rows)

@@ -36,7 +36,7 @@ def test_each_group_has_a_fit_and_a_small_one_is_named(tmp_path: Path, capsys: p
     found = json.loads(told.out)
     assert [(one["group"], one["n_rows"]) for one in found] == [("web", 40), ("books", 40)]
     assert [one["parameters"]["E"] for one in found] == pytest.approx(list(FLOORS.values()), rel=1e-3)
-    assert "text few is left out: 3 runs for 5 parameters" in told.err
+    assert "text few is left out: chinchilla can't be fitted: 3 runs for 5 parameters" in told.err
     assert main(words) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["text", "web", "books"]
 

@@ -18,8 +18,8 @@ Out = pytest.CaptureFixture[str]
 NAMES = ["--columns", "N=params,C=flops", "--columns", "loss=val"]
 
 
-def rows(noise: float = 0.003, count: int = 5) -> list[dict[str, Any]]:
-    size, flops, _, loss = compute.budgets(compute.HOFFMANN, count)
+def rows(noise: float = 0.003, count: int = 5, theta: np.ndarray = compute.HOFFMANN) -> list[dict[str, Any]]:
+    size, flops, _, loss = compute.budgets(theta, count)
     loss = compute.noisy(loss, noise, np.random.default_rng(0))
     return [{"params": n, "flops": c, "val": own} for n, c, own in zip(size, flops, loss, strict=True)]
 
@@ -35,7 +35,7 @@ def along(**held: Any) -> list[dict[str, Any]]:
     ]
 
 
-def asked(capsys: Out, *words: str) -> tuple[dict[str, Any], str]:
+def asked(capsys: Out, *words: str) -> tuple[Any, str]:
     capsys.readouterr()
     assert main(["isoflop", *words, "--json"]) == 0
     said = capsys.readouterr()
@@ -80,6 +80,25 @@ def test_the_figure_and_its_numbers_are_written(tmp_path: Path, capsys: Out) -> 
         best = [float(row["N"]) for row in drawn if row["kind"] == "best" and row["N"]]
         assert best == pytest.approx([one["N"] for one in found["budgets"] if one["N"] is not None])
         assert len(drawn) > 100
+
+
+def test_each_group_has_its_own_exponents(tmp_path: Path, capsys: Out) -> None:
+    kinds = {"web": compute.HOFFMANN, "code": compute.BESIROGLU}
+    drawn = [row | {"text": kind} for kind, theta in kinds.items() for row in rows(theta=theta)]
+    few = [row | {"text": "few"} for row in rows()[:4]]
+    file = csv(tmp_path, [*drawn, *few])
+    found, said = asked(capsys, file, *NAMES, "--by", "text")
+    assert [(one["by"], one["group"], one["n_rows"]) for one in found] == [("text", "web", 35), ("text", "code", 35)]
+    for one, theta in zip(found, kinds.values(), strict=True):
+        alone, _ = asked(capsys, file, *NAMES, "--exclude", f"text!={one['group']}")
+        assert (one["a_N"], one["budgets"]) == (alone["a_N"], alone["budgets"])
+        assert one["a_N"]["low"] < compute.a_n(theta) < one["a_N"]["high"]
+    assert "text few is left out: too few budgets with a minimum" in said
+    assert main(["isoflop", file, *NAMES, "--by", "text"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["text", "web", "code"]
+    assert "no group has an answer" in refused(capsys, file, *NAMES, "--by", "text", "--exclude", "text!=few")
+    assert "no such column" in refused(capsys, file, *NAMES, "--by", "kind")
+    assert "a figure of one answer" in refused(capsys, file, *NAMES, "--by", "text", "--out", str(tmp_path / "out"))
 
 
 def test_a_budget_without_a_minimum_is_said(tmp_path: Path, capsys: Out) -> None:

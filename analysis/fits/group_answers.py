@@ -1,0 +1,96 @@
+"""One answer for each group of a table's rows: what `--by` prints, and the library gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from analysis.tables import groups
+from analysis.tables.table import Table
+from repro.errors import UserError
+
+
+class TableAnswer(Protocol):
+    """What the rows of a table say."""
+
+    @property
+    def warnings(self) -> list[str]: ...
+
+    def as_json(self) -> dict[str, Any]: ...
+
+    def lines(self) -> list[str]: ...
+
+
+A = TypeVar("A", bound=TableAnswer)
+R = TypeVar("R", bound=Table)
+
+
+@dataclass(frozen=True)
+class GroupAnswers(Generic[A]):
+    """Answers by group.
+
+    Attributes:
+        rows: all of them. by: the column whose equal cells are a group.
+        found: by label. left: why a group has no answer, by its label.
+        brief: lines for all answers together; None takes those of each.
+    """
+
+    rows: Table
+    by: str
+    found: Mapping[str, A]
+    left: Mapping[str, str]
+    brief: Callable[[str, Mapping[str, A]], list[str]] | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        of_rows = list(self.rows.warnings)
+        return [
+            *of_rows,
+            *(f"{self.by} {label} is left out: {reason}" for label, reason in self.left.items()),
+            *(
+                f"{self.by} {label}: {text}"
+                for label, one in self.found.items()
+                for text in one.warnings
+                if text not in of_rows
+            ),
+        ]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """As the command prints it with --json: a list, without the groups that are left out."""
+        return [{"by": self.by, "group": label} | one.as_json() for label, one in self.found.items()]
+
+    def lines(self) -> list[str]:
+        """As a reader sees it."""
+        if self.brief is not None:
+            return self.brief(self.by, self.found)
+        return [
+            line
+            for label, one in self.found.items()
+            for line in (f"{self.by} {label}:", *(f"  {own}" for own in one.lines()))
+        ]
+
+
+def by_group(
+    rows: R, by: str, answer: Callable[[R], A], brief: Callable[[str, Mapping[str, A]], list[str]] | None = None
+) -> GroupAnswers[A]:
+    """The answer of each group. A group that has none is left out with the reason.
+
+    Raises:
+        UserError: no such column, a row of no group, or no group with an answer.
+    """
+    labels = np.array([str(cell).strip() for cell in groups.labels(rows, by)], dtype=object)
+    found, left = {}, {}
+    expected: object = None
+    for label in dict.fromkeys(labels.tolist()):
+        try:
+            found[label] = answer(rows.where(labels == label))
+        except UserError as error:
+            left[label] = f"{error.message}: {error.found}" if error.found else error.message
+            expected = error.expected
+    if not found:
+        told = "; ".join(f"{by} {label}: {reason}" for label, reason in list(left.items())[:5])
+        raise UserError("no group has an answer", file=rows.source, key=f"--by {by}", found=told, expected=expected)
+    return GroupAnswers(rows, by, found, left, brief)
