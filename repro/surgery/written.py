@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from repro.models import appearing, counts
+from repro.models.appearing import without_places
 from repro.models.folder import CARD, open_model
 from repro.models.network import EMBEDDING
-from repro.models.public import without_places
 from repro.surgery.card import GrownCard, PrunedCard
 from repro.surgery.grow import Grown
 from repro.surgery.methods import Pruned
