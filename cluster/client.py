@@ -46,7 +46,7 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
         return JobSubmissionClient(address), address
     except AuthenticationError as error:
         raise UserError(
-            "the cluster refuses us",
+            "the cluster refuses this client",
             file=address,
             found=str(error).splitlines()[0],
             expected="its token in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token",
@@ -73,14 +73,14 @@ def checked(address: str) -> str:
         fits = False
     if not fits or not address.strip().isprintable() or " " in address.strip():
         raise UserError(
-            "not the address of a dashboard", key="--address", found=repr(address), expected=f"a URL, {ADDRESS} say"
+            "not the address of a dashboard", key="--address", found=repr(address), expected=f"a URL such as {ADDRESS}"
         )
     if parts.username is not None or parts.query or parts.fragment:
         raise UserError(
             "an address with more than a host, a port and a path",
             key="--address",
             found=without_secret(address.partition("?")[0]),
-            expected=f"a URL, {ADDRESS} say; its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
+            expected=f"a URL such as {ADDRESS}; its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
         )
     return address.strip().rstrip("/")
 

@@ -96,7 +96,7 @@ def deployment(
     resources = sweep.resources
     if devices is None and resources.device == "cuda":
         raise UserError(
-            "a sweep for GPUs",
+            "a sweep that needs GPUs",
             file=sweep.file,
             key="resources.device",
             found="cuda",
@@ -131,7 +131,7 @@ def deployment(
         hours = hours or planned.makespan_hours * MARGIN
     elif hours is None:
         raise UserError(
-            "how long may it run? Without GPUs the plan has no hours", key="--hours", expected="hours of wall clock"
+            "no time limit, and without GPUs the plan has no hours", key="--hours", expected="hours of wall clock"
         )
     gpus = devices.node if devices else 0
     cores = cpus or (8 * gpus or 4)
@@ -169,7 +169,7 @@ def _there(given: Path, key: str, shared_disk: bool) -> str:
     if shared_disk:
         return one_line(str(file), key)
     if not file.is_relative_to(ROOT):
-        raise UserError("the image holds the checkout alone", file=given, key=key, expected=f"a file under {ROOT}")
+        raise UserError("the image contains the checkout alone", file=given, key=key, expected=f"a file under {ROOT}")
     return plain_path(file.relative_to(ROOT).as_posix(), key)
 
 
@@ -196,11 +196,11 @@ def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, r
     if "://" in place:
         if volume:
             raise UserError(
-                "the corpora lie on a store, and a volume for them is named",
+                "both an object store and a volume for the corpora",
                 file=file,
                 key=key,
                 found=place,
-                expected="the one or the other",
+                expected="one of the two",
             )
         return allowed("storage", expand(place, file=file, key=key), file=file, key=key), None
     if shared_disk:
@@ -221,7 +221,7 @@ def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, r
 def _of_this_disk(place: str, file: object, key: str) -> str:
     """A local path, which is valid on the nodes as they share this machine's user and disk."""
     if not place.strip():
-        raise UserError("no place named", file=file, key=key, found=repr(place), expected="a path or a URI")
+        raise UserError("an empty path", file=file, key=key, found=repr(place), expected="a path or a URI")
     return one_line(str((ROOT / expand(place, file=file, key=key)).resolve()), key)
 
 

@@ -80,7 +80,10 @@ def _told(place: str, job: str) -> str:
     """The results folder recorded by a job: an absolute path or a URI, as written by `submit`, without shell expansion."""
     if not place.isprintable() or "$" in place or not (place.startswith("/") or "://" in place):
         raise UserError(
-            "a job whose results are nowhere", key=job, found=repr(place)[:300], expected="a URI or an absolute path"
+            "a job that doesn't say where its results are",
+            key=job,
+            found=repr(place)[:300],
+            expected="a URI or an absolute path",
         )
     return place
 
@@ -98,7 +101,7 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
     name = _sweep(source)
     found = _sweep(target) if target.exists(RECORD) else name
     if found != name:
-        raise UserError("another sweep lies here", key="--to", found=f"{found} in {target}", expected=name)
+        raise UserError("the folder holds another sweep", key="--to", found=f"{found} in {target}", expected=name)
     wanted = _wanted(source, checkpoints)
     todo = [(path, info) for path, info in wanted if not _is_here(target, path, info)]
     _hold_room(target, source, sum(info.size for _, info in todo))
@@ -109,7 +112,7 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
             now = source.filesystem.get_file_info(info.path)
             if now.type != fs.FileType.File:
                 raise UserError(
-                    "a file that is gone meanwhile", file=source, found=path, expected="the same command again"
+                    "a file that disappeared meanwhile", file=source, found=path, expected="the same command again"
                 )
             if (now.size, now.mtime_ns) == (info.size, info.mtime_ns):
                 break
@@ -137,9 +140,7 @@ def _sweep(folder: Folder) -> str:
 def _is_here(target: Folder, path: str, info: fs.FileInfo) -> bool:
     local = f"{target.path}/{path}"
     if os.path.realpath(local) != os.path.realpath(target.path) + "/" + path:
-        raise UserError(
-            "a link stands where a file is to be written", key="--to", found=local, expected="a folder without links"
-        )
+        raise UserError("a link in the place of a file", key="--to", found=local, expected="a folder without links")
     return os.path.exists(local) and (os.stat(local).st_size, os.stat(local).st_mtime_ns) == (info.size, info.mtime_ns)
 
 
@@ -148,7 +149,7 @@ def _hold_room(target: Folder, source: Folder, size: int) -> None:
     free = shutil.disk_usage(target.path).free
     if size > free:
         raise UserError(
-            "more than this disk holds",
+            "too little disk space",
             file=source,
             found=f"{size / 1e9:,.1f} GB",
             expected=f"at most {free / 1e9:,.1f} GB, what is free at {target}",
@@ -164,5 +165,5 @@ def _wanted(source: Folder, checkpoints: bool) -> list[tuple[str, fs.FileInfo]]:
             continue
         found.append((path, info))
         if len(found) > MOST:
-            raise UserError("too many files", file=source, found=f"over {MOST:,}", expected="what a sweep leaves")
+            raise UserError("too many files", file=source, found=f"over {MOST:,}", expected="the files of a sweep")
     return sorted(found, key=lambda one: (one[0] == RECORD, "/" not in one[0], one[0]))

@@ -78,7 +78,7 @@ def submit(given: argparse.Namespace) -> int:
     warnings = _warnings(client, address, results)
     if given.pip and (theirs := client._server_ray_version) != versions.locked()["ray"]:
         raise UserError(
-            "a cluster of another Ray, which no job can change",
+            "a cluster with another version of Ray, which a job can't change",
             key="--pip",
             found=f"Ray {theirs} at {address}",
             expected=f"Ray {versions.locked()['ray']}, as requirements.lock has it",
@@ -150,7 +150,7 @@ def _root(sweep: Sweep, given: str | None) -> str:
     file, key = (sweep.file, "storage.results") if given is None else (None, "--results")
     if not place.startswith(("/", "~", "$")) and "://" not in place:
         raise UserError(
-            "a job runs in a folder that Ray throws away, where a relative path would lose the results",
+            "Ray deletes a job's folder, so that results at a relative path would be lost",
             file=file,
             key=key,
             found=place,
@@ -170,7 +170,7 @@ def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
     if given is not None:
         if not given.startswith(("/", "~", "$")) and "://" not in given:
             raise UserError(
-                "a relative path means nothing to a job",
+                "a relative path, which has no meaning in a job",
                 key="--corpus",
                 found=given,
                 expected="a URI, or an absolute path that every node sees",

@@ -50,7 +50,7 @@ def allowed(option: str, value: str, *, file: object = None, key: str | None = N
     pattern, expected = PATTERNS[option]
     if not re.fullmatch(pattern, value):
         raise UserError(
-            "not a value that a manifest may hold",
+            "a value that isn't allowed in a manifest",
             file=file,
             key=key or f"--{option.replace('_', '-')}",
             found=repr(value),
@@ -108,7 +108,7 @@ def plain_path(path: str, key: str, file: object = None) -> str:
     """
     if not PLAIN.fullmatch(path):
         raise UserError(
-            "not a path that a manifest may hold",
+            "a path that isn't allowed in a manifest",
             file=file,
             key=key,
             found=repr(path),

@@ -63,20 +63,22 @@ class Shape:
         if self.d_model % (self.heads if self.head_dim else 2 * self.heads):
             multiple = "heads" if self.head_dim else "2 * heads (an even head_dim)"
             raise UserError(
-                "width doesn't divide into heads",
+                "the width can't be divided among the heads",
                 key="d_model",
                 found=f"{self.d_model} with {self.heads} heads",
                 expected=f"a multiple of {multiple}",
             )
         if self.heads % self.kv:
             raise UserError(
-                "heads don't divide into groups that share keys and values",
+                "the heads can't be divided among the key and value heads",
                 key="kv_heads",
                 found=f"{self.kv_heads} with {self.heads} heads",
                 expected="a divisor of heads",
             )
         if self.per_head % 2:
-            raise UserError("odd width of a head", key="head_dim", found=self.head_dim, expected="an even number")
+            raise UserError(
+                "the width of a head is odd", key="head_dim", found=self.head_dim, expected="an even number"
+            )
 
     @property
     def kv(self) -> int:

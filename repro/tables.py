@@ -102,7 +102,7 @@ def _check_columns(found: pa.Table, schema: pa.Schema, table: Table, path: str) 
     """Refuses a table whose columns, in whatever order, are not those of `schema`."""
     wanted, have = {f.name: f.type for f in schema}, {f.name: f.type for f in found.schema}
     if len(have) < len(found.schema):
-        raise UserError("a column twice", file=path, found=", ".join(found.schema.names)[:300])
+        raise UserError("two columns of one name", file=path, found=", ".join(found.schema.names)[:300])
     if differ := sorted(key for key in wanted.keys() | have.keys() if wanted.get(key) != have.get(key)):
         raise UserError(
             f"not the columns of {table}",

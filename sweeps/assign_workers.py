@@ -46,7 +46,7 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
     """
     if measured is not None and cluster is None:
         raise UserError(
-            "GPUs that aren't of one type, so that no measurement describes them",
+            "GPUs of several types, to which no measurement applies",
             key="--measured",
             found=measured,
             expected="a cluster with GPUs of one type, or no --measured",

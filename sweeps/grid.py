@@ -116,7 +116,7 @@ def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
         if other is not run:
             both = " and ".join(f"{r.spec.fingerprint} ({', '.join(r.studies)})" for r in (other, run))
             raise UserError(
-                "two specs with one id",
+                "two different specs with one id",
                 file=file,
                 key=run.spec.run_id,
                 found=both,

@@ -36,7 +36,7 @@ class MirrorVariant(Change):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.members:
-            raise UserError("a change of no member", key="members", found="none", expected="one or more")
+            raise UserError("a change without members", key="members", found="none", expected="one or more")
         if self.lr is not None and self.lr_multiple != 1:
             raise UserError("two learning rates", key="lr", found=self.lr, expected="lr or lr_multiple")
 

@@ -22,7 +22,7 @@ def write(file: str | Path, out: str) -> int:
     kept = folder.read_json(RECORD) if folder.exists(RECORD) else {}
     if (kept or folder.exists("runs.parquet")) and kept.get("planned_only") is not True:
         raise UserError(
-            "results lie here",
+            "the folder holds results already",
             file=out,
             found=f"those of {kept.get('name', 'a sweep')}",
             expected="a new folder for a plan",

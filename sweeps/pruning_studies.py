@@ -93,7 +93,12 @@ class PostControls:
                     raise UserError("not a random method", key=key, found=method, expected=f"one of: {seeded}")
                 if key == "scratch" and chosen_method.removes == "weights":
                     structured = ", ".join(name for name, one in METHODS.items() if one.removes != "weights")
-                    raise UserError("zeros are no model of their own", key=key, found=method, expected=structured)
+                    raise UserError(
+                        "a method that only leaves zeros, so that there is no smaller model to train from scratch",
+                        key=key,
+                        found=method,
+                        expected=structured,
+                    )
 
 
 @strict.dataclass

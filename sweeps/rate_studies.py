@@ -42,7 +42,7 @@ class LearningRates:
         for key, given in (("windows", self.windows), ("partners", self.partners)):
             if given and not any(self.sparsities):
                 found = f"sparsities {', '.join(f'{sparsity:g}' for sparsity in self.sparsities)}"
-                raise UserError("there is no sparse run for it", key=key, found=found, expected="one above 0")
+                raise UserError("a key that needs a sparse run", key=key, found=found, expected="a sparsity above 0")
 
     def runs(self, build: Making) -> Iterator[RunSpec]:
         for size, budget, sparsity, window, seed in self._points():

@@ -18,7 +18,7 @@ def uri(sweep: Sweep, results: str | None) -> str:
     """The results folder of a sweep: a URI or an absolute path."""
     root = paths.expand(results, key="--results") if results is not None else sweep.storage.expanded(sweep.file).results
     if not root.strip():
-        raise UserError("no place named", key="storage.results", found=repr(root), expected="a folder or a URI")
+        raise UserError("an empty path", key="storage.results", found=repr(root), expected="a folder or a URI")
     return f"{root.rstrip('/') if '://' in root else os.path.abspath(root)}/{sweep.name}"
 
 

@@ -34,7 +34,7 @@ class Parts:
             pruning = settled(replace(pruning, **change.of("pruning")))
             if change.events is not None and pruning.shape not in FALLING:
                 raise UserError(
-                    "a shape whose events are not at intervals",
+                    "a shape without a fixed interval between events",
                     key="events",
                     found=f"{change.events} events of shape {pruning.shape}",
                     expected=f"none, or shape {', '.join(FALLING)}",

@@ -51,7 +51,7 @@ class Measured:
                 key = f"beside.{device}.{size}"
                 if size not in self.tokens_per_second.get(device, {}):
                     raise UserError(
-                        "no throughput of a run alone to compare with", key=key, expected="one in tokens_per_second"
+                        "no throughput of a single run to compare with", key=key, expected="one in tokens_per_second"
                     )
                 for count in rates:
                     if not count.isascii() or not count.isdigit() or not 2 <= int(count) <= MOST_RUNS:

@@ -118,7 +118,7 @@ def _curves(size: Array, flops: Array, loss: Array, runs: np.ndarray, grid: Arra
         own = np.flatnonzero(runs == run)
         if len(sizes := np.unique(size[own])) > 1:
             raise UserError(
-                "a run of several sizes", key="--clusters", found=f"{sizes[0]:g} and {sizes[1]:g} in run {run}", expected="one N a run"
+                "a run of several sizes", key="--clusters", found=f"{sizes[0]:g} and {sizes[1]:g} in run {run}", expected="one N per run"
             )  # fmt: skip
         spent, where = np.unique(flops[own], return_inverse=True)
         if len(spent) < LEAST_POINTS:
@@ -201,7 +201,7 @@ def _turned(inverse: ComputeLine) -> ComputeLine:
     own = inverse.slope
     if own.low <= 0:
         raise UserError(
-            "the best size doesn't go with compute", key="--method envelope",
+            "the best size doesn't grow with compute", key="--method envelope",
             found=f"FLOP as N^{own.value:.3g} [{own.low:.3g}, {own.high:.3g}]", expected="a positive power; more sizes or less noise",
         )  # fmt: skip
     slope = Exponent(1 / own.value, 1 / own.high, 1 / own.low)

@@ -56,7 +56,7 @@ def split(table: Table, rule: str) -> list[HeldOut]:
         found = [HeldOut(rule, _meeting(table, rule))]
     for one in found:
         if not one.test.any() or one.test.all():
-            raise UserError("nothing is left to fit or to judge on", key="holdout", found=f"{rule}: {one.name}")
+            raise UserError("no rows are left to fit or to test on", key="holdout", found=f"{rule}: {one.name}")
     return found
 
 
@@ -80,7 +80,7 @@ def _meeting(table: Table, rule: str) -> np.ndarray:
             expected=f"{ways}{error.expected}" if unread else error.expected,
         ) from None  # fmt: skip
     if none:
-        raise UserError("nothing is left to judge on", key="holdout", found=none.replace("--exclude", "--holdout"))
+        raise UserError("no rows are left to test on", key="holdout", found=none.replace("--exclude", "--holdout"))
     return met[table.numbers.astype(int) - 1]
 
 

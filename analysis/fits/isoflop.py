@@ -127,7 +127,7 @@ def isoflop(
         used = [curves[i] for i in kept]
         if sigma is None and minima.spare(used) < 1:
             raise UserError(
-                "no row to spare to measure the noise from", key="--sigma", found=f"three runs in each of {len(used)} budgets",
+                "too few rows to measure the noise", key="--sigma", found=f"three runs in each of {len(used)} budgets",
                 expected="more sizes, or --sigma, the seeds' standard deviation in nats",
             )  # fmt: skip
         found = minima.find(used, free=method == "free", sigma=sigma)

@@ -35,7 +35,7 @@ def written_law(text: str) -> WrittenLaw:
     """The law of a formula, of a law file, .yaml, or of a saved fit, .json.
 
     Raises:
-        UserError: see `written.of_data` and `saved_fit.load`; a fit of a registered law.
+        UserError: see `written.of_data` and `saved_fit.load`; a fit of a law that isn't a formula.
     """
     ending = Path(text).suffix.lower()
     if ending in FILES:
@@ -44,7 +44,9 @@ def written_law(text: str) -> WrittenLaw:
     if ending == ".json":
         law = saved_fit.load(text).result.law
         if not isinstance(law, FormulaLaw):
-            raise UserError("a fit of a registered law", key="--formula", found=text, expected=f"--law {law.name}")
+            raise UserError(
+                "a fit of a law that isn't a formula", key="--formula", found=text, expected=f"--law {law.name}"
+            )
         return law.written
     return WrittenLaw(text)
 
@@ -70,14 +72,14 @@ def read(
         spare: columns may have names that no law asks for.
 
     Raises:
-        UserError: no law, or one twice; see `formula`, `declared`, `table.read`, `LastEvaluations.means` and `FitRows.weighed`.
+        UserError: no laws, or one given twice; see `formula`, `declared`, `table.read`, `LastEvaluations.means` and `FitRows.weighed`.
     """
     evaluations = None if last is None else LastEvaluations.of(last)
     known = column_names.known(raw, columns)
     asked = [formula.read(own, known) if isinstance(own, WrittenLaw) else own for own in laws]
     names = [own.name for own in asked]
     if not names or len(set(names)) < len(names):
-        raise UserError("no law, or one twice", key="law", found=", ".join(names), expected="laws, each once")
+        raise UserError("no laws, or one given twice", key="law", found=", ".join(names), expected="laws, each once")
     needed = {name for own in asked for name in own.columns}
     by = holdout.column_of(rule)
     also = [by] if by and by not in ("clusters", "loss", *needed) else []

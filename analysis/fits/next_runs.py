@@ -56,7 +56,7 @@ def noise_of(result: FitResult, columns: Columns, loss: Array) -> float:
     found = float(np.sqrt(np.sum(residual**2) / left)) if left > 0 else 0.0
     if not found > 1e-9 * float(np.abs(loss).max()):
         raise UserError(
-            "how noisy a run is can't be told from this fit", key="--sigma", found=f"{len(loss)} rows, all met",
+            "the noise of a run can't be estimated from this fit", key="--sigma", found=f"{len(loss)} rows, all fitted exactly",
             expected="the seeds' standard deviation in nats",
         )  # fmt: skip
     return found

@@ -118,7 +118,11 @@ def plan_for(
     if result.law.name != "N_avg":
         raise UserError("a plan needs the law in N_avg", key="law", found=result.law.name, expected="a fit of N_avg")
     if n_final is None and inference_tokens <= 0:
-        raise UserError("nothing to weigh", key="N_final", expected="N_final=… or T=…, the tokens to be served")
+        raise UserError(
+            "neither a final size nor tokens to serve",
+            key="N_final",
+            expected="N_final=… or T=…, the tokens to be served",
+        )
     p = result.parameters
     if not loss > p["E"]:
         raise UserError("no run reaches this loss", key="loss", found=loss, expected=f"more than E = {p['E']:.4g}")

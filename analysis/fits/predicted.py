@@ -49,7 +49,7 @@ def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
         drawn = None if saved.draws is None else law.predict(saved.draws, columns)[:, 0]
     if not (math.isfinite(loss) and loss > 0):
         raise UserError(
-            "the law has no loss there", key="predict", found=f"{loss:g} {law.unit}", expected="other values"
+            "the law has no loss at these values", key="predict", found=f"{loss:g} {law.unit}", expected="other values"
         )
     low, high, told = None, None, doubts(saved)
     if drawn is not None and np.isfinite(drawn).all():
@@ -79,7 +79,7 @@ def wanted_of(pairs: Sequence[str], law: Law) -> dict[str, float]:
         if name not in known:
             raise UserError("no such name in this law", key=name, found=pair, expected=listed(known, like=name))
         if name in found:
-            raise UserError("a name that stands there twice", key=name, found=" ".join(pairs), expected="one value")
+            raise UserError("a name given twice", key=name, found=" ".join(pairs), expected="one value")
         if name in law.levels:
             found[name] = _level(name, text, law.levels[name])
             continue

@@ -57,7 +57,11 @@ def grid(
         UserError: no such run can be paid; sizes or tokens that are not positive.
     """
     if min(columns["D"].min(), columns[size].min(), target["D"], target[size]) <= 0:
-        raise UserError("no grid of sizes or tokens under 0", key="--candidates", expected="it, a table of runs")
+        raise UserError(
+            "sizes or tokens that aren't positive, for which there is no grid of runs",
+            key="--candidates",
+            expected="the option, with a table of runs",
+        )
     ratios = np.append(columns["D"] / columns[size], target["D"] / target[size])
     low, high = float(ratios.min()), float(ratios.max())
     least, most = float(columns[size].min()), np.sqrt(budget / (6 * low))
@@ -114,7 +118,7 @@ def read(raw: CellTable, law: Law, names: Mapping[str, str], price: str | None, 
                 number = "a number" if name in law.free else "a positive, finite number"
                 expected = ", ".join(levels) or ("0 or more, under 1" if name == "S" else number)
                 raise UserError(
-                    "no run to choose", file=raw.source, key=key, found=f"{cells.shown(own[i])} in row {i + 1}",
+                    "not a run that the law can price", file=raw.source, key=key, found=f"{cells.shown(own[i])} in row {i + 1}",
                     expected=expected,
                 )  # fmt: skip
         found[name] = np.array(values)

@@ -152,7 +152,10 @@ def _runs(task: DesignTask, result: FitResult, rows: Table, target: Mapping[str,
     if task.candidates is None:
         if task.price is not None:
             raise UserError(
-                "prices of no runs", key="--price", found=task.price, expected="--candidates, a table with that column"
+                "a column of prices without a table of runs",
+                key="--price",
+                found=task.price,
+                expected="--candidates, a table with that column",
             )
         size = _size(result.law)
         if size is None or result.law.levels:
@@ -162,7 +165,12 @@ def _runs(task: DesignTask, result: FitResult, rows: Table, target: Mapping[str,
             )  # fmt: skip
         return priced_runs.grid(result, rows.columns, rows.loss, size, target, task.budget, task.largest)
     if task.largest is not None:
-        raise UserError("a size for a grid", key="--largest", found=f"{task.largest:g}", expected="no --candidates")
+        raise UserError(
+            "a size for the grid of runs, which --candidates replaces",
+            key="--largest",
+            found=f"{task.largest:g}",
+            expected="no --candidates",
+        )
     found = priced_runs.read(task.candidates, result.law, rows.names, task.price, _size(result.law))
     paid = found.where(found.price <= task.budget * (1 + priced_runs.ROUNDING))
     if not len(paid):

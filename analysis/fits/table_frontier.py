@@ -62,7 +62,7 @@ class Asked:
                 )
         if self.clusters and self.method != "envelope":
             raise UserError(
-                "rows are taken one by one", key="--clusters", found=self.method, expected="--method envelope"
+                "clusters are for envelopes only", key="--clusters", found=self.method, expected="--method envelope"
             )
 
 

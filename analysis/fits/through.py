@@ -32,7 +32,7 @@ def predict_through(upper: SavedFit, lower: SavedFit, wanted: Mapping[str, float
     """
     if upper.result.law.columns != (READS,):
         raise UserError(
-            "a law that doesn't read a loss alone", key="--through", found=", ".join(upper.result.law.columns),
+            "a law that reads more than a loss", key="--through", found=", ".join(upper.result.law.columns),
             expected=f"a fit of a law of {READS}, as downstream_error or accuracy",
         )  # fmt: skip
     predicted.of_columns(wanted, lower.result.law, "predict")

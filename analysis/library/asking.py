@@ -54,7 +54,7 @@ def told(
     if not (fix or tie or bounds):
         return law
     if not isinstance(law, WrittenLaw):
-        raise UserError("nothing to say it of", key="fix, tie, bounds", found=law.name, expected="a formula")
+        raise UserError("an option for formulas only", key="fix, tie, bounds", found=law.name, expected="a formula")
     of_parameters = {name: {"bounds": list(ends)} for name, ends in (bounds or {}).items()}
     data = {"formula": law.formula, "fixed": fix or {}, "tied": tie or {}, "parameters": of_parameters}
     try:
@@ -78,10 +78,12 @@ def notes_of(table: RunTable, rows: Table) -> tuple[str, ...]:
 
 
 def alike(table: RunTable) -> None:
-    """Raises UserError for weights and means of evaluations, where rows are taken alike and as they are."""
+    """Raises UserError for weights of rows and means of evaluations, in calls that use every row as it is."""
     for key, own in (("weights", table.weights), ("last", table.last)):
         if own is not None:
-            raise UserError("rows are taken alike", key=key, found=own, expected="a table read without it")
+            raise UserError(
+                "this call uses every row as it is", key=key, found=own, expected="a table read without it"
+            )
 
 
 def check(bootstrap: int, sigma: float | None, *, needed: bool = False) -> None:

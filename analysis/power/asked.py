@@ -43,7 +43,7 @@ def find(given: argparse.Namespace) -> Found:
     """
     worlds = _enough(given.worlds, least=1)
     if given.noise is not None and given.like is not None:
-        raise UserError("two noises", key="--like", found=given.like, expected="--noise or --like")
+        raise UserError("two sources of noise", key="--like", found=given.like, expected="--noise or --like")
     results = Folder.open(given.results)
     tables = data.load(results)
     trained = bool(np.isfinite(tables.all_runs["loss"]).any())
@@ -55,7 +55,7 @@ def find(given: argparse.Namespace) -> Found:
     if not trained:
         if given.noise is None and other is None:
             raise UserError(
-                "a sweep that isn't trained has no noise of its own", file=f"{results}/runs.parquet",
+                "a sweep without trained runs has no noise of its own", file=f"{results}/runs.parquet",
                 expected="--noise NATS, or --like RESULTS",
             )  # fmt: skip
         tables = replace(tables, runs=tables.all_runs, flags=())
@@ -122,7 +122,12 @@ def _with_recovery(power: Power, tables: Tables, worlds: int) -> Power:
 
 def _enough(worlds: int, least: int) -> int:
     if not least <= worlds <= MOST_WORLDS:
-        raise UserError("worlds out of range", key="--worlds", found=worlds, expected=f"{least} to {MOST_WORLDS:,}")
+        raise UserError(
+            "number of simulated sweeps out of range",
+            key="--worlds",
+            found=worlds,
+            expected=f"{least} to {MOST_WORLDS:,}",
+        )
     return worlds
 
 

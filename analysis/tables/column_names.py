@@ -35,7 +35,7 @@ def resolve(
     """The file's names of all columns that are wanted, by the laws' names: as given, as usual, or the same.
 
     Raises:
-        UserError: a name that nothing asks for, a column that isn't there, or one column under two names of a law.
+        UserError: a name that isn't used, a column that isn't there, or one column under two names of a law.
     """
     names = {name: name for name in wanted} | dict(raw.usual)
     needed = {name for law in laws for name in law.columns}
@@ -45,7 +45,7 @@ def resolve(
         if name not in wanted and not (name == "C" and from_flops):
             known = [*wanted, *(["C"] if from_flops else [])]
             raise UserError(
-                "a name that nothing asks for", file=raw.source, key=f"--columns {name}={given[name]}", found=name,
+                "a name that isn't used", file=raw.source, key=f"--columns {name}={given[name]}", found=name,
                 expected=listed(known, like=name),
             )  # fmt: skip
     names |= given

@@ -72,7 +72,7 @@ def _rows(rows: list[Any], source: str) -> CellTable:
     for i, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise UserError(
-                "a row that is no object", file=source, found=f"{type(row).__name__} in row {i}",
+                "a row that isn't an object", file=source, found=f"{type(row).__name__} in row {i}",
                 expected='{"N": 1e9, "D": 2e10, "loss": 2.4}',
             )  # fmt: skip
         cells: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def _flatten(value: dict[str, Any], before: str, depth: int, cells: dict[str, An
         if isinstance(inner, dict) and depth < DEEPEST:
             _flatten(inner, f"{full}.", depth + 1, cells, source, row)
         elif full in cells:
-            raise UserError("one name for two cells", file=source, found=f"{full[:100]} in row {row}")
+            raise UserError("two values of one name", file=source, found=f"{full[:100]} in row {row}")
         else:
             cells[full] = inner
 

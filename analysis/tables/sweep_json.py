@@ -68,7 +68,7 @@ def _check(value: Any, shape: Any, file: str, key: str) -> None:
         for i, item in enumerate(value):
             _check(item, shape[0], file, f"{key}{i}.")
     elif not _is(value, shape):
-        raise UserError("of another kind", file=file, key=name, found=repr(value)[:100], expected=shape)
+        raise UserError("a value of another type", file=file, key=name, found=repr(value)[:100], expected=shape)
 
 
 def _is(value: Any, kind: str) -> bool:

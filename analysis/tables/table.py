@@ -92,7 +92,7 @@ def read(
         of_loss: what the laws predict is a loss, and neither an error nor an accuracy.
 
     Raises:
-        UserError: no such file or column, a name that nothing asks for, text where a number should stand, no rows.
+        UserError: no such file or column, a name that isn't used, text where a number should stand, no rows.
     """
     asked = tuple(conditions.parse(text) for text in exclude)
     raw = readers.read(source) if isinstance(source, str) else source

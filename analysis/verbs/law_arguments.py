@@ -42,17 +42,17 @@ def laws(given: argparse.Namespace, names: Sequence[str]) -> list[Law | WrittenL
     bounds = _pairs("--bounds", given.bounds, _range)
     found = [*(law_rows.named(name) for name in names), *(law_rows.written_law(text) for text in texts)]
     if not any(isinstance(law, WrittenLaw) for law in found) and (said := [*fixed, *tied, *bounds]):
-        raise UserError("nothing to say it of", key=f"--fix, --tie, --bounds {said[0]}", found="no formula", expected="--formula with it")  # fmt: skip
+        raise UserError("an option for formulas only", key=f"--fix, --tie, --bounds {said[0]}", found="no formula", expected="--formula with it")  # fmt: skip
     return [law.told(bounds, fixed, tied) if isinstance(law, WrittenLaw) else law for law in found]
 
 
 def _pairs(option: str, words: Sequence[str], read: Callable[[str], T]) -> dict[str, T]:
-    """What NAME=VALUE,… words say. Raises UserError for a pair that is none, and for a name that stands there twice."""
+    """What NAME=VALUE,… words say. Raises UserError for a pair that is none, and for a name given twice."""
     found: dict[str, T] = {}
     for pair in (pair for word in words for pair in word.split(",")):
         name, sign, text = (part.strip() for part in pair.rpartition("="))
         if name in found:
-            raise UserError("a name that stands there twice", key=option, found=pair, expected="each name once")
+            raise UserError("a name given twice", key=option, found=pair, expected="each name once")
         try:
             found[name] = read(text)
             if not (sign and name and text):

@@ -89,7 +89,7 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
     law = saved.result.law
     if not isinstance(law, PostTrainingPruningLaw):
         raise UserError(
-            "a law that knows no parent's loss", key="within", found=law.name,
+            "a law without a parent's loss", key="within", found=law.name,
             expected="a fit of post_training_pruning or post_training_nested",
         )  # fmt: skip
     if set(wanted) - {"L0"} != {"within", "N0", "rho"}:

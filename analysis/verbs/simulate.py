@@ -65,13 +65,15 @@ def _own(written: WrittenLaw, columns: Collection[str], sizes: Collection[str]) 
     own = formula.read(written, columns)
     if lack := [name for name in own.columns if name not in columns]:
         raise UserError(
-            "a column that no design has", file=written.name or None, key=f"columns.{lack[0]}", found=lack[0],
+            "a column that simulate can't draw", file=written.name or None, key=f"columns.{lack[0]}", found=lack[0],
             expected=f"a law of {', '.join(sorted(columns))}",
         )  # fmt: skip
     if len(found := [name for name in own.columns if name in sizes]) > 1:
-        raise UserError("two sizes, of which a design has one", key="--formula", found=", ".join(found), expected="one")
+        raise UserError(
+            "two sizes, of which simulate can draw one", key="--formula", found=", ".join(found), expected="one"
+        )
     if own.labels:
         raise UserError(
-            "labels that no design has", key="--formula", found=own.labels[0], expected="columns of numbers"
+            "labels, which simulate can't draw", key="--formula", found=own.labels[0], expected="columns of numbers"
         )
     return declared.law_of(own, {})

@@ -69,7 +69,7 @@ def columns_given(words: list[str]) -> dict[str, str]:
     """What `derived_columns` reads, by the laws' names.
 
     Raises:
-        UserError: a pair that is none, and a name that stands there twice.
+        UserError: a pair that is none, and a name given twice.
     """
     columns: dict[str, str] = {}
     for text in words:
@@ -81,7 +81,7 @@ def columns_given(words: list[str]) -> dict[str, str]:
                 )
             if name in columns:
                 raise UserError(
-                    "a name that stands there twice", key="--columns", found=f"{name}={columns[name]}, {name}={held}",
+                    "a name given twice", key="--columns", found=f"{name}={columns[name]}, {name}={held}",
                     expected="one column",
                 )  # fmt: skip
             columns[name] = held

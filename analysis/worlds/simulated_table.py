@@ -137,7 +137,7 @@ def main(given: argparse.Namespace, law: Law) -> int:
         ".parquet": pa.parquet.write_table,
     }
     if ending in writers and "://" in given.out:
-        raise UserError("a table is drawn on this machine", file=given.out, expected="a path")
+        raise UserError("a table can only be written on this machine", file=given.out, expected="a path")
     if ending in writers:
         columns, rng = design(law), np.random.default_rng(given.seed)
         count = len(next(iter(columns.values())))
@@ -168,7 +168,10 @@ def main(given: argparse.Namespace, law: Law) -> int:
     else:
         if given.rows is not None:
             raise UserError(
-                "a whole sweep has all its rows", key="--rows", found=given.rows, expected="OUT.csv with it"
+                "--rows, but a sweep always has all its rows",
+                key="--rows",
+                found=given.rows,
+                expected="OUT.csv with it",
             )
         if law not in (*RIVALS, P2):
             raise UserError(
@@ -179,7 +182,7 @@ def main(given: argparse.Namespace, law: Law) -> int:
         kept = folder.read_json("sweep.json") if folder.exists("sweep.json") else {}
         if (kept or folder.exists("runs.parquet")) and kept.get("corpus") != simulated_sweep.CORPUS:
             raise UserError(
-                "a real sweep lies here", file=given.out, found=f"the results of {kept.get('name', 'a sweep')}",
+                "the folder holds a real sweep", file=given.out, found=f"the results of {kept.get('name', 'a sweep')}",
                 expected="a new folder, or one that was drawn before",
             )  # fmt: skip
         if law is P2:
@@ -220,7 +223,9 @@ def _refuse_others(file: str, law: Law) -> None:
             return
     except UserError:
         pass
-    raise UserError("another file lies here", file=file, expected="a new file, or one that was drawn before")
+    raise UserError(
+        "the file exists already, and wasn't simulated", file=file, expected="a new file, or one that was drawn before"
+    )
 
 
 def numbers(text: str) -> dict[str, float]:
@@ -229,7 +234,9 @@ def numbers(text: str) -> dict[str, float]:
     for pair in filter(None, text.split(",")):
         name, _, value = pair.partition("=")
         if name.strip() in found:
-            raise UserError("a parameter twice", key=f"--parameters {name.strip()}", found=text, expected="one value")
+            raise UserError(
+                "a parameter given twice", key=f"--parameters {name.strip()}", found=text, expected="one value"
+            )
         try:
             found[name.strip()] = float(value)
         except ValueError:

@@ -62,7 +62,9 @@ def jsii(folder: Path) -> Iterator[Document]:
         for module in sorted(texts):
             yield from (Document(module, strip_markdown(text)) for text in texts[module])
         return
-    raise UserError("a package without its interface", file=folder, found="no archive", expected="_jsii/*.tgz")
+    raise UserError(
+        "the package has no description of its interface", file=folder, found="no archive", expected="_jsii/*.tgz"
+    )
 
 
 def _module(name: str) -> str:

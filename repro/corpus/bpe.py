@@ -100,7 +100,7 @@ def _trained(
             "too little text for this vocabulary",
             key="model.vocab",
             found=vocab,
-            expected=f"at most {backend.get_vocab_size()}, which is all that this text can be merged into",
+            expected=f"at most {backend.get_vocab_size()}, the largest vocabulary that this text gives",
         )
     ids = backend.get_vocab()
     return Tokenizer(backend, ids[BOS], ids[EOS])

@@ -142,7 +142,7 @@ def extract(
             "a corpus that cannot be split by whole groups",
             file=where,
             key="corpus.heldout_fraction",
-            found="all text on one side",
+            found="all text in one part",
             expected="two or more groups of which one can be held out",
         )
     extracted = ExtractedText(digest.hexdigest(), cutoff, tuple(parts))

@@ -156,5 +156,5 @@ def _no_room(wanted: int) -> UserError:
         "no room for this machine's copy of the corpus",
         file=cache(),
         found=f"{free / GB:,.1f} GB free",
-        expected=f"{wanted / GB:,.1f} GB free; XDG_CACHE_HOME names another place",
+        expected=f"{wanted / GB:,.1f} GB free; or set XDG_CACHE_HOME to a larger disk",
     )

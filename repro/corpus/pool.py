@@ -130,7 +130,7 @@ def _connect(workers: int | None, address: str | None) -> None:
                 "the Ray cluster can't be joined",
                 key="--address",
                 found=f"{address}: {(str(error).splitlines() or [''])[0][:300]}",
-                expected="HEAD:PORT of a cluster that runs, and its token (RAY_AUTH_TOKEN_PATH)",
+                expected="HEAD:PORT of a running cluster, and its token (RAY_AUTH_TOKEN_PATH)",
             ) from error
         return
     local_ray.start(workers, object_store_memory=STORE_BYTES)

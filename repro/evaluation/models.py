@@ -89,7 +89,7 @@ def run_at(place: str) -> Folder | None:
         return folder
     if "://" in place or (folder.exists() and not is_pretrained):
         raise UserError(
-            "no model here",
+            "no model in this folder",
             file=place,
             found=", ".join(folder.names()[:8]) or "nothing",
             expected="a run's spec.json, or a Hugging Face model's config.json",
@@ -198,7 +198,7 @@ def _pretrained(place: str, precision: str | None, device: torch.device) -> Mode
         raise UserError(
             "a model with missing weights",
             file=place,
-            found=f"{len(lost)} would be initialised anew, for example {sorted(lost)[0]}",
+            found=f"{len(lost)} would be initialised at random, for example {sorted(lost)[0]}",
             expected="safetensors with every weight",
         )
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)

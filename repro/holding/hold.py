@@ -33,7 +33,7 @@ class HeldMasks:
         inner = chain[-1] if chain else None
         if not isinstance(inner, torch.optim.Optimizer):
             raise UserError(
-                "no optimizer of torch", found=type(inner).__name__, expected="the optimizer that updates this model"
+                "not a torch optimizer", found=type(inner).__name__, expected="the optimizer that updates this model"
             )
         if not masks:
             raise UserError(

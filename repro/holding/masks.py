@@ -56,7 +56,12 @@ def parameters_of(module: nn.Module, masks: Mapping[str, torch.Tensor], shape: A
         parameter = named.get(name)
         if parameter is None:
             some = ", ".join(list(named)[:3])
-            raise UserError("a mask of no parameter", key=name, found="no such parameter", expected=f"as {some}, ...")
+            raise UserError(
+                "a mask for a parameter that the model doesn't have",
+                key=name,
+                found="no such parameter",
+                expected=f"as {some}, ...",
+            )
         if mask.dtype != torch.bool or mask.shape != shape(parameter):
             raise UserError(
                 "a mask that doesn't fit its parameter",
@@ -66,7 +71,9 @@ def parameters_of(module: nn.Module, masks: Mapping[str, torch.Tensor], shape: A
             )
         if any(parameter is other for other in found.values()):
             others = ", ".join(other for other, one in found.items() if one is parameter)
-            raise UserError("two masks of one parameter, which is tied", key=name, found=others, expected="one of them")
+            raise UserError(
+                "two masks for one parameter, which is tied", key=name, found=others, expected="one of them"
+            )
         found[name] = parameter
     order = {id(parameter): number for number, parameter in enumerate(module.parameters())}
     return dict(sorted(found.items(), key=lambda item: order[id(item[1])]))

@@ -75,7 +75,7 @@ def places_of(parameters: Mapping[str, nn.Parameter], bits: Masks, optimizer: An
             return _copied(parameters, bits, one)
         if type(one).__module__.startswith("deepspeed.runtime"):
             raise UserError(
-                "an optimizer whose masters aren't known",
+                "an optimizer whose copies of the weights aren't known",
                 key="optimizer",
                 found=type(one).__name__,
                 expected="DeepSpeed's ZeRO 1 to 3, or its half precision at stage 0",
@@ -97,7 +97,7 @@ def _own(bits: Masks, name: str, parameter: torch.Tensor) -> torch.Tensor:
         return bits.bits(name)
     if not all(type(one) in (Shard, Replicate) for one in parameter.placements):
         raise UserError(
-            "a layout of shards that isn't known",
+            "an unknown layout of shards",
             key=name,
             found=str(parameter.placements),
             expected="Shard, Replicate",

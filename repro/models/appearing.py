@@ -21,7 +21,7 @@ SHARD = "5GB"  # maximum size of a weights file
 def check(out: Path) -> None:
     """Raises UserError if there is something at `out` already."""
     if out.exists():
-        raise UserError("there is something already", file=out, expected="a new folder, or remove this one")
+        raise UserError("something of this name exists already", file=out, expected="a new folder, or remove this one")
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def _front_matter(card: str, file: object) -> str:
     if len(matter) < LONGEST_MATTER:
         return ""
     raise UserError(
-        "front matter without an end", file=file, expected=f"a line --- within {LONGEST_MATTER:,} characters"
+        "front matter that doesn't end", file=file, expected=f"a line --- within {LONGEST_MATTER:,} characters"
     )
 
 

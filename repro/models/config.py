@@ -32,7 +32,9 @@ def check_sizes(config: dict[str, Any], file: object = None) -> dict[str, Any]:
         )
         if abs(value) > most:
             found = f"{value:.3g}" if abs(value) < 10**300 else "a number of hundreds of digits"
-            raise UserError("a number that no model has", file=file, key=key, found=found, expected=f"at most {most:,}")
+            raise UserError(
+                "a number too large for any model", file=file, key=key, found=found, expected=f"at most {most:,}"
+            )
     return config
 
 
@@ -70,7 +72,7 @@ def _numbers(value: Any, key: str, depth: int, file: object) -> Iterator[tuple[s
             yield from _numbers(inner, f"{key}.{name}".lstrip("."), depth + 1, file)
     elif isinstance(value, list):
         if len(value) > LARGEST_LIST:
-            raise UserError("a list that no model has", file=file, key=key, found=f"{len(value):,} entries")
+            raise UserError("a list too long for any model", file=file, key=key, found=f"{len(value):,} entries")
         for inner in value:
             yield from _numbers(inner, key, depth + 1, file)
     elif isinstance(value, int) and not isinstance(value, bool):

@@ -98,9 +98,7 @@ def load_compact(folder: str) -> LlamaForCausalLM:
     try:
         return network(config_in(found), weights)
     except RuntimeError as error:
-        raise UserError(
-            "weights of another model than the config's", file=found.path, found=str(error)[:300]
-        ) from error
+        raise UserError("weights that don't match the config", file=found.path, found=str(error)[:300]) from error
 
 
 def _network(

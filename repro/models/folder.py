@@ -111,7 +111,12 @@ def _sharded(index: Path) -> dict[str, Stored]:
     """The tensors of all shards, which must match the index."""
     where = read_mapping(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(f, str) for f in where.values()):
-        raise UserError("an index without a map", file=index, key="weight_map", expected="tensor: file")
+        raise UserError(
+            "an index without a map of its tensors of its tensors",
+            file=index,
+            key="weight_map",
+            expected="a mapping of tensor to file",
+        )
     names = sorted(set(where.values()))
     for name in names:
         if not re.fullmatch(r"[\w.-]+\.safetensors", name):

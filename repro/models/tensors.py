@@ -81,7 +81,7 @@ def read_header(file: Path) -> dict[str, Stored]:
     """
 
     def broken(key: str | None, found: object, expected: object) -> UserError:
-        return UserError("not a whole safetensors file", file=file, key=key, found=found, expected=expected)
+        return UserError("an incomplete safetensors file", file=file, key=key, found=found, expected=expected)
 
     there = file.stat().st_size
     with file.open("rb") as stream:
@@ -121,7 +121,7 @@ def _stored(name: str, entry: Any, file: Path, start: int, broken: Any) -> Store
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in FLOATS | WHOLE:
         raise UserError(
-            "numbers of a kind that can't be read",
+            "numbers of a type that can't be read",
             file=file,
             key=name,
             found=f"{dtype!r:.40}",

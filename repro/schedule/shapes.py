@@ -73,7 +73,7 @@ def _pieces(asked: Declared) -> Pieces[float]:
         or any(a == b for a, b in pairwise(densities))
     ):
         raise UserError(
-            "no densities of pieces",
+            "impossible densities of pieces",
             key="pieces",
             found=densities,
             expected="each above 0 and at most 1, and none equal to the one before",
@@ -112,7 +112,7 @@ def written(pieces: Sequence[tuple[float, float]], dense_steps: int, key: str = 
     begins = [begin for begin, _ in pieces]
     if not 0 < len(pieces) <= EVENTS or begins[0] != 0 or any(b >= 1 and not float(b).is_integer() for b in begins):
         raise UserError(
-            "no beginnings of pieces",
+            "impossible beginnings of pieces",
             key=key,
             found=str(begins)[:200],
             expected=f"1 to {EVENTS:,} pieces, the first at 0, each at a share of compute below 1 or at a whole step",

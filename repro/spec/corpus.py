@@ -78,7 +78,7 @@ class CorpusSpec:
         for key, value in given.items():
             if value:
                 raise UserError(
-                    "a key that this source doesn't have",
+                    "a key that this source doesn't use",
                     key=key,
                     found=value,
                     expected=f"nothing, with source: {self.source}",
@@ -89,5 +89,5 @@ def _check_word(text: str | None, key: str) -> None:
     if text is None or (text.strip() and text.isprintable() and len(text) <= LONGEST):
         return
     raise UserError(
-        "no name", key=key, found=repr(text)[:80], expected=f"1 to {LONGEST:,} characters that can be printed"
+        "not a usable name", key=key, found=repr(text)[:80], expected=f"1 to {LONGEST:,} characters that can be printed"
     )

@@ -56,7 +56,7 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
         n, m = pruning.n_of_m
         if pruning.moves is not None or pruning.distribution == "erdos_renyi":
             raise UserError(
-                "a structure that fixes the density of every tensor, and which weights of a group are left",
+                "a structure that fixes the density of every tensor, and which weights of a group stay",
                 key="structure",
                 found=f"{pruning.structure} with {'moves' if pruning.moves else pruning.distribution}",
                 expected="unstructured",
@@ -64,7 +64,7 @@ def check_pruning(size: str, shape: ladder.Shape, pruning: PruningSpec, schedule
         for name, width in (("d_model", shape.d_model), ("mlp", shape.mlp)):
             if width % m:
                 raise UserError(
-                    "rows don't divide into groups",
+                    "rows that can't be divided into groups",
                     key="structure",
                     found=f"{pruning.structure} with {name} {width}",
                     expected=f"{name} a multiple of {m}",
@@ -91,7 +91,7 @@ def check_surgery(model: ModelSpec, pruning: PruningSpec, surgery: SurgerySpec, 
     text = surgery.calibration
     if text is not None and (text.tokens or 0) > model.sequence:
         raise UserError(
-            "calibration rows longer than the model's",
+            "calibration rows longer than the model's sequence sequence",
             key="start.surgery.calibration.tokens",
             found=text.tokens,
             expected=f"at most {model.sequence}",
@@ -99,7 +99,7 @@ def check_surgery(model: ModelSpec, pruning: PruningSpec, surgery: SurgerySpec, 
     wanted = surgery.masks(before)
     if wanted.sparsity and pruning != wanted:
         raise UserError(
-            "a run that doesn't hold the masks of its surgery",
+            "a run that doesn't keep the zeros of its surgery",
             key="pruning",
             found=f"{pruning.shape}, sparsity {pruning.sparsity}",
             expected=f"constant, sparsity {wanted.sparsity!r}, structure {wanted.structure}, scope {list(wanted.scope)}",
@@ -129,6 +129,6 @@ def _in_scope(shape: ladder.Shape, pruning: PruningSpec) -> int:
                 "no such part of the model",
                 key="scope",
                 found=part,
-                expected=f"neighbouring words of a name such as {next(iter(sizes)).removesuffix('.weight')}",
+                expected=f"consecutive parts of a name such as {next(iter(sizes)).removesuffix('.weight')}",
             )
     return sum(size for name, size in sizes.items() if pruning.prunes(name))

@@ -113,7 +113,7 @@ class RunSpec(Lineage):
                 f"the learning rate's warm-up and decay don't fit into the run, {self.run_id}",
                 key="warmup",
                 found=f"{warm:,} and {decay:,} of {total:,} steps",
-                expected="fewer, or more steps",
+                expected="fewer of them, or more steps in all",
             )
         check_pruning(self.size, self.model.shape, self.pruning, self.schedule)
 
@@ -138,7 +138,10 @@ class RunSpec(Lineage):
         position = parent.position + step * parent.optimizer.batch if self.reads_on else 0
         if self.position != position:
             raise UserError(
-                "not where the parent stopped reading", key="position", found=self.position, expected=position
+                "not the position at which the parent stopped reading",
+                key="position",
+                found=self.position,
+                expected=position,
             )
 
     @cached_property
@@ -204,7 +207,7 @@ class RunSpec(Lineage):
         masks = surgery.masks(self.model)
         if masks.sparsity and self.pruning.sparsity:
             raise UserError(
-                "a run that prunes after surgery of single weights, whose zeros it holds",
+                "a run that prunes after surgery of single weights, although it must keep the zeros that surgery left",
                 key="sparsity",
                 found=self.pruning.sparsity,
                 expected="0",

@@ -45,4 +45,4 @@ class ModelStart:
     def __post_init__(self) -> None:
         if (self.surgery is None) != (self.before is None):
             found = "surgery" if self.before is None else "before"
-            raise UserError("one without the other", key=found, found=found, expected="both, or neither")
+            raise UserError("surgery and before belong together", key=found, found=found, expected="both, or neither")

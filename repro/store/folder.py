@@ -45,7 +45,7 @@ class Folder:
         """
         text = paths.expand(uri, key=key)
         if not text.strip():
-            raise UserError("no place named", key=key, found=repr(text), expected="a path or a URI")
+            raise UserError("an empty path", key=key, found=repr(text), expected="a path or a URI")
         if "://" not in text:
             return cls(fs.LocalFileSystem(), os.path.abspath(text))
         filesystem, path = addresses.open_uri(text, key=key)
@@ -206,7 +206,9 @@ class Folder:
         if not name:
             return self.path
         if "\0" in name or not all(part not in ("", ".", "..") for part in name.split("/")):
-            raise UserError("a name that leaves its folder", file=self.path, found=repr(name), expected="a file's name")
+            raise UserError(
+                "a file name that points outside its folder", file=self.path, found=repr(name), expected="a file's name"
+            )
         return f"{self.path}/{name}"
 
 

@@ -103,7 +103,7 @@ class RunFolder:
         kept, trained_on = self.spec()
         if kept.fingerprint != spec.fingerprint:
             raise UserError(
-                f"two specs with one id: {spec.run_id}",
+                f"two different specs with one id: {spec.run_id}",
                 file=f"{self.folder}/spec.json",
                 key="fingerprint",
                 found=kept.fingerprint,

@@ -49,7 +49,9 @@ def _within(folder: Folder) -> list[str]:
 def _checked(name: str, folder: Folder) -> str:
     """Checks and returns `name`, which becomes a local path: stores allow any name, even with `../`."""
     if not name or any(part in ("", ".", "..") for part in name.split("/")) or re.search(r"[\x00-\x1f\x7f\\]", name):
-        raise UserError("a name that leaves its folder", file=folder, found=repr(name)[:200], expected="no .. in it")
+        raise UserError(
+            "a file name that points outside its folder", file=folder, found=repr(name)[:200], expected="no .. in it"
+        )
     return name
 
 

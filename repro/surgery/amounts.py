@@ -27,7 +27,7 @@ def check_rate(rate: float | None, structure: str | None = None) -> tuple[int, i
     """
     groups = n_of_m(structure or "unstructured")
     if rate is None and groups is None:
-        raise UserError("no rate", key="rate", found="none", expected="a number; only N:M says itself how much")
+        raise UserError("no rate", key="rate", found="none", expected="a number; it may be missing with N:M alone")
     if rate is not None and not (math.isfinite(rate) and 0 <= rate < 1):
         raise UserError("rate out of range", key="rate", found=rate, expected="0 <= rate < 1, of all parameters")
     return groups
@@ -84,7 +84,7 @@ def groups_at(spec: ModelSpec, n_of_m: tuple[int, int], rate: float | None) -> d
     for name, (_, columns) in spec.shape.block.items():
         if columns % m:
             raise UserError(
-                "rows don't divide into groups",
+                "rows that can't be divided into groups",
                 key="structure",
                 found=f"{n}:{m} with {columns} inputs of {name}",
                 expected=f"a multiple of {m}",
@@ -122,7 +122,7 @@ def width_at(spec: ModelSpec, rate: float, groups: int | None = None) -> tuple[i
     elif not 0 <= groups < shape.kv or not _loads(spec, shape.kv - groups):
         fits = [str(n) for n in range(shape.kv) if _loads(spec, shape.kv - n)]
         raise UserError(
-            "a width that doesn't divide into the heads that are left",
+            "a width that can't be divided among the remaining heads",
             key="groups",
             found=f"{groups} of {shape.kv} groups of {shape.heads // shape.kv} heads, d_model {spec.d_model}",
             expected=f"one of: {', '.join(fits)}",
@@ -182,7 +182,7 @@ def grown(spec: ModelSpec, method: str, factor: int) -> ModelSpec:
         )
     except UserError as error:
         raise UserError(
-            f"a factor that makes no model: {error.message}",
+            f"a factor that gives no possible model: {error.message}",
             key="factor",
             found=f"{factor}, {method}, {error.key} {error.found}",
             expected="another factor, or another method",

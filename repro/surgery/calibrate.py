@@ -42,7 +42,7 @@ class Replay:
         inputs: hidden states that enter block 0.
 
     Raises:
-        UserError: tokens that the model has not, or longer sequences than its context.
+        UserError: tokens outside the model's vocabulary, or longer sequences than its context.
     """
 
     def __init__(self, net: Net, tokens: torch.Tensor):
@@ -171,11 +171,11 @@ def _check_tokens(net: Net, tokens: torch.Tensor) -> None:
         )
     if (most := int(tokens.max())) >= net.spec.vocab or int(tokens.min()) < 0:
         raise UserError(
-            "tokens that the model has not",
+            "tokens outside the model's vocabulary",
             file=net.file,
             key="vocab",
             found=most,
-            expected=f"ids below {net.spec.vocab}: the text must be cut by the model's own tokenizer",
+            expected=f"ids below {net.spec.vocab}: the text must be tokenized by the model's own tokenizer",
         )
 
 

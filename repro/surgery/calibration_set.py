@@ -57,7 +57,7 @@ def draw(text: Text, sequences: int, length: int, seed: int, apart: int = 0) -> 
     """
     for key, found, least in (("sequences", sequences, 1), ("length", length, 2)):
         if found < least:
-            raise UserError("calibration set of no size", key=key, found=found, expected=f"{least} or more")
+            raise UserError("an empty calibration set", key=key, found=found, expected=f"{least} or more")
     rows = _windows(text, length, sequences + apart)
     free = np.setdiff1d(np.arange(len(rows)), _spread(len(rows), apart))
     chosen = np.sort(np.random.default_rng(seed).choice(free, sequences, replace=False))
@@ -87,7 +87,7 @@ def from_corpus(text: Corpus, sequences: int, length: int, seed: int) -> Calibra
     rows, width = len(text.train), text.manifest.sequence + 1
     if text.manifest.spec.packing != "concatenate":
         raise UserError(
-            "padded rows, which are no calibration text",
+            "rows with padding, which can't be calibration text",
             file=text.folder,
             key="corpus.packing",
             found=text.manifest.spec.packing,

@@ -53,7 +53,7 @@ def grow(net: Net, method: str, factor: int, *, seed: int = 0, keep: Keep = dict
         keep: where the new weights of one block after another are kept; see prune.
 
     Raises:
-        UserError: an unknown method, or a factor that makes no model.
+        UserError: an unknown method, or a factor that gives no possible model.
     """
     chosen, after = growing(method), grown(net.spec, method, factor)
     result = net

@@ -54,7 +54,7 @@ class Net:
             expected = "none" if shape is None else list(shape)
             if found != expected:
                 raise UserError(
-                    "weights of another model than the config's",
+                    "weights that don't match the config",
                     file=self.file,
                     key=name,
                     found=found,
@@ -64,7 +64,7 @@ class Net:
             if weight.dtype not in _FLOATS:
                 expected_kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _FLOATS)
                 raise UserError(
-                    "weights that can't be computed with",
+                    "a type of a type of weights that can't be computed with",
                     file=self.file,
                     key=name,
                     found=str(weight.dtype).removeprefix("torch."),

@@ -146,7 +146,7 @@ def _check_zeros(weight: torch.Tensor, removed: int, file: object, key: str) -> 
     """Refuses a layer with zeros that were not removed."""
     if (zeros := int((weight == 0).sum())) != removed:
         raise UserError(
-            "exact zeros among the weights that are kept, which training would take for removed ones",
+            "kept weights that are exactly zero, which training would take for removed ones",
             file=file,
             key=key,
             found=f"{zeros:,} zeros",

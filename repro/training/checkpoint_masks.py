@@ -56,13 +56,13 @@ def load(place: Folder, manifest: dict[str, Any], pruner: Pruner) -> None:
     removed = pruner.removals.removed()
     if not torch.equal(removed.buffer, gone.buffer):
         raise UserError(
-            "removals of other weights than the masks remove",
+            "a record of removals that doesn't match the masks",
             file=file,
             found=f"{sum(removed.counts().values()):,} removed weights",
             expected=f"the {sum(gone.counts().values()):,} that {MASKS} has no bit of",
         )
     if (latest := pruner.removals.latest()) > events:
-        raise UserError("removals by events to come", file=file, found=latest, expected=f"at most {events}")
+        raise UserError("a record of removals by later events", file=file, found=latest, expected=f"at most {events}")
 
 
 def refuse_others(place: Folder, step: int, pruner: Pruner) -> None:

@@ -41,7 +41,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
             file=f"{parent}/spec.json",
             key="corpus_hash",
             found=trained_on,
-            expected=f"{corpus_hash}, of the text there is now",
+            expected=f"{corpus_hash}, of the present text",
         )
     place, manifest = checkpoint_of(parent, step)
     at = manifest["step"]

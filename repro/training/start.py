@@ -99,7 +99,7 @@ def _checkpoint_of_parent(run: RunInProgress, start: RunStart) -> tuple[Folder, 
             f"{spec.run_id} starts from another run, and its folder isn't given",
             key="start.run",
             found=f"no folder of {start.parent.run_id}",
-            expected="that run's folder, as --init",
+            expected="that run's folder, given as --init",
         )
     trained, trained_on = RunFolder(parent).spec()
     if trained.fingerprint != start.fingerprint:

@@ -81,7 +81,7 @@ def _inspect(given: argparse.Namespace) -> int:
     from repro.corpus.histogram import histogram
 
     if given.samples < 0:
-        raise UserError("fewer samples than none", key="--samples", found=given.samples, expected="0 or more")
+        raise UserError("a negative number of samples", key="--samples", found=given.samples, expected="0 or more")
     text = _of_place(given.place)
     text.verify()
     tokens = histogram(text.train, text.manifest.vocab)

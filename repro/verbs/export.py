@@ -40,9 +40,9 @@ def add_parser(verbs: Any) -> None:
 
 def main(given: argparse.Namespace) -> int:
     if "://" in given.out:
-        raise UserError("not a folder of this machine", key="out", found=given.out, expected="a path")
+        raise UserError("not a folder on this machine", key="out", found=given.out, expected="a path")
     if given.yes and not given.push:
-        raise UserError("nothing to say yes to", key="--yes", expected="--push ID beside it")
+        raise UserError("--yes without --push", key="--yes", expected="--push ID as well")
     push = Push(given.push, given.yes) if given.push else None
     if push:
         push.check()
@@ -89,7 +89,9 @@ class Push:
         except RepositoryNotFoundError:
             return True
         except HFValidationError as error:
-            raise UserError("not an id", key="--push", found=self.model_id, expected="OWNER/NAME") from error
+            raise UserError(
+                "not a Hugging Face id", key="--push", found=self.model_id, expected="OWNER/NAME"
+            ) from error
         except (HTTPError, OSError):
             return True  # the upload will report it
         if self.may_exist:

@@ -70,7 +70,7 @@ class Operation:
 
         given, progress = self.given, ProgressLines()
         if "://" in given.out:
-            raise UserError("not a folder of this machine", key="OUT", found=given.out, expected="a path")
+            raise UserError("not a folder on this machine", key="OUT", found=given.out, expected="a path")
         out = Path(given.out)
         appearing.check(out)
         text_source = texts.find(given.text, given.text_field, given.corpora, progress) if given.text else None

@@ -41,7 +41,7 @@ def test_nothing_is_written_through_a_link(results: Path, tmp_path: Path) -> Non
     elsewhere.mkdir()
     target.mkdir()
     (target / "runs").symlink_to(elsewhere)
-    with pytest.raises(UserError, match="a link stands"):
+    with pytest.raises(UserError, match="a link in the place"):
         fetch(Folder.open(results), Folder.open(target))
     assert not list(elsewhere.iterdir())
 
@@ -64,7 +64,7 @@ def test_too_much_is_refused_before_it_is_copied(
 ) -> None:
     with (results / "huge.bin").open("wb") as stream:
         stream.truncate(1 << 43)
-    with pytest.raises(UserError, match="more than this disk holds"):
+    with pytest.raises(UserError, match="too little disk space"):
         fetch(Folder.open(results), Folder.open(tmp_path / "here"))
     (results / "huge.bin").unlink()
     monkeypatch.setattr(module, "MOST", 1)
@@ -84,7 +84,7 @@ def test_what_a_job_says_of_its_results_is_no_shell_text(
     monkeypatch.setattr(module, "connect", lambda address: (None, "http://head:8265"))
     monkeypatch.setattr(module, "details", lambda client, name: job)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="results are nowhere"):
+    with pytest.raises(UserError, match="doesn't say where its results are"):
         module.locate("job-1")
 
 

@@ -114,8 +114,8 @@ def test_what_the_cluster_refuses_is_said(cluster: Cluster, declare: Callable[[s
         (["logs", "nobody"], {}, "no such job"),
         (["fetch", "nobody"], {}, "no such job"),
         (["fetch", f"{RESULTS}/nobody"], {}, "no sweep's results"),
-        (["logs", "nobody"], {"RAY_AUTH_TOKEN": "0" * 64}, "refuses us"),
-        (["logs", "nobody"], {"RAY_AUTH_MODE": "disabled"}, "refuses us"),
+        (["logs", "nobody"], {"RAY_AUTH_TOKEN": "0" * 64}, "refuses this client"),
+        (["logs", "nobody"], {"RAY_AUTH_MODE": "disabled"}, "refuses this client"),
         (["logs", "nobody", "--address", f"http://127.0.0.1:{free_port()}"], {}, "no Ray job server answers"),
         (["logs", "nobody", "--address", "ray://head:10001"], {}, "not the address of a dashboard"),
     ):

@@ -67,7 +67,7 @@ def test_runs_whose_folders_were_exchanged_are_refused(trained: Sweep, tmp_path:
     a.rename(tmp_path / "a")
     b.rename(a)
     (tmp_path / "a").rename(b)
-    with pytest.raises(UserError, match="two specs with one id"):
+    with pytest.raises(UserError, match="two different specs with one id"):
         run.dry_run(trained)
 
 

@@ -199,7 +199,7 @@ def test_two_specs_with_one_id_are_refused_with_both_named(sweep_file):
     file = sweep_file(
         runs="[{size: 13k, budget: 10tpp, id: same}, {size: 13k, budget: 20tpp, id: same, studies: [law]}]"
     )
-    with pytest.raises(UserError, match="two specs with one id") as error:
+    with pytest.raises(UserError, match="two different specs with one id") as error:
         expand(file)
     assert error.value.key == "same"
     assert str(error.value.found).count("(") == 2

@@ -99,7 +99,7 @@ def test_the_plan_prices_what_each_becomes(sweep_file: Sweeps) -> None:
         ("share: 1", "share", "out of range"),
         ("share: 0.0001", "share", "no step"),
         ("factor: 1", "factor", "out of range"),
-        ("operators: [grow-inner], factor: 3", "factor", "makes no model"),
+        ("operators: [grow-inner], factor: 3", "factor", "gives no possible model"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused(changed: str, key: str, message: str, sweep_file: Sweeps) -> None:

@@ -48,7 +48,7 @@ def test_what_is_left_of_a_sweep_is_sized_by_the_sizes_of_the_whole(tmp_path: Pa
 
 def test_gpus_of_several_types_have_no_measurement(tmp_path: Path) -> None:
     sweep = expand(small.write(tmp_path))
-    with pytest.raises(UserError, match="of one type"):
+    with pytest.raises(UserError, match="of several types"):
         assign_workers.of(sweep, [run.spec for run in sweep.runs], None, write(tmp_path, {"h100": {"4k": 1.0}}))
 
 

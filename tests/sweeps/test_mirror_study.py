@@ -175,7 +175,7 @@ def test_the_label_of_a_set_stays_whichever_study_asks_first(sweep_file: Sweeps,
         ),
         (
             ONE + ", controls: {size: 13k, budget: 80tpp, sparsity: 0.8, variants: [{members: [], lr_multiple: 2}]}",
-            "of no member",
+            "without members",
         ),
         ("sizes: [13k], budgets: [80tpp], sparsities: [0.95]", "members"),
     ],

@@ -45,5 +45,5 @@ def test_what_it_can_show_is_told_with_a_noise_and_only_with_one(
 def test_results_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Folder.open(tmp_path).write_json("sweep.json", {"name": "trained"})
     assert main(["expand", str(QUICK), "--table", str(tmp_path)]) == 2
-    assert "results lie here" in capsys.readouterr().err
+    assert "the folder holds results already" in capsys.readouterr().err
     assert not (tmp_path / "runs.parquet").exists()

@@ -163,14 +163,14 @@ def test_a_single_run_may_grow_first_and_is_sized_and_priced_as_what_it_becomes(
     [
         ("{method: grow-width}", "factor", "no factor"),
         ("{method: grow-width, factor: 65}", "factor", "out of range"),
-        ("{method: grow-inner, factor: 3}", "factor", "makes no model"),
+        ("{method: grow-inner, factor: 3}", "factor", "gives no possible model"),
         ("{method: grow-width, factor: 2, rate: 0.1}", "rate", "takes no rate"),
         ("{method: magnitude, rate: 0.1, factor: 2}", "factor", "takes no factor"),
         ("{method: depth_taylor, rate: 0.2}", "method", "no such method"),
         ("{method: depth-taylor, rate: 0.01}", "rate", "removes no block"),
         ("{method: depth-taylor, rate: 0.9}", "rate", "leaves no block"),
         ("{method: depth-taylor}", "rate", "no rate"),
-        ("{method: magnitude, structure: '2:5'}", "structure", "rows don't divide into groups"),
+        ("{method: magnitude, structure: '2:5'}", "structure", "rows that can't be divided into groups"),
         ("{method: magnitude, rate: 0.1, calibration: {sequences: 2}}", "calibration", "takes no calibration"),
         ("{method: wanda, rate: 0.1, seed: 1}", "seed", "takes no seed"),
         ("{method: random-depth, rate: 0.1, structure: '2:4'}", "structure", "takes no structure"),
@@ -196,7 +196,7 @@ def test_a_run_after_one_shot_surgery_has_no_schedule_of_its_own(sweep_file: Swe
         runs="[{size: 4k, budget: 20tpp, id: parent}, "
         "{size: 4k, budget: 20tpp, sparsity: 0.5, start: {run: parent, surgery: {method: magnitude, rate: 0.2}}}]",
     )
-    with pytest.raises(UserError, match="whose zeros it holds"):
+    with pytest.raises(UserError, match="must keep the zeros"):
         expand(file)
 
 

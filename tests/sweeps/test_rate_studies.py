@@ -95,10 +95,10 @@ def test_points_of_the_lr_study_take_its_seeds_or_their_own(sweep_file: Sweeps) 
 @pytest.mark.parametrize("key", ["partners: true", "windows: [{dense: 0}]"])
 def test_what_only_sparse_runs_have_is_refused_where_there_are_none(sweep_file: Sweeps, key: str) -> None:
     study = f"{{lr: {{multiples: [1], sizes: [4k], budgets: [10tpp], {key}}}}}"
-    with pytest.raises(UserError, match="no sparse run") as error:
+    with pytest.raises(UserError, match="needs a sparse run") as error:
         expand(sweep_file(studies=study))
     assert error.value.key == f"studies.lr.{key.split(':')[0]}"
-    assert (error.value.found, error.value.expected) == ("sparsities 0", "one above 0")
+    assert (error.value.found, error.value.expected) == ("sparsities 0", "a sparsity above 0")
 
 
 # ------------------------------------------------------------------ own_rates

@@ -183,7 +183,7 @@ def test_two_specs_with_one_id_are_refused_with_both_named(
     file = copy(finished, tmp_path)
     file.write_text(file.read_text().replace("lr: 1.0e-2", "lr: 2.0e-2"))
     out = refused(file)
-    assert "two specs with one id" in out
+    assert "two different specs with one id" in out
     assert "fingerprint" in out
 
 

@@ -72,7 +72,7 @@ def test_the_runs_are_given_what_the_plan_chose(tuning: Sweep, tmp_path: Path) -
         ({"1m": {"two": 1.0}}, "not a number of runs"),
         ({"1m": {"65": 1.0}}, "not a number of runs"),
         ({"1m": {"2": 0}}, "out of range"),
-        ({"2m": {"2": 1.0}}, "no throughput of a run alone"),
+        ({"2m": {"2": 1.0}}, "no throughput of a single run"),
     ],
 )
 def test_a_measurement_that_cannot_be_is_refused(beside: dict[str, Any], says: str, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def law_of(formula: Formula, levels: Mapping[str, Sequence[str]]) -> FormulaLaw:
         levels: labels of the columns that its groups go by, as its rows have them.
 
     Raises:
-        UserError: a name that is said something of and isn't in the law; bounds the wrong way; an unknown name; an exponent or
+        UserError: a name that is said something of and isn't in the law; bounds in the wrong order; an unknown name; an exponent or
             another parameter without bounds; a division by what may be zero; parameters that no rows can tell apart.
     """
     written, tree = formula.written, expanded(formula, levels)
@@ -45,7 +45,7 @@ def law_of(formula: Formula, levels: Mapping[str, Sequence[str]]) -> FormulaLaw:
     roles = Roles(tree, names, said)
     roles.refuse_unknown()
     if not calculus.columns(tree):
-        raise UserError("a formula without a column", key="formula", found=written.formula, expected="what the loss goes by")  # fmt: skip
+        raise UserError("a formula without a column", key="formula", found=written.formula, expected="the column that the loss depends on")  # fmt: skip
     bounds = {name: own.bounds for name, own in said.items() if own.bounds}
     loose = {name: Span(*bounds[name]) if name in bounds else ALL for name in names}
     for name in roles.exponents:
@@ -63,19 +63,19 @@ def law_of(formula: Formula, levels: Mapping[str, Sequence[str]]) -> FormulaLaw:
 def of_data(data: Any) -> FormulaLaw:
     """The law that `FormulaLaw.as_data` gave. Raises UserError for anything else."""
     if not isinstance(data, Mapping) or set(data) != {"law", "columns", "levels"}:
-        raise UserError("not a law that was kept", found=str(data)[:100], expected="law, columns and levels")
+        raise UserError("not a saved law", found=str(data)[:100], expected="law, columns and levels")
     columns, levels = data["columns"], data["levels"]
     if (
         not _texts(columns)
         or not isinstance(levels, Mapping)
         or not all(_texts(own) and own for own in levels.values())
     ):
-        raise UserError("not a law that was kept", found=str([columns, levels])[:100], expected="names of columns and labels")  # fmt: skip
+        raise UserError("not a saved law", found=str([columns, levels])[:100], expected="names of columns and labels")  # fmt: skip
     if not isinstance(data["law"], Mapping):
-        raise UserError("not a law that was kept", key="law", found=str(data["law"])[:100], expected="a formula's keys")
+        raise UserError("not a saved law", key="law", found=str(data["law"])[:100], expected="a formula's keys")
     formula = read(of_mapping(data["law"]), columns)
     if set(formula.labels) != set(levels):
-        raise UserError("not a law that was kept", key="levels", found=", ".join(levels), expected=", ".join(formula.labels) or "none")  # fmt: skip
+        raise UserError("not a saved law", key="levels", found=", ".join(levels), expected=", ".join(formula.labels) or "none")  # fmt: skip
     return law_of(formula, levels)
 
 
@@ -91,7 +91,7 @@ def _said_of(formula: Formula, names: Sequence[str]) -> dict[str, SaidParameter]
             raise _stranger("a parameter", f"parameters.{name}", name, names)
         if own.bounds and not own.bounds[0] < own.bounds[1]:
             raise UserError(
-                "bounds the wrong way", key=f"bounds.{name}", found=f"{own.bounds[0]:g} to {own.bounds[1]:g}", expected="low, then high"
+                "bounds in the wrong order", key=f"bounds.{name}", found=f"{own.bounds[0]:g} to {own.bounds[1]:g}", expected="low, then high"
             )  # fmt: skip
     given = formula.written.parameters
     return {name: given.get(name) or given.get(name.split("[")[0]) or SaidParameter() for name in names}
@@ -105,7 +105,7 @@ def _settled(formula: Formula, tree: Expression, names: Sequence[str], said: Map
             raise _stranger("a fixed name", f"fix.{name}", name, names)
         if (bounds := said[name].bounds) and not bounds[0] <= value <= bounds[1]:
             raise UserError(
-                "fixed out of its bounds", key=f"fix.{name}", found=value, expected=f"{bounds[0]:g} to {bounds[1]:g}"
+                "fixed outside its bounds", key=f"fix.{name}", found=value, expected=f"{bounds[0]:g} to {bounds[1]:g}"
             )
         places[name] = number(value)
     for name, other in written.tied.items():
@@ -114,7 +114,7 @@ def _settled(formula: Formula, tree: Expression, names: Sequence[str], said: Map
                 raise _stranger("a tied name", f"tie.{name}", own, names)
         if name in written.fixed or name == other or other in written.tied:
             raise UserError(
-                "a tie of what is fixed or tied",
+                "a tie of a parameter that is fixed or tied",
                 key=f"tie.{name}",
                 found=f"{name}={other}",
                 expected="a free parameter",

@@ -76,7 +76,7 @@ def read(written: WrittenLaw, known: Collection[str]) -> Formula:
         if by not in known:
             raise UserError("a group by an unknown name", key="formula", found=f"{name}[{by}]", expected=f"a column: {', '.join(sorted(known)[:30])}")  # fmt: skip
         if name in known or name in calculus.names(tree, "parameter") or (name, by) != next(g for g in groups if g[0] == name):  # fmt: skip
-            raise UserError("a group's name that is something else, too", key="formula", found=f"{name}[{by}]", expected="a name of its own")  # fmt: skip
+            raise UserError("a group's name that has another meaning, too", key="formula", found=f"{name}[{by}]", expected="a name of its own")  # fmt: skip
     labels = tuple(dict.fromkeys(by for _, by in groups))
     columns = tuple(calculus.names(tree, "column"))
     if both := [name for name in columns if name in labels]:

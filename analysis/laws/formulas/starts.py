@@ -27,7 +27,7 @@ def grid(bounds: Mapping[str, tuple[float, float]], said: Mapping[str, SaidParam
         low, high = bounds[name]
         if wrong := [start for start in own if not low <= start <= high]:
             raise UserError(
-                "a start out of its bounds", key=f"parameters.{name}.starts", found=wrong[0], expected=f"{low:g} to {high:g}"
+                "a start outside its bounds", key=f"parameters.{name}.starts", found=wrong[0], expected=f"{low:g} to {high:g}"
             )  # fmt: skip
     while (count := int(np.prod([len(own) for own in found.values()]))) > MOST:
         free = [name for name in found if not said[name].starts and len(found[name]) > 1]

@@ -81,7 +81,7 @@ def test_a_minimum_at_the_edge_is_left_out_and_said() -> None:
 
 def test_noise_is_measured_or_given() -> None:
     size, flops, tokens, loss = compute.budgets(compute.HOFFMANN, 4, 3)
-    with pytest.raises(UserError, match="no row to spare"):
+    with pytest.raises(UserError, match="too few rows to measure"):
         isoflop(size, flops, tokens, loss, method="parabola")
     little, much = (isoflop(size, flops, tokens, loss, method="parabola", sigma=s).a_N for s in (0.001, 0.002))
     assert much.high - much.low == pytest.approx(2 * (little.high - little.low))

@@ -118,7 +118,7 @@ def test_what_cant_be_chosen_is_refused() -> None:
     with pytest.raises(UserError, match="too many runs"):
         prospect(many)
     result, _ = fitted(0.003)
-    with pytest.raises(UserError, match="how noisy"):
+    with pytest.raises(UserError, match="the noise of a run"):
         next_runs.noise_of(result, ROWS, result.predict(ROWS))
     with pytest.raises(UserError, match="no interval"):
         Prospect(CHINCHILLA, np.full((400, 5), np.nan), runs, TARGET, 0.003)

@@ -179,5 +179,5 @@ def test_what_cannot_be_asked_is_an_error_that_names_arguments(call: Any, told: 
 )
 def test_weights_are_refused_where_rows_are_taken_alike(call: Any, tmp_path: Path) -> None:
     table = analysis.read(csv(tmp_path, drawn(*grid(), lr=0.1, run="a", w=1.0)), weights="w")
-    with pytest.raises(UserError, match="rows are taken alike"):
+    with pytest.raises(UserError, match="this call uses every row as it is"):
         call(table)

@@ -185,7 +185,7 @@ def test_a_plot_is_written_and_shown(file: str, tmp_path: Path) -> None:
         (lambda runs: analysis.fit(runs, FORMULA, objective="l2"), "key:      objective"),
         (lambda runs: analysis.fit(runs, FORMULA, fix={"E": "two"}), "key:      fixed.E"),
         (lambda runs: analysis.fit(runs, FORMULA, fix={"F": 1.0}), "F"),
-        (lambda runs: analysis.fit(runs, "chinchilla", fix={"E": 1.0}), "nothing to say it of"),
+        (lambda runs: analysis.fit(runs, "chinchilla", fix={"E": 1.0}), "an option for formulas only"),
         (lambda runs: analysis.fit(runs, FORMULA, holdout="biggest:N"), "holdout"),
         (lambda runs: analysis.fit(runs, "N_avg"), "say N_avg=ITS_NAME"),
         (lambda runs: analysis.compare(runs, "chinchilla"), "a list"),

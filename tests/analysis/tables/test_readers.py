@@ -141,11 +141,11 @@ def test_every_type_of_a_parquet_file_is_a_number_or_refused_with_its_row(tmp_pa
         ("a.jsonl", LINES.encode() + b'\n{"N": 1, "D": 2, "loss": 3, "loss": 4}', "twice"),
         ("a.jsonl", LINES.encode() + b"\n{", "in line 13"),
         ("a.json", b"3", "not a table"),
-        ("a.json", b"[1, 2]", "no object"),
+        ("a.json", b"[1, 2]", "isn't an object"),
         ("a.json", b'{"N": [1, 2], "D": [1]}', "unequal length"),
         ("a.json", b'{"runs": [{"N": 1}]}', "rows inside"),
         ("a.json", b'{"config": {"N": 1}, "summary": {"loss": 2}}', "not a table"),
-        ("a.jsonl", b'{"a.b": 1, "a": {"b": 2}}', "two cells"),
+        ("a.jsonl", b'{"a.b": 1, "a": {"b": 2}}', "two values"),
     ],
 )
 def test_what_cant_be_read_says_what_it_is(name: str, data: bytes, message: str, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_whole_runs_are_resampled_where_rows_are_checkpoints(tmp_path: Path, cap
         (("--target", "N=3e10,D=some"), "not a number"),
         (("--target", "N=3e10,D=6e11,D=7e11"), "twice"),
         (("--budget", "1e12"), "pays for no run"),
-        (("--price", "dollars"), "prices of no runs"),
+        (("--price", "dollars"), "a column of prices without a table of runs"),
         (("--largest", "1e5"), "no run is so small"),
         (("--bootstrap", "10"), "too few resamples"),
         (("--sigma", "0"), "not a positive number"),

@@ -134,12 +134,12 @@ def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path, capsys: p
         (("--formula", FORMULA, "--fix", "F=3"), "a fixed name that isn't in the law"),
         (("--formula", FORMULA, "--fix", "E=much"), "not what --fix takes"),
         (("--formula", FORMULA, "--fix", "E=nan"), "not what --fix takes"),
-        (("--formula", FORMULA, "--fix", "E=1", "--fix", "E=2"), "a name that stands there twice"),
+        (("--formula", FORMULA, "--fix", "E=1", "--fix", "E=2"), "a name given twice"),
         (("--formula", FORMULA, "--tie", "alpha=gamma"), "a tied name that isn't in the law"),
-        (("--formula", FORMULA, "--bounds", "alpha=2:1"), "bounds the wrong way"),
+        (("--formula", FORMULA, "--bounds", "alpha=2:1"), "bounds in the wrong order"),
         (("--formula", FORMULA, "--bounds", "alpha=2"), "not what --bounds takes"),
         (("--formula", FORMULA, "--bounds", "alpha=0:inf"), "an exponent without bound"),
-        (("--law", "chinchilla", "--fix", "E=1"), "nothing to say it of"),
+        (("--law", "chinchilla", "--fix", "E=1"), "an option for formulas only"),
         (("--formula", "missing.yaml"), "no such file"),
         (("--formula", "missing.json"), "no such fit"),
     ],
@@ -156,8 +156,8 @@ def test_a_law_or_a_formula_is_needed_and_not_both(file: str, capsys: pytest.Cap
             main(["fit", file, *words])
         assert ended.value.code == 2
     capsys.readouterr()
-    assert refused(capsys, "compare", file) == "no law, or one twice"
-    assert refused(capsys, "compare", file, "--formula", FORMULA, "--formula", FORMULA) == "no law, or one twice"
+    assert refused(capsys, "compare", file) == "no laws, or one given twice"
+    assert refused(capsys, "compare", file, "--formula", FORMULA, "--formula", FORMULA) == "no laws, or one given twice"
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,12 @@ def test_a_table_is_drawn_from_a_formula_and_fitted_back(tmp_path: Path, capsys:
     assert said(capsys, "fit", file, *words)["parameters"] == pytest.approx(values, rel=1e-3)
     assert refused(capsys, "simulate", *words, "--parameters", "A=300", file) == "a parameter without a value"
     assert refused(capsys, "simulate", "--formula", "E[bits] + A/N^a", file) == "a group by an unknown name"
-    assert refused(capsys, "simulate", "--formula", "E[S] + A/N^a", file) == "labels that no design has"
-    assert refused(capsys, "simulate", "--formula", "A/N^a + B/N_avg^b", file) == "two sizes, of which a design has one"
-    assert refused(capsys, "simulate", "--law", "chinchilla", "--fix", "E=1", file) == "nothing to say it of"
+    assert refused(capsys, "simulate", "--formula", "E[S] + A/N^a", file) == "labels, which simulate can't draw"
+    assert (
+        refused(capsys, "simulate", "--formula", "A/N^a + B/N_avg^b", file)
+        == "two sizes, of which simulate can draw one"
+    )
+    assert refused(capsys, "simulate", "--law", "chinchilla", "--fix", "E=1", file) == "an option for formulas only"
 
 
 def test_a_straight_line_has_intervals_and_warns_of_nothing(

@@ -91,7 +91,7 @@ def test_the_seed_makes_the_noise(tmp_path: Path) -> None:
         (["--law", "N_avg", "--noise", "-1", "OUT.csv"], "--noise"),
         (["--law", "N_avg", "--rows", "3", "OUT.csv"], "--rows"),
         (["--law", "accuracy", "OUT"], "can't be drawn"),
-        (["--formula", "LAW.yaml", "--parameters", "E=1,A=9,a=.3", "OUT.csv"], "a column that no design has"),
+        (["--formula", "LAW.yaml", "--parameters", "E=1,A=9,a=.3", "OUT.csv"], "a column that simulate can't draw"),
     ],
 )
 def test_what_a_user_gets_wrong_is_said_with_exit_code_2_and_nothing_is_written(
@@ -111,7 +111,7 @@ def test_a_real_sweep_is_never_written_over(tmp_path: Path, capsys: pytest.Captu
     Folder.open(tmp_path).write_json("sweep.json", {"name": "laptop", "corpus": {"name": "botocore"}})
     before = (tmp_path / "runs.parquet").read_bytes()
     assert main(words) == 2
-    assert "a real sweep lies here" in capsys.readouterr().err
+    assert "the folder holds a real sweep" in capsys.readouterr().err
     assert (tmp_path / "runs.parquet").read_bytes() == before
 
 

@@ -25,7 +25,7 @@ def words(*them: object) -> list[str]:
     [
         pytest.param(lambda folder: _pickled(folder), "could not be loaded", id="pickled weights"),
         pytest.param(lambda folder: _lacking(folder), "missing weights", id="a weight is missing"),
-        pytest.param(lambda folder: (folder / "config.json").unlink(), "no model here", id="no config"),
+        pytest.param(lambda folder: (folder / "config.json").unlink(), "no model in this folder", id="no config"),
         pytest.param(lambda folder: (folder / "tokenizer.json").unlink(), "could not be loaded", id="no tokenizer"),
         pytest.param(lambda folder: _with_code(folder), "could not be loaded", id="code of its own"),
         pytest.param(
@@ -33,7 +33,9 @@ def words(*them: object) -> list[str]:
             "an adapter",
             id="an adapter",
         ),
-        pytest.param(lambda folder: _said(folder, num_hidden_layers=10**9), "no model has", id="a billion layers"),
+        pytest.param(
+            lambda folder: _said(folder, num_hidden_layers=10**9), "too large for any model", id="a billion layers"
+        ),
         pytest.param(lambda folder: _said(folder, hidden_size=None), "could not be loaded", id="no width"),
         pytest.param(lambda folder: _said(folder, num_attention_heads="4"), "could not be loaded", id="text for heads"),
         pytest.param(lambda folder: (folder / "config.json").write_text("[1]"), "not a JSON object", id="a list"),

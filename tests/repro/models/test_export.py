@@ -209,7 +209,7 @@ def test_nothing_is_overwritten_and_nothing_half_made_is_left(
     out = run.export(tmp_path / "model")
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     assert len({file.stat().st_mode for file in out.iterdir()}) == 1, "not all can be read by the same"
-    with pytest.raises(UserError, match="something already"):
+    with pytest.raises(UserError, match="exists already"):
         run.export(out)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 

@@ -84,7 +84,7 @@ def test_what_would_take_memory_or_the_terminal_is_refused(data: bytes, tmp_path
     file.write_bytes(data)
     assert main(["inspect", str(file)]) == 2
     err = capsys.readouterr().err
-    assert "not a whole safetensors file" in err
+    assert "an incomplete safetensors file" in err
     assert "\x1b" not in err
     assert len(err) < 2000
 

@@ -200,7 +200,7 @@ def test_the_best_of_groups_that_shards_cut_are_those_of_a_sort(
 def test_rows_that_do_not_divide_into_groups_are_refused(make_spec: Make) -> None:
     spec = make_spec(0.5, structure="2:4")
     for width, model in (("mlp 30", replace(spec.model, mlp=30)), ("d_model 10", replace(spec.model, d_model=10))):
-        with pytest.raises(UserError, match=f"(?s)rows don't divide into groups.*structure.*2:4 with {width}"):
+        with pytest.raises(UserError, match=f"(?s)rows that can't be divided into groups.*structure.*2:4 with {width}"):
             replace(spec, model=model)
 
 

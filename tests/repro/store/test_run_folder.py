@@ -60,7 +60,7 @@ def test_a_folder_that_was_copied_from_another_run_is_not_done(make_spec: Make, 
         shutil.copy(tmp_path / "other" / name, tmp_path / "mine" / name)
     assert not run.is_done(mine, TEXT)
     shutil.copy(tmp_path / "other" / "spec.json", tmp_path / "mine" / "spec.json")
-    with pytest.raises(UserError, match="two specs with one id"):
+    with pytest.raises(UserError, match="two different specs with one id"):
         run.is_done(mine, TEXT)
 
 

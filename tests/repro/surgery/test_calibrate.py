@@ -138,13 +138,13 @@ def test_a_text_too_short_for_its_calibration_set_is_refused() -> None:
     with pytest.raises(UserError, match="calibration text too short") as error:
         draw(a_text(30, 49), 10, 8, 0)
     assert (error.value.file, error.value.found) == ("a.txt", "79 tokens, 9 sequences of 8")
-    with pytest.raises(UserError, match="no size"):
+    with pytest.raises(UserError, match="an empty calibration set"):
         draw(a_text(30), 0, 8, 0)
 
 
 def test_tokens_that_the_model_has_not_and_sequences_past_its_context_are_refused() -> None:
     net = random_net()
-    with pytest.raises(UserError, match="tokens that the model has not"):
+    with pytest.raises(UserError, match="tokens outside the model's vocabulary"):
         calibrate.mean_loss(net, torch.full((1, 4), 60))
     with pytest.raises(UserError, match="longer than the model's context"):
         calibrate.mean_loss(net, torch.zeros(1, 17, dtype=torch.int64))

@@ -81,7 +81,7 @@ def test_a_run_is_grown_with_its_tokenizer_and_said_in_words(
     ("given", "said"),
     [
         ("--method wanda --factor 2", "no such growth"),
-        ("--method grow-inner --factor 3", "a factor that makes no model"),
+        ("--method grow-inner --factor 3", "a factor that gives no possible model"),
         ("--method grow-width --factor 1.5", "'1.5' is not a whole number"),
         ("--method grow-width --factor 0", "'0' is not a whole number"),
         ("--method grow-width", "required: --factor"),

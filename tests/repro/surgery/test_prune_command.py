@@ -131,7 +131,7 @@ def test_without_text_there_are_no_losses_and_a_dry_run_foretells_the_counts(
         ("--method depth-ppl --rate .95 --text TEXT", "a rate that leaves no block"),
         ("--method magnitude --rate .95", "a rate that leaves no weights"),
         ("--method random-width --rate .95", "a rate that leaves no channel"),
-        ("--method random-width --rate .2 --groups 2", "a width that doesn't divide into the heads that are left"),
+        ("--method random-width --rate .2 --groups 2", "a width that can't be divided among the remaining heads"),
         ("--method wanda --rate .2 --text TEXT --sequences 1000000", "calibration text too short"),
         ("--method wanda --rate .2 --text TEXT --length 33", "calibration sequences longer than the model's context"),
         ("--method wanda --rate .2", "wanda needs calibration text"),
@@ -174,10 +174,10 @@ def test_models_that_can_not_be_pruned_are_refused_each_by_its_own_error(
     net = random_net(PUBLISHED)
     net.weights["model.layers.2.mlp.up_proj.weight"][0, :3] = 0  # of which 2:4 removes two
     net.network().save_pretrained(other)
-    assert "exact zeros among the weights that are kept" in refused(other, "magnitude", "--structure", "2:4")
+    assert "kept weights that are exactly zero" in refused(other, "magnitude", "--structure", "2:4")
 
     assert "no such model" in refused(tmp_path / "nowhere", "magnitude", "--rate", ".1")
-    assert "there is something already" in _said(capsys, published, other)
+    assert "something of this name exists already" in _said(capsys, published, other)
     if importlib.util.find_spec("gguf") is None:
         (tmp_path / "model.gguf").write_bytes(b"GGUF")
         assert "pip install gguf" in refused(tmp_path / "model.gguf", "magnitude", "--rate", ".1")

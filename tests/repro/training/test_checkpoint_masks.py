@@ -89,8 +89,8 @@ def both(tensors: Tensors) -> None:
 @pytest.mark.parametrize(
     ("alter", "said"),
     [
-        pytest.param(unremove, "removals of other weights", id="removed by no event"),
-        pytest.param(both, "removals by events to come", id="by an event to come"),
+        pytest.param(unremove, "a record of removals that", id="removed by no event"),
+        pytest.param(both, "a record of removals by later events", id="by an event to come"),
         pytest.param(lambda t: t.pop(first(t)), "other tensors than its layout", id="without a tensor"),
         pytest.param(lambda t: t.update({"2/x": torch.zeros(1, dtype=torch.uint8)}), "other tensors", id="one more"),
         pytest.param(lambda t: t.update({first(t): t[first(t)][:-1]}), "other tensors than its layout", id="too short"),

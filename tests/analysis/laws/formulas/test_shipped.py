@@ -155,7 +155,7 @@ def test_an_error_is_predicted_through_the_loss_with_the_errors_of_both(
     assert widths[0] == pytest.approx(np.hypot(widths[1], carried), rel=0.15)
     assert main(["predict", upper, "--through", lower, *at]) == 0
     assert "share wrong" in capsys.readouterr().out
-    assert refused(capsys, "predict", lower, "--through", lower, *at) == "a law that doesn't read a loss alone"
+    assert refused(capsys, "predict", lower, "--through", lower, *at) == "a law that reads more than a loss"
     assert refused(capsys, "predict", upper, "--through", lower, "N=1e9") == "other columns than the law's"
     Path(sure).write_text(json.dumps({name: value for name, value in below.items() if name != "draws"}))
     told = said(capsys, "predict", upper, "--through", sure, *at)
@@ -172,7 +172,7 @@ def test_an_accuracy_is_no_loss_but_for_a_law_of_accuracies(file: str, capsys: p
 
 def test_a_column_that_a_law_names_is_asked_for(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "fit", file, "--law", "expert_routing") == "no such column"
-    assert refused(capsys, "fit", file, "--law", "chinchilla", "--fix", "E=1") == "nothing to say it of"
+    assert refused(capsys, "fit", file, "--law", "chinchilla", "--fix", "E=1") == "an option for formulas only"
     assert refused(capsys, "compare", file, "--laws", "chinchilla,none") == "no such law"
 
 
