@@ -81,9 +81,7 @@ def alike(table: RunTable) -> None:
     """Raises UserError for weights of rows and means of evaluations, in calls that use every row as it is."""
     for key, own in (("weights", table.weights), ("last", table.last)):
         if own is not None:
-            raise UserError(
-                "this call uses every row as it is", key=key, found=own, expected="a table read without it"
-            )
+            raise UserError("this call uses every row as it is", key=key, found=own, expected="a table read without it")
 
 
 def check(bootstrap: int, sigma: float | None, *, needed: bool = False) -> None:

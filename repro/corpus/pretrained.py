@@ -51,7 +51,7 @@ def load_pretrained(name: str, vocab: int) -> Tokenizer:
     tokenizer = Tokenizer.from_bytes(found["tokenizer"].encode(), marks[0], marks[-1])
     if tokenizer.vocab_size > vocab:
         raise UserError(
-            "the tokenizer has more tokens than the model's vocabulary's vocabulary",
+            "the tokenizer has more tokens than the model's vocabulary",
             key="model.vocab",
             found=vocab,
             expected=f"at least {tokenizer.vocab_size}, the vocabulary of {name}",

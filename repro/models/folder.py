@@ -112,7 +112,7 @@ def _sharded(index: Path) -> dict[str, Stored]:
     where = read_mapping(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(f, str) for f in where.values()):
         raise UserError(
-            "an index without a map of its tensors of its tensors",
+            "an index without a map of its tensors",
             file=index,
             key="weight_map",
             expected="a mapping of tensor to file",

@@ -91,7 +91,7 @@ def check_surgery(model: ModelSpec, pruning: PruningSpec, surgery: SurgerySpec, 
     text = surgery.calibration
     if text is not None and (text.tokens or 0) > model.sequence:
         raise UserError(
-            "calibration rows longer than the model's sequence sequence",
+            "calibration rows longer than the model's sequence",
             key="start.surgery.calibration.tokens",
             found=text.tokens,
             expected=f"at most {model.sequence}",

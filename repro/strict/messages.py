@@ -47,7 +47,7 @@ def _told(fault: ErrorDetails, key: str, hint: Any, owner: type) -> UserError:
         allowed = ", ".join(key_of(field.name) for field in dataclasses.fields(owner))
         return UserError("unknown key", key=key, found=fault["loc"][-1], expected=f"one of: {allowed}")
     if kind == NO_ALTERNATIVE:
-        return UserError("matches matches none of the alternatives", key=key, found=value, expected=fault["msg"])
+        return UserError("matches none of the alternatives", key=key, found=value, expected=fault["msg"])
     if kind == "missing":
         return UserError("missing key", key=key, expected=described(hint))
     if kind in _BOUNDS:

@@ -64,7 +64,7 @@ class Net:
             if weight.dtype not in _FLOATS:
                 expected_kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _FLOATS)
                 raise UserError(
-                    "a type of a type of weights that can't be computed with",
+                    "a type of weights that can't be computed with",
                     file=self.file,
                     key=name,
                     found=str(weight.dtype).removeprefix("torch."),
