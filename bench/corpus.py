@@ -32,12 +32,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bench import c4
+from bench import c4, made_on
 from repro.corpus import Corpus
 from repro.corpus.bpe import train_bpe
 from repro.corpus.chunked_tokenizer import slices
 from repro.corpus.tokenizer import Tokenizer
-from repro.training.provenance import provenance
 
 VOCAB, SEQUENCE = 16_000, 2048
 SAMPLE = 65_000_000  # bytes of gzipped text, about 200 MB, that tokenizers encodes alone
@@ -55,8 +54,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=16, help="json.gz files (default: 16)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     given = parser.parse_args()
-    made = provenance()
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         paths = c4.write(root / "en", size=int(given.megabytes * 1e6), files=given.files)

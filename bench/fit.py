@@ -16,7 +16,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse
 import functools
 import itertools
-import json
 import statistics
 import tempfile
 import time
@@ -35,7 +34,7 @@ from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 from analysis.tables import table
 from analysis.worlds import simulated_table
-from repro.training.provenance import provenance
+from bench import made_on
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")
 T = TypeVar("T")
@@ -57,8 +56,7 @@ def main() -> int:
         "--starts", type=int, default=300, help="of scipy's 4,500 starts, how many are timed (%(default)s)"
     )
     given = parser.parse_args()
-    made = provenance()
-    print(json.dumps({name: made[name] for name in ("hardware", "versions", "commit")}))
+    print(made_on())
     columns, loss = points(given.points)
     times, result = timed(lambda: fit(CHINCHILLA, columns, loss), REPEATS)
     ours = statistics.median(times)

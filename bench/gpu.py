@@ -23,16 +23,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench import made_on
 from bench.apart import Request, at_once, sizes
 from repro.console.guard import guarded
 from repro.console.options import real, whole
 from repro.errors import UserError
 from repro.spec import RunSpec
 from repro.training import hardware
-from repro.training.provenance import provenance
 from sweeps.devices import Cluster
 from sweeps.grid import Sweep, expand
-from sweeps.memory import fitting_micro_batch, per_worker
+from sweeps.memory import fitting_micro_batch, worker_of
 from sweeps.throughput import Throughput, flops_per_token
 
 HEAD = f"  {'size':<8} {'plan':>8} {'MFU':>6} {'measured':>9} {'MFU':>6}  of plan  masked/dense  GB (plan)"
@@ -84,8 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     file = given.file or ("sweeps/quick.yaml" if given.cpu else "sweeps/gpu.yaml")
     sizes(expand(file), given.sizes)
     wanted = Wanted(file, device, given.sizes, given.beside, given.warm, given.seconds, given.minutes)
-    made = provenance()
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     print(f"{file} on one {device}; thousands of tokens a second, masked; {wanted.minutes:g} minutes at most")
     print(HEAD)
     found = []
@@ -131,9 +130,7 @@ def _size(wanted: Wanted, sweep: Sweep, spec: RunSpec, runs: int, texts: str, li
     cluster = None if wanted.device == "cpu" else Cluster(1, wanted.device)
     planned = None if cluster is None else Throughput.assumed(cluster, spec.precision).rate(spec) / flops
     micro = fitting_micro_batch(spec, resources, 1, cluster.memory_bytes if cluster else None) or 1
-    memory = per_worker(
-        spec, workers=1, zero_stage=resources.zero_stage, micro_batch=micro, compiled=resources.compile is True
-    )
+    memory = worker_of(spec, resources, micro)
     keys: dict[str, Any] = {"micro_batch": micro} | ({"device": "cpu"} if cluster is None else {})
 
     def mfu(rate: float | None) -> float | None:

@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from bench import made_on
 from repro.spec import RunSpec
-from repro.training.provenance import provenance
 from sweeps import grid
 from sweeps.tuner import WORKER_ENV
 
@@ -31,8 +31,7 @@ def main() -> int:
     if given.lane:
         print(json.dumps(_lane(_middle(given.sweep))))
         return 0
-    made = provenance()
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     spec = _middle(given.sweep)
     print(
         f"{spec.run_id}: {spec.model.shape.prunable:,} prunable, {spec.tokens_per_step:,} tokens a step, median of {ROUNDS} steps, interleaved"

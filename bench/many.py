@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from repro.training.provenance import provenance
+from bench import made_on
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEP = """
@@ -41,8 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[200, 2000], help="runs of each sweep (200 2000)")
     given = parser.parse_args()
-    made = provenance()
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     print(
         f"{'runs':>6} {'seconds':>8} {'ms a run':>9} {'driver MB':>10} {'Ray MB':>7} {'state KB a run':>15} {'sweep.json KB':>14}"
     )

@@ -11,7 +11,6 @@ Ray already started.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
 
+from bench import made_on
 from repro import tables
 from repro.corpus import Corpus, build
 from repro.resources import Resources
@@ -33,7 +33,6 @@ from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSp
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stamps
 from repro.training.assignment import Assignment
-from repro.training.provenance import provenance
 from sweeps import trial, tuner
 from sweeps.queue import Job, Queue
 
@@ -51,8 +50,7 @@ def main() -> int:
         print(_of_sweep(Folder.open(given.results)))
         return 0
     count = given.runs
-    made = provenance()
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     with tempfile.TemporaryDirectory() as scratch:
         text = build(TEXT, MODEL.vocab, MODEL.sequence, scratch)
         tuner.connect(LANES, 1)

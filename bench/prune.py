@@ -33,12 +33,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from bench import made_on
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard, keep_largest, stretch_length
 from repro.training import device_memory
 from repro.training.engine import Part
-from repro.training.provenance import provenance
 
 EARLIER, KEPT, CHECKED = 0.7, 0.5, 100_003
 HEAD = "      weights ranks  method                    ms [min, max]  extra MB         bytes  x ours  kept - asked"
@@ -176,9 +176,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="torch threads a rank (default: 1)")
     parser.add_argument("--largest", default="1e9", help="weights, ours alone on one rank; 0: none (default: 1e9)")
     given = parser.parse_args()
-    gpus, made = torch.cuda.device_count(), provenance()
+    gpus = torch.cuda.device_count()
     device = given.device if given.device != "auto" else "cuda" if gpus else "cpu"
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     usable = [int(ranks) for ranks in given.ranks.split(",") if device == "cpu" or int(ranks) <= gpus]
     for ranks in usable:
         _spawn((0, ranks, device, given.threads, 0, ()))

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from bench.trace import Trace, trace
-from bench.variants import resident
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import EvalSpec, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
+from repro.training import device_memory
 from repro.training.determinism import deterministic
 from repro.training.distributed import process_group
 from repro.training.run import RunInProgress
@@ -105,7 +105,7 @@ def measure(
         seen = trace(steps.one, 1 if masked[1] / masked[0] > STRETCH else FEW, trainer.engine.device)
         trainer.engine.mask_gradients(())
         after = steps.timed(stretch / 2)
-        peak = torch.cuda.max_memory_allocated() if steps.on_gpu else resident()["peak"]
+        peak = device_memory.peak(trainer.engine.device)
     dense = before[0] + after[0], before[1] + after[1]
     rate, dense_rate = (count * spec.tokens_per_step / taken for count, taken in (masked, dense))
     return Speed(rate, dense_rate, dense_rate / rate, masked[0] + dense[0], first_step, event, peak, seen)

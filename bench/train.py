@@ -2,12 +2,11 @@
 
     python -m bench.train                        about 1 M prunable weights, on a GPU if there is one
     python -m bench.train --stage 3 --rounds 40
-    python -m bench.train --sizes 58m,162m,468m  GPU: tokens/s and MFU of ours at the paper's sizes, dense and masked
-    python -m bench.train --profile              where our masked step's time goes, by operator
 
 Every round makes one step of each variant, in a random order; figures are medians over the rounds, ratios medians
 of the rounds' own ratios with a bootstrap interval. Peak memory is that of a process of its own for each variant,
-less what it held before the model was built (on a GPU: the allocator's peak during its steps).
+less what it held before the model was built (on a GPU: the allocator's peak during its steps). Speed, MFU and kernels at
+a sweep's sizes: `python -m bench.gpu`.
 """
 
 from __future__ import annotations
@@ -21,29 +20,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a lane
 
 import numpy as np
+import psutil
 import torch
 
-from bench.variants import VARIANTS, Bench, resident
+from bench import made_on
+from bench.variants import VARIANTS, Bench
 from repro.corpus import build
-from repro.ladder import executed_flops
 from repro.resources import Resources
-from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Precision, PruningSpec, RunSpec
-from repro.training import hardware
+from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.training import device_memory
 from repro.training.distributed import device_of, process_group
-from repro.training.provenance import provenance
 
 WARM = 10
 MILLION = ModelSpec(128, 3, 4, 512, 2048, 128)
-PAPER = {
-    "58m": ModelSpec(512, 6, 8, 2048, 32000, 2048),
-    "162m": ModelSpec(768, 12, 12, 3072, 32000, 2048),
-    "468m": ModelSpec(1024, 24, 16, 4096, 32000, 2048),
-}
 
 
 def main() -> int:
@@ -51,39 +44,25 @@ def main() -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--stage", type=int, choices=(0, 1, 2, 3), default=1, help="ZeRO stage (default: 1)")
     parser.add_argument("--rounds", type=int, default=100, help="timed rounds (default: 100)")
-    parser.add_argument("--sizes", default="", help="some of 58m,162m,468m; needs a GPU")
-    parser.add_argument("--micro-batch", type=int, default=16, help="sequences at once at --sizes (default: 16)")
-    parser.add_argument("--profile", action="store_true", help="operators of our masked step instead of timings")
     parser.add_argument("--memory", metavar="VARIANT", help=argparse.SUPPRESS)
     given = parser.parse_args()
     resources = Resources(device=given.device, zero_stage=given.stage)
     device = device_of(resources)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         if given.memory:
-            print(json.dumps(_memory(_bench(MILLION, 8, resources, device, scratch), given.memory)))
+            print(json.dumps(_memory(_bench(resources, device, scratch), given.memory)))
             return 0
-        made = provenance()
-        print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
-        if given.profile:
-            _profile(_bench(MILLION, 8, resources, device, scratch))
-        elif given.sizes:
-            for size in given.sizes.split(","):
-                _paper(size, given, device, scratch)
-        else:
-            _compare(_bench(MILLION, 8, resources, device, scratch), given)
+        print(made_on())
+        _compare(_bench(resources, device, scratch), given)
     return 0
 
 
-def _bench(model: ModelSpec, batch: int, resources: Resources, device: torch.device, scratch: str) -> Bench:
-    large = model.vocab > 4096
-    text = CorpusSpec("package", "botocore" if large else "pydoc", heldout_fraction=0.1)
+def _bench(resources: Resources, device: torch.device, scratch: str) -> Bench:
+    text = CorpusSpec("package", "pydoc", heldout_fraction=0.1)
     pruning = PruningSpec(0.8, start=0.0, end=0.1, interval=4, shape="geometric")
-    precision: Precision = "bf16" if large else "fp32"
-    spec = RunSpec(
-        "bench", "", "", model, text, OptimizerSpec(1e-3, batch), pruning, 1000, precision=precision,
-        evaluation=EvalSpec(2, 1),
-    )  # fmt: skip
-    return Bench(spec, build(text, model.vocab, model.sequence, scratch), resources, device, [])
+    optimizer, evaluation = OptimizerSpec(1e-3, batch=8), EvalSpec(2, 1)
+    spec = RunSpec("bench", "", "", MILLION, text, optimizer, pruning, 1000, precision="fp32", evaluation=evaluation)
+    return Bench(spec, build(text, MILLION.vocab, MILLION.sequence, scratch), resources, device, [])
 
 
 def _times(bench: Bench, names: list[str], rounds: int) -> dict[str, list[float]]:
@@ -156,50 +135,12 @@ def _in_a_process_of_its_own(name: str, given: argparse.Namespace) -> int:
 def _memory(bench: Bench, name: str) -> int:
     """Bytes that a variant takes at its peak, in this fresh process."""
     with process_group(bench.device):
-        before = resident()["now"]
+        before = 0 if bench.device.type == "cuda" else psutil.Process().memory_info().rss
         step = VARIANTS[name](bench)
         for number in range(5):
             step(number)
         bench.settle()
-        return torch.cuda.max_memory_allocated() if bench.device.type == "cuda" else resident()["peak"] - before
-
-
-def _paper(size: str, given: argparse.Namespace, device: torch.device, scratch: str) -> None:
-    """Tokens/s and MFU at one of the paper's sizes; a batch of 256 sequences, .524 M tokens."""
-    if device.type != "cuda":
-        print(f"  {size}: needs a GPU; none is here")
-        return
-    resources = Resources(zero_stage=given.stage, micro_batch=given.micro_batch, compile=True)
-    bench = _bench(PAPER[size], 256, resources, device, scratch)
-    spec = bench.spec
-    with process_group(device):
-        times = _times(bench, ["ours, dense", "ours, masked"], max(5, given.rounds // 10))
-    name = torch.cuda.get_device_name()
-    flops = executed_flops(spec.model.shape, spec.tokens_per_step, spec.model.sequence)
-    for variant, ms in times.items():
-        seconds = statistics.median(ms) / 1e3
-        share = hardware.mfu(flops, seconds, 1, name, spec.precision)
-        shown = (
-            f"MFU {share:.1%} of {hardware.peak_flops(name, spec.precision):.3g} FLOP/s" if share else "peak unknown"
-        )
-        print(f"  {size} {variant:<14} {spec.tokens_per_step / seconds / 1e3:8.0f} ktok/s   {shown}")
-    print(f"  {size} masked over dense   x{_ratio(times['ours, masked'], times['ours, dense'])}")
-
-
-def _profile(bench: Bench) -> None:
-    activities: list[Any] = [torch.profiler.ProfilerActivity.CPU]
-    if bench.device.type == "cuda":
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
-    with process_group(bench.device):
-        step = VARIANTS["ours, masked"](bench)
-        for number in range(WARM):
-            step(number)
-        with torch.profiler.profile(activities=activities) as profile:
-            for number in range(WARM, WARM + 20):
-                step(number)
-            bench.settle()
-    by = "self_cuda_time_total" if bench.device.type == "cuda" else "self_cpu_time_total"
-    print(profile.key_averages().table(sort_by=by, row_limit=20))
+        return device_memory.peak(bench.device) - before
 
 
 if __name__ == "__main__":

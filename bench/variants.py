@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -234,9 +233,3 @@ VARIANTS: dict[str, Callable[[Bench], Step]] = {
     "torch.nn.utils.prune": lambda bench: plain(bench, pruned=True),
     "transformers' Trainer, masked": lambda bench: alone(lambda: hugging_face(bench)),
 }
-
-
-def resident(path: str = "/proc/self/status") -> dict[str, int]:
-    """Bytes of resident memory of this process: now, and at most so far."""
-    lines = dict(line.split(":", 1) for line in Path(path).read_text().splitlines() if line.startswith("Vm"))
-    return {"now": int(lines["VmRSS"].split()[0]) * 1024, "peak": int(lines["VmHWM"].split()[0]) * 1024}

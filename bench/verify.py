@@ -13,17 +13,16 @@ batches of 32 rows of 32 + 1 tokens, and at that of a 468M model on an H100, tak
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from bench import made_on
 from repro.corpus.order import rows_at
 from repro.corpus.packing import token_dtype
 from repro.corpus.shards import SHARD_BYTES, ShardWriter, TokenRows
-from repro.training.provenance import provenance
 
 STEPS = 2000
 # name, vocabulary, sequence, batch, tokens/s, size as a share of the largest
@@ -34,8 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=1, help="of tokens in the larger corpus (default: 1)")
     given = parser.parse_args()
-    made = provenance()
-    print(json.dumps({"hardware": made["hardware"], "versions": made["versions"], "commit": made["commit"]}))
+    print(made_on())
     for name, vocab, sequence, batch, rate, share in CASES:
         with tempfile.TemporaryDirectory() as scratch:
             rows = _written(Path(scratch), vocab, sequence, int(given.gigabytes * 1e9 * share))

@@ -10,7 +10,7 @@ from cluster.versions import locked
 from repro.resources import Resources
 from sweeps.forecast import model_sizes
 from sweeps.grid import Sweep
-from sweeps.memory import USABLE, checkpoint_bytes, per_worker
+from sweeps.memory import USABLE, checkpoint_bytes, worker_of
 
 Level = Literal["ok", "warning", "fault"]
 Facts = Mapping[str, Mapping[str, Any]]  # node -> its cluster/node_facts.py facts
@@ -110,14 +110,7 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
     if sweep:
         for size, spec in model_sizes(sweep).items():
             _, micro = sweep.resources.share(spec)
-            worker = per_worker(
-                spec,
-                workers=sweep.resources.workers,
-                zero_stage=sweep.resources.zero_stage,
-                micro_batch=micro,
-                compiled=sweep.resources.compile is True,
-            )
-            needs[size] = worker.total
+            needs[size] = worker_of(spec, sweep.resources, micro).total
     size, need = max(needs.items(), key=lambda item: item[1], default=("", 0.0))
     for node, fact in nodes.items():
         if node == "driver" and len(nodes) > 1:

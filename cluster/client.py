@@ -52,12 +52,7 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
             expected="its token in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token",
         ) from None
     except (ConnectionError, requests.exceptions.RequestException, RuntimeError) as error:
-        raise UserError(
-            "no Ray job server answers",
-            file=address,
-            found=str(error).splitlines()[0],
-            expected="the dashboard of a cluster whose head was started with ray[default]",
-        ) from None
+        raise _no_server(address, str(error).splitlines()[0]) from None
 
 
 def checked(address: str) -> str:
@@ -96,12 +91,12 @@ def _reach(address: str) -> None:
     except (requests.exceptions.RequestException, UnicodeError) as error:
         found = _innermost(error)
     if found:
-        raise UserError(
-            "no Ray job server answers",
-            file=address,
-            found=found,
-            expected="the dashboard of a cluster whose head was started with ray[default]",
-        )
+        raise _no_server(address, found)
+
+
+def _no_server(address: str, found: str) -> UserError:
+    expected = "the dashboard of a cluster whose head was started with ray[default]"
+    return UserError("no Ray job server answers", file=address, found=found, expected=expected)
 
 
 def _innermost(error: BaseException) -> str:

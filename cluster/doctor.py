@@ -106,13 +106,17 @@ def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
     try:
         sweep = expand(file)
     except UserError as error:
-        what, *rest = str(error).splitlines()
-        return None, Finding("sweep", "fault", what, "; ".join(" ".join(line.split()) for line in rest))
+        return None, _fault("sweep", error)
     return sweep, Finding(
         "sweep",
         "ok",
         f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}, batches divide over {sweep.resources.workers} workers",
     )
+
+
+def _fault(check: str, error: UserError, of: str = "") -> Finding:
+    what, *rest = str(error).splitlines()
+    return Finding(check, "fault", f"{of}{what}", "; ".join(" ".join(line.split()) for line in rest))
 
 
 def _place(uri: str | None) -> str | None:
@@ -132,8 +136,7 @@ def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
                 continue
             text = corpus.Corpus(folder)
         except UserError as error:
-            what, *rest = str(error).splitlines()
-            yield Finding("corpus", "fault", f"{spec.name}: {what}", "; ".join(" ".join(line.split()) for line in rest))
+            yield _fault("corpus", error, f"{spec.name}: ")
             continue
         seen, _ = ask(nodes, node_facts.exists, str(folder))
         blind = [node for node in nodes if not seen.get(node)]

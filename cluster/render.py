@@ -13,10 +13,10 @@ import jinja2
 
 from cluster import machines
 from cluster.deployment import HOME, ROOT, Deployment, deployment
-from cluster.numbers import count, hours
 from cluster.values import allowed
 from cluster.versions import locked
 from repro import paths as places
+from repro.console.options import real, whole
 from repro.errors import UserError
 from sweeps.devices import Cluster
 from sweeps.grid import expand
@@ -54,11 +54,16 @@ OPTIONS = {
     "boot_image": "disk image of the GPU nodes, including the GPU driver",
     "nfs": "HOST:/PATH for the corpora, mounted at storage.corpus; without it they are kept in the storage",
 }
+MOST, HOURS = 1_000_000, 10_000  # nodes, cores per node, GB per node; hours of wall clock
 ABSENT: dict[str, Any] = dict.fromkeys(OPTIONS) | {"hf_token": False}
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb render."""
+    count, hours = (
+        whole(1, MOST),
+        real(f"a number of hours, more than 0 and at most {HOURS:,}", 0, HOURS, open_below=True),
+    )
     parser = verbs.add_parser(
         "render",
         description="Write the manifest for a sweep's plan: nodes, GPUs, image, storage, token authentication on.",

@@ -6,15 +6,18 @@ import argparse
 import time
 from typing import Any
 
-from cluster.numbers import count, seconds
 from repro import ray_address
+from repro.console.options import real, whole
 from repro.errors import UserError
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb wait."""
     command = verbs.add_parser("wait")
-    command.add_argument("--nodes", type=count, required=True, metavar="N", help="number of nodes, including the head")
+    command.add_argument(
+        "--nodes", type=whole(1, 1_000_000), required=True, metavar="N", help="number of nodes, including the head"
+    )
+    seconds = real("a number of seconds, more than 0 and at most 30 days", 0, 30 * 86400, open_below=True)
     command.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="(%(default)s)")
     command.set_defaults(main=main)
 

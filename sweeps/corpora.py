@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from typing import TypeVar
 
 from repro import paths, ray_address
 from repro.corpus import CorpusSummary, build, on_this_machine, published, unused
@@ -11,6 +13,8 @@ from repro.ladder import Shape
 from repro.spec import CorpusSpec
 from sweeps.grid import Sweep
 
+T = TypeVar("T")
+
 
 def build_all(sweep: Sweep) -> dict[str, CorpusSummary]:
     """The corpus of each run, by run id; existing corpora are only opened.
@@ -18,30 +22,25 @@ def build_all(sweep: Sweep) -> dict[str, CorpusSummary]:
     The driver of a cluster copies none that lie on a store: it needs their manifests only, and may have no disk for
     more. Corpora on a disk are checked against all their hashes; copies from a store are as they arrive.
     """
-    built: dict[tuple[CorpusSpec, int, int], CorpusSummary] = {}
-    found = {}
-    for planned in sweep.runs:
-        spec = planned.spec
-        key = (spec.corpus, spec.model.vocab, spec.model.sequence)
-        if key not in built:
-            built[key] = _open(*key, sweep.storage.corpus)
-        found[spec.run_id] = built[key]
-    return found
+    return _each(sweep, partial(_open, root=sweep.storage.corpus))
 
 
 def built(sweep: Sweep) -> dict[str, CorpusSummary]:
     """The corpora of a sweep's runs that this machine has already, by run id."""
-    known: dict[tuple[CorpusSpec, int, int], CorpusSummary | None] = {}
-    for planned in sweep.runs:
-        spec = planned.spec
-        key = (spec.corpus, spec.model.vocab, spec.model.sequence)
-        if key not in known:
-            try:
-                known[key] = on_this_machine(*key, paths.expand(sweep.storage.corpus, key="storage.corpus"))
-            except UserError:  # a text or a place that isn't on this machine, which `sweeps run` reports
-                known[key] = None
-    found = ((p.spec.run_id, known[p.spec.corpus, p.spec.model.vocab, p.spec.model.sequence]) for p in sweep.runs)
-    return {run_id: text for run_id, text in found if text is not None}
+
+    def known(spec: CorpusSpec, vocab: int, sequence: int) -> CorpusSummary | None:
+        try:
+            return on_this_machine(spec, vocab, sequence, paths.expand(sweep.storage.corpus, key="storage.corpus"))
+        except UserError:  # a text or a place that isn't on this machine, which `sweeps run` reports
+            return None
+
+    return {run_id: text for run_id, text in _each(sweep, known).items() if text is not None}
+
+
+def _each(sweep: Sweep, opened: Callable[[CorpusSpec, int, int], T]) -> dict[str, T]:
+    """What `opened` gives for the corpus of each run, by run id; it is asked once for each corpus."""
+    once = cache(opened)
+    return {p.spec.run_id: once(p.spec.corpus, p.spec.model.vocab, p.spec.model.sequence) for p in sweep.runs}
 
 
 def warnings(sweep: Sweep, texts: Mapping[str, CorpusSummary]) -> Iterator[str]:

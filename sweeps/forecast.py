@@ -12,7 +12,7 @@ from sweeps import placement, scaling
 from sweeps.devices import Cluster
 from sweeps.forecast_warnings import HOUR, warnings
 from sweeps.grid import Sweep
-from sweeps.memory import Memory, checkpoint_bytes, fits, fitting_micro_batch, per_worker
+from sweeps.memory import Memory, checkpoint_bytes, fits, fitting_micro_batch, worker_of
 from sweeps.placement import PlacedRun, RunTimes
 from sweeps.scaling import Size
 from sweeps.throughput import Measured, Source, Throughput
@@ -172,13 +172,7 @@ def _run(
     runs_per_gpu: int,
 ) -> RunForecast:
     size = next(one for one in options if one.workers == placed.workers)
-    memory = per_worker(
-        spec,
-        workers=size.workers,
-        zero_stage=sweep.resources.zero_stage,
-        micro_batch=size.micro_batch,
-        compiled=sweep.resources.compile is True,
-    )
+    memory = worker_of(spec, sweep.resources, size.micro_batch, workers=size.workers)
     peak = hardware.peak_flops(cluster.known, spec.precision) if cluster.known else None
     return RunForecast(
         run_id=spec.run_id,

@@ -95,6 +95,24 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
     )
 
 
+def worker_of(
+    spec: RunSpec,
+    resources: Resources,
+    micro_batch: int,
+    *,
+    workers: int | None = None,
+    zero_stage: int | None = None,
+) -> Memory:
+    """The memory of one worker under a sweep's resources; None takes the workers or the stage that these declare."""
+    return per_worker(
+        spec,
+        workers=resources.workers if workers is None else workers,
+        zero_stage=resources.zero_stage if zero_stage is None else zero_stage,
+        micro_batch=micro_batch,
+        compiled=resources.compile is True,
+    )
+
+
 def _passes(shape: Shape, tokens: int, half: bool, compiled: bool) -> float:
     """Bytes of a forward and backward pass of so many tokens."""
     width, inner, rest = {
@@ -127,14 +145,7 @@ def fitting_micro_batch(spec: RunSpec, resources: Resources, workers: int, devic
     for micro in range(declared, 0, -1):
         if share % micro:
             continue
-        memory = per_worker(
-            spec,
-            workers=workers,
-            zero_stage=resources.zero_stage,
-            micro_batch=micro,
-            compiled=resources.compile is True,
-        )
-        if fits(memory, device) in (True, None):
+        if fits(worker_of(spec, resources, micro, workers=workers), device) in (True, None):
             return micro
     return None
 

@@ -8,15 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.resources import Resources
-from repro.spec import RunSpec
 from repro.training import hardware
 from sweeps import corpora, scaling
 from sweeps.devices import Cluster
 from sweeps.forecast import Forecast, forecast, model_sizes
 from sweeps.forecast_warnings import hours
 from sweeps.grid import Sweep, expand
-from sweeps.memory import USABLE, Memory, fits, per_worker
+from sweeps.memory import USABLE, fits, worker_of
 from sweeps.plan import Plan, aligned, amount, by_study, plan, unread
 from sweeps.throughput import ASSUMED_MFU
 
@@ -173,7 +171,7 @@ def _memory(quote: Quote) -> Iterator[dict[str, Any]]:
         share, declared = resources.share(spec)
         for stage in STAGES:
             for micro in sorted({declared, *(m for m in MICRO_BATCHES if share % m == 0)}):
-                found = _worker(spec, resources, stage, micro)
+                found = worker_of(spec, resources, micro, zero_stage=stage)
                 yield {
                     "size": size,
                     "workers": resources.workers,
@@ -193,13 +191,13 @@ def _memory_lines(quote: Quote) -> list[str]:
     rows: list[tuple[str, ...]] = [("GB per worker", *(f"ZeRO {stage}" for stage in STAGES), *micros, "declared", "")]
     for size, spec in sizes.items():
         _, declared = resources.share(spec)
-        full = _worker(spec, resources, resources.zero_stage, declared)
+        full = worker_of(spec, resources, declared)
         verdict = {None: "", True: "fits", False: "doesn't fit"}[fits(full, quote.forecast.cluster.memory_bytes)]
         rows.append(
             (
                 size,
-                *(_gigabytes(_worker(spec, resources, stage, 1).states) for stage in STAGES),
-                *(_gigabytes(_worker(spec, resources, 1, micro).activations) for micro in MICRO_BATCHES),
+                *(_gigabytes(worker_of(spec, resources, 1, zero_stage=stage).states) for stage in STAGES),
+                *(_gigabytes(worker_of(spec, resources, micro, zero_stage=1).activations) for micro in MICRO_BATCHES),
                 _gigabytes(full.total),
                 verdict,
             )
@@ -208,12 +206,6 @@ def _memory_lines(quote: Quote) -> list[str]:
     workers = f"{resources.workers} worker{'s' if resources.workers > 1 else ''}"
     note = f"(states by ZeRO stage on {workers}, plus activations by micro-batch; declared: stage {resources.zero_stage}, {micro} sequences)"
     return [*aligned(rows, left={0}), note]
-
-
-def _worker(spec: RunSpec, resources: Resources, stage: int, micro: int) -> Memory:
-    return per_worker(
-        spec, workers=resources.workers, zero_stage=stage, micro_batch=micro, compiled=resources.compile is True
-    )
 
 
 def _gigabytes(count: float) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from repro.training.provenance import provenance
+from bench import made_on
+from repro.store.folder import Folder
 
 TEXTS = "texts"  # folder of the texts, in that of the parts' files
 OFF = 1.5  # times off what was expected, from which on a finding is flagged
@@ -121,22 +121,17 @@ class Part:
 
     def save(self, error: str | None) -> None:
         """Writes the file as it is now. error: why the part isn't complete; None if it is."""
-        made = provenance()
         content = {
             "part": self.number,
             "small": self.cpu,
-            "hardware": made["hardware"],
-            "versions": made["versions"],
-            "commit": made["commit"],
+            **json.loads(made_on()),
             "began": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(self.began)),
             "seconds": round(time.time() - self.began, 1),
             "error": error,
             "findings": [asdict(finding) for finding in self.findings],
             **self.more,
         }
-        written = self.file.with_suffix(".new")
-        written.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(written, self.file)
+        Folder.open(self.out).write(self.file.name, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def file_of(out: Path, number: int) -> Path:
