@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.fits.outcome import Interval, above, below, interval
 from analysis.laws.law import Array
@@ -65,19 +65,13 @@ def judge(evidence: Evidence) -> Verdict:
     spread = evidence.noise.paired
     found = contrasts(evidence.tables)
     pooled = _both(found)
-    outcome, because = _decide(pooled, evidence.noise)
     late = next((p for p in pooled if p.name == LATE_START), None)
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats",
-        measured=late.value if late else None,
-        interval=late.interval(spread) if late else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=(Detail("Contrasts, nats", tuple(c.row(spread) for c in (*pooled, *found))),) if found else (),
+    return Stated(
+        CLAIM, STATEMENT, "late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats", PAPER, RULE
+    ).filled(
+        _decide(pooled, evidence.noise),
+        (late.value if late else None, late.interval(spread) if late else None),
+        (Detail("Contrasts, nats", tuple(c.row(spread) for c in (*pooled, *found))),) if found else (),
     )
 
 

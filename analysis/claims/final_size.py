@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.pairs import Pair, PairResult, find_pairs
 from analysis.fits.outcome import Interval, above, below, percentiles
@@ -36,18 +36,10 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (f)."""
     results = _chosen(evidence)
     measured, interval = _pooled(results)
-    outcome, because = _decide(measured, interval, evidence)
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="N_eff/N_final at 80%, geometric mean over pairs",
-        measured=measured,
-        interval=interval,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=(Detail("Pairs at 80%", tuple(_row(r) for r in results)),) if results else (),
+    return Stated(CLAIM, STATEMENT, "N_eff/N_final at 80%, geometric mean over pairs", PAPER, RULE).filled(
+        _decide(measured, interval, evidence),
+        (measured, interval),
+        (Detail("Pairs at 80%", tuple(map(_row, results))),),
     )
 
 

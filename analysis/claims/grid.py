@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.compare import LAW_TO_GRID
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Errors
@@ -38,6 +38,7 @@ Reproduced: it holds in every cell. Not reproduced: it leaves in any. Otherwise 
 
 TRUE = "the law in N_avg is the truth at every schedule"
 FALSE = f"the same, but in one cell, at the highest sparsity and the latest end, runs end {MARGIN} nats over it"
+true_world = World.losses  # mean losses of TRUE
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on what the paper doesn't claim."""
     found = cells(evidence)
     worst = max(found, key=lambda c: abs(c.residual), default=None)
-    outcome, because = _decide(found, evidence)
     details = [
         Detail("Residual by schedule, predicted − actual, nats", tuple(c.row() for c in found)),
         *drifts(evidence),
@@ -84,32 +84,24 @@ def judge(evidence: Evidence) -> Verdict:
             tuple(iso_average(evidence)),
         ),
     ]
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity=(
-            f"largest residual of a cell ({worst.sparsity:.0%}, {schedule_name(worst.start, worst.end)}), nats"
-            if worst
-            else "largest residual of a cell, nats"
-        ),
-        measured=worst.residual if worst else None,
-        interval=interval(worst.low, worst.high) if worst else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        details=tuple(d for d in details if d.rows),
+    return Stated(
+        CLAIM,
+        STATEMENT,
+        f"largest residual of a cell ({worst.sparsity:.0%}, {schedule_name(worst.start, worst.end)}), nats"
+        if worst
+        else "largest residual of a cell, nats",
+        PAPER,
+        RULE,
+    ).filled(
+        _decide(found, evidence),
+        (worst.residual if worst else None, interval(worst.low, worst.high) if worst else None),
+        details,
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
     return _decide(cells(evidence), evidence)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

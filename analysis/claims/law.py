@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Errors, Measure
@@ -48,22 +48,11 @@ def judge(evidence: Evidence) -> Verdict:
     comparison = evidence.comparison
     in_sample = comparison.settings[IN_SAMPLE]
     error = None if in_sample.reason else in_sample.errors[N_AVG.name].mean_abs()
-    outcome, because = rule(evidence)
     errors_by_setting = (_errors(setting, evidence) for setting in evidence.settings.values())
-    details = [d for d in (_laws(evidence), *errors_by_setting, _noise(evidence.noise)) if d.rows]
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="mean |predicted − actual| of the N_avg law on the law set, nats",
-        measured=error.value if error else None,
-        interval=error.interval if error else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(_notes(evidence)),
-        details=tuple(details),
-    )
+    details = (_laws(evidence), *errors_by_setting, _noise(evidence.noise))
+    return Stated(
+        CLAIM, STATEMENT, "mean |predicted − actual| of the N_avg law on the law set, nats", PAPER, RULE
+    ).filled(rule(evidence), error, details, _notes(evidence))
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.matched import difference_noise
 from analysis.findings.pairs import PairResult, find_pairs
@@ -33,13 +33,12 @@ it has no part in the verdict. Partners matched on all parameters (embeddings an
 
 TRUE = "the law in N_avg is the truth, so that N_eff/N_avg is 1 in every pair"
 FALSE = f"the same, but in one pair, of the highest sparsity, N_eff/N_avg is {LOW}"
+true_world = World.losses  # mean losses of TRUE
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (c)."""
     results = _matched(evidence)
-    measured, interval = pooled(results)
-    outcome, because = _decide(results, evidence)
     notes = []
     if results:
         closest = max(abs(r.pair.n_partner / r.pair.n_avg - 1) for r in results)
@@ -54,29 +53,17 @@ def judge(evidence: Evidence) -> Verdict:
         )
     if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="N_eff/N_avg, geometric mean over pairs",
-        measured=measured,
-        interval=interval,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(notes),
-        details=(Detail("Pairs; losses in nats", tuple(_row(r) for r in evidence.pairs)),) if evidence.pairs else (),
+    return Stated(CLAIM, STATEMENT, "N_eff/N_avg, geometric mean over pairs", PAPER, RULE).filled(
+        _decide(results, evidence),
+        pooled(results),
+        (Detail("Pairs; losses in nats", tuple(map(_row, evidence.pairs))),),
+        notes,
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
     return _decide(_matched(evidence), evidence)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

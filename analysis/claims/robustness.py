@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.setting_lines import NAMES, Line, alike, lines
 from analysis.fits.outcome import above, below, interval
@@ -40,6 +40,7 @@ TRUE = "a sparse run loses as much by each setting as the dense run did in this 
 FALSE = (
     f"the same, but at the highest sparsity the sparse run's best learning rate is another one, better by {MARGIN} nats"
 )
+true_world = World.losses  # mean losses of TRUE
 
 
 @dataclass(frozen=True)
@@ -81,37 +82,27 @@ class Regret:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (d)."""
     found = list(regrets(evidence.tables, evidence.noise.paired))
-    outcome, because = _decide(found, evidence.noise)
     lows, highs = [r.low for r in found if r.low is not None], [r.high for r in found if r.high is not None]
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="largest regret of the dense run's best setting, nats",
-        measured=max((r.value for r in found), default=None),
-        # A line with its best at an edge bounds nothing from above.
-        interval=interval(max(lows), max(highs)) if lows and highs and not any(r.at_edge for r in found) else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(_notes(found)),
-        details=(
+    return Stated(CLAIM, STATEMENT, "largest regret of the dense run's best setting, nats", PAPER, RULE).filled(
+        _decide(found, evidence.noise),
+        (
+            max((r.value for r in found), default=None),
+            # A line with its best at an edge bounds nothing from above.
+            interval(max(lows), max(highs)) if lows and highs and not any(r.at_edge for r in found) else None,
+        ),
+        (
             Detail("Regret of the dense run's best setting, nats", tuple(r.row() for r in found)),
             Detail("Losses, nats", tuple(_losses(evidence.tables))),
         )
         if found
         else (),
+        _notes(found),
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
     return _decide(list(regrets(evidence.tables, evidence.noise.paired)), evidence.noise)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.claims.regret import ERROR_RATE, MARGIN, TOP, CellVerdict, judge_cells
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.fits.outcome import Interval, interval
 from analysis.laws.law import Array
@@ -40,18 +40,21 @@ FALSE = f"the same, but in one cell, of the highest sparsity, one rival ends {MA
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (a)."""
     cells, skipped = judge_cells(evidence)
-    notes = [f"{reason}" for reason in skipped]
-    outcome, because = _decide(cells, evidence)
-    if not cells:
-        return _verdict(None, None, outcome, because, notes, [])
-    fresh = sum(c.source == "fresh seeds" for c in cells)
-    notes.append(f"Cells measured on fresh seeds: {fresh} of {len(cells)}; the others at seed 0.")
-    if evidence.noise.paired is not None:
+    notes = [*skipped]
+    if cells:
+        fresh = sum(c.source == "fresh seeds" for c in cells)
+        notes.append(f"Cells measured on fresh seeds: {fresh} of {len(cells)}; the others at seed 0.")
+    if cells and evidence.noise.paired is not None:
         sd = evidence.noise.paired
         notes.append(
             f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom)."
         )
-    return _verdict(max(c.regret for c in cells), _bounds(cells), outcome, because, notes, cells)
+    return Stated(CLAIM, STATEMENT, "largest regret of 25/50/25 over the cells, nats", PAPER, RULE).filled(
+        _decide(cells, evidence),
+        (max((c.regret for c in cells), default=None), _bounds(cells)),
+        (Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),),
+        notes,
+    )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
@@ -128,26 +131,3 @@ def _decide(cells: list[CellVerdict], evidence: Evidence) -> tuple[Outcome, str]
             f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid",
         )
     return "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
-
-
-def _verdict(
-    regret: float | None,
-    bounds: Interval | None,
-    outcome: Outcome,
-    because: str,
-    notes: list[str],
-    cells: list[CellVerdict],
-) -> Verdict:
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="largest regret of 25/50/25 over the cells, nats",
-        measured=regret,
-        interval=bounds,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(notes),
-        details=(Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),) if cells else (),
-    )

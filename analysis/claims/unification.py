@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.pairs import pairs_among
 from analysis.findings.unification_map import Cell, Chart, has_map, map_runs
@@ -43,6 +43,7 @@ parameter lies wholly outside [{LOW}, {HIGH}]. Otherwise inconclusive.
 
 TRUE = "the law in N_avg is the truth, so that N_eff/N_avg is 1 in every cell"
 FALSE = f"the same, but in one cell, of the most tokens per parameter and the highest sparsity, N_eff/N_avg is {LOW}"
+true_world = World.losses  # mean losses of TRUE
 
 
 @dataclass(frozen=True)
@@ -76,27 +77,20 @@ def applies(evidence: Evidence) -> bool:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (h), of a sweep with a map."""
     chart = evidence.chart
-    measured, interval = pooled(chart)
-    outcome, because = rule(evidence)
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="N_eff/N_avg, geometric mean over the cells with the map's most tokens per parameter",
-        measured=measured,
-        interval=interval,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=tuple(_notes(chart)),
-        details=tuple(
-            d
-            for d in (
-                Detail("Where it is shown, by size", tuple(_onset_row(o) for o in onsets(chart))),
-                Detail("The map: N_eff/N_avg; losses in nats", tuple(_row(c) for c in chart.cells)),
-            )
-            if d.rows
+    return Stated(
+        CLAIM,
+        STATEMENT,
+        "N_eff/N_avg, geometric mean over the cells with the map's most tokens per parameter",
+        PAPER,
+        RULE,
+    ).filled(
+        rule(evidence),
+        pooled(chart),
+        (
+            Detail("Where it is shown, by size", tuple(_onset_row(o) for o in onsets(chart))),
+            Detail("The map: N_eff/N_avg; losses in nats", tuple(_row(c) for c in chart.cells)),
         ),
+        _notes(chart),
     )
 
 
@@ -115,11 +109,6 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if outside := [name for onset in judged for name in onset.outside]:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}; {said}"
     return ("reproduced" if all(onset.since is not None for onset in judged) else "inconclusive"), said
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from scipy import stats
+
+from analysis.findings.law_errors import Measure
+from analysis.fits.outcome import Interval
 
 Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
 LEVEL = 0.95
@@ -106,7 +109,7 @@ class Verdict:
     statement: str
     quantity: str
     measured: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     paper: str
     rule: str
     verdict: Outcome
@@ -116,3 +119,37 @@ class Verdict:
     departures: tuple[str, ...] = ()
     ruled: Outcome | None = None
     rates: ClaimRates | None = None
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A claim before any number is seen. Attributes: as in Verdict."""
+
+    claim: str
+    statement: str
+    quantity: str
+    paper: str
+    rule: str
+
+    def filled(
+        self,
+        outcome: tuple[Outcome, str],
+        found: Measure | tuple[float | None, Interval | None] | None,
+        details: Iterable[Detail],
+        notes: Iterable[str] = (),
+    ) -> Verdict:
+        """The verdict of an outcome and its reason, for which a number with its interval stands; tables without rows are left out."""
+        measured, interval = (found.value, found.interval) if isinstance(found, Measure) else found or (None, None)
+        return Verdict(
+            claim=self.claim,
+            statement=self.statement,
+            quantity=self.quantity,
+            measured=measured,
+            interval=interval,
+            paper=self.paper,
+            rule=self.rule,
+            verdict=outcome[0],
+            because=outcome[1],
+            notes=tuple(notes),
+            details=tuple(detail for detail in details if detail.rows),
+        )

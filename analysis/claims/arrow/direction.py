@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, alike, apart, contrasted
@@ -29,13 +29,12 @@ RULE = f"{SET}, and one peak learning rate; where its rates go over compute, eac
 
 TRUE = "the law in N_avg is the truth, so that both end equal"
 FALSE = f"the same, but in one cell, of the highest sparsity, the rising run is worth a dense one of {SHARE} times its N_avg"
+true_world = World.losses  # mean losses of TRUE
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (i)."""
     arrow, found = evidence.arrow, _found(evidence)
-    measured, interval = found.mean
-    outcome, because = decide(found, evidence)
     tables = (
         Detail(
             "L(rising) − L(falling), nats, and the ratio of their dense sizes of equal loss",
@@ -46,29 +45,14 @@ def judge(evidence: Evidence) -> Verdict:
         Detail("L(rising) − L(falling) in controls, nats", tuple(_both(arrow))),
         Detail("A constant mask less dense runs of equal N_avg, nats", tuple(_dense(arrow))),
     )
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="L(rising) − L(falling), mean over cells, nats",
-        measured=measured,
-        interval=interval,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=notes(found),
-        details=tuple(table for table in tables if table.rows),
+    return Stated(CLAIM, STATEMENT, "L(rising) − L(falling), mean over cells, nats", PAPER, RULE).filled(
+        decide(found, evidence), found.mean, tables, notes(found)
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
     return decide(_found(evidence), evidence)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from analysis.claims.arrow import direction
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.arrow import SHARE
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import Contrasted, contrasted
@@ -35,25 +35,19 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (i) with own rates."""
     found = _found(evidence)
     measured, interval = found.mean
-    outcome, because = rule(evidence)
     tables = (
         Detail("L(rising) − L(falling), each at its best rate, nats", tuple(map(direction.row, found.each))),
         Detail(
             "Mean losses by learning rate, nats/token", tuple(r for own in evidence.arrow.sets for r in _tries(own))
         ),
     )
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="L(rising) − L(falling), mean over the cells with several rates, nats",
-        measured=measured,
-        interval=None if any(_at_edge(c.own) for c in found.each) else interval,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=direction.notes(found),
-        details=tuple(table for table in tables if table.rows),
+    return Stated(
+        CLAIM, STATEMENT, "L(rising) − L(falling), mean over the cells with several rates, nats", PAPER, RULE
+    ).filled(
+        rule(evidence),
+        (measured, None if any(_at_edge(c.own) for c in found.each) else interval),
+        tables,
+        direction.notes(found),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings import one_law
 from analysis.findings.arrow import Arrow
 from analysis.findings.evidence import Evidence
@@ -34,31 +34,30 @@ kind the interval of the mean residual lies wholly outside ±{MARGIN}. Otherwise
 
 TRUE = "the law in N_avg over the whole life is the truth, but for the lack of fit of dense runs"
 FALSE = f"the same, but every configuration of one kind, rising or else grown, ends {MARGIN} nats lower"
+true_world = World.losses  # mean losses of TRUE
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (v)."""
     found = one_law.residuals(evidence.arrow)
     worst = max(found, key=lambda own: own.mean_abs.value, default=None)
-    outcome, because = rule(evidence)
     law, misfit = evidence.arrow.law, evidence.arrow.misfit
     notes = () if isinstance(law, str) else (
         f"The law is fitted to {law.n_rows} dense runs: " + ", ".join(f"{k} {v:.4g}" for k, v in law.parameters.items()) + ".",
         f"On those runs themselves it is off by {_on_dense(evidence.arrow):.4f} nats on average (mean |predicted − actual|, in sample).",
         *(() if misfit is None else (f"Its lack of fit, what it leaves over of dense configurations beyond the seeds' noise, has a standard deviation of {misfit.sd:.4f} nats.",)),
     )  # fmt: skip
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity=f"mean |residual| of the kind where it is largest{f' ({worst.kind})' if worst else ''}, nats",
-        measured=worst.mean_abs.value if worst else None,
-        interval=worst.mean_abs.interval if worst else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=notes,
-        details=(Detail("Predicted less actual, by kind, nats", tuple(map(_row, found))),) if found else (),
+    return Stated(
+        CLAIM,
+        STATEMENT,
+        f"mean |residual| of the kind where it is largest{f' ({worst.kind})' if worst else ''}, nats",
+        PAPER,
+        RULE,
+    ).filled(
+        rule(evidence),
+        worst.mean_abs if worst else None,
+        (Detail("Predicted less actual, by kind, nats", tuple(map(_row, found))),),
+        notes,
     )
 
 
@@ -82,11 +81,6 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         "inconclusive",
         f"kinds shown to be predicted to {MARGIN} nats: {', '.join(own.kind for own in inside) or 'none'}; shown to be off by more: none",
     )
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

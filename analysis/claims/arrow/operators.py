@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.dense_slope import Slope
 from analysis.findings.evidence import Evidence
@@ -34,6 +34,7 @@ are compared in claim (i) and have no part in this verdict.
 
 TRUE = "the law in N_avg over the whole life is the truth, so that all operators end equal"
 FALSE = f"the same, but what one operator made is worth a dense run of {SHARE} times its N_avg"
+true_world = World.losses  # mean losses of TRUE
 
 Apart = tuple[GrownLife, str, str, Matched, Measure, Measure | None]  # difference, and ratio of sizes
 
@@ -42,7 +43,6 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (ii)."""
     found, spread = _found(evidence)
     largest = max(found, key=lambda own: abs(own[4].value), default=None)
-    outcome, because = rule(evidence)
     tables = (
         Detail("Pairs of operators, the first less the second, nats", tuple(map(_row, found))),
         Detail("Mean losses beside dense runs from scratch, nats/token", tuple(_means(evidence.arrow))),
@@ -50,20 +50,14 @@ def judge(evidence: Evidence) -> Verdict:
     notes = () if isinstance(spread, str) else (
         f"By luck the difference of one seed has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom).",
     )  # fmt: skip
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="largest difference of two operators' mean losses, nats"
+    return Stated(
+        CLAIM,
+        STATEMENT,
+        "largest difference of two operators' mean losses, nats"
         + (f" ({largest[1]} − {largest[2]})" if largest else ""),
-        measured=largest[4].value if largest else None,
-        interval=largest[4].interval if largest else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=notes,
-        details=tuple(table for table in tables if table.rows),
-    )
+        PAPER,
+        RULE,
+    ).filled(rule(evidence), largest[4] if largest else None, tables, notes)
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
@@ -87,11 +81,6 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         "inconclusive",
         f"pairs of operators shown to be within ten percent of N_avg: {inside} of {len(found)}; outside: none",
     )
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: World) -> Array:

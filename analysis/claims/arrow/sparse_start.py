@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from analysis.claims.arrow import direction
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.arrow import Arrow
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, contrasted
@@ -34,21 +34,18 @@ FALSE = f"the same, but it ends {MARGIN} nats higher in one cell, of the highest
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (iii)."""
     found = _found(evidence)
-    measured, interval = found.mean
-    outcome, because = rule(evidence)
     rows = tuple(_row(evidence.arrow, c) for c in found.each)
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="L(sparse, then dense) − L(dense) at one size and one number of tokens, mean over cells, nats",
-        measured=measured,
-        interval=interval,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=(*direction.notes(found), *_too_wide(found)),
-        details=(Detail("Sparse, then dense, less dense; nats", rows),) if rows else (),
+    return Stated(
+        CLAIM,
+        STATEMENT,
+        "L(sparse, then dense) − L(dense) at one size and one number of tokens, mean over cells, nats",
+        PAPER,
+        RULE,
+    ).filled(
+        rule(evidence),
+        found.mean,
+        (Detail("Sparse, then dense, less dense; nats", rows),),
+        (*direction.notes(found), *_too_wide(found)),
     )
 
 

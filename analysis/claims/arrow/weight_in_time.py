@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.time_weight import KAPPAS, LEAST_SEEDS, TimeWeight, time_weight
 from analysis.fits.outcome import above, below
@@ -39,20 +39,12 @@ FALSE = "the law in N_avg is the truth, but for that lack of fit, so that κ is 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (iv)."""
     found = time_weight(evidence.arrow)
-    outcome, because = _decide(found, evidence)
     known = None if isinstance(found, str) else found
-    return Verdict(
-        claim=CLAIM,
-        statement=STATEMENT,
-        quantity="κ, the exponent of the weight in time",
-        measured=known.kappa.value if known else None,
-        interval=known.kappa.interval if known else None,
-        paper=PAPER,
-        rule=RULE,
-        verdict=outcome,
-        because=because,
-        notes=_notes(known) if known else (),
-        details=(Detail("Held out by kind: mean |predicted − actual|, nats", tuple(_rows(known))),) if known else (),
+    return Stated(CLAIM, STATEMENT, "κ, the exponent of the weight in time", PAPER, RULE).filled(
+        _decide(found, evidence),
+        known.kappa if known else None,
+        (Detail("Held out by kind: mean |predicted − actual|, nats", tuple(_rows(known))),) if known else (),
+        _notes(known) if known else (),
     )
 
 

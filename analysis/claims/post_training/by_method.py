@@ -1,4 +1,4 @@
-"""What claims on training after pruning have in common: how a verdict is filled; and of those on every method how each is asked in turn.
+"""What claims on training after pruning that speak of every method have in common: how each method is asked in turn.
 
 One method against a claim outweighs any that is open.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
@@ -27,36 +27,6 @@ class Shown:
 
     against: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Stated:
-    """A claim before any number is seen. Attributes: as in Verdict."""
-
-    claim: str
-    statement: str
-    quantity: str
-    paper: str
-    rule: str
-
-    def filled(
-        self, outcome: tuple[Outcome, str], found: Measure | None, details: Iterable[Detail], notes: Iterable[str] = ()
-    ) -> Verdict:
-        """The verdict of an outcome and its reason, for which a number stands; tables without rows are left out."""
-        verdict, because = outcome
-        return Verdict(
-            claim=self.claim,
-            statement=self.statement,
-            quantity=self.quantity,
-            measured=found.value if found else None,
-            interval=found.interval if found else None,
-            paper=self.paper,
-            rule=self.rule,
-            verdict=verdict,
-            because=because,
-            notes=tuple(notes),
-            details=tuple(detail for detail in details if detail.rows),
-        )
 
 
 @dataclass(frozen=True)

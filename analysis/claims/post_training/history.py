@@ -35,6 +35,7 @@ inconclusive. {conditions.RULE}
 
 TRUE = "P2 is the truth, at the fitted parameters: L − L0 knows nothing of the parent's tokens"
 FALSE = f"the same, but curves of parents of another age end {MARGIN} nats higher"
+true_world = RecoveryWorld.losses  # mean losses of TRUE
 
 STATED = Stated(
     CLAIM,
@@ -82,11 +83,6 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if above(measure.interval, -MARGIN) and below(measure.interval, MARGIN):
         return "reproduced", f"parents of two ages recover alike, to {MARGIN} nats"
     return "inconclusive", f"not shown to lie within ±{MARGIN} nats"
-
-
-def true_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: RecoveryWorld) -> Array:

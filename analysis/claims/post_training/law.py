@@ -36,6 +36,7 @@ ends at a bound, or where its lead over five parameters may be noise. {condition
 
 TRUE = "P2 is the truth, at the fitted parameters"
 FALSE = "the Chinchilla law in the parameters that are left is the truth, fitted to P2's losses"
+true_world = RecoveryWorld.losses  # mean losses of TRUE
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -93,11 +94,6 @@ rule = FRAME.outcome
 def margin(post: Recovery) -> float:
     """What the error may be, nats: no law is asked to know the seeds."""
     return max(MARGIN, 0.0 if post.noise is None else post.noise.over(post.points.of("pruned")))
-
-
-def true_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
 
 
 def false_world(world: RecoveryWorld) -> Array:

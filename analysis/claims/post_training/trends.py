@@ -96,11 +96,7 @@ FRAME = ByMethod(
     lambda post: "smaller models' losses fall faster, and higher rates cost more",
 )
 rule = FRAME.outcome
-
-
-def true_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses()
+true_world = RecoveryWorld.losses  # mean losses of TRUE
 
 
 def false_world(world: RecoveryWorld) -> Array:
