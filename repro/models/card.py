@@ -14,7 +14,7 @@ from repro.models import card_claims
 from repro.models.counts import Counts
 from repro.models.counts_table import table
 from repro.models.folder import CARD
-from repro.models.page import rows_of, table_of, written
+from repro.models.page import rows_of, section, table_of, use, written
 from repro.spec import RunSpec
 
 FIGURE = "schedule.png"
@@ -64,36 +64,30 @@ class Card:
         if self.step < schedule.total_steps:
             yield ""
             yield f"**Not trained to its end**: step {self.step:,} of {schedule.total_steps:,}."
-        yield from self._section("Use")
-        yield "```python"
-        yield "from transformers import pipeline"
-        yield ""
-        yield 'pipeline("text-generation", model="THIS FOLDER OR ITS ID")("Once upon a time", max_new_tokens=40)'
-        yield "```"
-        yield ""
+        yield from use()
         yield f"Weights are {self.dtype}; removed ones are stored as zeros."
         if self.compact:
             yield (
                 "`compact/` holds the same weights in the `sparse-bitmask` layout of compressed-tensors, one bit a weight "
                 "and those that are not zero; `repro.models.export.load_compact(folder)` reads it."
             )
-        yield from self._section("Counts")
+        yield from section("Counts")
         yield from rows_of(self._counted())
-        yield from self._section("Losses")
+        yield from section("Losses")
         yield from self._losses()
-        yield from self._section("Trained on")
+        yield from section("Trained on")
         yield from rows_of(self._trained_on())
-        yield from self._section("Schedule")
+        yield from section("Schedule")
         if is_drawn:
             yield f"![Density of the prunable weights over training]({FIGURE})"
             yield ""
         yield from rows_of(self._scheduled())
-        yield from self._section("Settings")
+        yield from section("Settings")
         yield from table_of(["", "", "meaning"], list(self._settings()))
-        yield from self._section("Sparsity by layer")
+        yield from section("Sparsity by layer")
         head, rows = table(self.counts)
         yield from table_of(head, rows)
-        yield from self._section("Make it again")
+        yield from section("Make it again")
         yield from self._again()
 
     def _summary(self) -> str:
@@ -108,9 +102,6 @@ class Card:
             f"{'at up to' if self.spec.schedule.returns else 'pruned to'} {self.spec.pruning.sparsity:.4g} sparsity of its "
             f"linear layers while it was trained, in {self.spec.precision}, as in [The Journey Matters]({PAPER})."
         )
-
-    def _section(self, title: str) -> Iterator[str]:
-        yield from ("", f"## {title}", "")
 
     def _counted(self) -> Iterator[tuple[str, str]]:
         found = self.counts

@@ -13,6 +13,21 @@ def written(matter: Mapping[str, Any], lines: Iterable[str]) -> str:
     return f"---\n{yaml.safe_dump(dict(matter), sort_keys=False)}---\n\n" + "\n".join(lines) + "\n"
 
 
+def section(title: str) -> Iterator[str]:
+    """The heading of a section."""
+    yield from ("", f"## {title}", "")
+
+
+def use() -> Iterator[str]:
+    """The section that says how a model is loaded."""
+    yield from section("Use")
+    yield "```python"
+    yield "from transformers import pipeline"
+    yield ""
+    yield 'pipeline("text-generation", model="THIS FOLDER OR ITS ID")("Once upon a time", max_new_tokens=40)'
+    yield from ("```", "")
+
+
 def rows_of(pairs: Iterable[Sequence[str]]) -> Iterator[str]:
     """A table of names and values, without a header."""
     yield from table_of(["", ""], [list(pair) for pair in pairs])

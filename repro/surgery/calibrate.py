@@ -17,7 +17,7 @@ from torch import nn
 
 from repro.errors import UserError
 from repro.models.family import shapes_of
-from repro.models.names import LINEARS, SITES, prefix
+from repro.models.names import SITES, prefix
 from repro.models.network import network
 from repro.surgery.net import Net, check_finite
 from repro.training.loss import Head
@@ -182,8 +182,3 @@ def _check_tokens(net: Net, tokens: torch.Tensor) -> None:
 def site_of(name: str) -> str:
     """The site at which the inputs of a linear layer, q_proj say, are seen."""
     return next(site for site, names in SITES.items() if name in names)
-
-
-def weight_name(name: str) -> str:
-    """The parameter of a linear layer, by its name in the block."""
-    return f"{LINEARS[name]}.weight"

@@ -13,7 +13,7 @@ from repro.ladder import Shape
 from repro.models import card_claims
 from repro.models.counts import Counts
 from repro.models.counts_table import table
-from repro.models.page import rows_of, table_of, written
+from repro.models.page import rows_of, section, table_of, use, written
 from repro.surgery.catalogue import GROWTHS, METHODS
 
 
@@ -52,19 +52,13 @@ class SurgeryCard(ABC):
         yield f"# {facts['model']}, {self.tag} by {facts['method']}"
         yield ""
         yield self._summary()
-        yield from _section("Use")
-        yield "```python"
-        yield "from transformers import pipeline"
-        yield ""
-        yield 'pipeline("text-generation", model="THIS FOLDER OR ITS ID")("Once upon a time", max_new_tokens=40)'
-        yield "```"
-        yield ""
+        yield from use()
         yield f"Weights are {self.dtype}{self._zeros()}."
         yield from self._change()
-        yield from _section("Losses")
+        yield from section("Losses")
         yield from self._losses()
         yield from self._by_layer()
-        yield from _section("Make it again")
+        yield from section("Make it again")
         yield from ("```", self.command, "```", "")
         yield f"It took {self.facts['seconds']:,.1f} s and {self.facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
         yield ""
@@ -132,16 +126,16 @@ class PrunedCard(SurgeryCard):
         return "; removed ones are stored as zeros" if self.facts["structure"] else ""
 
     def _change(self) -> Iterator[str]:
-        yield from _section("Removed")
+        yield from section("Removed")
         yield from rows_of(self._removed())
-        yield from _section("Counts")
+        yield from section("Counts")
         yield from self._counted("share removed", lambda before, after: f"{1 - after / before:.4%}")
-        yield from _section("Calibration")
+        yield from section("Calibration")
         yield from self._calibrated()
 
     def _by_layer(self) -> Iterator[str]:
         if self.facts["structure"]:
-            yield from _section("Sparsity by layer")
+            yield from section("Sparsity by layer")
             yield from table_of(*table(self.counts))
 
     def _also(self) -> str:
@@ -208,9 +202,9 @@ class GrownCard(SurgeryCard):
         return "; o_proj and down_proj of new blocks are zeros until they are trained" if is_zero else ""
 
     def _change(self) -> Iterator[str]:
-        yield from _section("Grown")
+        yield from section("Grown")
         yield from rows_of(self._grown())
-        yield from _section("Counts")
+        yield from section("Counts")
         yield from self._counted("times", lambda before, after: f"{after / before:.4f}")
 
     def _grown(self) -> Iterator[tuple[str, str]]:
@@ -228,7 +222,3 @@ class GrownCard(SurgeryCard):
 def perplexity(loss: float) -> float:
     """e to the loss; infinite where no float holds it."""
     return math.exp(loss) if loss < 700 else math.inf
-
-
-def _section(title: str) -> Iterator[str]:
-    yield from ("", f"## {title}", "")
