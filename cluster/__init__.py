@@ -1,1 +1,1 @@
-"""WHERE: sweeps on any Ray cluster: submitted to one, manifests for one, and what is wrong with one."""
+"""WHERE: sweeps on any Ray cluster: submission, manifests, and a preflight check."""

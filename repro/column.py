@@ -1,4 +1,4 @@
-"""What a column of the runs table is, and what is known of a run from which its values come. No torch, no Ray."""
+"""Column: one column of the runs table; and Trained: what is known of a trained run, from which columns are computed. No torch, no Ray."""
 
 from __future__ import annotations
 

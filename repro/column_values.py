@@ -1,4 +1,4 @@
-"""Values of columns that take more than a field of the spec: null where a thing doesn't apply, and texts of settings."""
+"""Values of columns that are not simply a field of the spec: null where a setting doesn't apply, and settings as text."""
 
 from __future__ import annotations
 

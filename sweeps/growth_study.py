@@ -1,4 +1,4 @@
-"""The study of growth: one N(t), a small model for a share of the tokens and a larger one for the rest, by several operators."""
+"""The study of growth: a small model for a share of the tokens and a larger one for the rest, made by several operators at one N(t)."""
 
 from __future__ import annotations
 

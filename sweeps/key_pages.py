@@ -1,4 +1,4 @@
-"""Pages for people of what the JSON Schema says to editors: every key of a sweep file, one line each. Written into docs/."""
+"""Generates the documentation pages of all keys of a sweep file from its JSON Schema, one line per key, in docs/."""
 
 from __future__ import annotations
 

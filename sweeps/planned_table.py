@@ -1,4 +1,4 @@
-"""A sweep's runs as the table that its results will have, but for what only training tells: for `analysis power`."""
+"""A sweep's planned runs as a runs table, without the columns that only training can fill, for `analysis power`."""
 
 from __future__ import annotations
 

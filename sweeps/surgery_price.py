@@ -1,8 +1,8 @@
-"""What surgery costs a run before its first step: passes over its calibration text, and the algebra of what makes up for weights.
+"""What surgery costs a run before its first step: passes over its calibration text, and the algebra of adjusting the remaining weights.
 
 All of it is done on the CPU by one thread, as workers of a sweep have (tuner.WORKER_ENV), while the run's devices wait. With c
 the tokens of the calibration text, a method makes so many forward passes of c through the blocks (a backward pass counts as
-two), and so many through the LM head, that losses are taken by. Those that make up for what they remove also sum x x^T over c,
+two), and so many through the LM head, for losses. Methods that adjust the remaining weights also sum x x^T over c,
 2 c n^2 for n inputs, and in float64, for a layer of `rows` x n, invert and factor an n x n matrix, 4/3 n^3, and correct the
 weights, rows n^2; multiple removal solves one system for each row instead.
 """

@@ -1,4 +1,4 @@
-"""The claims, each with a rule that was written before its numbers were seen: those of pruning while training, of the direction of N(t), and of training after pruning."""
+"""The claims, each with a rule that was written before its numbers were seen: on pruning during training, on the direction of N(t), and on training after pruning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (f): at 80% the model that is left is half the size of the dense model of equal loss."""
+"""Claim (f): at 80% sparsity the final model is half the size of the dense model of equal loss."""
 
 from __future__ import annotations
 

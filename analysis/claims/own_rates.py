@@ -1,6 +1,6 @@
-"""Claims (b), (c) and (f) once more, with each sparse run at its own best learning rate instead of the dense run's.
+"""Claims (b), (c) and (f) again, with each sparse run at its own best learning rate instead of the dense run's.
 
-The rules are the claims' own; what is judged is another set of runs, those of the study `own_rates`.
+The rules are those of the claims; they are applied to other runs, those of the study `own_rates`.
 """
 
 from __future__ import annotations

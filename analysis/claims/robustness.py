@@ -1,4 +1,4 @@
-"""Claim (d): the dense run's best learning rate and batch are the sparse run's best, or near it."""
+"""Claim (d): the learning rate and batch that are best for the dense run are best for the sparse run, or nearly so."""
 
 from __future__ import annotations
 

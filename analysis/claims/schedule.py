@@ -1,4 +1,4 @@
-"""Claim (a): one schedule, dense 25 / prune 50 / recover 25, is the best or near it everywhere."""
+"""Claim (a): one schedule, dense 25 / prune 50 / recover 25, is the best or nearly the best in every cell."""
 
 from __future__ import annotations
 

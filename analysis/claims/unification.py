@@ -1,4 +1,4 @@
-"""Beyond the paper (h): from how many tokens per parameter on is a sparse run worth a dense one of its average size?"""
+"""Beyond the paper (h): from how many tokens per parameter on does a sparse run reach the loss of a dense one of its average size?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a judged claim is made of."""
+"""Verdict: a judged claim, with its numbers, its interval and the error rates of its rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the claims on the direction of N(t) read: the mirrored sets, and the dense runs that say what a size is worth."""
+"""Evidence for the claims on the direction of N(t): the mirrored sets, and the dense runs that give N_eff."""
 
 from __future__ import annotations
 

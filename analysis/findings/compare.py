@@ -1,4 +1,4 @@
-"""The laws on the same runs of a sweep: fitted on one set, judged on another, with intervals from the seeds' noise.
+"""Compares laws on the same runs of a sweep: fitted to one set, tested on another, with intervals from the noise of the seeds.
 
 Each resample of the losses (`seed_resamples`) is fitted and predicted again.
 """

@@ -2,8 +2,8 @@
 
 Over a wide range of sizes and of tokens per parameter no one law need fit. So the slope is local: the mean losses of the
 dense configurations are fitted by a quadratic in log N and in log D, without a cross term, as E + A/N^alpha + B/D^beta
-has none, in which a configuration weighs by its seeds and by a Gaussian of its distance (Cleveland's local regression).
-Of a power law such a quadratic misses a few percent of the slope, which BEND adds to its error.
+has none, in which configurations are weighted by their seeds and by a Gaussian of their distance (Cleveland's local regression).
+For a power law such a quadratic is off by a few percent of the slope, which BEND adds to its error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a law's predictions are off by on a set of runs, with intervals from resamples.
+"""The errors of a law's predictions on a set of runs, with intervals from resamples.
 
 Added noise makes errors larger on average, so an interval is the spread of the resampled errors around their own median,
 laid around the measured error.

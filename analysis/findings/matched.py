@@ -1,4 +1,4 @@
-"""Two configurations at the seeds that both have, and the noise of their difference."""
+"""Compares two configurations at the seeds that both have, with the noise of the difference."""
 
 from __future__ import annotations
 

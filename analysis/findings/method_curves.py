@@ -1,4 +1,4 @@
-"""The curves of one way to prune: P2 and its rivals fitted to all of them, and to parts that have to predict the rest."""
+"""The curves of one pruning method: P2 and its rivals fitted to all of them, and to parts from which the rest is predicted."""
 
 from __future__ import annotations
 

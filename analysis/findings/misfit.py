@@ -1,8 +1,8 @@
-"""What the law of dense runs leaves over of dense runs themselves, beyond the noise of their seeds: its lack of fit.
+"""The lack of fit of the dense law: the deviations of dense runs from it beyond the noise of their seeds.
 
-The mean of a configuration lies off a law by the noise of its seeds, and by what the law lacks there, which no further seed
-averages out. That it lacks as much of runs that it wasn't fitted to is the least that an interval of their residuals has to
-grant. Its variance is what moments of the residuals say, as DerSimonian and Laird (1986) have it of studies.
+The mean of a configuration deviates from a law by the noise of its seeds, and by the law's lack of fit there, which no further
+seed averages out. For runs that the law wasn't fitted to, an interval of the residuals must allow for at least as much lack of
+fit. Its variance is estimated from the moments of the residuals, as DerSimonian and Laird (1986) do for studies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One law for every N(t): fitted to dense runs alone, it is asked of runs that fall, rise, grow and are pruned once."""
+"""One law for every N(t): fitted to dense runs alone, and tested on runs whose N(t) falls, rises, grows or is pruned once."""
 
 from __future__ import annotations
 

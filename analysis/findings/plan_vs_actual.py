@@ -1,7 +1,7 @@
-"""What the plan promised of each run and of the whole sweep, beside what they took: from sweep.json and the runs table.
+"""Planned and actual time of each run and of the whole sweep, from sweep.json and the runs table.
 
-A plan that knows its device promises seconds. One that doesn't promises costs in arbitrary units, and so shares of
-whatever all runs take together. Every key may be missing.
+A plan for a known device gives seconds. Any other gives costs in arbitrary units, which are compared as shares of the total of
+all runs. Every key may be missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What training after pruning shows: its curves with their noise, and every fit and hold-out that claims and figures read."""
+"""Evidence from training after pruning: its curves with their noise, and every fit and held-out test that claims and figures use."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What its learning rate costs a run of a mirrored set: of each kind a parabola in log lr through the mean losses that were measured.
+"""Loss against learning rate for each kind of run in a mirrored set: a parabola in log lr through the measured mean losses.
 
-Worlds in which claims are tried need it: where all rates cost the same, a kind's best is at an edge of the rates by luck.
+Simulated sweeps need it: if all learning rates gave the same loss, the best of a kind would often be at an edge by chance.
 """
 
 from __future__ import annotations

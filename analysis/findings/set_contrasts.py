@@ -1,4 +1,4 @@
-"""Two kinds of one mirrored set compared at equal seeds, in nats and as a ratio of the dense sizes of equal loss."""
+"""Compares two kinds of run in one mirrored set at equal seeds, in nats and as a ratio of their N_eff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning rate and batch varied one at a time: the lines of the robustness study, and what each setting costs."""
+"""Learning rate and batch varied one at a time: the lines of the study `robustness`, and the loss that each setting costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map of the study `regime`: what a sparse run is worth over sizes, tokens per parameter and sparsities.
+"""The map of the study `regime`: N_eff/N_avg of sparse runs over sizes, tokens per parameter and sparsities.
 
 N_eff/N_avg as in `pairs`: the dense partner gives the level; the slope in log N at the partner is that of the dense runs
 around it (`dense_slope`); and alpha of the law over all dense runs, where it has one, bends the way from there.

@@ -1,4 +1,4 @@
-"""Training after pruning as a schedule with one event: the law in N_avg over the whole life, with no parameter of its own.
+"""Training after pruning as a schedule with one event: predicted by the law in N_avg over the whole life, with no further parameter.
 
 The law is fitted to dense runs alone. A model of N weights that saw D0 tokens, lost some and saw D more has the average
 (N D0 + N' D) / (D0 + D) over D0 + D tokens, and the law says its loss.

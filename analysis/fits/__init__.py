@@ -1,1 +1,1 @@
-"""One law fitted to rows: the solver, what its answer is worth, how it is saved, and how it does on rows held out."""
+"""Fits of one law to rows: the solver, its uncertainty, saved fits, and errors on held-out rows."""

@@ -1,4 +1,4 @@
-"""The best size for a budget by each of many parameters of one law: what a bootstrap says of Chinchilla's approach 3."""
+"""The best size for a budget under each of many resampled parameters of one law: the bootstrap of Chinchilla's approach 3."""
 
 from __future__ import annotations
 

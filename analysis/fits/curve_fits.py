@@ -1,7 +1,7 @@
-"""A law fitted to some points of curves and judged on others; what is resampled is the curve, with all of its points.
+"""A law fitted to some points of curves and tested on others; whole curves are resampled, with all their points.
 
-There are two ways to resample, as elsewhere: curves are drawn with replacement where there are enough of them, and else
-the seeds' noise of curves is added to their losses. A curve's draw is the same for every law and part.
+There are two ways to resample, as elsewhere: curves are drawn with replacement if there are enough of them; otherwise
+the noise of the curves' seeds is added to their losses. A curve's draw is the same for every law and part.
 """
 
 from __future__ import annotations

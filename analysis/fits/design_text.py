@@ -1,4 +1,4 @@
-"""The next runs as a reader sees them."""
+"""Proposed next runs as text."""
 
 from __future__ import annotations
 

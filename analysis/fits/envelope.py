@@ -1,4 +1,4 @@
-"""How the best size goes with compute, from training curves (Hoffmann et al. 2022, approach 1).
+"""How the best size depends on compute, from training curves (Hoffmann et al. 2022, approach 1).
 
 Over the FLOP spent, curves of larger models begin higher and end lower. The best size at a budget is that of the lowest curve.
 It goes up in steps, because there are few sizes; a line through the steps themselves depends on where the first and the last

@@ -1,10 +1,10 @@
-"""All the fits of P2 that are as good as the best one, and what they say of a size that none of them has seen.
+"""All fits of P2 that are as good as the best one, and what they predict for a size that they weren't fitted to.
 
 At one rate P2 is f(N0) + g(N0) D^-beta with f = (N_C N0^-alpha + E) N0^-delta. Two sizes give g its two constants and leave
 f three constants for two values, so that alpha may be anything from where E is 0 up, and the third size's loss with it:
-with h = f N0^delta it lies between h2 (h2/h1)^(log(N3/N2) / log(N2/N1)) and h2. Which of them a solver ends at is a matter
-of where it starts. Here alpha is held at each value of a grid, everything else is fitted again, and every fit counts that
-resampling curves doesn't tell from the best.
+with h = f N0^delta it lies between h2 (h2/h1)^(log(N3/N2) / log(N2/N1)) and h2. Which of them a solver finds depends on
+where it starts. Here alpha is fixed at each value of a grid and everything else is fitted again; every fit counts that
+resampling the curves can't distinguish from the best.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The solver: the global minimum of a law's objective, from a grid of starts, to first-order optimality.
 
-`problem` says how a batch of starts descends; here the best end is taken and what it is worth is said.
+`problem` minimises from a batch of starts; this module takes the best result and reports its status.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of a table as a fit takes them: what each weighs in it, and whether it is a mean of several evaluations."""
+"""Rows of a table as a fit uses them: the weight of each, and whether it is a mean of several evaluations."""
 
 from __future__ import annotations
 

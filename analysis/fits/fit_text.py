@@ -1,4 +1,4 @@
-"""A fit as a reader sees it: the formula, each parameter with its interval and what that depends on, the errors."""
+"""A fit as text: the formula, each parameter with its interval and the source of that interval, and the errors."""
 
 from __future__ import annotations
 

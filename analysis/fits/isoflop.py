@@ -1,4 +1,4 @@
-"""How the best size goes with compute, from runs of a few training budgets (Hoffmann et al. 2022, approach 2)."""
+"""How the best size depends on compute, from runs of a few training budgets (Hoffmann et al. 2022, approach 2)."""
 
 from __future__ import annotations
 

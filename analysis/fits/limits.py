@@ -1,6 +1,6 @@
-"""How far a fit carries: what its rows don't identify, its bounds, and what goes beyond its rows.
+"""Limits of a fit: parameters that its rows don't identify, parameters at bounds, and predictions beyond its rows.
 
-A law goes on drawing its curve where no row lies. Every answer that is read off it there says so.
+A law gives a value everywhere, also where no row lies. Every answer there says so.
 """
 
 from __future__ import annotations

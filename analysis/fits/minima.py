@@ -1,4 +1,4 @@
-"""Minima of the loss over sizes at several budgets, by parabolas or by one shape that is left to the rows.
+"""Minima of the loss over sizes at several budgets, by parabolas or by one shape that is estimated from the rows.
 
 A parabola in log N is what Chinchilla's second approach fits to each budget. Curves of the loss are no parabolas over a wide
 range: they rise more steeply on one side. Then a parabola takes its misfit for noise, and its minimum is off by an amount that

@@ -1,6 +1,6 @@
 """Which further runs narrow a prediction most for their price.
 
-Resampled parameters of a fit say how uncertain the loss at a target still is, and how it goes with the losses of runs that
+Resampled parameters of a fit say how uncertain the loss at a target is, and how it is correlated with the losses of runs that
 could be trained. A run that is measured with noise of sd sigma takes Cov(t, c)^2 / (Var(c) + sigma^2) off the variance
 of the target t, and so do further ones given those before: regression within a Gaussian vector. Where the draws lie
 close together this is the Gauss-Newton information of the linearised law; where the law bends, or a parameter sits at a

@@ -1,4 +1,4 @@
-"""What a fitted law is for: the best size for a budget, the best schedule for a wanted model, the best life-time cost."""
+"""Optima under a fitted law: the best size for a budget, the best schedule for a wanted model, the least lifetime cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether numbers make an interval, and what an interval shows: compare, claims, fits and hold-outs all ask here.
+"""Intervals, and what they show: used by comparisons, claims, fits and held-out tests.
 
 An interval is two finite numbers in order, and nothing else becomes an outcome. A resample that has no number counts
 as lying beyond either end, so that leaving it out never makes an interval narrower: with more of them than a tail

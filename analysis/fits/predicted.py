@@ -1,4 +1,4 @@
-"""What a fit says of one point: what is asked for by NAME=VALUE words, the loss there, and how far that carries."""
+"""The prediction of a fit at one point: the point, given as NAME=VALUE words, the loss there, and warnings."""
 
 from __future__ import annotations
 

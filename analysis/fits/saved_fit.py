@@ -1,4 +1,4 @@
-"""The file that `fit --json` prints and `predict` reads: what stands in it, and how it is checked."""
+"""The file that `fit --json` prints and `predict` reads: its contents, and how they are checked."""
 
 from __future__ import annotations
 

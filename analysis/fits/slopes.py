@@ -1,7 +1,7 @@
 """How fast a loss falls with training tokens: slopes in nats a doubling, and how far a law's differ from the measured ones.
 
-The paper of the law P2 (arXiv 2411.10272) judges laws by an "average slope difference", of which we know the name and that
-it looks at convergence rather than level. What stands here is our own definition: on the tokens D_1 < D_2 < ... of one
+The paper of the law P2 (arXiv 2411.10272) judges laws by an "average slope difference", of which it gives the name and
+says that it measures convergence rather than level. The definition here is our own: on the tokens D_1 < D_2 < ... of one
 curve s_i = (L_(i+1) - L_i) / log2(D_(i+1) / D_i), and ASD = mean_i |predicted s_i - measured s_i|. A constant error of
 the loss leaves it alone.
 """

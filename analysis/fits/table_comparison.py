@@ -1,4 +1,4 @@
-"""Laws held against each other on rows of a table, with all that is said of it: what `compare` prints, and the library gives."""
+"""Compares laws on rows of a table, with notes and warnings: what `compare` prints and the library returns."""
 
 from __future__ import annotations
 

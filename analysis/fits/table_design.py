@@ -1,4 +1,4 @@
-"""Which further runs narrow a prediction of a table's fit most for their price: what `design` prints, and the library gives."""
+"""Which further runs narrow a prediction of a table's fit most for their price: what `design` prints and the library returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One law on the rows of a table, with all that is said of the fit: what `fit` prints and saves, and the library gives."""
+"""Fits one law to the rows of a table, with notes and warnings: what `fit` prints and saves, and the library returns."""
 
 from __future__ import annotations
 

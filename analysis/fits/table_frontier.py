@@ -1,4 +1,4 @@
-"""How the best size goes with compute on the rows of a table: what `isoflop` prints, and the library gives."""
+"""How the best size depends on compute in the rows of a table: what `isoflop` prints and the library returns."""
 
 from __future__ import annotations
 

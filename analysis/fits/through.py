@@ -1,7 +1,7 @@
 """predict --through: a law of the loss below a law that reads a loss, with the errors of both.
 
-Each resample of one fit is taken with each of the other: the two are held to err independently. Where both were fitted to the
-same runs they don't quite, and the interval is a little too wide or too narrow.
+Each resample of one fit is combined with each of the other, as if their errors were independent. If both were fitted to the
+same runs they aren't quite, and the interval is a little too wide or too narrow.
 """
 
 from __future__ import annotations

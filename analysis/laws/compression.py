@@ -1,4 +1,4 @@
-"""Laws of models made cheaper: in low precision while training or after it, and pruned after it."""
+"""Laws of compressed models: trained or quantised in low precision, or pruned after training."""
 
 from __future__ import annotations
 

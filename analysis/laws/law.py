@@ -1,4 +1,4 @@
-"""What a law is: a small class with its parameters, prediction and analytic gradient.
+"""Law: a small class with its parameters, prediction and analytic gradient.
 
 Every law of the registry is a sum of terms, each a scale times a function of the columns whose logarithm is simple in the
 other parameters: L = offset + sum_j c_j exp(g_j). A law says its g_j and their slopes (`terms`); prediction, gradient and

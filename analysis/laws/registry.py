@@ -1,4 +1,4 @@
-"""The law registry. To add a law: write one small class in a module beside, and put it into `LAWS`; one test takes every law."""
+"""The law registry. To add a law: write one small class in a module beside this one, and put it into `LAWS`; one test covers every law."""
 
 from __future__ import annotations
 

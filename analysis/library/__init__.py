@@ -1,4 +1,4 @@
-"""The fitting tool in Python: what the verbs do with any table, for a notebook or a script."""
+"""The fitting tool in Python: what the commands do with any table, for a notebook or a script."""
 
 from analysis.library.budget_answers import rates, recipes
 from analysis.library.comparing import compare

@@ -1,4 +1,4 @@
-"""What the library answers with: text for a console, HTML for a notebook, JSON for a file, and a figure."""
+"""Answers of the library: as text for a console, HTML for a notebook, JSON for a file, and a figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call of the library asks for: laws by what is said of them, their rows, and what is odd about those."""
+"""Arguments of the library's calls: laws, the rows that they use, and notes about these rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws held against each other on any table, in Python."""
+"""Comparison of laws on any table, in Python."""
 
 from __future__ import annotations
 

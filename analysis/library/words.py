@@ -1,4 +1,4 @@
-"""Errors and warnings as a caller in Python reads them: an option of the commands is an argument here."""
+"""Rewords errors and warnings for callers in Python: options of the commands become arguments."""
 
 from __future__ import annotations
 

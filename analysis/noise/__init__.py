@@ -1,1 +1,1 @@
-"""The noise of the seeds, and whether dense runs follow the law as far as that noise lets them."""
+"""The noise of the seeds, and whether dense runs follow the law within that noise."""

@@ -1,4 +1,4 @@
-"""The noise of one run's loss where it may differ from budget to budget."""
+"""The noise of one run's loss, if it may differ between budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations that were run with several seeds: how far their seeds lie apart, and which stand out from the rest."""
+"""Configurations with several seeds: the spread of their seeds, and outliers among them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`noise.json`: the seeds' noise by configuration, whether dense runs follow the law, and what the sweep took.
+"""`noise.json`: the noise of the seeds by configuration, whether dense runs follow the law, and the time that the sweep took.
 
-What can't be had is null, and `why_null` says why, by key.
+A number that can't be computed is null, and `why_null` says why, by key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The noise of the seeds as a distribution to draw from: a sweep's own residuals within configurations, not a normal one.
+"""The noise of the seeds as a distribution to draw from: the sweep's residuals within configurations, not a normal distribution.
 
 The shape comes from all residuals together, each divided by the standard deviation of its kind of run; the standard
 deviation of a kind is its own where the kinds' differ by a test, and the pooled one elsewhere. Where runs of one

@@ -1,4 +1,4 @@
-"""The noise of the seeds: by how much two runs differ that differ in their seed alone. Every interval rests on it."""
+"""The noise of the seeds: its standard deviation over runs that differ in their seed alone. Every interval is based on it."""
 
 from __future__ import annotations
 

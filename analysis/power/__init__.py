@@ -1,3 +1,3 @@
-"""What the claims' rules can tell: their error rates in worlds of known truth, and what would tell more."""
+"""Error rates of the claims' rules in simulated sweeps of known truth, and the seeds or noise that would lower them."""
 
 WORLDS = 150  # of each truth; here, so that a parser of options has it without what draws them

@@ -1,4 +1,4 @@
-"""Which worlds a user asks for: of a sweep's own noise and law, of another sweep's, or of given ones."""
+"""The simulated sweeps that a user asks for: with the sweep's own noise and law, another sweep's, or given ones."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the code of the rules is: a hash over the modules that error rates are computed by, and of nothing else.
+"""A key of the rules' code: a hash over the modules that compute error rates, and over nothing else.
 
-Comments, docstrings and layout don't enter, nor do modules that none of these imports: rates stay valid when a figure changes.
+Comments, docstrings and layout don't affect it, nor do modules that none of these imports: rates stay valid when a figure changes.
 """
 
 from __future__ import annotations

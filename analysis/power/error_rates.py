@@ -1,4 +1,4 @@
-"""How often a claim's rule said what in worlds of known truth, and what that allows a verdict to say."""
+"""The error rates of a claim's rule in simulated sweeps of known truth, and the sentence that they add to a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a sweep's fresh seeds go in a world: to the best schedules of each cell at seed 0, as the sweep's own went.
+"""Assigns a sweep's fresh seeds in a simulated sweep: to the best schedules of each cell at seed 0, as in the real sweep.
 
 Claim (a) trains the best of a cell again with fresh seeds. In another world other schedules are the best at seed 0, so
 that the windows which this sweep happened to repeat are not the ones that it would have repeated there.

@@ -1,7 +1,7 @@
-"""What it takes to confirm a claim that a sweep can hardly confirm: more seeds of the runs that its rule reads, or less noise.
+"""What would let a sweep confirm a claim that it rarely confirms: more seeds of the runs that the rule uses, or less noise.
 
-Both are found by simulation: the sweep's design with so many more seeds, or its noise made smaller, is drawn and judged
-where the claim is exactly true.
+Both are found by simulation: the sweep's design is drawn with more seeds, or with smaller noise, and judged
+in worlds in which the claim is exactly true.
 """
 
 from __future__ import annotations

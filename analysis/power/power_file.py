@@ -1,4 +1,4 @@
-"""power.json beside a sweep's tables: error rates as they were found, of these tables and this code, or they don't count."""
+"""power.json beside a sweep's tables: kept error rates, which are used only for the same tables and the same code."""
 
 from __future__ import annotations
 

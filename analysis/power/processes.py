@@ -1,4 +1,4 @@
-"""Worlds judged side by side in fresh processes, the same whatever their number."""
+"""Judges simulated sweeps in parallel processes, with the same result whatever their number."""
 
 from __future__ import annotations
 

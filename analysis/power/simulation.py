@@ -1,8 +1,8 @@
-"""How often each claim's rule would say what, in worlds with this sweep's runs, seeds and noise where the truth is known.
+"""How often each claim's rule gives each verdict, in simulated sweeps with this sweep's runs, seeds and noise and a known truth.
 
-A world takes the sweep's own runs, a law fitted to them as the truth, and the seeds' noise as it was measured; the
-claims' own rules then judge it as they judge the sweep. The same noise is drawn for all truths. Claims that hold a law of
-dense runs against other runs are tried where configurations lie off the law as far as the sweep's dense ones do.
+A simulated sweep (world) has the sweep's runs, a law fitted to them as the truth, and the measured noise of the seeds; the
+claims' rules then judge it as they judge the sweep. The same noise is drawn for all truths. Claims that compare a law of dense
+runs with other runs are tried with configurations that deviate from the law as much as the sweep's dense ones do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Planes through the bottoms of bowls: log lr* as a sum of terms, by least squares.
+"""Planes through the minima of loss-against-learning-rate curves (bowls): log lr* as a sum of terms, by least squares.
 
-Bowls weigh by the inverse variance of their bottoms. Intervals hold the seeds' noise (the bottoms' own resamples), widened
-by the Birge ratio where the bottoms lie farther from the plane than that noise explains.
+Bowls are weighted by the inverse variance of their minima. Intervals include the noise of the seeds (from resamples of the
+minima), widened by the Birge ratio if the minima lie farther from the plane than that noise explains.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The sweep as if each sparse run had taken its own best learning rate: what the study `own_rates` trained again.
+"""The sweep with each sparse run at its own best learning rate, from the runs of the study `own_rates`.
 
-The paper gives sparse and dense runs one rate. Where a sparse run's best is another, a penalty for mis-tuning passes for
-one of sparsity; on these tables the claims are judged without it.
+The paper gives sparse and dense runs one learning rate. If the best one of a sparse run differs, the cost of a wrong learning
+rate looks like a cost of sparsity; on these tables the claims are judged without it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the best learning rate goes with density: log lr* = a + b log(1 - final sparsity), a for each size and budget.
+"""How the best learning rate depends on density: log lr* = a + b log(1 - final sparsity), a for each size and budget.
 
 Bowls weigh by the inverse variance of their bottoms; those whose bottom is unknown, at an edge, stay out and are named.
 The interval of b holds the seeds' noise (the bottoms' own resamples), widened by the Birge ratio where the bottoms lie

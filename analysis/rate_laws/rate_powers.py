@@ -1,4 +1,4 @@
-"""How the best rate and batch go with size and tokens: log lr* = a + p log N + t log D across cells, and so the batch.
+"""How the best learning rate and batch depend on size and tokens: log lr* = a + p log N + t log D across cells, and so the batch.
 
 Cells weigh by the inverse variance of their bottoms, drawn halfway to the middle one, where these have draws. The seeds' noise
 differs too much over sizes to be pooled, so that intervals are Student's t by the bottoms' scatter around the law; where few

@@ -1,4 +1,4 @@
-"""How the best learning rate goes with size, tokens and density: log lr* = a + p log N + t log(D/N) + b log(1 - S).
+"""How the best learning rate depends on size, tokens and density: log lr* = a + p log N + t log(D/N) + b log(1 - S).
 
 N: prunable weights. D: tokens of the dense run of equal compute. S: final sparsity. The exponents are those that a sweep
 file's `rates` takes. All bottoms weigh the same, since the seeds' noise differs too much over sizes and tokens to be pooled,

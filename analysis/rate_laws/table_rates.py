@@ -1,4 +1,4 @@
-"""The best learning rate and batch of each budget of a table, and their laws: what `rates` prints, and the library gives."""
+"""The best learning rate and batch of each budget of a table, and their laws: what `rates` prints and the library returns."""
 
 from __future__ import annotations
 

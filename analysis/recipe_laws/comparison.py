@@ -1,4 +1,4 @@
-"""All that is said of the recipes of one table."""
+"""Compares the recipes of one table: fractions of compute, crossings and ranking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each recipe lost at each budget, and the seeds' noise."""
+"""The mean loss of each recipe at each budget, and the noise of the seeds."""
 
 from __future__ import annotations
 

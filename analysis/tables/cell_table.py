@@ -1,6 +1,6 @@
-"""The one table that every reader gives: columns of cells as they stand in a file.
+"""The table that every reader returns: columns of cells as they are in the file.
 
-Nothing is read into numbers here, so that a column that nobody asks for can hold anything.
+Cells aren't converted to numbers here, so that an unused column can hold anything.
 """
 
 from __future__ import annotations

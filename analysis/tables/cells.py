@@ -1,6 +1,6 @@
-"""What people write into a cell, as a number: suffixes, percent, thousands and decimal commas, and what stands for nothing.
+"""Converts cells to numbers: suffixes, percent signs, thousands separators, decimal commas, and marks of missing values.
 
-A number is read where one reading is possible, and refused where there are two. Whether `1,000` is a thousand or one
+A cell that can be read as one number only is converted, and one with two readings is refused. Whether `1,000` is a thousand or one
 depends on the other cells of a table, so it is settled once for all of them (`comma_of`).
 """
 

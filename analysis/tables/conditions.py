@@ -1,4 +1,4 @@
-"""Conditions on the rows of a table, `COLUMN OP VALUE`: what can't be read with one meaning is refused.
+"""Conditions on the rows of a table, `COLUMN OP VALUE`: an ambiguous condition is refused.
 
 A condition is tested on cells as they stand in the file, before any of them has to be a number.
 """

@@ -1,4 +1,4 @@
-"""What each curve of training after pruning is for: judged, or one of the controls that it is held against."""
+"""The role of each curve of training after pruning: one that is judged, or one of the controls."""
 
 from __future__ import annotations
 

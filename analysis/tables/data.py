@@ -1,6 +1,6 @@
 """The tables of a results folder as one frozen object, with the selections that the analysis is made of.
 
-Runs are selected by the studies they serve and by their columns, never by their labels. A row that can't be used,
+Runs are selected by their studies and their columns, never by their labels. A row that can't be used,
 or is odd, is flagged with a reason that the report shows; nothing is dropped in silence.
 """
 

@@ -1,4 +1,4 @@
-"""Held-out losses of dense runs that the law in N_avg is fitted to, before it is asked of pruned models that train on."""
+"""Held-out losses of dense runs, to which the law in N_avg is fitted before it predicts pruned models that are trained further."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a table doubtful as a whole: another kind of loss, and rows that are checkpoints of one run."""
+"""Doubts about a table as a whole: a loss of another kind, and rows that are checkpoints of one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lives of growth: a small model for a share of the tokens, and what each operator makes of it for the rest."""
+"""Runs of the study `growth`: a small model for a share of the tokens, and the larger model of each operator for the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mirrored sets: runs of equal N_avg, tokens and compute whose N(t) falls, rises, stays or moves, found by their columns.
+"""Mirrored sets: runs of equal N_avg, tokens and compute whose N(t) falls, rises, or is constant with a fixed or moving mask, found by their columns.
 
 A set is a family at one seed. Its members are of one kind each and have the learning rate that most of the set has; a
 control differs from the member of its kind in one column at least, and is named by those in which it does. Dense runs

@@ -1,4 +1,4 @@
-"""Curves of training after pruning as rows, a held-out loss each, with what the laws of it read.
+"""Curves of training after pruning as rows, one held-out loss each, with the columns that its laws use.
 
 A curve is one run that started from a pruned model; its points are its held-out losses at D > 0 tokens after the surgery,
 once its learning rate has warmed up: until then that rate decides how far it has come, and not D. The row at D = 0, the loss of the pruned model, is `L_parent`: it is published and no law is fitted to it.

@@ -1,4 +1,4 @@
-"""What is odd about single rows of a table, and how it is said without a line for each of thousands."""
+"""Flags on single rows of a table, and their summary in a few lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the rows of a table lie, and what rows that lie so can't identify."""
+"""The ranges of a table's rows, and what rows in such ranges can't identify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sweep.json, how a sweep was made: each key that the analysis uses is of the kind that it should be, or refused."""
+"""sweep.json, the record of how a sweep was made: each key that the analysis uses is checked for its type."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Any table as columns of numbers and a loss: delimited text, JSON, Parquet, or the results folder of a sweep.
 
 An odd row is reported with its number in the file, and so is a row that is left out because it can't be used; nothing is
-dropped in silence. Only the columns that somebody asks for are read, and only in rows that no condition leaves out. Where
+dropped in silence. Only the requested columns are converted, and only in rows that no condition leaves out. Where
 a table gives training FLOP as C, the missing one of N and D follows from C = 6 N D.
 """
 

@@ -1,4 +1,4 @@
-"""Worlds to try the rules on training after pruning in: a sweep's own curves, and the losses they would have if P2 were true.
+"""Simulated sweeps for the rules on training after pruning: a sweep's own curves, with the losses they would have if P2 were true.
 
 Each claim says in its own module which changes of this world make it exactly true, and false by its margin.
 """

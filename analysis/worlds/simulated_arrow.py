@@ -1,4 +1,4 @@
-"""Mirrored sets and growth of known truth: runs of equal N_avg whose N(t) falls, rises, stays and moves, with dense runs beside them.
+"""Simulated mirrored sets and growth with a known truth: runs of equal N_avg with N(t) of every kind, and dense runs.
 
 Rows are those that a sweep with the studies `mirror` and `growth` leaves behind; losses are what a law in N_w gives each,
 and noise of the seeds.

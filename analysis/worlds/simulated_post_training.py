@@ -1,4 +1,4 @@
-"""Post-training studies of known truth: parents, their pruned models in every method and rate, and the controls.
+"""Simulated studies of training after pruning with a known truth: parents, pruned models of every method and rate, and controls.
 
 Runs are those that a small sweep has: three sizes, seeds at the middle one. Losses are what a truth gives each point of
 each curve, and noise of curves and of their points.

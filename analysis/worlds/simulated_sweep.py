@@ -1,6 +1,6 @@
 """Tables drawn from a known law: the whole programme's runs, with schedules resolved as a real sweep resolves them.
 
-What a fit, an interval or a verdict says of such tables can be compared with the truth.
+Fits, intervals and verdicts on such tables can be compared with the truth.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""python -m analysis simulate: a table drawn from a known law, so that fits, intervals and verdicts meet the truth."""
+"""python -m analysis simulate: a table drawn from a known law, with which fits, intervals and verdicts can be compared."""
 
 from __future__ import annotations
 

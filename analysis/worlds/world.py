@@ -1,7 +1,7 @@
-"""Worlds to try the claims' rules in: the runs of a sweep, and the losses they would have on average if a law were exactly true.
+"""World: the runs of a sweep, with the mean losses they would have if a law were exactly true; the claims' rules are tried on it.
 
-Each claim says in its own module which world makes it exactly true, and which makes it false by its margin, as
-changes of this one.
+Each claim's module defines the world in which it is exactly true and the one in which it is false by its margin, as changes of
+this one.
 """
 
 from __future__ import annotations

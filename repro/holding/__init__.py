@@ -1,4 +1,4 @@
-"""Masks of anyone's model, held while it trains: `hold(model, optimizer, masks)`, then `check()`. See docs/holding.md."""
+"""Keeps the masks of any pruned model exact while it trains: `hold(model, optimizer, masks)`, then `check()`. See docs/holding.md."""
 
 from repro.holding.hold import HeldMasks, hold
 from repro.holding.masks import masks_of

@@ -1,4 +1,4 @@
-"""HoldMasks: masks held by transformers' Trainer, under whatever accelerate wraps the model in."""
+"""HoldMasks: a callback that keeps masks exact in transformers' Trainer, whatever accelerate wraps the model in."""
 
 from __future__ import annotations
 

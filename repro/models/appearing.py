@@ -1,4 +1,4 @@
-"""A new model folder on this machine, which appears whole or not at all, and names no place of this machine."""
+"""Creates a new model folder on this machine atomically: complete or not at all, and without paths of this machine in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Markdown of a model card: front matter and tables."""
+"""Writes the Markdown of a model card: front matter and tables."""
 
 from __future__ import annotations
 

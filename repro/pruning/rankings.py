@@ -1,4 +1,4 @@
-"""Rankings: by what the weights that stay, and those that return, are ranked at one event."""
+"""Rankings: the scores by which an event ranks the weights that stay, and those that come back."""
 
 from __future__ import annotations
 

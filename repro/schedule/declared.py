@@ -1,4 +1,4 @@
-"""Declared: what is asked of a schedule, in shares of effective compute; and the bounds of what may be asked."""
+"""Declared: a schedule as a user declares it, in shares of effective compute, with its bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PruningSchedule: how much of a run's weights is there at which step, compute <-> steps, and the average density.
+"""PruningSchedule: the density at each step of a run, its average, and conversion between compute and steps.
 
 Pure arithmetic, no torch. Conventions (paper, section 2; the rounding is our choice):
 
@@ -6,8 +6,8 @@ Pure arithmetic, no torch. Conventions (paper, section 2; the rounding is our ch
   dense run, so it takes more steps.
 * Density is constant on pieces. An event begins each of them, **before** its first step's forward pass; so the density
   of step t includes the event of step t. Only a dense first piece begins without one.
-* A piece of density d has exactly floor(N * d) of N prunable weights, whether they are what an event left or what it
-  gave back.
+* A piece of density d has exactly floor(N * d) of N prunable weights, whether an event removed the others or
+  restored these.
 * The mirror image of a schedule has the same pieces in reverse order. Each keeps its length and its count, so T, the
   tokens, the compute and N_avg are the same to the weight. It begins at the final density, which takes an event at step
   0, and an event at step T - t gives back what one at step t had removed.

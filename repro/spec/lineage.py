@@ -1,4 +1,4 @@
-"""Lineage: what a run is by the weights that it starts from, those of another run or of a model folder."""
+"""Lineage: the properties of a run that follow from the weights it starts from, those of another run or of a model folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outages: a store behind a network may fail for a while, which is waited for and ends nothing."""
+"""Outages: a network store may fail for a while; calls wait for it, and no run ends."""
 
 from __future__ import annotations
 

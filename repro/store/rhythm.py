@@ -1,4 +1,4 @@
-"""How often a run gives a sign of life, and for how long it may give none, by the kind of its store.
+"""How often a run gives a sign of life, and how long it may be silent, by the kind of its store.
 
 A disk answers at once, or is broken. A store behind a network may not answer for a while, and that must kill nothing: it
 is given minutes. The price is that a run whose machine has died is taken over minutes later.

@@ -1,6 +1,6 @@
-"""How much a rate removes, blocks, groups of heads and channels, or weights, and what a factor of growth makes. No torch.
+"""How many blocks, groups of heads, channels or weights a pruning rate removes, and the model that a growth factor gives. No torch.
 
-A rate is a share of all parameters.
+A pruning rate is a share of all parameters.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The calibration engine: blocks are replayed in order on calibration text, with the memory of one block at a time.
 
-A model of one block, in fp32, is the stage. The inputs of its block are captured with their keyword arguments by a hook, so
+Computations run on a model of one block in fp32. The inputs of its block are captured with their keyword arguments by a hook, so
 that whatever transformers passes to a block (rotary embeddings, a mask) is passed on; the weights of one block after another
 are then copied into it. A caller decides which weights: with the pruned ones of the earlier blocks, each block is judged on
 the inputs that it will have.

@@ -1,4 +1,4 @@
-"""The calibration set: the sequences of a text by which weights are judged. It is part of every result."""
+"""The calibration set: the sequences on which weights are scored. Every result depends on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of blocks, and which blocks go: depth pruning in one shot, by scores of the unpruned model.
+"""Depth pruning: scores of the unpruned model's blocks, and the choice of the blocks to remove, in one shot.
 
 Sources: perplexity without a block and Taylor, "Shortened LLaMA" (arXiv 2402.02834); block influence, "ShortGPT" (arXiv
 2403.03853); the contiguous window, "LLM-Streamline" (arXiv 2403.19135).

@@ -1,4 +1,4 @@
-"""What lives and dies together: a block; a group of heads that share keys and values; a channel of the mlp.
+"""The units that width and depth pruning remove: a block; a group of heads that share keys and values; a channel of the MLP.
 
 Removing a block shortens the model. Removing a group of heads takes their rows of q_proj, the rows of k_proj and v_proj, and
 their columns of o_proj, with biases of what is removed; a channel is a row of gate_proj and up_proj and a column of down_proj.

@@ -1,4 +1,4 @@
-"""Removal of many weights at once, each row's others making up for all of them together (arXiv 2410.15567).
+"""Removes many weights at once and adjusts the remaining ones of each row to compensate for all of them (arXiv 2410.15567).
 
 For a row w with removed set M and the inverse Hessian G: dw = -w_M (G_MM)^-1 G_M, at the cost of w_M (G_MM)^-1 w_M^T / 2.
 That is the least squares optimum for the mask. Masks: by the cost of removing one weight alone, w^2 / G_jj, over the whole

@@ -1,4 +1,4 @@
-"""What is removed by a score: exactly so many, and of equal scores the later ones."""
+"""Chooses what to remove by a score: an exact number, and of equal scores the later ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done to a model: everything that its card and its tables say of the surgery."""
+"""The record of a surgery: everything that a model's card and its tables say about it."""
 
 from __future__ import annotations
 

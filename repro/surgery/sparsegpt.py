@@ -1,4 +1,4 @@
-"""SparseGPT (arXiv 2301.00774): columns are pruned in order, and those that follow make up for each.
+"""SparseGPT (arXiv 2301.00774): columns are pruned in order, and the following columns are adjusted to compensate.
 
 As in the authors' code: columns in blocks of 128; in each block, the share of weights to remove with the least
 w^2 / U_jj^2 over all rows, chosen when the block is reached, on weights that have made up for earlier columns; for N:M the

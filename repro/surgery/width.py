@@ -1,7 +1,7 @@
-"""Which groups of heads and which channels go: width pruning, with the same number in every block.
+"""Width pruning: the choice of the groups of heads and of the channels to remove, the same number in every block.
 
 Equal blocks are what transformers loads. Its Llama also wants a width that is a multiple of the number of heads, which rules
-out most numbers of heads for a model whose width is a power of two: then channels make up the rate.
+out most numbers of heads for a model whose width is a power of two: then only channels are removed.
 
 Sources: sums of |w g| over what is removed together, "LLM-Pruner" (arXiv 2305.11627); Wanda's score summed over what is
 removed, as in the structured baseline of "FLAP" (arXiv 2312.11983).

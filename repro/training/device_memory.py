@@ -1,4 +1,4 @@
-"""Memory of a run's device: its part of a shared one, its peak, and the errors that say that it doesn't suffice."""
+"""Memory of a run's device: its part of a shared one, its peak, and the errors that mean that it is too small."""
 
 from __future__ import annotations
 

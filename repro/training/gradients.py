@@ -1,4 +1,4 @@
-"""Gradients: what happens to them just before AdamW uses them: masked and clipped, or only looked at."""
+"""Gradients, just before AdamW uses them: masked and clipped, or only inspected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The heartbeat of a run: a thread that tells its progress and asks whether it is to stop, so that no step waits."""
+"""The heartbeat of a run: a thread that reports progress and checks whether the run should stop, so that no step waits for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's schedule promised, held against what was measured."""
+"""Compares a finished run with its schedule: non-zero weights, N_avg and tokens must equal the planned values exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (i), ours: a run whose N(t) rises ends where its mirror image in time, whose N(t) falls, does."""
+"""Claim (i), ours: a run whose N(t) rises ends at the loss of its mirror image in time, whose N(t) falls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (i) once more: the rising and the falling run each at its own best learning rate of those that were tried."""
+"""Claim (i) again, with the rising and the falling run each at the best of the learning rates that were tried for it."""
 
 from __future__ import annotations
 

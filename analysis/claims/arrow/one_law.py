@@ -1,4 +1,4 @@
-"""Claim (v), ours: one law in N_avg, fitted to dense runs alone, for runs that fall, rise, stay, grow and are pruned once."""
+"""Claim (v), ours: one law in N_avg, fitted to dense runs alone, predicts runs whose N(t) falls, rises, is constant, grows or is pruned once."""
 
 from __future__ import annotations
 

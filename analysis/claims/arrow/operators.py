@@ -1,4 +1,4 @@
-"""Claim (ii), ours: at one N(t), the operator by which a model grows doesn't matter."""
+"""Claim (ii), ours: if N(t) is equal, it doesn't matter by which operator a model grows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (iii), of SPDF: a sparse beginning costs nothing once the model has been finished dense."""
+"""Claim (iii), from SPDF: a sparse beginning costs nothing if the model is finished dense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (iv), ours: the average needs a weight in time."""
+"""Claim (iv), ours: N_avg should be a weighted mean over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims (p1) to (p8), on training after pruning: the P2 law of arXiv 2411.10272 and what it takes for granted."""
+"""Claims (p1) to (p8), on training after pruning: the P2 law of arXiv 2411.10272 and its assumptions."""
 
 from __future__ import annotations
 

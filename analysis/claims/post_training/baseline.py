@@ -1,4 +1,4 @@
-"""Claim (p6), ours: the parent's loss at the surgery is base enough; what an unpruned model goes on to needn't be known."""
+"""Claim (p6), ours: the parent's loss at the surgery suffices as L0; the later loss of an unpruned model needn't be known."""
 
 from __future__ import annotations
 

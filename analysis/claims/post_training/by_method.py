@@ -1,6 +1,6 @@
-"""What claims on training after pruning that speak of every method have in common: how each method is asked in turn.
+"""What the claims on training after pruning about every method share: judging the methods one by one.
 
-One method against a claim outweighs any that is open.
+If one method contradicts a claim it is "not reproduced", even if other methods are inconclusive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""When training after pruning tells nothing of P2: its curves pass below the parents, the parents aren't done, or any criterion does."""
+"""Conditions under which P2 can't be judged: curves pass below the parents' loss, the parents were still improving, or random
+pruning does as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (p8), ours: L0 sums up what the parent has been through; how long it trained doesn't matter beside it."""
+"""Claim (p8), ours: how long the parent was trained matters only through its loss L0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (p7), ours: a pruned model that trains on is a run of its average size over its whole life."""
+"""Claim (p7), ours: a pruned model that is trained further reaches the loss of a run of its average size over its whole life."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (p4): fitted to the lower rates of pruning P2 predicts the highest."""
+"""Claim (p4): fitted to the lower pruning rates, P2 predicts the highest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (p3): fitted to the smaller models P2 predicts the largest; or which fits of it are as good and say something else."""
+"""Claim (p3): fitted to the smaller models, P2 predicts the largest, and so does every equally good fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim (p5): smaller models' losses fall faster, and what pruning costs grows with the rate as a power of it."""
+"""Claim (p5): smaller models' losses fall faster, and the cost of pruning grows as a power of the pruning rate."""
 
 from __future__ import annotations
 

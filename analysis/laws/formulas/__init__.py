@@ -1,1 +1,1 @@
-"""Laws that a user writes as text: read into a tree of known functions, differentiated as a tree, never run as Python."""
+"""Laws that a user writes as text: parsed into a tree of known functions, differentiated symbolically, never run as Python."""

@@ -1,4 +1,4 @@
-"""What is asked of an expression: its names, its derivative, and itself with other things in the place of its names."""
+"""Operations on an expression: its names, its derivative, and substitution of its names."""
 
 from __future__ import annotations
 

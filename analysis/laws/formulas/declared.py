@@ -1,6 +1,6 @@
-"""A law from a formula: what its parameters may be, by what is said of them and by where they stand.
+"""A law from a formula: the bounds and starts of its parameters, from their declarations and from their places in the formula.
 
-A scale needs nothing said: the loss is linear in it. Nor does the exponent of a column. Every other parameter needs bounds.
+A scale, in which the loss is linear, and an exponent of a column need no bounds. Every other parameter does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A written law beside the columns of a table: what is a column, what is a parameter, what it reads."""
+"""A written law matched with the columns of a table: which names are columns, and which are parameters."""
 
 from __future__ import annotations
 

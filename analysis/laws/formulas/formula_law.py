@@ -1,4 +1,4 @@
-"""A law that somebody wrote as a formula, for the solver: linear in its scales, with the slopes of its tree."""
+"""A law written as a formula, for the solver: linear in its scales, with derivatives from its tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a formula's parameters can be told apart by any rows at all, as those of A*B/N^a can't."""
+"""Whether a formula's parameters can be identified from any rows at all, as A and B in A*B/N^a can't."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the parameters of a formula stand: a scale, the exponent of a column, or something of which more must be said."""
+"""The role of each parameter in a formula: a scale, the exponent of a column, or another one, which needs bounds."""
 
 from __future__ import annotations
 

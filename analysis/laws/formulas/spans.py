@@ -1,4 +1,4 @@
-"""Between what an expression lies, by the bounds of its parameters: whether a denominator may be zero, a slope negative."""
+"""Interval arithmetic: the range of an expression given the bounds of its parameters, such as whether a denominator may be zero."""
 
 from __future__ import annotations
 

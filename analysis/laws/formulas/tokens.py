@@ -1,4 +1,4 @@
-"""The words of a formula: numbers, names, operators and brackets. Anything else is an error, with its place."""
+"""The tokens of a formula: numbers, names, operators and brackets. Anything else is an error, with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions as trees, made by functions that keep them simple: like powers meet, and every power with a parameter in it
+"""Expressions as trees, made by functions that simplify them: equal bases are merged, and every power with a parameter in it
 is the exponential of a logarithm, so that a term of a law is one exponential, as in the laws of the registry.
 """
 

@@ -1,6 +1,6 @@
-"""A law as somebody wrote it, before it meets a table: a formula, and what is said of its parameters.
+"""A law as written, before it is matched with a table: a formula, and the declarations of its parameters.
 
-The same keys stand in a law file (YAML), in a saved fit and behind the options of the commands.
+A law file (YAML), a saved fit and the options of the commands have the same keys.
 """
 
 from __future__ import annotations
