@@ -7,11 +7,11 @@
 Normal fp32 weights, .5 kept after an event that left .7 (the removed are zero). Ranks are processes (gloo, or nccl and
 a GPU each) of --threads threads, 1 as in a lane; more ranks than cores share them; cuts fall inside a byte. The rivals
 are spared a padded or second copy in their gather (irecv into one tensor on rank 0), topk's sort, and packing: they
-end with a bool mask. Telling each rank the others' masks, one bit a weight, is counted for none. Of ties at the
+end with a bool mask. Telling each rank the others' masks, one bit per weight, is counted for none. Of ties at the
 threshold ours keeps as many as asked, kthvalue (>) none, topk (taken as a threshold, >=) all.
 
 ms: slowest rank from a barrier to its result; methods interleaved in one set of processes, after a small warm-up.
-extra MB: worst rank, once in fresh processes, beyond weights, one bit a weight and libraries. CPU (Linux): VmHWM, reset
+extra MB: worst rank, once in fresh processes, beyond weights, one bit per weight and libraries. CPU (Linux): VmHWM, reset
 before, less RSS, heap trimmed; gloo's buffers count, 1 MB is noise. GPU: max_memory_allocated.
 bytes sent by all ranks: all_reduce of B, a ring's 2 (R - 1) B; gather, 4 a weight sent; broadcast of B, (R - 1) B.
 """

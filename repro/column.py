@@ -21,7 +21,7 @@ class Trained:
         weight_steps: sum over steps of N_t. tokens: tokens fed. lr_wd_sum: sum over steps of lr * weight decay.
         loss_parent: held out, of the weights that it started from, after surgery; None of an initialisation.
         loss_before: the same before surgery; None without.
-        loss, loss_se, loss_blocks: held out. loss_train: of the last 1% of steps. All in nats a token.
+        loss, loss_se, loss_blocks: held out. loss_train: of the last 1% of steps. All in nats per token.
         seconds: inside the loop, evaluation included. seconds_setup: outside of it.
         mfu, peak_memory: None where unknown; the memory in bytes.
         forked_from, forked_step: run whose checkpoint this one started from, and the updates that it took over.

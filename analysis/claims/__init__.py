@@ -55,7 +55,7 @@ __all__ = [
 
 
 def of_the_paper(tables: Tables) -> tuple[Claim, ...]:
-    """The claims on pruning while training that a sweep is judged on: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own rates.
+    """The claims on pruning during training that apply to a sweep: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own learning rates.
 
     None where all that a sweep holds is parents and their pruned models, or runs of N(t) in any direction with dense runs
     beside them. Each has CLAIM, what it is called; `rule`, the outcome of some evidence; and the worlds in which it is
@@ -68,22 +68,22 @@ def of_the_paper(tables: Tables) -> tuple[Claim, ...]:
 
 
 def in_any_direction(tables: Tables) -> tuple[ModuleType, ...]:
-    """Those on the direction of N(t), (i) to (v), of which a sweep has the studies; they have the same names."""
+    """The claims on the direction of N(t), (i) to (v), for which a sweep has the studies; their modules have the same names."""
     return arrow.judged(tables)
 
 
 def judged(tables: Tables) -> tuple[Claim, ...]:
-    """All whose error rates are those of simulated sweeps: on pruning while training and on the direction of N(t)."""
+    """The claims whose error rates come from simulated sweeps: on pruning during training and on the direction of N(t)."""
     return (*of_the_paper(tables), *in_any_direction(tables))
 
 
 def judged_after_pruning(tables: Tables) -> tuple[ModuleType, ...]:
-    """Those on training after pruning, (p1) to (p8), where a sweep has that study; they have the same names."""
+    """The claims on training after pruning, (p1) to (p8), if a sweep has that study; their modules have the same names."""
     return AFTER_PRUNING if has_post_training(tables) else ()
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, ...]:
-    """What the rules say of the paper's claims (a) to (f), and of (g), which is ours.
+    """The verdicts on the paper's claims (a) to (f), and on (g), which is ours.
 
     Of a sweep with a map (h) too, which also is; of one with runs at their own learning rates, (b), (c) and (f) again; of
     one with mirrored sets or growth (i) to (v); of one with training after pruning (p1) to (p8).
@@ -111,5 +111,5 @@ def _has_others(tables: Tables) -> bool:
 
 
 def as_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
-    """Verdicts as plain JSON: what isn't a finite number is null."""
+    """Verdicts as plain JSON; numbers that aren't finite become null."""
     return [plain_json(dataclasses.asdict(verdict)) for verdict in verdicts]

@@ -39,7 +39,7 @@ FALSE = "both contrasts are 0"
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of paired differences. `value`, nats; `variance`: of it, in units of one difference's variance."""
+    """A weighted sum of paired differences. `value`: nats; `variance`: that of the sum, in units of one difference's variance."""
 
     name: str
     family: str
@@ -91,7 +91,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: the windows of both contrasts at their sparsities."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: the windows of both contrasts at their sparsities."""
     return {
         run["recipe"]
         for family in _families(tables)

@@ -68,7 +68,7 @@ def _worth(world: World, ratio: float) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its interval: both sides of each pair at 80%."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each pair at 80%."""
     pairs = filter(_counts, find_pairs(tables))
     return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
 

@@ -73,7 +73,7 @@ class ScheduleResidual:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The verdict on what the paper doesn't claim."""
+    """The verdict on claim (g), which the paper doesn't make."""
     found = cells(evidence)
     worst = max(found, key=lambda c: abs(c.residual), default=None)
     details = [
@@ -113,7 +113,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: none, as one seed of each run is read."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: none, as one seed of each run is read."""
     return set()
 
 
@@ -142,7 +142,7 @@ def _decide(found: list[ScheduleResidual], evidence: Evidence) -> tuple[Outcome,
 
 
 def cells(evidence: Evidence) -> list[ScheduleResidual]:
-    """Every sparsity and schedule of the grid that the law set doesn't hold."""
+    """Every sparsity and schedule of the grid to which the law wasn't fitted."""
     errors = evidence.comparison.settings[LAW_TO_GRID].errors.get(N_AVG.name)
     if errors is None:
         return []
@@ -206,7 +206,7 @@ def _directions(errors: Errors) -> dict[str, np.ndarray]:
 
 
 def iso_average(evidence: Evidence) -> Iterator[dict[str, Any]]:
-    """Runs of equal N_avg and D, of which any law in N_avg says that they end at one loss."""
+    """Runs of equal N_avg and D, for which any law in N_avg predicts the same loss."""
     runs = evidence.tables.selected(lambda r: r.serves(studies.ISO_AVERAGE) & r.sparse)
     sd = evidence.noise.overall
     keys = [(r["dense_tokens"], r["size"], r["budget"], r["seed"]) for r in runs.rows()]

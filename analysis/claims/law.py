@@ -78,7 +78,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: none, as one seed of each run is read."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: none, as one seed of each run is read."""
     return set()
 
 

@@ -28,7 +28,7 @@ SUFFIX = ", own rates"
 
 @dataclasses.dataclass(frozen=True)
 class Again:
-    """One of AGAIN as a claim of its own: the same rule and the same worlds, of the runs at their own rates."""
+    """One of AGAIN as a claim of its own: the same rule and the same worlds, for the runs at their own learning rates."""
 
     claim: ModuleType
 
@@ -58,7 +58,7 @@ class Again:
         return self._within(world, self.claim.false_world)
 
     def repeated(self, tables: Tables) -> set[str]:
-        """Recipes of which further seeds narrow its intervals."""
+        """Configurations, by recipe hash, for which further seeds would narrow its intervals."""
         found: set[str] = self.claim.repeated(at_own_rates(tables))
         return found
 
@@ -81,12 +81,12 @@ class _WithoutExtremes(Evidence):
 
 
 def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study that these verdicts are judged on."""
+    """Whether the sweep has the study that these verdicts need."""
     return has_own_rates(evidence.tables)
 
 
 def judge_again(evidence: Evidence, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Each verdict of AGAIN with the second one behind it; the others as they are."""
+    """The verdicts, with a second one after each claim of AGAIN."""
     tables = evidence.tables
     own = _WithoutExtremes(at_own_rates(tables), evidence.resamples, evidence.seed)
     second = {verdict.claim: verdict for verdict in (claim.judge(own) for claim in AGAIN)}

@@ -77,7 +77,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: both sides of each pair."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each pair."""
     pairs = [pair for pair in find_pairs(tables) if pair.match == "prunable"]
     return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
 
@@ -87,7 +87,7 @@ def _matched(evidence: Evidence) -> list[PairResult]:
 
 
 def pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:
-    """Geometric mean of N_eff/N_avg over pairs, and its 95% interval where every pair has draws."""
+    """Geometric mean of N_eff/N_avg over pairs, and its 95% interval if every pair has draws."""
     ratios = [r.ratio.value for r in results if r.ratio is not None]
     if not ratios:
         return None, None

@@ -67,7 +67,7 @@ class CellVerdict:
 
 
 def judge_cells(evidence: Evidence) -> tuple[list[CellVerdict], list[str]]:
-    """Every cell that holds 25/50/25 and a rival, and why the others were left out."""
+    """Every cell that has 25/50/25 and a rival, judged; and why the others were left out."""
     chosen, skipped = grid_cells(evidence.tables.grid)
     return [_judge_cell(cell, evidence, len(chosen)) for cell in chosen], skipped
 

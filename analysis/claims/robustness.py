@@ -122,7 +122,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: every setting of the sparse runs."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: every setting of the sparse runs."""
     return {recipe for _, line in _compared(tables) for recipe in line.runs["recipe"]}
 
 

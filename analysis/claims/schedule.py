@@ -90,7 +90,7 @@ def _grid(world: World) -> list[tuple[float, float, list[tuple[str, float]]]]:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: in each cell 25/50/25, and its rivals that have fresh seeds or are the best."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: in each cell 25/50/25, and its rivals that have fresh seeds or are the best."""
     fresh = set(tables.selected(lambda r: r["seed"] > 0)["recipe"])
     found: set[str] = set()
     for cell in grid_cells(tables.grid)[0]:

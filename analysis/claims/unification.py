@@ -70,7 +70,7 @@ class Onset:
 
 
 def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study that this claim is judged on."""
+    """Whether the sweep has the study that this claim needs."""
     return has_map(evidence.tables)
 
 
@@ -124,7 +124,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: both sides of each cell's pair."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each cell's pair."""
     pairs = [pair for pair in pairs_among(map_runs(tables)) if pair.match == "prunable"]
     return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
 

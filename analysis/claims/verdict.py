@@ -26,7 +26,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class Rates:
-    """In how many worlds a rule said what."""
+    """In how many simulated sweeps a rule gave each verdict."""
 
     worlds: int
     reproduced: int

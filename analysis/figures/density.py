@@ -23,7 +23,7 @@ LAST = "all tensors"
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run, event and kind of tensor."""
+    """One row per run, event and kind of tensor."""
     layers, found = evidence.tables.layers, []
     for run in sorted(_runs(evidence).rows(), key=lambda r: r["sparsity"]):
         own = layers.filter(pc.equal(layers["run_id"], run["run_id"])).to_pylist()

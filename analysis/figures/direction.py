@@ -39,7 +39,7 @@ def applies(evidence: Evidence) -> bool:
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run."""
+    """One row per run."""
     return [
         {
             "cell": own.name, "kind": kind, "run_id": run["run_id"], "seed": run["seed"], "N_avg": run["N_avg"],

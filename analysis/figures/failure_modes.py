@@ -26,7 +26,7 @@ HOME = (0.25, 0.75)
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run of a cut."""
+    """One row per run of a cut."""
     found = []
     grid = evidence.tables.grid
     by_key = {

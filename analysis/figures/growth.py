@@ -29,7 +29,7 @@ def applies(evidence: Evidence) -> bool:
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run."""
+    """One row per run."""
     return [
         {
             "life": life.name, "operator": name, "run_id": run["run_id"], "seed": run["seed"], "N_avg_life": run["N_avg_life"],

@@ -30,7 +30,7 @@ SIZE, TOKENS = style.Look("N_opt", "#0072b2", "D"), style.Look("D_opt", "#d55e00
 
 
 def rows(found: Frontier) -> list[dict[str, Any]]:
-    """One row a run, a place of a curve, and a best size."""
+    """One row per run, a place of a curve, and a best size."""
     along = found.method == "envelope"
     drawn = []
     for kind, parts in (("run", found.points), ("curve", found.drawn)):

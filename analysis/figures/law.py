@@ -26,7 +26,7 @@ CAPTION = (
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run of the law set."""
+    """One row per run of the law set."""
     errors = evidence.comparison.settings[IN_SAMPLE].errors.get(N_AVG.name)
     if errors is None:
         return []

@@ -20,7 +20,7 @@ CAPTION = (
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run that was planned and trained."""
+    """One row per run that was planned and trained."""
     return evidence.promise.rows() if evidence.promise else []
 
 

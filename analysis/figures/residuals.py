@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run of the grid that the fit hasn't seen."""
+    """One row per run of the grid that the fit hasn't seen."""
     errors = evidence.comparison.settings[LAW_TO_GRID].errors.get(N_AVG.name)
     if errors is None:
         return []

@@ -23,7 +23,7 @@ CAPTION = (
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row a run of the grid."""
+    """One row per run of the grid."""
     grid = evidence.tables.grid
     panels = defaultdict(list)
     for run in grid.rows():

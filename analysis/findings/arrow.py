@@ -74,7 +74,7 @@ class Arrow:
 
     @cached_property
     def misfit(self) -> Misfit | None:
-        """What the law lacks on the dense runs; None without a law, or where the seeds' noise is unknown."""
+        """What the law lacks on the dense runs; None without a law, or where the noise of the seeds is unknown."""
         if isinstance(self.law, str) or self.noise.overall is None:
             return None
         return Misfit.of(self.points, self.law, self.noise.overall)

@@ -48,7 +48,7 @@ class Comparison:
         law_fits: by law, fitted on the law set. obstacles: by law, why the others can't be.
         dense_fit: the power law on dense runs, where all counts are one; None with `dense_reason`.
         dense_draws: its resampled parameters (R, 5).
-        law_draws: their resampled parameters (R, P), by law; empty where the seeds' noise is unknown.
+        law_draws: their resampled parameters (R, P), by law; empty where the noise of the seeds is unknown.
         luck: by law, the mean |error| in nats that the law would have on the law set if it were the truth and only the
             seeds' noise stood between the two; empty where that noise is unknown.
     """
@@ -87,7 +87,7 @@ def compare(
 
     Args:
         tables: the sweep.
-        noise: the seeds' noise; None leaves every interval out.
+        noise: the noise of the seeds; None leaves every interval out.
         resamples: of the seeds.
         seed: of the bootstrap's generator.
         laws: those that are fitted to the law set.

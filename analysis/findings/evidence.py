@@ -29,7 +29,7 @@ class Evidence:
     Attributes:
         tables: the sweep. resamples, seed: of the bootstrap.
         laws: those that are fitted and compared.
-        like: of tables whose sparse configurations have other means and which are equal otherwise: the seeds' noise and
+        like: of tables whose sparse configurations have other means and which are equal otherwise: the noise of the seeds and
             the fit to dense runs are its.
         refitted: False takes the other fits of `like` too: its law set ends at the same losses.
         start: where fits start, instead of a grid: of simulated losses, at the truth.
@@ -47,7 +47,7 @@ class Evidence:
 
     @cached_property
     def noise(self) -> Noise:
-        """The seeds' noise of the base recipe; other learning rates and kinds of pruning may well be noisier."""
+        """The noise of the seeds of the base recipe; other learning rates and kinds of pruning may well be noisier."""
         if self.like is not None:
             return self.like.noise
         base = self.tables.selected(lambda r: r.serves(studies.SCHEDULES, *BASE_STUDIES))

@@ -18,7 +18,7 @@ from analysis.tables.data import Mask, Runs
 
 @dataclass(frozen=True)
 class Measure:
-    """A number and its interval, at 95% where nothing else is said; the bounds are None where the seeds' noise is unknown, or where resamples have none."""
+    """A number and its interval, at 95% where nothing else is said; the bounds are None where the noise of the seeds is unknown, or where resamples have none."""
 
     value: float
     low: float | None = None
@@ -46,8 +46,8 @@ class Errors:
     Attributes:
         law: name in the registry.
         runs: the runs it is judged on, (n,).
-        predicted: nats a token, (n,).
-        draws: resampled predicted minus resampled actual, (R, n); None where the seeds' noise is unknown.
+        predicted: nats per token, (n,).
+        draws: resampled predicted minus resampled actual, (R, n); None where the noise of the seeds is unknown.
     """
 
     law: str
@@ -80,7 +80,7 @@ class Errors:
         return Measure.around(float(self.residual[where].mean()), draws)
 
     def drift(self, along: Array) -> Measure:
-        """Slope of the residual along a number of each run (n,), by least squares: nats per unit of it."""
+        """Slope of the residual against a number of each run (n,), by least squares: nats per unit of that number."""
         centred = along - along.mean()
         weights = centred / max(float(np.sum(centred**2)), np.finfo(float).tiny)
         return Measure.around(float(self.residual @ weights), None if self.draws is None else self.draws @ weights)

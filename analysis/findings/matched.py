@@ -16,7 +16,7 @@ from analysis.tables.data import Runs
 
 @dataclass(frozen=True)
 class Matched:
-    """`one` and `other`: runs, one a seed, in the same order of seeds."""
+    """`one` and `other`: runs of two configurations, one per seed, in the same order of seeds."""
 
     one: Runs
     other: Runs
@@ -32,7 +32,7 @@ class Matched:
 
     @property
     def differences(self) -> Array:
-        """Loss of one less that of the other in nats, a seed each."""
+        """Loss of `one` less that of `other`, nats, by seed."""
         return self.one["loss"] - self.other["loss"]
 
     @property
@@ -63,7 +63,7 @@ def matched(one: Runs, other: Runs) -> Matched | None:
 
 
 def difference_noise(found: Sequence[Matched], noise: Noise) -> Spread | None:
-    """sd of a difference over seeds, pooled; where these seeds don't tell it, that of two independent runs.
+    """Pooled sd of a difference over seeds; if these seeds are too few, that of two independent runs.
 
     Differences to one partner share that partner's noise, so that they aren't told apart by their own deviations. So it is
     runs that are pooled: of pairs that have a configuration in common, directly or by others between them, all runs
@@ -78,7 +78,7 @@ def difference_noise(found: Sequence[Matched], noise: Noise) -> Spread | None:
 
 
 def mean_error(found: Sequence[Matched], spread: Spread) -> float:
-    """Standard error of the mean over pairs of their differences, nats; a run that is in several counts with what it is worth in all.
+    """Standard error of the mean difference over pairs, nats; a run that is in several pairs counts with its total weight.
 
     Args:
         spread: of one seed's difference, which two runs make that are alike in noise.

@@ -44,7 +44,7 @@ class MethodCurves:
 
     @cached_property
     def drawn(self) -> Resamples | None:
-        """Resamples of the points, by curve: each holds every size and every rate."""
+        """Resamples of the points, by curve; each contains every size and every pruning rate."""
         rng = np.random.default_rng(self.seed)
         noise = None if self.noise is None else self.noise.draw(self.points, rng, self.resamples)
         needed = tuple(self.points[name] == value for name in ("N0", "rank") for value in np.unique(self.points[name]))
@@ -75,7 +75,7 @@ class MethodCurves:
 
     @cached_property
     def milder(self) -> Mask:
-        """All rates of each size but its highest."""
+        """All pruning rates of each size but the highest."""
         return np.asarray(self.points["rank"] < self.points["rank"].max())
 
     # ---------------------------------------------------------------- fits
@@ -87,12 +87,12 @@ class MethodCurves:
 
     @cached_property
     def by_rate(self) -> JudgedCurves | str:
-        """P2, fitted to all rates but the highest and judged on it."""
+        """P2, fitted to all pruning rates but the highest and tested on that one."""
         return self._judged(P2, self.milder, ~self.milder)
 
     @cached_property
     def by_size(self) -> EquallyGood | str:
-        """Every fit of P2 to all sizes but the largest that is as good as the best, judged on that size."""
+        """Every fit of P2 to all sizes but the largest that is as good as the best, tested on that size."""
         sizes = len(np.unique(self.points["N0"]))
         if sizes < 3:
             return f"curves of {sizes} sizes; two predict a third"
@@ -120,7 +120,7 @@ class MethodCurves:
 
     @cached_property
     def by_tokens(self) -> JudgedCurves | str:
-        """P2, fitted to the first points of each curve and judged on the last, where `late` is."""
+        """P2, fitted to the first points of each curve and tested on the last, where `late` is true."""
         return self._judged(P2, self.early, self.late)
 
     @cached_property
@@ -140,7 +140,7 @@ class MethodCurves:
 
     @cached_property
     def end_slopes(self) -> Measure | None:
-        """ASD over the steps that end in a point that isn't fitted, nats a doubling."""
+        """ASD over the steps that end in a point that isn't fitted, nats per doubling."""
         found = self.by_tokens
         if isinstance(found, str):
             return None

@@ -35,7 +35,7 @@ class Misfit:
 
     @classmethod
     def of(cls, points: DensePoints, law: FitResult, noise: Spread) -> Misfit:
-        """That of a law fitted to the runs of `points`, of which there are more than it has parameters."""
+        """The misfit of a law that is fitted to the runs of `points`, which are more than its parameters."""
         columns, scale = {"N_avg": points.n, "D": points.d}, np.sqrt(points.seeds)
         slopes = scale[:, None] * N_AVG.gradient(law.theta, columns)
         basis, _ = np.linalg.qr(slopes / np.maximum(np.linalg.norm(slopes, axis=0), np.finfo(float).tiny))
@@ -51,11 +51,11 @@ class Misfit:
 
     @property
     def sd(self) -> float:
-        """Nats; 0 where the seeds' noise explains the residuals."""
+        """Nats; 0 where the noise of the seeds explains the residuals."""
         return float(self._sd(self.squares, self.noise.sd**2))
 
     def draws(self, count: int, rng: np.random.Generator) -> Array:
-        """Standard deviations (count,) that vary as little as the residuals and the seeds know it."""
+        """Draws (count,) of the standard deviation, with the uncertainty that residuals and seeds leave."""
         squares, noise = (
             value * dof / rng.chisquare(dof, size=count)
             for value, dof in ((self.squares, self.dof), (self.noise.sd**2, self.noise.dof))
@@ -68,13 +68,13 @@ class Misfit:
 
 @dataclass(frozen=True)
 class LawDraws:
-    """Resamples of the law: its parameters (R, 5), and by what standard deviation configurations lie off it, (R,) nats."""
+    """Resamples of the law: its parameters (R, 5), and the standard deviation of configurations around it, (R,) nats."""
 
     theta: Array
     misfit: Array
 
     def predict(self, columns: Columns, count: int, rng: np.random.Generator) -> Array:
-        """Means (count, n) of n configurations, each as far off the law as its own draw of the lack of fit says."""
+        """Mean losses (count, n) of n configurations, each off the law by its own draw of the lack of fit."""
         at = np.arange(count) % len(self.theta)
         predicted = N_AVG.predict(self.theta[at], columns)
         return predicted + self.misfit[at, None] * rng.standard_normal(predicted.shape)

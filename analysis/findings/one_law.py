@@ -23,7 +23,7 @@ DRAWS = 4000  # enough for the tails of an interval that is simultaneous over al
 
 @dataclass(frozen=True)
 class KindResiduals:
-    """What the law leaves over of one kind of run: predicted less actual, of each configuration's mean loss.
+    """The law's residuals for one kind of run: predicted less actual mean loss of each configuration.
 
     Attributes:
         runs: one of each configuration. residual: (n,) nats.
@@ -57,7 +57,7 @@ def kinds(tables: Tables) -> dict[str, Runs]:
 
 
 def residuals(arrow: Arrow) -> tuple[KindResiduals, ...]:
-    """What the dense law leaves over, by kind; nothing where the dense runs don't tell it."""
+    """The dense law's residuals by kind; empty if it can't be fitted to the dense runs."""
     law = arrow.law
     if isinstance(law, str):
         return ()

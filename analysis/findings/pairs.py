@@ -66,7 +66,7 @@ class Pair(Matched):
 
 @dataclass(frozen=True)
 class PairResult:
-    """What a pair says.
+    """The result of one pair.
 
     Attributes:
         difference: sparse minus dense loss, nats.

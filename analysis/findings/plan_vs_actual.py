@@ -19,7 +19,7 @@ WORST = 10  # rows of the table on the page; the figure's CSV has all
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what was promised, what it took.
+    """One run: planned and actual time.
 
     Attributes:
         row: of the runs table. promised, measured: seconds of its training, set-up aside.
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def ratio(self) -> float:
-        """Measured over promised."""
+        """Measured over planned."""
         return self.measured / self.promised
 
 
@@ -55,7 +55,7 @@ class Promise:
         return float(np.median([abs(run.ratio - 1) for run in self.runs]))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a run."""
+        """One row per run."""
         return [
             {
                 "run_id": run.row["run_id"],
@@ -87,7 +87,7 @@ class Promise:
 
 
 def hold(tables: Tables) -> Promise | None:
-    """The plan in sweep.json against the runs table; None where there is none, or nothing of it was trained."""
+    """Compares the plan in sweep.json with the runs table; None without a plan, or if nothing of it was trained."""
     planned = {run["run_id"]: run for run in tables.sweep.get("planned") or ()}
     rows = [row for row in tables.all_runs.rows() if row["run_id"] in planned and row["seconds"] > 0]
     if not rows:

@@ -45,7 +45,7 @@ class Recovery:
 
     @cached_property
     def measured_noise(self) -> CurveNoise | str:
-        """The seeds' noise of the curves, or why it isn't known."""
+        """The noise of the seeds of the curves, or why it isn't known."""
         return curve_noise.measure(self.points)
 
     @property
@@ -70,5 +70,5 @@ class Recovery:
 
     @cached_property
     def life(self) -> WholeLife:
-        """What the law in N_avg, fitted to dense runs alone, says of the judged curves."""
+        """Predictions for the judged curves by the law in N_avg, fitted to dense runs alone."""
         return whole_life(self.points.of("pruned"), self.dense, self.noise, self.seeds, self.resamples, self.seed)

@@ -16,7 +16,7 @@ CURVATURE = 0.03  # nats for a factor of two, squared in its logarithm: what tun
 
 
 def costs(tables: Tables) -> dict[str, float]:
-    """Nats that each configuration tried at several rates loses by its own, over the set's rate; by recipe."""
+    """Loss that each configuration's own learning rate costs over the set's, nats, for configurations tried at several; by recipe hash."""
     found: dict[str, float] = {}
     for own in mirrored_sets(tables):
         for kind in own.members:

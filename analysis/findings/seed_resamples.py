@@ -18,7 +18,7 @@ from analysis.tables.data import Runs, Tables
 
 
 class SeedResamples:
-    """Resamples that add the seeds' noise, the same to a run wherever it appears; none where that noise is unknown."""
+    """Resamples that add the noise of the seeds, the same to a run wherever it appears; none where that noise is unknown."""
 
     def __init__(self, tables: Tables, noise: Spread | None, resamples: int, seed: int):
         self._row = {run_id: i for i, run_id in enumerate(tables.runs["run_id"])}
@@ -28,7 +28,7 @@ class SeedResamples:
             self._drawn = Resamples.parametric(noise.draws(shape, np.random.default_rng(seed)))
 
     def losses(self, runs: Runs, around: Array | None = None) -> Array | None:
-        """Measured losses, or those given as `around`, (n,) or (R, n), with noise: (R, n), or None where it is unknown."""
+        """Measured losses, or those given as `around`, (n,) or (R, n), with added noise: (R, n), or None if the noise is unknown."""
         if self._drawn is None:
             return None
         own = self._drawn.where(np.array([self._row[run_id] for run_id in runs["run_id"]], dtype=int))
@@ -40,7 +40,7 @@ class SeedResamples:
         return None if losses is None else refit(result.law, runs.columns, losses, result)
 
     def luck(self, runs: Runs, result: FitResult) -> Measure | None:
-        """Mean |error| in sample that noise alone gives when the fitted law is the truth: median and 95% interval."""
+        """Mean |error| in sample from noise alone, if the fitted law is true: median and 95% interval."""
         law = result.law
         losses = self.losses(runs, result.predict(runs.columns))
         if losses is None:

@@ -22,7 +22,7 @@ Sides = tuple[MirroredSet, Runs, Runs]  # whose runs they are, the one and the o
 
 @dataclass(frozen=True)
 class SetContrast:
-    """One kind less another, of one set.
+    """The difference between two kinds of run in one set.
 
     Attributes:
         own: the set. matched: the runs.
@@ -63,7 +63,7 @@ class Contrasted:
 
 
 def contrasted(arrow: Arrow, sides: Iterable[Sides], alike: Iterable[Sides] = ()) -> Contrasted:
-    """The contrast of some sets' runs, one kind less another, where they have a seed in common.
+    """The difference between two kinds of run over some sets, at the seeds that both have.
 
     Args:
         alike: further ones of the same two kinds, over whose differences the noise is pooled as well.
@@ -87,7 +87,7 @@ def _weighed(arrow: Arrow, own: MirroredSet, pair: Matched, spread: Spread | Non
 
 
 def size_ratio(arrow: Arrow, pair: Matched, slope: Slope, spread: Spread | None, tail: float, at: int) -> Measure:
-    """Ratio of the dense sizes that end at the losses of the one and of the other; its interval holds the slope's error.
+    """Ratio of the N_eff of the two; its interval includes the error of the slope.
 
     Args:
         spread: of one seed's difference; None: no interval. tail: probability beyond each end.

@@ -24,7 +24,7 @@ class Line:
     """One factor varied around the centre at one sparsity: settings (n,) rising.
 
     Attributes:
-        runs: one of each setting, its least seed. by_seed: losses in nats a token of each, by seed.
+        runs: one of each setting, its least seed. by_seed: losses in nats per token of each, by seed.
     """
 
     factor: Factor
@@ -38,7 +38,7 @@ class Line:
 
     @property
     def losses(self) -> Array:
-        """Of each setting (n,) the mean over its seeds, nats a token."""
+        """Of each setting (n,) the mean over its seeds, nats per token."""
         return np.array([np.mean(list(own.values())) for own in self.by_seed])
 
     @property
@@ -97,7 +97,7 @@ def alike(line: Line, dense: Line) -> bool:
 
 
 def settings_cost(tables: Tables) -> Array:
-    """Nats (n,) that each run of `tables.runs` loses by its learning rate or batch: what the dense runs of this study lost on average.
+    """Loss (n,) in nats that each run's learning rate or batch costs: the average over the dense runs of this study.
 
     Of runs that haven't been trained, a parabola in the logarithm stands for it. In mirrored sets each kind loses what its
     own runs lost (rate_bowls).

@@ -3,7 +3,7 @@
 A dense run's loss falls with its compute as L = (A / C)^alpha, in two regimes. One more step of a run with N_k active
 parameters adds compute in proportion to N_k, so that the loss changes by
 
-    dL_k = -alpha A^alpha C_k^(-alpha - 1) * 6 B N_k          (B tokens a step)
+    dL_k = -alpha A^alpha C_k^(-alpha - 1) * 6 B N_k          (B tokens per step)
 
 and the end is the sum. Where C_k^(-alpha - 1) hardly varies, sum N_k = T * N_avg is left. Two readings of C_k are
 computed here: the compute that the run itself has spent so far, with which the sum is the dense curve read at the run's
@@ -36,7 +36,7 @@ class TwoRegimes:
     """L = (A / C)^alpha before and after a break, continuous there.
 
     Attributes:
-        break_flops: effective FLOPs at the break. break_loss: nats a token there.
+        break_flops: effective FLOPs at the break. break_loss: nats per token there.
         before, after: the exponents alpha.
         error: root mean square of log residuals.
         first, last: the compute between which it was fitted, FLOPs.
@@ -51,19 +51,19 @@ class TwoRegimes:
     last: float
 
     def loss(self, flops: Array) -> Array:
-        """Nats a token at `flops` of effective compute, (n,)."""
+        """Nats per token at `flops` of effective compute, (n,)."""
         far = np.log(flops / self.break_flops)
         return self.break_loss * np.exp(-np.where(far < 0, self.before, self.after) * far)
 
     def gain(self, flops: Array) -> Array:
-        """-dL / dC = alpha A^alpha C^(-alpha - 1), nats a FLOP, (n,)."""
+        """-dL / dC = alpha A^alpha C^(-alpha - 1), nats per FLOP, (n,)."""
         alpha = np.where(flops < self.break_flops, self.before, self.after)
         return alpha * self.loss(flops) / flops
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the argument says of one run, nats a token, beside what happened.
+    """The predictions for one run beside its measured loss, nats per token.
 
     Attributes:
         run: its row. dense: the dense run of its family, whose curve is used.
@@ -112,7 +112,7 @@ def fit_regimes(flops: Array, loss: Array) -> TwoRegimes | None:
 
     Args:
         flops: effective compute so far, (n,), rising.
-        loss: nats a token, (n,).
+        loss: nats per token, (n,).
     """
     x, y = _windows(np.log(flops), np.log(loss))
     edge = max(3, int(LEAST * len(x)))
@@ -141,7 +141,7 @@ def _windows(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def sums(regimes: TwoRegimes, schedule: PruningSchedule, prunable: int, batch_tokens: int) -> tuple[float, float]:
-    """The two predictions of the loss at the end of a schedule, nats a token: C_k its own, C_k the dense run's.
+    """The two predictions of the loss at the end of a schedule, nats per token: C_k its own, C_k the dense run's.
 
     The sum starts at the compute that the curve was fitted from. A step's change is the curve's own difference over
     the step, of which dL_k is the first term, so that few large steps give what many small ones do.
@@ -173,7 +173,7 @@ def explain(tables: Tables) -> Theory:
 
 
 def dense_regimes(tables: Tables, run_id: str) -> TwoRegimes | None:
-    """The two regimes of one run's training loss; None where its curve says too little."""
+    """The two regimes of one run's training loss; None if its curve is too short."""
     step, flops, loss = tables.curve(run_id, "step", "effective_flops", "loss_train")
     if not len(step):
         return None

@@ -31,7 +31,7 @@ DRAWS = 4000  # of Student's t, over the resamples
 
 @dataclass(frozen=True)
 class TimeWeight:
-    """The fitted exponent, and what it is worth on kinds that it wasn't fitted to.
+    """The fitted exponent, and its errors on kinds that it wasn't fitted to.
 
     Attributes:
         kappa: with its 95% interval. at_end: whether it is the first or the last that was tried.
@@ -92,12 +92,12 @@ class _Weighed:
 
     @property
     def best(self) -> int:
-        """Place of the exponent that leaves least."""
+        """Index of the exponent with the smallest residuals."""
         return int(np.argmin(self.squares))
 
     @property
     def kappa(self) -> float:
-        """The exponent that leaves least, between those that are tried: the bottom of the parabola through the best and its neighbours."""
+        """The best exponent, interpolated: the minimum of the parabola through the best one tried and its neighbours."""
         if not np.isfinite(self.off).all():  # of which argmin takes one for the least
             return float("nan")
         if self.best in (0, len(KAPPAS) - 1):
@@ -137,7 +137,7 @@ class _Grid:
 
     @classmethod
     def of(cls, members: Sequence[tuple[Kind, Runs]]) -> _Grid:
-        """That of members of sets, each of one kind."""
+        """From members of sets, each of one kind."""
         seeds = sorted({seed for _, runs in members for seed in runs["seed"]})
         losses = np.full((len(members), len(seeds)), np.nan)
         for own, (_, runs) in zip(losses, members, strict=True):
@@ -148,7 +148,7 @@ class _Grid:
         return cls(counts, tokens, np.array([kind for kind, _ in members], dtype=object), losses)
 
     def fitted(self, theta: Array, seeds: Array, off_law: Array | float = 0.0) -> _Weighed:
-        """What the exponents leave over of the points that have runs.
+        """The residuals of each exponent at the points that have runs.
 
         Args:
             theta: of the law. seeds: (seeds,) 1 for those that count, 0 for others.

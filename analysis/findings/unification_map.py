@@ -118,7 +118,7 @@ def _size(pair: Pair) -> str:
 def _size_noise(size: str, pairs: Sequence[Pair], noise: Noise) -> Spread | None:
     """Of one seed's difference: pooled over the size's pairs, or, if these are few, over all where that is larger.
 
-    The seeds' noise falls with size, by a factor of four over a decade, so a large size has its own as soon as its pairs tell it.
+    The noise of the seeds falls with size, by a factor of four over a decade, so a large size has its own as soon as its pairs tell it.
     """
     own, every = difference_noise([p for p in pairs if _size(p) == size], noise), difference_noise(list(pairs), noise)
     if own is not None and own.dof >= ENOUGH:

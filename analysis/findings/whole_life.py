@@ -24,12 +24,12 @@ from analysis.tables.rows import Rows
 
 @dataclass(frozen=True)
 class WholeLife:
-    """What the dense law says of curves of pruned models.
+    """The dense law's predictions for curves of pruned models.
 
     Attributes:
         fit: to dense losses; None with `reason`. runs: how many dense runs.
         residual: (n,) of the judged points, predicted - actual, nats.
-        error: root mean square of the residuals at the curves' last points, beyond the seeds' noise; None where that isn't known.
+        error: root mean square of the residuals at the curves' last points, beyond the noise of the seeds; None where that isn't known.
         ratio: N_eff / N_avg at the same points, geometric mean. ratios: by curve.
     """
 
@@ -45,7 +45,7 @@ class WholeLife:
 def whole_life(
     points: CurvePoints, dense: Rows, noise: CurveNoise | None, seeds: Spread | None, resamples: int, seed: int = 0,
 ) -> WholeLife:  # fmt: skip
-    """Fits the dense runs and reads every point of `points` off that fit.
+    """Fits the law to the dense runs and predicts every point of `points`.
 
     Args:
         points: of the judged curves. dense: with run_id, N_avg, D and loss. noise: the seeds', of curves. seeds: of a dense run's loss.
@@ -91,7 +91,7 @@ def whole_life(
 
 
 def beyond(noise: float, squares: float, draws: Array | None = None) -> Measure:
-    """What a law is off by that noise doesn't explain, nats.
+    """A law's error beyond what noise explains, nats.
 
     Residuals of a law that is off by b have b² and the noise's variance for their mean square. Less that variance its root
     is b, and 0 where noise alone would have as much. The interval is the square's, its ends' roots.

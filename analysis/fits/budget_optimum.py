@@ -19,7 +19,7 @@ APART = 0.5  # log FLOP to both sides, over which an exponent is taken
 
 
 def answer(saved: SavedFit, flops: float) -> tuple[dict[str, Any], list[str]]:
-    """The best size and tokens for a budget with their exponents, and what is to be said of them."""
+    """The best size and tokens for a budget with their exponents, and notes on them."""
     best = optimal.compute_optimal(saved.result, flops)
     size = optimal.size_of(saved.result)
     power = float(exponents(saved.result.law, size, saved.result.theta[None], flops)[0])
@@ -45,7 +45,7 @@ def exponents(law: Law, size: str, theta: Array, flops: float) -> Array:
 
 
 def intervals(saved: SavedFit, flops: float) -> dict[str, Interval | None] | None:
-    """95% intervals of what a budget buys, by name; None of a fit without draws, or of fewer draws than an interval needs.
+    """95% intervals of the best size, tokens and exponents, by name; None without draws, or with too few for an interval.
 
     Draws without a best size count as lying beyond both ends.
     """

@@ -41,7 +41,7 @@ def resamples_of(
 
 @dataclass(frozen=True)
 class JudgedCurves:
-    """One law, fitted to some rows and judged on others.
+    """One law, fitted to some rows and tested on others.
 
     Attributes:
         fit: to the fitted rows.
@@ -55,7 +55,7 @@ class JudgedCurves:
     counts: Array | None
 
     def where(self, chosen: Mask) -> JudgedCurves:
-        """The same judged on fewer rows, those of a mask."""
+        """The same, tested on the rows of a mask only."""
         draws, counts = (None if own is None else own[:, chosen] for own in (self.draws, self.counts))
         return replace(self, residual=self.residual[chosen], draws=draws, counts=counts)
 
@@ -79,7 +79,7 @@ class JudgedCurves:
 
 
 def weighted(values: Array, counts: Array | None) -> Array:
-    """Means (R,) of values (R, n), each as often as it was drawn; nan where none was."""
+    """Means (R,) of values (R, n), each weighted by how often it was drawn; nan if none was."""
     if counts is None:
         return np.asarray(values.mean(axis=-1))
     with np.errstate(invalid="ignore"):
@@ -89,10 +89,10 @@ def weighted(values: Array, counts: Array | None) -> Array:
 def judge(
     law: Law, rows: Rows, loss: Array, train: Mask, test: Mask, drawn: Resamples | None, start: Array | None = None
 ) -> JudgedCurves | str:
-    """The law fitted to the rows of one mask and judged on those of another, or why it can't be fitted.
+    """The law fitted to the rows of one mask and tested on those of another, or why it can't be fitted.
 
     Args:
-        rows: with the law's columns. loss: (n,) nats a token.
+        rows: with the law's columns. loss: (n,) nats per token.
         drawn: resamples of `rows`.
         start: parameters (P,) near the minimum, instead of a grid of starts.
     """

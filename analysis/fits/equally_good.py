@@ -58,10 +58,10 @@ def equally_good(
     level: float = LEVEL,
     start: Array | None = None,
 ) -> EquallyGood:
-    """The set of P2's fits to the rows of one mask, and what it says of those of another.
+    """The set of equally good fits of P2 to the rows of one mask, and their predictions for those of another.
 
     Args:
-        rows: with P2's columns and run_id. loss: (n,) nats a token. drawn: resamples of `rows`.
+        rows: with P2's columns and run_id. loss: (n,) nats per token. drawn: resamples of `rows`.
         start: parameters (P,) near a minimum, instead of a grid of starts.
     """
     columns, wanted = ({name: rows[name][mask] for name in P2.columns} for mask in (train, test))

@@ -29,7 +29,7 @@ class Exponent:
 
 @dataclass(frozen=True)
 class ComputeLine:
-    """y = level + slope (x - middle) through points whose errors go together.
+    """y = level + slope (x - middle) through points with correlated errors.
 
     Attributes:
         slope: with its interval. level, middle: where the line passes.
@@ -48,7 +48,7 @@ class ComputeLine:
 
 
 def line(x: Array, y: Array, covariance: Array, noise: float | None, freedom: float) -> ComputeLine:
-    """The line of least generalised squares.
+    """The line by generalised least squares.
 
     Args:
         x, y: (k,), at least three. covariance: of the errors of y over the noise's variance, (k, k).

@@ -56,7 +56,7 @@ class FitResult:
         return np.array(list(self.parameters.values()))
 
     def predict(self, columns: Columns) -> Array:
-        """Loss in nats a token, (n,)."""
+        """Loss in nats per token, (n,)."""
         return self.law.predict(self.theta, columns)
 
 
@@ -106,7 +106,7 @@ def fit(
     Args:
         law: what to fit.
         columns: the law's columns, each (n,).
-        loss: nats a token, (n,).
+        loss: nats per token, (n,).
         objective: what is minimised.
         weights: of the rows, (n,); all 1 when None.
         start: parameters (P,) known to lie near the minimum, instead of a grid of starts.

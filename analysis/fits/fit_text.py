@@ -33,12 +33,12 @@ def head(law: Law, shown: Mapping[str, Any]) -> list[str]:
 
 
 def left_side(law: Law) -> str:
-    """What a formula is of: the loss L, its logarithm, or what else the law predicts."""
+    """The left side of the formula: the loss L, its logarithm, or another quantity that the law predicts."""
     return "log L" if law.logarithmic else "L" if law.unit == Law.unit else law.unit
 
 
 def tail(law: Law, shown: Mapping[str, Any]) -> list[str]:
-    """How far off it is."""
+    """The errors of the fit."""
     low, high = shown["loss_range"]
     beside = f", the seeds' σ is {shown['sigma']:.4g}" if shown["sigma"] else ""
     actual, all_of = ("loss", "losses") if law.unit == Law.unit else ("actual", "actual values")
@@ -63,7 +63,7 @@ def _given(law: Law) -> list[str]:
 
 
 def interval_of(name: str, shown: Mapping[str, Any]) -> str:
-    """A parameter's interval with what it depends on."""
+    """A parameter's interval and its source."""
     kind = "bootstrap" if "intervals" in shown else "profile"
     interval = shown.get("intervals", shown["profile"])[name]
     text = f"95% [{interval[0]:.6g}, {interval[1]:.6g}] ({kind})" if interval else "no interval"

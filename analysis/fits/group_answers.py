@@ -14,7 +14,7 @@ from repro.errors import UserError
 
 
 class TableAnswer(Protocol):
-    """What the rows of a table say."""
+    """The result of an analysis of a table's rows."""
 
     @property
     def warnings(self) -> list[str]: ...

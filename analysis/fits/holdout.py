@@ -19,7 +19,7 @@ RULES = ("largest", "lowest", "share", "each")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows to judge on; the others are fitted. `name` says what was held out."""
+    """Rows to test on; the law is fitted to the others. `name` says what was held out."""
 
     name: str
     test: np.ndarray
@@ -61,7 +61,7 @@ def split(table: Table, rule: str) -> list[HeldOut]:
 
 
 def column_of(rule: str | None) -> str | None:
-    """The column of numbers that a rule goes by; None for a condition, which is met by cells as they stand in the file."""
+    """The column of numbers that a rule uses; None for a condition, which applies to cells as they are in the file."""
     kind, _, rest = (rule or "").partition(":")
     return rest.rpartition(":")[2] if kind in RULES else None
 

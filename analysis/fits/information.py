@@ -20,7 +20,7 @@ class Information:
 
 
 def information(result: FitResult, columns: Columns, loss: Array) -> Information:
-    """From the residuals of the logarithm, taken as normal with one variance. Beside a held-out test, never alone."""
+    """From the residuals of the logarithm, assumed normal with one variance. To be shown with a held-out test, never alone."""
     rows, count = len(loss), len(result.theta) + 1
     residual = np.log(result.predict(columns)) - np.log(loss)
     with np.errstate(divide="ignore"):  # of a law that passes through every row

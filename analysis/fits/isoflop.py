@@ -25,10 +25,10 @@ OFF_PLANE = 0.05  # of log D: how far tokens may lie from a product of powers of
 
 @dataclass(frozen=True)
 class BestSize:
-    """Where one budget, or one step of the envelope, has its best size.
+    """The best size at one budget, or at one step of the envelope.
 
     Attributes:
-        C: training FLOP. N: parameters. low, high: of N at 95%; None without. D: tokens. loss: there, nats a token.
+        C: training FLOP. N: parameters. low, high: of N at 95%; None without. D: tokens. loss: there, nats per token.
         rows: that it comes from. left_out: why no line goes through it, with N, D and loss None where they aren't known.
     """
 
@@ -44,7 +44,7 @@ class BestSize:
 
 @dataclass(frozen=True)
 class Frontier:
-    """What an approach says of the best size at a budget: N_opt as C^a_N, D_opt as C^a_D.
+    """The best size against compute by one approach: N_opt as C^a_N, D_opt as C^a_D.
 
     Attributes:
         a_N, a_D: with intervals.
@@ -69,7 +69,7 @@ class Frontier:
 
 @dataclass(frozen=True)
 class TokensOf:
-    """Tokens as a product of powers of parameters and FLOP, which D = C / (6 N) is and what a table says nearly so.
+    """Tokens as a product of powers of parameters and FLOP: exact for D = C / (6 N), and nearly so for the tokens in a table.
 
     log D = level + by_size log N + by_flops log C. `off`: the largest error of log D over the rows.
     """
@@ -111,7 +111,7 @@ def isoflop(
     tolerance: float = TOLERANCE,
     sigma: float | None = None,
 ) -> Frontier:
-    """The minima of the loss over sizes at each budget, and the power of the budget that they go with.
+    """The minima of the loss over sizes at each budget, and the power law of these minima in the budget.
 
     Args:
         size, flops, tokens, loss: (n,), positive. tolerance: see `by_budget`. sigma: of a loss over seeds, nats.

@@ -14,7 +14,7 @@ SLACK = 1e-6  # relative, by which a number may lie beyond a range that it was p
 
 
 def of_fit(result: FitResult) -> list[str]:
-    """What is to be said of anything that a fit predicts."""
+    """Warnings about any prediction of a fit."""
     found = []
     if result.bounds_hit:
         found.append(f"at a bound, not at a minimum: {', '.join(result.bounds_hit)}")
@@ -26,7 +26,7 @@ def of_fit(result: FitResult) -> list[str]:
 
 
 def of_point(rows: RowRanges | None, point: Mapping[str, float]) -> list[str]:
-    """Where a point lies beyond the rows, in a column, in a ratio of two, or in its loss."""
+    """The ways in which a point lies beyond the rows: in a column, in a ratio of two, or in its loss."""
     if rows is None:
         return ["this fit was saved without the ranges of its rows: whether this goes beyond them can't be said"]
     found = [

@@ -54,12 +54,12 @@ class Minima:
 
 
 def spare(curves: Sequence[SizeCurve]) -> int:
-    """Rows beyond the three that each parabola takes, from which the noise is measured."""
+    """Number of rows beyond the three that each parabola uses, from which the noise is measured."""
     return sum(len(curve.loss) - 3 for curve in curves)
 
 
 def find(curves: Sequence[SizeCurve], *, free: bool, sigma: float | None = None) -> Minima:
-    """The minima of curves that `obstacle` says nothing of.
+    """The minima of curves for which `obstacle` is None.
 
     Args:
         curves: k of them, at least three, with rows to spare unless there is a `sigma`.

@@ -91,7 +91,7 @@ def draws(
 
 
 class Prospect:
-    """What runs would do to a prediction.
+    """The effect of further runs on a prediction.
 
     Args:
         law: of the draws. theta: (R, P) of them.
@@ -125,16 +125,16 @@ class Prospect:
         self.covariance = np.cov(np.hstack([there, beyond])[known], rowvar=False)  # the target is last
 
     def share(self, chosen: Sequence[int]) -> float:
-        """Of the interval's width, what is left after these runs."""
+        """Share of the interval's width that remains after these runs."""
         return float(np.sqrt(self._after(chosen)[-1, -1] / self.covariance[-1, -1]))
 
     def singles(self) -> Array:
-        """The share that is left after each run by itself, (m,)."""
+        """Share that remains after each single run, (m,)."""
         left = self.covariance[-1, -1] - self._gains(self.covariance)
         return np.sqrt(left / self.covariance[-1, -1])
 
     def by_price(self, factor: float = 2.0) -> list[NextRuns]:
-        """Single runs that nothing of their price or less beats, cheapest first, each `factor` dearer than the one before."""
+        """Single runs that no cheaper or equally dear run beats, cheapest first, each `factor` times dearer than the one before."""
         found: list[NextRuns] = []
         share, edge = self.singles(), float(self.price.min()) * factor
         while edge / factor < self.price.max():
@@ -146,7 +146,7 @@ class Prospect:
         return found
 
     def best(self, count: int, budget: float) -> NextRuns:
-        """The `count` runs that leave least and cost `budget` together at most.
+        """The `count` runs that narrow the interval most and together cost at most `budget`.
 
         One run or two are the best there are. With more, pairs are exchanged until no other pair in the place of any
         two is better, from several starts.

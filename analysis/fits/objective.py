@@ -16,7 +16,7 @@ Kind = Literal["huber_log", "huber", "lad", "wls"]
 
 @dataclass(frozen=True)
 class Objective:
-    """What is summed over rows and minimised.
+    """A function of the residual that is summed over rows and minimised.
 
     Attributes:
         kind: huber_log, Huber of log predicted - log loss (Hoffmann et al. 2022); huber, of predicted - loss; lad,
@@ -55,7 +55,7 @@ class Objective:
 
     @property
     def threshold(self) -> float:
-        """Size of a residual up to which it counts squared."""
+        """Size of a residual up to which it is squared."""
         return {"huber_log": self.delta, "huber": self.delta, "lad": 0.0, "wls": np.inf}[self.kind]
 
     def rows(self, residual: Array) -> Array:

@@ -19,7 +19,7 @@ LARGEST_LOG = 600.0  # logarithm of numbers that can be multiplied a few times
 
 @dataclass(frozen=True)
 class ComputeOptimal:
-    """The least loss that a training budget buys: parameters, tokens, nats a token; tokens_per_param = D / N.
+    """The least loss that a training budget buys: parameters, tokens, nats per token; tokens_per_param = D / N.
 
     `outside`: at which edges the search ended, which is then no optimum.
     """
@@ -38,7 +38,7 @@ class CheapestRun:
 
     Attributes:
         sparsity: final. N_dense, N_avg, N_final: prunable parameters at first, on average over steps, at the end.
-        D: tokens. loss: nats a token.
+        D: tokens. loss: nats per token.
         training_flops: effective, 6 N_avg D. executed_flops: on dense hardware, 6 N_dense D.
         inference_flops: 2 N_final times the tokens to be served. lifetime_flops: the sum of training and inference.
         edges: at which edges the search ended: what is cheapest may lie beyond.
@@ -178,7 +178,7 @@ def plan_for(
 
 
 def size_of(result: FitResult) -> str:
-    """The law's name of its one size. Raises UserError where it has several, or other columns."""
+    """The law's name for its size column. Raises UserError if it has several, or other columns."""
     law = result.law
     sizes = [name for name in law.columns if name != "D"]
     if "D" in law.columns and len(sizes) == 1 and sizes[0].startswith("N"):

@@ -65,10 +65,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Resampled:
-    """What the bootstrap drew. `redrawn`: draws left out, and drawn again, since they held no row to fit or to judge on.
+    """The draws of the bootstrap. `redrawn`: draws that were repeated because they had no row to fit or to test on.
 
     Attributes:
-        method: cases (rows), clusters, or parametric (the seeds' noise).
+        method: cases (rows), clusters, or parametric (the noise of the seeds).
         units, held_out_units: rows or clusters in all, and of those how many were held out.
     """
 
@@ -107,7 +107,7 @@ def judge(
     sigma: float | None = None,
     weights: Array | None = None,
 ) -> OutOfSample:
-    """Fits and judges every law, and compares the first with each of the others.
+    """Fits and tests every law, and compares the first with each of the others.
 
     Args:
         resamples: of the bootstrap; 0 leaves intervals out.
@@ -176,7 +176,7 @@ def judge(
 
 
 def beside(best_seen: float) -> str:
-    """What a relative error is to be read against."""
+    """Reference values for a relative error."""
     return f"relative: the least fitted loss, without a law, is off by {best_seen:.2%}; Choshen et al. 2024 name {FLOOR:.0%} as a floor"
 
 
@@ -222,7 +222,7 @@ class _Bootstrap:
 
     @property
     def reason(self) -> str:
-        """Why there is no interval where there is none."""
+        """Why there is no interval, if there is none."""
         if self._alone:
             return "one row or cluster was held out, and resampling it shows no spread"
         return "too many resamples end in a fit or an error that is not a finite number"

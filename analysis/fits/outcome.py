@@ -20,7 +20,7 @@ MOST_RESAMPLES = 1_000_000  # beyond it an interval gains nothing and memory run
 
 
 def enough_resamples(count: int) -> int:
-    """`count` as it is. Raises UserError where it is too small for an interval, or too large for memory."""
+    """Returns `count`. Raises UserError if it is too small for an interval, or too large for memory."""
     if not LEAST_RESAMPLES <= count <= MOST_RESAMPLES:
         raise UserError(
             f"too {'few' if count < LEAST_RESAMPLES else 'many'} resamples for an interval",
@@ -32,7 +32,7 @@ def enough_resamples(count: int) -> int:
 
 
 def positive_sigma(sigma: float) -> float:
-    """`sigma`, the seeds' standard deviation, as it is. Raises UserError where it can't be one."""
+    """Returns `sigma`, the standard deviation of the noise. Raises UserError unless it is positive and finite."""
     if not (np.isfinite(sigma) and sigma > 0):
         raise UserError(
             "the seeds' standard deviation is not a positive number",
@@ -44,7 +44,7 @@ def positive_sigma(sigma: float) -> float:
 
 
 def interval(low: float | None, high: float | None) -> Interval | None:
-    """Two finite numbers in order, or None."""
+    """The interval, if these are two finite numbers in order; otherwise None."""
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high) and low <= high):
         return None
     return float(low), float(high)

@@ -23,7 +23,7 @@ class Predicted:
     """A loss that a fit predicts.
 
     Attributes:
-        value: nats a token. low, high: 95% interval of the law there; None without a bootstrap, or where a resample has no value there.
+        value: nats per token. low, high: 95% interval of the law there; None without a bootstrap, or where a resample has no value there.
         beyond: how it goes beyond the fitted rows, a sentence each; empty within them.
         doubts: what is to be said of anything that the fit predicts, parameters at a bound among it.
     """
@@ -60,13 +60,13 @@ def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
 
 
 def doubts(saved: SavedFit) -> list[str]:
-    """What is to be said of anything that a fit predicts."""
+    """Warnings about any prediction of a fit."""
     of_rows = [] if saved.rows is None else row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
     return [*limits.of_fit(saved.result), *of_rows]
 
 
 def wanted_of(pairs: Sequence[str], law: Law) -> dict[str, float]:
-    """The numbers of NAME=VALUE words.
+    """Parses NAME=VALUE words into numbers.
 
     Raises:
         UserError: a name that the law hasn't got or that stands there twice, or a value that can't be its own.

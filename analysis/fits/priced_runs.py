@@ -44,7 +44,7 @@ def grid(
     budget: float,
     largest: float | None = None,
 ) -> PricedRuns:
-    """Runs of many sizes and ratios of tokens to parameters, each at most as dear as the budget in 6 N D.
+    """A grid of runs over sizes and ratios of tokens to parameters, each with 6 N D at most the budget.
 
     Sizes begin at the least of the rows, ratios are those between the rows' and the target's, and no predicted loss is
     over all of the rows': a law is trusted no further than that.

@@ -115,7 +115,7 @@ def _ends(whole: Problem, at: Array, base: float, rises: Array) -> tuple[Array, 
 def allowed(
     result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL, weights: Array | None = None
 ) -> Array | str:
-    """How far the objective may rise (P,) inside each parameter's profile interval, or why that can't be known.
+    """Rise of the objective (P,) that ends each parameter's profile interval, or why it can't be computed.
 
     With psi the slope of the objective in a residual and psi' its curvature, a parameter's estimate has the variance of
     a sandwich, G (sum w^2 psi^2 x x') G with G = (sum w psi' x x')^-1 and w a row's weight, and moving it off by one unit

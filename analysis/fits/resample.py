@@ -105,7 +105,7 @@ def members(rows: int, clusters: NDArray[Any] | None) -> NDArray[np.intp]:
 
 
 def unused_sigma(sigma: float | None, method: Method | None) -> list[str]:
-    """What to say of a standard deviation of the seeds that no interval was drawn from."""
+    """A note on a given standard deviation of the seeds that no interval used."""
     used = sigma is None or method == "parametric"
     return (
         [] if used else [f"no interval uses --sigma: it is for a bootstrap of fewer than {CLUSTERS} rows or clusters"]

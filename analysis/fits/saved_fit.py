@@ -29,7 +29,7 @@ LIMITS = ("ranges", "ratios", "loss_range")
 
 @dataclass(frozen=True)
 class SavedFit:
-    """A fit, and what its rows say of how far it carries.
+    """A fit, with the ranges of its rows.
 
     Attributes:
         result: the fitted law.
@@ -68,7 +68,7 @@ def _of_formula(law: FormulaLaw, result: FitResult) -> dict[str, Any]:
 
 
 def rows_as_json(rows: RowRanges) -> dict[str, Any]:
-    """Where the rows of a fit lie, as plain JSON."""
+    """The ranges of a fit's rows, as plain JSON."""
     return {"ranges": dict(rows.ranges), "ratios": dict(rows.ratios), "loss_range": list(rows.loss)}
 
 

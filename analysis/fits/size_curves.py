@@ -17,7 +17,7 @@ class SizeCurve:
 
     Attributes:
         budget: geometric mean of their training FLOP. span: the largest over the smallest.
-        log_size: logarithms of parameters, increasing, (n,). loss: nats a token, (n,). rows: where each stands, (n,).
+        log_size: logarithms of parameters, increasing, (n,). loss: nats per token, (n,). rows: where each stands, (n,).
     """
 
     budget: float
@@ -28,7 +28,7 @@ class SizeCurve:
 
     @property
     def sizes(self) -> int:
-        """How many different ones there are."""
+        """Number of different sizes."""
         return len(np.unique(np.round(self.log_size, 6)))
 
     def holds(self, log_size: float) -> bool:
@@ -48,7 +48,7 @@ class SizeCurve:
 
 
 def edge(above: bool) -> str:
-    """What is said of a minimum that no size lies beyond."""
+    """The note on a minimum at the edge of the sizes."""
     return f"its minimum is at the edge of its sizes: {'larger' if above else 'smaller'} ones may be better"
 
 

@@ -100,7 +100,7 @@ def compare_on(
     resamples: int = 0,
     sigma: float | None = None,
 ) -> TableComparison:
-    """Judges `laws`, the first against each of the others.
+    """Tests `laws` on held-out rows, and compares the first with each of the others.
 
     Args:
         rule: by which rows are held out; None holds out the largest of the first law's first column.

@@ -28,7 +28,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class DesignTask:
-    """What further runs are to do, and what they may cost.
+    """The task of further runs: the prediction to narrow, and the budget.
 
     Attributes:
         target: where the prediction is wanted, NAME=VALUE words of the law's columns.

@@ -28,7 +28,7 @@ HOW: Mapping[Method, str] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """How the best size is looked for.
+    """The method and options with which the best size is estimated.
 
     Attributes:
         tolerance: see `by_budget`; None is the usual one. sigma: of a loss over seeds, nats; None measures it.
@@ -68,7 +68,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class TableFrontier:
-    """What the rows of a table say of the best size at a budget."""
+    """The best size against compute, from the rows of a table."""
 
     rows: Table
     found: Frontier

@@ -22,7 +22,7 @@ READS = "L"  # the column by which a law reads a loss
 
 
 def predict_through(upper: SavedFit, lower: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
-    """What the upper law says at the loss that the lower one gives, and what is to be said of it.
+    """The upper law's prediction at the loss that the lower law predicts, with warnings.
 
     Args:
         upper: a fit of a law that reads L and nothing else. lower: of a law of the loss. wanted: the lower law's columns.

@@ -19,7 +19,7 @@ def scaled(weights: Array) -> Array:
 
 
 def worth(weights: Array) -> float:
-    """How many rows of equal weight say as much as rows of weights (n,): (sum w)^2 / sum w^2 (Kish 1965)."""
+    """Effective number of rows with weights (n,): (sum w)^2 / sum w^2 (Kish 1965)."""
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 

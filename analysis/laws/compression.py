@@ -115,7 +115,7 @@ class PostTrainingPruningLaw(TermLaw):
         return found
 
     def stays(self, theta: Array, rho: Array | float, n0: Array | float) -> Array:
-        """Nats over L0 that no number of tokens takes away, (...,). Arguments: see `tokens_until`."""
+        """Loss over L0 that remains at infinitely many tokens, nats, (...,). Arguments: see `tokens_until`."""
         p = {name: theta[..., i] for i, name in enumerate(self.names)}
         left = p["E"] + (p["N_C"] * n0 ** -p["alpha"] if "N_C" in p else 0.0)
         return np.asarray(left * rho ** -p["gamma"] * n0 ** -p["delta"])

@@ -54,7 +54,7 @@ class Term:
 
 
 class Law(ABC):
-    """What the solver needs to know of a law.
+    """What the solver needs from a law.
 
     Attributes:
         name: key in the registry. formula: for readers. source: paper, section.
@@ -81,7 +81,7 @@ class Law(ABC):
 
     @abstractmethod
     def predict(self, theta: Array, columns: Columns) -> Array:
-        """Loss in nats a token, (..., n), of parameters (..., P) on columns (n,)."""
+        """Loss in nats per token, (..., n), of parameters (..., P) on columns (n,)."""
 
     @abstractmethod
     def gradient(self, theta: Array, columns: Columns) -> Array:
@@ -89,7 +89,7 @@ class Law(ABC):
 
     @abstractmethod
     def linear(self, theta: Array, columns: Columns) -> tuple[Array | float, Array]:
-        """What is there without the scales, (n,) or (..., n), and the slope in each of them, (..., n, scales)."""
+        """The part without scales, (n,) or (..., n), and the slope in each scale, (..., n, scales)."""
 
     @property
     def label(self) -> str:
@@ -148,7 +148,7 @@ class TermLaw(Law):
 
 
 def constant(p: Values, name: str = "E") -> Term:
-    """A term that no column moves."""
+    """A term that depends on no column."""
     return Term(name, np.zeros_like(p[name]))
 
 

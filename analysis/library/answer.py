@@ -52,7 +52,7 @@ class Answer(ABC):
 
     @property
     def warnings(self) -> list[str]:
-        """What is to be said of the answer, a sentence each."""
+        """Warnings about the answer, one sentence each."""
         return [in_python(text) for text in self.inner.warnings]
 
     def as_json(self) -> Any:

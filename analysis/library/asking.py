@@ -46,7 +46,7 @@ def told(
     tie: Mapping[str, str] | None,
     bounds: Mapping[str, tuple[float, float]] | None,
 ) -> Law | WrittenLaw:
-    """A law with more said of its parameters.
+    """A law with further declarations of its parameters.
 
     Raises:
         UserError: something is said of a law that is no formula, or isn't what a law file could say.
@@ -73,7 +73,7 @@ def rows_of(table: RunTable, laws: Sequence[Law | WrittenLaw], rule: str | None)
 
 
 def notes_of(table: RunTable, rows: Table) -> tuple[str, ...]:
-    """How many rows each condition leaves, and what is odd about single ones."""
+    """Notes on the rows: how many each condition leaves, and flags on single rows."""
     return tuple(row_flags.told(table.exclude, rows.flags, table.raw.rows))
 
 
@@ -85,7 +85,7 @@ def alike(table: RunTable) -> None:
 
 
 def check(bootstrap: int, sigma: float | None, *, needed: bool = False) -> None:
-    """Raises UserError for what can't be resampled by; `needed`: no resamples are too few."""
+    """Raises UserError for numbers of resamples or a `sigma` that can't be used; `needed`: 0 resamples are too few."""
     if sigma is not None:
         positive_sigma(sigma)
     if bootstrap or needed:

@@ -34,12 +34,12 @@ class ComparedRecipes(Answer):
 
     @property
     def reference(self) -> str:
-        """Whose loss the others are to reach."""
+        """The recipe whose loss the others are to reach."""
         return self.inner.reference
 
     @property
     def against(self) -> dict[str, AgainstReference]:
-        """What share of the reference's compute each other recipe needs, by its name."""
+        """The share of the reference's compute that each other recipe needs, by its name."""
         return {own.name: own for own in self.inner.against}
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:

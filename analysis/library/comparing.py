@@ -26,7 +26,7 @@ class ComparedLaws(Answer):
 
     @property
     def laws(self) -> dict[str, Judged]:
-        """How each law did, by its name."""
+        """The result of each law, by its name."""
         return {own.law: own for own in self.inner.found.judged}
 
     def lines(self) -> list[str]:
@@ -44,7 +44,7 @@ def compare(
     delta: float | None = None,
     sigma: float | None = None,
 ) -> ComparedLaws:
-    """Holds the first law against each of the others, on rows that none was fitted to.
+    """Compares the first law with each of the others, on rows that none was fitted to.
 
     Args:
         table: what `read` gave, or what it takes. laws: each as `fit` takes it.

@@ -25,7 +25,7 @@ class FurtherRuns(Answer):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95% of the prediction as it is, nats a token."""
+        """95% of the prediction as it is, nats per token."""
         return self.inner.prospect.interval
 
     @property

@@ -39,7 +39,7 @@ class FittedLaw(Answer):
 
     @property
     def params(self) -> dict[str, float]:
-        """Parameters by name, those that are fixed or tied among them."""
+        """Parameters by name, including those that are fixed or tied."""
         law, found = self.law, self.inner.result.parameters
         return found | law.written.given(found) if isinstance(law, FormulaLaw) else dict(found)
 
@@ -50,7 +50,7 @@ class FittedLaw(Answer):
 
     @for_python
     def interval(self, name: str) -> Interval | None:
-        """The 95% interval of a parameter: of the bootstrap where there is one, else of the profile; None where there is none.
+        """The 95% interval of a parameter: from the bootstrap if there is one, else from the profile; None if neither exists.
 
         Raises:
             UserError: a name that isn't one of a fitted parameter.

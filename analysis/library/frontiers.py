@@ -19,19 +19,19 @@ from analysis.library.words import for_python
 
 @dataclass(frozen=True, repr=False)
 class BestSizes(Answer):
-    """How the best size goes with compute. `inner`: the answer itself, with every budget."""
+    """How the best size depends on compute. `inner`: the full result, with every budget."""
 
     inner: TableFrontier
     notes: tuple[str, ...]
 
     @property
     def a_N(self) -> Exponent:
-        """Of the best size against training FLOP: `value`, `low`, `high`."""
+        """Exponent of the best size against training FLOP: `value`, `low`, `high`."""
         return self.inner.found.a_N
 
     @property
     def a_D(self) -> Exponent:
-        """Of the best number of tokens."""
+        """Exponent of the best number of tokens: `value`, `low`, `high`."""
         return self.inner.found.a_D
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:

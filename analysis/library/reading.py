@@ -21,7 +21,7 @@ KINDS = "a path, a pyarrow table, a pandas or polars DataFrame, or a dict of arr
 
 @dataclass(frozen=True, repr=False)
 class RunTable:
-    """A table, and how it is to be read.
+    """A table, with its columns and options.
 
     Attributes:
         raw: its cells. columns: what `derived_columns` reads, by the laws' names.
@@ -88,7 +88,7 @@ def read(
 
 
 def as_table(table: Any) -> RunTable:
-    """What `read` gave as it is, and anything else read by its own names."""
+    """A RunTable unchanged; anything else is read with its own column names."""
     return table if isinstance(table, RunTable) else read(table)
 
 

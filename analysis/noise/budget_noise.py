@@ -31,20 +31,20 @@ class BudgetNoise:
         return np.array([spread.sd for spread in self.spreads])
 
     def widened(self, scatter: float) -> BudgetNoise:
-        """The same with `scatter` times the standard deviations, where that is more."""
+        """The same with the standard deviations times `scatter`, if that is larger."""
         shared = {
             id(s): Spread.from_squares(s.sd**2 * s.dof * max(1.0, scatter) ** 2, s.dof, s.groups) for s in self.spreads
         }
         return BudgetNoise(tuple(shared[id(spread)] for spread in self.spreads), self.source)
 
     def draws(self, resamples: int, rng: np.random.Generator) -> Array:
-        """Resampled standard deviations (R, K), which vary as little as they are known."""
+        """Draws (R, K) of the standard deviations, with their uncertainty."""
         held = {id(s): s.sd * np.sqrt(s.dof / rng.chisquare(s.dof, size=resamples)) for s in self.spreads}
         return np.column_stack([held[id(spread)] for spread in self.spreads])
 
 
 def measured(squares: Array, dof: np.ndarray, groups: np.ndarray, level: float, source: str) -> BudgetNoise | str:
-    """From sums of squared deviations, (K,): each budget its own where all are known well, else one for all; or why there is none.
+    """From sums of squared deviations, (K,): one sd per budget if all are known well, else one for all; or why there is none.
 
     Args:
         dof, groups: degrees of freedom and configurations behind each, (K,).
@@ -62,5 +62,5 @@ def measured(squares: Array, dof: np.ndarray, groups: np.ndarray, level: float, 
 
 
 def given(sigma: float, count: int) -> BudgetNoise:
-    """A standard deviation in nats that somebody knows."""
+    """From a known standard deviation in nats."""
     return BudgetNoise((Spread.from_squares(sigma**2 * KNOWN_DOF, KNOWN_DOF, 0),) * count, "given")

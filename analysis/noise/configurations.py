@@ -46,7 +46,7 @@ class Configuration:
 
     @property
     def losses(self) -> Array:
-        """Held-out losses in nats a token, a seed each."""
+        """Held-out losses in nats per token, a seed each."""
         return self.runs["loss"]
 
     @property
@@ -69,12 +69,12 @@ class Configuration:
 
 
 def base_runs(tables: Tables) -> Runs:
-    """Usable runs of the base recipe: all that serve another study than ELSEWHERE."""
+    """Usable runs with the sweep's base settings: all that belong to a study outside ELSEWHERE."""
     return tables.selected(lambda r: np.array([bool(set(own) - set(ELSEWHERE)) for own in r["studies"]], dtype=bool))
 
 
 def find(runs: Runs) -> list[Configuration]:
-    """The configurations of some runs, one by one recipe, of however many seeds, with those marked that stand apart."""
+    """The configurations of some runs, with any number of seeds; those that stand apart (see APART_RULE) are marked."""
     partners = _partners(runs)
     found = []
     for recipe in dict.fromkeys(runs["recipe"]):

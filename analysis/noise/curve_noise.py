@@ -1,4 +1,4 @@
-"""The seeds' noise of a curve of training after pruning: a part that all its points share, and a part of each point.
+"""The noise of the seeds of a curve of training after pruning: a part that all its points share, and a part of each point.
 
 What is measured is the loss less the parent's, L - L0, as that is what a law of training after pruning has to say: seeds of
 one configuration (method, rate, size and age) against their mean at equal tokens. Seeds whose models were hurt differently
@@ -23,13 +23,13 @@ LEAST_TOKENS = 3  # values of D, for a power of it
 
 @dataclass(frozen=True)
 class CurveNoise:
-    """By how much two curves differ that differ in their seed alone.
+    """The noise of a curve: the differences between curves that differ in their seed alone.
 
     Attributes:
         level: sd of what all points of a curve share, nats at `tokens`.
         point: sd of a point around that, nats at `tokens`.
-        slope: mean |s - s'| / sqrt(2) over pairs of seeds, nats a doubling: the average slope difference that a law which
-            is exactly true would have from the seeds' noise alone.
+        slope: mean |s - s'| / sqrt(2) over pairs of seeds, nats per doubling: the average slope difference that a law which
+            is exactly true would have from the noise of the seeds alone.
         tokens: the geometric mean of the D of the points. fall: exponent with which both parts fall as D grows from there.
     """
 
@@ -104,7 +104,7 @@ class _Configured:
 
     Attributes:
         tokens: D of the points, (n,). off: L - L0 less its mean over seeds, (seeds, n) in nats.
-        steep: of each pair of seeds, the mean |difference of their slopes|, nats a doubling.
+        steep: of each pair of seeds, the mean |difference of their slopes|, nats per doubling.
     """
 
     tokens: Array

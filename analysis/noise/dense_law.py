@@ -91,7 +91,7 @@ def examine(configurations: Sequence[Configuration], noise: Spread | None, *, se
 
 
 def tuned(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """The dense ones, and of those of one shape and number of tokens the one of least mean loss."""
+    """The dense configurations; of those with equal shape and tokens, the one with the least mean loss."""
     best: dict[tuple[float, ...], Configuration] = {}
     for own in configurations:
         key = tuple(float(own.runs[name][0]) for name in ("N_prunable", "N_total", "D"))

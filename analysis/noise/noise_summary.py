@@ -22,7 +22,7 @@ FILE = "noise.json"
 
 
 def summarise(tables: Tables) -> dict[str, Any]:
-    """What noise.json holds of a sweep."""
+    """The contents of a sweep's noise.json."""
     runs = found_in.base_runs(tables)
     configurations = found_in.find(runs)
     several = [c for c in configurations if c.dof]

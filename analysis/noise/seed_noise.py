@@ -27,7 +27,7 @@ DIFFERENT = 0.05  # p of Bartlett's test under which the kinds' standard deviati
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """What a loss differs by from its configuration's mean.
+    """The distribution of a loss around the mean of its configuration.
 
     Attributes:
         sd: nats, pooled. by_kind: of the kinds that have one of their own.
@@ -46,7 +46,7 @@ class SeedNoise:
 
     @classmethod
     def measured(cls, tables: Tables) -> SeedNoise | None:
-        """Of a sweep's own repeated runs; None where they don't measure any noise."""
+        """From a sweep's own repeated runs; None if they measure no noise."""
         runs = configurations.base_runs(tables)
         noise = measure(runs)
         if noise.overall is None:

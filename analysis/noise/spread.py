@@ -23,7 +23,7 @@ class Spread:
     """A pooled standard deviation.
 
     Attributes:
-        sd: nats a token.
+        sd: nats per token.
         dof: degrees of freedom.
         groups: configurations it is pooled over.
         low, high: its 95% chi-square interval.
@@ -43,16 +43,16 @@ class Spread:
         return cls(float(np.sqrt(squares / dof)), dof, groups, low, high)
 
     def draws(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Noise in nats. Along the first axis the standard deviation itself varies as little as `dof` knows it."""
+        """Noise in nats. Along the first axis the standard deviation varies too, by its uncertainty at `dof` degrees of freedom."""
         sd = self.guesses(shape[0], rng)
         return rng.standard_normal(shape) * sd.reshape(-1, *([1] * (len(shape) - 1)))
 
     def guesses(self, size: int, rng: np.random.Generator) -> Array:
-        """Standard deviations (size,) in nats, as far apart as `dof` leaves room."""
+        """Draws (size,) of the standard deviation in nats, by its uncertainty at `dof` degrees of freedom."""
         return np.asarray(self.sd * np.sqrt(self.dof / rng.chisquare(self.dof, size=size)))
 
     def by_run(self, run_ids: Array, size: int, rng: np.random.Generator) -> Array:
-        """Noise (size, n) in nats of rows of some runs, which all rows of a run share."""
+        """Noise (size, n) in nats for rows of some runs; all rows of a run share it."""
         _, member = np.unique(run_ids.astype(str), return_inverse=True)
         return self.draws((size, int(member.max()) + 1), rng)[:, member]
 
@@ -63,7 +63,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Noise:
-    """The seeds' noise. A part is None where fewer than LEAST_DOF degrees of freedom measure it, or where all seeds
+    """The noise of the seeds. A part is None where fewer than LEAST_DOF degrees of freedom measure it, or where all seeds
     end at one loss: a noise of zero would make every difference a finding.
 
     Attributes:
@@ -86,7 +86,7 @@ class Noise:
 
 
 def measure(runs: Runs) -> Noise:
-    """The seeds' noise in a runs table."""
+    """The noise of the seeds in a runs table."""
     rows = defaultdict(list)
     for i, (recipe, sparsity) in enumerate(zip(runs["recipe"], runs["sparsity"], strict=True)):
         rows[float(sparsity), recipe].append(i)
@@ -108,7 +108,7 @@ def within(groups: Sequence[Array]) -> Spread | str:
     """The seeds' standard deviation, pooled over configurations, or why there is none.
 
     Args:
-        groups: losses of each configuration, (seeds,) in nats a token; those of one seed tell nothing.
+        groups: losses of each configuration, (seeds,) in nats per token; those of one seed tell nothing.
     """
     several = [losses for losses in groups if len(losses) > 1]
     level = max((float(np.abs(losses).max()) for losses in several), default=0.0)

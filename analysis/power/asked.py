@@ -26,7 +26,7 @@ MOST_WORLDS = 100_000
 
 @dataclass(frozen=True)
 class Found:
-    """The rates that were asked for, and what they were drawn from; None where nothing can be."""
+    """The requested error rates, and what they were simulated from; None if they can't be."""
 
     power: Power
     tables: Tables
@@ -69,13 +69,13 @@ def find(given: argparse.Namespace) -> Found:
 
 
 def kept(tables: Tables, results: Folder) -> Power:
-    """The rates that `report` or `power` left in a results folder, where they are of these runs."""
+    """The error rates that `report` or `power` kept in a results folder, if they are for these runs."""
     found = power_file.read(results, tables)
     return found or Power.unknown("`python -m analysis power` tells")
 
 
 def of_sweep(tables: Tables, results: Folder, out: Folder, worlds: int) -> Power:
-    """The rates with a sweep's own noise and law: from power.json in `results` or `out` where it is of these tables, else drawn and kept in `out`."""
+    """Error rates with a sweep's own noise and law: from power.json in `results` or `out` if it is for these tables, else simulated and kept in `out`."""
     if not _enough(worlds, least=0):
         return Power.unknown("no worlds were asked for")
     for folder in (results, out):

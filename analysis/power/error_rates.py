@@ -18,7 +18,7 @@ were exactly true. Otherwise, and where that share isn't known, it reads "inconc
 
 @dataclass(frozen=True)
 class Power:
-    """What the rules can tell with a sweep.
+    """The error rates of all rules with a sweep.
 
     Attributes:
         worlds, resamples: how many of each.
@@ -43,7 +43,7 @@ class Power:
 
 
 def hold(verdicts: tuple[Verdict, ...], power: Power) -> tuple[Verdict, ...]:
-    """The verdicts with the error rates of their rules, and none that these rates don't allow (see `STANDS`)."""
+    """The verdicts with the error rates of their rules; a "not reproduced" that they don't allow becomes inconclusive (see `STANDS`)."""
     return tuple(_held(verdict, power) for verdict in verdicts)
 
 

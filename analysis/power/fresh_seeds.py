@@ -18,7 +18,7 @@ from analysis.worlds.world import with_losses
 
 
 def follow(tables: Tables, mean: Array, noise: Array, rng: np.random.Generator) -> Tables:
-    """The tables of a world in which each cell's fresh seeds, where only some rivals have any, are those of its best rivals.
+    """The tables of a world with each cell's fresh seeds reassigned to its best rivals, if only some rivals have any.
 
     Args:
         tables: of this sweep. mean: (n,) of each run in that world. noise: (n,) as drawn, nats.

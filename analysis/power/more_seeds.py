@@ -52,7 +52,7 @@ def needed(
 
 
 def with_seeds(tables: Tables, recipes: set[str], more: int) -> Tables:
-    """The tables with `more` further seeds of some configurations, which no run of them has yet."""
+    """The tables with `more` further seeds for some configurations, different from those that they have."""
     runs = tables.runs
     source = [int(np.flatnonzero(runs["recipe"] == recipe)[0]) for recipe in sorted(recipes)]
     last = int(runs["seed"].max())

@@ -19,7 +19,7 @@ COLUMNS = ("run_id", "recipe", "studies", "size", "budget", "seed", "loss")
 
 
 def key(tables: Tables) -> str:
-    """Of what the rates depend on: what the runs are and their losses, and the code of the rules."""
+    """A hash of what the error rates depend on: the runs and their losses, and the code of the rules."""
     names = (*COLUMNS, *columns.names("size", "setting", "window", "count"))
     runs = {name: [str(value) for value in tables.runs[name]] for name in names}
     found = hashlib.sha256(repr(runs).encode())
@@ -28,7 +28,7 @@ def key(tables: Tables) -> str:
 
 
 def read(folder: Folder, tables: Tables) -> Power | None:
-    """The rates in a folder; None where there are none, or those of other runs or other code.
+    """The kept error rates in a folder; None if there are none, or if they are for other runs or other code.
 
     Raises:
         UserError: a file that isn't one of ours.

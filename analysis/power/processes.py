@@ -15,7 +15,7 @@ Judged = TypeVar("Judged")
 
 
 def over_worlds(judge: Callable[[int], Judged], worlds: int, cores: int | None) -> Iterator[Judged]:
-    """What is found of each world, by its number.
+    """The result of each world, by its number.
 
     Args:
         cores: processes; all cores when None, and one for a few worlds.

@@ -149,7 +149,7 @@ def truth(tables: Tables) -> Array | None:
 
 
 def lack_of_fit(tables: Tables) -> float:
-    """By what sd dense configurations lie off the law that is fitted to them, nats; 0 where they don't tell it."""
+    """The sd of dense configurations around the law fitted to them, nats; 0 if it can't be estimated."""
     if not set(OF_DENSE_LAW) & set(claims.judged(tables)) or not np.isfinite(tables.runs["loss"]).all():
         return 0.0
     found = Evidence(tables).arrow.misfit

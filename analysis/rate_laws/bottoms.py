@@ -19,7 +19,7 @@ from analysis.rate_laws.learning_rates import Best
 
 @dataclass(frozen=True)
 class Fitted:
-    """Coefficients, their 95% intervals, and the Birge ratio: distance over what noise explains; None without freedom."""
+    """Coefficients, their 95% intervals, and the Birge ratio: scatter over what noise explains; None without degrees of freedom."""
 
     values: tuple[float, ...]
     intervals: tuple[Interval | None, ...]
@@ -27,7 +27,7 @@ class Fitted:
 
 
 def known(best: Best) -> bool:
-    """Whether the bottom lies inside the rates tried, as far as the seeds' noise is known."""
+    """Whether the minimum lies inside the learning rates tried, in most resamples too."""
     return not best.at_edge and (best.draws is None or percentiles(best.draws) is not None)
 
 

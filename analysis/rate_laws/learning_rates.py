@@ -65,7 +65,7 @@ class Best:
 
 @dataclass(frozen=True)
 class BestRates:
-    """All bowls of a study, in the table's order, and the seeds' noise around their bottoms (None with `reason`)."""
+    """All bowls of a study, in the table's order, and the noise of the seeds around their bottoms (None with `reason`)."""
 
     best: tuple[Best, ...]
     noise: Spread | None
@@ -136,7 +136,7 @@ def _bowl(rates: dict[float, list[float]]) -> _Bowl:
 
 
 def _noise(bowls: list[_Bowl]) -> Spread | str:
-    """The seeds' noise, pooled over the points around each least one: far from it runs are noisier."""
+    """The noise of the seeds, pooled over the points around each least one: far from it runs are noisier."""
     parts = [(bowl.squares[bowl.around], bowl.counts[bowl.around] - 1) for bowl in bowls]
     squares, dof = (float(sum(part[i].sum() for part in parts)) for i in (0, 1))
     level = max(float(bowl.means.max()) for bowl in bowls)

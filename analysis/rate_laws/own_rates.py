@@ -27,7 +27,7 @@ def has_own_rates(tables: Tables) -> bool:
 
 
 def at_own_rates(tables: Tables) -> Tables:
-    """Dense runs as they are, and in the place of each sparse run the one at its own rate, serving the same studies.
+    """The dense runs, and for each sparse run the one at its own learning rate, with the same studies.
 
     Sparse runs without one are left out: whole schedules and controls are, which no claim judged on these tables reads.
     """

@@ -1,7 +1,7 @@
 """How the best learning rate depends on density: log lr* = a + b log(1 - final sparsity), a for each size and budget.
 
 Bowls weigh by the inverse variance of their bottoms; those whose bottom is unknown, at an edge, stay out and are named.
-The interval of b holds the seeds' noise (the bottoms' own resamples), widened by the Birge ratio where the bottoms lie
+The interval of b holds the noise of the seeds (the bottoms' own resamples), widened by the Birge ratio where the bottoms lie
 farther from the line than that noise explains, as where windows or sizes differ in b.
 """
 

@@ -1,6 +1,6 @@
 """How the best learning rate and batch depend on size and tokens: log lr* = a + p log N + t log D across cells, and so the batch.
 
-Cells weigh by the inverse variance of their bottoms, drawn halfway to the middle one, where these have draws. The seeds' noise
+Cells weigh by the inverse variance of their bottoms, drawn halfway to the middle one, where these have draws. The noise of the seeds
 differs too much over sizes to be pooled, so that intervals are Student's t by the bottoms' scatter around the law; where few
 cells leave too little of that freedom, they hold the variance of the draws. Cells whose best lies at an edge stay out and are
 named. On a ladder, where D/N is one ratio, the law is one of compute.

@@ -45,7 +45,7 @@ class Optimum:
 
     @property
     def known(self) -> bool:
-        """Whether it lies inside, in most draws too."""
+        """Whether the best value lies inside those tried, in most draws too."""
         return self.edge is None and (self.draws is None or bool(np.isfinite(self.draws).mean() >= MOST))
 
 

@@ -1,7 +1,7 @@
 """How the best learning rate depends on size, tokens and density: log lr* = a + p log N + t log(D/N) + b log(1 - S).
 
 N: prunable weights. D: tokens of the dense run of equal compute. S: final sparsity. The exponents are those that a sweep
-file's `rates` takes. All bottoms weigh the same, since the seeds' noise differs too much over sizes and tokens to be pooled,
+file's `rates` takes. All bottoms weigh the same, since the noise of the seeds differs too much over sizes and tokens to be pooled,
 and the intervals are Student's t by their scatter around the law. Bowls with the least loss at an edge stay out and are named.
 """
 

@@ -20,7 +20,7 @@ from repro.errors import UserError
 
 @dataclass(frozen=True)
 class TableRates:
-    """What the rows of a table say of rates and batches. `laws`: one an axis. `points`: budgets at which these are wanted."""
+    """The best learning rates and batches from the rows of a table. `laws`: one per axis. `points`: budgets for which values are wanted."""
 
     rows: Table
     found: RateSurfaces

@@ -42,7 +42,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class ComputeFraction:
-    """What one recipe needs where the reference has a budget.
+    """The compute that one recipe needs for the reference's loss at one budget.
 
     Attributes:
         at: the reference's budget. loss: the reference's there, by its law.

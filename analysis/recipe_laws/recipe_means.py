@@ -43,7 +43,7 @@ def means(labels: np.ndarray, budgets: Budgets, loss: Array) -> tuple[RecipeMean
 
 
 def seed_noise(recipes: Sequence[RecipeMeans], count: int) -> BudgetNoise | str:
-    """The seeds' noise at each of `count` budgets, or why it isn't known."""
+    """The noise of the seeds at each of `count` budgets, or why it isn't known."""
     squares, dof, groups = np.zeros(count), np.zeros(count, dtype=int), np.zeros(count, dtype=int)
     for own in recipes:
         squares[own.budgets] += own.squares

@@ -66,7 +66,7 @@ class Runs(Rows):
 
     @property
     def losses_by_seed(self) -> dict[str, dict[int, float]]:
-        """Losses in nats a token, by recipe and seed."""
+        """Losses in nats per token, by recipe and seed."""
         losses: dict[str, dict[int, float]] = defaultdict(dict)
         for recipe, seed, loss in zip(self["recipe"], self["seed"], self["loss"], strict=True):
             losses[recipe][int(seed)] = float(loss)

@@ -43,7 +43,7 @@ def of_loss(held: str, loss: Array, source: str) -> list[str]:
     """Doubts about the unit of a loss.
 
     Raises:
-        UserError: most rows have a loss that no model of text has, in nats a token.
+        UserError: most rows have a loss that no model of text has, in nats per token.
     """
     if np.median(loss) > LARGEST_LOSS:
         raise UserError(

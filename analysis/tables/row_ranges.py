@@ -24,7 +24,7 @@ class RowRanges:
     Attributes:
         ranges: least and largest of each column; of S too where the table tells it.
         ratios: least and largest of each ratio of counts, `D/N` say: rows may fill no more than a strip.
-        loss: least and largest, nats a token.
+        loss: least and largest, nats per token.
     """
 
     ranges: Mapping[str, Range]

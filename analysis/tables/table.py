@@ -30,7 +30,7 @@ class Table(Rows):
 
     Attributes:
         source: file or folder.
-        loss: nats a token, (n,).
+        loss: nats per token, (n,).
         numbers: those of the rows in the source, (n,); the first is 1.
         clusters: what belongs together in a bootstrap, (n,); None where nothing says so.
         flags: everything odd, rows left out included.

@@ -34,7 +34,7 @@ class RecoveryWorld:
     dense: Array | None = None
 
     def losses(self, points: CurvePoints | None = None) -> Array:
-        """Mean losses (n,) in nats a token; of the same curves with other columns where `points` is given.
+        """Mean losses (n,) in nats per token; of the same curves with other columns where `points` is given.
 
         A model that lost nothing stays at its parent's loss; a random criterion, or a learning rate that was tried beside the
         usual one, loses WORSE times what P2 says.

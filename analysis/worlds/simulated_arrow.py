@@ -97,7 +97,7 @@ def in_tables(rows: list[dict[str, Any]]) -> Tables:
 
 
 def means(runs: Runs, truth: ArrowTruth) -> Array:
-    """Mean losses (n,) in nats a token."""
+    """Mean losses (n,) in nats per token."""
     life = runs.life
     count = np.where(runs.started, life["N_avg"], weighted_counts(runs, np.array([truth.kappa]))[:, 0])
     names = [kind_of(run) or run["surgery"] for run in runs.rows()]

@@ -37,7 +37,7 @@ class World:
         return replace(bare, tables=with_losses(tables, bare.losses()))
 
     def losses(self, law: Law = N_AVG) -> Array:
-        """Mean losses (n,) in nats a token where X is the count of `law`; N_avg and D are those of the whole life."""
+        """Mean losses (n,) in nats per token where X is the count of `law`; N_avg and D are those of the whole life."""
         runs = self.tables.runs
         return law.predict(self.theta, {**runs.columns, **runs.life}) + self.settings
 

@@ -40,7 +40,7 @@ class Trace:
     """The trace of the Hessian over some weights.
 
     Attributes:
-        value: nats a token, for weights in their own units. se: its standard error over the vectors.
+        value: nats per token, for weights in their own units. se: its standard error over the vectors.
         weights: how many weights it is over.
     """
 
@@ -85,7 +85,7 @@ def products(
     seed: tuple[int, ...],
     advance: Callable[[int], object] = lambda tokens: None,
 ) -> np.ndarray:
-    """v^T H v of each vector, over all weights and over those of linear layers, (vectors, 2), nats a token.
+    """v^T H v of each vector, over all weights and over those of linear layers, (vectors, 2), nats per token.
 
     The loss is the mean over the scored tokens of `windows`. A vector is the same for all of them, and on any device.
 

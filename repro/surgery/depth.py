@@ -21,7 +21,7 @@ Progress = Callable[[str], object]
 
 
 def loss_without(net: Net, tokens: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
-    """The mean loss in nats a token of the model without each block, (layers,) float64."""
+    """The mean loss in nats per token of the model without each block, (layers,) float64."""
     replay = Replay(net, tokens)
     boundaries = replay.boundaries()
     losses = []

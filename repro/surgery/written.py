@@ -22,7 +22,7 @@ Made = Pruned | Grown
 
 @dataclass(frozen=True)
 class HeldOutLosses:
-    """Losses before and after, in nats a token, on sequences of a text: name and hash, how many, tokens of each."""
+    """Losses before and after, in nats per token, on sequences of a text: name and hash, how many, tokens of each."""
 
     name: str
     hash: str

@@ -20,7 +20,7 @@ OF_DENSE_LAW = (weight_in_time, one_law)
 
 
 def judged(tables: Tables) -> tuple[ModuleType, ...]:
-    """Those of the studies that a sweep has; of OF_FURTHER_RUNS those whose runs it has, too."""
+    """The claims for whose studies a sweep has runs; those of OF_FURTHER_RUNS need further runs as well."""
     missing = {*(() if has_mirror(tables) else OF_MIRROR), *(() if has_growth(tables) else OF_GROWTH)}
     if len(missing) == len(OF_MIRROR + OF_GROWTH):
         return ()

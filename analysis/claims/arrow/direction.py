@@ -65,12 +65,12 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: the rising and the falling run of each cell."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: the rising and the falling run of each cell."""
     return {runs["recipe"][0] for _, *both in rising_sides(mirrored_sets(tables)) for runs in both}
 
 
 def decide(found: Contrasted, evidence: Evidence) -> tuple[Outcome, str]:
-    """What the rule says of these cells."""
+    """The outcome of the rule on these cells, and its reason."""
     if not found.each:
         return "inconclusive", "no mirrored set has a rising and a falling run at one seed"
     if missing := next((c.reason for c in found.each if c.ratio is None), None):
@@ -112,7 +112,7 @@ def nats(found: SetContrast) -> dict[str, Any]:
 
 
 def notes(found: Contrasted) -> tuple[str, ...]:
-    """By how much seeds differ."""
+    """Notes on the noise of the seeds."""
     if found.spread is None:
         return ()
     said = f"By luck the difference of one seed has a standard deviation of {found.spread.sd:.4f} nats ({found.spread.dof} degrees of freedom)."
@@ -120,7 +120,7 @@ def notes(found: Contrasted) -> tuple[str, ...]:
 
 
 def rising_sides(sets: Iterable[MirroredSet], kind: Kind = "rising") -> list[Sides]:
-    """The rising members, or those of another kind, and the falling ones, of the sets that have both."""
+    """The rising members (or those of another kind) and the falling members of all sets that have both."""
     return [(own, own.members[kind], own.members["falling"]) for own in sets if {kind, "falling"} <= own.members.keys()]
 
 

@@ -90,7 +90,7 @@ def _at_best(world: World, share: float) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: both kinds at every rate."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both kinds at every rate."""
     own = filter(_counts, mirrored_sets(tables))
     return {runs["recipe"][0] for cell in own for kind in KINDS for runs in cell.tries(kind).values()}
 

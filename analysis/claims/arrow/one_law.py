@@ -93,7 +93,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: every run that is judged."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: every run that is judged."""
     return {recipe for runs in one_law.kinds(tables).values() for recipe in runs["recipe"]}
 
 

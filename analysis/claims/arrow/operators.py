@@ -93,7 +93,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: every operator's runs, whose parents come with them."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: every operator's runs, whose parents come with them."""
     return {runs["recipe"][0] for life in grown(tables) for runs in life.operators.values()}
 
 

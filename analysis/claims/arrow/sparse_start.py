@@ -81,7 +81,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: both sides of each cell."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each cell."""
     return {runs["recipe"][0] for _, *both in _sides(mirrored_sets(tables)) for runs in both}
 
 

@@ -73,7 +73,7 @@ def false_world(world: World) -> Array:
 
 
 def repeated(tables: Tables) -> set[str]:
-    """Recipes of which further seeds narrow its intervals: all members."""
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: all members."""
     return {runs["recipe"][0] for own in mirrored_sets(tables) for runs in own.members.values()}
 
 

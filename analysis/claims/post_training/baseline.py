@@ -49,7 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
-    """Whether one method's curves are fitted better around the unpruned curve."""
+    """Whether one method's curves are fitted better relative to the unpruned model's curve than to a fixed L0."""
     found = gain(post, own)
     if isinstance(found, str):
         return found
@@ -102,7 +102,7 @@ def gain(post: Recovery, own: MethodCurves) -> Measure | str:
 
 
 def moved_base(points: CurvePoints, controls: CurvePoints) -> Array | str:
-    """L0 of each point (n,) moved by what an unpruned model of its size has gained by then; or which size has none."""
+    """L0 of each point (n,) less what an unpruned model of its size has gained by then; or a size that has no such model."""
     base = points["L0"].copy()
     for size in np.unique(points["N0"]):
         tokens, gained = _gained(controls.where(controls["N0"] == size))

@@ -31,7 +31,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class ByMethod(Stated):
-    """A claim that is reproduced where it holds in each method.
+    """A claim that is reproduced if it holds for every pruning method.
 
     Attributes:
         shown: what one method shows; a string where nothing can be said of it, and so of the claim.
@@ -73,7 +73,7 @@ def worst(
     measure: Callable[[MethodCurves], Measure | str | None],
     badness: Callable[[Measure], float] = lambda own: own.value,
 ) -> Measure | None:
-    """The worst number of all methods that have one."""
+    """The worst number among the methods that have one."""
     found = (measure(own) for own in post.methods.values())
     return max((own for own in found if isinstance(own, Measure)), key=badness, default=None)
 

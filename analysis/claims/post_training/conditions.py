@@ -27,7 +27,7 @@ the highest ends over {BETTER} nats under the one that is used.
 
 
 def hindrance(post: Recovery) -> str | None:
-    """Why nothing is judged; None where nothing stands against it."""
+    """Why P2 can't be judged; None if it can."""
     points = post.points
     judged = points.of("pruned")
     if not len(judged):
@@ -53,7 +53,7 @@ def below(judged: CurvePoints) -> float:
 
 
 def control(points: CurvePoints) -> float | None:
-    """How far a model that lost nothing moves from L0, over the effect of pruning; mean over sizes, None without such a model."""
+    """Distance from L0 of the model from which nothing was removed, over the effect of pruning: mean over sizes; None without such a model."""
     shares = []
     controls, judged = points.of("control").last, points.of("pruned").last
     for size in np.unique(controls["N0"]):
@@ -67,7 +67,7 @@ def control(points: CurvePoints) -> float | None:
 
 
 def tried_rates(points: CurvePoints) -> Iterator[dict[str, Any]]:
-    """Curves at other learning rates beside the judged one that they differ from in that alone; what they end at less that one, nats."""
+    """Curves at other learning rates, each with the judged curve that is otherwise equal, and the difference of their final losses, nats."""
     usual, tried = points.of("pruned").last, points.of("tried").last
     for own in usual.rows():
         others = [
@@ -84,7 +84,7 @@ def tried_rates(points: CurvePoints) -> Iterator[dict[str, Any]]:
 
 
 def random_rows(points: CurvePoints) -> Iterator[dict[str, Any]]:
-    """How much worse than the criteria each random control is, over the curves of equal size and realised rate."""
+    """How much worse each random control is than its criterion, over the curves of equal size and realised pruning rate."""
     judged, random = _cells(points.of("pruned")), _cells(points.of("random"))
     for name in dict.fromkeys(cell.method for cell in random):
         kind = name.removeprefix(f"{RANDOM}-")

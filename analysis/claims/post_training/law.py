@@ -92,7 +92,7 @@ rule = FRAME.outcome
 
 
 def margin(post: Recovery) -> float:
-    """What the error may be, nats: no law is asked to know the seeds."""
+    """The largest error allowed, in nats: MARGIN, or the noise of the curves if that is larger."""
     return max(MARGIN, 0.0 if post.noise is None else post.noise.over(post.points.of("pruned")))
 
 

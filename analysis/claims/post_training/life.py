@@ -76,12 +76,12 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
 
 
 def true_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `TRUE`; those of P2 where dense runs tell no law."""
+    """Mean losses of `TRUE`; those of P2 if no law can be fitted to dense runs."""
     return world.losses() if world.dense is None else world.over_the_life()
 
 
 def false_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `FALSE`; those of P2 where dense runs tell no law."""
+    """Mean losses of `FALSE`; those of P2 if no law can be fitted to dense runs."""
     return world.losses() if world.dense is None else world.over_the_life(LOW)
 
 

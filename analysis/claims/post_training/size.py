@@ -49,7 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
-    """What all equally good fits to one method's smaller sizes say of its largest."""
+    """Whether all equally good fits to one method's smaller sizes predict its largest."""
     found = own.by_size
     if isinstance(found, str):
         return found

@@ -37,7 +37,7 @@ def names(expression: Expression, kind: Kind) -> list[str]:
 
 
 def holds(expression: Expression, name: str) -> bool:
-    """Whether a parameter stands in it."""
+    """Whether the expression contains a parameter."""
     return name in names(expression, "parameter")
 
 
@@ -59,7 +59,7 @@ def free_columns(expression: Expression) -> tuple[str, ...]:
 
 
 def replaced(expression: Expression, how: Callable[[Expression], Expression | None]) -> Expression:
-    """The expression with what `how` gives for a node in the node's place; None leaves it."""
+    """The expression with each node replaced by `how(node)`; None keeps the node."""
     known: dict[Expression, Expression] = {}
 
     def new(own: Expression) -> Expression:
@@ -72,12 +72,12 @@ def replaced(expression: Expression, how: Callable[[Expression], Expression | No
 
 
 def with_parameters(expression: Expression, values: dict[str, Expression]) -> Expression:
-    """The expression with others in the place of some parameters."""
+    """The expression with some parameters replaced by expressions."""
     return replaced(expression, lambda own: values.get(str(own.value)) if own.kind == "parameter" else None)
 
 
 def derivative(expression: Expression, name: str) -> Expression:
-    """By one parameter."""
+    """The derivative by one parameter."""
     known: dict[Expression, Expression] = {}
 
     def slope(own: Expression) -> Expression:

@@ -31,7 +31,7 @@ class Roles:
         self.exponents = [name for name in names if name not in self._linear and self._is_exponent(name)]
 
     def refuse_unknown(self) -> None:
-        """Raises UserError for a name that is neither a column nor a parameter that could be one without a word."""
+        """Raises UserError for a name that is neither a column nor a parameter that needs no declaration."""
         open_ = [n for n in self.names if n not in self._linear and n not in self.exponents and not self.said[n].bounds]
         for message, wanted, inside in (
             ("an unknown name", "a column of the table, or a parameter with bounds", self._nodes("call", "log")),
@@ -44,7 +44,7 @@ class Roles:
                     raise self._wrong(message, name, wanted)
 
     def refuse_unbounded(self) -> None:
-        """Raises UserError for a parameter that is no scale and has no finite bounds."""
+        """Raises UserError for a parameter that isn't a scale and has no finite bounds."""
         for name in self.names:
             if name in self.scales or (name in self.exponents and not self.said[name].bounds):
                 continue

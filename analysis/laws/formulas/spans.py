@@ -36,7 +36,7 @@ _OF_CALLS = {"exp": POSITIVE, "tanh": Span(-1.0, 1.0, False, False), "sigmoid": 
 
 
 def span(own: Expression, parameters: Mapping[str, Span], free: Collection[str]) -> Span:
-    """Of an expression; a wider one where a name stands in several places.
+    """The range of an expression, or a wider one if a name occurs several times.
 
     Args:
         free: columns that may hold any number.

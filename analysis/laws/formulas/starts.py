@@ -16,7 +16,7 @@ FEW = 3  # parameters from which each has fewer starts
 
 
 def grid(bounds: Mapping[str, tuple[float, float]], said: Mapping[str, SaidParameter]) -> dict[str, tuple[float, ...]]:
-    """Starts of each parameter, those that are said or some between its bounds.
+    """Starting values of each parameter: those declared, or some between its bounds.
 
     Raises:
         UserError: starts out of bounds, or too many of them.

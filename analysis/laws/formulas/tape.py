@@ -39,7 +39,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
 
 
 class Tape:
-    """What computes some expressions together."""
+    """A list of operations that evaluates several expressions together."""
 
     def __init__(self, wanted: Sequence[Expression]):
         self._places: dict[object, int] = {}

@@ -16,7 +16,7 @@ _SAME = {"**": "^", "−": "-", "·": "*"}  # as people and our own laws write t
 
 
 class FormulaWord(NamedTuple):
-    """One word, and where it stands, counted from 1."""
+    """One token, and its position, counted from 1."""
 
     kind: WordKind
     text: str

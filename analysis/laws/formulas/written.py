@@ -17,7 +17,7 @@ OF_PARAMETERS = ("bounds", "starts", "log", "unit")
 
 @dataclass(frozen=True)
 class SaidParameter:
-    """What is said of one parameter; None where nothing is.
+    """The declaration of one parameter; None for what isn't declared.
 
     Attributes:
         bounds: low and high. starts: where the solver starts; none of a scale.
@@ -32,7 +32,7 @@ class SaidParameter:
 
 @dataclass(frozen=True)
 class WrittenLaw:
-    """A formula and what is said of it.
+    """A formula with the declarations of its parameters.
 
     Attributes:
         formula: `E + A/N^alpha`, or `log(loss) = …`.
@@ -57,18 +57,18 @@ class WrittenLaw:
 
     @property
     def declared(self) -> list[str]:
-        """Names that are said to be something else than a column."""
+        """Names that are declared as something other than a column."""
         return [*self.where, *self.parameters, *self.fixed, *self.tied, *self.tied.values()]
 
     def told(self, bounds: Mapping[str, tuple[float, float]], fixed: Mapping[str, float], tied: Mapping[str, str]) -> WrittenLaw:  # fmt: skip
-        """The same with more said of it, which goes before what was said."""
+        """The same with further declarations, which override earlier ones."""
         said = dict(self.parameters)
         for name, own in bounds.items():
             said[name] = replace(said.get(name, SaidParameter()), bounds=own, starts=())
         return replace(self, parameters=said, fixed={**self.fixed, **fixed}, tied={**self.tied, **tied})
 
     def given(self, parameters: Mapping[str, float]) -> dict[str, float]:
-        """The values of what is fixed and tied, by those of the free parameters."""
+        """The values of fixed and tied parameters, given those of the free ones."""
         known = {**parameters, **self.fixed}
         return {**self.fixed, **{name: known[other] for name, other in self.tied.items()}}
 
