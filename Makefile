@@ -63,8 +63,8 @@ rates: setup ## train the search for learning rates, RATES, and print the best: 
 	@$(PY) -m sweeps run $(RATES)
 	@$(PY) -m analysis lr results/$(basename $(notdir $(RATES)))
 
-submit: setup ## send SWEEP to the Ray cluster at ADDRESS, with its results under STORE, s3://bucket/results say
-	@$(PY) -m cluster submit $(SWEEP) $(if $(ADDRESS),--address $(ADDRESS)) $(if $(STORE),--results $(STORE)) $(MEASURED:%=--measured %) --follow
+submit: setup ## send SWEEP to the Ray cluster of the dashboard at DASHBOARD, with its results under STORE, s3://bucket/results say
+	@$(PY) -m cluster submit $(SWEEP) $(if $(DASHBOARD),--dashboard $(DASHBOARD)) $(if $(STORE),--results $(STORE)) $(MEASURED:%=--measured %) --follow
 
 report: setup ## claims, figures and report.html from the tables in RESULTS alone
 	@$(PY) -m analysis report $(RESULTS)

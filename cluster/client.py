@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from repro.console.options import Option
 from repro.errors import UserError
 from repro.store.addresses import without_secret
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 ADDRESS = "http://127.0.0.1:8265"
+DASHBOARD = Option("--dashboard", "URL", "address of the cluster's dashboard")
+OF_DASHBOARD = f"RAY_API_SERVER_ADDRESS, RAY_ADDRESS or {ADDRESS}"  # its default
+NOTES = """\
+A remote cluster is reached through `ssh -L 8265:127.0.0.1:8265 HEAD` or `kubectl port-forward`. Its token is taken from
+RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+"""
 PATIENCE = (5.0, 15.0)  # seconds to connect, and to answer
 JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")  # an id, which becomes part of a URL
 
@@ -68,12 +75,15 @@ def checked(address: str) -> str:
         fits = False
     if not fits or not address.strip().isprintable() or " " in address.strip():
         raise UserError(
-            "not the address of a dashboard", key="--address", found=repr(address), expected=f"a URL such as {ADDRESS}"
+            "not the address of a dashboard",
+            key="--dashboard",
+            found=repr(address),
+            expected=f"a URL such as {ADDRESS}",
         )
     if parts.username is not None or parts.query or parts.fragment:
         raise UserError(
             "an address with more than a host, a port and a path",
-            key="--address",
+            key="--dashboard",
             found=without_secret(address.partition("?")[0]),
             expected=f"a URL such as {ADDRESS}; its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
         )

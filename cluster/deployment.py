@@ -175,16 +175,16 @@ def _there(given: Path, key: str, shared_disk: bool) -> str:
 
 def _results(sweep: Sweep, storage: str | None, shared_disk: bool) -> str:
     given = sweep.storage.results if storage is None else storage
-    file, key = (sweep.file, "storage.results") if storage is None else (None, "--storage")
+    file, key = (sweep.file, "storage.results") if storage is None else (None, "--results")
     if "://" in given:
-        return allowed("storage", expand(given, file=file, key=key), file=file, key=key)
+        return allowed("results", expand(given, file=file, key=key), file=file, key=key)
     if not shared_disk:
         raise UserError(
             "results on a node's disk are lost with the node",
             file=file,
             key=key,
             found=given,
-            expected="--storage s3://BUCKET/FOLDER, or another object store that outlives the cluster",
+            expected="--results s3://BUCKET/FOLDER, or another object store that outlives the cluster",
         )
     return _of_this_disk(given, file, key)
 
@@ -202,7 +202,7 @@ def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, r
                 found=place,
                 expected="one of the two",
             )
-        return allowed("storage", expand(place, file=file, key=key), file=file, key=key), None
+        return allowed("results", expand(place, file=file, key=key), file=file, key=key), None
     if shared_disk:
         return _of_this_disk(place, file, key), None
     if given is not None:
@@ -233,5 +233,5 @@ def _refuse_local_text(sweep: Sweep) -> None:
                 file=sweep.file,
                 key="corpus.paths",
                 found=", ".join(run.spec.corpus.paths)[:200],
-                expected="a volume that holds them below storage.corpus (--claim, --nfs), or a source that every node reaches",
+                expected="a volume that holds them below storage.corpus (--volume-claim, --nfs), or a source that every node reaches",
             )

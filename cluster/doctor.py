@@ -27,7 +27,7 @@ def main(given: argparse.Namespace) -> int:
     if given.address:
         os.environ["RAY_ADDRESS"] = given.address
     found = []
-    for finding in examine(given.file, given.storage):
+    for finding in examine(given.file, given.results):
         found.append(finding)
         if not given.json:
             print(f"{finding.level:<8} {finding.check:<10} {finding.found}", flush=True)

@@ -10,7 +10,9 @@ from typing import Any
 
 from pyarrow import fs
 
-from cluster.client import ADDRESS, JOB, connect, details
+from cluster.client import DASHBOARD, JOB, NOTES, OF_DASHBOARD, connect, details
+from repro.console import commands
+from repro.console.shared_options import OUT
 from repro.errors import UserError
 from repro.paths import check_name
 from repro.store import transfer
@@ -22,21 +24,35 @@ MOST = 500_000  # files; the largest sweep here makes some 10,000
 NOT_RESULTS = re.compile(r"^lease-\d+\.json$|^stop-|\.tmp$")  # coordination between drivers, and partial writes
 
 
+EXAMPLES = (
+    ("quick-1122-101530", "the tables of a submitted sweep, to results/quick; again, only what changed"),
+    ("s3://bucket/results/quick --out here --checkpoints", "from a store, with the checkpoints"),
+)
+
+
 def add_parser(verbs: Any) -> None:
     """Adds the verb fetch."""
-    command = verbs.add_parser("fetch")
-    command.add_argument("source", metavar="ID|URI", help="a submitted job, or the URI of a sweep's results folder")
-    command.add_argument("--to", metavar="DIR", help="target folder (results/NAME)")
-    command.add_argument("--checkpoints", action="store_true", help="copy checkpoints too")
-    command.add_argument("--address", metavar="URL", help=f"address of the cluster's dashboard ({ADDRESS})")
+    command = commands.add(
+        verbs,
+        "fetch",
+        "Copies the tables of a sweep to this machine; again, only those that changed.",
+        EXAMPLES,
+        notes=NOTES,
+    )
+    command.add_argument(
+        "source", metavar="ID|URI", help="id of a submitted job, or the URI of a sweep's results folder"
+    )
+    OUT.add(command, "on this machine", default_is="results/NAME")
+    command.add_argument("--checkpoints", action="store_true", help="copy the checkpoints too")
+    DASHBOARD.add(command, default_is=OF_DASHBOARD)
     command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
     """Fetches. Returns the exit code."""
-    source = locate(given.source, given.address)
+    source = locate(given.source, given.dashboard)
     name = check_name(source.name, file=source, key="ID|URI")
-    target = Folder.open(f"results/{name}" if given.to is None else given.to, key="--to")
+    target = Folder.open(f"results/{name}" if given.out is None else given.out, key="--out")
     fetched, size, same = fetch(source, target, checkpoints=given.checkpoints)
     print(f"{name}: {fetched} files fetched, {size / 1e6:,.1f} MB, {same} unchanged -> {target}")
     if target.exists("runs.parquet"):
@@ -96,12 +112,14 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
             that leaves its folder, too many files, more than fits on this disk.
     """
     if not target.is_local or (source.is_local and os.path.realpath(source.path) == os.path.realpath(target.path)):
-        raise UserError("not a folder to fetch to", key="--to", found=target, expected="another folder on this machine")
-    target.check_writable(key="--to")
+        raise UserError(
+            "not a folder to fetch to", key="--out", found=target, expected="another folder on this machine"
+        )
+    target.check_writable(key="--out")
     name = _sweep(source)
     found = _sweep(target) if target.exists(RECORD) else name
     if found != name:
-        raise UserError("the folder holds another sweep", key="--to", found=f"{found} in {target}", expected=name)
+        raise UserError("the folder holds another sweep", key="--out", found=f"{found} in {target}", expected=name)
     wanted = _wanted(source, checkpoints)
     todo = [(path, info) for path, info in wanted if not _is_here(target, path, info)]
     _hold_room(target, source, sum(info.size for _, info in todo))
@@ -140,7 +158,7 @@ def _sweep(folder: Folder) -> str:
 def _is_here(target: Folder, path: str, info: fs.FileInfo) -> bool:
     local = f"{target.path}/{path}"
     if os.path.realpath(local) != os.path.realpath(target.path) + "/" + path:
-        raise UserError("a link in the place of a file", key="--to", found=local, expected="a folder without links")
+        raise UserError("a link in the place of a file", key="--out", found=local, expected="a folder without links")
     return os.path.exists(local) and (os.stat(local).st_size, os.stat(local).st_mtime_ns) == (info.size, info.mtime_ns)
 
 

@@ -8,28 +8,46 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from cluster.client import ADDRESS, connect, details
+from cluster.client import DASHBOARD, NOTES, OF_DASHBOARD, connect, details
+from repro.console import commands
+from repro.console.options import Option
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 STOP_WAIT = 300  # seconds for a stopped driver's checkpoints before it is killed; Ray's default of 3 is too short
 AT_WORK = ("PENDING", "RUNNING")
+FOLLOW = Option("--follow", None, "print the driver's output until the job ends", {"action": "store_true"})
+
+
+LOGS = (
+    ("quick-1122-101530", "what it has printed so far"),
+    ("quick-1122-101530 --follow", "until it ends"),
+)
+STOP = (
+    ("quick-1122-101530", "the sweep of this job"),
+    ("quick-1122-101530 --dashboard http://head:8265", "of another cluster"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds both verbs to an `argparse` command."""
-    for verb, main in (("logs", logs), ("stop", stop)):
-        command = verbs.add_parser(verb)
-        command.add_argument("id", metavar="ID", help="job id printed by submit")
-        command.add_argument("--address", metavar="URL", help=f"address of the cluster's dashboard ({ADDRESS})")
+    shown = commands.add(
+        verbs, "logs", "Prints the output of the driver of a sweep that was submitted.", LOGS, notes=NOTES
+    )
+    stopped = commands.add(
+        verbs, "stop", "Stops a sweep that was submitted; it saves checkpoints first.", STOP, notes=NOTES
+    )
+    for command, main in ((shown, logs), (stopped, stop)):
+        command.add_argument("id", metavar="ID", help="id of the job, which `submit` printed")
+        DASHBOARD.add(command, default_is=OF_DASHBOARD)
         command.set_defaults(main=main)
-    verbs.choices["logs"].add_argument("--follow", action="store_true", help="keep printing until the job ends")
+    FOLLOW.add(shown)
 
 
 def logs(given: argparse.Namespace) -> int:
     """Prints the driver's output. Returns the exit code; with --follow, the sweep's."""
-    client, _ = connect(given.address)
+    client, _ = connect(given.dashboard)
     details(client, given.id)
     if given.follow:
         return follow(client, given.id)
@@ -39,7 +57,7 @@ def logs(given: argparse.Namespace) -> int:
 
 def stop(given: argparse.Namespace) -> int:
     """Asks the driver to stop and waits until it has stopped. Returns the exit code."""
-    client, _ = connect(given.address)
+    client, _ = connect(given.dashboard)
     job = details(client, given.id)
     if job.status.value not in AT_WORK:
         print(f"{given.id} is not running: {job.status.value.lower()}")

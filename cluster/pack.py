@@ -28,6 +28,7 @@ FILES = (
     "requirements-cuda.lock",
     "requirements-text.lock",
     "requirements.lock",
+    "sparse_scaling.py",
 )
 # Typical names of keys and passwords, tracked or not; .dockerignore and .skyignore list the same.
 SECRETS = (

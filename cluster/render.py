@@ -7,52 +7,64 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from cluster import machines
 from cluster.deployment import HOME, ROOT, Deployment, deployment
 from cluster.values import allowed
 from cluster.versions import locked
 from repro import paths as places
+from repro.console import commands
 from repro.console.options import real, whole
+from repro.console.shared_options import CLUSTER, CORPUS_ROOT, MEASURED, NODES, RESULTS_ROOT, SWEEP
 from repro.errors import UserError
 from sweeps.devices import Cluster
 from sweeps.grid import expand
 
-EXAMPLES = """\
-examples:
-  python -m cluster render slurm sweeps/paper.yaml --cluster gpus=64,type=h100,per_node=8 --out paper.sbatch
-  python -m cluster render slurm sweeps/laptop.yaml --cpus 16 --hours 2
-  python -m cluster render kuberay sweeps/paper.yaml --cluster gpus=64,type=h100 --image registry.example.org/sparse:1 \\
-      --storage s3://bucket/results --claim corpora
-  python -m cluster render aws sweeps/paper.yaml --cluster gpus=64,type=h100 --image registry.example.org/sparse:1 \\
-      --storage s3://bucket/results --region us-east-1 --nfs fs-0123.efs.us-east-1.amazonaws.com:/
-  python -m cluster render skypilot sweeps/paper.yaml --cluster gpus=8,type=a100 --storage gs://bucket/results
-"""
+if TYPE_CHECKING:
+    import jinja2
+
+EXAMPLES = (
+    (
+        "slurm sweeps/paper.yaml --cluster gpus=64,type=h100,per_node=8 --manifest paper.sbatch",
+        "a batch script for eight nodes of eight GPUs",
+    ),
+    (
+        "skypilot sweeps/paper.yaml --cluster gpus=8,type=a100 --results gs://bucket/results",
+        "a task for rented machines, on standard output",
+    ),
+)
 # Target -> its template, its required options and its optional ones, besides those of all targets.
 TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
-    "kuberay": ("kuberay.yaml.j2", {"image", "storage"}, {"claim", "service_account", "secret", "hf_secret", "memory"}),
+    "kuberay": (
+        "kuberay.yaml.j2",
+        {"image", "results"},
+        {"volume_claim", "service_account", "secret", "hf_secret", "memory"},
+    ),
     "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory", "hf_token"}),
-    "aws": ("launcher.yaml.j2", {"image", "storage", "region"}, {"instance", "nfs", "hf_token"}),
-    "gcp": ("launcher.yaml.j2", {"image", "storage", "zone", "project"}, {"instance", "nfs", "boot_image", "hf_token"}),
-    "skypilot": ("skypilot.yaml.j2", {"storage"}, {"hf_token"}),
+    "aws": ("launcher.yaml.j2", {"image", "results", "region"}, {"instance", "nfs", "hf_token"}),
+    "gcp": ("launcher.yaml.j2", {"image", "results", "zone", "project"}, {"instance", "nfs", "boot_image", "hf_token"}),
+    "skypilot": ("skypilot.yaml.j2", {"results"}, {"hf_token"}),
 }
+OF_RESULTS = "without it they are kept below --results"
+# Option -> its metavar and meaning.
 OPTIONS = {
-    "image": "container image, built from the Dockerfile",
-    "claim": "ReadWriteMany volume claim for the corpora, mounted at storage.corpus; without it they are kept in the storage",
-    "service_account": "service account of the pods, with write access to the storage",
-    "secret": "Secret whose keys become environment variables of the pods: the storage's credentials",
-    "hf_secret": "Secret whose key HF_TOKEN is your Hugging Face token, for gated tokenizers and text",
-    "partition": "Slurm partition",
-    "account": "Slurm account",
-    "region": "AWS region",
-    "zone": "Google Cloud zone",
-    "project": "Google Cloud project",
-    "instance": "machine type of the training nodes; overrides the one with these GPUs",
-    "boot_image": "disk image of the GPU nodes, including the GPU driver",
-    "nfs": "HOST:/PATH for the corpora, mounted at storage.corpus; without it they are kept in the storage",
+    "image": ("IMAGE", "container image, built from the Dockerfile"),
+    "volume_claim": ("NAME", f"ReadWriteMany volume claim for the corpora, mounted at storage.corpus; {OF_RESULTS}"),
+    "service_account": ("NAME", "service account of the pods, which may write to the results"),
+    "secret": ("NAME", "Secret whose keys become environment variables of the pods: credentials of the store"),
+    "hf_secret": (
+        "NAME",
+        "Secret whose key HF_TOKEN is your Hugging Face token, for tokenizers and text that need one",
+    ),
+    "partition": ("NAME", "Slurm partition"),
+    "account": ("NAME", "Slurm account"),
+    "region": ("REGION", "AWS region"),
+    "zone": ("ZONE", "Google Cloud zone"),
+    "project": ("ID", "Google Cloud project"),
+    "instance": ("TYPE", "machine type of the training nodes, instead of the usual one with these GPUs"),
+    "boot_image": ("IMAGE", "disk image of the GPU nodes, with the GPU driver in it"),
+    "nfs": ("HOST:/PATH", f"NFS export for the corpora, mounted at storage.corpus; {OF_RESULTS}"),
 }
 MOST, HOURS = 1_000_000, 10_000  # nodes, cores per node, GB per node; hours of wall clock
 ABSENT: dict[str, Any] = dict.fromkeys(OPTIONS) | {"hf_token": False}
@@ -64,63 +76,69 @@ def add_parser(verbs: Any) -> None:
         whole(1, MOST),
         real(f"a number of hours, more than 0 and at most {HOURS:,}", 0, HOURS, open_below=True),
     )
-    parser = verbs.add_parser(
-        "render",
-        description="Write the manifest for a sweep's plan: nodes, GPUs, image, storage, token authentication on.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("file", metavar="FILE", help="sweep YAML")
-    parser.add_argument(
-        "--cluster", metavar="gpus=N,type=T", help="in the format of `sweeps plan`; omit it for a CPU cluster"
-    )
-    parser.add_argument(
-        "--measured", metavar="FILE", help="measured throughput, for the plan's hours and the runs' workers"
-    )
-    parser.add_argument("--nodes", type=count, metavar="N", help="number of nodes of a CPU cluster (1)")
-    parser.add_argument("--cpus", type=count, metavar="N", help="CPUs per node (8 per GPU, else 4)")
+    parser = commands.add(
+        verbs, "render",
+        "Writes the manifest that runs a sweep on a kind of cluster, as planned: nodes, GPUs, image and storage, with token "
+        "authentication on.",
+        EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument("target", metavar="TARGET", choices=TARGETS, help=f"kind of cluster: {', '.join(TARGETS)}")
+    SWEEP.add(parser)
+    CLUSTER.add(parser, default_is="one without GPUs, of --nodes and --cpus")
+    MEASURED.add(parser, default_is="throughput by the roofline")
+    NODES.add(parser, "of a cluster without GPUs", type=count, default_is="1")
+    parser.add_argument("--cpus", type=count, metavar="N", help="CPUs of a node (default: 8 a GPU, else 4)")
     parser.add_argument(
         "--memory",
         type=count,
         metavar="GB",
-        help="memory per node (kuberay: 64 per GPU, else 4 per CPU; slurm: the site's default)",
+        help="kuberay, slurm: memory of a node in GB (default: kuberay, 64 a GPU, else 4 a CPU; slurm, what the site says)",
     )
-    parser.add_argument("--hours", type=hours, metavar="H", help="wall-clock limit (1.5 times the plan's makespan)")
-    parser.add_argument("--name", help="name of the job or cluster (the sweep's)")
-    parser.add_argument("--storage", metavar="URI", help="root of the results folders; overrides the sweep's")
     parser.add_argument(
-        "--corpus",
-        metavar="PLACE",
-        help="root of existing corpora, a URI (slurm: or a folder); without it the cluster builds them first, on all its "
-        "cores",
+        "--hours",
+        type=hours,
+        metavar="HOURS",
+        help="limit of wall-clock time in hours (default: 1.5 times what the plan says)",
     )
-    parser.add_argument("--out", metavar="FILE", help="output file (standard output); its folder is created")
+    parser.add_argument("--name", metavar="NAME", help="name of the job or cluster (default: the sweep's)")
+    RESULTS_ROOT.add(parser, default_is="the sweep's storage.results")
+    CORPUS_ROOT.add(
+        parser,
+        "they are there already; a path with slurm alone",
+        default_is="the cluster builds them first, on all its cores",
+    )
+    parser.add_argument(
+        "--manifest", metavar="FILE", help="file to write, whose folder is made (default: standard output)"
+    )
     parser.add_argument(
         "--hf-token",
         action="store_true",
-        help="slurm, aws, gcp, skypilot: pass your Hugging Face token to the nodes, for gated tokenizers and text; the "
+        help="slurm, aws, gcp, skypilot: pass your Hugging Face token to the nodes, for tokenizers and text that need one; the "
         "manifest holds a reference to it, never the token",
     )
-    for option, text in OPTIONS.items():
+    for option, (metavar, text) in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
-        parser.add_argument(f"--{option.replace('_', '-')}", metavar="X", help=f"{', '.join(takers)}: {text}")
+        needing = [name for name, (_, needed, _) in TARGETS.items() if option in needed]
+        said = "required" if needing == takers else "default: none"
+        parser.add_argument(
+            f"--{option.replace('_', '-')}", metavar=metavar, help=f"{', '.join(takers)}: {text} ({said})"
+        )
     parser.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:
     """Renders and writes. Returns the exit code."""
     options = _options(given)
-    out = None if given.out is None else _out(given.out)
+    out = None if given.manifest is None else _out(given.manifest)
     sweep = expand(given.file)
     found = deployment(
         sweep,
         devices=Cluster.parse(given.cluster) if given.cluster else None,
         measured=given.measured,
         name=given.name,
-        storage=given.storage,
+        storage=given.results,
         corpora=given.corpus,
-        volume=bool(options.get("claim") or options.get("nfs")),
+        volume=bool(options.get("volume_claim") or options.get("nfs")),
         nodes=given.nodes,
         cpus=given.cpus,
         memory=given.memory,
@@ -142,12 +160,12 @@ def main(given: argparse.Namespace) -> int:
 
 def _out(place: str) -> Path:
     """The output file; it must not be a folder, and its folder must be writable."""
-    out = Path(places.expand(place, key="--out"))
+    out = Path(places.expand(place, key="--manifest"))
     if out.is_dir() or place.endswith("/"):
-        raise UserError("a folder where a file is wanted", key="--out", found=place, expected="the name of a file")
+        raise UserError("a folder where a file is wanted", key="--manifest", found=place, expected="the name of a file")
     from repro.store.folder import Folder
 
-    Folder.open(out.parent).check_writable(key="--out")
+    Folder.open(out.parent).check_writable(key="--manifest")
     return out
 
 
@@ -182,6 +200,8 @@ def render(target: str, deployment: Deployment, options: dict[str, Any]) -> str:
 
 def _templates() -> jinja2.Environment:
     """Templates escape values with `json` in YAML (JSON is valid YAML), and with `sh` or `command` in shells."""
+    import jinja2  # of the extra `analysis`, which --help does without
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
@@ -204,14 +224,14 @@ def _options(given: argparse.Namespace) -> dict[str, Any]:
         found["hf_token"] = True
     if given.name is not None:
         allowed("name", given.name)
-    for key, uri in (("--storage", given.storage), ("--corpus", given.corpus)):
+    for key, uri in (("--results", given.results), ("--corpus", given.corpus)):
         if uri is not None and "://" in uri:
-            allowed("storage", places.expand(uri, key=key), key=key)
-    for option in (*OPTIONS, "storage", "memory"):
+            allowed("results", places.expand(uri, key=key), key=key)
+    for option in (*OPTIONS, "results", "memory"):
         value, name = getattr(given, option), f"--{option.replace('_', '-')}"
         if value is None:
-            if option in needed and option != "storage":  # the sweep file may set one
-                raise UserError(f"{given.target} needs {name}", key=name, expected=OPTIONS[option])
+            if option in needed and option != "results":  # the sweep file may set one
+                raise UserError(f"{given.target} needs {name}", key=name, expected=OPTIONS[option][1])
         elif option in OPTIONS:
             if option not in needed | taken:
                 raise UserError(f"{given.target} takes no {name}", key=name, found=value)

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster import versions
-from cluster.client import ADDRESS, connect, node_count
+from cluster.client import ADDRESS, DASHBOARD, NOTES, OF_DASHBOARD, connect, node_count
 from cluster.driver_command import chain, corpus, train, undeclared
-from cluster.jobs import AT_WORK, STOP_WAIT, follow
+from cluster.jobs import AT_WORK, FOLLOW, STOP_WAIT, follow
 from cluster.pack import Packed, pack
 from cluster.values import on_the_cluster
+from repro.console import commands
+from repro.console.shared_options import CORPUS_ROOT, JSON, MEASURED, RESULTS_ROOT, SWEEP
 from repro.errors import UserError
 from repro.training.provenance import COMMIT, provenance
 from sweeps import grid
 from sweeps.grid import Sweep
 from sweeps.throughput import Measured
-from sweeps.verbs.plan import MEASURED
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -37,31 +38,40 @@ PIP = {
 }
 
 
+EXAMPLES = (
+    ("sweeps/paper.yaml --dashboard http://head:8265 --results s3://bucket/results", "results in a store"),
+    ("sweeps/quick.yaml --results /nfs/results --follow", "results in a folder that every node sees"),
+)
+
+
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    command = verbs.add_parser("submit")
-    command.add_argument("file", metavar="FILE", help="sweep YAML, inside or outside the checkout")
-    command.add_argument(
-        "--results", help="root of the results folders, a URI or an absolute path; overrides the sweep's"
-    )
-    command.add_argument(
-        "--corpus",
-        help="root of existing corpora; without it the cluster builds them first, on all its cores, under the sweep's "
-        "root, or under RESULTS/corpora if that is a relative path",
-    )
-    command.add_argument("--measured", metavar="FILE", help=f"{MEASURED}; it is sent along")
+    command = commands.add(
+        verbs, "submit",
+        "Submits a sweep to a Ray cluster as a job, which trains the runs that are not done. The checkout is sent along.",
+        EXAMPLES, notes=NOTES,
+    )  # fmt: skip
+    SWEEP.add(command, "inside or outside of the checkout")
+    RESULTS_ROOT.add(command, "a path is absolute", default_is="the sweep's storage.results")
+    CORPUS_ROOT.add(
+        command, "they are there already", default_is="the cluster builds them first, below the sweep's storage.corpus, or below "
+        "--results where that is a relative path",
+    )  # fmt: skip
+    MEASURED.add(command, "it is sent along", default_is="throughput by the roofline")
     command.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="NAME",
-        help="pass on this environment variable, such as AWS_ENDPOINT_URL or HF_TOKEN; may be repeated. Ray stores it with the "
-        "job, readable by anyone who has the cluster's token; nodes with roles of their own need no keys",
+        help="environment variable to pass on, such as AWS_ENDPOINT_URL or HF_TOKEN; may be repeated. Ray stores it with the job, "
+        "readable by anyone who has the cluster's token; nodes with roles of their own need no keys (default: none)",
     )
-    command.add_argument("--pip", action="store_true", help="install requirements.lock on the nodes, for this job only")
-    command.add_argument("--follow", action="store_true", help="print the driver's output until the job ends")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--address", metavar="URL", help=f"address of the cluster's dashboard ({ADDRESS})")
+    command.add_argument(
+        "--pip", action="store_true", help="install requirements.lock on the nodes, for this job alone"
+    )
+    FOLLOW.add(command)
+    JSON.add(command)
+    DASHBOARD.add(command, default_is=OF_DASHBOARD)
     command.set_defaults(main=submit)
 
 
@@ -74,7 +84,7 @@ def submit(given: argparse.Namespace) -> int:
     results = f"{root}/{sweep.name}"
     corpora, built = corpora_of(sweep, given.corpus, root)
     passed = _passed_on(given.env)
-    client, address = connect(given.address)
+    client, address = connect(given.dashboard)
     warnings = _warnings(client, address, results)
     if given.pip and (theirs := client._server_ray_version) != versions.locked()["ray"]:
         raise UserError(
@@ -112,7 +122,7 @@ def submit(given: argparse.Namespace) -> int:
             )
         except RuntimeError as error:
             raise UserError(f"the cluster refused the job: {error}", found=address) from None
-    elsewhere = "" if address == ADDRESS else f" --address {shlex.quote(address)}"
+    elsewhere = "" if address == ADDRESS else f" --dashboard {shlex.quote(address)}"
     if given.json:
         print(
             json.dumps(

@@ -22,11 +22,11 @@ PATTERNS = {  # option -> its pattern, and an example
         r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?",
         "registry.example.org/sparse-scaling:0.1.0",
     ),
-    "storage": (
+    "results": (
         rf"(s3|gs|gcs)://[A-Za-z0-9][A-Za-z0-9._-]*(/{PART})*/?",  # stores with a conditional PUT; no keys in the URI
         "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
     ),
-    "claim": (OBJECT, "the name of a ReadWriteMany PersistentVolumeClaim"),
+    "volume_claim": (OBJECT, "the name of a ReadWriteMany PersistentVolumeClaim"),
     "service_account": (OBJECT, "the name of a ServiceAccount"),
     "secret": (OBJECT, "the name of a Secret"),
     "hf_secret": (OBJECT, "the name of a Secret with the key HF_TOKEN"),

@@ -7,18 +7,33 @@ import time
 from typing import Any
 
 from repro import ray_address
+from repro.console import commands
 from repro.console.options import real, whole
+from repro.console.shared_options import NODES
 from repro.errors import UserError
+
+EXAMPLES = (
+    ("--nodes 8", "until the head and seven more have joined"),
+    ("--nodes 8 --timeout 1800", "for half an hour at most"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb wait."""
-    command = verbs.add_parser("wait")
-    command.add_argument(
-        "--nodes", type=whole(1, 1_000_000), required=True, metavar="N", help="number of nodes, including the head"
-    )
+    command = commands.add(
+        verbs, "wait",
+        "Waits until the nodes of the Ray cluster at RAY_ADDRESS have joined. The exit code is 1 if they haven't in time.",
+        EXAMPLES,
+    )  # fmt: skip
     seconds = real("a number of seconds, more than 0 and at most 30 days", 0, 30 * 86400, open_below=True)
-    command.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="(%(default)s)")
+    NODES.add(command, "the head among them", type=whole(1, 1_000_000), required=True)
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long to wait (default: %(default)g seconds)",
+    )
     command.set_defaults(main=main)
 
 

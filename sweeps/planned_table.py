@@ -18,7 +18,7 @@ def write(file: str | Path, out: str) -> int:
     Raises:
         UserError: an invalid sweep file, or a folder that holds results of another kind.
     """
-    sweep, folder = expand(file, read_models=False), Folder.open(out, key="--table")
+    sweep, folder = expand(file, read_models=False), Folder.open(out, key="--out")
     kept = folder.read_json(RECORD) if folder.exists(RECORD) else {}
     if (kept or folder.exists("runs.parquet")) and kept.get("planned_only") is not True:
         raise UserError(
@@ -33,5 +33,5 @@ def write(file: str | Path, out: str) -> int:
     ]
     folder.write_json(RECORD, {"name": sweep.name, "file": str(file), "planned_only": True})
     tables.write(folder, "runs.parquet", "runs", rows)
-    print(f"{out}: {len(rows)} runs; python -m analysis power {out} --noise NATS tells what they can show")
+    print(f"{out}: {len(rows)} runs; python -m analysis power {out} --sigma NATS tells what they can show")
     return 0

@@ -20,7 +20,7 @@ def show(results: str, *, as_json: bool = False, once: bool = False, price: floa
     """Prints the progress of the sweep in a results folder, refreshed in a terminal; returns the exit code."""
     if price is not None and not 0 <= price < math.inf:
         raise UserError(
-            "not a price", key="--price", found=price, expected="the price per hour of all machines together"
+            "not a price", key="--price-per-hour", found=price, expected="the price per hour of all machines together"
         )
     watcher, console = Watcher.of(Folder.open(results), price), Console()
     if as_json:

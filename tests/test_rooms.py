@@ -101,6 +101,7 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.console.commands",
     "repro.console.guard",
     "repro.console.options",
+    "repro.console.shared_options",
 }
 
 

@@ -110,7 +110,7 @@ Points = Mapping[str, float] | Sequence[Mapping[str, float]]
 def rates(
     table: Any,
     *,
-    at: Points = (),
+    target: Points = (),
     near: float = NEAR,
     bootstrap: int = RESAMPLES,
     sigma: float | None = None,
@@ -120,7 +120,13 @@ def rates(
 
 @overload
 def rates(
-    table: Any, *, at: Points = (), near: float = NEAR, bootstrap: int = RESAMPLES, sigma: float | None = None, by: str
+    table: Any,
+    *,
+    target: Points = (),
+    near: float = NEAR,
+    bootstrap: int = RESAMPLES,
+    sigma: float | None = None,
+    by: str,
 ) -> GroupedAnswers[FoundRates]: ...
 
 
@@ -128,7 +134,7 @@ def rates(
 def rates(
     table: Any,
     *,
-    at: Points = (),
+    target: Points = (),
     near: float = NEAR,
     bootstrap: int = RESAMPLES,
     sigma: float | None = None,
@@ -138,7 +144,7 @@ def rates(
 
     Args:
         table: what `read` gave, or what it takes: lr, batch where there is one, N and D, or C, and the loss.
-        at: budgets to say the best of, `{"N": 7e9, "D": 1.4e11}`, one or several.
+        target: budgets to say the best of, `{"N": 7e9, "D": 1.4e11}`, one or several.
         near: share of a budget's least loss by which a run may be over it and still take part.
         bootstrap: draws behind intervals. sigma: the seeds' standard deviation in nats; None measures it.
         by: a column whose equal cells are a group; then one answer for each.
@@ -147,7 +153,7 @@ def rates(
         UserError: everything that the command `rates` refuses.
     """
     between("near", near, 0, 1)
-    points = [at] if isinstance(at, Mapping) else list(at)
+    points = [target] if isinstance(target, Mapping) else list(target)
     asked, rows = _rows(table, bootstrap, sigma, AXES)
     words = [{name: str(value) for name, value in point.items()} for point in points]
 

@@ -42,25 +42,25 @@ def find(given: argparse.Namespace) -> Found:
         UserError: no results folder, a number out of range, or a sweep that isn't trained without noise to draw.
     """
     worlds = _enough(given.worlds, least=1)
-    if given.noise is not None and given.like is not None:
-        raise UserError("two sources of noise", key="--like", found=given.like, expected="--noise or --like")
+    if given.sigma is not None and given.like is not None:
+        raise UserError("two sources of noise", key="--like", found=given.like, expected="--sigma or --like")
     results = Folder.open(given.results)
     tables = data.load(results)
     trained = bool(np.isfinite(tables.all_runs["loss"]).any())
-    if given.noise is None and given.like is None and given.parameters is None and trained:
+    if given.sigma is None and given.like is None and given.parameters is None and trained:
         found = of_sweep(tables, results, results, worlds)
         misfit = simulation.lack_of_fit(tables)
         return Found(found, tables, simulation.truth(tables), SeedNoise.measured(tables), misfit)
     other = None if given.like is None else data.load(Folder.open(given.like))
     if not trained:
-        if given.noise is None and other is None:
+        if given.sigma is None and other is None:
             raise UserError(
                 "a sweep without trained runs has no noise of its own", file=f"{results}/runs.parquet",
-                expected="--noise NATS, or --like RESULTS",
+                expected="--sigma NATS, or --like RESULTS",
             )  # fmt: skip
         tables = replace(tables, runs=tables.all_runs, flags=())
     theta = _truth(given.parameters, other or tables, trained or other is not None)
-    noise = SeedNoise.normal(given.noise) if given.noise is not None else SeedNoise.measured(other or tables)
+    noise = SeedNoise.normal(given.sigma) if given.sigma is not None else SeedNoise.measured(other or tables)
     if noise is None or theta is None:
         return Found(Power.unknown(f"{(other or tables).name} tells neither noise nor law"), tables, theta, noise)
     misfit = simulation.lack_of_fit(other or tables)

@@ -141,7 +141,7 @@ def _point(named: Mapping[str, str], budgets: Budgets, source: str) -> dict[str,
     wanted = tuple(name for name in ("N", "D") if name in budgets.columns) or ("C",)
     if set(named) != set(wanted):
         raise UserError(
-            "not a budget of this table", file=source, key="--at",
+            "not a budget of this table", file=source, key="--target",
             found=",".join(f"{name}={held}" for name, held in named.items()),
             expected=",".join(f"{n}=…" for n in wanted),
         )  # fmt: skip
@@ -152,7 +152,7 @@ def _point(named: Mapping[str, str], budgets: Budgets, source: str) -> dict[str,
         except cells.NoNumber:
             found[name] = 0.0
         if not 0 < found[name] < math.inf:
-            raise UserError("not a positive number", key=f"--at {name}", found=held, expected="NAME=NUMBER")
+            raise UserError("not a positive number", key=f"--target {name}", found=held, expected="NAME=NUMBER")
     return found if "C" in found else found | {"C": 6 * found["N"] * found["D"]}
 
 

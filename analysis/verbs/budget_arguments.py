@@ -7,23 +7,21 @@ import argparse
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.tables import budget_rows, readers
 from analysis.tables.table import Table
+from analysis.verbs.shared_options import BOOTSTRAP, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
 from analysis.verbs.table_arguments import columns_given, say_rows
+from repro.console.shared_options import JSON, OUT
 from repro.store.folder import Folder
 
 
-def add(command: argparse.ArgumentParser, columns: str) -> None:
+def add(command: argparse.ArgumentParser) -> None:
     """Adds the arguments that both verbs have."""
-    command.add_argument("table", metavar="TABLE", help=".csv, .tsv, .json, .jsonl or .parquet, or a results folder")
-    command.add_argument(
-        "--columns", action="append", default=[], metavar=columns, help="names of the columns in the table"
-    )
-    command.add_argument("--exclude", action="append", default=[], metavar="COND", help="rows to leave out: loss>=4.5")
-    command.add_argument("--sigma", type=float, help="the seeds' standard deviation in nats, where it is known")
-    command.add_argument(
-        "--bootstrap", type=int, default=budget_rows.RESAMPLES, metavar="R", help="draws behind intervals (%(default)s)"
-    )
-    command.add_argument("--out", metavar="DIR", help="where to write the figure, as .pdf, .png and .csv")
-    command.add_argument("--json", action="store_true", help="one JSON object")
+    TABLE.add(command)
+    COLUMNS.add(command, default_is=SAME_NAME)
+    EXCLUDE.add(command, default_is="none")
+    SIGMA.add(command, default_is="measured over seeds, else from what the fits leave over")
+    BOOTSTRAP.add(command, default=budget_rows.RESAMPLES)
+    OUT.add(command, "the figure, as .pdf, .png and .csv", default_is="none is drawn")
+    JSON.add(command)
 
 
 def read(given: argparse.Namespace, optional: tuple[str, ...] = ()) -> Table:

@@ -12,7 +12,7 @@ from analysis.verbs.table_arguments import objective, read_laws
 
 def compare_laws(given: argparse.Namespace) -> int:
     """Prints the comparison; returns the exit code."""
-    rows, laws = read_laws(given, [name.strip() for name in (given.laws or "").split(",") if name.strip()])
+    rows, laws = read_laws(given, given.law)
     found = table_comparison.compare_on(
         laws, rows, objective(given), rule=given.holdout, resamples=given.bootstrap, sigma=given.sigma
     )

@@ -5,61 +5,46 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-EXAMPLES = """\
-examples:
-  python -m analysis isoflop runs.csv --columns N=params,C=flops,loss=val_loss          a parabola in log N for each budget
-  python -m analysis isoflop runs.csv --columns N=params,C=flops --method free          a shape that the rows choose
-  python -m analysis isoflop runs.csv --columns N=params,D=tokens --out isoflop         C = 6 N D; isoflop/isoflop.pdf .png .csv
-  python -m analysis isoflop runs.csv --columns N=params,C=flops --by dataset           one answer for each data set
-  python -m analysis isoflop curves.parquet --method envelope --clusters run_id --json  the lowest of training curves
-"""
+from analysis.verbs.shared_options import BY, CLUSTERS, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
+from repro.console import commands
+from repro.console.shared_options import JSON, METHOD, OUT
+
+REGIME = "docs/evidence/regime --columns N=N_prunable --exclude 'sparsity>0' --tolerance .5"
+EXAMPLES = (
+    (REGIME, "of dense runs, a parabola in log N for each budget"),
+    (f"{REGIME} --method free --out isoflop", "with a shape that the rows choose, and its figure"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb isoflop."""
-    command = verbs.add_parser(
-        "isoflop",
-        description="Exponents of the best size and tokens against training FLOP (Hoffmann et al. 2022, approaches 1 and 2). "
-        "For approach 3, fit a law and predict C=…",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument(
-        "table",
-        metavar="TABLE",
-        help=".csv, .tsv, .json, .jsonl or .parquet, or a results folder; a row a run, or a checkpoint",
-    )
-    command.add_argument(
-        "--columns",
-        action="append",
-        default=[],
-        metavar="N=…,C=…",
-        help="names of the columns in the table: N, C, loss, and D where it isn't C / (6 N); without C it is 6 N D",
-    )
-    command.add_argument(
-        "--method",
+    command = commands.add(
+        verbs, "isoflop",
+        "Finds the exponents with which the best size and number of tokens grow with training FLOP (Hoffmann et al. 2022, "
+        "approaches 1 and 2). Their approach 3 is to fit a law and to predict C=….",
+        EXAMPLES,
+    )  # fmt: skip
+    TABLE.add(command, "a row is a run, or a checkpoint of one")
+    COLUMNS.add(command, "without C it is 6 N D, without D it is C / (6 N)", default_is=SAME_NAME)
+    METHOD.add(
+        command,
+        "by minima of parabolas in log N, by minima of one shape that the rows choose (free), or by the envelope of training "
+        "curves",
         choices=("parabola", "free", "envelope"),
         default="parabola",
-        help="minima of parabolas, or of one shape that the rows choose; or the envelope of training curves (%(default)s)",
     )
-    command.add_argument("--exclude", action="append", default=[], metavar="COND", help="rows to leave out: loss>=4.5")
+    EXCLUDE.add(command, default_is="none")
     command.add_argument(
         "--tolerance",
         type=float,
-        metavar="T",
-        help="a budget's largest FLOP over its smallest, less one (default: 0.1)",
+        metavar="SHARE",
+        help="by how much the FLOP of rows of one budget may differ, largest over smallest less one (default: 0.1)",
     )
-    command.add_argument(
-        "--sigma", type=float, help="the seeds' standard deviation in nats (default: what is left over)"
-    )
-    command.add_argument(
-        "--clusters", metavar="COLUMN", help="envelope: rows of equal value are one run (default: those of equal N)"
-    )
-    command.add_argument(
-        "--out", metavar="FOLDER", help="writes the figure and its numbers there: isoflop.pdf .png .csv"
-    )
-    command.add_argument("--by", metavar="COLUMN", help="one answer for each of its values; --json prints a list")
-    command.add_argument("--json", action="store_true", help="one JSON object")
+    SIGMA.add(command, default_is="what the minima leave over")
+    CLUSTERS.add(command, "of the envelope", default_is="rows of equal N are one run")
+    OUT.add(command, "the figure, as .pdf, .png and .csv", default_is="none is drawn")
+    BY.add(command, "one answer each, and --json prints a list", default_is="none")
+    JSON.add(command)
     command.set_defaults(main=main)
 
 

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Law
+from analysis.verbs.shared_options import BOUNDS, FIX, LAW_NAMES, TIE
 from repro.errors import UserError
 
 T = TypeVar("T")
 
 
+LISTED = "laws that ship:\n" + textwrap.fill(
+    ", ".join(LAW_NAMES), 110, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+)
+
+
 def add_options(command: argparse.ArgumentParser) -> None:
     """Adds what is said of a formula's parameters, beside --formula itself."""
-    for name, metavar, told in (
-        ("fix", "E=1.69", "a parameter of the formula that is known; of a group a level, eff[bf16]=1"),
-        ("tie", "alpha=beta", "a parameter of the formula that equals another"),
-        ("bounds", "gamma=0.1:9", "between what a parameter of the formula lies"),
-    ):
-        command.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=told)
-
-
-FORMULA_HELP = (
-    "a law of your own, 'E + A/N^alpha', 'log(loss) = …' or A[COLUMN]; or a law file, .yaml, or a saved fit, .json"
-)
+    for option in (FIX, TIE, BOUNDS):
+        option.add(command, action="append", default=[], default_is="none")
 
 
 def laws(given: argparse.Namespace, names: Sequence[str]) -> list[Law | WrittenLaw]:

@@ -6,47 +6,50 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from analysis.power import WORLDS
+from analysis.verbs.shared_options import PARAMETERS, SIGMA, WORLDS_OPTION
+from repro.console import commands
 from repro.console.options import real
+from repro.console.shared_options import JSON, RESULTS
 
 if TYPE_CHECKING:
     from analysis.power.error_rates import Power
 
-EXAMPLES = """\
-examples:
-  python -m analysis power results/laptop                   with this sweep's noise; kept in power.json for `report`
-  python -m sweeps expand my.yaml --table /tmp/planned      a sweep that nobody has trained yet; then
-  python -m analysis power /tmp/planned --noise 0.006       with seeds' noise of that sd, drawn from a normal distribution
-  python -m analysis power /tmp/planned --like results/pilot
-                                                            with the noise and the dense law of another sweep
-"""
+EXAMPLES = (
+    ("docs/evidence/laptop", "a sweep, with its own noise; kept in power.json for `report`"),
+    ("planned --sigma 0.006", "a sweep that isn't trained yet, of which `sweeps expand --out planned` wrote the table"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb power."""
-    command = verbs.add_parser(
-        "power",
-        description="How often each claim's rule says what, where the truth is known: worlds with this sweep's runs and noise.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("results", metavar="RESULTS", help="results folder, or what `sweeps expand --table` wrote")
+    command = commands.add(
+        verbs, "power",
+        "Counts how often each claim's rule confirms and rejects the claim in simulated sweeps, of these runs and this noise, in "
+        "which it is known whether the claim is true.",
+        EXAMPLES,
+    )  # fmt: skip
+    RESULTS.add(command, "or what `sweeps expand --out` wrote")
+    WORLDS_OPTION.add(command)
+    SIGMA.add(
+        command, "drawn from a normal distribution", type=real("a standard deviation in nats", 0, 10),
+        default_is="as the runs of this sweep differ by their seeds",
+    )  # fmt: skip
     command.add_argument(
-        "--worlds",
-        type=int,
-        metavar="N",
-        default=WORLDS,
-        help="of each truth (%(default)s; 40 at most for claims p1 to p8)",
+        "--like",
+        metavar="RESULTS",
+        help="results folder whose noise and dense law are taken (default: this sweep's own)",
+    )
+    PARAMETERS.add(
+        command,
+        "it is E + A/N_avg^alpha + B/D^beta",
+        default_is="fitted to this sweep, or the usual ones where it isn't trained",
     )
     command.add_argument(
-        "--noise", type=real("a standard deviation in nats", 0, 10), metavar="NATS", help="sd over seeds"
+        "--needs",
+        action="store_true",
+        help="also say what claims need that are confirmed too seldom: seeds, or less noise",
     )
-    command.add_argument("--like", metavar="RESULTS", help="results folder whose noise and dense law are taken")
-    command.add_argument("--parameters", metavar="E=…,A=…", help="of the truth E + A/N_avg^alpha + B/D^beta")
-    command.add_argument(
-        "--needs", action="store_true", help="also what claims of little power need: seeds, or less noise"
-    )
-    command.add_argument("--json", action="store_true", help="every number as JSON")
+    JSON.add(command)
     command.set_defaults(main=main)
 
 

@@ -6,26 +6,26 @@ import argparse
 import sys
 from typing import Any
 
+from repro.console import commands
 from repro.console.options import whole
+from repro.console.shared_options import OUT_PLACE
 
 LEAST = 32  # features: with fewer the mean-field solution is no good, and steps at the top of the cosine grow
 
-EXAMPLES = """\
-examples:
-  python -m analysis random-features theory                     theory/random_features.pdf, .png and .csv; half a minute
-  python -m analysis random-features theory --features 128 1024 of other numbers of features
-"""
+EXAMPLES = (
+    ("theory", "theory/random_features.pdf, .png and .csv, in half a minute"),
+    ("theory --features 64 128", "with few features, in seconds"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb random-features."""
-    command = verbs.add_parser(
-        "random-features",
-        description="Draw what rising, falling and constant numbers of features cost in a solvable model (arXiv 2402.01092).",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("folder", metavar="FOLDER", help="where to write")
+    command = commands.add(
+        verbs, "random-features",
+        "Draws what rising, falling and constant numbers of features cost in a solvable model (arXiv 2402.01092).",
+        EXAMPLES,
+    )  # fmt: skip
+    OUT_PLACE.add(command, "a folder, a path or a URI")
     command.add_argument(
         "--features", type=whole(LEAST), nargs="+", metavar="N", help="numbers of features (default: 64 256 4096)"
     )
@@ -38,8 +38,8 @@ def main(given: argparse.Namespace) -> int:
     from analysis.figures import random_features
     from repro.store.folder import Folder
 
-    folder = Folder.open(given.folder)
-    folder.check_writable(key="FOLDER")  # before half a minute of solving
+    folder = Folder.open(given.out)
+    folder.check_writable(key="OUT")  # before half a minute of solving
     solved: list[dict[str, Any]] = []
     for features in dict.fromkeys(given.features or random_features.SIZES):
         print(f"solving for {features:,} features", file=sys.stderr, flush=True)

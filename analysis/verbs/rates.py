@@ -6,18 +6,26 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from analysis.verbs.shared_options import BY, TARGET
+from repro.console import commands
 from repro.console.options import real
 
 if TYPE_CHECKING:
     from analysis.tables.table import Table
 
-EXAMPLES = """\
-examples:
-  python -m analysis rates runs.csv --columns lr=learning_rate,batch=batch_size,N=params,D=tokens,loss=val_loss
-  python -m analysis rates runs.csv --at N=7e9,D=1.4e11 --json --out figures
-  python -m analysis rates results/lr --columns N=N_prunable --exclude 'sparsity>0'
-One row a run; a budget is rows of one N and one D. Without a column batch, of the learning rate alone. `analysis lr` reads the
-studies of a sweep of ours, with sparse runs; this reads any table.
+EXAMPLES = (
+    (
+        "docs/evidence/regime-lr --columns N=N_prunable --exclude 'sparsity>0' --target N=3e5,D=1e7",
+        "of a sweep's dense runs",
+    ),
+    (
+        "docs/evidence/regime-lr --columns N=N_prunable --exclude 'sparsity>0' --json --out figures",
+        "for a program, and drawn",
+    ),
+)
+NOTES = """\
+A row is a run; a budget is the rows of one N and one D. Columns are lr, N, D, loss and, where it varies, batch. `lr` reads the
+study of learning rates of a sweep, with sparse runs; this reads any table.
 """
 
 
@@ -25,24 +33,21 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb rates."""
     from analysis.verbs import budget_arguments
 
-    command = verbs.add_parser(
-        "rates",
-        description="The best learning rate and batch of each size and number of tokens, and their power laws.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    budget_arguments.add(command, "lr=…,batch=…,N=…,D=…")
+    command = commands.add(
+        verbs, "rates",
+        "Finds the best learning rate and batch of each size and number of tokens, and the power laws that they follow.",
+        EXAMPLES, notes=NOTES,
+    )  # fmt: skip
+    budget_arguments.add(command)
     command.add_argument(
         "--near",
         type=real("a share over 0", 0.0, 1.0, open_below=True),
         default=0.02,
         metavar="SHARE",
-        help="share of a budget's least loss by which a run may be over it and still take part (%(default)s)",
+        help="runs whose loss is above a budget's lowest by more than this share of it take no part (default: %(default)s)",
     )
-    command.add_argument(
-        "--at", metavar="N=…,D=…", action="append", default=[], help="a budget to say the best rate and batch of"
-    )
-    command.add_argument("--by", metavar="COLUMN", help="one answer for each of its values; --json prints a list")
+    BY.add(command, "one answer each, and --json prints a list", default_is="none")
+    TARGET.add(command, "a budget; may be repeated", action="append", default=[], default_is="none")
     command.set_defaults(main=main)
 
 
@@ -58,7 +63,7 @@ def main(given: argparse.Namespace) -> int:
     figure_of_one(given)
     folder = budget_arguments.place(given)
     rows = budget_arguments.read(given, optional=("lr", "batch"))
-    points = [columns_given([text]) for text in given.at]
+    points = [columns_given([text]) for text in given.target]
 
     def best(own: Table) -> TableRates:
         return table_rates.best_rates(own, sigma=given.sigma, resamples=given.bootstrap, near=given.near, at=points)

@@ -6,14 +6,19 @@ import argparse
 import json
 from typing import Any
 
+from analysis.verbs.shared_options import BY
+from repro.console import commands
 from repro.console.options import real
 
-EXAMPLES = """\
-examples:
-  python -m analysis recipes runs.csv --by dataset --columns N=params,D=tokens,loss=val_loss
-  python -m analysis recipes ladder.csv --by recipe --columns C=flops --reference baseline --beyond 10 100
-  python -m analysis recipes ladder.csv --by recipe --json --out figures
-One row a run; seeds are rows of one recipe and one budget. Where D/N is one ratio in every row, or C alone is known, each
+EXAMPLES = (
+    ("docs/evidence/regime --by sparsity --columns N=N_avg", "dense and pruned runs against each other"),
+    (
+        "docs/evidence/regime --by sparsity --columns N=N_avg --reference 0.0 --beyond 10 100 --json",
+        "extrapolated, for a program",
+    ),
+)
+NOTES = """\
+A row is a run; seeds are rows of one recipe and one budget. Where D/N is one ratio in every row, or C alone is known, each
 recipe's loss is fitted as E + A/C^γ, else as E + A/N^α + B/D^β; a fraction of compute is along the budget's own D/N.
 """
 
@@ -22,26 +27,26 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb recipes."""
     from analysis.verbs import budget_arguments
 
-    command = verbs.add_parser(
-        "recipes",
-        description="At which fraction of compute one recipe reaches another's loss, and how often small runs rank recipes as large ones do.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    budget_arguments.add(command, "N=…,D=…")
-    command.add_argument("--by", required=True, metavar="COLUMN", help="the column that tells recipes apart")
+    command = commands.add(
+        verbs, "recipes",
+        "Compares training recipes (data sets, optimizers, architectures): at which fraction of compute one reaches another's "
+        "loss, and how often small runs rank them as large ones do.",
+        EXAMPLES, notes=NOTES,
+    )  # fmt: skip
+    budget_arguments.add(command)
+    BY.add(command, "each is a training recipe", required=True)
     command.add_argument(
         "--reference",
-        metavar="RECIPE",
-        help="whose loss the others are to reach (default: the highest at the largest shared budget)",
+        metavar="VALUE",
+        help="value of --by whose loss the others are to reach (default: that of the highest loss at the largest shared budget)",
     )
     command.add_argument(
         "--beyond",
         nargs="+",
         type=real("a multiple of the largest budget, over 1", 1.0, 1e6, open_below=True),
         default=[10.0],
-        metavar="K",
-        help="multiples of the reference's largest budget to extrapolate to (10)",
+        metavar="FACTOR",
+        help="multiples of the reference's largest budget to extrapolate to (default: 10)",
     )
     command.set_defaults(main=main)
 

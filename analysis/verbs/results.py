@@ -8,8 +8,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from analysis.findings import RESAMPLES
-from analysis.power import WORLDS
 from analysis.shown import plain
+from analysis.verbs.shared_options import BOOTSTRAP, WORLDS_OPTION
+from repro.console import commands
+from repro.console.shared_options import JSON, OUT, OUT_PLACE, RESULTS
 
 if TYPE_CHECKING:
     from analysis.claims import Verdict
@@ -17,50 +19,74 @@ if TYPE_CHECKING:
     from repro.store.folder import Folder
 
 
+REPORT = (
+    ("docs/evidence/laptop --out page", "from tables that are kept, into another folder"),
+    ("docs/evidence/laptop --out page --worlds 0", "faster, without error rates"),
+)
+FIGURES = (
+    ("docs/evidence/laptop --out page", "each as .pdf, .png and .csv, in page/figures"),
+    ("docs/evidence/laptop --out page --bootstrap 200", "faster, with rougher intervals"),
+)
+CLAIMS = (
+    ("docs/evidence/laptop", "a verdict on each claim, and why"),
+    ("docs/evidence/laptop --json", "with all numbers behind them, for a program"),
+)
+NOISE = (
+    ("docs/evidence/laptop", "by configuration, and how far dense runs are from their law"),
+    ("docs/evidence/laptop --json", "for a program"),
+)
+LR = (
+    ("docs/evidence/lr-sparse", "the best rates, to write into a sweep file"),
+    ("docs/evidence/lr-sparse --json", "for a program"),
+)
+KEEP = (
+    ("docs/evidence/laptop evidence/laptop", "under 1 MB of tables, on which `report` works again"),
+    ("s3://bucket/results/paper evidence/paper", "from a store"),
+)
+
+
 def add_parser(verbs: Any) -> None:
     """Adds the six verbs to an `argparse` command."""
-    commands = {}
-    for verb, main, text in (
-        ("report", _report, "Verdicts, figures and report.html."),
-        ("figures", _figures, "Figures alone."),
-        (
-            "claims",
-            _claims,
-            "Verdicts alone, printed; with the error rates that `report` or `power` kept, if these are of the same runs.",
-        ),
-    ):
-        command = commands[verb] = verbs.add_parser(verb, description=text)
+    report = commands.add(
+        verbs,
+        "report",
+        "Judges the claims and draws the figures from a sweep's tables, and writes report.html.",
+        REPORT,
+    )
+    figures = commands.add(verbs, "figures", "Draws the figures from a sweep's tables.", FIGURES)
+    claims = commands.add(
+        verbs, "claims",
+        "Judges the claims from a sweep's tables and prints the verdicts, with the error rates of the rules where `report` or "
+        "`power` kept those of the same runs.",
+        CLAIMS,
+    )  # fmt: skip
+    noise = commands.add(
+        verbs,
+        "noise",
+        "Measures by how much runs differ by their seed alone, and how well dense runs follow the law.",
+        NOISE,
+    )
+    rates = commands.add(
+        verbs, "lr", "Finds the best learning rate of each kind of run in a sweep with a study of learning rates.", LR
+    )
+    kept = commands.add(
+        verbs, "keep",
+        "Copies a sweep's tables, verdicts and figures, after its report, as evidence that is small enough for a repository.",
+        KEEP,
+    )  # fmt: skip
+    for command, main in (
+        (report, _report), (figures, _figures), (claims, _claims), (noise, _noise), (rates, _learning_rates), (kept, _keep)
+    ):  # fmt: skip
+        RESULTS.add(command)
         command.set_defaults(main=main)
-        command.add_argument("results", metavar="RESULTS", help="a sweep's results folder, or its URI")
-        command.add_argument(
-            "--bootstrap", metavar="N", type=int, default=RESAMPLES, help="resamples behind each interval (%(default)s)"
-        )
-    for verb in ("report", "figures"):
-        commands[verb].add_argument("--out", metavar="DIR", help="where to write (RESULTS)")
-    commands["report"].add_argument(
-        "--worlds",
-        metavar="N",
-        type=int,
-        default=WORLDS,
-        help="worlds behind each error rate of a rule (%(default)s; 40 at most for claims p1 to p8); 0: none",
-    )
-    commands["claims"].add_argument("--json", action="store_true", help="every number as JSON")
-    noise = verbs.add_parser(
-        "noise", description="By how much runs differ by their seed alone, and what dense runs follow."
-    )
-    noise.add_argument("results", metavar="RESULTS", help="a sweep's results folder, or its URI")
-    noise.add_argument("--json", action="store_true", help="what `report` writes into noise.json")
-    noise.set_defaults(main=_noise)
-    rates = verbs.add_parser("lr", description="The best learning rate of each kind of run of an lr study.")
-    rates.add_argument("results", metavar="RESULTS", help="results folder of a sweep with an lr study, or its URI")
-    rates.add_argument("--json", action="store_true", help="every number as JSON")
-    rates.set_defaults(main=_learning_rates)
-    kept = verbs.add_parser(
-        "keep", description="Tables, verdicts and figures of a sweep as evidence, under 1 MB of tables."
-    )
-    kept.add_argument("results", metavar="RESULTS", help="a results folder that `report` was run on, or its URI")
-    kept.add_argument("folder", metavar="FOLDER", help="where to: docs/evidence/NAME, on which `report` works again")
-    kept.set_defaults(main=_keep)
+    for command in (report, figures):
+        OUT.add(command, default_is="RESULTS")
+    for command in (report, figures, claims):
+        BOOTSTRAP.add(command, default=RESAMPLES)
+    WORLDS_OPTION.add(report, "0 leaves them out")
+    for command in (claims, noise, rates):
+        JSON.add(command)
+    OUT_PLACE.add(kept, "a folder, a path or a URI")
 
 
 def _evidence(given: argparse.Namespace) -> tuple[Evidence, Folder]:
@@ -148,7 +174,7 @@ def _keep(given: argparse.Namespace) -> int:
     from analysis.verbs import keep
     from repro.store.folder import Folder
 
-    out = Folder.open(given.folder)
+    out = Folder.open(given.out)
     for line in keep.keep(Folder.open(given.results), out):
         print(f"{out}/{line}")
     return 0

@@ -6,47 +6,37 @@ import argparse
 from collections.abc import Collection
 from typing import Any
 
-from analysis.laws.formulas import shipped
 from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Law
-from analysis.laws.registry import LAWS
 from analysis.verbs import law_arguments
+from analysis.verbs.law_arguments import LISTED
+from analysis.verbs.shared_options import FORMULA, LAW, PARAMETERS, SIGMA
+from repro.console import commands
+from repro.console.shared_options import OUT_PLACE, SEED
 from repro.errors import UserError
 
-EXAMPLES = """\
-examples:
-  python -m analysis simulate --law chinchilla --noise 0.005 drawn.csv        a design of sizes and tokens, from published constants
-  python -m analysis simulate --law sparse --parameters b_S=0.5 --rows 60 drawn.parquet
-  python -m analysis simulate --law data_constrained --noise 0.005 drawn.csv  columns N, D and U, tokens seen up to 60 times
-  python -m analysis simulate --formula 'a + b*log(C)' --parameters a=6,b=-0.08 drawn.csv
-  python -m analysis simulate --law N_final --noise 0.01 results/drawn        a whole sweep's results folder; then
-  python -m analysis report results/drawn                                     what do the verdicts say of a world like that?
-"""
+EXAMPLES = (
+    ("runs.csv --law chinchilla --sigma 0.005", "sizes and tokens, with losses of published parameters"),
+    ("world --law N_final --sigma 0.01", "a whole sweep's results folder, on which `report world` gives verdicts"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb simulate."""
-    command = verbs.add_parser(
-        "simulate",
-        description="Draw a table, or a sweep's results folder, from a known law.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = commands.add(
+        verbs, "simulate", "Draws a table, or a sweep's results folder, from a known law.", EXAMPLES, notes=LISTED
     )
-    command.add_argument("out", metavar="OUT", help=".csv or .parquet for a table, any other name for a results folder")
+    OUT_PLACE.add(command, "a table, .csv or .parquet; by any other name a results folder")
     which = command.add_mutually_exclusive_group(required=True)
-    which.add_argument("--law", choices=(*LAWS, *shipped.NAMES), help="which law that ships")
-    which.add_argument("--formula", metavar="TEXT", help="a law of your own or a law file, with all its --parameters")
+    LAW.add(which, default_is="none, --formula")
+    FORMULA.add(which, "all its --parameters are given", default_is="none, --law")
     law_arguments.add_options(command)
-    command.add_argument("--parameters", default="", metavar="E=…,A=…", help="others than the usual ones")
+    PARAMETERS.add(command, "those that are to differ", default="", default_is="the usual ones")
+    SIGMA.add(command, "of a law that predicts no loss, in its unit", default=0.004)
     command.add_argument(
-        "--noise",
-        type=float,
-        default=0.004,
-        metavar="NATS",
-        help="sd over seeds, of a loss or of what else the law predicts (%(default)s)",
+        "--rows", type=int, metavar="N", help="rows that are drawn from the design at random (default: all)"
     )
-    command.add_argument("--rows", type=int, metavar="N", help="a random N of the design's rows")
-    command.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
+    SEED.add(command, type=int)
     command.set_defaults(main=main)
 
 

@@ -5,111 +5,153 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from analysis.laws.formulas import shipped
-from analysis.laws.registry import LAWS
 from analysis.verbs import law_arguments
+from analysis.verbs.law_arguments import LISTED
+from analysis.verbs.shared_options import (
+    BOOTSTRAP,
+    BY,
+    CLUSTERS,
+    COLUMNS,
+    EXCLUDE,
+    FORMULA,
+    LAW,
+    SAME_NAME,
+    SIGMA,
+    TABLE,
+    TARGET,
+)  # fmt: skip
+from repro.console import commands
 from repro.console.options import real, whole
+from repro.console.shared_options import JSON
 
-EXAMPLES = """\
-examples:
-  python -m analysis fit runs.csv --law chinchilla --columns N=params,D=tokens,loss=val_loss --bootstrap 4000
-  python -m analysis fit results/laptop --law N_avg --exclude 'score!=magnitude' --json > FIT.json
-  python -m analysis fit runs.csv --formula 'E + A/N^alpha + B/D^beta' --fix E=1.69 --tie alpha=beta
-  python -m analysis fit runs.csv --formula 'E + A/(N*eff[precision])^alpha + B/D^beta' --bounds eff=0.05:2 --fix 'eff[bf16]=1'
-  python -m analysis compare results/laptop --laws N_avg,N_final,N_dense --holdout largest:N_avg --bootstrap 1000
-  python -m analysis predict FIT.json N=1e9 D=2e10      the loss, with its band when the fit was bootstrapped
-  python -m analysis predict FIT.json C=1e21            the best N and D for a training budget
-  python -m analysis predict FIT.json loss=2.4 N_final=1e8        the cheapest sparse run that ends there (law N_avg)
-  python -m analysis predict FIT.json loss=2.4 T=1e12             the same, serving T tokens counted in
-  python -m analysis fit results/p2/post_training.csv --law post_training_pruning --exclude 'role!=pruned' \\
-      --exclude 'method!=depth-taylor' --clusters run_id --bootstrap 400 --json > FIT.json
-  python -m analysis predict FIT.json within=0.05 N0=1e8 rho=0.25         tokens until a pruned model is so close to its parent
-  python -m analysis design runs.csv --law chinchilla --columns N=params,D=tokens,loss=val_loss --target N=7e10,D=1.4e12 \\
-      --budget 1e22 --runs 3 --largest 3e9              the next runs that narrow this prediction most
+FIT = (
+    (
+        "runs.csv --law chinchilla --bootstrap 200 --json > FIT.json",
+        "a law that ships, with intervals, saved for `predict`",
+    ),
+    ("runs.csv --formula 'E + A/N^alpha + B/D^beta' --tie alpha=beta", "a law of your own"),
+)
+COMPARE = (
+    ("runs.csv --law chinchilla --law over_training --holdout largest:N", "two laws, on the runs of the largest size"),
+    ("docs/evidence/laptop --law N_avg --law N_final --holdout share:0.2:N_avg", "which size counts, in a sweep"),
+)
+PREDICT = (
+    ("FIT.json N=1e9 D=2e10", "the loss of a run"),
+    ("FIT.json C=1e21", "the best size and number of tokens for a training budget in FLOP"),
+)
+DESIGN = (
+    (
+        "runs.csv --law chinchilla --target N=7e10,D=1.4e12 --budget 2e21 --largest 6e9",
+        "what to train before the large run",
+    ),
+    ("runs.csv --law chinchilla --target N=7e10,D=1.4e12 --budget 2e21 --runs 1 --json", "one run, for a program"),
+)
+PREDICT_NOTES = """\
+what is predicted, by what is given:
+  N=1e9 D=2e10, the columns of the law   the loss, with an interval where the fit was bootstrapped
+  C=1e21                                 the best N and D for so many training FLOP
+  loss=2.4                               the cheapest run that ends there; with N_final=1e8 that ends at this size (law N_avg),
+                                         with T=1e12 counting so many tokens of inference
+  within=0.05 N0=1e8 rho=0.25            the tokens until a pruned model is so many nats from the model that it was pruned from
+                                         (laws post_training_pruning and post_training_nested); with L0 also the loss
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verbs fit, compare, predict and design."""
-    described = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES}
-    one = verbs.add_parser("fit", description="Fit one law to any table.", **described)
-    further = verbs.add_parser("design", description="Which further runs narrow a prediction most?", **described)
-    _add_choices(further)
+    one = commands.add(verbs, "fit", "Fits one law to any table of runs.", FIT, notes=LISTED)
+    several = commands.add(
+        verbs, "compare", "Holds laws against each other on rows that they weren't fitted to.", COMPARE, notes=LISTED
+    )
+    guess = commands.add(verbs, "predict", "Predicts other runs from a saved fit.", PREDICT, notes=PREDICT_NOTES)
+    further = commands.add(
+        verbs, "design",
+        "Says how wide the interval of a prediction is, and which further runs narrow it most for their price.",
+        DESIGN, notes=LISTED,
+    )  # fmt: skip
+    for command in (one, several, further):
+        TABLE.add(command)
+    _add_design(further)
     for command in (one, further):
         which = command.add_mutually_exclusive_group(required=True)
-        which.add_argument("--law", choices=(*LAWS, *shipped.NAMES), help="which law that ships")
-        which.add_argument("--formula", metavar="TEXT", help=law_arguments.FORMULA_HELP)
-    several = verbs.add_parser("compare", description="Which law predicts better?", **described)
-    several.add_argument("--laws", help="names, comma-separated; the first is held against the others")
-    several.add_argument(
-        "--formula", action="append", metavar="TEXT", help=f"{law_arguments.FORMULA_HELP}; as often as wanted"
+        LAW.add(which, default_is="none, --formula")
+        FORMULA.add(which, default_is="none, --law")
+    LAW.add(
+        several, "may be repeated: the first is held against the others", action="append", default=[], default_is="none"
     )
+    FORMULA.add(several, "may be repeated", action="append", default_is="none")
     for command in (one, several, further):
         law_arguments.add_options(command)
+        COLUMNS.add(command, default_is=SAME_NAME)
         command.add_argument(
-            "table", metavar="TABLE", help=".csv, .tsv, .json, .jsonl or .parquet, or a results folder"
+            "--objective",
+            choices=("huber_log", "huber", "lad", "wls"),
+            default="huber_log",
+            help="what the fit minimises: the Huber loss of log residuals, or of residuals; absolute log residuals; squares of "
+            "residuals (default: %(default)s)",
         )
         command.add_argument(
-            "--columns",
-            action="append",
-            default=[],
-            metavar="N=…,D=…",
-            help="names of the columns in the table, and of loss; or formulas of them, or with a unit: D=tokens:B",
+            "--delta", type=float, metavar="NATS", help="threshold of the Huber loss, in nats (default: 0.001)"
         )
-        command.add_argument("--objective", choices=("huber_log", "huber", "lad", "wls"), default="huber_log")
-        command.add_argument("--delta", type=float, help="Huber threshold (default: 1e-3)")
-        command.add_argument(
-            "--exclude", action="append", default=[], metavar="COND", help="rows to leave out: loss>=4.5"
-        )
-        command.add_argument("--clusters", metavar="COLUMN", help="rows of equal value are resampled together")
-        command.add_argument("--sigma", type=float, help="the seeds' standard deviation in nats, for few clusters")
-        command.add_argument("--json", action="store_true", help="one JSON object; what fit prints, predict reads")
+        EXCLUDE.add(command, default_is="none")
+        CLUSTERS.add(command, "they are resampled together", default_is="each row is a run")
+        SIGMA.add(command, "where it is known, for few runs", default_is="what the fit leaves over")
+        JSON.add(command)
+    BOOTSTRAP.add(further, default=1000)
     for command in (one, several):
-        command.add_argument(
-            "--bootstrap", type=int, default=0, metavar="R", help="resamples behind intervals (0: none)"
-        )
+        BOOTSTRAP.add(command, "100 or more; 0 leaves intervals out", default=0)
         command.add_argument(
             "--last",
             metavar="K",
-            help="the mean of each run's last K evaluations is its row; K:COLUMN orders them, D else; with --clusters",
+            help="with --clusters: the mean of each run's last K evaluations is its row, where those are ordered by D, or by the "
+            "column of K:COLUMN (default: each row is one)",
         )
         command.add_argument(
-            "--weights", metavar="COLUMN", help="what each row weighs: positive numbers, of which ratios alone count"
+            "--weights",
+            metavar="COLUMN",
+            help="column of what each row weighs, positive numbers, of which the ratios alone count (default: rows weigh the same)",
         )
         command.add_argument(
-            "--holdout", metavar="RULE", help="largest:N, lowest:S, share:0.2:D, each:clusters, or a condition: N>1e9"
+            "--holdout",
+            metavar="RULE",
+            help="rows that are predicted and not fitted: largest:N, lowest:S, share:0.2:D, each:clusters, or a condition such as "
+            "N>1e9 (default: none)",
         )
-    one.add_argument("--by", metavar="COLUMN", help="one fit for each of its values; --json prints a list")
-    guess = verbs.add_parser("predict", description="Predict from a saved fit.", **described)
+    BY.add(one, "each is fitted by itself, and --json prints a list", default_is="none")
     guess.add_argument("fit", metavar="FIT.json", help="what `fit --json` printed")
+    guess.add_argument("given", nargs="+", metavar="NAME=VALUE", help="where the prediction is wanted, as below")
+    JSON.add(guess)
     guess.add_argument(
-        "given", nargs="+", metavar="NAME=VALUE", help="columns; or C; or loss with N_final or T; or within, N0 and rho"
-    )
-    guess.add_argument("--json", action="store_true", help="one JSON object")
-    guess.add_argument(
-        "--through", metavar="LOSS_FIT.json", help="a fit of the loss, of whose columns FIT.json's L is then predicted"
+        "--through",
+        metavar="LOSS_FIT.json",
+        help="fit of the loss, from whose prediction the column L of FIT.json is taken (default: none, L is given)",
     )
     for command, main in ((one, _fit), (several, _compare), (guess, _predict), (further, _design)):
         command.set_defaults(main=main)
 
 
-def _add_choices(command: argparse.ArgumentParser) -> None:
+def _add_design(command: argparse.ArgumentParser) -> None:
     """What `design` asks beside rows and a law."""
     command.set_defaults(holdout=None, weights=None, last=None)
-    command.add_argument("--target", required=True, metavar="N=…,D=…", help="where the prediction is wanted")
+    TARGET.add(command, required=True)
     command.add_argument(
         "--budget", required=True, type=real("a positive number", open_below=True), metavar="PRICE",
-        help="of all further runs together: training FLOP, 6 N D, or as in --price",
+        help="what all further runs cost together at most: in training FLOP, 6 N D, or in the unit of --price",
     )  # fmt: skip
-    command.add_argument("--runs", type=whole(1, 12), default=3, metavar="K", help="further runs at most (%(default)s)")
     command.add_argument(
-        "--largest", type=real("a number of parameters", open_below=True), metavar="N",
-        help="size of the largest (default: what the budget pays for)",
+        "--runs", type=whole(1, 12), default=3, metavar="N", help="further runs at most (default: %(default)s)"
+    )
+    command.add_argument(
+        "--largest", type=real("a number of parameters", open_below=True), metavar="PARAMETERS",
+        help="size of the largest further run (default: what the budget pays for)",
     )  # fmt: skip
-    command.add_argument("--candidates", metavar="TABLE", help="runs to choose among, instead of a grid")
-    command.add_argument("--price", metavar="COLUMN", help="what each of those costs, in any unit")
     command.add_argument(
-        "--bootstrap", type=int, default=1000, metavar="R", help="resamples behind the interval (%(default)s)"
+        "--candidates", metavar="TABLE", help="table of runs to choose from (default: a grid of sizes and tokens)"
+    )
+    command.add_argument(
+        "--price",
+        metavar="COLUMN",
+        help="column of --candidates that holds what each run costs (default: 6 N D, in FLOP)",
     )
 
 

@@ -125,8 +125,8 @@ def losses(law: Law, theta: Array, columns: Columns, noise: float, rng: np.rando
 
 def main(given: argparse.Namespace, law: Law) -> int:
     """Draws and writes. Returns the exit code."""
-    if not 0 <= given.noise < math.inf:
-        raise UserError("noise out of range", key="--noise", found=given.noise, expected="0 or more nats")
+    if not 0 <= given.sigma < math.inf:
+        raise UserError("noise out of range", key="--sigma", found=given.sigma, expected="0 or more nats")
     if given.seed < 0:
         raise UserError("seed out of range", key="--seed", found=given.seed, expected="0 or more")
     theta = truth(law, **numbers(given.parameters))
@@ -150,10 +150,10 @@ def main(given: argparse.Namespace, law: Law) -> int:
             chosen = np.sort(rng.choice(count, given.rows, replace=False))
         columns = {name: values[chosen] for name, values in columns.items()}
         with np.errstate(over="ignore", invalid="ignore"):
-            drawn = losses(law, theta, columns, given.noise, rng)[0]
+            drawn = losses(law, theta, columns, given.sigma, rng)[0]
         if not (np.isfinite(drawn).all() and (drawn > 0).all()):
             raise UserError(
-                "losses that no table can hold", key="--noise", found=f"{given.noise:g} nats and these parameters",
+                "losses that no table can hold", key="--sigma", found=f"{given.sigma:g} nats and these parameters",
                 expected="less noise, or parameters of losses that are positive numbers",
             )  # fmt: skip
         _refuse_others(str(path), law)
@@ -186,16 +186,16 @@ def main(given: argparse.Namespace, law: Law) -> int:
                 expected="a new folder, or one that was drawn before",
             )  # fmt: skip
         if law is P2:
-            count = _pruned(folder, numbers(given.parameters), given.noise, given.seed)
+            count = _pruned(folder, numbers(given.parameters), given.sigma, given.seed)
         else:
-            rows = simulated_sweep.simulate(Truth(law, tuple(theta), given.noise), seed=given.seed)
+            rows = simulated_sweep.simulate(Truth(law, tuple(theta), given.sigma), seed=given.seed)
             simulated_sweep.write(folder, rows)
             count = len(rows)
         print(f"{given.out}: {count} runs; python -m analysis report {given.out} judges them")
     said = ", ".join(f"{name} {value:g}" for name, value in zip(law.names, theta, strict=True))
     if law is P2 and ending not in writers:
         said = f"{given.parameters or 'its usual parameters'}, the others those of each method"
-    print(f"truth: {law.name} with {said}; noise {given.noise:g} {law.unit}, seed {given.seed}")
+    print(f"truth: {law.name} with {said}; noise {given.sigma:g} {law.unit}, seed {given.seed}")
     return 0
 
 

@@ -131,7 +131,7 @@ def _out(part: Part, text: Corpus, root: Path) -> None:
         words = [
             str(place),
             str(text.folder),
-            "--corpora",
+            "--corpus",
             str(part.texts),
             "--precision",
             "fp32",

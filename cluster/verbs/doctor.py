@@ -5,27 +5,27 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-EXAMPLES = """\
-examples:
-  python -m cluster doctor                                       this machine
-  python -m cluster doctor sweeps/paper.yaml --storage s3://bucket/results
-  python -m cluster doctor --address HEAD:6379 --json            a cluster; or set RAY_ADDRESS
-exit code: 1 if there is a fault
-"""
+from repro.console import commands
+from repro.console.shared_options import ADDRESS, JSON, RESULTS_ROOT, SWEEP
+
+EXAMPLES = (
+    ("sweeps/laptop.yaml", "this machine, for that sweep"),
+    ("--address head:6379 --json", "a cluster, for a program"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb doctor."""
-    command = verbs.add_parser(
-        "doctor",
-        description="Check versions, GPUs, memory, disk, clocks, ports, tokens, storage and an all-reduce, on every node.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("file", nargs="?", metavar="FILE", help="sweep YAML to check the environment for")
-    command.add_argument("--address", metavar="HEAD:PORT", help="address of a cluster; overrides RAY_ADDRESS")
-    command.add_argument("--storage", metavar="URI", help="root of the results folders; overrides the sweep's")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command = commands.add(
+        verbs, "doctor",
+        "Checks versions, GPUs, memory, disk, clocks, ports, tokens, storage and an all-reduce on every node, before a sweep. "
+        "The exit code is 1 if there is a fault.",
+        EXAMPLES,
+    )  # fmt: skip
+    SWEEP.add(command, "to check its needs too", nargs="?")
+    ADDRESS.add(command, default_is="RAY_ADDRESS, else this machine")
+    RESULTS_ROOT.add(command, default_is="the sweep's storage.results")
+    JSON.add(command)
     command.set_defaults(main=main)
 
 

@@ -37,6 +37,15 @@ SYSTEM: dict[int, tuple[str, str]] = {
     errno.EADDRNOTAVAIL: ("not an address of this machine", "another address"),
 }
 
+# Package -> the extra of pyproject.toml that brings it.
+EXTRAS = dict.fromkeys(("scipy", "matplotlib", "bokeh", "jinja2"), "analysis") | dict.fromkeys(
+    (
+        "ray", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "botocore", "huggingface_hub", "safetensors",
+        "rich", "tensorboardX",
+    ),
+    "train",
+)  # fmt: skip
+
 
 def explained(error: BaseException) -> UserError | None:
     """The message for an error from outside; None for a possible bug of this project, which keeps its traceback."""
@@ -62,13 +71,15 @@ def _system(error: OSError) -> UserError:
 
 
 def _package(error: ImportError) -> UserError | None:
-    if (error.name or "").partition(".")[0] in ("", "repro", "sweeps", "analysis", "cluster"):
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "repro", "sweeps", "analysis", "cluster"):
         return None
-    return UserError(
-        "a package can't be imported",
-        found=_said(error),
-        expected=f"{error.name}: make setup, or pip install '.[train]'",
-    )
+    if package in EXTRAS and isinstance(error, ModuleNotFoundError):
+        extra = EXTRAS[package]
+        return UserError(
+            f"{package} is needed here and isn't installed: pip install '.[{extra}]' in the checkout, or make setup"
+        )
+    return UserError("a package can't be imported", found=_said(error), expected=f"{error.name}: make setup")
 
 
 def _said(error: BaseException) -> str:

@@ -139,7 +139,7 @@ def corpus_of(spec: RunSpec, corpus_hash: str, root: str, known: Corpus | None) 
         raise UserError(
             f"the corpus of {spec.run_id}, whose tokenizer is needed, is not here",
             file=place,
-            key="--corpora",
+            key="--corpus",
             found="no such folder",
             expected=f"the root of the corpora, with {name} in it",
         )

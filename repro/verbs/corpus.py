@@ -7,6 +7,8 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from repro.console import commands
+from repro.console.shared_options import ADDRESS, CORPUS_ROOT, JSON, SWEEP
 from repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,42 +16,79 @@ if TYPE_CHECKING:
 
 MOST_MIB = 2047  # Arrow counts the tokens of a shard in 31 bits
 
-EXAMPLES = """examples:
-  python -m repro corpus build sweeps/quick.yaml                      in this process, with the tokenizer's threads
-  python -m repro corpus build sweeps/paper.yaml --workers 64         read and encoded by 64 processes of Ray Data
-  python -m repro corpus build sweeps/paper.yaml --address head:6379  by all cores of a cluster
-  python -m repro corpus inspect sweeps/quick.yaml                    counts, hashes verified, samples, histogram
-  python -m repro corpus inspect data/botocore-v288-s64-0f3e2d1c --json
-  python -m repro corpus verify sweeps/quick.yaml --source            every hash, that of the text among them
-
-A killed build is resumed by the next one, from the hidden folder .NAME.build beside the corpus. On a cluster, every
-node must see text files and storage.corpus at the same path, or storage.corpus is on an object store.
+EXAMPLES = (
+    ("build sweeps/quick.yaml", "build a sweep's corpus, or find it built"),
+    ("inspect sweeps/quick.yaml", "count and sample what is in it"),
+)
+BUILD_EXAMPLES = (
+    ("sweeps/quick.yaml", "in this process, with the tokenizer's threads"),
+    ("sweeps/paper.yaml --workers 64", "read and encoded by 64 processes of Ray Data"),
+)
+INSPECT_EXAMPLES = (
+    ("sweeps/quick.yaml", "counts, samples, and how often each token occurs"),
+    ("sweeps/quick.yaml --json", "the same for a program"),
+)
+VERIFY_EXAMPLES = (
+    ("sweeps/quick.yaml", "the tokenizer and the shards"),
+    ("sweeps/quick.yaml --source", "the text that they were made of, too"),
+)
+BUILD_NOTES = """\
+A build that was killed is resumed by the next one, from the hidden folder .NAME.build beside the corpus. On a cluster,
+every node must see text files and storage.corpus at the same path, unless storage.corpus is on an object store.
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    shown = {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = verbs.add_parser("corpus", **shown)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    builder = kinds.add_parser("build", help="build a sweep's corpus unless it is there, and describe it", **shown)
-    builder.add_argument("spec", metavar="SPEC", help="sweep YAML")
-    builder.add_argument("--workers", type=int, help="processes of Ray Data (default: this process; a cluster's cores)")
-    builder.add_argument(
-        "--corpus", metavar="ROOT", help="root of the corpora, instead of the sweep's: a folder or a URI"
+    parser = commands.add(
+        verbs,
+        "corpus",
+        "Builds a sweep's text as token shards, describes it, or checks it against its hashes.",
+        EXAMPLES,
     )
-    builder.add_argument("--address", metavar="HEAD:PORT", help="Ray cluster to build on")
-    builder.add_argument("--shard-mib", type=int, default=128, help="maximum MiB of tokens per shard (default: 128)")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="WHAT", prog=parser.prog)
+    builder = commands.add(
+        kinds,
+        "build",
+        "Builds a sweep's corpus, unless it is there, and describes it.",
+        BUILD_EXAMPLES,
+        notes=BUILD_NOTES,
+    )
+    SWEEP.add(builder)
+    builder.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes of Ray Data (default: this process, or all cores of --address)",
+    )
+    CORPUS_ROOT.add(builder, default_is="the sweep's storage.corpus")
+    ADDRESS.add(builder, default_is="none, this machine")
+    builder.add_argument(
+        "--shard-mib",
+        type=int,
+        default=128,
+        metavar="MIB",
+        help="largest size of a shard, in MiB (default: %(default)s)",
+    )
     builder.set_defaults(main=_build)
-    looker = kinds.add_parser("inspect", help="describe a corpus, after checking every hash", **shown)
-    looker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
-    looker.add_argument("--samples", type=int, default=2, help="rows of each split to decode (default: 2)")
-    looker.add_argument("--json", action="store_true", help="one JSON object")
+    looker = commands.add(
+        kinds,
+        "inspect",
+        "Describes a corpus after it has checked every hash: counts, samples, a histogram.",
+        INSPECT_EXAMPLES,
+    )
+    looker.add_argument(
+        "--samples", type=int, default=2, metavar="N", help="rows of each split to print as text (default: %(default)s)"
+    )
+    JSON.add(looker)
     looker.set_defaults(main=_inspect)
-    checker = kinds.add_parser("verify", help="check every file of a corpus against its hash", **shown)
-    checker.add_argument("place", metavar="SPEC_OR_FOLDER", help="sweep YAML, or the folder or URI of a corpus")
-    checker.add_argument("--source", action="store_true", help="also read the text from its source again and hash it")
+    checker = commands.add(kinds, "verify", "Checks every file of a corpus against its hash.", VERIFY_EXAMPLES)
+    checker.add_argument(
+        "--source", action="store_true", help="also read the text from its source again and check its hash"
+    )
     checker.set_defaults(main=_verify)
+    for one in (looker, checker):
+        one.add_argument("place", metavar="CORPUS", help="sweep file, or the folder or URI of a corpus")
 
 
 def _build(given: argparse.Namespace) -> int:
@@ -57,7 +96,7 @@ def _build(given: argparse.Namespace) -> int:
     from repro.corpus.declared import shapes
     from repro.corpus.pool import pool_of
 
-    spec, vocab, sequence, root = declared(given.spec)
+    spec, vocab, sequence, root = declared(given.file)
     if not 1 <= given.shard_mib <= MOST_MIB:
         raise UserError(
             "a shard size out of range", key="--shard-mib", found=given.shard_mib, expected=f"1 to {MOST_MIB:,}"
@@ -71,7 +110,7 @@ def _build(given: argparse.Namespace) -> int:
         text = build(spec, vocab, sequence, root, progress=say, shard_bytes=given.shard_mib << 20, pool=pool)
     print(describe(text))
     if text.manifest.unused is not None:
-        print(f"unused      {unused.said(text.manifest.unused, vocab, shapes(given.spec))}")
+        print(f"unused      {unused.said(text.manifest.unused, vocab, shapes(given.file))}")
     return 0
 
 

@@ -10,6 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.bounds import within
+from repro.console import commands
+from repro.console.shared_options import (
+    CORPUS_ROOT,
+    DEVICE,
+    JSON,
+    MAX_TOKENS,
+    MODEL,
+    OUT,
+    PRECISION,
+    TEXT,
+    TEXT_FIELD,
+    WINDOW,
+)
 from repro.errors import UserError
 from repro.paths import expand
 
@@ -22,54 +35,53 @@ if TYPE_CHECKING:
 MOST = 10**12  # tokens, windows or questions
 Rows = list[dict[str, Any]]
 
-EXAMPLES = """examples:
-  python -m repro evaluate results/laptop/runs/RUN_ID sweeps/laptop.yaml        the whole held-out split of a sweep's text
-  python -m repro evaluate results/laptop/runs/RUN_ID 'notes/*.txt' --stride 64 files, with sliding windows
-  python -m repro evaluate EleutherAI/pythia-70m c4.json.gz --window 512 --json a model of the Hub on a part of C4
-  python -m repro evaluate exported/ --tasks arc_easy,mine --tasks-path tasks/  tasks of the harness and of a folder
-"""
+EXAMPLES = (
+    ("results/quick/runs/4k-10tpp-s80-d25-p50-seed0 sweeps/quick.yaml", "on the held-out split of a sweep's text"),
+    (
+        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 'notes/*.txt' --stride 16 --max-tokens 5000",
+        "on a part of some files, in windows that overlap",
+    ),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
-        "evaluate",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Held-out loss (nats/token), perplexity and bits per byte of any model on any text, and its scores on\n"
-        "tasks of lm-evaluation-harness. A run's results are saved in its folder and in its sweep's tables.",
-        epilog=EXAMPLES,
-    )
-    parser.add_argument("model", metavar="MODEL", help="a run's folder, or a Hugging Face folder or id (safetensors)")
+    parser = commands.add(
+        verbs, "evaluate",
+        "Takes the held-out loss (nats a token), perplexity and bits a byte of a model on any text, and its scores on tasks of "
+        "lm-evaluation-harness, with standard errors. What it finds of a run is saved in the run's folder and in the tables of "
+        "its sweep.",
+        EXAMPLES,
+    )  # fmt: skip
+    MODEL.add(parser)
+    TEXT.add(parser, "it may be left out where --tasks is given", nargs="?")
+    WINDOW.add(parser, type=int, default_is="a row of the corpus, else the model's context length")
     parser.add_argument(
-        "corpus",
-        metavar="CORPUS",
-        nargs="?",
-        help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .json .jsonl .json.gz .parquet",
-    )
-    parser.add_argument(
-        "--window",
+        "--stride",
         type=int,
         metavar="N",
-        help="tokens read at once (default: a row of the corpus, else the model's context length)",
+        help="tokens from one window to the next (default: the window, so that none overlap)",
+    )
+    MAX_TOKENS.add(parser, type=int, default_is="all of the text")
+    TEXT_FIELD.add(parser)
+    parser.add_argument("--tasks", metavar="NAME,...", help="tasks of lm-evaluation-harness (default: none)")
+    parser.add_argument(
+        "--tasks-path", metavar="FOLDER",
+        help="folder of further tasks; the Python functions that they name are run (default: none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fewshot", type=int, metavar="N", help="examples before each question (default: what the task says)"
     )
     parser.add_argument(
-        "--stride", type=int, metavar="N", help="tokens from window to window (default: the window, i.e. disjoint)"
+        "--limit", type=int, metavar="N", help="take only the first N questions of each task (default: all)"
     )
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="score about N tokens, in evenly spread windows")
-    parser.add_argument("--text-field", default="text", help="text field of JSON lines and Parquet (default: text)")
-    parser.add_argument("--tasks", metavar="NAME,...", help="tasks of lm-evaluation-harness")
-    parser.add_argument("--tasks-path", metavar="FOLDER", help="additional tasks; Python functions they name are run")
-    parser.add_argument(
-        "--fewshot", type=int, metavar="N", help="examples before each question (default: the task's default)"
+    PRECISION.add(parser, default_is="the model's own")
+    DEVICE.add(parser)
+    CORPUS_ROOT.add(
+        parser, "a run's own corpus is sought there, for its tokenizer", default_is="the sweep file's, else data"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each task")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="precision (default: the model's own)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--corpora", metavar="ROOT", help="root with a run's own corpus, for its tokenizer (default: data)"
-    )
-    parser.add_argument("--out", metavar="FOLDER", help="where to save the tables (default: a run's own folder)")
-    parser.add_argument("--json", action="store_true", help="one JSON object: evaluations, tasks")
+    OUT.add(parser, default_is="a run's own folder; for another model none")
+    JSON.add(parser)
     parser.set_defaults(main=main)
 
 
@@ -85,10 +97,10 @@ def main(given: argparse.Namespace) -> int:
     names = [name for name in (given.tasks or "").split(",") if name]
     if names:
         harness.require()
-    source = texts.find(given.corpus, given.text_field, given.corpora, progress) if given.corpus else None
+    source = texts.find(given.text, given.text_field, given.corpus, progress) if given.text else None
     known = source if source is not None and not isinstance(source, texts.FilesSource) else None
     device = device_of(Resources(device=given.device))
-    model = models.load(given.model, given.precision, device, given.corpora or "data", known)
+    model = models.load(given.model, given.precision, device, given.corpus or "data", known)
     place = Folder.open(given.out, key="--out") if given.out is not None else model.folder
     if place is not None:
         place.check_writable(key="--out")  # before the evaluation
@@ -110,10 +122,8 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    if not given.corpus and not given.tasks:
-        raise UserError(
-            "nothing to evaluate on", found="neither CORPUS nor --tasks", expected="at least one of the two"
-        )
+    if not given.text and not given.tasks:
+        raise UserError("nothing to evaluate on", found="neither TEXT nor --tasks", expected="at least one of the two")
     for key, least in (("max_tokens", 1), ("limit", 1), ("fewshot", 0), ("window", 2), ("stride", 1)):
         within(f"--{key.replace('_', '-')}", getattr(given, key), least, MOST)
     given.model = expand(given.model, key="MODEL")

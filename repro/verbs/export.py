@@ -7,33 +7,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from repro.console import commands
+from repro.console.shared_options import CORPUS_ROOT, OUT_PLACE, PRECISION
 from repro.errors import UserError
 
-EXAMPLES = """examples:
-  python -m repro export results/quick/runs/RUN_ID out/model              fp32, for AutoModelForCausalLM.from_pretrained
-  python -m repro export s3://bucket/results/paper/runs/RUN_ID out/model --dtype bf16 --compact
-  python -m repro export results/quick/runs/RUN_ID out/model --push org/name
-
-OUT contains safetensors, config, tokenizer, a model card and the spec. With --compact, OUT/compact contains the weights
-again in the sparse-bitmask layout: one bit per weight, and the non-zero weights.
+EXAMPLES = (
+    ("results/quick/runs/4k-10tpp-s80-d25-p50-seed0 out/model", "for AutoModelForCausalLM.from_pretrained"),
+    (
+        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 out/bf16 --precision bf16 --compact",
+        "in bf16, and once more in the sparse-bitmask layout",
+    ),
+)
+NOTES = """\
+OUT holds safetensors, the configuration, the tokenizer, a model card and the run's spec. With --compact, OUT/compact holds
+the weights once more in the sparse-bitmask layout: one bit a weight, and the weights that are not zero.
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
+    parser = commands.add(
+        verbs,
         "export",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "Writes a run as a folder that transformers loads, with no code of this project.",
+        EXAMPLES,
+        notes=NOTES,
     )
-    parser.add_argument("run", help="the run's folder, a path or URI; its newest complete checkpoint is exported")
-    parser.add_argument("out", help="a new folder on this machine")
-    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="type of the weights (default: fp32)")
-    parser.add_argument("--compact", action="store_true", help="also write OUT/compact, in the sparse-bitmask layout")
-    parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
-    parser.add_argument("--push", metavar="ID", help="then upload OUT to this new, private Hugging Face id")
     parser.add_argument(
-        "--yes", action="store_true", help="upload even if ID exists: it is overwritten, and may be public"
+        "run", metavar="RUN", help="folder of the run, a path or a URI; its newest whole checkpoint is exported"
+    )
+    OUT_PLACE.add(parser, "a new folder on this machine")
+    PRECISION.add(parser, default="fp32")
+    parser.add_argument("--compact", action="store_true", help="also write OUT/compact")
+    CORPUS_ROOT.add(parser, default="data")
+    parser.add_argument(
+        "--push", metavar="ID", help="then upload OUT to this Hugging Face id, a new and private one (default: don't)"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="upload even if that id exists: it is overwritten, and may be public"
     )
     parser.set_defaults(main=main)
 
@@ -57,9 +68,9 @@ def main(given: argparse.Namespace) -> int:
     spec, _ = RunFolder(run).spec()
     text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
     disable_progress_bar()
-    made = export(run, out, text, dtype=given.dtype, compact=given.compact)
+    made = export(run, out, text, dtype=given.precision, compact=given.compact)
     print(f"{spec.run_id} at step {made.step:,} of {spec.schedule.total_steps:,} -> {out}")
-    print(f"prunable weights: {made.prunable_bytes:,} bytes of {given.dtype}")
+    print(f"prunable weights: {made.prunable_bytes:,} bytes of {given.precision}")
     if made.compact_bytes is not None:
         share = made.compact_bytes / made.prunable_bytes
         print(f"         compact: {made.compact_bytes:,} bytes, {share:.1%} of that -> {out / 'compact'}")

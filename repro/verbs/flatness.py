@@ -9,7 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.bounds import SEEDS
+from repro.console import commands
 from repro.console.options import whole
+from repro.console.shared_options import CORPUS_ROOT, DEVICE, JSON, MAX_TOKENS, MODEL, SEED, TEXT, TEXT_FIELD, WINDOW
 from repro.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,52 +23,44 @@ if TYPE_CHECKING:
 
 MANY = 10_000  # vectors
 
-EXAMPLES = """examples:
-  python -m repro flatness results/laptop/runs/RUN_ID sweeps/laptop.yaml            of one run, on its held-out text
-  python -m repro flatness results/laptop/runs/SPARSE results/laptop/runs/DENSE sweeps/laptop.yaml --vectors 50
-                                                                                    a pair; the last column compares
-
-Losses stand beside the traces, because the comparison means something at equal loss. The error of a trace is that of the
-random vectors alone; it falls as 1/sqrt(VECTORS). Other text would give another trace: compare on the same.
+EXAMPLES = (
+    (
+        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 sweeps/quick.yaml --max-tokens 2000",
+        "of one run, on a part of its held-out text",
+    ),
+    (
+        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 results/quick/runs/4k-10tpp-s00-seed0 sweeps/quick.yaml --max-tokens 2000 --vectors 10",
+        "of two, compared in the last column",
+    ),
+)
+NOTES = """\
+Losses stand beside the traces, because a comparison means something at equal loss alone. The error of a trace is that of
+the random vectors alone, and falls as 1/sqrt(vectors). Another text would give another trace: compare on the same one.
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
-        "flatness",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="The trace of the Hessian of the held-out loss (nats/token) by Hutchinson's estimator, over the weights\n"
-        "that are there: over all of them, and over those of linear layers; in all and by weight. In fp32.",
-        epilog=EXAMPLES,
-    )
-    parser.add_argument("models", metavar="MODEL", nargs="+", help="runs' folders, or Hugging Face folders or ids")
+    parser = commands.add(
+        verbs, "flatness",
+        "Estimates the trace of the Hessian of the held-out loss (nats a token) by Hutchinson's method, over the weights that "
+        "are not zero: over all of them and over those of the linear layers, in sum and per weight. It computes in fp32.",
+        EXAMPLES, notes=NOTES,
+    )  # fmt: skip
+    parser.add_argument("models", metavar="MODEL", nargs="+", help=f"{MODEL.meaning}; several are compared")
+    TEXT.add(parser)
     parser.add_argument(
-        "corpus",
-        metavar="CORPUS",
-        help="a corpus' folder (its held-out split), a sweep YAML, or text files: .txt .json .jsonl .json.gz .parquet",
+        "--vectors", type=whole(2, MANY), default=20, metavar="N", help="random vectors (default: %(default)s)"
     )
-    parser.add_argument("--vectors", type=whole(2, MANY), default=20, metavar="N", help="random vectors (default: 20)")
-    parser.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="N", help="of the vectors (default: 0)")
-    parser.add_argument(
-        "--max-tokens",
-        type=whole(),
-        default=16384,
-        metavar="N",
-        help="score about N tokens, in evenly spread windows (default: 16384)",
+    SEED.add(parser, type=whole(0, SEEDS))
+    MAX_TOKENS.add(parser, type=whole(), default=16384)
+    WINDOW.add(parser, type=whole(2), default_is="a row of the corpus, else the model's context length")
+    TEXT_FIELD.add(parser)
+    DEVICE.add(parser)
+    CORPUS_ROOT.add(
+        parser, "a run's own corpus is sought there, for its tokenizer", default_is="the sweep file's, else data"
     )
-    parser.add_argument(
-        "--window",
-        type=whole(2),
-        metavar="N",
-        help="tokens read at once (default: a row of the corpus, else the model's context length)",
-    )
-    parser.add_argument("--text-field", default="text", help="text field of JSON lines and Parquet (default: text)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--corpora", metavar="ROOT", help="root with a run's own corpus, for its tokenizer (default: data)"
-    )
-    parser.add_argument("--json", action="store_true", help="a JSON list, one object a model")
+    JSON.add(parser)
     parser.set_defaults(main=main)
 
 
@@ -77,7 +71,7 @@ def main(given: argparse.Namespace) -> int:
     from repro.training.distributed import device_of
 
     say = partial(print, file=sys.stderr, flush=True)
-    source = texts.find(given.corpus, given.text_field, given.corpora, say)
+    source = texts.find(given.text, given.text_field, given.corpus, say)
     device = device_of(Resources(device=given.device))
     found: list[dict[str, Any]] = []
     first: Trace | None = None
@@ -100,7 +94,7 @@ def _of_model(
     from repro.evaluation.flatness import EVERYTHING, LINEAR, Trace
 
     known = source if isinstance(source, Corpus) else None
-    model = models.load(given.models[number], "fp32", device, given.corpora or "data", known)
+    model = models.load(given.models[number], "fp32", device, given.corpus or "data", known)
     counts = flatness.kept(model.network)
     if not all(counts):
         raise UserError("a model without linear layers", file=model.name, expected="torch.nn.Linear, as a Llama has")

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from repro.console import commands
 from repro.console.options import whole
+from repro.console.shared_options import SEED
 from repro.surgery.catalogue import GROWTHS, growing
 from repro.verbs.operating import Operation, ProgressLines, add_model, add_output, add_text, listed
 
@@ -17,36 +19,37 @@ if TYPE_CHECKING:
     from repro.surgery.net import Net
     from repro.surgery.spill import Keep
 
-EXAMPLES = """methods:
+EXAMPLES = (
+    ("out/model out/wide --method grow-width-noise --factor 2", "twice as wide, by copies that learn apart"),
+    ("out/model out/deep --method grow-depth-zero --factor 4 --dry-run", "what it would be, four times as deep"),
+)
+NOTES = """\
+methods:
 {methods}
 
-examples:
-  python -m repro grow results/quick/runs/RUN_ID out/wide --method grow-width --factor 2 --text sweeps/quick.yaml
-  python -m repro grow out/model out/deep --method grow-depth-zero --factor 2
-  python -m repro grow out/model out/deep --method grow-depth-stack --factor 4 --dry-run       what it would be; nothing is read
-
-The factor multiplies the number of blocks, or the widths; the width of a head stays. By equal copies, noise and blocks that add
-nothing, the model computes what it did: losses before and after differ by rounding. Copies of equal shares learn the same as
-long as they are trained, so a model that is to use its new width has the noise: what reads a neuron's copies does so by shares
-that differ from equal ones by 20%, root mean square, and add up to 1. Blocks that add nothing have zeros in o_proj and
-down_proj, which learn at once. OUT's card and OUT/surgery.json say what was done.
+The factor multiplies the number of blocks, or the widths; the width of a head stays. By equal copies, noise and blocks that
+add nothing, the model computes what it did: losses before and after differ by rounding. Copies of equal shares learn the
+same as long as they are trained, so a model that is to use its new width has the noise: what reads a neuron's copies does so
+by shares that differ from equal ones by 20%, root mean square, and add up to 1. Blocks that add nothing have zeros in o_proj
+and down_proj, which learn at once. OUT's card and OUT/surgery.json say what was done.
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
-        "grow",
-        epilog=EXAMPLES.format(methods=listed(GROWTHS)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Makes a trained model of the Llama family wider or deeper, without training; writes it as a folder that\n"
-        "transformers loads with no code of ours.",
-    )
+    parser = commands.add(
+        verbs, "grow",
+        "Makes a trained model of the Llama family wider or deeper, without training, and writes it as a folder that "
+        "transformers loads with no code of this project.",
+        EXAMPLES, notes=NOTES.format(methods=listed(GROWTHS)),
+    )  # fmt: skip
     add_model(parser)
-    parser.add_argument("--factor", type=whole(), required=True, metavar="F", help="times as many blocks, or as wide")
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of methods with noise")
+    parser.add_argument(
+        "--factor", type=whole(), required=True, metavar="N", help="how many times as many blocks, or as wide"
+    )
+    SEED.add(parser, "of methods with noise", type=whole(0))
     add_text(parser, "losses")
-    add_output(parser, "grow", "added")
+    add_output(parser, "grow")
     parser.set_defaults(main=main)
 
 

@@ -6,37 +6,40 @@ import argparse
 import json
 from typing import Any
 
-EXAMPLES = """examples:
-  python -m repro inspect out/model                                 counts, sparsity by layer, and its card's claims
-  python -m repro inspect org/name --claim linear=1.14B nonzero=.23B sparsity=.8
-  python -m repro inspect out/model/compact --json                  one object, for machines
+from repro.console import commands
+from repro.console.shared_options import JSON, MODEL
 
-Weights are safetensors, sharded or not, of any model whose layout is known from transformers or from its tensors' names;
-an unknown layout is an error, not a guess. They are read in chunks, in little memory; pickled and packed weights are
-rejected. Counts must agree with claims to the last stated digit, sparsities to .1%.
-Exit code 1: a claim is wrong. Exit code 2: the files are damaged, untrustworthy or not a model.
+EXAMPLES = (
+    ("out/model", "counts, sparsity by layer, and whether the model card is right"),
+    ("out/bf16/compact --claim sparsity=.8", "what somebody says of it"),
+)
+NOTES = """\
+Weights are safetensors, in one file or several, of any model whose layout is known from transformers or from the names of its
+tensors; an unknown layout is an error and not a guess. They are read in pieces, in little memory; pickled and packed weights
+are refused. Counts must agree with claims to the last digit that is stated, sparsities to .1%.
+exit codes: 1, a claim is wrong; 2, the files are damaged, can't be trusted or are no model
 """
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
-        "inspect",
-        usage="python -m repro inspect MODEL [--json] [--claim NAME=VALUE ...]",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = commands.add(
+        verbs, "inspect", "Counts a model's weights and checks claims about them.", EXAMPLES, notes=NOTES
     )
-    parser.add_argument("model", metavar="MODEL", help="a folder, a .safetensors file, or a Hugging Face id")
+    parser.usage = (
+        f"{parser.prog} MODEL [--json] [--claim NAME=VALUE ...]"  # --claim before MODEL would take it for a claim
+    )
+    MODEL.add(parser, "or a .safetensors file")
     parser.add_argument(
         "--claim",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="claims to check: linear, total, nonzero, average (1.14B), sparsity (.8, 80%%), structure (2:4); "
-        "they override the card's",
+        help="claims to check: linear, total, nonzero, average (1.14B), sparsity (.8 or 80%%), structure (2:4); they override "
+        "the card's (default: the card's)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    JSON.add(parser)
     parser.set_defaults(main=main)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.console.options import whole
+from repro.console.shared_options import CORPUS_ROOT, DRY_RUN, JSON, METHOD, MODEL, OUT_PLACE, TEXT_FIELD, TEXT_OPTION
 from repro.errors import UserError
 from repro.surgery.catalogue import GROWTHS
 
@@ -73,8 +74,8 @@ class Operation:
             raise UserError("not a folder on this machine", key="OUT", found=given.out, expected="a path")
         out = Path(given.out)
         appearing.check(out)
-        text_source = texts.find(given.text, given.text_field, given.corpora, progress) if given.text else None
-        source = source_of(given.model, given.corpora, text_source if isinstance(text_source, Corpus) else None)
+        text_source = texts.find(given.text, given.text_field, given.corpus, progress) if given.text else None
+        source = source_of(given.model, given.corpus, text_source if isinstance(text_source, Corpus) else None)
         foretold, line = self.foretell(source.spec)
         progress(line)
         if given.dry_run:
@@ -157,36 +158,35 @@ class Operation:
 
 def add_model(parser: Any) -> None:
     """Adds MODEL, OUT and --method."""
-    parser.add_argument("model", metavar="MODEL", help="a run's folder, a Hugging Face folder or id, or a GGUF file")
-    parser.add_argument("out", metavar="OUT", help="a new folder on this machine")
-    parser.add_argument("--method", metavar="M", required=True, help="one of the methods below")
+    MODEL.add(parser, "or a GGUF file")
+    OUT_PLACE.add(parser, "a new folder on this machine")
+    METHOD.add(parser, "one of the methods below", required=True)
 
 
 def add_text(parser: Any, use: str) -> None:
     """Adds the options of texts, which serve a `use`."""
-    parser.add_argument(
-        "--text",
-        metavar="TEXT",
-        help=f"for {use}: a corpus' folder or a sweep YAML (its held-out split), or text files: "
-        ".txt .json .jsonl .json.gz .parquet",
-    )
+    TEXT_OPTION.add(parser, f"for {use}", default_is="none")
     parser.add_argument(
         "--length",
         type=whole(2),
         metavar="N",
-        help=f"tokens of a sequence (default: {LENGTH}, or the model's context if that is shorter)",
+        help=f"tokens of a sequence (default: {LENGTH}, or the model's context length if that is shorter)",
     )
     parser.add_argument(
-        "--held-out", type=whole(), default=64, metavar="N", help="sequences that losses are taken on (default: 64)"
+        "--held-out",
+        type=whole(),
+        default=64,
+        metavar="N",
+        help="sequences that losses are taken on (default: %(default)s)",
     )
-    parser.add_argument("--text-field", default="text", help="text field of JSON lines and Parquet (default: text)")
-    parser.add_argument("--corpora", metavar="ROOT", default="data", help="root of a run's own corpus (default: data)")
+    TEXT_FIELD.add(parser)
+    CORPUS_ROOT.add(parser, "a run's own corpus is sought there, for its tokenizer", default="data")
 
 
-def add_output(parser: Any, verb: str, what: str) -> None:
+def add_output(parser: Any, verb: str) -> None:
     """Adds what is said, and by whom."""
-    parser.add_argument("--dry-run", action="store_true", help=f"say what would be {what}, and stop")
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    DRY_RUN.add(parser, "no weight is read")
+    JSON.add(parser)
     parser.set_defaults(verb=verb)
 
 

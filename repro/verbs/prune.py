@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from repro.console import commands
 from repro.console.options import real, whole
+from repro.console.shared_options import SEED
 from repro.surgery.amounts import check_rate
 from repro.surgery.catalogue import METHODS, check_text, taking
 from repro.verbs.operating import Operation, ProgressLines, add_model, add_output, add_text, listed
@@ -18,19 +20,21 @@ if TYPE_CHECKING:
     from repro.surgery.net import Net
     from repro.surgery.spill import Keep
 
-EXAMPLES = """methods:
+EXAMPLES = (
+    (
+        "out/model out/half --method wanda --structure 2:4 --text sweeps/quick.yaml",
+        "half of the weights, two of every four",
+    ),
+    ("out/model out/small --method magnitude --rate .1 --dry-run", "what would be removed"),
+)
+NOTES = """\
+methods:
 {methods}
-
-examples:
-  python -m repro prune results/quick/runs/RUN_ID out/model --method wanda --rate .25 --text sweeps/quick.yaml
-  python -m repro prune out/model out/half --method wanda --structure 2:4 --text 'notes/*.txt'
-  python -m repro prune Qwen/Qwen2.5-0.5B out/short --method depth-ppl --rate .25 --text c4.json.gz --sequences 128
-  python -m repro prune out/model out/small --method magnitude --rate .1 --dry-run       what would go; nothing is read
 
 The rate is a share of all parameters, and what can be removed comes as near to it as it can: both shares that went, of all
 parameters and of those in linear layers, are printed and stand in OUT's card and in OUT/surgery.json. N:M without a rate
-takes all blocks. Memory is that of one block in fp32 and of the text's activations: weights are read from MODEL's files and kept
-in files beside OUT, block by block, which takes the room of OUT once more meanwhile.
+takes all blocks. Memory is that of one block in fp32 and of the text's activations: weights are read from MODEL's files and
+kept in files beside OUT, block by block, which takes the room of OUT once more meanwhile.
 Evaluation and calibration read disjoint sequences of the text. Results depend on the calibration text, its size and its
 seed, which is why papers' numbers differ: they draw 128 sequences of 2,048 tokens for weights, 10 of 128 for blocks.
 """
@@ -38,37 +42,42 @@ seed, which is why papers' numbers differ: they draw 128 sequences of 2,048 toke
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
-        "prune",
-        epilog=EXAMPLES.format(methods=listed(METHODS)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Removes blocks, heads and channels, or single weights of a trained model of the Llama family, in one\n"
-        "shot; writes it as a folder that transformers loads with no code of ours.",
-    )
+    parser = commands.add(
+        verbs, "prune",
+        "Removes blocks, heads and channels, or single weights of a trained model of the Llama family, in one step without "
+        "training, and writes it as a folder that transformers loads with no code of this project.",
+        EXAMPLES, notes=NOTES.format(methods=listed(METHODS)),
+    )  # fmt: skip
     add_model(parser)
-    parser.add_argument("--rate", type=real("a number"), metavar="R", help="share of all parameters to remove")
-    parser.add_argument("--structure", metavar="S", help="unstructured or N:M, of methods that remove single weights")
     parser.add_argument(
-        "--sequences", type=whole(), default=64, metavar="N", help="calibration sequences (default: 64)"
+        "--rate", type=real("a number"), metavar="SHARE",
+        help="share of all parameters to remove, 0 to 1 (default: what --structure N:M leaves)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--structure", metavar="STRUCTURE",
+        help="of methods that remove single weights: unstructured, or N:M, N of every M (default: unstructured)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sequences", type=whole(), default=64, metavar="N", help="calibration sequences (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of drawn sequences and random methods")
+    SEED.add(parser, type=whole(0))
     parser.add_argument(
         "--protect",
         type=whole(0),
         nargs=2,
         metavar=("FIRST", "LAST"),
-        help="how many of the first and last blocks depth methods leave (default: in proportion to 4 and 2 of 32 for "
+        help="of depth methods: how many of the first and of the last blocks stay (default: in proportion to 4 and 2 of 32 for "
         "depth-taylor, else none)",
     )
     parser.add_argument(
         "--groups",
         type=whole(0),
         metavar="N",
-        help="groups of heads that share keys and values which width methods remove from every block; channels make up "
-        "the rate (default: as many as the rate and transformers allow)",
+        help="of width methods: how many groups of heads that share keys and values go from every block; channels make up the "
+        "rate (default: as many as the rate and transformers allow)",
     )
     add_text(parser, "calibration and losses")
-    add_output(parser, "prune", "removed")
+    add_output(parser, "prune")
     parser.set_defaults(main=main)
 
 

@@ -8,6 +8,8 @@ import shutil
 import sys
 from typing import Any
 
+from repro.console import commands
+from repro.console.shared_options import JSON
 from repro.errors import UserError
 from repro.schedule import SHAPES, TEETH, UNTIMED, Declared, PruningSchedule
 
@@ -17,31 +19,66 @@ _UNUSED = {"static_dense": ("start",)} | dict.fromkeys(UNTIMED, ("start", "end")
 HEIGHT = 10
 
 
+EXAMPLES = (
+    (
+        "--sparsity .8 --dense-steps 10000 --start .25 --end .75 --interval 25",
+        "given in compute, as sweep files have it",
+    ),
+    ("--sparsity .8 --start-step 2500 --end-step 9000 --total-steps 15000 --interval 25", "given in steps"),
+)
+
+
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser(
-        "schedule",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Converts shares of compute to steps (--dense-steps --start --end), or a schedule in steps\n"
-        "(--start-step --end-step --total-steps) to shares of compute.",
+    parser = commands.add(
+        verbs, "schedule",
+        "Resolves a pruning schedule and draws it: from shares of compute to steps (--dense-steps --start --end), or from steps "
+        "to shares of compute (--start-step --end-step --total-steps).",
+        EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument(
+        "--sparsity",
+        type=float,
+        required=True,
+        metavar="SHARE",
+        help="largest share of the weights that is removed, 0 to 1",
     )
-    parser.add_argument("--sparsity", type=float, required=True, help="largest share of the weights removed, 0 to 1")
-    parser.add_argument("--interval", type=int, required=True, help="steps between two events of a shape that falls")
+    parser.add_argument(
+        "--interval",
+        type=int,
+        required=True,
+        metavar="N",
+        help="steps between two pruning events of a shape that falls",
+    )
     parser.add_argument(
         "--shape",
         choices=[shape for shape in SHAPES if shape != "pieces"],
         default="geometric",
-        help="how density falls or rises (default: geometric)",
+        help="how the density falls or rises (default: %(default)s)",
     )
-    parser.add_argument("--mirror", action="store_true", help="the schedule reflected in time")
-    parser.add_argument("--teeth", type=int, help=f"of saw_tooth: how often sparse, then dense (default: {TEETH})")
-    parser.add_argument("--dense-steps", type=int, help="steps of the dense run whose compute this run gets")
-    parser.add_argument("--start", type=float, help="first event, as a share of compute")
-    parser.add_argument("--end", type=float, help="last event, as a share of compute")
-    parser.add_argument("--start-step", type=int, help="step of the first event")
-    parser.add_argument("--end-step", type=int, help="step of the last event")
-    parser.add_argument("--total-steps", type=int, help="steps of the whole run")
-    parser.add_argument("--json", action="store_true", help="one JSON object, no plot")
+    parser.add_argument("--mirror", action="store_true", help="reflect the schedule in time")
+    parser.add_argument(
+        "--teeth", type=int, metavar="N", help=f"of saw_tooth: how often it is sparse, then dense (default: {TEETH})"
+    )
+    parser.add_argument(
+        "--dense-steps", type=int, metavar="N", help="steps of the dense run whose compute the run gets (default: none)"
+    )
+    for name, what in (("start", "first"), ("end", "last")):
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            metavar="SHARE",
+            help=f"{what} event, as a share of the compute, 0 to 1 (default: none)",
+        )
+    for name, what in (("start", "of the first event"), ("end", "of the last event"), ("total", "of the whole run")):
+        kind = "steps" if name == "total" else "step"
+        parser.add_argument(
+            f"--{name}-{'steps' if name == 'total' else 'step'}",
+            type=int,
+            metavar="N",
+            help=f"{kind} {what} (default: none)",
+        )
+    JSON.add(parser, "without the drawing")
     parser.set_defaults(main=main)
 
 

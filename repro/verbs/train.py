@@ -9,53 +9,87 @@ import sys
 from typing import Any
 
 from repro.bounds import STEPS
+from repro.console import commands
 from repro.console.options import real, whole
+from repro.console.shared_options import CORPUS_ROOT, DEVICE, OUT
+
+EXAMPLES = (
+    ("results/quick/runs/4k-10tpp-s80-d25-p50-seed0 --out out/again", "a run of a sweep once more"),
+    (
+        "results/quick/runs/4k-10tpp-s00-seed0 --out out/next --init results/quick/runs/4k-10tpp-s80-d25-p50-seed0",
+        "the dense run from the weights at the end of the sparse one",
+    ),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser("train")
-    parser.add_argument("spec", help="spec.json of a run, its folder, or YAML of the same keys")
-    parser.add_argument("--out", required=True, help="folder of the run: a path or a URI")
-    parser.add_argument("--corpus", default="data", help="root of the token shards (default: data)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--zero-stage", type=int, choices=(0, 1, 2, 3), default=1)
-    parser.add_argument("--micro-batch", type=whole(1, STEPS), help="sequences at once (default: the whole batch)")
+    parser = commands.add(
+        verbs, "train",
+        "Trains one run in this process, without Ray. The same command resumes a run that was stopped.",
+        EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument("spec", metavar="SPEC", help="spec.json of a run, a run's folder, or YAML of the same keys")
+    OUT.add(parser, "it becomes the run's folder", required=True)
+    CORPUS_ROOT.add(parser, default="data")
+    DEVICE.add(parser)
+    parser.add_argument(
+        "--zero-stage",
+        type=int,
+        choices=(0, 1, 2, 3),
+        default=1,
+        help="stage of DeepSpeed's ZeRO (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--micro-batch", type=whole(1, STEPS), metavar="N", help="sequences at once (default: the whole batch)"
+    )
     parser.add_argument("--compile", action="store_true", help="use torch.compile; not with --zero-stage 3")
-    parser.add_argument("--deterministic", action="store_true", help="use only deterministic kernels, slower ones")
+    parser.add_argument("--deterministic", action="store_true", help="use only deterministic kernels, which are slower")
     parser.add_argument(
         "--out-of-memory",
         choices=("retry", "fail"),
         default="retry",
-        help="continue with smaller micro-batches, or end and name one that fits (default: retry)",
+        help="continue with smaller micro-batches, or end and name a micro-batch that fits (default: %(default)s)",
     )
     parser.add_argument(
         "--spike",
         type=real("a number of nats", open_below=True),
         default=5.0,
         metavar="NATS",
-        help="by which a loss may exceed the lowest mean of ten earlier steps (default: 5)",
+        help="the run fails if a loss exceeds the lowest mean of ten earlier steps by more (default: %(default)g nats)",
     )
     parser.add_argument(
         "--tracker",
         action="append",
         choices=("mlflow", "wandb"),
         default=[],
-        help="log to it besides TensorBoard; can be repeated",
+        help="log to it too; may be repeated (default: TensorBoard alone)",
     )
     parser.add_argument(
         "--checkpoint-minutes",
         type=real("a number of minutes", open_below=True),
         default=10.0,
-        help="between checkpoints (default: 10)",
+        metavar="MINUTES",
+        help="minutes between checkpoints (default: %(default)g)",
     )
     parser.add_argument(
-        "--checkpoint-every", type=whole(1, STEPS), help="save at every multiple of so many steps too (default: don't)"
+        "--checkpoint-every",
+        type=whole(1, STEPS),
+        metavar="N",
+        help="save a checkpoint at every multiple of so many steps too (default: by minutes alone)",
     )
     parser.add_argument(
-        "--keep-checkpoints", type=whole(1, STEPS), default=2, help="how many to keep while it trains (default: 2)"
+        "--keep-checkpoints",
+        type=whole(1, STEPS),
+        default=2,
+        metavar="N",
+        help="checkpoints that are kept while it trains (default: %(default)s)",
     )
-    parser.add_argument("--fork", metavar="RUN", help="continue from a checkpoint of another run, given by its folder")
+    parser.add_argument(
+        "--fork",
+        metavar="RUN",
+        help="folder of another run, from whose checkpoint to continue (default: from the start)",
+    )
     parser.add_argument(
         "--at",
         type=whole(0, STEPS),
@@ -65,8 +99,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--init",
         metavar="MODEL",
-        help="weights to start from, with the spec's shape: a Llama's Hugging Face folder or id, or a run's folder, whose "
-        "data order is continued",
+        help="weights to start from, of the spec's shape: a Llama's Hugging Face folder or id, or a run's folder, whose order "
+        "of the text is continued (default: random weights)",
     )
     parser.set_defaults(main=main)
 

@@ -5,41 +5,57 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from repro.console import commands
 from repro.console.options import real
+from repro.console.shared_options import CLUSTER, JSON, MEASURED, OUT, SWEEP
 from repro.errors import UserError
 
-MEASURED = (
-    'JSON file with measured throughput: {"tokens_per_second": {DEVICE: {SIZE: tokens/s of one worker}}}, and of runs that '
-    'share a device "beside": {DEVICE: {SIZE: {"2": their sum}}}'
+EXPAND = (
+    ("sweeps/quick.yaml", "one run a line"),
+    ("sweeps/quick.yaml --out planned", "as tables, for `analysis power planned --sigma 0.006`"),
+)
+PLAN = (
+    ("sweeps/laptop.yaml", "tokens and FLOPs by study"),
+    (
+        "sweeps/paper.yaml --cluster gpus=64,type=h100 --price-per-gpu-hour 2.5",
+        "hours, cost, memory, workers and order of the runs on a cluster",
+    ),
 )
 
 
 def add_parser(verbs: Any) -> None:
     """Adds both verbs to an `argparse` command."""
-    expand, plan = verbs.add_parser("expand"), verbs.add_parser("plan")
+    expand = commands.add(
+        verbs, "expand", "Lists the runs that a sweep file declares, or writes them as tables.", EXPAND
+    )
+    plan = commands.add(
+        verbs, "plan",
+        "Prices the runs of a sweep before any is trained: tokens, epochs and FLOPs by study; with --cluster also hours, cost, "
+        "memory, workers and the order in which runs start.",
+        PLAN,
+    )  # fmt: skip
     for parser, main in ((expand, _expand), (plan, _plan)):
-        parser.add_argument("file", help="sweep YAML")
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        SWEEP.add(parser)
         parser.set_defaults(main=main)
-    expand.add_argument(
-        "--table",
-        metavar="FOLDER",
-        help="write the runs as tables without losses, of which `analysis power` tells what they can show",
-    )
+    JSON.add(expand, "one object a run and line")
+    OUT.add(
+        expand, "the runs are written there as tables without losses, of which `analysis power` tells what they can show",
+        default_is="none, they are listed",
+    )  # fmt: skip
+    JSON.add(plan)
+    CLUSTER.add(plan, default_is="none")
     plan.add_argument(
-        "--cluster",
-        metavar="gpus=N,type=T",
-        help="plan for this cluster; further keys: per_node (8), max_workers per run (one node), memory (GB per GPU)",
-    )
-    plan.add_argument("--price", type=real("a price of a GPU-hour", 0, 1e9), help="price per GPU-hour")
-    plan.add_argument("--measured", metavar="FILE", help=MEASURED)
+        "--price-per-gpu-hour", type=real("a price of a GPU-hour", 0, 1e9), metavar="PRICE",
+        help="price of a GPU-hour, in any currency (default: no cost is printed)",
+    )  # fmt: skip
+    MEASURED.add(plan, default_is="throughput by the roofline")
 
 
 def _expand(given: argparse.Namespace) -> int:
-    if given.table is not None:
+    if given.out is not None:
         from sweeps import planned_table
 
-        return planned_table.write(given.file, given.table)
+        return planned_table.write(given.file, given.out)
     from sweeps import plan
 
     return plan.print_expand(given.file, as_json=given.json)
@@ -47,13 +63,15 @@ def _expand(given: argparse.Namespace) -> int:
 
 def _plan(given: argparse.Namespace) -> int:
     if given.cluster is None:
-        for option in ("price", "measured"):
+        for option in ("price_per_gpu_hour", "measured"):
             if getattr(given, option) is not None:
-                raise UserError(f"--{option} without a cluster", expected="--cluster gpus=64,type=h100,per_node=8")
+                raise UserError(
+                    f"--{option.replace('_', '-')} without a cluster", expected="--cluster gpus=64,type=h100,per_node=8"
+                )
         from sweeps import plan
 
         return plan.print_plan(given.file, as_json=given.json)
     from sweeps import plan_report
 
-    made = plan_report.Quote.of(given.file, given.cluster, given.price, given.measured)
+    made = plan_report.Quote.of(given.file, given.cluster, given.price_per_gpu_hour, given.measured)
     return plan_report.print_quote(made, as_json=given.json)

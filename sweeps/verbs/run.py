@@ -9,23 +9,36 @@ from dataclasses import replace
 from typing import Any
 
 from repro.bounds import PROCESSES
+from repro.console import commands
 from repro.console.options import whole
-from sweeps.verbs.plan import MEASURED
+from repro.console.shared_options import CORPUS_ROOT, DRY_RUN, MEASURED, RESULTS_ROOT, SWEEP
+
+EXAMPLES = (
+    ("sweeps/quick.yaml --dry-run", "what would be trained"),
+    ("sweeps/quick.yaml --only 4k-10tpp-s80-d25-p50-seed0", "one run of it; without --only, all that are not done"),
+)
 
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser("run")
-    parser.add_argument("file", help="sweep YAML")
-    parser.add_argument("--results", help="root of the results folders; overrides the sweep's")
-    parser.add_argument("--corpus", help="root of the corpora, a folder or a URI; overrides the sweep's")
-    parser.add_argument("--lanes", type=whole(1, PROCESSES), help="number of concurrent runs; overrides the sweep's")
-    parser.add_argument("--measured", metavar="FILE", help=MEASURED)
+    parser = commands.add(
+        verbs, "run",
+        "Trains the runs of a sweep that are not done, with Ray: on this machine, or on the cluster at RAY_ADDRESS. Ctrl-C saves "
+        "checkpoints and stops; the same command resumes.",
+        EXAMPLES,
+    )  # fmt: skip
+    SWEEP.add(parser)
+    RESULTS_ROOT.add(parser, default_is="the sweep's storage.results")
+    CORPUS_ROOT.add(parser, default_is="the sweep's storage.corpus")
+    parser.add_argument(
+        "--lanes", type=whole(1, PROCESSES), metavar="N", help="runs at once (default: the sweep's resources.lanes)"
+    )
+    MEASURED.add(parser, default_is="throughput by the roofline")
     parser.add_argument(
         "--only", metavar="RUN", action="append", default=[],
-        help="train this run, and those that it starts from, alone; may stand several times",
+        help="train this run, and those that it starts from, alone; may be repeated (default: all runs)",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="list what would be trained, train nothing")
+    DRY_RUN.add(parser, "the runs are listed")
     parser.set_defaults(main=main)
 
 

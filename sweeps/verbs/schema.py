@@ -6,12 +6,24 @@ import argparse
 import sys
 from typing import Any
 
+from repro.console import commands
+
+EXAMPLES = (
+    ("> sweep.schema.json", "for editors that complete and check sweep files"),
+    ("--pages pages", "the same keys for people, as Markdown"),
+)
+
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser("schema")
+    parser = commands.add(
+        verbs,
+        "schema",
+        "Prints the JSON Schema of a sweep file, or writes its keys as pages of the documentation.",
+        EXAMPLES,
+    )
     parser.add_argument(
-        "--pages", metavar="FOLDER", help="write the keys as pages of the documentation into this folder"
+        "--pages", metavar="FOLDER", help="write the keys as pages into this folder (default: print the schema)"
     )
     parser.set_defaults(main=main)
 

@@ -5,14 +5,30 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from repro.console import commands
+from repro.console.shared_options import JSON, RESULTS
+
+EXAMPLES = (
+    ("results/quick", "from another terminal, or another machine"),
+    ("results/quick --json", "once, for a program"),
+)
+
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = verbs.add_parser("status")
-    parser.add_argument("results", help="a sweep's results folder, or its URI")
+    parser = commands.add(
+        verbs,
+        "status",
+        "Shows a sweep's progress, read from its files alone, and goes on while runs are open.",
+        EXAMPLES,
+    )
+    RESULTS.add(parser)
     parser.add_argument("--once", action="store_true", help="print once instead of refreshing")
-    parser.add_argument("--price", type=float, help="price per hour of all machines together: shows the remaining cost")
-    parser.add_argument("--json", action="store_true", help="print once, as JSON")
+    parser.add_argument(
+        "--price-per-hour", type=float, metavar="PRICE",
+        help="price of an hour of all machines together, in any currency; the remaining cost is shown (default: it isn't)",
+    )  # fmt: skip
+    JSON.add(parser, "once")
     parser.set_defaults(main=main)
 
 
@@ -21,6 +37,6 @@ def main(given: argparse.Namespace) -> int:
     from sweeps import status
 
     try:
-        return status.show(given.results, as_json=given.json, once=given.once, price=given.price)
+        return status.show(given.results, as_json=given.json, once=given.once, price=given.price_per_hour)
     except KeyboardInterrupt:
         return 0

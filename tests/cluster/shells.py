@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from repro.console import commands
+from tests import parsers
 
 # Notes its own name and words, and what it knows of the token; `python -c` is run, and so is what `srun` would start.
 NOTE = """#!{python}
@@ -68,12 +68,11 @@ def modules(calls: Sequence[Call]) -> list[tuple[str, list[str]]]:
 
 def parsed(module: str, words: list[str]) -> argparse.Namespace | None:
     """What a command of the project makes of its words; None of a module without a parser. SystemExit when it refuses."""
-    if module not in ("repro", "sweeps", "analysis", "cluster"):
+    if module not in parsers.ROOMS:
         assert importlib.util.find_spec(module) is not None, module
         assert not words
         return None
-    made = importlib.import_module(f"{module}.__main__")
-    return commands.parser(module, "", "", made.VERBS, words).parse_args(words)
+    return parsers.parse(["python", "-m", module, *words])
 
 
 def check(calls: Sequence[Call]) -> None:

@@ -1,7 +1,7 @@
 """What `render` must be told of each target beside the sweep file."""
 
 IMAGE = ("--image", "registry.example.org/sparse-scaling:0.1.0")
-BUCKET = ("--storage", "s3://bucket/results")
+BUCKET = ("--results", "s3://bucket/results")
 TARGETS: dict[str, tuple[str, ...]] = {
     "kuberay": (*IMAGE, *BUCKET),
     "slurm": (),

@@ -24,9 +24,9 @@ def test_what_is_no_dashboard_is_refused_by_its_form(
     verb: str, address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address or "head:6379")
-    assert main([verb, "job-1", *(["--address", address] if address else [])]) == 2
+    assert main([verb, "job-1", *(["--dashboard", address] if address else [])]) == 2
     err = capsys.readouterr().err
-    assert "--address" in err
+    assert "--dashboard" in err
     assert "password" not in err
 
 
@@ -53,7 +53,7 @@ def test_where_no_ray_answers_it_is_said_in_seconds(
             "http://no-such-host.invalid:8265",
         ):
             began = time.monotonic()
-            assert main(["logs", "job-1", "--address", address]) == 2
+            assert main(["logs", "job-1", "--dashboard", address]) == 2
             assert time.monotonic() - began < 30
             assert "no Ray job server answers" in capsys.readouterr().err
         other.shutdown()

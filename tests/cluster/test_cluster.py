@@ -126,7 +126,7 @@ def test_a_sweep_outlives_a_worker_a_node_and_its_driver(
 
     followed = cluster.cli("logs", job, "--follow")
     assert followed.returncode == 0, followed.stdout + followed.stderr
-    fetched = cluster.cli("fetch", job, "--to", str(tmp_path / "fetched"))
+    fetched = cluster.cli("fetch", job, "--out", str(tmp_path / "fetched"))
     assert fetched.returncode == 0, fetched.stderr
     words = ["run", str(file), "--results", str(tmp_path / "undisturbed"), "--corpus", str(tmp_path / "data")]
     subprocess.run(

@@ -126,7 +126,7 @@ def test_every_command_is_one_that_its_parser_takes(
     built = shells.parsed(*steps[0])
     assert isinstance(built, argparse.Namespace)
     assert [module for module, _ in steps] == ["repro", "sweeps"]
-    assert (built.kind, built.spec, built.corpus) == ("build", trained.file, trained.corpus)
+    assert (built.kind, built.file, built.corpus) == ("build", trained.file, trained.corpus)
     assert built.address
     assert built.workers is None  # all cores of the cluster
     if target == "slurm":
@@ -135,7 +135,7 @@ def test_every_command_is_one_that_its_parser_takes(
         assert trained.corpus == "s3://bucket/results/corpora"
 
 
-@pytest.mark.parametrize(("target", "word"), [("kuberay", "--claim=corpora"), ("aws", "--nfs=10.0.0.2:/share")])
+@pytest.mark.parametrize(("target", "word"), [("kuberay", "--volume-claim=corpora"), ("aws", "--nfs=10.0.0.2:/share")])
 def test_on_a_volume_the_corpora_lie_where_it_is_mounted(
     rendered: Callable[..., str], checkout: Path, target: str, word: str
 ) -> None:

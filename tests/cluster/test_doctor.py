@@ -120,7 +120,7 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Found]]
             listener.listen()
         yield doctor(
             declare(root, resources="compile: true", corpus=small),
-            "--storage",
+            "--results",
             fixed,
             before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048)),
             environment={
@@ -254,12 +254,12 @@ def two_nodes(tmp_path: Path) -> Iterator[tuple[str, Path, dict[str, str]]]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_storage_that_the_nodes_do_not_share(two_nodes: tuple[str, Path, dict[str, str]], tmp_path: Path) -> None:
     address, shared, environment = two_nodes
-    code, found = doctor("--address", address, "--storage", shared / "results", environment=environment)
+    code, found = doctor("--address", address, "--results", shared / "results", environment=environment)
     assert code == 1
     assert set(faults(found)) == {"results"}
     assert "doesn't see at" in faults(found)["results"]
     assert list(shared.iterdir()) == []
-    code, found = doctor("--address", address, "--storage", tmp_path / "elsewhere", environment=environment)
+    code, found = doctor("--address", address, "--results", tmp_path / "elsewhere", environment=environment)
     assert (code, faults(found)) == (0, {})
     assert "2 nodes answer" in found["cluster"][0]["found"]
     assert all(node in found["all-reduce"][0]["found"] for node in ("node 0", "node 1"))

@@ -54,7 +54,7 @@ def test_a_record_that_names_no_sweep_is_refused(
     results: Path, tmp_path: Path, record: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (results / "sweep.json").write_bytes(record.encode("latin-1"))
-    assert main(["fetch", str(results), "--to", str(tmp_path / "here")]) == 2
+    assert main(["fetch", str(results), "--out", str(tmp_path / "here")]) == 2
     assert "sweep.json" in capsys.readouterr().err
     assert not list(tmp_path.rglob("here/*"))
 
@@ -111,7 +111,7 @@ def test_the_target_is_said_when_it_cannot_be(
 ) -> None:
     (tmp_path / "file").write_text("kept")
     for place in (tmp_path / "file", tmp_path / "file" / "below", results):
-        assert main(["fetch", str(results), "--to", str(place)]) == 2
-        assert "--to" in capsys.readouterr().err
+        assert main(["fetch", str(results), "--out", str(place)]) == 2
+        assert "--out" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
     assert isinstance(Folder.open(tmp_path).filesystem, pyarrow.fs.LocalFileSystem)

@@ -38,10 +38,10 @@ resources: {device: cpu}
 
 MORE = {
     "image": ("a//b", "a:b:c", "reg/../x", "a..b", "a/B", "a@sha256:0", "a/-b", "https://a/b"),
-    "storage": ("key:password@bucket", "a?x=y", "a#b", "//a", "a//b", "./a"),
+    "results": ("key:password@bucket", "a?x=y", "a#b", "//a", "a//b", "./a"),
     "nfs": ("a:/../b", "a:b", ":/x", "a:/b c", "a:/b:ro", "-o x:/a"),
     "secret": ("a..b", "A", "a_b"),
-    "claim": ("a..b", "a."),
+    "volume_claim": ("a..b", "a."),
 }
 
 
@@ -57,7 +57,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("option", PATTERNS)
 def test_no_pattern_takes_hostile_text(option: str) -> None:
     for text in (*HOSTILE, *MORE.get(option, ())):
-        values = [f"s3://bucket/{text}" if text != "/" else "s3:///"] if option == "storage" and text else [text]
+        values = [f"s3://bucket/{text}" if text != "/" else "s3:///"] if option == "results" and text else [text]
         for value in values:
             with pytest.raises(UserError, match=f"--{option}".replace("_", "-")):
                 allowed(option, value)
@@ -69,10 +69,10 @@ def test_what_the_command_line_says_is_held_to_its_pattern(
 ) -> None:
     (checkout / "tiny.yaml").write_text(SWEEP.replace("NAME", "tiny"))
     _, needed, taken = render.TARGETS[target]
-    for option in (*sorted((needed | taken) & set(render.OPTIONS)), "name", "storage", "corpus"):
+    for option in (*sorted((needed | taken) & set(render.OPTIONS)), "name", "results", "corpus"):
         name = f"--{option.replace('_', '-')}"
         for text in (HOSTILE[0], "a\nb: c", "{{ 7 * 7 }}"):
-            value = f"s3://bucket/{text}" if option in ("storage", "corpus") else text
+            value = f"s3://bucket/{text}" if option in ("results", "corpus") else text
             assert main(["render", target, "tiny.yaml", *TARGETS[target], "--hours", "1", f"{name}={value}"]) == 2
             out, err = capsys.readouterr()
             assert out == ""
@@ -89,7 +89,7 @@ def test_what_a_sweep_file_says_is_refused_or_one_word(
     for text in HOSTILE[::6]:
         for changed in ({"name": text}, {"storage": {"corpus": text}}, {"storage": {"results": text}}):
             file.write_text(yaml.safe_dump(base | changed, allow_unicode=True))
-            more = () if target == "slurm" else (*TARGETS[target], "--claim", "texts")
+            more = () if target == "slurm" else (*TARGETS[target], "--volume-claim", "texts")
             code = main(["render", target, "tiny.yaml", *more, "--hours", "1"])
             out, err = capsys.readouterr()
             if code == 0:
@@ -141,7 +141,7 @@ def test_a_cluster_that_cannot_be_is_refused(text: str) -> None:
 @pytest.mark.parametrize("place", ["no/such/folder/job.sbatch", "~/jobs/job.sbatch", "$HOME/more jobs/job.sbatch"])
 def test_the_folder_of_a_manifest_is_made(checkout: Path, place: str, capsys: pytest.CaptureFixture[str]) -> None:
     (checkout / "tiny.yaml").write_text(SWEEP.replace("NAME", "tiny"))
-    assert main(["render", "slurm", "tiny.yaml", "--hours", "1", "--out", place]) == 0
+    assert main(["render", "slurm", "tiny.yaml", "--hours", "1", "--manifest", place]) == 0
     assert (checkout / place.replace("~", ".").replace("$HOME", ".")).read_text().startswith("#!/bin/bash\n")
     assert not (checkout / "~").exists()
 
@@ -153,8 +153,8 @@ def test_a_place_that_cannot_be_written_is_said(checkout: Path, place: str, caps
     (checkout / "tiny.yaml").write_text(SWEEP.replace("NAME", "tiny"))
     (checkout / "folder").mkdir()
     (checkout / "file").write_text("kept")
-    assert main(["render", "slurm", "tiny.yaml", "--hours", "1", "--out", place]) == 2
-    assert "--out" in capsys.readouterr().err
+    assert main(["render", "slurm", "tiny.yaml", "--hours", "1", "--manifest", place]) == 2
+    assert "--manifest" in capsys.readouterr().err
     assert (checkout / "file").read_text() == "kept"
 
 
@@ -168,10 +168,10 @@ def test_a_home_of_this_machine_is_the_slurm_nodes_and_no_other_ones(
     assert f"--results {checkout}/results --corpus {checkout}/texts" in out
     for target, words in TARGETS.items():
         if target != "slurm":
-            more = [word for word in words if word not in ("--storage", "s3://bucket/results")]
+            more = [word for word in words if word not in ("--results", "s3://bucket/results")]
             assert main(["render", target, "tiny.yaml", *more, "--hours", "1"]) == 2
             assert "storage.results" in capsys.readouterr().err
-    for target, volume in (("kuberay", "--claim=texts"), ("aws", "--nfs=10.0.0.2:/texts")):
+    for target, volume in (("kuberay", "--volume-claim=texts"), ("aws", "--nfs=10.0.0.2:/texts")):
         assert main(["render", target, "tiny.yaml", *TARGETS[target], "--hours", "1", volume]) == 2
         assert "storage.corpus" in capsys.readouterr().err
 
@@ -181,5 +181,5 @@ def test_a_volume_hides_neither_the_checkout_nor_the_system(
     checkout: Path, corpus: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (checkout / "tiny.yaml").write_text(SWEEP.replace("NAME", "tiny") + f"storage: {{corpus: '{corpus}'}}\n")
-    assert main(["render", "kuberay", "tiny.yaml", *TARGETS["kuberay"], "--hours", "1", "--claim", "texts"]) == 2
+    assert main(["render", "kuberay", "tiny.yaml", *TARGETS["kuberay"], "--hours", "1", "--volume-claim", "texts"]) == 2
     assert "storage.corpus" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_a_sweep_goes_out_and_its_tables_come_back(
     assert cluster.cli("logs", job).stdout in done.stdout
 
     here = tmp_path / "here"
-    fetched = cluster.cli("fetch", job, "--to", str(here))
+    fetched = cluster.cli("fetch", job, "--out", str(here))
     assert fetched.returncode == 0, fetched.stderr
     assert f"python -m analysis report {here}" in fetched.stdout
     assert not list(here.rglob("*.safetensors"))
@@ -72,7 +72,7 @@ def test_a_sweep_goes_out_and_its_tables_come_back(
 
     def fetched_again(*words: str) -> str:
         capsys.readouterr()
-        assert cluster_main(["fetch", f"{RESULTS}/tiny", "--to", str(here), *words]) == 0
+        assert cluster_main(["fetch", f"{RESULTS}/tiny", "--out", str(here), *words]) == 0
         return capsys.readouterr().out
 
     assert " 0 files fetched" in fetched_again()
@@ -116,8 +116,8 @@ def test_what_the_cluster_refuses_is_said(cluster: Cluster, declare: Callable[[s
         (["fetch", f"{RESULTS}/nobody"], {}, "no sweep's results"),
         (["logs", "nobody"], {"RAY_AUTH_TOKEN": "0" * 64}, "refuses this client"),
         (["logs", "nobody"], {"RAY_AUTH_MODE": "disabled"}, "refuses this client"),
-        (["logs", "nobody", "--address", f"http://127.0.0.1:{free_port()}"], {}, "no Ray job server answers"),
-        (["logs", "nobody", "--address", "ray://head:10001"], {}, "not the address of a dashboard"),
+        (["logs", "nobody", "--dashboard", f"http://127.0.0.1:{free_port()}"], {}, "no Ray job server answers"),
+        (["logs", "nobody", "--dashboard", "ray://head:10001"], {}, "not the address of a dashboard"),
     ):
         done = cluster.cli(*words, **env)
         assert done.returncode == 2, done.stdout + done.stderr

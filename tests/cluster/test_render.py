@@ -80,7 +80,7 @@ def open_objects(schema: Any) -> Any:
     "more",
     [
         pytest.param((), marks=pytest.mark.full),
-        ("--claim", "corpora", "--secret", "keys", "--service-account", "trainer"),
+        ("--volume-claim", "corpora", "--secret", "keys", "--service-account", "trainer"),
     ],
 )
 def test_the_rayjob_holds_to_kuberays_schema(rendered: Rendered, more: tuple[str, ...]) -> None:
@@ -121,7 +121,7 @@ def test_the_rayjob_says_what_the_plan_says(rendered: Rendered) -> None:
 
 
 def test_with_a_claim_the_pods_share_one_corpus(rendered: Rendered) -> None:
-    job = yaml.safe_load(rendered("kuberay", *GPUS, "--claim", "corpora"))
+    job = yaml.safe_load(rendered("kuberay", *GPUS, "--volume-claim", "corpora"))
     pod = job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]
     assert {"name": "corpora", "persistentVolumeClaim": {"claimName": "corpora"}} in pod["volumes"]
     assert {"name": "corpora", "mountPath": "/app/data"} in pod["containers"][0]["volumeMounts"]
@@ -186,7 +186,7 @@ def test_the_slurm_script(rendered: Rendered, tmp_path: Path, words: tuple[str, 
     ("target", "words", "said"),
     [
         ("kuberay", (*GPUS, *IMAGE), "lost with the node"),
-        ("kuberay", (*GPUS, *IMAGE, "--storage", "/mnt/results"), "lost with the node"),
+        ("kuberay", (*GPUS, *IMAGE, "--results", "/mnt/results"), "lost with the node"),
         ("aws", (*GPUS, *IMAGE, *BUCKET), "aws needs --region"),
         ("kuberay", (*GPUS, *BUCKET), "kuberay needs --image"),
         ("slurm", (*GPUS, *IMAGE), "slurm takes no --image"),
@@ -196,9 +196,9 @@ def test_the_slurm_script(rendered: Rendered, tmp_path: Path, words: tuple[str, 
         ("slurm", ("--cluster", "gpus=4,type=h100"), "needs more GPUs"),
         ("kuberay", (*TARGETS["kuberay"], "--hf-token"), "--hf-secret"),
         ("slurm", ("--hf-secret", "x"), "slurm takes no --hf-secret"),
-        ("kuberay", (*TARGETS["kuberay"], *GPUS, "--claim", "c", "--corpus", "s3://b/c"), "a volume for the corpora"),
+        ("kuberay", (*TARGETS["kuberay"], *GPUS, "--volume-claim", "c", "--corpus", "s3://b/c"), "a volume for the corpora"),
         ("aws", (*TARGETS["aws"], *GPUS, "--corpus", "/mnt/corpora"), "which the nodes don't see"),
-        ("aws", (*TARGETS["aws"], *GPUS, "--storage", "~/results"), "lost with the node"),
+        ("aws", (*TARGETS["aws"], *GPUS, "--results", "~/results"), "lost with the node"),
         ("slurm", (*GPUS, "--nodes", "2"), "nodes are given twice"),
         ("slurm", ("--cluster", "gpus=64,type=b300"), "no such device"),
         ("aws", (*TARGETS["aws"], "--cluster", "gpus=12,type=h100,per_node=3"), "no machine of aws"),

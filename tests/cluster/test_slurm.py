@@ -119,7 +119,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def submit(root: Path, file: Path, *words: str) -> tuple[str, Path]:
     """Renders and submits; returns the job's id and what it prints to."""
     script = root / "tiny.sbatch"
-    words = ("--cpus", str(CORES), "--hours", "1", "--out", str(script), *words)
+    words = ("--cpus", str(CORES), "--hours", "1", "--manifest", str(script), *words)
     assert main(["render", "slurm", str(file), *words]) == 0
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(

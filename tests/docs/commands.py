@@ -1,4 +1,4 @@
-"""The commands in the pages of docs/ and in the README: found, held against the parsers of what they call, and run."""
+"""The commands in the pages of docs/, in the README and in the help of verbs: found, held against the parsers of what they call, and run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.console import commands
+from tests import parsers
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}
 SOURCES = {**PAGES, "README": ROOT / "README.md"}
-OURS = ("repro", "sweeps", "cluster", "analysis")
+OURS = parsers.ROOMS
+HELP = {f"{room} --help": room for room in OURS}  # the examples of all its verbs, in order
 OF_OTHERS = {"git", "docker", "kubectl", "ray", "sbatch", "sky", "ssh", "tensorboard"}  # parsed by nobody here
 # Verbs of seconds, and those that train or read a trained run; `sweeps run` is run with --dry-run alone.
 QUICK = {
     "repro schedule", "sweeps expand", "sweeps plan", "sweeps run", "sweeps schema", "analysis fit", "analysis predict",
     "analysis compare", "analysis design", "analysis simulate", "analysis noise", "analysis lr", "analysis rates", "cluster render",
 }  # fmt: skip
+QUICK_IN_HELP = QUICK | {
+    "analysis recipes",
+    "analysis isoflop",
+    "analysis keep",
+}  # on pages some read tables of the reader's own
 OF_RUNS = {
     "repro train", "repro corpus", "repro export", "repro inspect", "repro prune", "repro grow", "repro evaluate",
     "repro flatness", "sweeps status",
@@ -61,11 +67,9 @@ class Command:
     def parse(self) -> None:
         """Raises SystemExit or AssertionError unless the parser of what it calls takes it."""
         if self.verb:
-            room = importlib.import_module(f"{self.words[2]}.__main__")
-            assert self.words[3] in room.VERBS, self.text
-            if self.named or "--help" in self.words:
-                return
-            commands.parser(self.words[2], "", "", room.VERBS, self.words[3:]).parse_args(self.words[3:])
+            assert self.words[3] in parsers.room_of(self.words[2]).verbs, self.text
+            if not (self.named or "--help" in self.words):
+                parsers.parse(self.words)
         elif self.words[:2] == ("python", "-m") and self.words[2].startswith("bench."):
             _parse_bench(self.words[2], self.words[3:])
         elif self.words[:3] == ("python", "-m", "pytest"):
@@ -88,7 +92,10 @@ class Command:
 
 
 def of(page: str) -> Iterator[Command]:
-    """The commands of a page: each line of its ```bash blocks, and each command within its sentences."""
+    """The commands of a page: each line of its ```bash blocks, and each command within its sentences; of HELP the examples."""
+    if page in HELP:
+        yield from (_read(page, line) for verb in parsers.verbs(HELP[page]) for line in verb.examples)
+        return
     text = SOURCES[page].read_text()
     blocks = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     lines = [
@@ -100,13 +107,17 @@ def of(page: str) -> Iterator[Command]:
     sentences = " ".join(blocks.sub("", text).split())
     inline = re.findall(r"`((?:python -m \w+ |python -m bench\.|make )[^`]+)`", sentences)
     for line in (*lines, *inline):
-        words = shlex.split(line, comments=True)
-        if words:
-            at = words.index(">") if ">" in words else len(words)
-            out = words[at + 1] if at < len(words) else None
-            # One of several that are given, and any number for a step.
-            said = tuple("1" if word == "STEP" else word.partition("|")[0] for word in words[:at])
-            yield Command(page, line, said, out, named=line in inline and len(words) == 4)
+        if shlex.split(line, comments=True):
+            yield _read(page, line, in_sentence=line in inline)
+
+
+def _read(page: str, line: str, *, in_sentence: bool = False) -> Command:
+    words = shlex.split(line, comments=True)
+    at = words.index(">") if ">" in words else len(words)
+    out = words[at + 1] if at < len(words) else None
+    # One of several that are given, and any number for a step.
+    said = tuple("1" if word == "STEP" else word.partition("|")[0] for word in words[:at])
+    return Command(page, line, said, out, named=in_sentence and len(words) == 4)
 
 
 def files(page: str) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""Every command in docs/*.md and README.md is held against the parser of what it calls; the docs' quick ones are run, in order."""
+"""Every command in docs/*.md, README.md and the help of verbs is held against the parser of what it calls; quick ones of docs and help are run."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,11 @@ from analysis.laws.registry import LAWS
 from repro.__main__ import main
 from repro.surgery.catalogue import GROWTHS, METHODS
 from sweeps import grid
+from tests import parsers
 from tests.docs import commands
-from tests.docs.commands import OF_RUNS, OURS, PAGES, QUICK, ROOT, SOURCES, Command
+from tests.docs.commands import HELP, OF_RUNS, OURS, PAGES, QUICK, QUICK_IN_HELP, ROOT, SOURCES, Command
 
-TOLD = [command for page in SOURCES for command in commands.of(page)]
+TOLD = [command for page in (*SOURCES, *HELP) for command in commands.of(page)]
 TRAINED = ("4k-10tpp-s80-d25-p50-seed0", "4k-10tpp-s00-seed0")  # of sweeps/quick.yaml
 NOT_THERE = {"sweeps/x.yaml"}  # stands for any
 
@@ -91,9 +92,23 @@ def test_the_commands_of_a_page_that_need_a_trained_run_run_too(
             command.run()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", HELP)
+def test_the_quick_examples_of_a_room_run_one_after_another(
+    page: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of its help, so that what one writes is there for the next."""
+    shutil.copytree(trained, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    own = [one for one in commands.of(page) if one.runs(QUICK_IN_HELP | OF_RUNS)]
+    assert own
+    for command in own:
+        assert command.run() or command.out, command.text
+
+
 def test_every_verb_is_named_in_the_docs() -> None:
-    verbs = {f"{room} {verb}" for room in OURS for verb in importlib.import_module(f"{room}.__main__").VERBS}
-    assert verbs - {one.verb for one in TOLD if one.page != "README"} == set(), "verbs that no page of docs/ names"
+    verbs = {f"{room} {verb}" for room in OURS for verb in parsers.room_of(room).verbs}
+    assert verbs - {one.verb for one in TOLD if one.page in PAGES} == set(), "verbs that no page of docs/ names"
 
 
 def test_the_page_on_claims_has_every_claim() -> None:

@@ -17,7 +17,17 @@ H100 = "gpus=64,type=h100,per_node=8"
 def test_measured_throughput_decides_the_hours(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     file = tmp_path / "measured.json"
     file.write_text(json.dumps({"tokens_per_second": {"cpu": {"4k": 1000.0, "13k": 500.0}}}))
-    command = ["plan", str(QUICK), "--cluster", "gpus=2,type=cpu", "--measured", str(file), "--price", "3", "--json"]
+    command = [
+        "plan",
+        str(QUICK),
+        "--cluster",
+        "gpus=2,type=cpu",
+        "--measured",
+        str(file),
+        "--price-per-gpu-hour",
+        "3",
+        "--json",
+    ]
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
     for run_id, rate in (("4k-10tpp-s00-seed0", 1000), ("13k-20tpp-s00-seed0", 500)):
@@ -37,7 +47,7 @@ def test_the_object_has_what_was_promised_and_the_text_says_its_assumptions(caps
     assert found.keys() >= hours | {"runs", "executed_flops", "effective_flops", "warnings", "memory"}
     assert "cost" not in found
     assert found["executed_flops"] == pytest.approx(sum(run["executed_flops"] for run in found["runs"].values()))
-    assert main(["plan", str(QUICK), "--cluster", H100, "--price", "2.5"]) == 0
+    assert main(["plan", str(QUICK), "--cluster", H100, "--price-per-gpu-hour", "2.5"]) == 0
     text = capsys.readouterr().out
     for part in (
         "20% at 10 M, 30% at 42 M, 37% at 138 M, 41% at 435 M, 45% at 1139 M",
@@ -62,7 +72,7 @@ def test_the_object_has_what_was_promised_and_the_text_says_its_assumptions(caps
         (["--cluster", "gpus=8,type=h100,max_workers=16"], ["max_workers", "1 to 8"]),
         (["--cluster", "gpus=8,type=h101"], ["no such device", "h101", "h100-pcie"]),
         (["--cluster", "gpus=8,type=h100", "--measured", "absent.json"], ["no such file", "absent.json"]),
-        (["--price", "2.5"], ["--price without a cluster"]),
+        (["--price-per-gpu-hour", "2.5"], ["--price-per-gpu-hour without a cluster"]),
     ],
 )
 def test_bad_input_is_named_with_what_was_expected(
@@ -76,7 +86,7 @@ def test_bad_input_is_named_with_what_was_expected(
 @pytest.mark.parametrize("price", ["free", "-1", "inf", "nan"])
 def test_a_price_is_a_number(price: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["plan", str(QUICK), "--cluster", H100, "--price", price])
+        main(["plan", str(QUICK), "--cluster", H100, "--price-per-gpu-hour", price])
     assert stopped.value.code == 2
     assert "is not a price" in capsys.readouterr().err
 

@@ -168,8 +168,8 @@ def test_plans_of_no_tokens_and_speeds_without_end_divide_nothing_by_none(
 
 @pytest.mark.parametrize("price", ["nan", "-1", "inf"])
 def test_a_price_that_is_none_is_refused(price: str, place: Folder, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", place.path, f"--price={price}"]) == 2
-    assert "--price" in capsys.readouterr().err
+    assert main(["status", place.path, f"--price-per-hour={price}"]) == 2
+    assert "--price-per-hour" in capsys.readouterr().err
 
 
 def test_a_clock_that_is_set_back_hides_no_run(place: Folder) -> None:

@@ -24,7 +24,7 @@ LAW = LAWS["chinchilla"]
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """The design of `simulate --law chinchilla --noise 0.005`: 16 rows, four of them with the largest N."""
+    """The design of `simulate --law chinchilla --sigma 0.005`: 16 rows, four of them with the largest N."""
     columns = simulated_table.design(LAW)
     loss = simulated_table.losses(LAW, simulated_table.truth(LAW), columns, 0.005, np.random.default_rng(0))[0]
     rows = [dict(zip((*columns, "loss"), row, strict=True)) for row in zip(*columns.values(), loss, strict=True)]
@@ -82,7 +82,7 @@ def test_a_measure_of_no_number_has_no_bounds() -> None:
 
 
 def test_resamples_that_hit_no_held_out_row_are_drawn_again_and_counted(file: str, capsys) -> None:
-    words = ["compare", file, "--laws", "chinchilla,over_training", "--bootstrap", "1000"]
+    words = ["compare", file, "--law", "chinchilla", "--law", "over_training", "--bootstrap", "1000"]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     # Of 16 rows four are held out: (3/4)^16 of the draws, a hundredth, miss them.
@@ -109,7 +109,9 @@ def test_one_row_held_out_is_no_verdict_unless_its_noise_is_known() -> None:
     assert out_of_sample.judge(laws, few, split, resamples=100, sigma=0.005).judged[1].less_interval is not None
 
 
-@pytest.mark.parametrize("verb", [["fit", "--law", "chinchilla"], ["compare", "--laws", "chinchilla,over_training"]])
+@pytest.mark.parametrize(
+    "verb", [["fit", "--law", "chinchilla"], ["compare", "--law", "chinchilla", "--law", "over_training"]]
+)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -95,8 +95,8 @@ def test_recipes_are_compared_as_by_the_command(tmp_path: Path, capsys: Out) -> 
 
 def test_rates_are_those_of_the_command(tmp_path: Path, capsys: Out) -> None:
     file = csv(tmp_path, runs(np.random.default_rng(0)))
-    found = analysis.rates(file, at={"N": 7e7, "D": 1.4e9}, near=0.03)
-    same(found, capsys, "rates", file, "--at", "N=7e7,D=1.4e9", "--near", "0.03")
+    found = analysis.rates(file, target={"N": 7e7, "D": 1.4e9}, near=0.03)
+    same(found, capsys, "rates", file, "--target", "N=7e7,D=1.4e9", "--near", "0.03")
     assert found.laws["lr"].exponents()["N"][0] == pytest.approx(-0.4, abs=0.1)
     shows(found, "lr* at N 7e+07 D 1.4e+09", "batch*")
     assert b"<svg" in (found.plot(tmp_path / "rates.svg") and (tmp_path / "rates.svg").read_bytes())
@@ -135,8 +135,8 @@ def test_each_group_has_its_exponents_and_its_rates(tmp_path: Path, capsys: Out)
     assert sizes["web"].plot().png.startswith(b"\x89PNG")
     tried = [row | {"text": kind} for kind in ("web", "code") for row in runs(rng, batches=False)]
     file = csv(tmp_path, tried, "rates.csv")
-    best = analysis.rates(file, by="text", at=TARGET)
-    same_list(best, capsys, "rates", file, "--by", "text", "--at", "N=3e10,D=6e11")
+    best = analysis.rates(file, by="text", target=TARGET)
+    same_list(best, capsys, "rates", file, "--by", "text", "--target", "N=3e10,D=6e11")
     shows(best, "text web:", "text code:")
 
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_asked_is_an_error_that_names_arguments(call: Any, told: 
     [
         lambda table: analysis.design(table, "chinchilla", TARGET, budget=1e21),
         lambda table: analysis.recipes(table, "run"),
-        lambda table: analysis.rates(table, at=TARGET),
+        lambda table: analysis.rates(table, target=TARGET),
     ],
 )
 def test_weights_are_refused_where_rows_are_taken_alike(call: Any, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_formula_is_told_what_the_options_tell_it(file: str, capsys: Out) -> N
 
 def test_a_comparison_is_that_of_the_command(file: str, capsys: Out) -> None:
     more = ["--formula", "E + A/N^alpha", "--holdout", "N>4e8", "--bootstrap", "200"]
-    printed = said(capsys, "compare", file, "--laws", "chinchilla,over_training", *NAMES, *more)
+    printed = said(capsys, "compare", file, "--law", "chinchilla", "--law", "over_training", *NAMES, *more)
     found = analysis.compare(
         table(file), ["chinchilla", "over_training", "E + A/N^alpha"], holdout="N>4e8", bootstrap=200
     )

@@ -192,7 +192,7 @@ def test_a_sweep_without_repeated_runs_says_why_there_are_no_worlds(
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--worlds", "0"], "--worlds"), (["--noise", "0.01", "--like", "x"], "--like")],
+    [(["--worlds", "0"], "--worlds"), (["--sigma", "0.01", "--like", "x"], "--like")],
 )
 def test_what_cant_be_drawn_is_refused(
     options: list[str], named: str, quick: Path, capsys: pytest.CaptureFixture[str]

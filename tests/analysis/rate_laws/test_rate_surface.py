@@ -156,7 +156,7 @@ def test_too_few_settings_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_command_prints_one_object_and_a_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = csv(tmp_path, runs(np.random.default_rng(1)))
-    words = ["rates", table, "--bootstrap", "200", "--at", "N=1.6e8,D=6.4e9", "--out", str(tmp_path)]
+    words = ["rates", table, "--bootstrap", "200", "--target", "N=1.6e8,D=6.4e9", "--out", str(tmp_path)]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["cells"]) == 9
@@ -174,7 +174,7 @@ def test_each_group_has_its_own_best(tmp_path: Path, capsys: pytest.CaptureFixtu
     for row in rows:
         row["lr"] *= 5 if row["optimizer"] == "muon" else 1
     table = csv(tmp_path, [*rows, rows[0] | {"optimizer": "sgd"}])
-    words = ["rates", table, "--bootstrap", "200", "--by", "optimizer", "--at", "N=1.6e8,D=6.4e9"]
+    words = ["rates", table, "--bootstrap", "200", "--by", "optimizer", "--target", "N=1.6e8,D=6.4e9"]
     assert main([*words, "--json"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
@@ -191,8 +191,8 @@ def test_what_cant_be_asked_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     rows = runs(np.random.default_rng(0), batches=False)
     table = csv(tmp_path, rows)
     for words, told in (
-        (["--at", "N=1e9"], "not a budget of this table"),
-        (["--at", "N=1e9,D=many"], "not a positive number"),
+        (["--target", "N=1e9"], "not a budget of this table"),
+        (["--target", "N=1e9,D=many"], "not a positive number"),
         (["--columns", "lr=rate"], "no such column"),
         (["--columns", "batch=tokens"], "no such column"),
     ):

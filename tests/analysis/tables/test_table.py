@@ -165,9 +165,16 @@ def test_an_option_that_would_do_nothing_or_has_no_meaning_is_refused(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("laws", ["chinchilla,chinchilla", ",", "Chinchilla,over_training", "chinchilla,nosuch"])
-def test_laws_are_named_once_and_as_they_are(laws: str, tmp_path: Path) -> None:
-    assert main(["compare", csv(tmp_path, NAMED), "--laws", laws]) == 2
+def test_laws_are_named_once(tmp_path: Path) -> None:
+    for laws in ([], ["--law", "chinchilla", "--law", "chinchilla"]):
+        assert main(["compare", csv(tmp_path, NAMED), *laws]) == 2
+
+
+@pytest.mark.parametrize("law", ["Chinchilla", "nosuch", "chinchilla,over_training", ""])
+def test_laws_are_named_as_they_are(law: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["compare", csv(tmp_path, NAMED), "--law", "chinchilla", "--law", law])
+    assert f"invalid choice: {law!r}" in capsys.readouterr().err
 
 
 def test_columns_with_commas_and_spaces_are_named_in_quotes(tmp_path: Path) -> None:

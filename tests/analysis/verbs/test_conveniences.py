@@ -51,7 +51,7 @@ def test_no_group_of_enough_rows_is_an_error(tmp_path: Path, capsys: pytest.Capt
 def test_rows_are_held_out_by_a_condition(rule: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     own = rows()
     held = [i + 1 for i, row in enumerate(own) if (row["N"] > 1e9 if rule == "N>1e9" else row["text"] == "web")]
-    words = ["compare", csv(tmp_path, own), "--laws", "chinchilla", "--holdout", rule, "--json"]
+    words = ["compare", csv(tmp_path, own), "--law", "chinchilla", "--holdout", rule, "--json"]
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == held
 

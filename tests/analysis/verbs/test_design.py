@@ -136,7 +136,7 @@ def test_numbers_that_are_none_are_refused(words: tuple[str, str], file: str) ->
 
 def test_a_law_of_more_columns_needs_a_table_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     table = str(tmp_path / "sparse.csv")
-    assert main(["simulate", "--law", "sparse", "--noise", "0.003", table]) == 0
+    assert main(["simulate", "--law", "sparse", "--sigma", "0.003", table]) == 0
     words = (table, "--law", "sparse", "--target", "N=1e10,D=1e12,S=0.5", "--budget", "10", "--bootstrap", "200")
     assert "--candidates" in refused(capsys, *words)
     planned = csv(tmp_path, [{"N": 3e9, "D": 2e11, "S": s, "cost": 1 + s} for s in (0, 0.5, 0.8)], "planned.csv")

@@ -85,9 +85,7 @@ def test_a_law_file_with_levels_is_fitted_saved_and_predicts(
         assert answer["loss"] == pytest.approx(true, rel=0.003)
         assert answer["interval"][0] < answer["loss"] < answer["interval"][1]
     assert refused(capsys, "predict", str(saved), "N=1e9", "D=2e10", "precision=int4") == "a label that the fit hasn't seen"  # fmt: skip
-    compared = said(
-        capsys, "compare", file, "--laws", "chinchilla", "--formula", str(saved), "--holdout", "share:0.2:N"
-    )
+    compared = said(capsys, "compare", file, "--law", "chinchilla", "--formula", str(saved), "--holdout", "share:0.2:N")
     assert [own["law"] for own in compared["laws"]] == ["chinchilla", "effective"]
     assert compared["laws"][1]["held_out"] < compared["laws"][0]["held_out"]
 
@@ -209,7 +207,7 @@ def test_a_table_is_drawn_from_a_formula_and_fitted_back(tmp_path: Path, capsys:
     words = ("--formula", law, "--bounds", "g=-1:2", "--fix", "E=1")
     values = {"A": 300.0, "g": 0.4, "alpha": 0.3, "b": 0.02}
     asked = ",".join(f"{name}={value}" for name, value in values.items())
-    assert main(["simulate", *words, "--parameters", asked, "--noise", "0", file]) == 0
+    assert main(["simulate", *words, "--parameters", asked, "--sigma", "0", file]) == 0
     capsys.readouterr()
     assert said(capsys, "fit", file, *words)["parameters"] == pytest.approx(values, rel=1e-3)
     assert refused(capsys, "simulate", *words, "--parameters", "A=300", file) == "a parameter without a value"

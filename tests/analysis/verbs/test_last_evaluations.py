@@ -75,7 +75,7 @@ def test_any_column_orders_them_and_the_summary_says_so(file: str, real: pd.Data
     assert main(["fit", file, *WORDS, "--last", "3:step"]) == 0
     line = f"a loss is the mean of the last 3 evaluations of a run (run_id) by step; {len(real)} rows were {real.run_id.nunique()} runs"
     assert line in capsys.readouterr().out
-    assert main(["compare", file, "--laws", "chinchilla", "--clusters", "run_id", "--last", "3:step"]) == 0
+    assert main(["compare", file, "--law", "chinchilla", "--clusters", "run_id", "--last", "3:step"]) == 0
     assert line in capsys.readouterr().out
 
 

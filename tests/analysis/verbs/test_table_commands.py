@@ -76,7 +76,7 @@ def test_a_saved_fit_predicts_with_its_band(file: str, tmp_path: Path, capsys: p
 
 
 def test_compare_says_which_law_predicts_better(file: str, capsys: pytest.CaptureFixture) -> None:
-    words = ["--laws", "chinchilla,over_training", "--holdout", "share:0.2:N", "--bootstrap", "200"]
+    words = ["--law", "chinchilla", "--law", "over_training", "--holdout", "share:0.2:N", "--bootstrap", "200"]
     found = said(capsys, "compare", file, *words)
     first, second = found["laws"]
     assert (first["outcome"], len(found["rows"])) == (None, 12)
@@ -92,7 +92,7 @@ def test_relative_errors_stand_beside_the_best_loss_seen(
     edge = np.quantile(drawn["N"], 0.8)
     held, fitted = drawn["loss"][drawn["N"] >= edge], drawn["loss"][drawn["N"] < edge]
     rule = ("--holdout", "share:0.2:N")
-    compared = said(capsys, "compare", file, "--laws", "chinchilla,over_training", *rule)
+    compared = said(capsys, "compare", file, "--law", "chinchilla", "--law", "over_training", *rule)
     assert compared["best_seen"] == pytest.approx(np.mean(np.abs(fitted.min() / held - 1)))
     first = compared["laws"][0]
     assert first["relative"] == pytest.approx(
@@ -107,7 +107,7 @@ def test_relative_errors_stand_beside_the_best_loss_seen(
     found = said(capsys, "predict", str(tmp_path / "FIT.json"), "N=1e11", "D=2e12")
     assert found["best_seen"] == pytest.approx(drawn["loss"].min())
     assert found["over_best_seen"] == pytest.approx(found["loss"] / drawn["loss"].min() - 1)
-    assert main(["compare", file, "--laws", "chinchilla,over_training", *rule]) == 0
+    assert main(["compare", file, "--law", "chinchilla", "--law", "over_training", *rule]) == 0
     assert f"{compared['best_seen']:.2%}" in capsys.readouterr().out
 
 

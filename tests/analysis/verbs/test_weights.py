@@ -69,7 +69,7 @@ def test_and_so_they_are_for_the_command(objective: Kind, tmp_path: Path, capsys
 
 
 def test_a_comparison_weighs_fits_errors_and_draws(tmp_path: Path, capsys: Out) -> None:
-    words = ["--laws", "chinchilla,over_training", "--holdout", "share:0.3:N", "--objective", "wls"]
+    words = ["--law", "chinchilla", "--law", "over_training", "--holdout", "share:0.3:N", "--objective", "wls"]
     file, repeated = csv(tmp_path, rows()), [row for row in rows() for _ in range(row["times"])]
     once = said(capsys, "compare", file, *words, "--weights", "times", "--bootstrap", "200")
     often = said(capsys, "compare", csv(tmp_path, repeated, "often.csv"), *words)

@@ -20,7 +20,7 @@ def test_what_was_drawn_without_noise_is_found_again(
 ) -> None:
     file = str(tmp_path / "drawn.csv")
     law = LAWS[name] if name in LAWS else declared.law_of(formula.read(shipped.law(name), ()), {})
-    assert main(["simulate", "--law", name, "--noise", "0", file]) == 0
+    assert main(["simulate", "--law", name, "--sigma", "0", file]) == 0
     assert "rows, losses" in capsys.readouterr().out or law.unit != "nats"
     assert main(["fit", file, "--law", name, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -59,7 +59,7 @@ def test_a_drawn_table_is_one_that_fit_reads(ending: str, tmp_path: Path, capsys
 
 @pytest.mark.slow
 def test_a_drawn_sweep_is_one_that_claims_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--law", "N_final", "--noise", "0.002", str(tmp_path / "world")]) == 0
+    assert main(["simulate", "--law", "N_final", "--sigma", "0.002", str(tmp_path / "world")]) == 0
     capsys.readouterr()
     assert main(["claims", str(tmp_path / "world"), "--bootstrap", "100", "--json"]) == 0
     ruled = {verdict["claim"]: verdict["ruled"] for verdict in json.loads(capsys.readouterr().out)}
@@ -88,7 +88,7 @@ def test_the_seed_makes_the_noise(tmp_path: Path) -> None:
         (["--law", "precision", "OUT"], "can't be drawn"),
         (["--law", "N_avg", "--parameters", "gamma=1", "OUT.csv"], "parameters.gamma"),
         (["--law", "N_avg", "--parameters", "E=low", "OUT.csv"], "--parameters E"),
-        (["--law", "N_avg", "--noise", "-1", "OUT.csv"], "--noise"),
+        (["--law", "N_avg", "--sigma", "-1", "OUT.csv"], "--sigma"),
         (["--law", "N_avg", "--rows", "3", "OUT.csv"], "--rows"),
         (["--law", "accuracy", "OUT"], "can't be drawn"),
         (["--formula", "LAW.yaml", "--parameters", "E=1,A=9,a=.3", "OUT.csv"], "a column that simulate can't draw"),
@@ -118,9 +118,9 @@ def test_a_real_sweep_is_never_written_over(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     "words",
     [
-        ["--noise", "nan", "OUT.csv"],
-        ["--noise", "inf", "OUT.csv"],
-        ["--noise", "1e9", "OUT.csv"],
+        ["--sigma", "nan", "OUT.csv"],
+        ["--sigma", "inf", "OUT.csv"],
+        ["--sigma", "1e9", "OUT.csv"],
         ["--seed", "-1", "OUT.csv"],
         ["--parameters", "A=-5", "OUT.csv"],
         ["--parameters", "E=nan", "OUT.csv"],

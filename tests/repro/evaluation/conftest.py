@@ -78,7 +78,7 @@ def evaluate(text: Corpus, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
     """The verb with --json; what it says."""
 
     def call(*words: object) -> dict[str, Any]:
-        code = main(["evaluate", *map(str, words), "--corpora", str(text.folder.parent), "--json"])
+        code = main(["evaluate", *map(str, words), "--corpus", str(text.folder.parent), "--json"])
         out, err = capsys.readouterr()
         assert code == 0, err
         return json.loads(out)

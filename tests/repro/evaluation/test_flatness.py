@@ -129,7 +129,7 @@ def test_the_verb_compares_runs_and_models_on_one_text(
     tmp_path.joinpath("prose.txt").write_text(PROSE[:3000])
     run = str(results / "runs" / "sparse")
     words = ["flatness", run, run, str(published), str(tmp_path / "prose.txt"), "--vectors", "3", "--max-tokens", "400"]
-    words += ["--corpora", str(text.folder.parent)]
+    words += ["--corpus", str(text.folder.parent)]
     assert main([*words, "--json"]) == 0
     said = capsys.readouterr()
     sparse, again, other = json.loads(said.out)

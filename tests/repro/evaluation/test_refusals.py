@@ -144,7 +144,7 @@ def test_a_run_whose_corpus_or_checkpoint_is_gone_is_refused(
 ) -> None:
     tmp_path.joinpath("prose.txt").write_text(PROSE[:2000])
     asked = words(results / "runs" / "sparse", tmp_path / "prose.txt", "--out", tmp_path)
-    assert main([*asked, "--corpora", str(tmp_path / "nowhere")]) == 2
+    assert main([*asked, "--corpus", str(tmp_path / "nowhere")]) == 2
     assert "whose tokenizer is needed" in capsys.readouterr().err
     run = tmp_path / "run"
     shutil.copytree(results / "runs" / "sparse", run)
@@ -152,5 +152,5 @@ def test_a_run_whose_corpus_or_checkpoint_is_gone_is_refused(
     data = bytearray((kept / "rank-0.safetensors").read_bytes())
     data[-1] ^= 1
     (kept / "rank-0.safetensors").write_bytes(data)
-    assert main([*words(run, tmp_path / "prose.txt"), "--corpora", str(text.folder.parent)]) == 2
+    assert main([*words(run, tmp_path / "prose.txt"), "--corpus", str(text.folder.parent)]) == 2
     assert "rank-0.safetensors doesn't have its hash" in capsys.readouterr().err

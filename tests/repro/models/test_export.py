@@ -239,7 +239,7 @@ def test_what_cannot_be_exported_is_refused(
     assert main(["export", str(empty), str(tmp_path / "out"), *words]) == 2
     assert "not the text" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    assert main(["export", str(run.folder), str(tmp_path / "out"), *words, "--compact", "--dtype", "bf16"]) == 0
+    assert main(["export", str(run.folder), str(tmp_path / "out"), *words, "--compact", "--precision", "bf16"]) == 0
     assert "compact:" in capsys.readouterr().out
 
 

@@ -67,7 +67,7 @@ def test_a_run_is_grown_with_its_tokenizer_and_said_in_words(
     spec = replace(make_spec(0.0, dense_steps=4), model=ModelSpec(16, 2, 2, 32, 300, 32))
     train(spec, Folder.open(tmp_path / "run"), text, Resources(device="cpu"))
     out, root = tmp_path / "out", str(text.folder.parent)
-    given = ["--method", "grow-width-noise", "--factor", "2", "--text", str(text.folder), "--corpora", root]
+    given = ["--method", "grow-width-noise", "--factor", "2", "--text", str(text.folder), "--corpus", root]
     assert main(["grow", str(tmp_path / "run"), str(out), *given, "--held-out", "8"]) == 0
     said, told = capsys.readouterr()
     assert "d_model 16 -> 32" in told

@@ -87,7 +87,7 @@ def test_a_run_is_pruned_on_its_own_text(
     spec = replace(make_spec(0.0, dense_steps=4), model=ModelSpec(32, 3, 4, 48, 300, 32))
     train(spec, Folder.open(tmp_path / "run"), text, Resources(device="cpu"))
     out, root = tmp_path / "out", str(text.folder.parent)
-    given = ["--method", "depth-influence", "--rate", ".2", "--text", str(text.folder), "--corpora", root]
+    given = ["--method", "depth-influence", "--rate", ".2", "--text", str(text.folder), "--corpus", root]
     code = main(["prune", str(tmp_path / "run"), str(out), *given, "--sequences", "8", "--held-out", "8"])
     said, told = capsys.readouterr()
     assert code == 0, told
