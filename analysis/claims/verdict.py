@@ -141,13 +141,9 @@ class Stated:
         """The verdict of an outcome and its reason, for which a number with its interval stands; tables without rows are left out."""
         measured, interval = (found.value, found.interval) if isinstance(found, Measure) else found or (None, None)
         return Verdict(
-            claim=self.claim,
-            statement=self.statement,
-            quantity=self.quantity,
+            **vars(self),
             measured=measured,
             interval=interval,
-            paper=self.paper,
-            rule=self.rule,
             verdict=outcome[0],
             because=outcome[1],
             notes=tuple(notes),

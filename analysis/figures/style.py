@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.laws.registry import N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, SPARSE
 
@@ -124,14 +122,6 @@ def thousands(value: float, _: float) -> str:
     if value >= 1e9:
         return f"{value / 1e9:g}B"
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"
-
-
-def log_counts(axes: Axes) -> None:
-    """Makes the horizontal axis a logarithmic one of counts, with few labels."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(thousands)
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def nothing(reason: str) -> Figure:

@@ -1,10 +1,4 @@
-"""How fast a loss falls with training tokens: slopes in nats per doubling, and how far a law's differ from the measured ones.
-
-The paper of the law P2 (arXiv 2411.10272) judges laws by an "average slope difference", of which it gives the name and
-says that it measures convergence rather than level. The definition here is our own: on the tokens D_1 < D_2 < ... of one
-curve s_i = (L_(i+1) - L_i) / log2(D_(i+1) / D_i), and ASD = mean_i |predicted s_i - measured s_i|. A constant error of
-the loss leaves it alone.
-"""
+"""How fast a loss falls with training tokens: slopes in nats per doubling, and where a curve has settled."""
 
 from __future__ import annotations
 
@@ -22,16 +16,6 @@ def slopes(tokens: Array, loss: Array) -> Array:
         tokens: (n,), positive and increasing. loss: (..., n) in nats per token.
     """
     return np.asarray(np.diff(loss, axis=-1) / np.diff(np.log2(tokens)))
-
-
-def average_slope_difference(tokens: Array, predicted: Array, measured: Array, *, last: int | None = None) -> Array:
-    """ASD (...,) of one curve, nats per doubling; of its `last` slopes alone where that is given.
-
-    Args:
-        tokens: (n,), at least two, positive and increasing. predicted, measured: (..., n) in nats per token.
-    """
-    off = np.abs(slopes(tokens, predicted - measured))
-    return np.asarray((off if last is None else off[..., -last:]).mean(axis=-1))
 
 
 def settled_at(tokens: Array, loss: Array, least: float = SETTLED) -> float | None:

@@ -14,17 +14,17 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
-from analysis.tables.data import Runs, Tables
+from analysis.tables.data import Runs
 from analysis.tables.mirrored import KINDS, USUAL, Kind, kind_of
 from analysis.tables.time_weights import weighted_counts
-from repro import columns, ladder, schemas, studies
-from repro.column import Trained
+from analysis.worlds.simulated_programme import in_tables, row_of
+from repro import ladder, studies
 from repro.schedule import Pieces, PruningSchedule
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.studies import StudyName
 
 SIZES = {
     "8k": ladder.Shape(d_model=16, layers=2, heads=2, mlp=44, vocab=256),
@@ -37,6 +37,7 @@ SPARSITIES = (0.4, 0.8)
 CONTROLLED = "20t", 0.8  # the cell with controls
 MULTIPLES = (0.5, 2.0)
 BATCH, SEQUENCE, LR = 32, 16, 0.01
+LOSS = 3.0  # of a row before its own is drawn
 OPERATORS = ("grow-inner", "grow-inner-noise", "grow-depth-zero", "grow-depth-stack")
 GROWN_AT = 0.3  # share of the life's tokens
 THETA = (1.5, 40.0, 0.35, 250.0, 0.4)  # E, A, alpha, B, beta: 10% of N_avg is worth .04 to .05 nats
@@ -89,13 +90,6 @@ def _by(rows: list[dict[str, Any]], names: tuple[str, ...], rng: np.random.Gener
     return np.array([drawn[groups[tuple(row[name] for name in names)]] for row in rows])
 
 
-def in_tables(rows: list[dict[str, Any]]) -> Tables:
-    """Rows of the runs table as a sweep's tables, without curves."""
-    runs = Runs.from_arrow(pa.Table.from_pylist(rows, schema=schemas.RUNS))
-    empty = {name: schemas.SCHEMAS[name].empty_table() for name in ("curves", "layers", "evaluations", "tasks")}
-    return Tables("simulated", runs, runs, **empty, sweep={"name": "simulated"}, flags=())
-
-
 def means(runs: Runs, truth: ArrowTruth) -> Array:
     """Mean losses (n,) in nats per token."""
     life = runs.life
@@ -135,17 +129,8 @@ def _spec(
     )
 
 
-def _row(spec: RunSpec, study: str) -> dict[str, Any]:
-    trained = Trained(
-        spec=spec, corpus_hash="none", unique_tokens=10 * spec.tokens,
-        weight_steps=spec.schedule.weight_steps(spec.model.shape.prunable), tokens=spec.tokens, lr_wd_sum=0.0, loss=3.0,
-        loss_se=0.0, loss_blocks=[3.0], loss_train=3.0, seconds=1.0, seconds_setup=0.1, device="simulated",
-    )  # fmt: skip
-    return columns.row(trained) | {"sweep": "simulated", "studies": [study]}
-
-
-def _dense(size: str, budget: str, shape: ladder.Shape, steps: int, seed: int, study: str) -> dict[str, Any]:
-    return _row(_spec(size, budget, shape, steps, seed), study)
+def _dense(size: str, budget: str, shape: ladder.Shape, steps: int, seed: int, study: StudyName) -> dict[str, Any]:
+    return row_of(_spec(size, budget, shape, steps, seed), [study], LOSS)
 
 
 def _set(budget: str, ratio: float, sparsity: float, seed: int) -> Iterator[dict[str, Any]]:
@@ -153,7 +138,7 @@ def _set(budget: str, ratio: float, sparsity: float, seed: int) -> Iterator[dict
     shape = SIZES[SIZE]
     pruning = PruningSpec(sparsity=sparsity, interval=5, shape="geometric")
     spec = _spec(SIZE, budget, shape, _steps(shape, ratio), seed, pruning)
-    falling = _row(spec, studies.MIRROR) | {"family": f"{SIZE}-{budget}-mirror{100 * sparsity:.0f}"}
+    falling = row_of(spec, [studies.MIRROR], LOSS) | {"family": f"{SIZE}-{budget}-mirror{100 * sparsity:.0f}"}
     pieces = {kind: _pieces(kind, spec.schedule) for kind in KINDS}
     members = {kind: _member(falling, kind, pieces[kind]) for kind in KINDS}
     yield from members.values()

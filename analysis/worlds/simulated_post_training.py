@@ -18,12 +18,11 @@ import pyarrow as pa
 
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
-from analysis.tables.data import Runs, Tables
+from analysis.tables.data import Tables
 from analysis.tables.post_training import CurvePoints, curve_points
 from analysis.worlds.recovery_world import RecoveryWorld
-from analysis.worlds.simulated_programme import CORPUS
-from repro import columns, ladder, schemas, studies, tables
-from repro.column import Trained
+from analysis.worlds.simulated_programme import CORPUS, in_tables, row_of
+from repro import ladder, schemas, studies, tables
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.store.folder import Folder
 
@@ -125,12 +124,7 @@ def design(seeds: int = 3, methods: tuple[str, ...] = tuple(METHODS)) -> Tables:
     """The runs and the points of their curves; a pruned model's losses are its parent's."""
     rows = list(_rows(seeds, methods))
     curves = [point for row in rows for point in _curve(row)]
-    empty = {name: schemas.SCHEMAS[name].empty_table() for name in ("layers", "evaluations", "tasks")}
-    runs = Runs.from_arrow(pa.Table.from_pylist(rows, schema=schemas.RUNS))
-    return Tables(
-        "simulated", runs, runs, pa.Table.from_pylist(curves, schema=schemas.CURVES), **empty,
-        sweep={"name": "simulated"}, flags=(),
-    )  # fmt: skip
+    return in_tables(rows, curves)
 
 
 def _rows(seeds: int, methods: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -170,12 +164,7 @@ def _parent(size: str, seed: int) -> dict[str, Any]:
         seed=seed,
     )
     loss = _dense_loss(shape.prunable, TOKENS)
-    trained = Trained(
-        spec=spec, corpus_hash="none", unique_tokens=10 * TOKENS, weight_steps=shape.prunable * spec.dense_steps,
-        tokens=spec.tokens, lr_wd_sum=0.0, loss=loss, loss_se=0.0, loss_blocks=[loss], loss_train=loss, seconds=1.0,
-        seconds_setup=0.1, device="simulated",
-    )  # fmt: skip
-    return columns.row(trained) | {"sweep": "simulated", "studies": [studies.PARENTS]}
+    return row_of(spec, [studies.PARENTS], loss)
 
 
 def _child(parent: dict[str, Any], method: str, rate: float, age: int = TOKENS) -> dict[str, Any]:

@@ -1,12 +1,17 @@
-"""The runs of a simulated sweep: the whole programme in three sizes, with schedules resolved as a real sweep resolves them."""
+"""The runs of a simulated sweep: the whole programme in three sizes, with schedules resolved as a real sweep resolves them; the rows and tables of any simulated runs."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
-from repro import ladder, studies
+import pyarrow as pa
+
+from analysis.tables.data import Runs, Tables
+from repro import columns, ladder, schemas, studies
+from repro.column import Trained
 from repro.schedule import interval_for
 from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
 from repro.studies import StudyName
@@ -99,3 +104,39 @@ def run_of(
         dense_steps=dense_steps,
         seed=seed,
     )
+
+
+def row_of(
+    spec: RunSpec,
+    served: Sequence[StudyName],
+    loss: float,
+    *,
+    lr_wd_sum: float = 0.0,
+    loss_se: float = 0.0,
+    blocks: int = 1,
+) -> dict[str, Any]:
+    """The row that a run leaves in the table of a sweep, at a held-out loss; `blocks`: held-out blocks, of that loss each."""
+    trained = Trained(
+        spec=spec,
+        corpus_hash="none",
+        unique_tokens=10 * spec.tokens,
+        weight_steps=spec.schedule.weight_steps(spec.model.shape.prunable),
+        tokens=spec.tokens,
+        lr_wd_sum=lr_wd_sum,
+        loss=loss,
+        loss_se=loss_se,
+        loss_blocks=[loss] * blocks,
+        loss_train=loss,
+        seconds=1.0,
+        seconds_setup=0.1,
+        device="simulated",
+    )
+    return columns.row(trained) | {"sweep": "simulated", "studies": list(served)}
+
+
+def in_tables(rows: list[dict[str, Any]], curves: Iterable[dict[str, Any]] = ()) -> Tables:
+    """Rows of the runs table, and points of its curves, as a sweep's tables."""
+    runs = Runs.from_arrow(pa.Table.from_pylist(rows, schema=schemas.RUNS))
+    empty = {name: schemas.SCHEMAS[name].empty_table() for name in ("layers", "evaluations", "tasks")}
+    drawn = pa.Table.from_pylist(list(curves), schema=schemas.CURVES)
+    return Tables("simulated", runs, runs, drawn, **empty, sweep={"name": "simulated"}, flags=())

@@ -5,8 +5,7 @@ Fits, intervals and verdicts on such tables can be compared with the truth.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +14,8 @@ import numpy as np
 from analysis.laws.law import Law
 from analysis.laws.registry import N_AVG
 from analysis.tables.schedules import schedule_of
-from analysis.worlds.simulated_programme import BATCH, BLOCKS, CORPUS, LR, SIZES, TENSORS, programme, run_of
-from repro import columns, ladder, studies, tables
-from repro.column import Trained
+from analysis.worlds.simulated_programme import BATCH, BLOCKS, CORPUS, LR, TENSORS, programme, row_of
+from repro import columns, studies, tables
 from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.studies import StudyName
@@ -65,37 +63,7 @@ def simulate(truth: Truth, *, seed: int = 0, seeds: int = 3, fresh_grid_seeds: i
     for spec, study in programme(seeds, fresh_grid_seeds):
         asked.setdefault(spec, []).append(study)
     rng = np.random.default_rng(seed)
-    return [_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in asked.items()]
-
-
-def simulate_map(
-    truth: Truth,
-    cells: Mapping[str, Iterable[float]],
-    *,
-    sparsities: tuple[float, ...] = (0.4, 0.8),
-    seeds: int = 3,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Rows of a `regime` study alone: dense runs, and sparse runs with their dense partners.
-
-    Args:
-        cells: tokens per parameter by size, of SIZES.
-        seeds: of each run. seed: of the noise.
-    """
-    rng, rows = np.random.default_rng(seed), {}
-    for size, ratios in cells.items():
-        for ratio, own in itertools.product(ratios, range(seeds)):
-            budget = f"{ratio:g}t"
-            dense = run_of(size, budget, seed=own, tokens_per_param=ratio)
-            rows[dense.fingerprint] = _row(dense, [studies.REGIME], truth, rng)
-            for sparsity in sparsities:
-                sparse = run_of(size, budget, sparsity, seed=own, tokens_per_param=ratio)
-                average = sparse.schedule.n_avg(SIZES[size].prunable)
-                shape = ladder.partner(SIZES[size], average, count="prunable", mlp_multiple=1, tolerance=0.02)
-                label, steps = f"{size}-p{100 * sparsity:.0f}", sparse.schedule.total_steps
-                for spec in (sparse, run_of(label, budget, seed=own, shape=shape, dense_steps=steps)):
-                    rows[spec.fingerprint] = _row(spec, [studies.REGIME], truth, rng)
-    return list(rows.values())
+    return [drawn_row(spec, list(dict.fromkeys(own)), truth, rng) for spec, own in asked.items()]
 
 
 def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
@@ -106,7 +74,8 @@ def write(folder: Folder, rows: list[dict[str, Any]]) -> None:
     folder.write_json("sweep.json", {"name": "simulated", "corpus": CORPUS, "failed": []})
 
 
-def _row(spec: RunSpec, studies: list[str], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
+def drawn_row(spec: RunSpec, studies: list[StudyName], truth: Truth, rng: np.random.Generator) -> dict[str, Any]:
+    """The row of a run that obeys `truth`, with noise of its own."""
     schedule, pruning, optimizer = spec.schedule, spec.pruning, spec.optimizer
     known = columns.planned(spec)
     known |= {"N": known["N_final"], "S": known["sparsity"]}
@@ -116,22 +85,8 @@ def _row(spec: RunSpec, studies: list[str], truth: Truth, rng: np.random.Generat
         mean += truth.penalty(pruning.sparsity, pruning.start, pruning.end)
     mean += truth.recipe(pruning.sparsity, optimizer.lr / LR, optimizer.batch / BATCH)
     loss = mean + truth.sigma * float(rng.standard_normal())
-    trained = Trained(
-        spec=spec,
-        corpus_hash="none",
-        unique_tokens=10 * spec.tokens,
-        weight_steps=schedule.weight_steps(spec.model.shape.prunable),
-        tokens=spec.tokens,
-        lr_wd_sum=0.5 * optimizer.lr * optimizer.weight_decay * schedule.total_steps,
-        loss=loss,
-        loss_se=truth.sigma,
-        loss_blocks=[loss] * BLOCKS,
-        loss_train=loss,
-        seconds=1.0,
-        seconds_setup=0.1,
-        device="simulated",
-    )
-    return columns.row(trained) | {"sweep": "simulated", "studies": studies}
+    rates = 0.5 * optimizer.lr * optimizer.weight_decay * schedule.total_steps
+    return row_of(spec, studies, loss, lr_wd_sum=rates, loss_se=truth.sigma, blocks=BLOCKS)
 
 
 def _curve(row: dict[str, Any]) -> Iterator[dict[str, Any]]:

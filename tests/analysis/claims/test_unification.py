@@ -25,6 +25,7 @@ from analysis.tables import data
 from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 from repro.store.folder import Folder
+from tests.analysis.maps import simulate_map
 
 CELLS = {"8k": (15.0, 30.0, 60.0, 120.0), "25k": (15.0, 30.0, 60.0)}
 
@@ -32,7 +33,7 @@ CELLS = {"8k": (15.0, 30.0, 60.0, 120.0), "25k": (15.0, 30.0, 60.0)}
 @cache
 def exact() -> tuple[dict[str, Any], ...]:
     """A map without noise."""
-    return tuple(simulated_sweep.simulate_map(Truth(sigma=0.0), CELLS))
+    return tuple(simulate_map(Truth(sigma=0.0), CELLS))
 
 
 def rows(sigma: float = 0.006, seed: int = 0, **cost: float) -> list[dict[str, Any]]:

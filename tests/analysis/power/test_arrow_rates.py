@@ -14,7 +14,8 @@ from analysis.noise.seed_noise import SeedNoise
 from analysis.power import simulation
 from analysis.tables.data import Tables
 from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import THETA, ArrowTruth, in_tables
+from analysis.worlds.simulated_arrow import THETA, ArrowTruth
+from analysis.worlds.simulated_programme import in_tables
 from analysis.worlds.world import World
 
 pytestmark = pytest.mark.slow

@@ -27,6 +27,7 @@ from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 from analysis.worlds.world import World, with_losses
 from repro.store.folder import Folder
+from tests.analysis.maps import simulate_map
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +114,7 @@ def test_a_pair_is_worth_nine_tenths_where_claim_c_is_false(tables: Tables, thet
 
 
 def a_map() -> list[dict[str, Any]]:
-    return simulated_sweep.simulate_map(Truth(), {"8k": (15.0, 30.0, 60.0), "25k": (15.0, 30.0)})
+    return simulate_map(Truth(), {"8k": (15.0, 30.0, 60.0), "25k": (15.0, 30.0)})
 
 
 def own_rates() -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import pytest
 from analysis.tables.mirrored import KINDS, mirrored_sets
 from analysis.tables.time_weights import weighted_counts
 from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import ArrowTruth, in_tables
+from analysis.worlds.simulated_arrow import ArrowTruth
+from analysis.worlds.simulated_programme import in_tables
 
 
 def test_members_controls_and_dense_runs_of_each_set() -> None:

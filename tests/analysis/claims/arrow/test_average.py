@@ -14,7 +14,8 @@ from analysis.findings.one_law import residuals
 from analysis.findings.time_weight import time_weight
 from analysis.tables.growth import grown
 from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import OPERATORS, ArrowTruth, in_tables
+from analysis.worlds.simulated_arrow import OPERATORS, ArrowTruth
+from analysis.worlds.simulated_programme import in_tables
 
 Rows = list[dict[str, Any]]
 

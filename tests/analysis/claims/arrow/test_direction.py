@@ -13,7 +13,8 @@ from analysis.claims import Verdict
 from analysis.claims.arrow import direction, direction_at_own_rates, sparse_start
 from analysis.findings.evidence import Evidence
 from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import ArrowTruth, in_tables
+from analysis.worlds.simulated_arrow import ArrowTruth
+from analysis.worlds.simulated_programme import in_tables
 
 Rows = list[dict[str, Any]]
 
