@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.apart import ENV, sizes
-from bench.hour.part import OFF, TEXTS, Finding, Part, file_of
-from bench.hour.parts import PARTS, run
+from bench.hour.part import OFF, PARTS, TEXTS, Finding, Part, file_of, run
 from repro.console.guard import guarded
 from repro.console.options import real
 from repro.errors import UserError

@@ -1,4 +1,4 @@
-"""Generates the documentation pages of all keys of a sweep file from its JSON Schema, one line per key, in docs/."""
+"""Generates the JSON Schema of a sweep file, and from it the documentation pages of all its keys, one line per key, in docs/."""
 
 from __future__ import annotations
 
@@ -6,7 +6,40 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sweeps import schema
+from repro import strict
+from sweeps.sweep_file import Declaration
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema() -> dict[str, Any]:
+    """The schema: describes each key and refuses unknown ones; only `sweeps expand` checks rules between keys."""
+    made = _plain(strict.json_schema(Declaration))
+    required = made.pop("required")
+    extends = {"type": "string", "description": "another sweep file, whose top-level keys this one replaces"}
+    return {
+        "$schema": DIALECT,
+        **made,
+        "title": "Sweep file",
+        "properties": {"extends": extends, **made["properties"]},
+        "if": {"not": {"required": ["extends"]}},
+        "then": {"required": required},
+    }
+
+
+def text() -> str:
+    """The content of sweeps/sweep.schema.json."""
+    return json.dumps(schema(), indent=1) + "\n"
+
+
+def _plain(part: Any) -> Any:
+    """Removes the defaults of whole blocks, since their keys have defaults of their own."""
+    if isinstance(part, list):
+        return [_plain(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _plain(one) for key, one in part.items() if not (key == "default" and isinstance(one, dict) and one)}
+
 
 Part = Mapping[str, Any]
 CHANGE = "Variant"  # its keys are those of a change, which other blocks have too; printed once
@@ -52,7 +85,7 @@ PAGES: dict[str, tuple[str, str, dict[str, str]]] = {
 
 def pages() -> dict[str, str]:
     """The pages, by file name."""
-    made = schema.schema()
+    made = schema()
     blocks = {**made["$defs"], "": made, **{key: made["properties"][key] for key in ("model", "optimizer")}}
     return {file: _page(title, text, headings, blocks) for file, (title, text, headings) in PAGES.items()}
 

@@ -17,10 +17,10 @@ from repro.store.run_folder import RunFolder, Stamps
 from repro.training import trackers
 from repro.training.assignment import Assignment, CheckpointRef
 from sweeps import assign_workers, corpora, results_folder, sweep_json
-from sweeps.chosen import with_parents
 from sweeps.finish import finish
 from sweeps.grid import Sweep
 from sweeps.interrupt import Interrupt
+from sweeps.parents import with_parents
 from sweeps.placement import longest_first
 from sweeps.progress import Progress
 from sweeps.queue import Job, Queue

@@ -9,10 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.findings import rate_bowls
-from analysis.findings.rate_bowls import CURVATURE
 from analysis.laws.law import Array
 from analysis.tables.data import Runs, Tables
+from analysis.tables.mirrored import mirrored_sets
 from repro import studies
 
 Factor = Literal["lr", "batch_tokens"]
@@ -100,9 +99,9 @@ def settings_cost(tables: Tables) -> Array:
     """Loss (n,) in nats that each run's learning rate or batch costs: the average over the dense runs of this study.
 
     Of runs that haven't been trained, a parabola in the logarithm stands for it. In mirrored sets each kind loses what its
-    own runs lost (rate_bowls).
+    own runs lost (`costs`).
     """
-    cost: dict[str, float] = defaultdict(float, rate_bowls.costs(tables))
+    cost: dict[str, float] = defaultdict(float, costs(tables))
     found, tried = list(lines(tables)), _configurations(tables)
     dense = {line.factor: line for line in found if line.sparsity == 0}
     for line in found:
@@ -115,3 +114,33 @@ def settings_cost(tables: Tables) -> Array:
         for recipe, nats in zip(line.runs["recipe"], lost, strict=True):
             cost[recipe] += float(nats)
     return np.array([cost.get(recipe, 0.0) for recipe in tables.runs["recipe"]])
+
+
+CURVATURE = 0.03  # nats for a factor of two, squared in its logarithm: what tuned settings are usually worth
+
+
+def costs(tables: Tables) -> dict[str, float]:
+    """Loss that each configuration's own learning rate costs over the set's, nats, for configurations tried at several; by recipe hash.
+
+    For each kind a parabola in log lr through the measured mean losses says so. Simulated sweeps need it: if all learning rates
+    gave the same loss, the best of a kind would often be at an edge by chance.
+    """
+    found: dict[str, float] = {}
+    for own in mirrored_sets(tables):
+        for kind in own.members:
+            tries = own.tries(kind)
+            lost = _parabola(tries) if len(tries) > 1 else {}
+            found |= {str(tries[multiple]["recipe"][0]): nats for multiple, nats in lost.items()}
+    return found
+
+
+def _parabola(tries: Mapping[float, Runs]) -> dict[float, float]:
+    """By multiple, less that of the set's rate: by least squares, seeds counting; of runs that haven't been trained as CURVATURE says."""
+    way = np.log2([*tries])
+    means, seeds = (np.array([f(runs["loss"]) for runs in tries.values()], dtype=float) for f in (np.mean, len))
+    if np.isfinite(means).all():
+        terms = np.polyfit(way, means, min(2, len(way) - 1), w=np.sqrt(seeds))
+    else:
+        terms = np.array([CURVATURE, 0.0, 0.0])
+    lost = np.polyval(terms, way) - np.polyval(terms, 0.0)
+    return dict(zip(tries, lost.tolist(), strict=True))

@@ -16,15 +16,35 @@ import numpy as np
 
 from analysis.fits.fit import FitResult, fit, obstacle, refit
 from analysis.fits.objective import Objective
-from analysis.laws.law import Array, Columns, Law
+from analysis.laws.law import Array, Columns, Law, Parameter, Term, TermLaw, Values, constant, power
 from analysis.laws.registry import CHINCHILLA
 from analysis.noise import budget_noise
 from analysis.noise.budget_noise import BudgetNoise
 from analysis.noise.spread import LEAST_DOF, known_spread
-from analysis.recipe_laws.compute_law import COMPUTE
 from analysis.recipe_laws.recipe_means import RecipeMeans, seed_noise
 from analysis.tables.budgets import Budgets
 from repro.errors import UserError
+
+
+class ComputeLaw(TermLaw):
+    """E + A / C^gamma, with C the training FLOP of runs whose size and tokens grow together."""
+
+    name = "compute"
+    formula = "E + A/C^γ"
+    source = "Kaplan et al. 2020, arXiv 2001.08361, with an irreducible loss"
+    columns = ("C",)
+    parameters = (
+        Parameter("E", "nats/token", 0.0, np.inf),
+        Parameter("A", "nats/token * FLOP^gamma", 1e-9, 1e40, log=True),
+        Parameter("gamma", "", 0.005, 1.5, starts=(0.03, 0.06, 0.1, 0.17, 0.3, 0.5)),
+    )
+
+    def terms(self, p: Values, x: Columns) -> list[Term]:
+        return [constant(p), power(p, "A", "gamma", np.log(x["C"]))]
+
+
+COMPUTE = ComputeLaw()
+
 
 LEAST_SQUARES = Objective("wls")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.tables.data import Runs
-from analysis.tables.schedules import schedule_of
+from repro.schedule import Pieces, PruningSchedule
 
 
 def weighted_counts(runs: Runs, kappas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -40,3 +42,17 @@ def _shares(total: int, firsts: tuple[int, ...], kappas: NDArray[np.float64]) ->
     steps = np.log((np.arange(total) + 0.5) / total)
     sums = np.array([np.add.reduceat(np.exp(kappa * steps), firsts) for kappa in kappas])
     return np.asarray(sums / sums.sum(axis=1, keepdims=True))
+
+
+def schedule_of(run: Mapping[str, Any]) -> PruningSchedule:
+    """The schedule that a run was trained with, but for a mask that moves at a constant number of weights."""
+    total, sparsity = int(run["total_steps"]), float(run["sparsity"])
+    if run["shape"] == "dense":
+        return PruningSchedule.dense(total)
+    interval = int(run["interval"])
+    if run["pieces"] is None:
+        return PruningSchedule.in_steps(
+            sparsity, int(run["start_step"]), int(run["end_step"]), total, interval, run["shape"]
+        )
+    firsts, densities = zip(*json.loads(run["pieces"]), strict=True)
+    return PruningSchedule(Pieces(firsts, densities, total), sparsity, run["shape"], interval, run["mirror"] is True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.hour.part import Part
-from bench.hour.parts import PARTS, run
+from bench.hour.part import PARTS, Part, run
 
 if __name__ == "__main__":
     number, out, seconds = sys.argv[1:]

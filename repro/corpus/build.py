@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from repro.console.progress import TimedProgress
-from repro.corpus import local_copy, publish
+from repro.corpus import local_copy
 from repro.corpus.bpe import TRAINED
 from repro.corpus.build_dir import build_dir_name, clear, exclusive, remove, resume_or_clear
 from repro.corpus.corpus import Corpus
@@ -85,7 +85,7 @@ def build(
     corpus = Corpus(folder)
     _check_text(spec, corpus.manifest.text_sha256)
     if not place.is_local:
-        publish.publish(corpus, place)
+        local_copy.publish(corpus, place)
     return corpus
 
 

@@ -1,4 +1,4 @@
-"""This machine's copies of published corpora: each made once, by the first process that needs it; the others wait.
+"""Corpora for machines without a shared disk: published under a URI, and copied to each machine once, by the first process there that needs them.
 
 A copy grows in a hidden folder, which holds its lock and its finished files until it is whole. When a process is killed
 the kernel frees its lock, and the next one keeps the finished files.
@@ -158,3 +158,37 @@ def _no_room(wanted: int) -> UserError:
         found=f"{free / GB:,.1f} GB free",
         expected=f"{wanted / GB:,.1f} GB free; or set XDG_CACHE_HOME to a larger disk",
     )
+
+
+def publish(corpus: Corpus, root: Folder) -> None:
+    """Copies a corpus to `root`, its manifest last, unless it is there already."""
+    source, target = Folder.open(corpus.folder), root / corpus.folder.name
+    if target.exists(manifest.FILE):
+        return
+    shards = (*corpus.manifest.heldout.shards, *corpus.manifest.train.shards)
+    for name in (TOKENIZER, *(shard.file for shard in shards), manifest.FILE):
+        transfer.copy(source, name, target)
+
+
+def obtain(place: str, say: Callable[[str], object] = bool, asked: Callable[[], bool] = bool) -> Corpus:
+    """The corpus in a folder or at a URI, copied to this machine if need be.
+
+    Args:
+        place: the folder or URI of the corpus itself.
+        say: called with lines of progress of a copy.
+        asked: returns whether to give up copying.
+
+    Raises:
+        UserError: there is none, it is damaged, or this machine has no room for it.
+        Stopped: `asked` returned true.
+    """
+    source = Folder.open(place)
+    if source.is_local and not source.exists():
+        raise UserError(
+            "the corpus is not on this machine",
+            file=place,
+            key="storage.corpus",
+            found="no such folder",
+            expected="a folder that every node sees at this path, or a URI: --corpus s3://bucket/corpora",
+        )
+    return Corpus(Path(source.path) if source.is_local else fetch(source, say, asked))

@@ -31,10 +31,10 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     """Prints the JSON Schema, or writes the pages; returns the exit code."""
     from repro.store.folder import Folder
-    from sweeps import key_pages, schema
+    from sweeps import key_pages
 
     if given.pages is None:
-        sys.stdout.write(schema.text())
+        sys.stdout.write(key_pages.text())
         return 0
     folder = Folder.open(given.pages, key="--pages")
     folder.check_writable(key="--pages")

@@ -8,8 +8,8 @@ import pytest
 
 from repro.errors import UserError
 from sweeps.__main__ import main
-from sweeps.chosen import with_parents
 from sweeps.grid import expand
+from sweeps.parents import with_parents
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 GROWN = "24k-grow-depth-stack-x2-60tpp-after50-seed1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.corpus import Corpus, local_copy, publish
+from repro.corpus import Corpus, local_copy
 from repro.errors import UserError
 from repro.store.folder import Folder
 from sweeps import corpora
@@ -36,7 +36,7 @@ def test_who_trains_elsewhere_reads_the_manifest_alone(
     if address is not None:
         monkeypatch.setenv("RAY_ADDRESS", address)
     with s3():
-        publish.publish(text, Folder.open(ROOT))
+        local_copy.publish(text, Folder.open(ROOT))
         found = corpora.build_all(sweep)
     assert set(found) == {run.spec.run_id for run in sweep.runs}
     one = found[sweep.runs[0].spec.run_id]

@@ -11,12 +11,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from repro.reading import read_mapping
-from sweeps import key_pages, schema
+from sweeps import key_pages
 from sweeps.__main__ import main
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 FILES = sorted(SWEEPS.glob("*.yaml"))
-CHECK = Draft202012Validator(schema.schema())
+CHECK = Draft202012Validator(key_pages.schema())
 WHOLE = read_mapping(SWEEPS / "laptop.yaml") | {
     "runs": [{"size": "45k", "budget": "short", "window": {"dense": 0}, "lr_schedule": "wsd"}],
     "repeat": [{"size": "45k", "budget": "short", "sparsities": [0.8]}],
@@ -126,7 +126,7 @@ def test_the_pages_of_keys_are_those_of_the_schema() -> None:
 
 
 def test_every_key_of_the_schema_has_a_line_with_its_meaning() -> None:
-    text, made = "".join(key_pages.pages().values()), schema.schema()
+    text, made = "".join(key_pages.pages().values()), key_pages.schema()
     blocks = {name for _, _, headings in key_pages.PAGES.values() for name in headings.values()}
     assert {*made["$defs"], "", "model", "optimizer"} == blocks | {"MirrorVariant"}
     keys = {key for block in (made, *made["$defs"].values()) for key in block["properties"]}

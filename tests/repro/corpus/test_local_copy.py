@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
 
-from repro.corpus import Corpus, local_copy, obtain, publish
+from repro.corpus import Corpus, local_copy, obtain
 from repro.errors import UserError
 from repro.store.folder import Folder
 from repro.store.run_folder import Stopped
@@ -74,7 +74,7 @@ def gate(pydoc_corpus: Corpus) -> Iterator[Gate]:
     """Of a server that has the corpus."""
     gate = Gate()
     with s3(through=gate.through):
-        publish.publish(pydoc_corpus, Folder.open(PLACE))
+        local_copy.publish(pydoc_corpus, Folder.open(PLACE))
         yield gate
 
 

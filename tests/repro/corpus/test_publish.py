@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.corpus import Corpus, build, local_copy, obtain, publish
+from repro.corpus import Corpus, build, local_copy, obtain
 from repro.corpus.pool import LocalPool
 from repro.errors import UserError
 from repro.spec import CorpusSpec
@@ -81,7 +81,7 @@ def test_a_damaged_file_is_refused_and_fetched_again_without_the_others(
     store: None, machine: Path, pydoc_corpus: Corpus
 ) -> None:
     root = Folder.open(f"s3://{BUCKET}/damaged")
-    publish.publish(pydoc_corpus, root)
+    local_copy.publish(pydoc_corpus, root)
     shard = pydoc_corpus.manifest.train.shards[0].file
     place = root / pydoc_corpus.folder.name
     sound = place.read(shard)
@@ -106,7 +106,7 @@ def test_a_corpus_half_published_is_none(store: None, machine: Path, pydoc_corpu
     transfer.copy(Folder.open(pydoc_corpus.folder), pydoc_corpus.manifest.train.shards[0].file, place)
     with pytest.raises(UserError, match="not a corpus"):
         obtain(f"s3://{BUCKET}/half/{pydoc_corpus.folder.name}")
-    publish.publish(pydoc_corpus, Folder.open(f"s3://{BUCKET}/half"))
+    local_copy.publish(pydoc_corpus, Folder.open(f"s3://{BUCKET}/half"))
     assert obtain(f"s3://{BUCKET}/half/{pydoc_corpus.folder.name}").hash == pydoc_corpus.hash
 
 
@@ -120,7 +120,7 @@ def test_of_a_store_nothing_is_copied_but_what_a_manifest_may_name(
     store: None, machine: Path, pydoc_corpus: Corpus
 ) -> None:
     root = Folder.open(f"s3://{BUCKET}/hostile")
-    publish.publish(pydoc_corpus, root)
+    local_copy.publish(pydoc_corpus, root)
     place = root / pydoc_corpus.folder.name
     place.write("evil.sh", b"echo")
     place.write("train-99999.arrow", b"")
@@ -134,7 +134,7 @@ def test_a_damaged_local_copy_of_a_stores_corpus_is_noticed_by_who_reads_it(
     store: None, machine: Path, pydoc_corpus: Corpus
 ) -> None:
     root = Folder.open(f"s3://{BUCKET}/again")
-    publish.publish(pydoc_corpus, root)
+    local_copy.publish(pydoc_corpus, root)
     place = f"s3://{BUCKET}/again/{pydoc_corpus.folder.name}"
     shard = obtain(place).folder / "train-00000.arrow"
     data = bytearray(shard.read_bytes())
