@@ -80,7 +80,7 @@ def panels(evidence: Evidence) -> list[Panel]:
         if kind == LAST:
             guides.append((x, y))
         else:
-            curves.append(Curve(style.of_kind(kind, i), x, y, own[0]["run_id"]))
+            curves.append(Curve(style.of_tensor(kind, i), x, y, own[0]["run_id"]))
     return [
         Panel("after the last event", "tensor", "density", tuple(points), ticks=tuple(kinds), limits=(0.0, 1.0)),
         Panel(

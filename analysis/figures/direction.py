@@ -16,7 +16,7 @@ from analysis.findings.matched import matched
 from analysis.laws.law import Array
 from analysis.shown import plain
 from analysis.tables.data import Runs
-from analysis.tables.mirrored import KINDS, SAID, Kind, MirroredSet, has_mirror
+from analysis.tables.mirrored import KINDS, SAID, MirroredSet, has_mirror
 
 NAME = "direction"
 TITLE = "Does it matter when parameters are there?"
@@ -26,11 +26,6 @@ CAPTION = (
     "run of a seed. Hollow: dense runs of that size on as many tokens, of a width of their own or of the set's. Dashed: what the law in N_avg, fitted to all dense runs alone, says; the grey "
     "band is what it says of ten percent more and less. If the average is all that counts, every mark lies there."
 )
-
-
-def look(kind: Kind, role: style.Role = "run") -> style.Look:
-    """The look of a kind in every figure."""
-    return style.of_rank(KINDS.index(kind), SAID[kind], role)
 
 
 def applies(evidence: Evidence) -> bool:
@@ -67,10 +62,9 @@ def ends(measures: Sequence[Measure]) -> tuple[Array | None, Array | None]:
 
 def _named(own: MirroredSet) -> Iterator[tuple[str, style.Look, Runs]]:
     """What is at the same N_avg, in the order of the axis."""
-    hollow = style.Look("dense", style.INK, "o", filled=False)
-    yield from ((SAID[kind], look(kind), own.members[kind]) for kind in KINDS if kind in own.members)
+    yield from ((SAID[kind], style.of_way(SAID[kind]), own.members[kind]) for kind in KINDS if kind in own.members)
     beside = (("dense", own.partner), ("dense, as wide", own.equal_width))
-    yield from ((name, hollow, runs) for name, runs in beside if len(runs))
+    yield from ((name, style.BESIDE, runs) for name, runs in beside if len(runs))
 
 
 def _panel(arrow: Arrow, own: MirroredSet) -> Panel:

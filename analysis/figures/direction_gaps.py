@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.arrow.direction import rising_sides
-from analysis.figures.direction import applies, ends, look
+from analysis.figures import style
+from analysis.figures.direction import applies, ends
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import SetContrast, contrasted
@@ -51,7 +52,7 @@ def panels(evidence: Evidence) -> list[Panel]:
         names = [f"{c.own.name}, {c.matched.seeds} seeds" for c in contrasts]
         shift = APART * (i - (len(found) - 1) / 2)
         values = np.array([d.value for d in known])
-        points.append(Points(look(kind), at, values, names, low, high, shift=shift))
+        points.append(Points(style.of_way(SAID[kind]), at, values, names, low, high, shift=shift))
         for c, place in zip(contrasts, at, strict=True):
             for side in (-1, 1) if c.margin else ():
                 guides[place, side] = np.array([place - 0.4, place + 0.4]), np.full(2, side * (c.margin or 0.0))

@@ -80,7 +80,9 @@ def _panel(way: str, found: list[dict[str, Any]], methods: list[str]) -> Panel:
             x, y, low, high = (
                 np.array([float(row[name]) for row in own]) for name in ("measured", "predicted", "low", "high")
             )
-            drawn.append(Points(style.of_rank(place, method), x, y, [row["run_id"] for row in own], low, high))
+            drawn.append(
+                Points(style.of_rank("method", place, method), x, y, [row["run_id"] for row in own], low, high)
+            )
     ends = np.array(
         [min((row["measured"] for row in found), default=0.0), max((row["measured"] for row in found), default=1.0)]
     )

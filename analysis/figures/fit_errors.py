@@ -79,11 +79,11 @@ def _points(found: TableFit, x: Array, y: Array) -> Iterator[Points]:
     law, names = found.result.law, [f"row {number:.0f}" for number in found.rows.numbers]
     by = next((name for name in law.levels if name in found.columns and len(law.levels[name]) <= MANY), None)
     if by is None:
-        yield Points(style.of_rank(0, "a row of the table"), x, y, names)
+        yield Points(style.of_rank("row", 0, "a row of the table"), x, y, names)
         return
     for i, label in enumerate(law.levels[by]):
         own = np.flatnonzero(found.columns[by] == i)
-        yield Points(style.of_rank(i, label), x[own], y[own], [names[j] for j in own])
+        yield Points(style.of_rank("row", i, label), x[own], y[own], [names[j] for j in own])
 
 
 def _wide(own: Array) -> bool:

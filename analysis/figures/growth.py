@@ -60,7 +60,7 @@ def _named(life: GrownLife) -> list[tuple[str, Runs, bool]]:
 def _panel(evidence: Evidence, life: GrownLife) -> Panel:
     named, law, points = _named(life), evidence.arrow.law, []
     for i, (_, runs, grew) in enumerate(named):
-        look = style.of_rank(0, "grown") if grew else style.Look("dense", style.INK, "o", filled=False)
+        look = style.of_way(style.GROWN) if grew else style.BESIDE
         points.append(Points(look, np.full(len(runs), float(i)), runs["loss"], list(runs["run_id"])))
     guides: tuple[tuple[Array, Array], ...] = ()
     if not isinstance(law, str):

@@ -10,13 +10,13 @@ import bokeh.embed
 import bokeh.plotting
 import bokeh.resources
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
-from bokeh.models.annotations import BoxAnnotation, Legend, LegendItem
+from bokeh.models import ColumnDataSource, HoverTool, LogTicker, NumeralTickFormatter
+from bokeh.models.annotations import BoxAnnotation
 
 from analysis.figures import style
-from analysis.figures.panel import Panel, legend
+from analysis.figures.panel import Panel
 
-HEIGHT, LEGEND_ROW = 330, 20  # CSS pixels, of a panel and of each line of its legend
+HEIGHT = 330  # CSS pixels of a panel
 MARKERS = {
     "*": "star",
     "h": "hex",
@@ -28,6 +28,8 @@ MARKERS = {
     "v": "inverted_triangle",
     "": "dot",
 }
+SIZES = {"D": 11, "*": 12, "P": 10}  # CSS pixels of markers that look smaller than others of one size
+HOLLOW = "#ffffff"
 DASHES = {"-": "solid", "--": "dashed", ":": "dotted"}
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 
@@ -55,18 +57,18 @@ def embed(figures: Mapping[str, Sequence[Panel]]) -> Embedded:
 
 
 def _plot(panel: Panel) -> bokeh.plotting.figure:
-    options: dict[str, Any] = {"x_range": list(panel.ticks)} if panel.ticks else {}
+    options: dict[str, Any] = {"x_range": (-0.6, len(panel.ticks) - 0.4)} if panel.ticks else {}
     if panel.limits:
         options["y_range"] = panel.limits
     plot = bokeh.plotting.figure(
         title=panel.title,
         x_axis_label=panel.x,
         y_axis_label=panel.y,
-        x_axis_type="log" if panel.log_x else "auto" if panel.ticks else "linear",
+        x_axis_type="log" if panel.log_x else "linear",
         y_axis_type="log" if panel.log_y else "linear",
         tools=TOOLS,
         sizing_mode="stretch_width",
-        height=HEIGHT + LEGEND_ROW * -(-len(legend([panel])) // 2),
+        height=HEIGHT,
         output_backend="canvas",
         **options,
     )
@@ -75,58 +77,59 @@ def _plot(panel: Panel) -> bokeh.plotting.figure:
         plot.add_layout(BoxAnnotation(bottom=low, top=high, fill_color=style.FAINT, fill_alpha=0.15, line_color=None))
     for x, y in panel.guides:
         plot.line(x, y, line_color=style.FAINT, line_width=1)
-    entries: dict[str, list[Any]] = {}
     hovered: list[Any] = []
     for curve in panel.curves:
         rows: dict[str, Any] = {"x": curve.x, "y": curve.y, "run": np.full(len(curve.x), curve.run)}
         line = plot.line(
             "x", "y", source=ColumnDataSource(rows), line_color=curve.look.colour, line_width=1.8,
-            line_dash=DASHES[curve.look.line["linestyle"]],
+            line_dash=DASHES[curve.look.line["linestyle"]], name=curve.look.label,
         )  # fmt: skip
-        entries.setdefault(curve.look.label, []).append(line)
         hovered.append(line)
     for points in panel.points:
         look = points.look
         rows = {
-            "x": _along(panel, points.x),
-            "at": _along(panel, points.x + points.shift),
+            "x": [panel.ticks[int(i)] for i in points.x] if panel.ticks else points.x,
+            "at": points.x + points.shift,
             "y": points.y,
             "run": list(points.runs),
         }
-        drawn: list[Any] = []
         if points.low is not None and points.high is not None:
             ends = ColumnDataSource(rows | {"low": points.low, "high": points.high})
-            drawn.append(plot.segment("at", "low", "at", "high", source=ends, line_color=look.colour, line_width=1.2))
+            plot.segment(
+                "at", "low", "at", "high", source=ends, line_color=look.colour, line_width=1.2, name=look.label
+            )
         if points.joined:
             dash = DASHES[look.line["linestyle"]]
-            drawn.append(
-                plot.line(
-                    "at", "y", source=ColumnDataSource(rows), line_color=look.colour, line_width=1.2, line_dash=dash
-                )
-            )
-        dots = plot.scatter("at", "y", source=ColumnDataSource(rows), marker=MARKERS[look.marker], size=8, line_color=look.colour,
-            fill_color=look.colour if look.filled else "white", fill_alpha=0.9,
+            plot.line(
+                "at", "y", source=ColumnDataSource(rows), line_color=look.colour, line_width=1.2, line_dash=dash,
+                name=look.label,
+            )  # fmt: skip
+        dots = plot.scatter("at", "y", source=ColumnDataSource(rows), marker=MARKERS[look.marker], size=SIZES.get(look.marker, 8),
+            line_color=look.colour, fill_color=look.colour if look.filled else HOLLOW, fill_alpha=0.9, name=look.label,
         )  # fmt: skip
-        entries.setdefault(look.label, []).extend([*drawn, dots])
         hovered.append(dots)
     tips = [("run", "@run"), (panel.x, "@x" if panel.ticks else "@x{0.[0000]a}"), (panel.y, "@y{0.[0000]}")]
     plot.add_tools(HoverTool(renderers=hovered, tooltips=tips))
-    plot.add_layout(
-        Legend(
-            items=[LegendItem(label=label, renderers=drawn) for label, drawn in entries.items()], click_policy="hide", ncols=2, label_text_font_size="11px", label_width=120, label_height=14,
-            glyph_height=14, spacing=2, margin=2, border_line_color=None, location="left",
-        ),
-        "below",
-    )  # fmt: skip
-    if panel.counts:
-        plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a")
-    if panel.log_x and (few := panel.few_x) is not None:
-        plot.xaxis.ticker = few.tolist()
-        plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a" if panel.counts else "0.[0000]")
-    if panel.ticks:
-        plot.xaxis.major_label_orientation = 0.7
+    _ticks(plot, panel)
     return plot
 
 
-def _along(panel: Panel, x: Any) -> Any:
-    return [panel.ticks[int(i)] for i in x] if panel.ticks else x
+def _ticks(plot: bokeh.plotting.figure, panel: Panel) -> None:
+    """Where the axes have labels, and how these read: as on paper."""
+    if panel.counts:
+        plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a")
+    if panel.counts_y:
+        plot.yaxis.formatter = NumeralTickFormatter(format="0.[00]a")
+    if panel.log_x and (few := panel.few_x) is not None:
+        plot.xaxis.ticker = few.tolist()
+        plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a" if panel.counts else "0.[0000]")
+    elif panel.log_x and not panel.decades:
+        plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+    if panel.log_y:
+        plot.yaxis.ticker = LogTicker(mantissas=list(panel.mantissas_y))
+        if not panel.counts_y:
+            plot.yaxis.formatter = NumeralTickFormatter(format="0.[000]")
+    if panel.ticks:
+        plot.xaxis.ticker = list(range(len(panel.ticks)))
+        plot.xaxis.major_label_overrides = dict(enumerate(panel.ticks))
+        plot.xaxis.major_label_orientation = 0.7

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import to_hex
 
 from analysis.figures import style
 from analysis.figures.panel import Curve, Panel, Points
@@ -26,7 +24,7 @@ COLUMNS = 2
 RANGES = 7  # colours of budgets, or of sizes
 BEST = style.Look("best size of a budget", style.INK, "*")
 PASSED = style.Look("passage to the next size", style.INK, "*")
-SIZE, TOKENS = style.Look("N_opt", "#0072b2", "D"), style.Look("D_opt", "#d55e00", "v")
+SIZE, TOKENS = style.of_rank("best", 0, "N_opt"), style.of_rank("best", 1, "D_opt")
 
 
 def rows(found: Frontier) -> list[dict[str, Any]]:
@@ -105,11 +103,10 @@ def _names(best: Sequence[BestSize]) -> list[str]:
 def _looks(keys: Sequence[float], name: str) -> dict[float, style.Look]:
     """A look a key, of as many colours as there are ranges: cool for few FLOP or parameters, warm for many."""
     count = min(RANGES, len(keys))
-    shades = mpl.colormaps["viridis"](np.linspace(0, 0.92, count))
     found: dict[float, style.Look] = {}
-    for part, shade in zip(np.array_split(np.array(keys), count), shades, strict=True):
+    for rank, part in enumerate(np.array_split(np.array(keys), count)):
         low, high = f"{part[0]:.2g}", f"{part[-1]:.2g}"
-        look = style.Look(f"{name} = {low}" + (f" to {high}" if high != low else ""), to_hex(shade), "o")
+        look = style.of_size(rank, count, f"{name} = {low}" + (f" to {high}" if high != low else ""))
         found |= dict.fromkeys(part.tolist(), look)
     return found
 

@@ -54,9 +54,9 @@ def panels(evidence: Evidence) -> list[Panel]:
 
 
 def _marks(place: int, own: KindResiduals) -> tuple[Points, Points]:
-    each = style.Look("configuration", style.FAINT, "o", filled=False)
+    each = style.Look("a configuration of the kind", style.FAINT, "o", filled=False)
     low, high = ends([own.mean])
     at, value = np.array([float(place)]), np.array([own.mean.value])
-    mean = Points(style.of_rank(0, "mean of the kind"), at, value, [own.kind], low, high, shift=0.15)
+    mean = Points(style.of_way(own.kind), at, value, [own.kind], low, high, shift=0.15)
     at = np.full(len(own.residual), float(place))
     return Points(each, at, own.residual, list(own.runs["run_id"]), shift=-0.15), mean

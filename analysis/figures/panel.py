@@ -18,6 +18,8 @@ from analysis.laws.law import Array
 FEW = 6
 LONG_TICK = 7  # letters of a tick, 17.152k, beside which others still have room
 WIDE = 30.0
+MANY_TICKS = 300.0  # the largest over the smallest y, above which powers of ten are ticks enough
+FINE_TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8)
 MOST_DECADES = 6  # powers of ten whose labels stand side by side
 
 
@@ -90,6 +92,13 @@ class Panel:
         return bool(places.min() > 0 and places.max() / places.min() > WIDE)
 
     @property
+    def mantissas_y(self) -> tuple[float, ...]:
+        """First digits of the ticks of a logarithmic y: the fewer, the more powers of ten it spans."""
+        places = np.concatenate([self.limits or (), *(p.y for p in self.points), *(c.y for c in self.curves)])
+        spread = float(places.max() / places.min())
+        return (1,) if spread > MANY_TICKS else (1, 2, 5) if spread > WIDE or self.counts_y else FINE_TICKS
+
+    @property
     def few_x(self) -> Array | None:
         """The places of all marks, where they are few enough to be the axis' own ticks; of counts, which read well, over decades too."""
         if self.decades and not self.counts:
@@ -100,6 +109,7 @@ class Panel:
         return places if len(places) <= FEW else None
 
 
+ENTRY, LETTER = 0.5, 0.05  # inches of width that a legend's mark and gaps, and a letter of its text, take
 TILTED = 0.045  # inches of height that a letter of a tilted tick takes
 SHORT_TICK = 14  # letters that a panel has room for
 
@@ -109,7 +119,7 @@ def figure(panels: Sequence[Panel], *, columns: int = 2, height: float = 2.4) ->
     columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
     looks = legend(panels)
-    across = 4 if all(len(look.label) < 16 for look, _ in looks) else 3
+    across = max(2, int(style.FULL_WIDTH / (ENTRY + LETTER * max(len(look.label) for look, _ in looks))))
     longest = max((len(text) for panel in panels for text in panel.ticks), default=0)
     height += max(0.0, TILTED * (longest - SHORT_TICK))
     drawn = style.figure(height * lines + 0.18 * -(-len(looks) // across))
@@ -158,9 +168,7 @@ def paint(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(panel.limits)
     if panel.log_y:
         axes.set_yscale("log")
-        tall = panel.limits is not None and panel.limits[1] > WIDE * panel.limits[0]
-        subs = (1,) if panel.counts_y else (1, 2, 5) if tall else (1, 1.5, 2, 3, 4, 5, 6, 8)
-        axes.yaxis.set_major_locator(LogLocator(subs=subs))
+        axes.yaxis.set_major_locator(LogLocator(subs=panel.mantissas_y))
         axes.yaxis.set_major_formatter(style.thousands if panel.counts_y else "{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     if panel.ticks:

@@ -94,11 +94,18 @@ def panels(solved: list[dict[str, Any]]) -> list[Panel]:
 
 def _losses(solved: list[dict[str, Any]], features: int) -> tuple[Points, ...]:
     found = []
-    for rank, (schedule, removal) in enumerate(KINDS):
+    for schedule, removal in KINDS:
         own = _chosen(solved, features, schedule, removal, CONSTANT_RATE)
-        look = style.of_rank(rank, f"falling, {removal}" if schedule == "falling" else schedule)
+        look = _look(schedule, removal)
         found.append(Points(look, _column(own, "N_avg"), _column(own, "loss"), _names(own), joined=True))
     return tuple(found)
+
+
+def _look(schedule: str, removal: Removal) -> style.Look:
+    """That of a network whose N(t) goes so; hollow where what a removed feature has learned stays."""
+    if schedule == "falling":
+        return style.of_way(schedule, "run" if removal == "zeroed" else "partner", f"falling, {removal}")
+    return style.of_way("static" if schedule == "constant" else schedule, label=schedule)
 
 
 def _ratio(solved: list[dict[str, Any]], sizes: list[int], title: str, other: tuple[str, Removal]) -> Panel:
@@ -108,8 +115,9 @@ def _ratio(solved: list[dict[str, Any]], sizes: list[int], title: str, other: tu
         for rank, features in enumerate(sizes):
             rising = _chosen(solved, features, "rising", "zeroed", rates)
             beside = _chosen(solved, features, *other, rates)
-            look = style.of_rank(
-                len(KINDS) + rank,
+            look = style.of_size(
+                rank,
+                len(sizes),
                 f"{features:,} features" + ", cosine" * (rates == COSINE),
                 "partner" if rates == COSINE else "run",
             )

@@ -50,9 +50,9 @@ def panels(source: Source) -> list[Panel]:
         if not best:
             continue
         marks, curves = [], []
-        for rank, (name, members) in enumerate(_sizes(found, sorted(best))):
-            look = style.of_rank(rank, name)
-            hollow = style.of_rank(rank, f"{name}, at an edge", "partner")
+        for rank, (name, members) in enumerate(by_size := _sizes(found, sorted(best))):
+            look = style.of_size(rank, len(by_size), name)
+            hollow = style.of_size(rank, len(by_size), f"{name}, at an edge", "partner")
             for chosen, own in (
                 (look, [b for b in members if not best[b].edge]),
                 (hollow, [b for b in members if best[b].edge]),
@@ -60,7 +60,7 @@ def panels(source: Source) -> list[Panel]:
                 if own:
                     marks.append(_marks(found, chosen, own, best))
             if law.terms and len(members) > 1:
-                curves.append(_curve(found, law, style.of_rank(rank, name), members))
+                curves.append(_curve(found, law, style.of_size(rank, len(by_size), name), members))
         title = f"best {'learning rate' if law.axis == 'lr' else 'batch'}"
         drawn.append(Panel(title, "training FLOP", law.axis, tuple(marks), tuple(curves), log_x=True, log_y=True))
     return drawn

@@ -72,8 +72,8 @@ def _marks(own: AgainstReference, rank: int, *, ladder: bool) -> list[Points]:
     beyond = [part for part in reached if part.extrapolated is not None]
     found = []
     for part, look in (
-        (inside, style.of_rank(rank, name)),
-        (beyond, style.of_rank(rank, f"{name}, extrapolated", "partner")),
+        (inside, style.of_rank("recipe", rank, name)),
+        (beyond, style.of_rank("recipe", rank, f"{name}, extrapolated", "partner")),
     ):
         if part:
             found.append(_points(look, part, joined=ladder and look.filled and len(part) > 1))

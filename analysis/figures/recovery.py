@@ -78,7 +78,7 @@ def _panel(title: str, own: MethodCurves, chosen: np.ndarray, labels: dict[int, 
     drawn, curves, guides = [], [], []
     span = np.geomspace(points["D"].min(), points["D"].max(), FINE)
     for rank in np.unique(points["rank"]):
-        look = style.of_rank(int(rank), labels[int(rank)])
+        look = style.of_rank("rate", int(rank), labels[int(rank)])
         of_rate = points.where(points["rank"] == rank)
         drawn.append(Points(look, of_rate["D"], of_rate["loss"], list(of_rate["run_id"])))
         for curve in of_rate.curves.values():

@@ -93,8 +93,8 @@ def _panel(
     sizes = np.geomspace(points["N0"].min(), points["N0"].max(), FINE)
     drawn, curves = [], []
     for rank in np.unique(points["rank"]):
-        look = style.of_rank(int(rank), labels[int(rank)])
-        beyond = style.of_rank(int(rank), f"{labels[int(rank)]}, extrapolated", "partner")
+        look = style.of_rank("rate", int(rank), labels[int(rank)])
+        beyond = style.of_rank("rate", int(rank), f"{labels[int(rank)]}, extrapolated", "partner")
         of_rate = points["rank"] == rank
         rho = _rate_at(sizes, points["N0"][of_rate], points["rho"][of_rate])
         tokens = P2.tokens_until(judged.fit.theta, within, rho, sizes)
@@ -109,6 +109,6 @@ def _panel(
             x, y = (np.array([float(row[name]) for row in crossed]) for name in ("N0", "measured"))
             drawn.append(Points(look, x, y, [row["run_id"] for row in crossed]))
     return Panel(
-        f"{method}: L0 + {within:g} nats", "parameters before", "tokens", tuple(drawn), tuple(curves),
+        f"{method}\nwithin {within:g} nats", "parameters before", "tokens", tuple(drawn), tuple(curves),
         log_x=True, log_y=True, counts=True, counts_y=True,
     )  # fmt: skip

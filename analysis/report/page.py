@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,39 +11,44 @@ import jinja2
 import numpy as np
 
 from analysis.claims import Detail, Verdict
-from analysis.figures import Drawn, interactive
+from analysis.figures import Drawn, interactive, style
+from analysis.figures.panel import legend
 from analysis.figures.promise import NAME as PROMISE
+from analysis.figures.swatch import swatch
 from analysis.findings import plan_vs_actual
 from analysis.findings.evidence import Evidence
 from analysis.findings.theory import Theory, TwoRegimes
 from analysis.power.error_rates import STANDS, Power
-from analysis.report import confounds, regime, subjects, summary
+from analysis.report import confounds, made, regime, subjects, summary
 from analysis.shown import plain
 from analysis.tables.data import Runs, Tables
 from analysis.tables.schedule_grid import name_of
 from repro import columns
 
-SECTIONS = (
-    ("verdicts", "Verdicts"),
-    *((own.key, own.title) for own in subjects.SUBJECTS),
-    ("figures", "Figures"),
-    ("confounds", "Controls and confounds"),
-    ("theory-numbers", "Theory"),
-    ("evaluations", "Evaluations"),
-    ("runs-section", "Runs"),
-    ("odd", "Flagged and failed"),
-    ("planned", "Plan and outcome"),
-    ("made", "How it was made"),
-    ("regime", "The regime"),
+# Key and title of each section, and the parts of which it needs one; "groups" stands for a section a subject.
+SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("verdicts", "Verdicts", ("verdicts",)),
+    ("groups", "", ("groups",)),
+    ("figures", "Figures", ()),
+    ("confounds", "Controls and confounds", ("confounds",)),
+    ("theory-numbers", "Theory", ("theory",)),
+    ("evaluations", "Evaluations", ("evaluations",)),
+    ("runs-section", "Runs", ("run_rows",)),
+    ("odd", "Flagged and failed", ("flags", "failed")),
+    ("planned", "Plan and outcome", ("promise",)),
+    ("made", "How it was made", ()),
+    ("regime", "The regime", ()),
 )
 BESIDE = ("lr", "batch")  # settings that the table of runs always shows; others where they vary
-NEED_RUNS = ("confounds", "theory-numbers", "runs-section")  # sections that a sweep without runs hasn't got
 
 _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
 _PAGE.filters["base64"] = lambda data: base64.b64encode(data).decode()
 _PAGE.filters["plain"] = plain
+_PAGE.filters["slug"] = lambda text: re.sub(r"\W+", "-", text).strip("-")
+_PAGE.filters["key"] = legend
+_PAGE.globals["swatch"] = swatch
 _PAGE.filters["keys"] = lambda rows: list(dict.fromkeys(key for row in rows for key in row))
 
 
@@ -60,52 +66,54 @@ def render(
     tables = evidence.tables
     question, whose = subjects.asked(tables)
     embedded = interactive.embed({f.name: f.panels for f in figures if f.panels})
+    parts = {
+        "verdicts": [v for v in verdicts if not any(v.claim in own.claims for own in subjects.SUBJECTS)],
+        "groups": [
+            (own, judged) for own in subjects.SUBJECTS if (judged := [v for v in verdicts if v.claim in own.claims])
+        ],
+        "figures": [f for f in figures if f.name != PROMISE],
+        "promise": _promise(evidence, figures),
+        "confounds": confounds.examine(evidence),
+        "theory": _theory(evidence.theory),
+        "evaluations": _evaluations(tables),
+        "run_rows": list(_run_rows(tables.all_runs)),
+        "flags": tables.flags,
+        "failed": tables.sweep.get("failed") or [],
+    }
     return _PAGE.get_template("page.html.j2").render(
         name=tables.sweep.get("name") or tables.name,
         run_count=len(tables.all_runs),
-        first=summary.sentences(evidence, verdicts, power),
-        verdicts=[v for v in verdicts if not any(v.claim in own.claims for own in subjects.SUBJECTS)],
-        groups=[
-            (own, judged) for own in subjects.SUBJECTS if (judged := [v for v in verdicts if v.claim in own.claims])
-        ],
+        made_when=str(tables.sweep.get("created") or "")[:10],
+        corpora=", ".join(sorted({str(name) for name in tables.all_runs["corpus"]})),
         question=question,
         whose=whose,
+        first=summary.first(evidence, verdicts, power),
+        meaning=summary.MEANING,
+        outcomes=[v for outcome in summary.OUTCOMES for v in verdicts if v.verdict == outcome],
+        sections=list(_sections(parts)),
         power=power,
         stands=STANDS,
         departures=list(dict.fromkeys(text for v in verdicts for text in v.departures)),
-        figures=[f for f in figures if f.name != PROMISE],
-        promise=_promise(evidence, figures),
+        all_looks=legend([panel for f in figures for panel in f.panels]),
+        ink=style.INK,
+        hollow=interactive.HOLLOW,
         panels=embedded.divs,
         library=embedded.library,
         script=embedded.script,
-        confounds=confounds.examine(evidence),
-        theory=_theory(evidence.theory),
-        evaluations=_evaluations(tables),
-        sections=list(_sections(evidence)),
-        run_rows=list(_run_rows(tables.all_runs)),
-        flags=tables.flags,
-        failed=tables.sweep.get("failed") or [],
-        made=list(_made(tables)),
+        made=list(made.describe(tables)),
         regime=list(regime.describe(tables)),
+        **parts,
     )
 
 
-def _sections(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    tables = evidence.tables
-    odd = bool(tables.flags or tables.sweep.get("failed"))
-    missing = {key for key in NEED_RUNS if not len(tables.all_runs)}
-    asked = tables.evaluations.num_rows or tables.tasks.num_rows
-    missing |= {
-        key
-        for key, there in (
-            ("odd", odd),
-            ("planned", evidence.promise),
-            ("evaluations", asked),
-            *((own.key, own.judged(tables)) for own in subjects.SUBJECTS),
-        )
-        if not there
-    }
-    yield from ((key, title) for key, title in SECTIONS if key not in missing)
+def _sections(parts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Key and title of the sections that the page has, in its order."""
+    for key, title, needs in SECTIONS:
+        if not needs or any(parts[name] for name in needs):
+            if key == "groups":
+                yield from ((own.key, own.title) for own, _ in parts["groups"])
+            else:
+                yield key, title
 
 
 def _promise(evidence: Evidence, figures: tuple[Drawn, ...]) -> dict[str, Any] | None:
@@ -208,27 +216,3 @@ def _run_rows(runs: Runs) -> Iterator[dict[str, Any]]:
             "seconds": row["seconds"],
             **{name: ", ".join(row[name]) if isinstance(row[name], tuple) else row[name] for name in varied},
         }
-
-
-def _made(tables: Tables) -> Iterator[tuple[str, str]]:
-    sweep = tables.sweep
-    for key, term in (("file", "sweep file"), ("commit", "commit"), ("created", "made")):
-        if sweep.get(key):
-            yield term, str(sweep[key])
-    if sweep.get("seconds"):
-        yield "wall time of the sweep", f"{sweep['seconds'] / 60:.1f} minutes"
-    yield "training time, summed", f"{np.nansum(tables.all_runs['seconds']) / 60:.1f} minutes"
-    hardware = {k: v for k, v in (sweep.get("hardware") or {}).items() if v}
-    if hardware:
-        yield (
-            "hardware",
-            ", ".join(f"{key.replace('memory_gib', 'memory, GiB')}: {plain(value)}" for key, value in hardware.items()),
-        )
-    versions = ({"python": sweep["python"]} if sweep.get("python") else {}) | (sweep.get("versions") or {})
-    if versions:
-        yield "versions", ", ".join(f"{package} {version}" for package, version in versions.items())
-    yield "device", ", ".join(sorted({str(d) for d in tables.all_runs["device"] if d}))
-    yield (
-        "fits",
-        "Huber loss (1e-3) of log residuals, summed, from a grid of starts; intervals by parametric bootstrap with the seeds' noise",
-    )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from bokeh.models.renderers import GlyphRenderer
 from analysis import figures
 from analysis.figures import comparison, interactive, law, pairs, residuals, robustness, schedules, style, theory
 from analysis.figures.panel import Panel, Points
+from analysis.figures.swatch import swatch
 from analysis.findings.evidence import Evidence
 from analysis.tables import data
+from analysis.tables.mirrored import SAID
 from analysis.worlds import simulated_sweep
 from repro.store.folder import Folder
 
@@ -86,13 +89,47 @@ def test_a_run_id_cant_end_the_script_that_draws_it() -> None:
 
 def test_marks_side_by_side_are_told_where_they_belong() -> None:
     points = Points(style.of_run(0.8), np.array([50.0]), np.array([2.0]), ["a"], shift=0.6)
-    [plot] = [interactive._plot(Panel("", "x", "y", (points,)))]
+    dots = dots_of(Panel("", "x", "y", (points,)))
+    assert (dots["x"][0], dots["at"][0]) == (50.0, 50.6)
+
+
+def test_a_mark_beside_a_named_place_stays_at_that_place() -> None:
+    points = Points(style.of_run(0.8), np.array([0.0, 1.0]), np.array([2.0, 3.0]), ["a", "b"], shift=-0.3)
+    dots = dots_of(Panel("", "", "y", (points,), ticks=("one", "two")))
+    assert list(dots["x"]) == ["one", "two"]
+    assert list(dots["at"]) == [-0.3, 0.7]
+
+
+def dots_of(panel: Panel) -> dict:
+    """What the page's marks of one look are drawn from."""
+    plot = interactive._plot(panel)
     [dots] = [r for r in plot.renderers if isinstance(r, GlyphRenderer) and isinstance(r.glyph, Scatter)]
     assert isinstance(dots.data_source, ColumnDataSource)
-    assert (dots.data_source.data["x"][0], dots.data_source.data["at"][0]) == (50.0, 50.6)
     assert dots.glyph.x == "at"
+    return dict(dots.data_source.data)
 
 
 def test_sparsities_that_the_paper_hasnt_got_look_like_no_other() -> None:
-    looks = [style.of_run(s / 100) for s in (0, 5, 10, 20, 40, 50, 60, 75, 80, 90)]
+    looks = [style.of_run(s / 100) for s in range(101)]
     assert len({(look.colour, look.marker) for look in looks}) == len(looks)
+
+
+def test_sparsities_of_one_percent_have_one_look() -> None:
+    assert style.of_run(0.4003) == style.of_run(0.4)
+    assert style.of_run(0.002).label == "1% sparse"  # not dense
+
+
+def test_no_two_things_share_colour_and_marker() -> None:
+    looks = [style.of_run(s / 100) for s in range(101)]
+    looks += [style.of_rank(key, rank, f"{key} {rank}") for key in get_args(style.Key) for rank in range(7)]
+    assert len({(look.colour, look.marker) for look in looks}) == len(looks)
+    assert {style.of_way(said) for said in (*SAID.values(), style.GROWN)} <= {
+        style.of_rank("N(t)", rank, said) for rank, said in enumerate((*SAID.values(), style.GROWN))
+    }
+
+
+def test_every_marker_can_be_drawn_on_the_page_and_in_its_keys() -> None:
+    looks = [style.of_run(s / 100) for s in range(101)] + [style.of_rank("law", rank, "") for rank in range(7)]
+    for look in looks:
+        assert look.marker in interactive.MARKERS
+        assert "stroke=" in swatch(look, line=False)

@@ -198,3 +198,88 @@ def test_every_control_can_be_reached_with_the_keyboard(page) -> None:
         if len(reached) == wanted:
             break
     assert len(reached) == wanted
+
+
+SHOWN = "nav a, summary, .panel, .scroll, #runs, #runs th button, .key button, .outcomes a"
+
+
+@pytest.mark.parametrize("page", [(1400, "light"), (1400, "dark")], indirect=True, ids=lambda p: p[1])
+def test_all_text_stands_out_from_its_ground_as_wcag_aa_asks(page) -> None:
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    faint = page.evaluate(
+        """() => {
+          const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+          const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+            .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+          const ground = element => {
+            for (let at = element; at; at = at.parentElement) {
+              const found = channels(getComputedStyle(at).backgroundColor);
+              if (found.length === 3 || found[3] > 0) return found;
+            }
+          };
+          const found = [];
+          for (const element of document.querySelectorAll("main *")) {
+            const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+            if (!own || element.closest(".panel, svg") || !element.checkVisibility()) continue;
+            const style = getComputedStyle(element), size = parseFloat(style.fontSize), bold = style.fontWeight >= 700;
+            const [low, high] = [light(channels(style.color)), light(ground(element))].sort((a, b) => a - b);
+            if ((high + .05) / (low + .05) < (size >= 24 || (bold && size >= 18.66) ? 3 : 4.5))
+              found.push([element.tagName, element.className, element.textContent.slice(0, 40), style.color]);
+          }
+          return found;
+        }"""
+    )
+    assert faint == []
+
+
+@pytest.mark.parametrize("page", [(1400, "light"), (400, "dark")], indirect=True, ids=lambda p: p[1])
+def test_what_has_the_focus_of_the_keyboard_is_outlined(page) -> None:
+    page.keyboard.press("Tab")  # so that the focus is the keyboard's
+    outlines = page.evaluate(
+        """wanted => [...document.querySelectorAll(wanted)].filter(element => element.checkVisibility()).map(element => {
+             element.focus();
+             const style = getComputedStyle(element);
+             return [element.tagName, document.activeElement === element, style.outlineStyle, parseFloat(style.outlineWidth)];
+           })""",
+        SHOWN,
+    )
+    assert len(outlines) > 40
+    assert [one for one in outlines if one[1:3] != [True, "solid"] or one[3] < 2] == []
+
+
+def test_an_entry_of_a_key_hides_what_it_names_in_all_panels_of_its_figure(page) -> None:
+    def visible() -> list[bool]:
+        return page.evaluate(
+            """() => {
+              const all = [...document.querySelectorAll(".panel")], plots = Bokeh.documents.flatMap(d => d.roots());
+              return [...document.querySelectorAll("#fig1_pairs .panel")].flatMap(panel =>
+                plots[all.indexOf(panel)].renderers.filter(r => r.name === "80% sparse").map(r => r.visible));
+            }"""
+        )
+
+    entry = page.locator("#fig1_pairs .key button", has_text="80% sparse").first
+    assert len(visible()) > 1
+    assert all(visible())
+    entry.press("Enter")
+    assert not any(visible())
+    assert entry.get_attribute("aria-pressed") == "false"
+    entry.click()
+    assert all(visible())
+
+
+def test_panels_follow_the_readers_theme_and_keep_the_colours_of_the_key(page) -> None:
+    def colours() -> list:
+        return page.evaluate(
+            """() => {
+              const plot = Bokeh.documents.flatMap(d => d.roots())[0];
+              return [plot.background_fill_color, plot.renderers.filter(r => r.name).map(r => [r.name, r.glyph.line_color.value])];
+            }"""
+        )
+
+    ground, light = colours()
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("Bokeh.documents[0].roots()[0].background_fill_color !== '#fff'")
+    dark_ground, dark = colours()
+    assert (ground, dark_ground) == ("#fff", "#1f2125")
+    assert [one for one in light if one[0] != "dense"] == [one for one in dark if one[0] != "dense"]
+    assert [one for one in light if one[0] == "dense"] != [one for one in dark if one[0] == "dense"]

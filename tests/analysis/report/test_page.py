@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html
 import html.parser
+import itertools
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from analysis.findings.evidence import Evidence
 from analysis.power import error_rates
 from analysis.power.error_rates import Power
 from analysis.report.page import render
+from analysis.report.summary import MEANING
 from analysis.shown import plain
 from analysis.tables import data
 from analysis.worlds import simulated_sweep
@@ -58,6 +60,11 @@ class Tags(html.parser.HTMLParser):
 def test_verdicts_come_first_then_figures_runs_making_and_regime(page: str) -> None:
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
+        "What is asked",
+        "What was run",
+        "What a verdict means",
+        "What came out",
+        "How sure that is",
         "Verdicts",
         "Figures",
         "Controls and confounds",
@@ -70,6 +77,21 @@ def test_verdicts_come_first_then_figures_runs_making_and_regime(page: str) -> N
     ]
     for section in re.findall(r'href="#([^"]+)"', page):
         assert f'id="{section}"' in page
+
+
+def test_headings_go_down_one_level_at_a_time(page: str) -> None:
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_picture_and_panel_says_what_it_shows(page: str) -> None:
+    pictures = re.findall(r'<img alt="([^"]*)"', page)
+    panels = re.findall(r'<div class="panel" [^>]*aria-label="([^"]*)"', page)
+    assert len(pictures) == 1
+    assert len(panels) == 3
+    assert all(len(text) > 40 for text in (*pictures, *panels))
 
 
 def test_the_page_is_one_file_that_asks_for_nothing_else(page: str) -> None:
@@ -256,17 +278,26 @@ def rated(good: int) -> Power:
     return Power(200, 200, "σ drawn", "the law", {c.CLAIM: rates for c in claims.CLAIMS}, {})
 
 
-def test_four_sentences_come_first_and_say_what_the_sweep_can_tell(evidence: Evidence) -> None:
+def test_the_first_screen_says_what_is_asked_was_run_came_out_and_means_and_what_the_sweep_can_tell(
+    evidence: Evidence,
+) -> None:
     power = rated(good=184)
     verdicts = error_rates.hold(claims.judge(evidence), power)
     page = html.unescape(render(evidence, verdicts, (), power))
-    first = page[page.index('id="first"') : page.index('<article class="card">')]
-    assert first.count("<p>") == 4
+    first = page[page.index('id="first"') : page.index('<section id="verdicts">')]
+    assert "<i>N</i><sub>avg</sub> = (<i>N</i><sub>1</sub> + " in first
+    assert first.count("<li>") == len(verdicts)
+    for verdict in verdicts:
+        link = f'<span class="badge {verdict.verdict.replace(" ", "-")}">{verdict.verdict}</span>: <a href="#claim-{verdict.claim[0]}'
+        assert link in first
+        assert verdict.statement in first
+    for outcome, text in MEANING.items():
+        assert f">{outcome}</dt><dd>{text}" in first
     assert "mean over training steps of the number of non-zero prunable weights" in first
     assert evidence.noise.overall is not None
     assert f"σ of {evidence.noise.overall.sd:.4f} nats" in first
     assert f"0.01 nats is {0.01 / evidence.noise.overall.sd:.2g} and" in first
-    assert "92% for (b)" in first
+    assert "(b) 92%" in first
     assert "Of 7 claims: " in first
     for shown in ("92% [87%, 95%]", "2% [1%, 5%]", "1% [0%, 4%]"):
         assert page.count(shown) >= 7, shown
