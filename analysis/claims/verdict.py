@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from scipy import stats
@@ -141,7 +141,7 @@ class Stated:
         """The verdict of an outcome and its reason, for which a number with its interval stands; tables without rows are left out."""
         measured, interval = (found.value, found.interval) if isinstance(found, Measure) else found or (None, None)
         return Verdict(
-            **vars(self),
+            **{field.name: getattr(self, field.name) for field in fields(Stated)},  # without those of a subclass
             measured=measured,
             interval=interval,
             verdict=outcome[0],
