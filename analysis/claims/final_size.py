@@ -88,9 +88,9 @@ def _decide(measured: float | None, interval: Interval | None, evidence: Evidenc
     if interval is None:
         return "inconclusive", evidence.noise.no_interval("a ratio")
     if above(interval, LEAST):
-        return "reproduced", f"the model that is left is worth a dense one at least {LEAST:g} times its size"
+        return "reproduced", f"the final model ends at the loss of a dense one at least {LEAST:g} times its size"
     if below(interval, LEAST):
-        return "not reproduced", f"the model that is left is worth a dense one of under {LEAST:g} times its size"
+        return "not reproduced", f"the final model ends at the loss of a dense one of under {LEAST:g} times its size"
     return "inconclusive", f"the interval holds {LEAST:g}"
 
 

@@ -29,8 +29,8 @@ CLAIM = "g, ours"
 STATEMENT = "The law in N_avg, fitted at 25/50/25, predicts every schedule of the grid."
 PAPER = "claimed at the best schedule only; within one budget N_avg·D is the same for all schedules"
 RULE = f"""
-Fitted on the law set, the law predicts every run of the grid that it hasn't seen. Its residual (predicted − actual) in a cell, a
-sparsity and a schedule, is the mean over sizes and budgets at seed 0. Intervals hold the seeds' noise and that of the fit (parametric
+Fitted on the law set, the law predicts every run of the grid that it wasn't fitted to. Its residual (predicted − actual) in a cell, a
+sparsity and a schedule, is the mean over sizes and budgets at seed 0. Intervals account for the noise of the seeds and of the fit (parametric
 bootstrap, its standard deviation times Student's t), simultaneous at {LEVEL:.0%} over all cells (Bonferroni). Holds in a cell: the
 interval lies within ±{MARGIN} nats, the paper's mean error where it claims the law. Leaves it: the interval lies wholly outside.
 Reproduced: it holds in every cell. Not reproduced: it leaves in any. Otherwise inconclusive.

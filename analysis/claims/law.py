@@ -26,17 +26,17 @@ CLAIM = "b"
 STATEMENT = "L = E + A/N_avg^α + B/D^β fits sparse and dense runs together."
 PAPER = "mean |predicted − actual| .016 nats over 30 runs; .007 at 0%, .03 at 60% sparsity"
 RULE = f"""
-All laws are fitted to the same runs with the same solver (Huber 1e-3 on log residuals, summed). Two things are asked of the
+All laws are fitted to the same runs with the same solver (Huber 1e-3 on log residuals, summed). There are two conditions on the
 law in N_avg. In sample, on the law set: its mean |predicted − actual| is at most the paper's {PAPER_ERROR} nats. Held out,
-which is the unification itself: fitted on dense runs alone, where all counts are one number and the laws one fit, its mean
-|error| on the sparse runs at 25/50/25 is less than that of the same fit read with final N, and than with dense N (paired by
-run and by resample). Intervals are 95%, by parametric bootstrap with the seeds' noise. Reproduced: the sweep holds the four
+which is the unification itself: fitted on dense runs alone, where all counts are equal and all laws are the same fit, its mean
+|error| on the sparse runs at 25/50/25 is less than that of the same fit with final N, and than with dense N (paired by
+run and by resample). Intervals are 95%, by parametric bootstrap with the seeds' noise. Reproduced: the sweep has the four
 sparsities, at least three sizes and two budgets, the upper bound of the first is at most {PAPER_ERROR} and the lower bounds
-of both differences of the second are over 0. Not reproduced: the law set holds dense and sparse runs, and the lower bound of the first is over {PAPER_ERROR} while the
+of both differences of the second are over 0. Not reproduced: the law set has dense and sparse runs, and the lower bound of the first is over {PAPER_ERROR} while the
 measured error is also over the 97.5th percentile of what the seeds' noise alone would give if the law were the truth (a
 noisy sweep refutes nothing), or either difference is under 0 with its upper bound. Otherwise inconclusive. The law in
-effective N has a parameter more, w, which dense runs can't identify and which is therefore taken from the law set: it is
-shown beside the others and has no part in the verdict.
+effective N has one more parameter, w, which dense runs can't identify and which is therefore taken from the law set: it is
+shown beside the others and doesn't enter the verdict.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg is the truth"

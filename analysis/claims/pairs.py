@@ -24,11 +24,11 @@ PAPER = "equal losses at ~1B: sparse less dense −.006, −.024, −.027, −.0
 RULE = f"""
 For each sparse run with a dense partner of equal prunable N_avg, tokens, steps, batch, budget and seed, N_eff is the dense size
 of equal loss: the partner's own loss gives the level, the law fitted on all dense runs only the slope in N there. Intervals
-hold the seeds' noise of a pair's difference (Student's t) and that of the dense law (parametric bootstrap), and are
-simultaneous at 95% over the pairs (Bonferroni). Reproduced: the four sparsities are there and every pair's interval of
+account for the noise of a pair's difference (Student's t) and for that in the dense law (parametric bootstrap), and are
+simultaneous at 95% over the pairs (Bonferroni). Reproduced: the sweep has the four sparsities and every pair's interval of
 N_eff/N_avg lies inside [{LOW}, {HIGH}]. Not reproduced: any pair's interval lies wholly outside. Otherwise inconclusive. The
 pooled ratio is the geometric mean over pairs, with its own 95% interval; since gains at one sparsity can cancel losses at another,
-it has no part in the verdict. Partners matched on all parameters (embeddings and norms counted) stand beside, in nats.
+it doesn't enter the verdict. Partners matched on all parameters (embeddings and norms counted) are shown beside it, in nats.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg is the truth, so that N_eff/N_avg is 1 in every pair"

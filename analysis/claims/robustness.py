@@ -21,19 +21,19 @@ MARGIN = 0.01  # nats
 ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
 
 CLAIM = "d"
-STATEMENT = "The dense run's best learning rate and batch are the sparse run's best, or within .01 of it."
+STATEMENT = "The learning rate and batch that are best for the dense run are best for the sparse run, or within .01 of the best."
 PAPER = (
     "lr 1.6e-3 and .5 M tokens are best or within .01 for dense and sparse runs of 162M (lr × 1/4, 4; batch × 1/4, 4)"
 )
 RULE = f"""
 One factor is changed at a time around the tuned values. Of each factor (learning rate, batch) and each sparsity, the regret is the
 sparse run's loss at the setting that is best for the dense run, less its loss at its own best: the largest difference to another
-setting, and at least 0. A best is that of the mean losses over seeds; a difference is the mean of those at the seeds that both
+setting, and at least 0. The best setting is the one with the least mean loss over seeds; a difference is the mean of the differences at the seeds that both
 settings have. Bounds come from the seeds' paired noise (Student's t), one-sided at {ERROR_RATE:.0%} over all comparisons (Bonferroni), the lower one also over the rival settings.
 A factor whose best lies at the edge of what was tried, for the dense or for the sparse run, is inconclusive: the best isn't known.
 Reproduced: both factors were varied, no best lies at an edge, and every upper bound is under {MARGIN} nats. Not reproduced: some
-comparison without a best at an edge has a lower bound over {MARGIN}. Otherwise inconclusive. The dense run's best is taken as
-measured; its luck is not in the interval.
+comparison without a best at an edge has a lower bound over {MARGIN}. Otherwise inconclusive. The dense run's best setting is taken as
+measured; the interval doesn't account for the noise in that choice.
 """.strip().replace("\n", " ")
 
 TRUE = "a sparse run loses as much by each setting as the dense run did in this sweep"

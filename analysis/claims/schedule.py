@@ -22,11 +22,11 @@ PAPER = "within .01 nats of the best at every sparsity and budget"
 RULE = f"""
 The regret of a cell (size, budget, sparsity) is the loss of 25/50/25 less that of the cell's best schedule. Rivals are
 picked at seed 0 (the cell's top {TOP}, 25/50/25 itself aside) and compared on fresh seeds only, paired by seed, so that
-luck which made them rivals is not counted. A rival without fresh seeds enters the upper bound with its difference at seed
+the luck that made them rivals doesn't count. A rival without fresh seeds enters the upper bound with its difference at seed
 0. Where no rival has fresh seeds, all other schedules of the cell are compared at seed 0 (Hsu's multiple comparison with the
 best, with Bonferroni's quantile). The standard error comes from the seeds' paired noise, quantiles from Student's t. Each
 bound is one-sided at {ERROR_RATE:.0%} over all cells (Bonferroni); the lower one also over the cell's rivals, while the upper
-one, a maximum over rivals, needs no correction for them. Reproduced: the sweep holds all four sparsities, two budgets and
+one, a maximum over rivals, needs no correction for them. Reproduced: the sweep has all four sparsities, two budgets and
 ten schedules in each cell, and every upper bound is under {MARGIN} nats. Not reproduced: any lower bound is over it.
 Otherwise inconclusive.
 """.strip().replace("\n", " ")

@@ -23,20 +23,18 @@ LOW, HIGH = 0.9, 1.1
 SPARSITIES = (0.4, 0.8)
 ALIKE = 0.95  # a size whose largest ratio is this share of the map's was taken as far
 
-STATEMENT = (
-    "From some number of tokens per parameter on, a sparse run is worth a dense run of its average size, within 10%."
-)
+STATEMENT = "From some number of tokens per parameter on, a sparse run ends at the loss of a dense run of its average size, within 10% of size."
 PAPER = "claimed for all runs, which had 206 to 396 tokens per prunable parameter (derived); where it begins to hold isn't said"
 RULE = f"""
 Cells are sizes, tokens per prunable parameter (of the dense run of equal compute) and sparsities. In each, as in claim (c), the
 dense partner of equal N_avg, tokens, steps, batch and seed gives the level, and the slope of the dense loss in log N turns nats into
 sizes. Over so wide a range one law need not fit, so the slope is local: a quadratic in log N and log D through the mean losses of all
 dense configurations, weighted by a Gaussian (standard deviation: a factor of 2 in N, of 4 in D), 5% of the slope added to its error; α
-of the law over all dense runs only bends the way from there. Intervals hold the noise of a difference at one seed (Student's t; pooled over
+of the law over all dense runs only gives the curvature from there. Intervals account for the noise of a difference at one seed (Student's t; pooled over
 the size's pairs; where they have under 12 degrees of freedom, over all pairs if that is larger) and that of the slope (Student's t), and are simultaneous at 95% over sizes
-and sparsities (Bonferroni); tokens per parameter need no correction, as they are gone through from the most down and the first failure
-ends it. "Within 10% of 1 from T tokens per parameter on, at N parameters" is shown where at that size every cell with T or more
-has its interval inside [{LOW}, {HIGH}], and 40% and 80% are there at each; otherwise "not shown". Judged at the sizes that reach the map's
+and sparsities (Bonferroni); tokens per parameter need no correction, as they are tested from the largest down and the first failure
+ends the test. "Within 10% of 1 from T tokens per parameter on, at N parameters" is shown where at that size every cell with T or more
+has its interval inside [{LOW}, {HIGH}], and each has both 40% and 80%; otherwise "not shown". Judged at the sizes that reach the map's
 most tokens per parameter. Reproduced: at each of them it is shown from some T on. Not reproduced: a cell at their most tokens per
 parameter lies wholly outside [{LOW}, {HIGH}]. Otherwise inconclusive.
 """.strip().replace("\n", " ")

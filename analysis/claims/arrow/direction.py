@@ -16,19 +16,19 @@ from analysis.worlds.world import World
 
 CLAIM = "i"
 STATEMENT = "A run whose N(t) rises ends at the loss of its mirror image in time, whose N(t) falls."
-PAPER = "its law knows N(t) by the mean alone, which the mirror image leaves as it is; it was tried where N(t) falls"
+PAPER = "its law depends on N(t) only through the mean, which is the same for the mirror image; it was tested where N(t) falls"
 SET = "Each mirrored set has one N_avg, one number of tokens, one batch and one order of data"
 JUDGED = f"""
 In each cell (size, tokens, sparsity) the difference L(rising) − L(falling) is
 taken at equal seeds and averaged over them, and turned into a ratio: of the size of a dense run that ends at the rising run's loss to that of one that ends at the falling run's, by
 the slope of the dense loss in log N at the cell (a quadratic in log N and log D through the dense configurations around it, which have learning rates of their own). Intervals are
 simultaneous at 95% over the cells (Bonferroni): of the difference Student's t with its pooled noise, of the ratio from draws of the difference and of the slope. Reproduced: every
-cell's ratio lies within [{1 / SHARE:.3f}, {SHARE}]. Not reproduced: some cell's lies wholly outside. Otherwise inconclusive, and where the slope isn't known. The margin in the table is what {SHARE - 1:.0%} of N_avg is worth in nats by that slope.
+cell's ratio lies within [{1 / SHARE:.3f}, {SHARE}]. Not reproduced: some cell's lies wholly outside. Otherwise inconclusive, also if the slope isn't known. The margin in the table is {SHARE - 1:.0%} of N_avg in nats, by that slope.
 """.strip().replace("\n", " ")  # fmt: skip
-RULE = f"{SET}, and one peak learning rate; where its rates go over compute, each unit of compute is trained at one rate in a run and in its mirror image. {JUDGED} The same with the rates over steps, and the other controls, stand beside it and have no part in the verdict."
+RULE = f"{SET}, and one peak learning rate; if learning rates decay over compute, they are equal at equal shares of compute in a run and in its mirror image. {JUDGED} The same with learning rates that decay over steps, and the other controls, are shown beside it and don't enter the verdict."
 
 TRUE = "the law in N_avg is the truth, so that both end equal"
-FALSE = f"the same, but in one cell, of the highest sparsity, the rising run is worth a dense one of {SHARE} times its N_avg"
+FALSE = f"the same, but in one cell, of the highest sparsity, the rising run has N_eff of {SHARE} times its N_avg"
 true_world = World.losses  # mean losses of TRUE
 
 
@@ -83,7 +83,7 @@ def decide(found: Contrasted, evidence: Evidence) -> tuple[Outcome, str]:
         which = ", ".join(f"{c.own.name} ({c.difference.value:+.3f} nats)" for c in outside)
         return "not reproduced", f"more than ten percent of N_avg apart: {which}"
     if len(inside) == len(found.each):
-        return "reproduced", f"in all {len(inside)} cells they are worth the same, to ten percent of N_avg"
+        return "reproduced", f"in all {len(inside)} cells they have equal N_eff, to ten percent"
     return (
         "inconclusive",
         f"cells shown to be within ten percent of N_avg: {len(inside)} of {len(found.each)}; outside: none",

@@ -21,14 +21,14 @@ PAPER = direction.PAPER
 LEAST = 3  # rates tried of each kind
 KINDS: tuple[Kind, ...] = ("rising", "falling")
 RULE = f"""
-Judged as claim (i), in the cells in which both kinds were tried at {LEAST} learning rates or more; of each kind the rate of least mean loss is taken, for
-all its seeds. A cell in which the best rate of either kind is the lowest or the highest that was tried says nothing, as that kind's own best isn't known: it can't come out within or outside,
-and with one such cell the claim isn't reproduced. The rate is chosen on the losses that are compared, so that each side's mean is a little too low; the intervals don't hold that choice, but
-the error rates do, whose worlds have what each rate cost its kind in this sweep. {direction.SET}. {direction.JUDGED}
+Judged as claim (i), in the cells in which both kinds were tried at {LEAST} learning rates or more; for each kind the learning rate of least mean loss is used, for
+all its seeds. A cell in which the best learning rate of either kind is the lowest or the highest tried is undecided, because the best one isn't known, and with one such cell the claim isn't
+reproduced. The learning rate is chosen by the losses that are compared, so that each mean is a little too low; the intervals don't account for this choice, but
+the error rates do: in the simulated sweeps each learning rate costs its kind what it cost in this sweep. {direction.SET}. {direction.JUDGED}
 """.strip().replace("\n", " ")
 
-TRUE = "the law in N_avg is the truth of each kind at the best of its rates, and the others cost it what they did in this sweep"
-FALSE = f"the same, but in one cell, of the highest sparsity, the rising run is worth a dense one of {SHARE} times its N_avg at its best rate"
+TRUE = "the law in N_avg is the truth for each kind at its best learning rate, and the other learning rates cost what they did in this sweep"
+FALSE = f"the same, but in one cell, of the highest sparsity, the rising run has N_eff of {SHARE} times its N_avg at its best learning rate"
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -20,16 +20,14 @@ from analysis.worlds.world import World
 MARGIN = 0.016  # nats: the paper's mean error of the law in N_avg
 
 CLAIM = "v"
-STATEMENT = (
-    "One law in N_avg and D, fitted to dense runs alone, predicts runs that fall, rise, stay, grow and are pruned once."
-)
-PAPER = "claimed of dense and falling runs; the mean error of its law in N_avg, fitted to both, is .016 nats"
+STATEMENT = "One law in N_avg and D, fitted to dense runs alone, predicts runs whose N(t) falls, rises, is constant, grows or is pruned once."
+PAPER = "claimed for dense and falling runs; the mean error of its law in N_avg, fitted to both, is .016 nats"
 RULE = f"""
 E + A/N_avg^α + B/D^β is fitted to all dense runs of the base recipe, each at its own best learning rate, and to nothing else. N_avg and D are those of the whole life of a run's
 weights. The residual of a configuration is predicted less actual loss, the mean over its seeds; kinds of runs are falling, rising, static, moving,
-static then dense, saw-tooth, grown, and pruned once (models whose learning rate then decays, as that of the dense runs does). Intervals hold the seeds' noise of each mean, that of the law (parametric bootstrap), and the law's lack of fit: what it leaves over of the means of dense configurations beyond the seeds' noise, corrected for its parameters; in each resample every configuration, dense or not, lies off the law by a draw of it. They are simultaneous at 95% over
+static then dense, saw-tooth, grown, and pruned once (models whose learning rate then decays, as that of the dense runs does). Intervals account for the noise of the seeds in each mean, for that in the law (parametric bootstrap), and for the law's lack of fit: the deviations of dense configurations' means from it beyond the noise of the seeds, corrected for its number of parameters; in each resample every configuration, dense or not, deviates from the law by a draw of it. They are simultaneous at 95% over
 the kinds (Bonferroni). Reproduced: in every kind the interval of the mean |residual| ends under {MARGIN} nats. Not reproduced: in some
-kind the interval of the mean residual lies wholly outside ±{MARGIN}. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound.
+kind the interval of the mean residual lies wholly outside ±{MARGIN}. Otherwise inconclusive, also if the law can't be fitted to the dense runs or has a parameter at a bound.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg over the whole life is the truth, but for the lack of fit of dense runs"

@@ -22,18 +22,18 @@ from analysis.tables.growth import GrownLife, grown
 from analysis.worlds.world import World
 
 CLAIM = "ii"
-STATEMENT = "At one N(t) the operator by which a model grows doesn't matter."
-PAPER = "its law knows a run by the mean of N(t); read off figure 3 of arXiv 2405.15319, operators end up to .11 nats apart at one N(t), one run each"
+STATEMENT = "If N(t) is equal, it doesn't matter by which operator a model grows."
+PAPER = "its law depends on a run's N(t) only through the mean; read off figure 3 of arXiv 2405.15319, operators end up to .11 nats apart at one N(t), one run each"
 RULE = f"""
-Operators start from one small model, make models of equally many weights of it, and train on at one learning rate on the same text, so that their N(t) is one. Pairs of them
-are compared at equal seeds. The noise of a difference is what is left of the losses when each operator and each seed has its own mean (times √2); intervals are Student's t,
-simultaneous at 95% over all pairs (Bonferroni). A difference is turned into a ratio of dense sizes of equal loss, whose interval holds the slope's error, as in claim (i), at the life's N_avg.
-Reproduced: every pair's ratio lies within [{1 / SHARE:.3f}, {SHARE}]. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive, and where the slope isn't known. Other kinds of runs of one N_avg
-are compared in claim (i) and have no part in this verdict.
+Operators start from one small model and grow it to the same number of weights; the larger models are trained at one learning rate on the same text, so that their N(t) is equal. Pairs of operators
+are compared at equal seeds. The noise of a difference is the residual of the losses after a mean for each operator and each seed (times √2); intervals are Student's t,
+simultaneous at 95% over all pairs (Bonferroni). A difference is turned into a ratio of dense sizes of equal loss, whose interval includes the slope's error, as in claim (i), at the N_avg of the whole life.
+Reproduced: every pair's ratio lies within [{1 / SHARE:.3f}, {SHARE}]. Not reproduced: some pair's lies wholly outside. Otherwise inconclusive, also if the slope isn't known. Other kinds of runs of equal N_avg
+are compared in claim (i) and don't enter this verdict.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg over the whole life is the truth, so that all operators end equal"
-FALSE = f"the same, but what one operator made is worth a dense run of {SHARE} times its N_avg"
+FALSE = f"the same, but the models of one operator have N_eff of {SHARE} times their N_avg"
 true_world = World.losses  # mean losses of TRUE
 
 Apart = tuple[GrownLife, str, str, Matched, Measure, Measure | None]  # difference, and ratio of sizes
@@ -76,7 +76,7 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         return "not reproduced", f"more than ten percent of N_avg apart: {', '.join(outside)}"
     inside = sum(ratio is not None and alike(ratio) for *_, ratio in found)
     if inside == len(found):
-        return "reproduced", f"all {inside} pairs of operators are worth the same, to ten percent of N_avg"
+        return "reproduced", f"all {inside} pairs of operators have equal N_eff, to ten percent"
     return (
         "inconclusive",
         f"pairs of operators shown to be within ten percent of N_avg: {inside} of {len(found)}; outside: none",

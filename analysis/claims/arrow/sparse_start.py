@@ -18,13 +18,13 @@ from analysis.worlds.world import World
 MARGIN = 0.01  # nats: up to which claim (a) takes schedules for equally good
 
 CLAIM = "iii"
-STATEMENT = "A sparse beginning costs nothing once the model has been finished dense."
-PAPER = "arXiv 2303.10464: no significant loss on downstream tasks at 1.3B and 75%, fine-tuned dense; the law in N_avg says that it costs"
+STATEMENT = "A sparse beginning costs nothing if the model is finished dense."
+PAPER = "arXiv 2303.10464: no significant loss on downstream tasks at 1.3B and 75%, fine-tuned dense; by the law in N_avg it costs something"
 RULE = f"""
 A run with a random static mask until some share of compute, and dense after it, is compared with a dense run of the same size on as many tokens, which
-spends more compute; each has the learning rate of its own kind, so that what the rates cost or gain is in the difference. In each cell the difference is taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such
+spends more compute; each has the learning rate of its own kind, so that the difference includes what the learning rates cost or gain. In each cell the difference is taken at equal seeds and averaged over them; intervals are Student's t with the pooled noise of such
 a difference, simultaneous at 95% over the cells (Bonferroni). Reproduced: every cell's interval lies within ±{MARGIN} nats. Not reproduced: some
-cell's lies wholly above {MARGIN}. Otherwise inconclusive. What the law in N_avg, fitted to dense runs alone, says that it costs stands beside it.
+cell's lies wholly above {MARGIN}. Otherwise inconclusive. The difference predicted by the law in N_avg, fitted to dense runs alone, is shown beside it.
 """.strip().replace("\n", " ")
 
 TRUE = "the run ends where the dense run of its size and tokens does"

@@ -21,15 +21,15 @@ NONE = 0.1  # an exponent up to which there is no weight to speak of
 STRONG = 1.0  # the exponent of the world in which the claim is true: a weight in proportion to time
 
 CLAIM = "iv"
-STATEMENT = "The average needs a weight in time: weights that are there late count for more, or for less."
-PAPER = "N_avg weighs each step alike"
+STATEMENT = "N_avg should be a weighted mean over time: late steps count for more, or for less, than early ones."
+PAPER = "N_avg weights all steps equally"
 RULE = f"""
-N_w is the sum over steps of w(t)·N(t), with w(t) in proportion to ((t + ½)/T)^κ and of sum 1; κ = 0 is N_avg. The law in D and N_avg is fitted to dense runs alone, for which both are one; on members of
-mirrored sets κ alone is fitted, by least squares over all kinds. Held out by kind: κ is fitted to the other kinds, and asked is the mean |predicted − actual| on the one left out, less that
-with N_avg, where a point is the mean over seeds of one kind in one cell. Intervals are 95%, of a sum of two errors: that of the runs' noise, which runs of one seed may share, by a jackknife that leaves out one seed at a time, with Student's t; and that of the dense law, by resamples of it, in each of which
-all configurations, dense ones and points alike, lie off the law by draws of its lack of fit: what it leaves over of the means of dense configurations beyond the seeds' noise, corrected for its parameters. Reproduced: κ's interval excludes 0 and the interval of that
-difference lies under 0. Not reproduced, where that isn't so: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, and where dense runs don't tell the law or leave a parameter of it at a bound, where there are fewer than {LEAST_SEEDS} seeds, and where κ is the first or the
-last of the exponents that are tried ({KAPPAS[0]:g} to {KAPPAS[-1]:g}). Where masks end off the dense runs of their N_avg for another reason than time, κ takes up a part of it; claim (v) shows that by kind.
+N_w is the sum over steps of w(t)·N(t), with w(t) proportional to ((t + ½)/T)^κ and of sum 1; κ = 0 gives N_avg. The law in D and N_avg is fitted to dense runs alone, for which N_w and N_avg are equal; on members of
+mirrored sets only κ is fitted, by least squares over all kinds. Held out by kind: κ is fitted to the other kinds, and the difference is the mean |predicted − actual| on the kind left out, less that
+with N_avg, where a point is the mean over seeds of one kind in one cell. Intervals are 95%, for a sum of two errors: that from the runs' noise, which runs of one seed may share, by a jackknife that leaves out one seed at a time, with Student's t; and that from the dense law, by resamples of it, in each of which
+all configurations, dense ones and points alike, deviate from the law by draws of its lack of fit: the deviations of dense configurations' means from it beyond the noise of the seeds, corrected for its number of parameters. Reproduced: κ's interval excludes 0 and the interval of that
+difference lies under 0. Not reproduced, if this isn't so: κ's interval lies within ±{NONE}, or the interval of that difference lies over 0. Otherwise inconclusive, also if the law can't be fitted to the dense runs or has a parameter at a bound, if there are fewer than {LEAST_SEEDS} seeds, or if κ is the first or the
+last of the exponents tried ({KAPPAS[0]:g} to {KAPPAS[-1]:g}). If runs with masks differ from dense runs of their N_avg for another reason than time, κ absorbs a part of that difference; claim (v) shows it by kind.
 """.strip().replace("\n", " ")
 
 TRUE = f"the law in N_w with κ = {STRONG:g} is the truth, but for the lack of fit of dense runs"

@@ -25,17 +25,17 @@ MARGIN = 0.005  # nats: half of claim (p1)'s
 
 CLAIM = "p6, ours"
 STATEMENT = (
-    "A fixed L0 suffices: P2 fits no better around the curve of a model that lost nothing and trains on just as long."
+    "A fixed L0 suffices: P2 fits no better relative to the curve of an unpruned model that is trained just as long."
 )
-PAPER = "L0 is one number a model; no unpruned control is mentioned in what we could read"
+PAPER = "L0 is one number per model; no unpruned control is mentioned in what we could read"
 RULE = f"""
 For each method P2 is fitted twice to the same points: with L0, and with L0 plus what a model of rate 0 of the same size has gained after as many tokens (mean over seeds, linear
-in log D between its points). Measured is by how much the first mean |predicted − actual| is larger; intervals are 95%, by bootstrap over curves. Reproduced: in each method the
-upper bound is under {MARGIN} nats. Not reproduced: in some method the lower bound is over it. Otherwise inconclusive, and without such a model for each size. {conditions.RULE}
+in log D between its points). The quantity is by how much the first mean |predicted − actual| is larger; intervals are 95%, by bootstrap over curves. Reproduced: in each method the
+upper bound is under {MARGIN} nats. Not reproduced: in some method the lower bound is over it. Otherwise inconclusive, also if a size has no such model. {conditions.RULE}
 """.strip().replace("\n", " ")
 
-TRUE = "P2 is the truth, and a model that lost nothing stays at L0"
-FALSE = f"a model that lost nothing gains as log D, and pruned ones gain as much beside what P2 says, so that P2 fits {MARGIN} nats worse with a fixed L0"
+TRUE = "P2 is the truth, and an unpruned model stays at L0"
+FALSE = f"an unpruned model gains as log D, and pruned ones gain as much in addition to P2, so that P2 fits {MARGIN} nats worse with a fixed L0"
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -43,7 +43,7 @@ def judge(evidence: Evidence) -> Verdict:
     post = evidence.post_training
     details = (
         Detail("What the unpruned curve improves, nats", tuple(_rows(post))),
-        Detail("Models that lost nothing: loss less L0 by tokens, nats", tuple(_controls(post.points))),
+        Detail("Unpruned controls: loss less L0 by tokens, nats", tuple(_controls(post.points))),
     )
     return FRAME.verdict(evidence, worst(post, lambda own: gain(post, own)), details)
 

@@ -14,14 +14,14 @@ from analysis.tables.curve_roles import RANDOM
 from analysis.tables.post_training import CurvePoints
 
 MOST_BELOW = 1 / 4  # share of the points under the parent's loss
-MOST_MOVED = 1 / 3  # of the effect of pruning, by which a model that lost nothing moves
+MOST_MOVED = 1 / 3  # of the effect of pruning, by which an unpruned control moves
 BETTER = 0.01  # nats, by which another learning rate has to end lower to count
 SAME_RATE = 0.05  # relative, within which two realised rates are one
 
 RULE = f"""
-Nothing is judged (inconclusive) where over {MOST_BELOW:.0%} of the points lie under the parent's loss L0, which P2 can't describe; where a
-model that lost nothing (rate 0) and trains on just as long ends farther from L0 than a third of what pruning costs by then, mean over sizes;
-where the criterion of any method is no better than its random control, mean over their curves of equal size and rate; or where, of the learning rates tried at a size, the lowest or
+The verdict is inconclusive if over {MOST_BELOW:.0%} of the points lie under the parent's loss L0, which P2 can't describe; if an
+unpruned control (rate 0) that is trained just as long ends farther from L0 than a third of what pruning costs by then, mean over sizes;
+if the criterion of any method is no better than its random control, mean over their curves of equal size and pruning rate; or if, of the learning rates tried at a size, the lowest or
 the highest ends over {BETTER} nats under the one that is used.
 """.strip().replace("\n", " ")
 
@@ -36,7 +36,9 @@ def hindrance(post: Recovery) -> str | None:
         return f"{share:.0%} of the points lie under the loss of the parent, which the law can't describe"
     moved = control(points)
     if moved is not None and moved > MOST_MOVED:
-        return f"a model that lost nothing moves by {moved:.0%} of what pruning costs, so that the parents weren't done"
+        return (
+            f"an unpruned control moves by {moved:.0%} of what pruning costs, so that the parents were still improving"
+        )
     worst = [
         f"{row['random control']} ({row['worse']:+.3f} nats)" for row in random_rows(points) if not row["worse"] > 0
     ]

@@ -23,17 +23,15 @@ SAME_RATE = 0.02  # relative, within which two realised rates are one
 LEVEL = 0.95
 
 CLAIM = "p8, ours"
-STATEMENT = (
-    "L0 sums up the parent's history: parents of two ages recover alike, L − L0, from equal rates on equal tokens."
-)
-PAPER = "the law knows the parent by N0 and L0 alone; arXiv 2411.04330 finds that damage by quantising grows with the tokens a model has seen"
+STATEMENT = "Only L0 matters of the parent's history: at equal pruning rates and tokens, L − L0 is the same for parents of two ages."
+PAPER = "the law depends on the parent only through N0 and L0; arXiv 2411.04330 finds that damage by quantising grows with the tokens a model has seen"
 RULE = f"""
 Curves of parents of one size and seed, of which one had seen fewer or more tokens than the usual, are compared at equal method, realised rate and tokens: the difference of L − L0, mean over the points, then over the
-pairs. Its 95% interval is Student's t with the seeds' noise of a curve's mean L − L0, times √2 over the root of the number of parents of another age, since curves of one parent share its luck. Reproduced: it lies within ±{MARGIN} nats. Not reproduced: it lies wholly outside. Otherwise
+pairs. Its 95% interval is Student's t with the seeds' noise of a curve's mean L − L0, times √2 over the root of the number of parents of another age, since curves of one parent share its noise. Reproduced: it lies within ±{MARGIN} nats. Not reproduced: it lies wholly outside. Otherwise
 inconclusive. {conditions.RULE}
 """.strip().replace("\n", " ")
 
-TRUE = "P2 is the truth, at the fitted parameters: L − L0 knows nothing of the parent's tokens"
+TRUE = "P2 is the truth, at the fitted parameters: L − L0 doesn't depend on the parent's tokens"
 FALSE = f"the same, but curves of parents of another age end {MARGIN} nats higher"
 true_world = RecoveryWorld.losses  # mean losses of TRUE
 

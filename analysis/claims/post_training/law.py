@@ -23,7 +23,9 @@ from analysis.worlds.recovery_world import RecoveryWorld
 MARGIN = 0.01  # nats
 
 CLAIM = "p1"
-STATEMENT = "P2, L0 + ρ^−γ·N0^−δ·(N_C/N0^α + D_C/D^β + E), fits the loss of pruned models while they train on."
+STATEMENT = (
+    "P2, L0 + ρ^−γ·N0^−δ·(N_C/N0^α + D_C/D^β + E), fits the loss of pruned models while they are trained further."
+)
 PAPER = "P2 is chosen among several laws of its kind, by slopes; its errors aren't known to us"
 RULE = f"""
 For each method, P2 (seven parameters), P2 without N_C (five) and a Chinchilla law in the parameters that are left and in the tokens
@@ -169,7 +171,7 @@ def _notes(post: Recovery) -> list[str]:
     )
     moved = conditions.control(post.points)
     if moved is not None:
-        notes.append(f"A model that lost nothing moves by {moved:.0%} of what pruning costs by the end.")
+        notes.append(f"An unpruned control moves by {moved:.0%} of what pruning costs by the end.")
     one_shot = [float(np.mean(own.points["L_parent"] - own.points["L0"])) for own in post.methods.values()]
     notes.append(
         f"Before any training a pruned model is {min(one_shot):.2f} to {max(one_shot):.2f} nats over its parent (mean by method); no law is fitted to that."

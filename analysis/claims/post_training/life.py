@@ -20,20 +20,20 @@ MARGIN = 0.016  # nats: the paper's mean error of the law in N_avg
 LOW, HIGH = 0.9, 1.1
 
 CLAIM = "p7, ours"
-STATEMENT = "The law in N_avg, fitted to dense runs alone, predicts pruned models that train on, with N_avg and D over the whole life."
+STATEMENT = "The law in N_avg, fitted to dense runs alone, predicts pruned models that are trained further, with N_avg and D over the whole life."
 PAPER = "arXiv 2501.12486 prunes while a model trains; pruning once is its schedule of one event, so the law has no parameter left"
 RULE = f"""
-The law E + A/N_avg^α + B/D^β is fitted to held-out losses of dense runs at their peak learning rate alone: parents, models that lost nothing and models from scratch. A model of N prunable weights that saw
-D0 tokens, was pruned to N' and saw D more has N_avg = (N·D0 + N'·D)/(D0 + D) over D0 + D tokens. Asked are two numbers at each curve's last point, where the seeds' noise is least. The error is the root mean square of
-predicted − actual over curves with that noise taken out: by how much two seeds differ no law can know, so its variance, as measured between seeds, is subtracted before the root is taken (0 where nothing is left).
-N_eff/N_avg is the dense size of equal loss and tokens over that average (geometric mean over curves). Intervals are 95%, by bootstrap over curves and over dense runs (with the seeds' noise where there are few); the variance
-taken out varies in it as its degrees of freedom say. Reproduced: the error's upper bound is at most {MARGIN} nats and the ratio's interval inside [{LOW}, {HIGH}]. Not reproduced: the error's lower bound is over {MARGIN}, or the
-ratio lies wholly outside. Otherwise inconclusive, and where the seeds' noise of curves isn't known or the dense runs don't identify the law. The conditions on L0 of the
-other claims don't hold for this one, which doesn't read L0: where it is true an unfinished parent's curves do pass below L0.
+The law E + A/N_avg^α + B/D^β is fitted to held-out losses of dense runs at their peak learning rate alone: parents, unpruned controls and models from scratch. A model of N prunable weights that saw
+D0 tokens, was pruned to N' and saw D more has N_avg = (N·D0 + N'·D)/(D0 + D) over D0 + D tokens. Two numbers are judged at each curve's last point, where the seeds' noise is least. The error is the root mean square of
+predicted − actual over curves less that noise: no law can predict the differences between seeds, so their variance, as measured, is subtracted before the root is taken (0 if the difference is negative).
+N_eff/N_avg is the dense size of equal loss and tokens over that average (geometric mean over curves). Intervals are 95%, by bootstrap over curves and over dense runs (with the noise of the seeds if there are few); the subtracted variance
+varies in it by its degrees of freedom. Reproduced: the error's upper bound is at most {MARGIN} nats and the ratio's interval inside [{LOW}, {HIGH}]. Not reproduced: the error's lower bound is over {MARGIN}, or the
+ratio lies wholly outside. Otherwise inconclusive, also if the noise of curves isn't known or the dense runs don't identify the law. The other claims'
+conditions on L0 don't apply to this one, which doesn't use L0: if it is true, curves of a parent that was still improving do pass below L0.
 """.strip().replace("\n", " ")
 
 TRUE = "the law in N_avg over the whole life is the truth, as fitted to the dense runs"
-FALSE = f"the same, but a pruned model is worth {LOW} of its average"
+FALSE = f"the same, but a pruned model has N_eff of {LOW} times its N_avg"
 STATED = Stated(
     CLAIM,
     STATEMENT,

@@ -20,12 +20,12 @@ MARGIN = 0.02  # nats
 LEAST_SPAN = 2.0  # times the least realised rate at the highest
 
 CLAIM = "p4"
-STATEMENT = "From the curves at lower rates of pruning P2 predicts those at the highest."
-PAPER = "rates .15 and .25 predict .35"
+STATEMENT = "Fitted to the curves at lower pruning rates, P2 predicts those at the highest."
+PAPER = "pruning rates .15 and .25 predict .35"
 RULE = f"""
-For each method P2 is fitted to all rates of each size but its highest, with the realised ρ, and its residual, predicted − actual, is averaged over the highest
+For each method P2 is fitted to all pruning rates of each size but its highest, with the realised ρ, and its residual, predicted − actual, is averaged over the highest
 rate's points. Intervals are 95%, by bootstrap over curves. Reproduced: in each method the interval lies within ±{MARGIN} nats. Not reproduced: in some method it lies
-wholly outside. Otherwise inconclusive, and where the realised rates of a method span less than {LEAST_SPAN:g}x. {conditions.RULE}
+wholly outside. Otherwise inconclusive, also if the realised rates of a method span less than {LEAST_SPAN:g}x. {conditions.RULE}
 """.strip().replace("\n", " ")
 
 TRUE = "P2 is the truth, at the fitted parameters"

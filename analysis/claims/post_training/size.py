@@ -24,14 +24,14 @@ from analysis.worlds.recovery_world import RecoveryWorld
 MARGIN = 0.02  # nats
 
 CLAIM = "p3"
-STATEMENT = "From the curves of the smaller models P2 predicts those of the largest."
+STATEMENT = "Fitted to the curves of the smaller models, P2 predicts those of the largest."
 PAPER = "Qwen-2.5 0.5B and 1.5B predict 3B; with two sizes the law's constants N_C, α and E aren't identified, which isn't discussed in what we could read"
 RULE = f"""
-For each method P2 is fitted to all sizes but the largest. With α held at each value of a grid over its bounds everything else is fitted again, and every fit
-is as good as the best that resampling curves doesn't tell from it (the sum over curves of what it loses, one-sided Student's t at 95%). Its residual is the mean
-predicted − actual of the largest size's points. The interval goes from the lower 95% end of the fit that says least to the upper 95% end of the one that says
-most, by bootstrap over curves. Reproduced: in each method it lies within ±{MARGIN} nats. Not reproduced: in some method it lies wholly outside, so that not one of
-the equally good fits predicts the size. Otherwise inconclusive: the set is too wide, or the noise. {conditions.RULE}
+For each method P2 is fitted to all sizes but the largest. With α fixed at each value of a grid over its bounds everything else is fitted again. A fit
+is as good as the best if resampling the curves can't distinguish the two (by the sum over curves of what it loses, one-sided Student's t at 95%). Its residual is the mean
+predicted − actual of the largest size's points. The interval goes from the lower 95% end of the equally good fit with the lowest residual to the upper 95% end of the one with the
+highest, by bootstrap over curves. Reproduced: in each method it lies within ±{MARGIN} nats. Not reproduced: in some method it lies wholly outside, so that not one of
+the equally good fits predicts the size. Otherwise inconclusive: the equally good fits differ too much, or the noise is too large. {conditions.RULE}
 """.strip().replace("\n", " ")
 
 TRUE = "P2 is the truth, at the fitted parameters"
@@ -62,7 +62,7 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     said = (
         "the equally good fits alone say"
         if found.high - found.low > MARGIN
-        else "the equally good fits agree, the noise doesn't tell:"
+        else "the equally good fits agree, but the noise is too large:"
     )
     return Shown((), (f"{said} {found.low:+.3f} to {found.high:+.3f} nats",))
 

@@ -25,14 +25,14 @@ MORE_SLOPE = 0.005  # nats a doubling over what the seeds' noise gives: half of 
 LEAST_SPAN = 10.0  # times the tokens of a curve's first point at its last
 
 CLAIM = "p2"
-STATEMENT = "From the first part of each run's training after pruning P2 predicts the rest."
+STATEMENT = "Fitted to the first part of each run's training after pruning, P2 predicts the rest."
 PAPER = "first 80% of the checkpoints of each run, judged on the last 20% by ASD, whose formula isn't known to us"
 RULE = f"""
-For each method P2 is fitted to the first {FIRST:.0%} of every curve's points and judged on the others: by mean |predicted − actual|, and by our own
-average slope difference (ASD): the mean of |predicted − measured slope| over the steps that end in a point it hasn't seen, slopes in nats a doubling of the
-tokens. Its seed value is what the seeds' noise alone gives (mean over pairs of seeds, over √2). Intervals are 95%, by bootstrap over curves. Reproduced: in
+For each method P2 is fitted to the first {FIRST:.0%} of every curve's points and tested on the others: by mean |predicted − actual|, and by our own
+average slope difference (ASD): the mean of |predicted − measured slope| over the steps that end in a point to which it wasn't fitted, slopes in nats per doubling of the
+tokens. The seed value of ASD is the one that the noise of the seeds alone gives (mean over pairs of seeds, over √2). Intervals are 95%, by bootstrap over curves. Reproduced: in
 each method the error's upper bound is at most {MARGIN} nats, and ASD's upper bound at most {MORE_SLOPE} over its seed value. Not reproduced: in some
-method the lower bound of the error is over {MARGIN} nats and over the seeds' σ, or that of ASD over its own bound. Otherwise inconclusive, and where the
+method the lower bound of the error is over {MARGIN} nats and over the seeds' σ, or that of ASD over its own bound. Otherwise inconclusive, also if the
 tokens span less than {LEAST_SPAN:g}x. {conditions.RULE}
 """.strip().replace("\n", " ")
 

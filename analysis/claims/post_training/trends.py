@@ -23,15 +23,13 @@ LEAST_SEEDS = 3
 LEVEL = 0.95
 
 CLAIM = "p5"
-STATEMENT = (
-    "Smaller models' losses fall faster in post-training, and what pruning costs grows as a power of the rate (γ < 0)."
-)
+STATEMENT = "Smaller models' losses fall faster in post-training, and the cost of pruning grows as a power of the pruning rate (γ < 0)."
 PAPER = "trend 1: smaller models' loss falls faster; γ < 0 follows from L → L0 as ρ → 0"
 RULE = f"""
 For each method, over its curves: the logarithm of the slope −dL/dlog2 D of each (least squares over its points) is regressed on log10 N0 and log ρ, and so is
-log(L − L0) at the last point; curves that don't fall, or end under L0, are left out of what has no logarithm. Intervals are one-sided at {LEVEL:.0%}, simultaneous over the two (Bonferroni), by bootstrap over curves. Reproduced: in each method the slope
+log(L − L0) at the last point; curves that don't fall, or end under L0, are left out where the logarithm doesn't exist. Intervals are one-sided at {LEVEL:.0%}, simultaneous over the two (Bonferroni), by bootstrap over curves. Reproduced: in each method the slope
 is shown to fall with N0, also in the point estimate at each rate alone, and the cost to grow with ρ. Not reproduced: in some method one of the two is shown to be the other way
-round. Otherwise inconclusive, and where no size was run with {LEAST_SEEDS} seeds. {conditions.RULE}
+round. Otherwise inconclusive, also if no size was run with {LEAST_SEEDS} seeds. {conditions.RULE}
 """.strip().replace("\n", " ")
 
 TRUE = "P2 is the truth, at the fitted parameters (whose δ and −γ are over 0, or the claim isn't true of it)"
@@ -68,7 +66,7 @@ def judge(evidence: Evidence) -> Verdict:
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     """Whether one method's curves show both trends."""
     if (seeds := _most_seeds(own)) < LEAST_SEEDS:
-        return f"at most {seeds} seeds of a size; {LEAST_SEEDS} tell"
+        return f"at most {seeds} seeds per size; {LEAST_SEEDS} are needed"
     if len(np.unique(own.points["N0"])) < 2 or len(np.unique(own.points["rank"])) < 2:
         return "one size or one rate"
     found, against, undecided = trends(own), [], []

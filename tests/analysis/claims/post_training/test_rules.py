@@ -142,7 +142,7 @@ def test_parents_that_werent_done_are_no_base() -> None:
 
     outcome, because = rate.rule(drawn(unfinished))
     assert outcome == "inconclusive"
-    assert "the parents weren't done" in because
+    assert "the parents were still improving" in because
 
 
 def test_a_criterion_no_better_than_random_tells_nothing() -> None:
@@ -166,7 +166,7 @@ def test_the_best_learning_rate_at_the_end_of_its_row_tells_nothing() -> None:
 @pytest.mark.parametrize(
     ("claim", "keep", "said"),
     [
-        (trends, lambda r: r["seed"] == 0, "seeds of a size"),
+        (trends, lambda r: r["seed"] == 0, "seeds per size"),
         (rate, lambda r: r["surgery_rate"] is None or not r["surgery_rate"] > 0.24, "span 1"),
         (size, lambda r: r["size"] != "12k", "curves of 2 sizes"),
         (baseline, lambda r: r["surgery_rate"] != 0, "no unpruned model"),
