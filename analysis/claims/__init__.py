@@ -89,11 +89,11 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     one with mirrored sets or growth (i) to (v); of one with training after pruning (p1) to (p8).
     """
     tables = evidence.tables
-    claims: tuple[ModuleType, ...] = (*CLAIMS, unification) if unification.applies(evidence) else CLAIMS
+    claims: tuple[ModuleType, ...] = (*CLAIMS, unification) if has_map(tables) else CLAIMS
     if not of_the_paper(tables):
         claims = ()
     verdicts = tuple(dataclasses.replace(claim.judge(evidence), departures=tables.departures) for claim in claims)
-    if claims and own_rates.applies(evidence):
+    if claims and has_own_rates(tables):
         verdicts = own_rates.judge_again(evidence, verdicts)
     others = (*in_any_direction(tables), *judged_after_pruning(tables))
     return (*verdicts, *(claim.judge(evidence) for claim in others))

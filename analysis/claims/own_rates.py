@@ -17,7 +17,7 @@ from analysis.claims.verdict import Outcome, Verdict
 from analysis.findings.compare import Setting
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
-from analysis.rate_laws.own_rates import at_own_rates, has_own_rates, multiples
+from analysis.rate_laws.own_rates import at_own_rates, multiples
 from analysis.shown import plain
 from analysis.tables.data import Tables
 from analysis.worlds.world import World
@@ -78,11 +78,6 @@ class _WithoutExtremes(Evidence):
     @cached_property
     def settings(self) -> dict[str, Setting]:
         return self.comparison.settings
-
-
-def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study that these verdicts need."""
-    return has_own_rates(evidence.tables)
 
 
 def judge_again(evidence: Evidence, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.pairs import pairs_among
-from analysis.findings.unification_map import Cell, Chart, has_map, map_runs
+from analysis.findings.unification_map import Cell, Chart, map_runs
 from analysis.fits.outcome import Interval, above, below, percentiles
 from analysis.laws.law import Array
 from analysis.shown import plain
@@ -65,11 +65,6 @@ class Onset:
         if self.since is None:
             return f"not shown up to {plain(self.most)} tokens per parameter, at {plain(self.n)} parameters"
         return f"within 10% of 1 from {plain(self.since)} tokens per parameter on, at {plain(self.n)} parameters"
-
-
-def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study that this claim needs."""
-    return has_map(evidence.tables)
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -2,7 +2,7 @@
 
 Points and curves are said once, as panels(evidence), and drawn on paper and on the page; what isn't made of them
 (the heat map of the grid, the bars of the laws) has draw(evidence) and is an image on both. NOTHING says why there may
-be nothing to draw. Those of one study alone have applies(evidence) and are left out of sweeps without it.
+be nothing to draw. Those of one study alone have applies(tables) and are left out of sweeps without it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def write(module: ModuleType, source: Any, folder: Folder) -> Drawn:
 
 def _modules(evidence: Evidence) -> tuple[ModuleType, ...]:
     """The figures of a sweep; where it isn't judged on pruning while training, none on that."""
-    own = tuple(m for m in OF_ONE_STUDY if m.applies(evidence))
+    own = tuple(m for m in OF_ONE_STUDY if m.applies(evidence.tables))
     return (*own, *(FIGURES if of_the_paper(evidence.tables) else OF_EVERY_SWEEP))
 
 

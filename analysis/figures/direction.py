@@ -20,17 +20,13 @@ from analysis.tables.mirrored import KINDS, SAID, MirroredSet, has_mirror
 
 NAME = "direction"
 TITLE = "Does it matter when parameters are there?"
+applies = has_mirror
 NOTHING = "no mirrored set has a member"
 CAPTION = (
     "Held-out loss at the end of runs of equal N_avg, tokens and compute, a panel a set; each mark is a run, and grey lines join the falling and the rising "
     "run of a seed. Hollow: dense runs of that size on as many tokens, of a width of their own or of the set's. Dashed: what the law in N_avg, fitted to all dense runs alone, says; the grey "
     "band is what it says of ten percent more and less. If the average is all that counts, every mark lies there."
 )
-
-
-def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study that this figure is of."""
-    return has_mirror(evidence.tables)
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

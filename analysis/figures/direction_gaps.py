@@ -8,16 +8,15 @@ import numpy as np
 
 from analysis.claims.arrow.direction import rising_sides
 from analysis.figures import style
-from analysis.figures.direction import applies, ends
+from analysis.figures.direction import ends
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import SetContrast, contrasted
-from analysis.tables.mirrored import KINDS, SAID, Kind
-
-__all__ = ["applies"]
+from analysis.tables.mirrored import KINDS, SAID, Kind, has_mirror
 
 NAME = "direction_gaps"
 TITLE = "Loss less that of the falling run of equal average"
+applies = has_mirror
 NOTHING = "no mirrored set has a falling run and another kind"
 CAPTION = (
     "Mean over seeds of the loss of each kind less that of the falling run of its set, in nats; bars are 95% intervals, simultaneous over the cells of a kind. Under 0 a kind ends "

@@ -9,17 +9,16 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.panel import Panel, Points
-from analysis.figures.recovery import applies
 from analysis.findings.evidence import Evidence
 from analysis.findings.method_curves import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.equally_good import EquallyGood
 from analysis.tables.data import Mask
-
-__all__ = ["applies"]
+from analysis.tables.post_training import has_post_training
 
 NAME = "extrapolations"
 TITLE = "P2 on what it hasn't seen"
+applies = has_post_training
 NOTHING = "no part of the curves could be held out"
 CAPTION = (
     "What P2 predicts, as nats over the parent's loss, against what was measured: the last fifth of each curve's points from the others, the largest size from the smaller "

@@ -15,17 +15,13 @@ from analysis.tables.growth import GrownLife, grown, has_growth
 
 NAME = "growth"
 TITLE = "Models that grow, by operator, at one N(t)"
+applies = has_growth
 NOTHING = "no model grew"
 CAPTION = (
     "Held-out loss at the end of a life of equal tokens; each mark is a seed. Operators make the same number of weights of one small model, so that N(t) is the same in all. "
     "Hollow: dense runs from scratch on all tokens, and the small model trained on as it is. Grey line: what the law in N_avg, fitted to dense runs alone, says of the operators' N_avg."
 )
 COLUMNS = 1
-
-
-def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study that this figure is of."""
-    return has_growth(evidence.tables)
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

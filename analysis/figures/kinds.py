@@ -13,6 +13,7 @@ from analysis.figures.panel import Panel, Points
 from analysis.findings import one_law
 from analysis.findings.evidence import Evidence
 from analysis.findings.one_law import KindResiduals
+from analysis.tables.data import Tables
 from analysis.tables.growth import has_growth
 from analysis.tables.mirrored import has_mirror
 
@@ -26,9 +27,9 @@ CAPTION = (
 COLUMNS = 1
 
 
-def applies(evidence: Evidence) -> bool:
+def applies(tables: Tables) -> bool:
     """Whether the sweep has a study that this figure is of."""
-    return has_mirror(evidence.tables) or has_growth(evidence.tables)
+    return has_mirror(tables) or has_growth(tables)
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

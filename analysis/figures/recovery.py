@@ -16,6 +16,7 @@ from analysis.tables.post_training import CurvePoints, has_post_training
 
 NAME = "recovery"
 TITLE = "How pruned models recover"
+applies = has_post_training
 NOTHING = "the study holds no curve of a pruned model at a constant learning rate"
 CAPTION = (
     "Held-out loss of each pruned model against the tokens that it has trained on since, one panel a method and size (all parameters before pruning), one colour a rate (the "
@@ -24,11 +25,6 @@ CAPTION = (
 )
 COLUMNS = 3
 FINE = 60  # places along a law's curve
-
-
-def applies(evidence: Evidence) -> bool:
-    """Whether the sweep has the study."""
-    return has_post_training(evidence.tables)
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -8,17 +8,17 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.panel import Curve, Panel, Points
-from analysis.figures.recovery import applies, rate_labels
+from analysis.figures.recovery import rate_labels
 from analysis.findings.evidence import Evidence
 from analysis.findings.method_curves import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.laws.law import Array
 from analysis.laws.registry import P2
-
-__all__ = ["applies"]
+from analysis.tables.post_training import has_post_training
 
 NAME = "tokens_wanted"
 TITLE = "How many tokens a wanted recovery takes"
+applies = has_post_training
 NOTHING = "P2 couldn't be fitted to any method's curves"
 CAPTION = (
     "Tokens until a pruned model is within so many nats of the loss it had before, against its size: lines are P2 fitted to the method's curves, between sizes at rates between those that were run, solid up to the tokens that were trained and "

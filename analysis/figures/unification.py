@@ -11,16 +11,15 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.claims.unification import HIGH, LOW, applies
+from analysis.claims.unification import HIGH, LOW
 from analysis.figures import style
 from analysis.findings.evidence import Evidence
-from analysis.findings.unification_map import Cell
+from analysis.findings.unification_map import Cell, has_map
 from analysis.shown import plain
-
-__all__ = ["applies"]
 
 NAME = "map"
 TITLE = "What is a sparse run worth?"
+applies = has_map
 CAPTION = (
     "Each cell compares a run that is pruned while it trains with a dense run of its average size, on the same tokens, and asks how large a "
     "dense run would end at the sparse run's loss. The number is that size over the sparse run's average size: 1 means that a parameter "

@@ -108,8 +108,7 @@ def test_intervals_hold_the_truth(swept) -> None:
 
 
 def test_a_sweep_without_a_map_has_no_such_claim_and_no_such_figure(evidence: Evidence) -> None:
-    assert not unification.applies(evidence)
-    assert not figure.applies(evidence)
+    assert not figure.applies(evidence.tables)
 
 
 @pytest.mark.full

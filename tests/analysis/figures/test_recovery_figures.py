@@ -64,5 +64,5 @@ def test_the_law_says_the_tokens_at_which_its_own_curve_crosses(recovered: Evide
 
 
 def test_other_sweeps_have_none_of_them(evidence: Evidence) -> None:
-    assert not any(module.applies(evidence) for module in (recovery, extrapolations, tokens_wanted))
+    assert not any(module.applies(evidence.tables) for module in (recovery, extrapolations, tokens_wanted))
     assert recovery not in figures._modules(evidence)

@@ -55,7 +55,6 @@ def test_the_verdicts_follow_the_runs_at_their_own_rates(swept) -> None:
 
 def test_a_sweep_without_the_study_has_no_second_verdicts(evidence: Evidence) -> None:
     assert not has_own_rates(evidence.tables)
-    assert not own_rates.applies(evidence)
 
 
 def test_a_run_without_one_at_its_own_rate_stays_out(swept) -> None:
