@@ -37,22 +37,6 @@ CLAIMS = (schedule, law, pairs, robustness, failure_modes, final_size, grid)
 AFTER_PRUNING = post_training.CLAIMS
 IN_ANY_DIRECTION = arrow.CLAIMS
 
-__all__ = [
-    "AFTER_PRUNING",
-    "CLAIMS",
-    "IN_ANY_DIRECTION",
-    "Claim",
-    "Detail",
-    "Outcome",
-    "Verdict",
-    "as_json",
-    "in_any_direction",
-    "judge",
-    "judged",
-    "judged_after_pruning",
-    "of_the_paper",
-]
-
 
 def of_the_paper(tables: Tables) -> tuple[Claim, ...]:
     """The claims on pruning during training that apply to a sweep: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own learning rates.

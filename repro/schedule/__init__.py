@@ -8,18 +8,3 @@ from repro.schedule.falling import interval_for
 from repro.schedule.moves import Moves
 from repro.schedule.pieces import Pieces, exact_floor
 from repro.schedule.pruning import PruningSchedule
-
-__all__ = [
-    "FALLING",
-    "SHAPES",
-    "TEETH",
-    "UNTIMED",
-    "Declared",
-    "Moves",
-    "Pieces",
-    "PruningSchedule",
-    "Shape",
-    "Sparse",
-    "exact_floor",
-    "interval_for",
-]

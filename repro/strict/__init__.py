@@ -7,18 +7,3 @@ raises UserError. All errors are UserErrors, with key, found and expected value.
 from repro.reading import read_yaml
 from repro.strict.classes import KeysOf, build, dataclass, json_schema, optional, taken
 from repro.strict.rules import Above, Between, ByKey, Form, Refusal
-
-__all__ = [
-    "Above",
-    "Between",
-    "ByKey",
-    "Form",
-    "KeysOf",
-    "Refusal",
-    "build",
-    "dataclass",
-    "json_schema",
-    "optional",
-    "read_yaml",
-    "taken",
-]
