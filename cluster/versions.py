@@ -7,12 +7,18 @@ import platform
 import re
 from pathlib import Path
 
+from repro.errors import UserError
+
 LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 MATTER = ("ray", "torch", "deepspeed", "transformers", "tokenizers", "pyarrow", "numpy")
 
 
 def locked() -> dict[str, str]:
-    """Package -> version, for all packages in requirements.lock."""
+    """Package -> version, for all packages in requirements.lock. Raises UserError outside of a checkout."""
+    if not LOCK.is_file():
+        raise UserError(
+            "not in a checkout", file=LOCK, found="no such file", expected="this command called in the checkout"
+        )
     return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 

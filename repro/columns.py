@@ -40,7 +40,7 @@ def _n_avg(spec: RunSpec) -> float:
 COLUMNS: tuple[Column, ...] = (
     Column("run_id", str, "", "readable id", "label", lambda s: s.run_id),
     Column("fingerprint", str, "", "hash of the spec's canonical form", "label", lambda s: s.fingerprint),
-    Column("recipe", str, "", "hash of the canonical form without the seed; runs of one recipe differ in their seed alone",
+    Column("recipe", str, "", "hash of the configuration: of the canonical form without the seed; runs of one configuration differ in their seed alone",
            "label", lambda s: s.recipe),
     Column("sweep", str, "", "name of the sweep; empty in a run's own folder", "label", run=lambda m: ""),
     Column("studies", list[str], "", "studies that include this run; empty in a run's own folder", "label", run=lambda m: []),
@@ -93,7 +93,7 @@ COLUMNS: tuple[Column, ...] = (
            lambda s: getattr(s.start, "model", None)),
     Column("parent", str, "", "run whose weights this run started from; null if none", "label",
            lambda s: s.parent.run_id if s.parent else None),
-    Column("parent_recipe", str, "", "recipe of the parent; null if none", "setting",
+    Column("parent_recipe", str, "", "hash of the parent's configuration; null if none", "setting",
            lambda s: s.parent.recipe if s.parent else None),
     Column("parent_step", int, "steps", "training steps that the parent had done when its weights were taken; null if none",
            "setting", lambda s: s.parent_step),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
 from email.parser import HeaderParser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from repro.console.faults import EXTRAS
+from sweeps import grid
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("analysis", "cluster", "repro", "sweeps")
@@ -26,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE"):
+    for name in ("pyproject.toml", "LICENSE", "sparse_scaling.py"):
         shutil.copy(ROOT / name, folder / "source")
     call = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     subprocess.run([*call, str(folder / "source")], check=True, capture_output=True)
@@ -44,7 +50,7 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert {"analysis/report/page.html.j2", "cluster/templates/slurm.sh.j2", "sweeps/sweep.schema.json"} <= here
-    assert here - held == set()
+    assert {*here, "sparse_scaling.py"} - held == set()
 
 
 @pytest.mark.slow
@@ -84,6 +90,76 @@ def test_the_installed_library_fits_and_draws_without_what_trains(wheel: Path, t
     assert (tmp_path / "fit.png").stat().st_size > 1e4
 
 
+@pytest.fixture(scope="module")
+def script(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The installed script of an environment that has what `pip install .[analysis]` installs, links to the packages here."""
+    folder = tmp_path_factory.mktemp("alone")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    [site] = folder.glob("lib/python*/site-packages")
+    for name in needed([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["analysis"]]):
+        held = metadata.distribution(name)
+        for top in {file.parts[0] for file in held.files or ()} - {".."}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(held.locate_file(top))).resolve())
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-index", str(wheel)], check=True, capture_output=True)
+    return folder / "bin" / "sparse-scaling"
+
+
+def needed(lines: list[str]) -> set[str]:
+    """The distributions that these requirements bring, with what those need."""
+    found: set[str] = set()
+    waiting = [Requirement(line) for line in lines]
+    while waiting:
+        one = waiting.pop()
+        if one.name not in found:
+            found.add(one.name)
+            further = [Requirement(line) for line in metadata.requires(one.name) or ()]
+            waiting += [own for own in further if own.marker is None or own.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.mark.slow
+def test_the_script_fits_where_the_analysis_alone_is_installed(script: Path, tmp_path: Path) -> None:
+    done = subprocess.run([str(script), *FIT], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "chinchilla: L = E + A/N^α + B/D^β" in done.stdout
+    helped = subprocess.run([str(script), "train", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert helped.stdout.startswith("usage: sparse-scaling train ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        ("train spec.json --out out", "torch"), ("evaluate model text.txt", "torch"), ("flatness model text.txt", "torch"),
+        ("export run out", "transformers"), ("prune model out --method wanda --rate .1 --text text.txt", "torch"),
+        ("grow model out --method grow-width --factor 2", "torch"), ("run quick.yaml", "rich"), ("logs job-1 --dashboard http://127.0.0.1:1", "requests"),
+        ("wait --nodes 1", "ray"),
+    ],
+)  # fmt: skip
+def test_a_verb_that_trains_says_on_one_line_which_extra_it_needs(
+    words: str, package: str, script: Path, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "sweeps" / "quick.yaml", tmp_path)
+    spec = next(run.spec for run in grid.expand(ROOT / "sweeps" / "quick.yaml").runs)
+    (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()))
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "RAY_ADDRESS": "127.0.0.1:1"}
+    done = subprocess.run([str(script), *words.split()], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith(f"error: {package} is needed here and isn't installed: pip install '.[train]'")
+
+
+def test_the_extras_that_messages_name_are_those_of_the_project() -> None:
+    named = {
+        Requirement(line).name: extra
+        for extra in ("analysis", "train")
+        for line in PROJECT["optional-dependencies"][extra]
+        if not line.startswith(PROJECT["name"])
+    }
+    assert {package: EXTRAS.get(package) for package in named} == named
+
+
 @pytest.mark.system
 def test_an_empty_environment_takes_the_analysis_alone(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
@@ -91,11 +167,11 @@ def test_an_empty_environment_takes_the_analysis_alone(wheel: Path, tmp_path: Pa
     subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[analysis]"], check=True)
     listed = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
     assert not set(HEAVY) & {line.split()[0] for line in listed.splitlines()}
-    call = [python, "-m", "analysis"]
-    done = subprocess.run([*call, *FIT], cwd=tmp_path, check=True, capture_output=True, text=True)
+    script = str(tmp_path / "env" / "bin" / "sparse-scaling")
+    done = subprocess.run([script, *FIT], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert "converged" in done.stdout
     report = ["report", str(EVIDENCE), "--out", str(tmp_path / "page"), "--worlds", "0"]
-    subprocess.run([*call, *report], cwd=tmp_path, check=True)
+    subprocess.run([script, *report], cwd=tmp_path, check=True)
     assert (tmp_path / "page" / "report.html").stat().st_size > 1e5
 
 

@@ -107,7 +107,7 @@ def of_checkpoints(
     held: Mapping[str, str],
     residual: Array | None = None,
 ) -> list[str]:
-    """Whether rows look like checkpoints of one run: equal in size and recipe, with growing D.
+    """Whether rows look like checkpoints of one run: equal in size and settings, with growing D.
 
     A grid of sizes and budgets looks like that too. What tells them apart: a column that names runs, one that counts
     steps, tokens at even distances, very many of one size, or residuals that go together.
@@ -145,7 +145,7 @@ def of_checkpoints(
     if why is None:
         return []
     return [
-        f"{rows} of {len(data)} rows have equal {size} and recipe with growing D ({why}): if they are checkpoints of one "
+        f"{rows} of {len(data)} rows have equal {size} and settings with growing D ({why}): if they are checkpoints of one "
         "run, their errors go together, and intervals that take each row by itself are far too narrow; "
         f"--clusters {label!r} draws them together"
     ]

@@ -37,11 +37,11 @@ SYSTEM: dict[int, tuple[str, str]] = {
     errno.EADDRNOTAVAIL: ("not an address of this machine", "another address"),
 }
 
-# Package -> the extra of pyproject.toml that brings it.
+# Package -> the extra of pyproject.toml that brings it; the last two come with Ray.
 EXTRAS = dict.fromkeys(("scipy", "matplotlib", "bokeh", "jinja2"), "analysis") | dict.fromkeys(
     (
         "ray", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "botocore", "huggingface_hub", "safetensors",
-        "rich", "tensorboardX",
+        "rich", "tensorboardX", "requests", "aiohttp",
     ),
     "train",
 )  # fmt: skip

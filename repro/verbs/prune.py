@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     (
-        "out/model out/half --method wanda --structure 2:4 --text sweeps/quick.yaml",
+        "results/quick/runs/4k-10tpp-s00-seed0 out/half --method wanda --structure 2:4 --text sweeps/quick.yaml",
         "half of the weights, two of every four",
     ),
     ("out/model out/small --method magnitude --rate .1 --dry-run", "what would be removed"),

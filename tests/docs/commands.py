@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.__main__ import main as bench_main
 from tests import parsers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +71,11 @@ class Command:
             assert self.words[3] in parsers.room_of(self.words[2]).verbs, self.text
             if not (self.named or "--help" in self.words):
                 parsers.parse(self.words)
+        elif self.words[0] == "sparse-scaling":
+            known = {verb for room in OURS for verb in parsers.room_of(room).verbs}
+            assert self.words[1] in {*known, "--help"}, self.text
+        elif self.words == ("python", "-m", "bench"):
+            assert bench_main() == 0
         elif self.words[:2] == ("python", "-m") and self.words[2].startswith("bench."):
             _parse_bench(self.words[2], self.words[3:])
         elif self.words[:3] == ("python", "-m", "pytest"):
@@ -105,7 +111,7 @@ def of(page: str) -> Iterator[Command]:
         for line in block.replace("\\\n", " ").splitlines()
     ]
     sentences = " ".join(blocks.sub("", text).split())
-    inline = re.findall(r"`((?:python -m \w+ |python -m bench\.|make )[^`]+)`", sentences)
+    inline = re.findall(r"`((?:python -m \w+ |python -m bench\.|make )[^`]+|python -m bench)`", sentences)
     for line in (*lines, *inline):
         if shlex.split(line, comments=True):
             yield _read(page, line, in_sentence=line in inline)

@@ -179,7 +179,7 @@ def test_checkpoints_of_one_run_are_noticed_and_clusters_offered(
     rows: list[dict[str, Any]], cluster: str, say: Say, tmp_path: Path
 ) -> None:
     found, told = say("fit", csv(tmp_path, rows), "--law", "chinchilla")
-    [said] = [text for text in found["warnings"] if "equal N and recipe with growing D" in text]
+    [said] = [text for text in found["warnings"] if "equal N and settings with growing D" in text]
     assert f"--clusters {cluster}" in said
     assert said in told
 
