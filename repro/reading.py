@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -16,6 +16,28 @@ from repro.errors import UserError
 from repro.yaml_values import DEPTH, Loader
 
 BYTES = 4 * 2**20  # maximum file size
+
+
+class Twice(ValueError):
+    """A JSON object has one key twice, of which some parsers would take the first and others the last."""
+
+    def __init__(self, key: str):
+        super().__init__(f"the key {key!r} is given twice")
+        self.key = key
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object_pairs_hook of JSON without duplicate keys. Raises Twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise Twice(next(key for key in keys if keys.count(key) > 1)[:100])
+    return found
+
+
+def no_number(text: str) -> NoReturn:
+    """The parse_constant of JSON whose numbers are finite. Raises ValueError."""
+    raise ValueError(f"{text} is no number")
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,13 +87,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
     text = _text(path)
     try:
         if path.suffix == ".json":
-            data = json.loads(text, object_pairs_hook=lambda pairs: _pairs(pairs, path), parse_constant=_no_number)
+            data = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
         else:
             data = Loader(text, str(path)).get_single_data()
     except yaml.YAMLError as error:
         raise UserError(f"not valid YAML: {error}", file=path, expected="YAML: `key: value` lines") from error
     except RecursionError as error:
         raise UserError("nested too deeply", file=path, expected=f"at most {DEPTH} levels") from error
+    except Twice as error:
+        raise UserError("a key is given twice", file=path, key=error.key, expected="each key once") from error
     except ValueError as error:
         raise UserError(f"not valid {path.suffix[1:].upper()}: {error}", file=path, expected="an object") from error
     if not isinstance(data, dict):
@@ -117,16 +141,3 @@ def _encoding(data: bytes) -> str:
     if data[:1] == b"\0" and data[1:2] not in (b"", b"\0"):
         return "utf-16-be"
     return "utf-8-sig"
-
-
-def _pairs(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError("a key is given twice", file=path, key=twice, expected="each key once")
-    return found
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")

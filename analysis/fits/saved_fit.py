@@ -20,6 +20,7 @@ from analysis.laws.registry import LAWS
 from analysis.tables.row_ranges import Range, RowRanges, parts
 from repro import paths
 from repro.errors import UserError, located
+from repro.reading import no_number, once
 
 LARGEST = 1 << 26  # bytes
 WANTED = "what `python -m analysis fit … --json` printed"
@@ -84,7 +85,7 @@ def load(file: str) -> SavedFit:
     if path.stat().st_size > LARGEST:
         raise UserError("not a saved fit", file=file, found=f"{path.stat().st_size:,} bytes", expected=WANTED)
     try:
-        saved = json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number)
+        saved = json.loads(path.read_bytes(), object_pairs_hook=once, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         raise UserError(
             "not a saved fit", file=file, found=str(error).splitlines()[0][:200], expected=WANTED
@@ -92,17 +93,6 @@ def load(file: str) -> SavedFit:
     if not isinstance(saved, dict) or "law" not in saved:
         raise UserError("not a saved fit", file=file, found=type(saved).__name__, expected=WANTED)
     return _Check(file, saved).fit()
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key that stands there twice")
-    return found
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text}, which is no number")
 
 
 class _Check:

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.tables.cell_table import CellTable
 from repro.errors import UserError
+from repro.reading import Twice, once
 
 DEEPEST = 8  # levels of objects in a row that become dotted names; what is deeper stays one cell
 
@@ -18,10 +19,10 @@ def read(text: str, source: str) -> CellTable:
         UserError: not JSON, nested too deeply, a name twice in one object, or no table.
     """
     try:
-        whole = json.loads(text, object_pairs_hook=_once)
+        whole = json.loads(text, object_pairs_hook=once)
     except ValueError as error:
-        if isinstance(error, _Twice):
-            raise UserError("one name twice in an object", file=source, found=str(error)) from error
+        if isinstance(error, Twice):
+            raise UserError("one name twice in an object", file=source, found=error.key) from error
         return _rows(_lines(text, source, error), source)
     except RecursionError as error:
         raise _deep(source) from error
@@ -34,18 +35,6 @@ def read(text: str, source: str) -> CellTable:
     )
 
 
-class _Twice(ValueError):
-    pass
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twice(next(name for name in names if names.count(name) > 1)[:100])
-    return found
-
-
 def _deep(source: str) -> UserError:
     return UserError("nested too deeply", file=source, found="hundreds of levels", expected="a row a line, or an array")
 
@@ -55,9 +44,9 @@ def _lines(text: str, source: str, fault: ValueError) -> list[Any]:
     for i, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                rows.append(json.loads(line, object_pairs_hook=_once))
-            except _Twice as error:
-                raise UserError("one name twice in an object", file=source, found=f"{error} in line {i}") from error
+                rows.append(json.loads(line, object_pairs_hook=once))
+            except Twice as error:
+                raise UserError("one name twice in an object", file=source, found=f"{error.key} in line {i}") from error
             except ValueError as error:
                 # Of a text in one piece its own fault says more than that of its first line.
                 told = f"{error} in line {i}" if rows else str(fault)

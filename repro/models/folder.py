@@ -10,8 +10,9 @@ from typing import Any
 
 from repro.errors import UserError
 from repro.models import formats
-from repro.models.tensors import Stored, digest, once, read_header
+from repro.models.tensors import Stored, digest, read_header
 from repro.paths import expand
+from repro.reading import once
 from repro.spec import ModelStart
 
 DENSE, COMPACT = "model", "sparse-bitmask"  # file name stems of the two layouts

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from repro.errors import UserError
+from repro.reading import once
 
 LONGEST_HEADER = 2**25  # bytes, at most 0.7 GiB when parsed; shards of the largest public models have 0.5 MB
 LONGEST_NAME = 500  # maximum characters of a tensor's name
@@ -104,13 +105,6 @@ def read_header(file: Path) -> dict[str, Stored]:
     if at != there:
         raise broken(None, f"{there:,} bytes", f"{at:,}, where its last tensor ends")
     return {tensor.name: tensor for tensor in tensors}
-
-
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object without duplicate keys, of which some parsers would take the first and others the last."""
-    if len(found := dict(pairs)) != len(pairs):
-        raise ValueError("a key is given twice")
-    return found
 
 
 def _stored(name: str, entry: Any, file: Path, start: int, broken: Any) -> Stored:
