@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from repro.corpus.documents import sha256_of
 from repro.corpus.manifest import ShardFile
 from repro.errors import UserError
 
@@ -124,8 +125,7 @@ class ShardReader:
 
     def verify(self) -> None:
         """Reads the whole file; checks its hash and those of all groups. Raises UserError at the first difference."""
-        with self.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(self.path)
         if found != self.shard.sha256:
             raise self.damaged(f"sha256 {found}", f"sha256 {self.shard.sha256}")
         for group in range(len(self.shard.groups)):

@@ -41,6 +41,12 @@ class Source(Protocol):
         """The documents of a piece, or all of them, read again at each call."""
 
 
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def content_group(text: str) -> str:
     """Group of a document that is its own group.
 

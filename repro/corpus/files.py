@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 
 from repro import paths
-from repro.corpus.documents import Document, content_group
+from repro.corpus.documents import Document, content_group, sha256_of
 from repro.corpus.records import SUFFIXES, check_kind, texts_of
+from repro.store.folder import Folder
 
 __all__ = ["SUFFIXES", "FilesSource", "hash_of", "local"]
 
@@ -92,16 +93,8 @@ def hash_of(named: Iterable[tuple[str, Path]], cache: Path) -> str:
         return kept
     digest = hashlib.sha256()
     with ThreadPoolExecutor() as threads:  # hashing lets other threads run
-        found = threads.map(_sha256, (file for _, file in files))
+        found = threads.map(sha256_of, (file for _, file in files))
         for (name, _), sha256 in zip(files, found, strict=True):
             digest.update(f"{name}{sha256}".encode())
-    cache.mkdir(parents=True, exist_ok=True)
-    scratch = known.with_name(f"{known.name}.{os.getpid()}.tmp")
-    scratch.write_text(digest.hexdigest())
-    scratch.replace(known)
+    Folder.open(cache).write(known.name, digest.hexdigest().encode())
     return digest.hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

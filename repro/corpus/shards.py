@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from repro.corpus.checks import ShardReader, group_hashes, rows_of_group
+from repro.corpus.documents import sha256_of
 from repro.corpus.manifest import ShardFile
 
 SHARD_BYTES = 128 << 20
@@ -76,13 +77,8 @@ class ShardWriter:
         scratch.replace(path)
         size = rows_of_group(self.width, self.dtype)
         self.shards += (
-            ShardFile(path.name, len(rows), path.stat().st_size, _sha256(path), size, group_hashes(rows, size)),
+            ShardFile(path.name, len(rows), path.stat().st_size, sha256_of(path), size, group_hashes(rows, size)),
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class TokenRows:
