@@ -17,15 +17,16 @@ class Trained:
     """What is known of a run once it is trained, from which its row is computed.
 
     Attributes:
-        corpus_hash, unique_tokens: of the text that it was trained on.
+        corpus_hash, unique_tokens: hash and size of the text that it was trained on.
         weight_steps: sum over steps of N_t. tokens: tokens fed. lr_wd_sum: sum over steps of lr * weight decay.
-        loss_parent: held out, of the weights that it started from, after surgery; None of an initialisation.
-        loss_before: the same before surgery; None without.
-        loss, loss_se, loss_blocks: held out. loss_train: of the last 1% of steps. All in nats per token.
-        seconds: inside the loop, evaluation included. seconds_setup: outside of it.
-        mfu, peak_memory: None where unknown; the memory in bytes.
-        forked_from, forked_step: run whose checkpoint this one started from, and the updates that it took over.
-        idle: weights that are there and zero; None where none came back.
+        loss_parent: held-out loss of the weights that it started from, after surgery; None after a random initialisation.
+        loss_before: the same before surgery; None without surgery.
+        loss, loss_se, loss_blocks: held-out loss, its standard error, and the loss of each block.
+        loss_train: mean training loss over the last 1% of steps. All losses are in nats per token.
+        seconds: wall time of the training loop, evaluation included. seconds_setup: wall time outside it.
+        mfu, peak_memory: None if unknown; the memory in bytes.
+        forked_from, forked_step: run whose checkpoint this one started from, and the steps taken over with it.
+        idle: prunable weights that came back and are still zero; None if none came back.
     """
 
     spec: RunSpec
@@ -71,9 +72,9 @@ class Column:
         part: "label" names a run or a group of runs; "size" is a dimension of the model; "window" is when and how far a
             run prunes; "setting" is every other choice that bears on its loss; "count" follows from these; "result" is
             measured; "execution" is where, how and how fast it was trained.
-        plan: its value from the spec alone; None where only training tells.
-        run: its value from what was measured; None where the value from the spec holds for the trained run as well.
-        added: whether tables of the same schema version may lack it, and are then read with nulls, which say the same.
+        plan: computes its value from the spec alone; None if it is known only after training.
+        run: computes its value from measurements; None if the value from the spec holds for the trained run as well.
+        added: whether tables of the same schema version may lack it; they are then read with nulls, which mean the same.
     """
 
     name: str

@@ -40,9 +40,11 @@ CURVES = pa.schema(
         _field("density", _F, "", "density in this step's forward pass"),
         _field("lr", _F, "", "learning rate of this update"),
         _field("loss_train", _F, "nats/token", "training loss of this step"),
-        _field("grad_norm", _F, "", "gradient norm before clipping, masked entries zero"),
-        _field("loss_eval", _F, "nats/token", "held-out loss after this update, null where not taken"),
-        _field("ms", _F, "ms", "wall time of a step, mean since the losses were last looked at"),
+        _field("grad_norm", _F, "", "gradient norm before clipping, with the gradients of removed weights at zero"),
+        _field("loss_eval", _F, "nats/token", "held-out loss after this update; null if not evaluated then"),
+        _field(
+            "ms", _F, "ms", "wall time of a step, averaged over the steps since losses were last read from the device"
+        ),
     ]
 )
 
@@ -50,7 +52,7 @@ LAYERS = pa.schema(
     [
         _field("run_id", _S, "", "readable id"),
         _field("event", _I, "", "index of the pruning event"),
-        _field("step", _I, "steps", "step before whose forward pass the event happens"),
+        _field("step", _I, "steps", "step of the event, which happens before this step's forward pass"),
         _field("tensor", _S, "", "parameter name"),
         _field("size", _I, "parameters", "weights in the tensor"),
         _field("kept", _I, "parameters", "weights left after the event"),
@@ -69,9 +71,12 @@ EVALUATIONS = pa.schema(
         *_MODEL,
         _field("corpus", _S, "", "name of the text"),
         _field("corpus_hash", _S, "", "hash of the corpus' manifest, or of the files' text"),
-        _field("packing", _S, "", "concatenate: one stream of documents; documents: each evaluated by itself"),
+        _field("packing", _S, "", "concatenate: documents joined into one stream; documents: each evaluated by itself"),
         _field(
-            "windowing", _S, "", "disjoint, or sliding: a window then scores only tokens that no earlier one has scored"
+            "windowing",
+            _S,
+            "",
+            "disjoint, or sliding, where a window scores only the tokens that no earlier window has scored",
         ),
         _field("window", _I, "tokens", "tokens of a window, the first of which is not scored"),
         _field("stride", _I, "tokens", "tokens between the starts of two windows; equals `window` for disjoint ones"),
@@ -86,7 +91,7 @@ EVALUATIONS = pa.schema(
         _field("perplexity_se", _F, "", "standard error of `perplexity`"),
         _field("word_perplexity", _F, "", "exp(nats per word): comparable between tokenizers"),
         _field("word_perplexity_se", _F, "", "standard error of `word_perplexity`"),
-        _field("bits_per_byte", _F, "bits/byte", "loss per byte of text: comparable between tokenizers"),
+        _field("bits_per_byte", _F, "bits/byte", "loss in bits per byte of text: comparable between tokenizers"),
         _field("bits_per_byte_se", _F, "bits/byte", "standard error of `bits_per_byte`"),
     ]
 )
