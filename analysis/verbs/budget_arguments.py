@@ -20,7 +20,7 @@ def add(command: argparse.ArgumentParser) -> None:
     EXCLUDE.add(command, default_is="none")
     SIGMA.add(command, default_is="measured over seeds, else from what the fits leave over")
     BOOTSTRAP.add(command, default=budget_rows.RESAMPLES)
-    OUT.add(command, "the figure, as .pdf, .png and .csv", default_is="none is drawn")
+    OUT.add(command, "the figure is drawn there, as .pdf, .png and .csv", default_is="none is drawn")
     JSON.add(command)
 
 

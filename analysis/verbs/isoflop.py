@@ -28,7 +28,7 @@ def add_parser(verbs: Any) -> None:
     COLUMNS.add(command, "without C it is 6 N D, without D it is C / (6 N)", default_is=SAME_NAME)
     METHOD.add(
         command,
-        "by minima of parabolas in log N, by minima of one shape that the rows choose (free), or by the envelope of training "
+        "parabola, minima of parabolas in log N; free, minima of one shape that the rows choose; envelope, the lowest of training "
         "curves",
         choices=("parabola", "free", "envelope"),
         default="parabola",
@@ -40,10 +40,10 @@ def add_parser(verbs: Any) -> None:
         metavar="SHARE",
         help="by how much the FLOP of rows of one budget may differ, largest over smallest less one (default: 0.1)",
     )
-    SIGMA.add(command, default_is="what the minima leave over")
-    CLUSTERS.add(command, "of the envelope", default_is="rows of equal N are one run")
-    OUT.add(command, "the figure, as .pdf, .png and .csv", default_is="none is drawn")
-    BY.add(command, "one answer each, and --json prints a list", default_is="none")
+    SIGMA.add(command, default_is="measured on what the curves leave over")
+    CLUSTERS.add(command, "for --method envelope", default_is="those of equal N")
+    OUT.add(command, "the figure is drawn there, as .pdf, .png and .csv", default_is="none is drawn")
+    BY.add(command, "each group has its answer, and --json prints a list", default_is="none")
     JSON.add(command)
     command.set_defaults(main=main)
 

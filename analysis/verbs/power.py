@@ -31,7 +31,7 @@ def add_parser(verbs: Any) -> None:
     RESULTS.add(command, "or what `sweeps expand --out` wrote")
     WORLDS_OPTION.add(command)
     SIGMA.add(
-        command, "drawn from a normal distribution", type=real("a standard deviation in nats", 0, 10),
+        command, "their noise is then drawn from a normal distribution", type=real("a standard deviation in nats", 0, 10),
         default_is="as the runs of this sweep differ by their seeds",
     )  # fmt: skip
     command.add_argument(
@@ -47,7 +47,7 @@ def add_parser(verbs: Any) -> None:
     command.add_argument(
         "--needs",
         action="store_true",
-        help="also say what claims need that are confirmed too seldom: seeds, or less noise",
+        help="also say what claims that are rarely confirmed when true would need: more seeds, or less noise",
     )
     JSON.add(command)
     command.set_defaults(main=main)

@@ -25,6 +25,7 @@ def add_parser(verbs: Any) -> None:
         "Draws what rising, falling and constant numbers of features cost in a solvable model (arXiv 2402.01092).",
         EXAMPLES,
     )  # fmt: skip
+    command.usage = f"{command.prog} OUT [--features N ...]"  # --features before OUT would take it for a number
     OUT_PLACE.add(command, "a folder, a path or a URI")
     command.add_argument(
         "--features", type=whole(LEAST), nargs="+", metavar="N", help="numbers of features (default: 64 256 4096)"

@@ -24,8 +24,8 @@ EXAMPLES = (
     ),
 )
 NOTES = """\
-A row is a run; a budget is the rows of one N and one D. Columns are lr, N, D, loss and, where it varies, batch. `lr` reads the
-study of learning rates of a sweep, with sparse runs; this reads any table.
+A row is a run; a budget is the rows of one N and one D. Columns are lr, N, D, loss and, where it varies, batch. The verb `lr`
+reads the study of learning rates of a sweep, with sparse runs; this one reads any table.
 """
 
 
@@ -46,8 +46,8 @@ def add_parser(verbs: Any) -> None:
         metavar="SHARE",
         help="runs whose loss is above a budget's lowest by more than this share of it take no part (default: %(default)s)",
     )
-    BY.add(command, "one answer each, and --json prints a list", default_is="none")
-    TARGET.add(command, "a budget; may be repeated", action="append", default=[], default_is="none")
+    BY.add(command, "each group has its answer, and --json prints a list", default_is="none")
+    TARGET.add(command, "the N and D of a budget; may be repeated", action="append", default=[], default_is="none")
     command.set_defaults(main=main)
 
 

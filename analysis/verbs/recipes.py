@@ -18,8 +18,9 @@ EXAMPLES = (
     ),
 )
 NOTES = """\
-A row is a run; seeds are rows of one recipe and one budget. Where D/N is one ratio in every row, or C alone is known, each
-recipe's loss is fitted as E + A/C^γ, else as E + A/N^α + B/D^β; a fraction of compute is along the budget's own D/N.
+A row is a run; seeds are rows of one training recipe and one budget. Where D/N is one ratio in every row, or C alone is
+known, each training recipe's loss is fitted as E + A/C^γ, else as E + A/N^α + B/D^β; a fraction of compute is along the
+budget's own D/N.
 """
 
 
@@ -34,7 +35,7 @@ def add_parser(verbs: Any) -> None:
         EXAMPLES, notes=NOTES,
     )  # fmt: skip
     budget_arguments.add(command)
-    BY.add(command, "each is a training recipe", required=True)
+    BY.add(command, "each group is a training recipe", required=True)
     command.add_argument(
         "--reference",
         metavar="VALUE",

@@ -12,18 +12,21 @@ LAW_NAMES = (*LAWS, *shipped.NAMES)
 TABLE = Option("table", "TABLE", "table of runs: .csv, .tsv, .json, .jsonl or .parquet, or a results folder")
 COLUMNS = Option(
     "--columns", "NAME=COLUMN,...",
-    "which columns of the table are meant by the names N, D, loss and others; a column may be a formula of columns, or have a "
-    "unit, D=tokens:B; may be repeated",
+    "where the table has what a law calls N, D, loss and so on, such as N=params,loss=val_loss; a formula of columns, or a column "
+    "with a unit as in D=tokens:B, serves too; may be repeated",
     {"action": "append", "default": []},
 )  # fmt: skip
 SAME_NAME = "the columns of those names"  # what --columns is by default
 EXCLUDE = Option(
-    "--exclude", "CONDITION", "rows to leave out, loss>=4.5; may be repeated", {"action": "append", "default": []}
+    "--exclude",
+    "CONDITION",
+    "condition of rows to leave out, such as loss>=4.5; may be repeated",
+    {"action": "append", "default": []},
 )
-CLUSTERS = Option("--clusters", "COLUMN", "column whose equal values mark rows of one run")
+CLUSTERS = Option("--clusters", "COLUMN", "column that is equal in the rows of one run")
 SIGMA = Option("--sigma", "NATS", "standard deviation of a run's loss over seeds, in nats", {"type": float})
 BOOTSTRAP = Option("--bootstrap", "N", "resamples behind each interval", {"type": int})
-BY = Option("--by", "COLUMN", "column whose values part the rows into groups")
+BY = Option("--by", "COLUMN", "column that is equal in the rows of one group")
 LAW = Option("--law", "LAW", "a law that ships with the suite", {"choices": LAW_NAMES})
 FORMULA = Option(
     "--formula", "TEXT",
@@ -32,10 +35,14 @@ FORMULA = Option(
 FIX = Option(
     "--fix",
     "NAME=NUMBER,...",
-    "parameters of the formula that are known; of a group a level, eff[bf16]=1; may be repeated",
+    "parameters of the formula that are known, such as E=1.69; for one label, eff[bf16]=1; may be repeated",
 )
-TIE = Option("--tie", "NAME=OTHER,...", "parameters of the formula that equal another; may be repeated")
-BOUNDS = Option("--bounds", "NAME=LOW:HIGH,...", "between what parameters of the formula lie; may be repeated")
+TIE = Option(
+    "--tie", "NAME=OTHER,...", "parameters of the formula that equal another, such as alpha=beta; may be repeated"
+)
+BOUNDS = Option(
+    "--bounds", "NAME=LOW:HIGH,...", "bounds of parameters of the formula, such as gamma=0.1:9; may be repeated"
+)
 PARAMETERS = Option("--parameters", "NAME=NUMBER,...", "parameters of the true law")
 TARGET = Option("--target", "NAME=NUMBER,...", "point at which a prediction is wanted")
 WORLDS_OPTION = Option(

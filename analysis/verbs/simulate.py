@@ -28,11 +28,13 @@ def add_parser(verbs: Any) -> None:
     )
     OUT_PLACE.add(command, "a table, .csv or .parquet; by any other name a results folder")
     which = command.add_mutually_exclusive_group(required=True)
-    LAW.add(which, default_is="none, --formula")
-    FORMULA.add(which, "all its --parameters are given", default_is="none, --law")
+    LAW.add(which, "it or --formula is given", default_is="none")
+    FORMULA.add(which, "it or --law is given, with all its --parameters", default_is="none")
     law_arguments.add_options(command)
-    PARAMETERS.add(command, "those that are to differ", default="", default_is="the usual ones")
-    SIGMA.add(command, "of a law that predicts no loss, in its unit", default=0.004)
+    PARAMETERS.add(
+        command, "those that aren't given are the usual ones", default="", default_is="all are the usual ones"
+    )
+    SIGMA.add(command, "for a law of something else than a loss, in its unit", default=0.004)
     command.add_argument(
         "--rows", type=int, metavar="N", help="rows that are drawn from the design at random (default: all)"
     )

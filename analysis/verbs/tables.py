@@ -52,7 +52,7 @@ what is predicted, by what is given:
   C=1e21                                 the best N and D for so many training FLOP
   loss=2.4                               the cheapest run that ends there; with N_final=1e8 that ends at this size (law N_avg),
                                          with T=1e12 counting so many tokens of inference
-  within=0.05 N0=1e8 rho=0.25            the tokens until a pruned model is so many nats from the model that it was pruned from
+  within=0.05 N0=1e8 rho=0.25            the tokens until a pruned model is within so many nats of the model it was pruned from
                                          (laws post_training_pruning and post_training_nested); with L0 also the loss
 """
 
@@ -74,8 +74,8 @@ def add_parser(verbs: Any) -> None:
     _add_design(further)
     for command in (one, further):
         which = command.add_mutually_exclusive_group(required=True)
-        LAW.add(which, default_is="none, --formula")
-        FORMULA.add(which, default_is="none, --law")
+        LAW.add(which, "it or --formula is given", default_is="none")
+        FORMULA.add(which, "it or --law is given", default_is="none")
     LAW.add(
         several, "may be repeated: the first is held against the others", action="append", default=[], default_is="none"
     )
@@ -87,15 +87,15 @@ def add_parser(verbs: Any) -> None:
             "--objective",
             choices=("huber_log", "huber", "lad", "wls"),
             default="huber_log",
-            help="what the fit minimises: the Huber loss of log residuals, or of residuals; absolute log residuals; squares of "
-            "residuals (default: %(default)s)",
+            help="what the fit minimises: the Huber loss of log residuals or of residuals, the sum of absolute log residuals (lad) or of "
+            "squared residuals (wls) (default: %(default)s)",
         )
         command.add_argument(
             "--delta", type=float, metavar="NATS", help="threshold of the Huber loss, in nats (default: 0.001)"
         )
         EXCLUDE.add(command, default_is="none")
-        CLUSTERS.add(command, "they are resampled together", default_is="each row is a run")
-        SIGMA.add(command, "where it is known, for few runs", default_is="what the fit leaves over")
+        CLUSTERS.add(command, "rows of one run are resampled together", default_is="each row is a run")
+        SIGMA.add(command, "where it is known, for intervals of few runs", default_is="that of the residuals")
         JSON.add(command)
     BOOTSTRAP.add(further, default=1000)
     for command in (one, several):
@@ -109,7 +109,7 @@ def add_parser(verbs: Any) -> None:
         command.add_argument(
             "--weights",
             metavar="COLUMN",
-            help="column of what each row weighs, positive numbers, of which the ratios alone count (default: rows weigh the same)",
+            help="column of weights of the rows, positive numbers, of which only the ratios count (default: rows weigh the same)",
         )
         command.add_argument(
             "--holdout",
@@ -117,7 +117,7 @@ def add_parser(verbs: Any) -> None:
             help="rows that are predicted and not fitted: largest:N, lowest:S, share:0.2:D, each:clusters, or a condition such as "
             "N>1e9 (default: none)",
         )
-    BY.add(one, "each is fitted by itself, and --json prints a list", default_is="none")
+    BY.add(one, "each group is fitted by itself, and --json prints a list", default_is="none")
     guess.add_argument("fit", metavar="FIT.json", help="what `fit --json` printed")
     guess.add_argument("given", nargs="+", metavar="NAME=VALUE", help="where the prediction is wanted, as below")
     JSON.add(guess)

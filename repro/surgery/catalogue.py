@@ -48,18 +48,20 @@ class Growth:
 
 METHODS: dict[str, Method] = {
     "depth-ppl": Method("blocks", True, "blocks without which the loss is lowest"),
-    "depth-taylor": Method("blocks", True, "blocks with the least sum of |w g|"),
-    "depth-influence": Method("blocks", True, "blocks that turn hidden states least"),
-    "depth-window": Method("blocks", True, "the successive blocks that turn hidden states least"),
+    "depth-taylor": Method("blocks", True, "blocks with the least sum of |w g|, weight times gradient"),
+    "depth-influence": Method("blocks", True, "blocks that change the direction of hidden states least"),
+    "depth-window": Method("blocks", True, "successive blocks that together change that direction least"),
     "random-depth": Method("blocks", False, "blocks drawn at random", seeded=True),
-    "width-taylor": Method("width", True, "heads and channels with the least sums of |w g|"),
-    "width-wanda": Method("width", True, "heads and channels with the least sums of |w| times the norm of its input"),
+    "width-taylor": Method("width", True, "heads and channels with the least sums of |w g|, weight times gradient"),
+    "width-wanda": Method(
+        "width", True, "heads and channels with the least sums of |w| times the norm of the weight's input"
+    ),
     "random-width": Method("width", False, "heads and channels drawn at random", seeded=True),
     "magnitude": Method("weights", False, "the smallest weights of each layer"),
-    "wanda": Method("weights", True, "in each row the least |w| times the norm of its input"),
+    "wanda": Method("weights", True, "in each row the weights with the least |w| times the norm of their input"),
     "dsnot": Method("weights", True, "wanda, then swaps that keep each row's mean output"),
-    "sparsegpt": Method("weights", True, "column by column, later columns making up"),
-    "multiple-removal": Method("weights", True, "all at once, the least squares optimum of what is left"),
+    "sparsegpt": Method("weights", True, "column by column, where later columns make up for what was removed"),
+    "multiple-removal": Method("weights", True, "all at once, with the least-squares optimum of what is left"),
 }
 
 GROWTHS: dict[str, Growth] = {

@@ -32,7 +32,7 @@ def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "schedule",
-        "Resolves a pruning schedule and draws it: from shares of compute to steps (--dense-steps --start --end), or from steps "
+        "Converts a pruning schedule and draws it: from shares of compute to steps (--dense-steps --start --end), or from steps "
         "to shares of compute (--start-step --end-step --total-steps).",
         EXAMPLES,
     )  # fmt: skip
