@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -39,6 +40,7 @@ from analysis.figures import (
     tokens_wanted,
     unification,
 )
+from analysis.figures.meanings import Meaning
 from analysis.figures.panel import Panel
 from analysis.findings.evidence import Evidence
 from repro.store.folder import Folder
@@ -71,7 +73,10 @@ OF_EVERY_SWEEP: tuple[ModuleType, ...] = (promise,)
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that was written: its names and texts, its panels or, where it has none, its PNG, and its numbers."""
+    """A figure that was written: its names and texts, its panels or, where it has none, its PNG, and its numbers.
+
+    `means`: of the columns that the table of runs has not, or which are something else here.
+    """
 
     name: str
     title: str
@@ -79,6 +84,7 @@ class Drawn:
     png: bytes
     panels: tuple[Panel, ...]
     rows: list[dict[str, Any]]
+    means: Mapping[str, Meaning]
 
 
 def write_all(evidence: Evidence, folder: Folder) -> tuple[Drawn, ...]:
@@ -101,7 +107,7 @@ def write(module: ModuleType, source: Any, folder: Folder) -> Drawn:
         folder.write(f"{module.NAME}.png", png)
         folder.write(f"{module.NAME}.pdf", _rendered(figure, "pdf"))
     folder.write(f"{module.NAME}.csv", as_csv(rows))
-    return Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows)
+    return Drawn(module.NAME, module.TITLE, module.CAPTION, png, panels, rows, getattr(module, "MEANS", {}))
 
 
 def _modules(evidence: Evidence) -> tuple[ModuleType, ...]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Errors
@@ -22,6 +23,16 @@ CAPTION = (
     "predicts too high a loss. On dense runs all counts are one, so all laws in one count are one fit there, which is then read with each "
     "count; only w comes from the law set, and Frantar's sparse law can't be fitted."
 )
+MEANS = {
+    "law": Meaning("", "name of the law"),
+    "setting": Meaning("", "what the law is fitted on and judged on"),
+    "sparsity": Meaning("", "final sparsity of the runs judged, or all"),
+    "runs": Meaning("", "how many runs are judged"),
+    "mean_abs_error": Meaning(NATS, "mean |predicted − actual|"),
+    "low": Meaning(NATS, "lower end of its 95% interval"),
+    "high": Meaning(NATS, "upper end of it"),
+    "mean_error": Meaning(NATS, "mean of predicted − actual"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

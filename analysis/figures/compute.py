@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.curves import smooth, thin
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Curve, Panel
 from analysis.findings.evidence import Evidence
 
@@ -18,6 +19,10 @@ CAPTION = (
     "Training loss (running mean) of the largest size at the largest budget against the effective compute spent so far: dense, and "
     "25/50/25 at each sparsity. The thin line is the dense run's power law in two regimes, L = (A/C)^α."
 )
+MEANS = {
+    "effective_flops": Meaning("FLOP", "effective compute spent so far: 6 * tokens a step * sum of N_t"),
+    "loss_train": Meaning(NATS, "training loss, running mean"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

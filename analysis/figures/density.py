@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from analysis.figures import style
+from analysis.figures.meanings import Meaning
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.tables.data import Runs
@@ -20,6 +21,14 @@ CAPTION = (
     "after the last event, and on the way at the highest sparsity. All tensors together are the thin line."
 )
 LAST = "all tensors"
+MEANS = {
+    "event": Meaning("", "index of the pruning event"),
+    "step": Meaning("steps", "step before whose forward pass the event happens"),
+    "tensor": Meaning("", "kind of tensor, over all blocks, or all tensors"),
+    "kept": Meaning("parameters", "weights left after the event"),
+    "size": Meaning("parameters", "weights in tensors of this kind"),
+    "density": Meaning("", "kept / size"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import Meaning
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.evidence import Evidence
@@ -27,6 +28,10 @@ CAPTION = (
     "run of a seed. Hollow: dense runs of that size on as many tokens, of a width of their own or of the set's. Dashed: what the law in N_avg, fitted to all dense runs alone, says; the grey "
     "band is what it says of ten percent more and less. If the average is all that counts, every mark lies there."
 )
+MEANS = {
+    "cell": Meaning("", "mirrored set: runs of equal N_avg, tokens and compute"),
+    "kind": Meaning("", "how N(t) goes, or dense"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

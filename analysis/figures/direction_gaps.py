@@ -9,6 +9,7 @@ import numpy as np
 from analysis.claims.arrow.direction import rising_sides
 from analysis.figures import style
 from analysis.figures.direction import ends
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import SetContrast, contrasted
@@ -24,6 +25,16 @@ CAPTION = (
 )
 COLUMNS = 1
 APART = 0.12  # of the distance of two cells, between two kinds
+MEANS = {
+    "cell": Meaning("", "mirrored set: runs of equal N_avg, tokens and compute"),
+    "kind": Meaning("", "how N(t) goes"),
+    "seeds": Meaning("", "seeds at which this kind and the falling one were trained"),
+    "difference": Meaning(NATS, "held-out loss less that of the falling run, mean over seeds"),
+    "low": Meaning(NATS, "lower end of its 95% interval, simultaneous over the cells of a kind"),
+    "high": Meaning(NATS, "upper end of it"),
+    "margin": Meaning(NATS, "what ten percent of N_avg is worth, by the slope of the dense loss"),
+    "ratio": Meaning("", "the dense size of equal loss over that of the falling run"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.method_curves import MethodCurves
@@ -27,6 +28,16 @@ CAPTION = (
 )
 COLUMNS = 3
 WAYS = ("later tokens", "the largest size", "the highest rate")
+MEANS = {
+    "way": Meaning("", "what was held out"),
+    "method": Meaning("", "how the model was pruned"),
+    "N0": Meaning("parameters", "all parameters before pruning"),
+    "D": Meaning("tokens", "tokens seen since pruning"),
+    "measured": Meaning(NATS, "held-out loss over that before pruning"),
+    "predicted": Meaning(NATS, "the same by the P² law fitted to the rest; of several equally good fits the middle"),
+    "low": Meaning(NATS, "the lowest prediction of all fits that are as good as the best"),
+    "high": Meaning(NATS, "the highest of them"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 
@@ -23,6 +24,11 @@ CUTS = {
     "pruning longer": ("share of compute spent pruning, %", ((0.25, 0.5), (0.25, 0.75), (0.25, 1.0)), 1),
 }
 HOME = (0.25, 0.75)
+MEANS = {
+    "cut": Meaning("", "which way through the grid: starting later, or pruning longer"),
+    "share": Meaning("share of compute", "spent dense (starting later) or spent pruning (pruning longer)"),
+    "over_25_50_25": Meaning(NATS, "loss less that of 25/50/25 of the same size, budget and sparsity"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
@@ -22,6 +23,10 @@ CAPTION = (
     "Hollow: dense runs from scratch on all tokens, and the small model trained on as it is. Grey line: what the law in N_avg, fitted to dense runs alone, says of the operators' N_avg."
 )
 COLUMNS = 1
+MEANS = {
+    "life": Meaning("", "models that grow from one small model at one N(t)"),
+    "operator": Meaning("", "how the model grew; or the dense run beside it"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

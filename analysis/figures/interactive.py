@@ -124,7 +124,8 @@ def _ticks(plot: bokeh.plotting.figure, panel: Panel) -> None:
         plot.xaxis.ticker = few.tolist()
         plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a" if panel.counts else "0.[0000]")
     elif panel.log_x and not panel.decades:
-        plot.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+        # Bokeh's own ticks of an axis under two decades are too many to stand side by side.
+        plot.xaxis.ticker = [first * 10.0**power for power in range(-12, 15) for first in (1, 2, 5)]
     if panel.log_y:
         plot.yaxis.ticker = LogTicker(mantissas=list(panel.mantissas_y))
         if not panel.counts_y:

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.claims.arrow.one_law import MARGIN
 from analysis.figures import style
 from analysis.figures.direction import ends
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings import one_law
 from analysis.findings.evidence import Evidence
@@ -25,6 +26,16 @@ CAPTION = (
     f"simultaneous over the kinds. Over 0 a kind ends lower than dense runs of its N_avg. Grey: ±{MARGIN} nats, the mean error that the paper reports."
 )
 COLUMNS = 1
+MEANS = {
+    "kind": Meaning("", "how N(t) goes"),
+    "run_id": Meaning("", "readable id of the first run of the configuration"),
+    "residual": Meaning(
+        NATS, "predicted less actual loss, mean over seeds, by the law in N_avg fitted to dense runs alone"
+    ),
+    "mean": Meaning(NATS, "mean residual of the kind"),
+    "low": Meaning(NATS, "lower end of its 95% interval, simultaneous over the kinds"),
+    "high": Meaning(NATS, "upper end of it"),
+}
 
 
 def applies(tables: Tables) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.claims.law import PAPER_ERROR
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.compare import IN_SAMPLE, INTERVAL
 from analysis.findings.evidence import Evidence
@@ -23,6 +24,15 @@ CAPTION = (
     "noise; predicted less actual, with the paper's mean error of .016 nats as a band; and the loss less its fitted data term, against "
     "N_avg, on the line E + A/N_avg^α."
 )
+MEANS = {
+    "actual": Meaning(NATS, "held-out loss that was measured"),
+    "predicted": Meaning(NATS, "held-out loss by the law in N_avg fitted on these runs"),
+    "error": Meaning(NATS, "predicted less actual"),
+    "low": Meaning(NATS, "lower end of the prediction's 95% band of the seeds' noise"),
+    "high": Meaning(NATS, "upper end of it"),
+    "relative_error": Meaning("", "predicted / actual − 1"),
+    "less_data_term": Meaning(NATS, "actual less B/D^β, the part of the law that the tokens give"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

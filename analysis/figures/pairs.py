@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.curves import smooth, thin
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.pairs import Pair, PairResult
@@ -23,6 +24,18 @@ CAPTION = (
     "dashed) have the same N_avg, tokens, batch and data order. The dense run of full size spends the same effective compute on fewer "
     "tokens."
 )
+MEANS = {
+    "seeds": Meaning("", "seeds at which both runs of the pair were trained, over which losses are means"),
+    "N_avg": Meaning("parameters", "N_avg of the sparse run"),
+    "N_partner": Meaning("parameters", "prunable weights of the dense partner"),
+    "loss_sparse": Meaning(NATS, "held-out loss of the sparse run, mean over seeds"),
+    "loss_partner": Meaning(NATS, "held-out loss of the dense partner, mean over seeds"),
+    "difference": Meaning(NATS, "loss_sparse less loss_partner at equal seeds"),
+    "difference_low": Meaning(NATS, "lower end of its 95% interval, simultaneous over pairs"),
+    "difference_high": Meaning(NATS, "upper end of it"),
+    "N_full": Meaning("parameters", "prunable weights of the dense run of the sparse run's own shape and compute"),
+    "loss_full_dense": Meaning(NATS, "held-out loss of that run, mean over seeds"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 
@@ -17,6 +18,14 @@ CAPTION = (
     "Seconds of training of each run against those that the plan promised, or, where it promised costs alone, against the run's share of "
     "the time that all took together. On the line a run took what was promised; above it, longer."
 )
+MEANS = {
+    "promised_seconds": Meaning(
+        "s", "training time that the plan promised, or the share that planned costs give the run of the time of all"
+    ),
+    "measured_seconds": Meaning("s", "training time of the run"),
+    "ratio": Meaning("", "measured over promised"),
+    "promised_workers": Meaning("", "data-parallel processes that the plan gave it"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

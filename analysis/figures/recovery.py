@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.method_curves import MethodCurves
@@ -25,6 +26,14 @@ CAPTION = (
 )
 COLUMNS = 3
 FINE = 60  # places along a law's curve
+MEANS = {
+    "method": Meaning("", "how the model was pruned"),
+    "N0": Meaning("parameters", "all parameters before pruning"),
+    "L0": Meaning(NATS, "held-out loss before pruning"),
+    "D": Meaning("tokens", "tokens seen since pruning"),
+    "loss": Meaning(NATS, "held-out loss after these tokens"),
+    "predicted": Meaning(NATS, "the same by the P² law fitted to all curves of the method; unknown at D = 0"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.compare import LAW_TO_GRID
 from analysis.findings.evidence import Evidence
@@ -19,6 +20,12 @@ CAPTION = (
     "Predicted − actual loss of each run of the grid by the law in N_avg fitted at 25/50/25, against the share of compute left after "
     "pruning and against N_avg. The band, where several seeds were run, is twice their σ; a run under it ends worse than the law says."
 )
+MEANS = {
+    "dense_share": Meaning("share of compute", "spent dense before the first pruning event"),
+    "pruning_share": Meaning("share of compute", "spent between the first and the last event"),
+    "recovery_share": Meaning("share of compute", "left after the last event"),
+    "residual": Meaning(NATS, "predicted less actual held-out loss, by the law in N_avg fitted at 25/50/25"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.setting_lines import NAMES, Line, lines
@@ -18,6 +19,13 @@ CAPTION = (
     "Held-out loss, less the least of its line, when one of learning rate and batch is changed around the tuned values (mean over "
     "seeds; bars are twice σ of such a mean wide on each side)."
 )
+MEANS = {
+    "factor": Meaning("", "setting that is changed around the tuned values: lr or batch_tokens"),
+    "run_id": Meaning("", "readable id of one run at this setting"),
+    "seeds": Meaning("", "seeds that the loss is a mean over"),
+    "loss": Meaning(NATS, "held-out loss, mean over seeds"),
+    "over_best": Meaning(NATS, "loss less the lowest of the same factor and sparsity"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.findings.evidence import Evidence
 from analysis.tables.data import PAPER_END, PAPER_START
 
@@ -20,6 +21,11 @@ CAPTION = (
     "Held-out loss over each panel's best, in thousandths of a nat, for every share of compute spent dense and spent pruning (seed 0). "
     "The best is starred; the paper's 25/50/25 is framed."
 )
+MEANS = {
+    "dense_share": Meaning("share of compute", "spent dense before the first pruning event"),
+    "pruning_share": Meaning("share of compute", "spent between the first and the last event"),
+    "over_best": Meaning(NATS, "loss less the lowest of the same size, budget and sparsity"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

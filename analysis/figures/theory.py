@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.theory import Prediction
@@ -20,6 +21,12 @@ CAPTION = (
     "C_k the dense run's compute at the same step (α of two regimes, from the dense curve), and by the law in N_avg fitted on the law set. "
     "With C_k the run's own compute the sum is the same for every schedule of one budget: it predicts 0. On the line a prediction is right."
 )
+MEANS = {
+    "measured": Meaning(NATS, "held-out loss less that of the dense run of the family"),
+    "dense_step": Meaning(NATS, "the same by ΔL ∝ ΣC^(−α−1)N_k with C_k the dense run's compute at the same step"),
+    "own_compute": Meaning(NATS, "the same with C_k the run's own compute"),
+    "N_avg_law": Meaning(NATS, "the same by the law in N_avg fitted on the law set"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

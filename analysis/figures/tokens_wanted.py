@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
+from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.figures.recovery import rate_labels
 from analysis.findings.evidence import Evidence
@@ -28,6 +29,16 @@ CAPTION = (
 COLUMNS = 3
 FINE = 60
 BEYOND = 100.0  # times the trained tokens, up to which the law is drawn
+MEANS = {
+    "method": Meaning("", "how the model was pruned"),
+    "N0": Meaning("parameters", "all parameters before pruning"),
+    "within": Meaning(NATS, "how far over its loss before pruning the model may be"),
+    "measured": Meaning(
+        "tokens", "tokens since pruning at which the measured curve gets there; unknown where it does not"
+    ),
+    "predicted": Meaning("tokens", "the same by the P² law; unknown where it never gets there"),
+    "beyond what was trained": Meaning("", "whether predicted is more than any run was trained on"),
+}
 
 
 def wanted(own: MethodCurves) -> float:

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.claims.unification import HIGH, LOW
 from analysis.figures import style
+from analysis.figures.meanings import Meaning
 from analysis.findings.evidence import Evidence
 from analysis.findings.unification_map import Cell, has_map
 from analysis.shown import plain
@@ -30,6 +31,14 @@ CAPTION = (
 WIDEST = np.log(1.6)  # the colours end at 1.6 and at 1/1.6
 WIDE = 4  # columns; beyond them panels go under each other
 COLOURS = "PuOr"  # safe for colour-blind readers: orange is worse than dense, purple better
+MEANS = {
+    "N": Meaning("parameters", "prunable weights of the dense size"),
+    "tokens_per_param": Meaning("tokens/parameter", "of the dense run of equal compute"),
+    "ratio": Meaning("", "N_eff / N_avg: the dense size that ends at the sparse run's loss, over its average size"),
+    "low": Meaning("", "lower end of its 95% interval, simultaneous over sizes and sparsities"),
+    "high": Meaning("", "upper end of it"),
+    "seeds": Meaning("", "seeds at which both runs of the pair were trained"),
+}
 
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def _report(given: argparse.Namespace) -> int:
     from analysis.findings import unification_map
     from analysis.noise import noise_summary
     from analysis.power import asked, error_rates
-    from analysis.report import page
+    from analysis.report import card, page
     from analysis.tables import post_training
     from repro.store.folder import Folder
 
@@ -114,6 +114,7 @@ def _report(given: argparse.Namespace) -> int:
     power = asked.of_sweep(found.tables, results, out, given.worlds)
     verdicts = error_rates.hold(claims.judge(found), power)
     drawn = figures.write_all(found, out / "figures")
+    (out / "figures").write(card.FILE, card.text(found.tables, drawn).encode())
     out.write_json("claims.json", claims.as_json(verdicts))
     out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
     if unification_map.has_map(found.tables):
@@ -128,12 +129,16 @@ def _report(given: argparse.Namespace) -> int:
 
 def _figures(given: argparse.Namespace) -> int:
     from analysis import figures
+    from analysis.report import card
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
     folder = (Folder.open(given.out) if given.out else results) / "figures"
-    for drawn in figures.write_all(found, folder):
-        print(f"{folder}/{drawn.name}.pdf .png .csv")
+    drawn = figures.write_all(found, folder)
+    folder.write(card.FILE, card.text(found.tables, drawn).encode())
+    for one in drawn:
+        print(f"{folder}/{one.name}.pdf .png .csv")
+    print(f"{folder}/{card.FILE}: what each file and column is, and how they were made")
     return 0
 
 

@@ -16,6 +16,7 @@ from analysis.tables import data
 from analysis.tables.post_training import FILE, curve_points
 from analysis.worlds import simulated_post_training as simulated
 from repro.store.folder import Folder
+from tests.analysis.report.cards import assert_described
 
 pytestmark = pytest.mark.slow
 
@@ -58,3 +59,7 @@ def test_the_published_points_hold_the_row_at_no_tokens(reported: Path) -> None:
     first = [row for row in rows if float(row["D"]) == 0]
     assert len(first) == len({row["run_id"] for row in rows})
     assert all(row["loss"] == row["L_parent"] for row in first)
+
+
+def test_every_column_of_its_figures_tables_is_described(reported: Path) -> None:
+    assert len(assert_described(reported / "figures")) >= 3

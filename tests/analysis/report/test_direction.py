@@ -14,6 +14,7 @@ from analysis.figures import direction, direction_gaps, growth, kinds, promise
 from analysis.worlds import simulated_arrow, simulated_sweep
 from analysis.worlds.simulated_arrow import ArrowTruth
 from repro.store.folder import Folder
+from tests.analysis.report.cards import assert_described
 
 pytestmark = pytest.mark.slow
 
@@ -47,3 +48,7 @@ def test_its_figures_are_those_of_its_studies_and_their_numbers_are_there(report
         gaps = {(row["cell"], row["kind"]): float(row["difference"]) for row in csv.DictReader(file)}
     assert len(gaps) == 10
     assert gaps["25k 20t at 80%", "rising"] < gaps["25k 20t at 40%", "rising"] < -0.05
+
+
+def test_every_column_of_its_figures_tables_is_described(reported: Path) -> None:
+    assert len(assert_described(reported / "figures")) >= 3
