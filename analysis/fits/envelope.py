@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from analysis.fits.exponents import ComputeLine, Exponent, line
-from analysis.fits.isoflop import LEAST, BestSize, Frontier, TokensOf
+from analysis.fits.exponents import LEAST, ComputeLine, Exponent, line
+from analysis.fits.isoflop import BestSize, Frontier, TokensOf
 from analysis.laws.law import Array
 from repro.errors import UserError
 

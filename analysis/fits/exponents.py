@@ -10,6 +10,7 @@ from scipy import stats
 from analysis.fits.outcome import LEVEL
 from analysis.laws.law import Array
 
+LEAST = 3  # points on a line that has an interval
 SCATTERED = 0.01  # share of tables in which points on a line scatter so much by their noise alone
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from analysis.fits import minima, size_curves
-from analysis.fits.exponents import ComputeLine, Exponent, line
-from analysis.fits.outcome import LEVEL
+from analysis.fits import minima, resampled_minima, size_curves
+from analysis.fits.exponents import LEAST, ComputeLine, Exponent, line
+from analysis.fits.outcome import LEVEL, Interval
 from analysis.fits.size_curves import SizeCurve
 from analysis.laws.law import Array
 from repro.errors import UserError
 
 Method = Literal["parabola", "free", "envelope"]
 
-LEAST = 3  # points on a line that has an interval
 TOLERANCE = 0.1
+NO_NOISE = 1e-12  # nats: curves that are met exactly
 OFF_PLANE = 0.05  # of log D: how far tokens may lie from a product of powers of N and C
 
 
@@ -50,6 +50,7 @@ class Frontier:
         a_N, a_D: with intervals.
         best: by budget, those left out included. line: log N_opt over log C.
         noise: standard deviation of a loss, nats; None where it isn't measured. given: whether by the user.
+        resamples: of the bootstrap over points that the intervals come from; 0 where they come from the noise.
         points: of each budget its FLOP, the sizes (n,) and losses (n,) of its runs. drawn: so the curves through them; of an
             envelope each curve's size, FLOP (m,) and losses (m,).
         warnings: sentences.
@@ -65,6 +66,7 @@ class Frontier:
     points: tuple[tuple[float, Array, Array], ...]
     drawn: tuple[tuple[float, Array, Array], ...]
     warnings: tuple[str, ...] = field(default=())
+    resamples: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,17 @@ def isoflop(
     method: Literal["parabola", "free"],
     tolerance: float = TOLERANCE,
     sigma: float | None = None,
+    resamples: int = 0,
 ) -> Frontier:
     """The minima of the loss over sizes at each budget, and the power law of these minima in the budget.
 
     Args:
         size, flops, tokens, loss: (n,), positive. tolerance: see `by_budget`. sigma: of a loss over seeds, nats.
+        resamples: of a bootstrap over points, for intervals; 0 takes them from the noise.
 
     Raises:
-        UserError: fewer than three budgets with a minimum, or too few rows to measure the noise from and no sigma.
+        UserError: fewer than three budgets with a minimum, too few rows to measure the noise from and no sigma, or too many
+            resamples without an exponent.
     """
     curves = size_curves.by_budget(size, flops, loss, tolerance)
     reasons = {i: reason for i, curve in enumerate(curves) if (reason := curve.obstacle)}
@@ -144,15 +149,28 @@ def isoflop(
     through = line(log_budget, found.log_size, found.covariance, found.noise, found.freedom)
     of_tokens = TokensOf.rows(size, flops, tokens)
     half = stats.t.ppf((1 + LEVEL) / 2, found.freedom) * found.noise * np.sqrt(np.diag(found.covariance))
+    ends: list[Interval | None] = [
+        (float(np.exp(at - own)), float(np.exp(at + own))) for at, own in zip(found.log_size, half, strict=True)
+    ]
+    if resamples:
+        drawn = resampled_minima.resampled(
+            used,
+            found.log_size,
+            free=method == "free",
+            sigma=max(found.noise, NO_NOISE),
+            resamples=resamples,
+            rng=np.random.default_rng(0),
+        )
+        through, ends = replace(through, slope=drawn.exponent(through.slope.value)), drawn.sizes()
     best = [
         BestSize(curve.budget, None, None, None, None, None, len(curve.loss), reasons.get(i))
         for i, curve in enumerate(curves)
     ]
-    for i, at, end, least in zip(kept, found.log_size, half, found.loss, strict=True):
+    for i, at, own_ends, least in zip(kept, found.log_size, ends, found.loss, strict=True):
         n, flop = float(np.exp(at)), curves[i].budget
-        low, high = float(np.exp(at - end)), float(np.exp(at + end))
+        low, high = own_ends or (None, None)
         best[i] = BestSize(flop, n, low, high, of_tokens.at(n, flop), float(least), best[i].rows)
-    warnings = [*of_tokens.warnings, *_of_line(through, "minima")]
+    warnings = [*of_tokens.warnings, *_of_line(through, "minima", resamples)]
     if method == "parabola" and found.misshapen:
         warnings.append(
             "the losses of a budget lie on no parabola: its misfit counts as noise here, and where the sizes lie otherwise "
@@ -169,15 +187,18 @@ def isoflop(
         points=tuple((curve.budget, np.exp(curve.log_size), curve.loss) for curve in curves),
         drawn=tuple((curve.budget, *own) for curve, own in zip(used, found.drawn, strict=True)),
         warnings=tuple(warnings),
+        resamples=resamples,
     )
 
 
-def _of_line(through: ComputeLine, what: str) -> list[str]:
+def _of_line(through: ComputeLine, what: str, resamples: int) -> list[str]:
     if not through.scattered:
         return []
+    held = (
+        "no bootstrap over points holds that: leave --bootstrap out" if resamples else "the interval is of that scatter"
+    )
     return [
-        f"the {what} lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: "
-        "the interval is of that scatter"
+        f"the {what} lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: {held}"
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,14 @@ class SizeCurve:
     def holds(self, log_size: float) -> bool:
         """Whether a place has sizes on either side."""
         return bool(self.log_size[0] < log_size < self.log_size[-1])
+
+    def drawn(self, rng: np.random.Generator, around: float) -> SizeCurve:
+        """As many of its rows drawn with replacement; again, until there are sizes enough, on both sides of a minimum that it holds."""
+        while True:
+            own = np.sort(rng.integers(len(self.loss), size=len(self.loss)))
+            found = replace(self, log_size=self.log_size[own], loss=self.loss[own], rows=self.rows[own])
+            if found.sizes >= LEAST_SIZES and found.holds(around):
+                return found
 
     @property
     def obstacle(self) -> str | None:

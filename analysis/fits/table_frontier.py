@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.fits.envelope import envelope
 from analysis.fits.isoflop import TOLERANCE, Frontier, Method, isoflop
-from analysis.fits.outcome import positive_sigma
+from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.tables import row_flags, table
 from analysis.tables.cell_table import CellTable
 from analysis.tables.table import Table
@@ -33,6 +33,7 @@ class Asked:
     Attributes:
         tolerance: see `by_budget`; None is the usual one. sigma: of a loss over seeds, nats; None measures it.
         clusters: a column whose equal values are one training curve.
+        resamples: of a bootstrap over points, for intervals; 0 takes them from the noise.
 
     Raises:
         UserError: no such method, or what is out of range or of no use to the method.
@@ -42,6 +43,7 @@ class Asked:
     tolerance: float | None = None
     sigma: float | None = None
     clusters: str | None = None
+    resamples: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -60,6 +62,18 @@ class Asked:
                 raise UserError(
                     "tolerance out of range", key="--tolerance", found=self.tolerance, expected="0 or more, and finite"
                 )
+        if self.resamples:
+            enough_resamples(self.resamples)
+            if self.method == "envelope":
+                raise UserError(
+                    "an envelope's interval is of the scatter of its passages", key="--bootstrap", found=self.resamples,
+                    expected="--method parabola or free",
+                )  # fmt: skip
+            if self.sigma is not None:
+                raise UserError(
+                    "an interval of the noise or of resampled rows", key="--sigma", found="--bootstrap with it",
+                    expected="one of the two",
+                )  # fmt: skip
         if self.clusters and self.method != "envelope":
             raise UserError(
                 "clusters are for envelopes only", key="--clusters", found=self.method, expected="--method envelope"
@@ -93,6 +107,12 @@ class TableFrontier:
             "through": {"C": math.exp(line.middle), "N": math.exp(line.level)},
             "sigma": found.noise,
             "sigma_given": found.given,
+            "intervals_from": "bootstrap over points"
+            if found.resamples
+            else "scatter"
+            if line.scattered or found.noise is None
+            else "noise",
+            "resamples": found.resamples,
             "scatter": line.scatter,
             "scatter_beyond_noise": line.scattered,
             "budgets": [dataclasses.asdict(one) for one in found.best],
@@ -109,6 +129,8 @@ class TableFrontier:
         for name, what, own in (("a_N", "N_opt", found.a_N), ("a_D", "D_opt", found.a_D)):
             lines.append(f"  {name} {own.value:8.4f}   95% [{own.low:.4f}, {own.high:.4f}]   {what} ∝ C^{name}")
         lines.append(f"  N_opt = {math.exp(line.level):.4g} · (C / {math.exp(line.middle):.4g})^{found.a_N.value:.4f}")
+        if found.resamples:
+            lines.append(f"  intervals by a bootstrap over points, {found.resamples} resamples")
         if found.noise is not None:
             whose = "given" if found.given else "from what the curves leave over"
             lines.append(f"  σ of a loss {found.noise:.3g} nats, {whose}")
@@ -167,7 +189,16 @@ def frontier(rows: Table, asked: Asked) -> TableFrontier:
         clusters = rows.clusters if asked.clusters else None
         return TableFrontier(rows, envelope(size, flops, tokens, loss, clusters, sigma=asked.sigma))
     tolerance = TOLERANCE if asked.tolerance is None else asked.tolerance
-    found = isoflop(size, flops, tokens, loss, method=asked.method, tolerance=tolerance, sigma=asked.sigma)
+    found = isoflop(
+        size,
+        flops,
+        tokens,
+        loss,
+        method=asked.method,
+        tolerance=tolerance,
+        sigma=asked.sigma,
+        resamples=asked.resamples,
+    )
     return TableFrontier(rows, found)
 
 

@@ -51,13 +51,20 @@ def isoflop(
     method: Method = "parabola",
     tolerance: float | None = None,
     sigma: float | None = None,
+    bootstrap: int = 0,
     by: None = None,
 ) -> BestSizes: ...
 
 
 @overload
 def isoflop(
-    table: Any, *, method: Method = "parabola", tolerance: float | None = None, sigma: float | None = None, by: str
+    table: Any,
+    *,
+    method: Method = "parabola",
+    tolerance: float | None = None,
+    sigma: float | None = None,
+    bootstrap: int = 0,
+    by: str,
 ) -> GroupedAnswers[BestSizes]: ...
 
 
@@ -68,6 +75,7 @@ def isoflop(
     method: Method = "parabola",
     tolerance: float | None = None,
     sigma: float | None = None,
+    bootstrap: int = 0,
     by: str | None = None,
 ) -> BestSizes | GroupedAnswers[BestSizes]:
     """Exponents of the best size and tokens against training FLOP (Hoffmann et al. 2022, approaches 1 and 2).
@@ -76,6 +84,7 @@ def isoflop(
         table: what `read` gave, or what it takes: N, C and the loss, or N and D.
         method: parabola, free or envelope. tolerance: a budget's largest FLOP over its smallest, less one.
         sigma: the seeds' standard deviation in nats; None measures it.
+        bootstrap: resamples of the runs of each budget, from which intervals then come; 0 takes them from the noise.
         by: a column whose equal cells are a group; then one answer for each.
 
     Raises:
@@ -84,7 +93,7 @@ def isoflop(
     asked = as_table(table)
     alike(asked)
     clusters = asked.clusters if method == "envelope" else None
-    how = Asked(method, tolerance, sigma, clusters)
+    how = Asked(method, tolerance, sigma, clusters, bootstrap)
     columns = {name: held for name, held in asked.columns.items() if name in ("N", "C", "D", "loss")}
     rows = table_frontier.read(asked.raw, columns, asked.exclude, clusters)
     notes = notes_of(asked, rows)

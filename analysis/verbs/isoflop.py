@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from analysis.verbs.shared_options import BY, CLUSTERS, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
+from analysis.verbs.shared_options import BOOTSTRAP, BY, CLUSTERS, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
 from repro.console import commands
 from repro.console.shared_options import JSON, METHOD, OUT
 
@@ -41,6 +41,7 @@ def add_parser(verbs: Any) -> None:
         help="by how much the FLOP of rows of one budget may differ, largest over smallest less one (default: 0.1)",
     )
     SIGMA.add(command, default_is="measured on what the curves leave over")
+    BOOTSTRAP.add(command, "of the runs of each budget; 0 takes intervals from the noise instead", default=0)
     CLUSTERS.add(command, "for --method envelope", default_is="those of equal N")
     OUT.add(command, "the figure is drawn there, as .pdf, .png and .csv", default_is="none is drawn")
     BY.add(command, "each group has its answer, and --json prints a list", default_is="none")

@@ -18,7 +18,7 @@ from analysis.verbs.table_arguments import columns_given, figure_of_one, say_row
 def isoflop_table(given: argparse.Namespace) -> int:
     """Prints the exponents; returns the exit code."""
     figure_of_one(given)
-    asked = Asked(given.method, given.tolerance, given.sigma, given.clusters)
+    asked = Asked(given.method, given.tolerance, given.sigma, given.clusters, given.bootstrap)
     columns = columns_given(given.columns)
     rows = table_frontier.read(readers.read(given.table), columns, given.exclude, given.clusters)
     say_rows(rows, given.exclude)

@@ -87,13 +87,56 @@ def test_noise_is_measured_or_given() -> None:
     assert much.high - much.low == pytest.approx(2 * (little.high - little.low))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bootstrap_over_points_has_intervals_around_the_same_minima(method: Any) -> None:
+    size, flops, tokens, loss = compute.budgets(compute.HOFFMANN)
+    loss = compute.noisy(loss, 0.003, np.random.default_rng(0))
+    by_noise = isoflop(size, flops, tokens, loss, method=method)
+    by_points, again = (isoflop(size, flops, tokens, loss, method=method, resamples=100) for _ in range(2))
+    assert by_points.a_N == again.a_N
+    assert by_points.a_N.value == by_noise.a_N.value
+    assert by_points.a_N.low < compute.a_n(compute.HOFFMANN) < by_points.a_N.high
+    assert 0.5 < (by_points.a_N.high - by_points.a_N.low) / (by_noise.a_N.high - by_noise.a_N.low) < 2.5
+    assert by_points.a_D.low == pytest.approx(1 - by_points.a_N.high)
+    for one, other in zip(by_points.best, by_noise.best, strict=True):
+        assert one.N == other.N
+        assert one.low is None or one.high is None or one.low < (one.N or 0) < one.high
+    assert sum(one.low is not None for one in by_points.best) >= 3
+
+
+def test_a_bootstrap_over_points_knows_that_one_budget_is_noisier() -> None:
+    size, flops, tokens, loss = compute.budgets(compute.HOFFMANN, sizes=9)
+    noisy = np.where(flops == flops.max(), compute.noisy(loss, 0.006, np.random.default_rng(1)), loss)
+    loss = compute.noisy(noisy, 0.0005, np.random.default_rng(2))
+
+    def widths(resamples: int) -> list[float]:
+        found = isoflop(size, flops, tokens, loss, method="parabola", resamples=resamples).best
+        return [np.log((one.high or np.inf) / (one.low or 1)) for one in found]
+
+    alike, own = widths(0), widths(100)
+    assert alike[-1] < 3 * alike[1]
+    assert own[-1] > 3 * own[1]
+
+
+def test_too_few_sizes_for_a_bootstrap_over_points_are_refused() -> None:
+    size, flops, tokens, loss = compute.budgets(compute.HOFFMANN, 3, 5, 3.0)
+    loss = compute.noisy(loss, 0.004, np.random.default_rng(0))
+    isoflop(size, flops, tokens, loss, method="parabola")
+    with pytest.raises(UserError, match="no interval by a bootstrap over points") as refused:
+        isoflop(size, flops, tokens, loss, method="parabola", resamples=100)
+    assert "fewer than 3 budgets with a minimum in" in str(refused.value)
+
+
 def test_minima_that_scatter_more_than_their_noise_widen_the_interval() -> None:
     size, flops, _, loss = compute.budgets(compute.HOFFMANN)
     rng = np.random.default_rng(0)
     recipes = np.exp(0.3 * rng.standard_normal(5))[np.unique(flops, return_inverse=True)[1]]
-    found = isoflop(size * recipes, flops, flops / (6 * size * recipes), compute.noisy(loss, 0.001, rng), method="free")
+    loss = compute.noisy(loss, 0.001, rng)
+    found = isoflop(size * recipes, flops, flops / (6 * size * recipes), loss, method="free")
     assert found.line.scattered
     assert any("of that scatter" in text for text in found.warnings)
+    again = isoflop(size * recipes, flops, flops / (6 * size * recipes), loss, method="free", resamples=100)
+    assert any("leave --bootstrap out" in text for text in again.warnings)
     assert found.a_N.low < compute.a_n(compute.HOFFMANN) < found.a_N.high
 
 

@@ -72,6 +72,18 @@ def test_minima_around_which_the_sizes_lie(method: str, kind: str) -> None:
     in_bounds(minima(*CENTRED[kind], theta, method))
 
 
+def test_a_bootstrap_over_points_is_no_narrower_than_it_says() -> None:
+    """Of seven runs a budget; it is wider than the noise's own interval, which is right for them."""
+    (size, flops, tokens, loss), noise = CENTRED["five budgets"]
+    rng, true = np.random.default_rng(18), compute.a_n(compute.BESIROGLU)
+    held = []
+    for _ in range(SWEEPS):
+        drawn = compute.noisy(loss, noise, rng)
+        own = isoflop(size, flops, tokens, drawn, method="parabola", resamples=199).a_N
+        held.append(own.low <= true <= own.high)
+    assert sum(held) >= stats.binom.ppf(0.05 / COUNTS / 2, SWEEPS, 0.95), np.mean(held)
+
+
 @pytest.mark.parametrize("kind", LOPSIDED)
 def test_minima_of_lopsided_curves(kind: str) -> None:
     in_bounds(minima(*LOPSIDED[kind], compute.LOPSIDED, "free"))

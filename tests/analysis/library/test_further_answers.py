@@ -129,8 +129,8 @@ def test_each_group_has_its_exponents_and_its_rates(tmp_path: Path, capsys: Out)
         for n, c, own in zip(size, flops, compute.noisy(loss, 0.003, rng), strict=True)
     ]
     file = csv(tmp_path, sweep)
-    sizes = analysis.isoflop(file, by="text")
-    same_list(sizes, capsys, "isoflop", file, "--by", "text")
+    sizes = analysis.isoflop(file, by="text", bootstrap=100)
+    same_list(sizes, capsys, "isoflop", file, "--by", "text", "--bootstrap", "100")
     assert sizes["web"].a_N.value != sizes["code"].a_N.value
     assert sizes["web"].plot().png.startswith(b"\x89PNG")
     tried = [row | {"text": kind} for kind in ("web", "code") for row in runs(rng, batches=False)]

@@ -82,6 +82,18 @@ def test_the_figure_and_its_numbers_are_written(tmp_path: Path, capsys: Out) -> 
         assert len(drawn) > 100
 
 
+def test_intervals_say_whether_they_are_of_the_noise_or_of_resampled_runs(tmp_path: Path, capsys: Out) -> None:
+    file = csv(tmp_path, rows())
+    by_noise, _ = asked(capsys, file, *NAMES)
+    by_points, _ = asked(capsys, file, *NAMES, "--bootstrap", "100")
+    assert (by_noise["intervals_from"], by_points["intervals_from"]) == ("noise", "bootstrap over points")
+    assert (by_noise["resamples"], by_points["resamples"]) == (0, 100)
+    assert by_points["a_N"]["value"] == by_noise["a_N"]["value"]
+    assert by_points["a_N"]["low"] != by_noise["a_N"]["low"]
+    assert main(["isoflop", file, *NAMES, "--bootstrap", "100"]) == 0
+    assert "bootstrap over points, 100 resamples" in capsys.readouterr().out
+
+
 def test_each_group_has_its_own_exponents(tmp_path: Path, capsys: Out) -> None:
     kinds = {"web": compute.HOFFMANN, "code": compute.BESIROGLU}
     drawn = [row | {"text": kind} for kind, theta in kinds.items() for row in rows(theta=theta)]
@@ -129,6 +141,9 @@ def test_what_isnt_positive_is_refused_with_its_place(column: str, value: float,
         (["--tolerance", "-1"], "--tolerance"),
         (["--tolerance", "nan"], "--tolerance"),
         (["--sigma", "0"], "--sigma"),
+        (["--bootstrap", "20"], "too few resamples"),
+        (["--bootstrap", "200", "--sigma", "0.01"], "one of the two"),
+        (["--bootstrap", "200", "--method", "envelope"], "--bootstrap"),
         (["--clusters", "val"], "--clusters"),
         (["--method", "envelope", "--tolerance", "0.1"], "--tolerance"),
         (["--columns", "S=val"], "--columns S=val"),
