@@ -229,5 +229,5 @@ class _Check:
 KNOWN = frozenset({
     *NEEDED, *LIMITS, "formula", "written", "given", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
     "mean_abs_error", "mean_relative_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
-    "bootstrap", "draws", "held_out", "warnings", "weights", "last",
+    "bootstrap", "draws", "held_out", "warnings", "weights", "last", "misfit",
 })  # fmt: skip

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import bootstrap, fit_text, holdout, limits, out_of_sample, resample, saved_fit
+from analysis.fits import bootstrap, fit_text, holdout, limits, misfit, out_of_sample, resample, saved_fit
 from analysis.fits.bootstrap import Draws
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.fit_rows import FitRows
+from analysis.fits.misfit import MisfitCheck
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval
 from analysis.fits.profiles import Profile, profile
@@ -32,6 +33,7 @@ class TableFit:
 
     Attributes:
         drawn: None without a bootstrap.
+        misfit: whether residuals say that the law misses something.
         held_out: errors on held-out rows; None where none were asked for.
         sigma: the seeds' standard deviation in nats, where it was given.
         clustered: rows were asked to be drawn together.
@@ -41,6 +43,7 @@ class TableFit:
     result: FitResult
     profile: Profile
     drawn: Draws | None
+    misfit: MisfitCheck
     held_out: dict[str, Any] | None
     sigma: float | None
     clustered: bool
@@ -65,7 +68,12 @@ class TableFit:
     @property
     def warnings(self) -> list[str]:
         residual = np.log(self.result.predict(self.columns)) - np.log(self.rows.loss)
-        found = [*self.rows.warnings, *self.rows.checkpoints(residual), *limits.of_fit(self.result)]
+        found = [
+            *self.rows.warnings,
+            *self.rows.checkpoints(residual),
+            *limits.of_fit(self.result),
+            *self.misfit.warnings,
+        ]
         if self.clustered and self.drawn is None and self.rows.last is None:
             found.append("profile intervals take each row by itself; --bootstrap draws --clusters as wholes")
         return found + resample.unused_sigma(self.sigma, self.drawn.method if self.drawn else None)
@@ -90,6 +98,7 @@ class TableFit:
             "information": dataclasses.asdict(weighed_information(self.result, self.columns, loss, weights)),
             "profile": self.profile.intervals,
             "profile_reason": self.profile.reason,
+            "misfit": self.misfit.as_json(),
         }
         if self.drawn is not None:
             shown |= {
@@ -144,7 +153,7 @@ def fit_rows(
             "mean_relative_error": found.judged[0].relative,
             "best_seen": found.best_seen,
         }
-    return TableFit(rows, result, profiled, drawn, held, sigma, clustered)
+    return TableFit(rows, result, profiled, drawn, misfit.check(rows, result), held, sigma, clustered)
 
 
 def lines_of_groups(by: str, found: Mapping[str, TableFit]) -> list[str]:
