@@ -67,6 +67,13 @@ def test_help_is_sentences_and_ends_with_two_examples_of_the_verb(verb: Verb) ->
     assert [one.startswith(f"{verb.parser.prog} ") for one in verb.examples] == [True, True]
 
 
+def test_the_help_of_a_verb_with_kinds_lists_them() -> None:
+    kinds = [verb for verb in EVERY if verb.name.count(" ") == 2]
+    assert {verb.name.split()[1] for verb in kinds} == {"corpus"}
+    shown = next(verb.help for verb in EVERY if verb.name == "repro corpus")
+    assert [verb.name for verb in kinds if not re.search(rf"^ +{verb.name.split()[2]} +\w+", shown, re.MULTILINE)] == []
+
+
 @pytest.mark.parametrize("verb", EVERY, ids=each)
 def test_each_option_says_what_it_is_and_what_holds_without_it(verb: Verb) -> None:
     for action in verb.actions:

@@ -75,7 +75,9 @@ def parser(prog: str, description: str, rooms: Sequence[Room], words: Sequence[s
     return made
 
 
-def add(verbs: Any, name: str, description: str, examples: Examples, *, notes: str = "") -> argparse.ArgumentParser:
+def add(
+    verbs: Any, name: str, description: str, examples: Examples, *, notes: str = "", line: str | None = None
+) -> argparse.ArgumentParser:
     """Adds a verb and returns its parser; no option may be shortened.
 
     Args:
@@ -83,6 +85,7 @@ def add(verbs: Any, name: str, description: str, examples: Examples, *, notes: s
         description: what it does, in sentences; they are wrapped.
         examples: the help ends with them.
         notes: what else there is to know, as it stands, between the options and the examples.
+        line: of the list of `verbs`, for those that no `Room` lists.
     """
     width = min(shutil.get_terminal_size().columns - 2, 120)
     made: argparse.ArgumentParser = verbs.add_parser(
@@ -90,6 +93,7 @@ def add(verbs: Any, name: str, description: str, examples: Examples, *, notes: s
         description=textwrap.fill(description, width),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        **({} if line is None else {"help": line}),
     )
     shown = "\n".join(f"  # {what}\n  {made.prog} {words}".rstrip() for words, what in examples)
     made.epilog = f"{notes.rstrip()}\n\nexamples:\n{shown}".lstrip()

@@ -9,7 +9,7 @@ _TEXT = f"a corpus's folder or a sweep file, of which the held-out split is read
 
 SWEEP = Option("file", "FILE", "sweep file, in YAML")
 RESULTS = Option("results", "RESULTS", "results folder of a sweep, a path or a URI")
-MODEL = Option("model", "MODEL", "a run's folder, or a model's Hugging Face folder or id")
+MODEL = Option("model", "MODEL", "a model's Hugging Face folder or id")
 TEXT = Option("text", "TEXT", _TEXT)
 OUT_PLACE = Option("out", "OUT", "where to write")
 METHOD = Option("--method", "METHOD", "how it is done")

@@ -53,6 +53,7 @@ def add_parser(verbs: Any) -> None:
         "Builds a sweep's corpus, unless it is there, and describes it.",
         BUILD_EXAMPLES,
         notes=BUILD_NOTES,
+        line="build a sweep's corpus, unless it is there, and describe it",
     )
     SWEEP.add(builder)
     builder.add_argument(
@@ -76,13 +77,20 @@ def add_parser(verbs: Any) -> None:
         "inspect",
         "Describes a corpus after it has checked every hash: counts, samples, a histogram.",
         INSPECT_EXAMPLES,
+        line="describe a corpus, after every hash was checked",
     )
     looker.add_argument(
         "--samples", type=int, default=2, metavar="N", help="rows of each split to print as text (default: %(default)s)"
     )
     JSON.add(looker)
     looker.set_defaults(main=_inspect)
-    checker = commands.add(kinds, "verify", "Checks every file of a corpus against its hash.", VERIFY_EXAMPLES)
+    checker = commands.add(
+        kinds,
+        "verify",
+        "Checks every file of a corpus against its hash.",
+        VERIFY_EXAMPLES,
+        line="check every file of a corpus against its hash",
+    )
     checker.add_argument(
         "--source", action="store_true", help="also read the text from its source again and check its hash"
     )

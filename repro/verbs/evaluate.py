@@ -53,7 +53,7 @@ def add_parser(verbs: Any) -> None:
         "its sweep.",
         EXAMPLES,
     )  # fmt: skip
-    MODEL.add(parser)
+    MODEL.add(parser, "or a run's folder")
     TEXT.add(parser, "it may be left out where --tasks is given", nargs="?")
     WINDOW.add(parser, type=int, default_is="a row of the corpus, else the model's context length")
     parser.add_argument(

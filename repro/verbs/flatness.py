@@ -47,7 +47,9 @@ def add_parser(verbs: Any) -> None:
         "are not zero: over all of them and over those of the linear layers, in sum and per weight. It computes in fp32.",
         EXAMPLES, notes=NOTES,
     )  # fmt: skip
-    parser.add_argument("models", metavar="MODEL", nargs="+", help=f"{MODEL.meaning}; several are compared")
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help=f"{MODEL.meaning}; or a run's folder; several are compared"
+    )
     TEXT.add(parser)
     parser.add_argument(
         "--vectors", type=whole(2, MANY), default=20, metavar="N", help="random vectors (default: %(default)s)"

@@ -158,7 +158,7 @@ class Operation:
 
 def add_model(parser: Any) -> None:
     """Adds MODEL, OUT and --method."""
-    MODEL.add(parser, "or a GGUF file")
+    MODEL.add(parser, "or a run's folder, or a GGUF file")
     OUT_PLACE.add(parser, "a new folder on this machine")
     METHOD.add(parser, "one of the methods below", required=True)
 
