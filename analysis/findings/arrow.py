@@ -64,9 +64,9 @@ class Arrow:
             return self.like.law
         columns = {name: self.dense[name] for name in N_AVG.columns}
         if reason := obstacle(N_AVG, columns, self.dense["loss"]):
-            return f"the dense runs don't tell the law: {reason}"
+            return f"the law can't be fitted to the dense runs: {reason}"
         if len(self.configurations) <= (count := len(N_AVG.parameters)):
-            return f"the dense runs don't tell what the law leaves over: {len(self.configurations)} configurations for {count} parameters"
+            return f"too few dense runs to measure the law's lack of fit: {len(self.configurations)} configurations for {count} parameters"
         result = fit(N_AVG, columns, self.dense["loss"], start=self.start)
         if result.bounds_hit:
             return f"the dense law isn't identified: {', '.join(result.bounds_hit)} at a bound"

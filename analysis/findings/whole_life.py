@@ -56,7 +56,7 @@ def whole_life(
     if not len(points):
         return WholeLife(None, count, "no curve is judged")
     if reason := obstacle(N_AVG, columns, dense["loss"]):
-        return WholeLife(None, count, f"dense runs don't tell the law: {reason}")
+        return WholeLife(None, count, f"the law can't be fitted to the dense runs: {reason}")
     result = fit(N_AVG, columns, dense["loss"], OBJECTIVE)
     if result.bounds_hit:
         return WholeLife(result, count, f"the dense law isn't identified: {', '.join(result.bounds_hit)} at a bound")

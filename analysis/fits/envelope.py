@@ -94,7 +94,7 @@ def envelope(
     warnings = list(of_tokens.warnings)
     if through.scattered:
         warnings.append(
-            f"the passages lie {through.scatter:.1f} times as far from a power of C as --sigma explains: the interval is of that scatter"
+            f"the passages lie {through.scatter:.1f} times as far from a power of C as --sigma explains: the interval is based on that scatter"
         )
     there = [(c.size, ~np.isnan(c.loss), c.loss) for c in curves]
     return Frontier(

@@ -95,5 +95,5 @@ def said(shown: Mapping[str, Any], rows: int) -> list[str]:
         )
     if "weights" in shown:
         own = shown["weights"]
-        found.append(f"weights by {own['column']}, in every mean, too: worth {own['worth_rows']:.3g} of {rows} rows of equal weight")  # fmt: skip
+        found.append(f"weights by {own['column']}, in every mean too: as informative as {own['worth_rows']:.3g} of {rows} rows of equal weight")  # fmt: skip
     return found

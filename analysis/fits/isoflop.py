@@ -100,7 +100,7 @@ class TokensOf:
     def warnings(self) -> list[str]:
         if self.off < OFF_PLANE:
             return []
-        return [f"D is up to {np.expm1(self.off):.0%} off any product of powers of N and C: a_D and D are rough"]
+        return [f"D is up to {np.expm1(self.off):.0%} off any product of powers of N and C: a_D and D are approximate"]
 
 
 def isoflop(
@@ -173,8 +173,8 @@ def isoflop(
     warnings = [*of_tokens.warnings, *_of_line(through, "minima", resamples)]
     if method == "parabola" and found.misshapen:
         warnings.append(
-            "the losses of a budget lie on no parabola: its misfit counts as noise here, and where the sizes lie otherwise "
-            "around the minimum from budget to budget, a_N is off; --method free leaves the shape to the rows"
+            "the losses of a budget don't lie on a parabola: its misfit counts as noise here, and a_N is biased if sizes lie "
+            "differently around the minimum from budget to budget; --method free estimates the shape from the rows"
         )
     return Frontier(
         method=method,
@@ -195,7 +195,9 @@ def _of_line(through: ComputeLine, what: str, resamples: int) -> list[str]:
     if not through.scattered:
         return []
     held = (
-        "no bootstrap over points holds that: leave --bootstrap out" if resamples else "the interval is of that scatter"
+        "no bootstrap over points includes that: leave --bootstrap out"
+        if resamples
+        else "the interval is based on that scatter"
     )
     return [
         f"the {what} lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: {held}"

@@ -28,7 +28,7 @@ def of_fit(result: FitResult) -> list[str]:
 def of_point(rows: RowRanges | None, point: Mapping[str, float]) -> list[str]:
     """The ways in which a point lies beyond the rows: in a column, in a ratio of two, or in its loss."""
     if rows is None:
-        return ["this fit was saved without the ranges of its rows: whether this goes beyond them can't be said"]
+        return ["this fit was saved without the ranges of its rows: whether this point lies beyond them isn't known"]
     found = [
         _beyond(name, point[name], rows.loss if name == "loss" else rows.ranges[name])
         for name in point

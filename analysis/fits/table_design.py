@@ -190,7 +190,7 @@ def _size(law: Law) -> str | None:
 def _few_clusters(rows: Table) -> list[str]:
     if rows.clusters is None or len(np.unique(rows.clusters)) >= CLUSTERS:
         return []
-    return [f"fewer than {CLUSTERS} clusters: the noise of each row is taken to be its own"]
+    return [f"fewer than {CLUSTERS} clusters: the noise of rows is taken as independent"]
 
 
 def _one_row(rows: Table, residual: Array) -> list[str]:

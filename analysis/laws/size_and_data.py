@@ -53,7 +53,7 @@ class EffectiveCountLaw(TermLaw):
     name = "N_effective"
     label = "N_final^w·N_dense^(1−w)"
     formula = "E + A/(N_final^w·N_dense^(1−w))^α + B/D^β"
-    source = "the rival that a law set at one schedule can't tell from N_avg"
+    source = "the rival that a law set at one schedule can't distinguish from N_avg"
     columns = ("N_final", "N_prunable", "D")
     parameters = (
         IRREDUCIBLE,

@@ -145,7 +145,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         losses = " ".join(f"{loss:.4f}" for loss in row["losses"])
         mark = f"  APART: {row['apart']}" if row["apart"] else ""
         yield (
-            f"  {row['size']:>8} {row['tokens_per_param']:5.1f} tokens a parameter, {row['sparsity']:4.0%} {row['schedule']:<9} "
+            f"  {row['size']:>8} {row['tokens_per_param']:5.1f} tokens per parameter, {row['sparsity']:4.0%} {row['schedule']:<9} "
             f"{row['mean']:.4f} {_sd(row)}  [{losses}]{mark}"
         )
     yield f"stand apart: {', '.join(found['apart']) or 'none'}; {found['one_seed']} more configurations have one seed"

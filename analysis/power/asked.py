@@ -62,7 +62,7 @@ def find(given: argparse.Namespace) -> Found:
     theta = _truth(given.parameters, other or tables, trained or other is not None)
     noise = SeedNoise.normal(given.sigma) if given.sigma is not None else SeedNoise.measured(other or tables)
     if noise is None or theta is None:
-        return Found(Power.unknown(f"{(other or tables).name} tells neither noise nor law"), tables, theta, noise)
+        return Found(Power.unknown(f"{(other or tables).name} has neither noise nor a law"), tables, theta, noise)
     misfit = simulation.lack_of_fit(other or tables)
     found = simulation.simulate(tables, theta, noise, misfit=misfit, worlds=worlds)
     return Found(found, tables, theta, noise, misfit)

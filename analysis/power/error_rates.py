@@ -53,7 +53,7 @@ def _held(verdict: Verdict, power: Power) -> Verdict:
     if verdict.verdict != "not reproduced":
         return found
     if rates is None:
-        why = f"how often it would say so of a true claim isn't known: {power.reason or 'no world tells'}"
+        why = f"how often it would say so of a true claim isn't known: {power.reason or 'no sweep can be simulated'}"
     elif rates.true.share(rates.true.not_reproduced) > MOST_FALSE_ALARMS:
         share = rates.true.said(rates.true.not_reproduced)
         why = f"it would say so in {share} of such sweeps if the claim were exactly true"

@@ -112,7 +112,9 @@ def law(found: RateSurfaces, axis: str) -> RatePower:
         len(used) < design.shape[1]
         or np.linalg.matrix_rank(design - design.mean(axis=0) * [0, *[1] * len(terms)]) < design.shape[1]
     ):
-        return none(f"the {len(used)} budgets whose best {axis} is known don't tell {' and '.join(terms)} apart")
+        return none(
+            f"the {len(used)} budgets whose best {axis} is known don't separate the effects of {' and '.join(terms)}"
+        )
     best = [own for _, own in used]
     return _solved(axis, terms, design, best, (out, beside), held)
 

@@ -158,7 +158,7 @@ def _quadratic(names: tuple[str, ...], logs: Array, loss: Array, near: float) ->
         if np.linalg.matrix_rank(terms[chosen]) == terms.shape[1]:
             break
     else:
-        return f"{len(mean)} settings don't tell a quadratic of {terms.shape[1]} terms", len(loss), len(mean), 0
+        return f"{len(mean)} settings are too few for a quadratic of {terms.shape[1]} terms", len(loss), len(mean), 0
     root = np.sqrt(runs[chosen])
     inverse = np.linalg.pinv(terms[chosen] * root[:, None]) * root
     solution = inverse @ mean[chosen]

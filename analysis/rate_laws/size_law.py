@@ -67,7 +67,7 @@ def exponents(rates: BestRates) -> Exponents:
         return none("no two known best rates differ in size or in tokens per parameter")
     design = np.column_stack([np.ones(len(usable)), *terms.values()])
     if np.linalg.matrix_rank(design) < design.shape[1]:
-        return none("the bowls don't tell size, tokens and density apart")
+        return none("the bowls don't separate the effects of size, tokens and density")
     logs = np.array([math.log(best.lr) for best in usable])
     solution = np.linalg.lstsq(design, logs)[0]
     dof = len(usable) - design.shape[1]

@@ -86,7 +86,7 @@ def _lacking(raw: CellTable, needed: Collection[str], given: Mapping[str, str]) 
 def _missing(raw: CellTable, name: str, held: str) -> UserError:
     hint = ""
     if any(" - " in column for column in raw.names):
-        hint = "; a chart's export has a column a run: export the table of runs instead"
+        hint = "; an exported chart has a column for each run: export the table of runs instead"
     return UserError(
         "no such column",
         file=raw.source,

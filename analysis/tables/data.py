@@ -138,7 +138,7 @@ class Tables:
         if other:
             found.append(f"learning rates follow {', '.join(other)}; the paper's cosine goes over each run's own steps")
         if self.sweep.get("share_prefix") or any(parent is not None for parent in self.all_runs["forked_from"]):
-            found.append("runs go on from others instead of training their own beginning (share_prefix)")
+            found.append("runs continue from others instead of training their own first steps (share_prefix)")
         return tuple(found)
 
     # ---------------------------------------------------------------- selections
@@ -217,7 +217,7 @@ def _flags(runs: Runs) -> Iterator[Flag]:
     for row in runs.rows():
         run_id = row["run_id"]
         if run_id in seen:
-            yield Flag(run_id, "this id stands in the table more than once", excluded=True)
+            yield Flag(run_id, "this id occurs more than once in the table", excluded=True)
         seen.add(run_id)
         if not np.isfinite(row["loss"]) or row["loss"] <= 0:
             yield Flag(run_id, f"its held-out loss is {row['loss']}", excluded=True)

@@ -79,8 +79,8 @@ def of_started(columns: Mapping[str, str], cells_of: Callable[[str], Sequence[An
         return []
     whole = ",".join(f"{law}={LIFE[name]}" for law, name in own.items())
     return [
-        f"{started} rows started from the weights of another run or model, and {' and '.join(own.values())} don't count what "
-        f"these went through before: --columns {whole} does where the earlier run is known; --exclude 'parent_step>0' "
+        f"{started} rows started from the weights of another run or model, and {' and '.join(own.values())} don't count "
+        f"their earlier training: --columns {whole} does where the earlier run is known; --exclude 'parent_step>0' "
         "leaves out the rows that started from a run"
     ]
 
@@ -141,12 +141,12 @@ def of_checkpoints(
     if why is None and residual is not None:
         near = _correlation(groups, residual)
         if near is not None and near[0] > max(0.5, 2.5 / np.sqrt(near[1])):
-            why = f"residuals of neighbours go together, r = {near[0]:.2f}"
+            why = f"residuals of neighbouring rows are correlated, r = {near[0]:.2f}"
     if why is None:
         return []
     return [
         f"{rows} of {len(data)} rows have equal {size} and settings with growing D ({why}): if they are checkpoints of one "
-        "run, their errors go together, and intervals that take each row by itself are far too narrow; "
+        "run, their errors are correlated, and intervals that treat rows as independent are far too narrow; "
         f"--clusters {label!r} draws them together"
     ]
 

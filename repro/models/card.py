@@ -68,7 +68,7 @@ class Card:
         yield f"Weights are {self.dtype}; removed ones are stored as zeros."
         if self.compact:
             yield (
-                "`compact/` holds the same weights in the `sparse-bitmask` layout of compressed-tensors, one bit a weight "
+                "`compact/` holds the same weights in the `sparse-bitmask` layout of compressed-tensors, one bit per weight "
                 "and those that are not zero; `repro.models.export.load_compact(folder)` reads it."
             )
         yield from section("Counts")
@@ -138,7 +138,7 @@ class Card:
         epochs = f", {self.row['epochs']:.3f} epochs" if self.row else ""
         yield "tokens seen", f"{tokens:,}{epochs}"
         if self.row:
-            yield "effective compute", f"{self.row['effective_flops']:.4g} FLOP (6 N_t a token)"
+            yield "effective compute", f"{self.row['effective_flops']:.4g} FLOP (6 N_t per token)"
 
     def _scheduled(self) -> Iterator[tuple[str, str]]:
         schedule = self.spec.schedule

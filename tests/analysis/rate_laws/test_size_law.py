@@ -58,7 +58,9 @@ def test_an_optimum_at_the_edge_is_left_out_and_named() -> None:
 @pytest.mark.parametrize(
     ("bowls", "why"),
     [
-        pytest.param([("4k", 15), ("45k", 200)], "don't tell size, tokens and density apart", id="one line of both"),
+        pytest.param(
+            [("4k", 15), ("45k", 200)], "don't separate the effects of size, tokens and density", id="one line of both"
+        ),
         pytest.param([("9k", 15, 0.0), ("9k", 15, 0.8)], "differ in size or in tokens", id="density alone"),
     ],
 )

@@ -224,7 +224,7 @@ def test_a_cell_is_shown_in_four_digits(value: object, shown: str) -> None:
     assert plain(value) == shown
 
 
-SHARED = "runs go on from others"
+SHARED = "runs continue from others"
 OTHER_RATES = "learning rates follow cosine_compute, wsd; the paper"
 
 

@@ -171,7 +171,7 @@ def test_the_best_learning_rate_at_the_end_of_its_row_tells_nothing() -> None:
         (size, lambda r: r["size"] != "12k", "curves of 2 sizes"),
         (baseline, lambda r: r["surgery_rate"] != 0, "no unpruned model"),
         (history, lambda r: "-at" not in r["run_id"], "parent's age"),
-        (life, lambda r: r["size"] == "36k", "dense runs don't tell"),
+        (life, lambda r: r["size"] == "36k", "can't be fitted to the dense runs"),
         (life, lambda r: r["seed"] == 0, "seeds' noise of curves isn't known"),
     ],
     ids=lambda value: getattr(value, "CLAIM", ""),
