@@ -11,7 +11,8 @@ from repro.errors import UserError
 from repro.resources import Resources
 from repro.spec import ModelSpec, RunSpec
 from sweeps.devices import Cluster
-from sweeps.forecast import HOUR, forecast
+from sweeps.forecast import forecast
+from sweeps.forecast_warnings import HOUR
 from sweeps.grid import Sweep
 from sweeps.placement import cost
 from sweeps.sweep_json import Planned

@@ -5,5 +5,3 @@ from repro.corpus.corpus import Corpus, describe
 from repro.corpus.declared import declared
 from repro.corpus.local_copy import obtain
 from repro.corpus.summary import CorpusSummary
-
-__all__ = ["Corpus", "CorpusSummary", "build", "declared", "describe", "obtain", "on_this_machine", "published"]

@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 
 from repro import strict
 from repro.console.progress import TimedProgress
+from repro.corpus.documents import Document, Source
 from repro.corpus.files import local
 from repro.corpus.huggingface import local_folder
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.sources import Document, Source, open_source
+from repro.corpus.sources import open_source
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store.folder import Folder

@@ -14,10 +14,8 @@ from pathlib import Path
 
 from repro import paths
 from repro.corpus.documents import Document, content_group, sha256_of
-from repro.corpus.records import SUFFIXES, check_kind, texts_of
+from repro.corpus.records import check_kind, texts_of
 from repro.store.folder import Folder
-
-__all__ = ["SUFFIXES", "FilesSource", "hash_of", "local"]
 
 PIECE_BYTES = 1 << 20  # smaller files are read together with their neighbours
 

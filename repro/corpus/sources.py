@@ -6,14 +6,12 @@ import dataclasses
 import hashlib
 from itertools import islice
 
-from repro.corpus.documents import Document, Source
+from repro.corpus.documents import Source
 from repro.corpus.files import FilesSource
 from repro.corpus.huggingface import HuggingFaceSource
 from repro.corpus.packages import PackageSource
 from repro.errors import UserError
 from repro.spec import CorpusSpec
-
-__all__ = ["Document", "Source", "open_source", "text_sha256"]
 
 
 def open_source(spec: CorpusSpec) -> Source:

@@ -13,9 +13,10 @@ import numpy as np
 
 from repro import paths
 from repro.corpus import Corpus, build, declared, obtain
-from repro.corpus.files import SUFFIXES, FilesSource
+from repro.corpus.files import FilesSource
 from repro.corpus.manifest import FILE
 from repro.corpus.packing import Packing, padding
+from repro.corpus.records import SUFFIXES
 from repro.errors import UserError
 from repro.evaluation.reader import TextReader, Tokens, between
 

@@ -14,8 +14,8 @@ from repro.spec import ModelSpec
 from repro.surgery import depth, width
 from repro.surgery.amounts import blocks_at, check_rate, groups_at, weights_at, width_at
 from repro.surgery.calibration_set import CalibrationSet
-from repro.surgery.catalogue import METHODS, Method, check_text, taking
-from repro.surgery.groups import KeptWidth, with_width, without_blocks
+from repro.surgery.catalogue import check_text, taking
+from repro.surgery.groups import with_width, without_blocks
 from repro.surgery.net import Net, net_of
 from repro.surgery.oneshot import one_shot
 from repro.surgery.record import SurgeryRecord, counts
@@ -169,6 +169,3 @@ class _Pruning:
 
 def _others(kept: tuple[int, ...], count: int) -> list[int]:
     return sorted(set(range(count)) - set(kept))
-
-
-__all__ = ["METHODS", "KeptWidth", "Method", "Pruned", "prune"]

@@ -9,7 +9,8 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.spec import CalibrationSpec, ModelStart, RunSpec, SurgerySpec
-from repro.surgery.methods import METHODS, prune
+from repro.surgery.catalogue import METHODS
+from repro.surgery.methods import prune
 from sweeps import plan
 from sweeps.devices import Cluster
 from sweeps.forecast import forecast

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.post_training.by_method import Stated
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.post_training import Recovery

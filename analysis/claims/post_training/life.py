@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.post_training.by_method import Stated
-from analysis.claims.verdict import Detail, Outcome, Verdict
+from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import Recovery
 from analysis.findings.whole_life import beyond

@@ -15,9 +15,10 @@ from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
 from repro.surgery.amounts import blocks_at, groups_at, width_at
 from repro.surgery.calibrate import mean_loss
+from repro.surgery.catalogue import METHODS
 from repro.surgery.depth import lowest_blocks, usual_protection
 from repro.surgery.groups import without_blocks
-from repro.surgery.methods import METHODS, Pruned, prune
+from repro.surgery.methods import Pruned, prune
 from repro.surgery.net import Net, net_of
 from repro.surgery.spill import Spill
 from tests.repro.surgery.nets import MEMBERS, PLAIN, calibration, random_net

@@ -12,8 +12,9 @@ from transformers import AutoModelForCausalLM
 from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
 from repro.surgery.amounts import channel_params, group_params
+from repro.surgery.catalogue import METHODS
 from repro.surgery.groups import KeptWidth, columns_of, with_width, without_blocks
-from repro.surgery.methods import METHODS, prune
+from repro.surgery.methods import prune
 from repro.surgery.net import Net, net_of
 from tests.repro.surgery.nets import MEMBERS, calibration, close, logits, random_net
 

@@ -22,7 +22,7 @@ from repro.resources import Resources
 from repro.spec import ModelSpec, RunSpec
 from repro.store.folder import Folder
 from repro.surgery.calibration_set import held_out
-from repro.surgery.methods import METHODS
+from repro.surgery.catalogue import METHODS
 from repro.training.train import train
 from tests.repro.surgery.nets import PUBLISHED, random_net
 

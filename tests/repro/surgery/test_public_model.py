@@ -25,7 +25,8 @@ from repro.models.family import LINEARS
 from repro.surgery import hessian
 from repro.surgery.calibrate import Replay, mean_loss, site_of
 from repro.surgery.calibration_set import CalibrationSet, draw, held_out
-from repro.surgery.methods import METHODS, prune
+from repro.surgery.catalogue import METHODS
+from repro.surgery.methods import prune
 from repro.surgery.moments import observed
 from repro.surgery.multiple_removal import compensated, multiple_removal
 from repro.surgery.net import Net
