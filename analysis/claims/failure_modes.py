@@ -66,9 +66,8 @@ def judge(evidence: Evidence) -> Verdict:
     found = contrasts(evidence.tables)
     pooled = _both(found)
     late = next((p for p in pooled if p.name == LATE_START), None)
-    return Stated(
-        CLAIM, STATEMENT, "late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats", PAPER, RULE
-    ).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats",
         _decide(pooled, evidence.noise),
         (late.value if late else None, late.interval(spread) if late else None),
         (Detail("Contrasts, nats", tuple(c.row(spread) for c in (*pooled, *found))),) if found else (),

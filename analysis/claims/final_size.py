@@ -36,7 +36,8 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (f)."""
     results = _chosen(evidence)
     measured, interval = _pooled(results)
-    return Stated(CLAIM, STATEMENT, "N_eff/N_final at 80%, geometric mean over pairs", PAPER, RULE).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "N_eff/N_final at 80%, geometric mean over pairs",
         _decide(measured, interval, evidence),
         (measured, interval),
         (Detail("Pairs at 80%", tuple(map(_row, results))),),

@@ -84,15 +84,10 @@ def judge(evidence: Evidence) -> Verdict:
             tuple(iso_average(evidence)),
         ),
     ]
-    return Stated(
-        CLAIM,
-        STATEMENT,
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         f"largest residual of a cell ({worst.sparsity:.0%}, {schedule_name(worst.start, worst.end)}), nats"
         if worst
         else "largest residual of a cell, nats",
-        PAPER,
-        RULE,
-    ).filled(
         _decide(found, evidence),
         (worst.residual if worst else None, interval(worst.low, worst.high) if worst else None),
         details,

@@ -50,9 +50,13 @@ def judge(evidence: Evidence) -> Verdict:
     error = None if in_sample.reason else in_sample.errors[N_AVG.name].mean_abs()
     errors_by_setting = (_errors(setting, evidence) for setting in evidence.settings.values())
     details = (_laws(evidence), *errors_by_setting, _noise(evidence.noise))
-    return Stated(
-        CLAIM, STATEMENT, "mean |predicted − actual| of the N_avg law on the law set, nats", PAPER, RULE
-    ).filled(rule(evidence), error, details, _notes(evidence))
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "mean |predicted − actual| of the N_avg law on the law set, nats",
+        rule(evidence),
+        error,
+        details,
+        _notes(evidence),
+    )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:

@@ -53,7 +53,8 @@ def judge(evidence: Evidence) -> Verdict:
         )
     if all(r.pair.seeds < 2 for r in results) and evidence.noise.overall is not None:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
-    return Stated(CLAIM, STATEMENT, "N_eff/N_avg, geometric mean over pairs", PAPER, RULE).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "N_eff/N_avg, geometric mean over pairs",
         _decide(results, evidence),
         pooled(results),
         (Detail("Pairs; losses in nats", tuple(map(_row, evidence.pairs))),),

@@ -83,7 +83,8 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (d)."""
     found = list(regrets(evidence.tables, evidence.noise.paired))
     lows, highs = [r.low for r in found if r.low is not None], [r.high for r in found if r.high is not None]
-    return Stated(CLAIM, STATEMENT, "largest regret of the dense run's best setting, nats", PAPER, RULE).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "largest regret of the dense run's best setting, nats",
         _decide(found, evidence.noise),
         (
             max((r.value for r in found), default=None),

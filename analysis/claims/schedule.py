@@ -49,7 +49,8 @@ def judge(evidence: Evidence) -> Verdict:
         notes.append(
             f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom)."
         )
-    return Stated(CLAIM, STATEMENT, "largest regret of 25/50/25 over the cells, nats", PAPER, RULE).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "largest regret of 25/50/25 over the cells, nats",
         _decide(cells, evidence),
         (max((c.regret for c in cells), default=None), _bounds(cells)),
         (Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),),

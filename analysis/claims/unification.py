@@ -70,13 +70,8 @@ class Onset:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (h), of a sweep with a map."""
     chart = evidence.chart
-    return Stated(
-        CLAIM,
-        STATEMENT,
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "N_eff/N_avg, geometric mean over the cells with the map's most tokens per parameter",
-        PAPER,
-        RULE,
-    ).filled(
         rule(evidence),
         pooled(chart),
         (

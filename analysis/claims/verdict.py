@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from scipy import stats
@@ -127,12 +127,12 @@ class Stated:
 
     claim: str
     statement: str
-    quantity: str
     paper: str
     rule: str
 
     def filled(
         self,
+        quantity: str,
         outcome: tuple[Outcome, str],
         found: Measure | tuple[float | None, Interval | None] | None,
         details: Iterable[Detail],
@@ -141,7 +141,11 @@ class Stated:
         """The verdict of an outcome and its reason, for which a number with its interval stands; tables without rows are left out."""
         measured, interval = (found.value, found.interval) if isinstance(found, Measure) else found or (None, None)
         return Verdict(
-            **{field.name: getattr(self, field.name) for field in fields(Stated)},  # without those of a subclass
+            claim=self.claim,
+            statement=self.statement,
+            quantity=quantity,
+            paper=self.paper,
+            rule=self.rule,
             measured=measured,
             interval=interval,
             verdict=outcome[0],

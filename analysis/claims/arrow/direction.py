@@ -45,8 +45,8 @@ def judge(evidence: Evidence) -> Verdict:
         Detail("L(rising) − L(falling) in controls, nats", tuple(_both(arrow))),
         Detail("A constant mask less dense runs of equal N_avg, nats", tuple(_dense(arrow))),
     )
-    return Stated(CLAIM, STATEMENT, "L(rising) − L(falling), mean over cells, nats", PAPER, RULE).filled(
-        decide(found, evidence), found.mean, tables, notes(found)
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "L(rising) − L(falling), mean over cells, nats", decide(found, evidence), found.mean, tables, notes(found)
     )
 
 

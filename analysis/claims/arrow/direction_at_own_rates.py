@@ -41,9 +41,8 @@ def judge(evidence: Evidence) -> Verdict:
             "Mean losses by learning rate, nats/token", tuple(r for own in evidence.arrow.sets for r in _tries(own))
         ),
     )
-    return Stated(
-        CLAIM, STATEMENT, "L(rising) − L(falling), mean over the cells with several rates, nats", PAPER, RULE
-    ).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "L(rising) − L(falling), mean over the cells with several rates, nats",
         rule(evidence),
         (measured, None if any(_at_edge(c.own) for c in found.each) else interval),
         tables,

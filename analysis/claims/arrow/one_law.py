@@ -45,13 +45,8 @@ def judge(evidence: Evidence) -> Verdict:
         f"On those runs themselves it is off by {_on_dense(evidence.arrow):.4f} nats on average (mean |predicted − actual|, in sample).",
         *(() if misfit is None else (f"Its lack of fit, what it leaves over of dense configurations beyond the seeds' noise, has a standard deviation of {misfit.sd:.4f} nats.",)),
     )  # fmt: skip
-    return Stated(
-        CLAIM,
-        STATEMENT,
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         f"mean |residual| of the kind where it is largest{f' ({worst.kind})' if worst else ''}, nats",
-        PAPER,
-        RULE,
-    ).filled(
         rule(evidence),
         worst.mean_abs if worst else None,
         (Detail("Predicted less actual, by kind, nats", tuple(map(_row, found))),),

@@ -50,14 +50,14 @@ def judge(evidence: Evidence) -> Verdict:
     notes = () if isinstance(spread, str) else (
         f"By luck the difference of one seed has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom).",
     )  # fmt: skip
-    return Stated(
-        CLAIM,
-        STATEMENT,
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "largest difference of two operators' mean losses, nats"
         + (f" ({largest[1]} − {largest[2]})" if largest else ""),
-        PAPER,
-        RULE,
-    ).filled(rule(evidence), largest[4] if largest else None, tables, notes)
+        rule(evidence),
+        largest[4] if largest else None,
+        tables,
+        notes,
+    )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:

@@ -35,13 +35,8 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (iii)."""
     found = _found(evidence)
     rows = tuple(_row(evidence.arrow, c) for c in found.each)
-    return Stated(
-        CLAIM,
-        STATEMENT,
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "L(sparse, then dense) − L(dense) at one size and one number of tokens, mean over cells, nats",
-        PAPER,
-        RULE,
-    ).filled(
         rule(evidence),
         found.mean,
         (Detail("Sparse, then dense, less dense; nats", rows),),

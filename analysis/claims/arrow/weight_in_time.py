@@ -40,7 +40,8 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (iv)."""
     found = time_weight(evidence.arrow)
     known = None if isinstance(found, str) else found
-    return Stated(CLAIM, STATEMENT, "κ, the exponent of the weight in time", PAPER, RULE).filled(
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "κ, the exponent of the weight in time",
         _decide(found, evidence),
         known.kappa if known else None,
         (Detail("Held out by kind: mean |predicted − actual|, nats", tuple(_rows(known))),) if known else (),

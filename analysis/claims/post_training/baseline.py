@@ -63,9 +63,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 FRAME = ByMethod(
     CLAIM,
     STATEMENT,
-    "mean |predicted − actual| with a fixed L0 less that around the unpruned curve, in the method where it is largest, nats",
     PAPER,
     RULE,
+    "mean |predicted − actual| with a fixed L0 less that around the unpruned curve, in the method where it is largest, nats",
     shown,
     lambda post: f"the unpruned curve improves less than {MARGIN} nats",
 )

@@ -34,10 +34,12 @@ class ByMethod(Stated):
     """A claim that is reproduced if it holds for every pruning method.
 
     Attributes:
+        quantity: as in Verdict.
         shown: what one method shows; a string where nothing can be said of it, and so of the claim.
         holds: why it is reproduced, where it is.
     """
 
+    quantity: str
     shown: Callable[[Recovery, MethodCurves], Shown | str]
     holds: Callable[[Recovery], str]
 
@@ -65,7 +67,7 @@ class ByMethod(Stated):
         self, evidence: Evidence, worst: Measure | None, details: Iterable[Detail], notes: Iterable[str] = ()
     ) -> Verdict:
         """The verdict, for which the worst number of all methods stands."""
-        return self.filled(self.outcome(evidence), worst, details, notes)
+        return self.filled(self.quantity, self.outcome(evidence), worst, details, notes)
 
 
 def worst(

@@ -34,14 +34,6 @@ TRUE = "P2 is the truth, at the fitted parameters: L − L0 doesn't depend on th
 FALSE = f"the same, but curves of parents of another age end {MARGIN} nats higher"
 true_world = RecoveryWorld.losses  # mean losses of TRUE
 
-STATED = Stated(
-    CLAIM,
-    STATEMENT,
-    "L − L0 of curves whose parent is of another age, less that of the usual age's, nats",
-    PAPER,
-    RULE,
-)
-
 
 @dataclass(frozen=True)
 class AgedPair:
@@ -62,7 +54,12 @@ def judge(evidence: Evidence) -> Verdict:
     post = evidence.post_training
     found = pairs(post.points)
     measure = pooled(post, found)
-    return STATED.filled(rule(evidence), measure, (Detail("Pairs", tuple(map(_row, found))),))
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "L − L0 of curves whose parent is of another age, less that of the usual age's, nats",
+        rule(evidence),
+        measure,
+        (Detail("Pairs", tuple(map(_row, found))),),
+    )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:

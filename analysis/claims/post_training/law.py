@@ -84,9 +84,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 FRAME = ByMethod(
     CLAIM,
     STATEMENT,
-    "largest mean |predicted − actual| of P2 in a method, nats",
     PAPER,
     RULE,
+    "largest mean |predicted − actual| of P2 in a method, nats",
     shown,
     lambda post: f"the error is at most {margin(post):.3g} nats, and both rivals' are larger",
 )

@@ -33,13 +33,6 @@ conditions on L0 don't apply to this one, which doesn't use L0: if it is true, c
 
 TRUE = "the law in N_avg over the whole life is the truth, as fitted to the dense runs"
 FALSE = f"the same, but a pruned model has N_eff of {LOW} times its N_avg"
-STATED = Stated(
-    CLAIM,
-    STATEMENT,
-    "root mean square of predicted − actual of the dense law where pruned models' curves end, the seeds' noise taken out, nats",
-    PAPER,
-    RULE,
-)
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -49,7 +42,13 @@ def judge(evidence: Evidence) -> Verdict:
         Detail("By method", tuple(_by_method(post))),
         Detail("By curve, at its last point", tuple(_curves(post))),
     )
-    return STATED.filled(rule(evidence), post.life.error, details, _notes(post))
+    return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
+        "root mean square of predicted − actual of the dense law where pruned models' curves end, the seeds' noise taken out, nats",
+        rule(evidence),
+        post.life.error,
+        details,
+        _notes(post),
+    )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:

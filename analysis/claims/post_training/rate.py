@@ -57,9 +57,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 FRAME = ByMethod(
     CLAIM,
     STATEMENT,
-    "largest mean predicted − actual on the highest rate, in a method, nats",
     PAPER,
     RULE,
+    "largest mean predicted − actual on the highest rate, in a method, nats",
     shown,
     lambda post: f"the highest rate is predicted to {MARGIN} nats",
 )

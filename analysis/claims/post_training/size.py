@@ -70,9 +70,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 FRAME = ByMethod(
     CLAIM,
     STATEMENT,
-    "mean predicted − actual on the largest size, middle of the equally good fits, in the method where they differ most, nats",
     PAPER,
     RULE,
+    "mean predicted − actual on the largest size, middle of the equally good fits, in the method where they differ most, nats",
     shown,
     lambda post: f"all equally good fits predict the largest size to {MARGIN} nats",
 )

@@ -72,9 +72,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 FRAME = ByMethod(
     CLAIM,
     STATEMENT,
-    "largest mean |predicted − actual| on the last points, in a method, nats",
     PAPER,
     RULE,
+    "largest mean |predicted − actual| on the last points, in a method, nats",
     shown,
     lambda post: f"the error is at most {MARGIN} nats and slopes differ no more than seeds' do",
 )

@@ -87,9 +87,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 FRAME = ByMethod(
     CLAIM,
     STATEMENT,
-    "log of the ratio of −dL/dlog2 D of a model ten times as large to that of the smaller one, in the method where it falls least",
     PAPER,
     RULE,
+    "log of the ratio of −dL/dlog2 D of a model ten times as large to that of the smaller one, in the method where it falls least",
     shown,
     lambda post: "smaller models' losses fall faster, and higher rates cost more",
 )
