@@ -76,10 +76,12 @@ def read(
     """
     evaluations = None if last is None else LastEvaluations.of(last)
     known = column_names.known(raw, columns)
-    asked = [formula.read(own, known) if isinstance(own, WrittenLaw) else own for own in laws]
+    asked: list[Formula | Law] = [formula.read(own, known) if isinstance(own, WrittenLaw) else own for own in laws]
     names = [own.name for own in asked]
     if not names or len(set(names)) < len(names):
         raise UserError("no laws, or one given twice", key="law", found=", ".join(names), expected="laws, each once")
+    # What is wrong with a formula is said before what is wrong with its columns; groups need the rows' labels first.
+    asked = [declared.law_of(own, {}) if isinstance(own, Formula) and not own.labels else own for own in asked]
     needed = {name for own in asked for name in own.columns}
     by = holdout.column_of(rule)
     also = [by] if by and by not in ("clusters", "loss", *needed) else []

@@ -148,6 +148,23 @@ def test_what_cant_be_asked_is_refused(
     assert refused(capsys, "fit", file, *words) == told
 
 
+def test_what_is_wrong_with_a_formula_is_said_before_what_is_wrong_with_its_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = csv(tmp_path, [{"params": 1e6 * 2**i, "tokens": 1e9 * 3 ** (i % 5), "loss": 3 - i / 20} for i in range(20)])
+    words = ("--columns", "N=params,D=tokens")
+    for text, told in (
+        ("E + A/Nn^alpha + B/D^beta", "an unknown name"),
+        ("E + A*B/N^alpha", "parameters that no rows can tell apart"),
+        ("E + A/gamma + B/D^beta", "a division by a parameter that may be zero"),
+        ("E + A*exp(-k*N)", "an exponent without bound"),
+        ("__import__('os').system('touch owned')", "a character that no formula has"),
+    ):
+        assert refused(capsys, "fit", table, *words, "--formula", text) == told
+    assert refused(capsys, "fit", table, *words, "--formula", "E + A/N^alpha") == "a name that isn't used"
+    assert not Path("owned").exists()
+
+
 def test_a_law_or_a_formula_is_needed_and_not_both(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ((), ("--law", "chinchilla", "--formula", FORMULA)):
         with pytest.raises(SystemExit) as ended:
