@@ -124,7 +124,7 @@ def check(rows: FitRows, result: FitResult) -> MisfitCheck:
     if rows.checkpoints():  # without residuals, which go together where the law misses something, too
         return nothing("rows look like checkpoints of one run, and no cluster holds them together")
     _, member = np.unique(np.arange(len(rows)) if rows.clusters is None else rows.clusters, return_inverse=True)
-    units = GroupMeans(member, weights)
+    units = GroupMeans(member, weights / np.bincount(member)[member])  # of two clusters the larger says no more
     if worth(units.total) - slopes.shape[1] < LEAST_LEFT:
         told = f"{worth(units.total):.3g} rows or clusters for {slopes.shape[1]} parameters"
         return nothing(f"{told}; {LEAST_LEFT} more are needed")

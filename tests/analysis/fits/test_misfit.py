@@ -76,6 +76,13 @@ def curves(rng: Rng) -> Cells:
     return lawful(held, np.repeat(gaussian(rng, 24), 6) + gaussian(rng, 144) / 3)
 
 
+def uneven(rng: Rng) -> Cells:
+    """One to six checkpoints of a run."""
+    held = curves(rng)
+    kept = np.tile(np.arange(6), 24) < np.repeat(rng.integers(1, 7, 24), 6)
+    return {name: np.asarray(values)[kept] for name, values in held.items()}
+
+
 def weighed(rng: Rng) -> Cells:
     """Weights that have nothing to do with the noise, two in three of them within a factor of two of the median."""
     held = with_others(rng, repeated())
@@ -94,6 +101,7 @@ TRUE: dict[str, Callable[[Rng], Cells]] = {
     "Gaussian noise, no row repeated": lambda rng: lawful(with_others(rng, scattered(rng)), gaussian(rng, 60)),
     "heavy tails, no row repeated": lambda rng: lawful(with_others(rng, scattered(rng)), heavy(rng, 60)),
     "checkpoints in clusters": curves,
+    "clusters of unequal size": uneven,
     "weights": weighed,
     "noise that falls with size": noisier,
 }
