@@ -40,6 +40,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+def unwarned(text: str) -> list[str]:
+    """Lines that are no warnings: a law of N_avg alone misses these runs, which is said."""
+    return [line for line in text.splitlines() if not line.startswith("warning: ")]
+
+
 @pytest.mark.slow
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
@@ -72,7 +77,7 @@ def test_the_installed_analysis_works_away_from_the_checkout_without_what_trains
         f"code = main({FIT!r}); sys.exit(code or sorted(set({HEAVY!r}) & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert (done.returncode, unwarned(done.stderr)) == (0, [])
     assert "chinchilla: L = E + A/N^α + B/D^β" in done.stdout
 
 
@@ -122,7 +127,7 @@ def needed(lines: list[str]) -> set[str]:
 @pytest.mark.slow
 def test_the_script_fits_where_the_analysis_alone_is_installed(script: Path, tmp_path: Path) -> None:
     done = subprocess.run([str(script), *FIT], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, unwarned(done.stderr)) == (0, [])
     assert "chinchilla: L = E + A/N^α + B/D^β" in done.stdout
     helped = subprocess.run([str(script), "train", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert helped.stdout.startswith("usage: sparse-scaling train ")
