@@ -150,3 +150,15 @@ def test_a_row_of_no_run_is_an_error(tmp_path: Path, capsys: Out) -> None:
     with pytest.raises(UserError) as found:
         analysis.read(csv(tmp_path, ROWS), clusters="run", last="two")
     assert found.value.key == "last"
+
+
+@pytest.mark.parametrize("asked", [{"last": "2:step"}, {"weights": "N"}])
+def test_answers_that_take_rows_as_they_are_refuse_both(asked: dict[str, str], tmp_path: Path) -> None:
+    runs = analysis.read(csv(tmp_path, ROWS), clusters="run", **asked)
+    for call in (
+        analysis.isoflop,
+        lambda table: analysis.design(table, "chinchilla", {"N": 1e9, "D": 1e10}, budget=1e20),
+    ):
+        with pytest.raises(UserError) as found:
+            call(runs)
+        assert found.value.key == next(iter(asked))
