@@ -79,17 +79,31 @@ def load(file: str) -> SavedFit:
     Raises:
         UserError: no such file, no JSON, a key that is missing, unknown, of another type or no finite number.
     """
+    return checked(file, parsed(file))
+
+
+def parsed(file: str) -> Any:
+    """The JSON of a file. Raises UserError: no such file, no JSON."""
     path = Path(paths.expand(file))
     if not path.is_file():
         raise UserError("no such fit", file=file, expected=WANTED)
     if path.stat().st_size > LARGEST:
         raise UserError("not a saved fit", file=file, found=f"{path.stat().st_size:,} bytes", expected=WANTED)
     try:
-        saved = json.loads(path.read_bytes(), object_pairs_hook=once, parse_constant=no_number)
+        return json.loads(path.read_bytes(), object_pairs_hook=once, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         raise UserError(
             "not a saved fit", file=file, found=str(error).splitlines()[0][:200], expected=WANTED
         ) from error
+
+
+def checked(file: str, saved: Any) -> SavedFit:
+    """The fit of a file's JSON. Raises UserError: see `load`."""
+    if isinstance(saved, list) and saved:
+        raise UserError(
+            "fits of several groups", file=file, found=f"a list of {len(saved)}",
+            expected="a file of one fit, without --by; or, as the first file of `predict`, a word COLUMN=LABEL with it",
+        )  # fmt: skip
     if not isinstance(saved, dict) or "law" not in saved:
         raise UserError("not a saved fit", file=file, found=type(saved).__name__, expected=WANTED)
     return _Check(file, saved).fit()
@@ -229,5 +243,5 @@ class _Check:
 KNOWN = frozenset({
     *NEEDED, *LIMITS, "formula", "written", "given", "condition", "starts", "starts_agreeing", "source", "flags", "flag_counts",
     "mean_abs_error", "mean_relative_error", "sigma", "information", "profile", "profile_reason", "intervals", "intervals_given",
-    "bootstrap", "draws", "held_out", "warnings", "weights", "last", "misfit",
+    "bootstrap", "draws", "held_out", "warnings", "weights", "last", "misfit", "by", "group",
 })  # fmt: skip

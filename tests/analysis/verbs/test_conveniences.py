@@ -41,6 +41,39 @@ def test_each_group_has_a_fit_and_a_small_one_is_named(tmp_path: Path, capsys: p
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["text", "web", "books"]
 
 
+def test_a_word_chooses_among_the_fits_of_several_groups(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    saved, alone = tmp_path / "FITS.json", tmp_path / "FIT.json"
+
+    def said(*words: str) -> dict:
+        assert main([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    def refused(*words: str) -> str:
+        assert main(["predict", *words]) == 2
+        return capsys.readouterr().err
+
+    file = csv(tmp_path, rows())
+    for formula in (("--law", "chinchilla"), ("--formula", "E + A/N^alpha + B/D^beta")):
+        words = ("fit", file, *formula, "--bootstrap", "100")
+        saved.write_text(json.dumps(said(*words, "--by", "text")))
+        alone.write_text(json.dumps(said(*words, "--exclude", "text!=books")))
+        for point in (("N=1e9", "D=2e10"), ("C=1e21",)):
+            assert said("predict", str(saved), "text=books", *point) == said("predict", str(alone), *point)
+    assert "a_N" in said("predict", str(saved), "text=web", "C=1e21")["intervals"]
+    told = refused(str(saved), "C=1e21")
+    assert "fits of several groups" in told
+    assert "text=LABEL once: web, books" in told
+    assert "no such group" in refused(str(saved), "text=wbe", "C=1e21")
+    assert "text=LABEL once" in refused(str(saved), "text=web", "text=books", "C=1e21")
+    assert "no such name in this law" in refused(str(alone), "text=books", "C=1e21")
+    assert "a list of 2" in refused(str(alone), "--through", str(saved), "N=1e9", "D=2e10")
+    alone.write_text(json.dumps(json.loads(saved.read_text())[0]))
+    assert main(["predict", str(alone), "C=1e21"]) == 0
+    for wrong in ([], [1], [{"by": "text"}], [{"by": "a", "group": "b"}, {"by": "c", "group": "d"}]):
+        saved.write_text(json.dumps(wrong))
+        assert "not a saved fit" in refused(str(saved), "C=1e21")
+
+
 def test_no_group_of_enough_rows_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["fit", csv(tmp_path, FEW), "--law", "chinchilla", "--by", "text"]) == 2
     assert main(["fit", csv(tmp_path, rows()), "--law", "chinchilla", "--by", "txet"]) == 2
