@@ -9,6 +9,8 @@ PY      := .venv/bin/python
 LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
 # --no-compile: what is imported is compiled then, on all cores; much of the rest never is.
 LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps --no-compile
+# What comes as source is built with the setuptools of the lock, and not with the newest there is.
+LOCKED  += --no-build-isolation --use-pep517
 # One process more than two cores, since those that drive Ray wait much, and each takes 20 s to collect the tests; a file stays
 # whole, and in its turn, of which the long ones come first.
 CORES   := -n 3 --dist loadfile --no-loadscope-reorder
@@ -29,8 +31,12 @@ setup: .venv/.done ## make .venv from requirements.lock (the other targets do it
 .venv/.done: requirements.lock requirements-cpu.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	  || { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V). Say make PYTHON=python3.11 ..."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+	  || { echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
 	@echo "setting up .venv (a few minutes, once)"
 	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/build.lock
+	@$(LOCKED) -r .venv/build.lock
 	@$(LOCKED) -r requirements-cpu.lock 2> .venv/torch.log || ! grep -A9 'DO NOT MATCH' .venv/torch.log
 	@$(LOCKED) -r requirements.lock
 	@$(PY) -c 'import importlib.metadata as m, sys; sys.exit("cuda" in str(m.requires("torch")))' \
@@ -87,9 +93,10 @@ test-quick: setup ## the tests that take no second each: under two minutes, for 
 test-full: setup ## the tests with their long counts
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CORES) -m "not big and not system"
 
-test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, namespaces as machines, trackers
+test-system: setup ## the tests of what needs further packages, which it installs: Chromium, Slurm, namespaces as machines, a bare Debian, trackers
 	@command -v chromium >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null \
-	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2; }
+	  && command -v debootstrap >/dev/null || { apt-get update -qq \
+	  && apt-get install -y -qq --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2 debootstrap; }
 	@sed -n 's/^\([a-z0-9][^ ]*==[^ ]*\) .*/\1/p' requirements.lock > .venv/constraints.txt # those packages have no hashes
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt -r tests/requirements-system.txt
 	@$(PY) -m pytest tests -m system

@@ -19,8 +19,11 @@ import pytest
 
 from repro.corpus import Corpus, build
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, Precision, PruningSpec, RunSpec
+from tests.docs.promises import PROMISES
+from tests.docs.recorder import Recorder, missing
 from tests.stores import BUCKET, s3
 
+LISTENING = pytest.StashKey[Recorder]()
 VOCAB, SEQUENCE = 300, 32
 TEXT = CorpusSpec("package", "pydoc", heldout_fraction=0.1)
 
@@ -34,6 +37,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts long files first: all workers would wait for one that begins last."""
     long = {item.path for item in items if item.get_closest_marker("long")}
     items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _commands(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Listens in files with a test that promises to run a command of the docs."""
+    module = request.node
+    if not any(name.partition("::")[0] == module.nodeid for name in PROMISES):
+        yield
+        return
+    recorder = module.stash[LISTENING] = Recorder()
+    with recorder.listening():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that doesn't run what it promises in tests/docs/promises.py fails."""
+    yield
+    promised = [text for name in {item.nodeid, item.nodeid.partition("[")[0]} for text in PROMISES.get(name, ())]
+    if promised and (module := item.getparent(pytest.Module)):
+        assert missing(promised, module.stash[LISTENING]) == {}, "promised in tests/docs/promises.py"
 
 
 @pytest.fixture(scope="session")

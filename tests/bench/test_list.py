@@ -24,3 +24,5 @@ def test_the_list_needs_no_package() -> None:
     done = subprocess.run([sys.executable, "-I", "-S", str(BENCH / "__main__.py")], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "  roof       " in done.stdout
+    said = subprocess.run([sys.executable, "-m", "bench"], cwd=BENCH.parent, capture_output=True, text=True, check=True)
+    assert said.stdout == done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from cluster.__main__ import main as cluster_main
 from repro.__main__ import main
 from repro.store import transfer
 from repro.store.folder import Folder
-from tests.cluster.nodes import Cluster
+from tests.cluster.nodes import ROOT, Cluster
 from tests.stores import BUCKET, SECRET, free_port, s3
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -44,14 +46,16 @@ def submit(cluster: Cluster, file: Path, *words: str) -> dict:
 def test_a_sweep_goes_out_and_its_tables_come_back(
     cluster: Cluster, declare: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert cluster.cli("wait", "--nodes", "2", RAY_ADDRESS=cluster.gcs, RAY_AUTH_MODE="token").returncode == 0
     file = declare("tiny")
-    done = cluster.cli("submit", str(file), "--results", RESULTS, "--env", "AWS_ENDPOINT_URL", "--follow")
+    told = ("--dashboard", cluster.url, "--results", RESULTS, "--env", "AWS_ENDPOINT_URL", "--follow")
+    done = cluster.cli("submit", str(file), *told)
     assert done.returncode == 0, done.stdout + done.stderr
     job = done.stdout.split(":")[0]
     assert "as in requirements.lock" in done.stdout
     assert "2 of 2 runs done, 2 trained now, 0 failed" in done.stdout
     assert f"python -m cluster stop {job}" in done.stdout
-    assert cluster.cli("logs", job).stdout in done.stdout
+    assert cluster.cli("logs", job, "--follow").stdout in done.stdout
 
     here = tmp_path / "here"
     fetched = cluster.cli("fetch", job, "--out", str(here))
@@ -83,6 +87,22 @@ def test_a_sweep_goes_out_and_its_tables_come_back(
     remote = {name: info.size for name, info in transfer.files(Folder.open(f"{RESULTS}/tiny"))}
     assert {name: info.size for name, info in transfer.files(Folder.open(here))} == remote
     assert any(name.endswith(".safetensors") for name in remote)
+
+
+def test_text_is_built_by_a_cluster_that_is_named(
+    cluster: Cluster, declare: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", cluster.token)
+    file, built = str(declare("tiny")), {}
+    for name, words in (("there", ["--address", cluster.gcs, "--workers", "2"]), ("here", [])):
+        call = [sys.executable, "-m", "repro", "corpus", "build", file, "--corpus", str(tmp_path / name), *words]
+        done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        built[name] = {path.relative_to(tmp_path / name): path.read_bytes() for path in tmp_path.rglob("*.arrow")
+                       if path.is_relative_to(tmp_path / name)}  # fmt: skip
+    assert built["here"]
+    assert built["here"] == built["there"]
 
 
 @pytest.mark.full

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,12 @@ from sweeps import grid
 from tests import parsers
 from tests.docs import commands
 from tests.docs.commands import HELP, OF_RUNS, OURS, PAGES, QUICK, QUICK_IN_HELP, ROOT, SOURCES, Command
+from tests.docs.first_hour import TABLE
+from tests.docs.promises import INSTEAD, PROMISES
+from tests.docs.signature import signature
 
 TOLD = [command for page in (*SOURCES, *HELP) for command in commands.of(page)]
+DOCUMENTED = [command for command in TOLD if command.page in SOURCES]
 TRAINED = ("4k-10tpp-s80-d25-p50-seed0", "4k-10tpp-s00-seed0")  # of sweeps/quick.yaml
 NOT_THERE = {"sweeps/x.yaml"}  # stands for any
 
@@ -69,11 +75,33 @@ def test_a_command_is_taken_by_the_parser_of_what_it_calls(command: Command) -> 
         assert sorted(word for word in named - NOT_THERE if not (ROOT / word).exists()) == []
 
 
+@pytest.mark.parametrize("command", DOCUMENTED, ids=[f"{one.page}-{i}" for i, one in enumerate(DOCUMENTED)])
+def test_a_command_is_run_by_a_test_with_each_of_its_options_or_it_is_said_why_not(command: Command) -> None:
+    assert command.instead or commands.run_by(command), f"{command.text}: see tests/docs/promises.py"
+
+
+def test_what_is_promised_is_of_a_command_on_a_page() -> None:
+    verbs = {one.signature.verb for one in DOCUMENTED}
+    assert [text for texts in PROMISES.values() for text in texts if signature(text.split()).verb not in verbs] == []
+    assert [text for text in INSTEAD if text not in verbs | {str(one.signature) for one in DOCUMENTED}] == []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if any(one.runs(QUICK) for one in commands.of(page))])
+def test_the_tests_that_are_named_exist() -> None:
+    named = {test for command in DOCUMENTED for test in commands.run_by(command)}
+    named |= {test for _, tests in INSTEAD.values() for test in tests} | {*PROMISES}
+    call = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *sorted(named)]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in SOURCES if any(one.runs(QUICK) for one in commands.of(page))])
 def test_the_quick_commands_of_a_page_run_one_after_another(page: str, checkout: Path) -> None:
     for name, text in commands.files(page).items():
         (checkout / name).write_text(text)
+    if page == "README":  # where it is the reader's own
+        (checkout / "runs.csv").write_text(TABLE)
     for command in commands.of(page):
         if command.runs(QUICK):
             assert command.run() or command.out or command.verb == "analysis simulate", command.text

@@ -42,6 +42,15 @@ def test_what_it_can_show_is_told_with_a_noise_and_only_with_one(
     assert "--sigma" in capsys.readouterr().err
 
 
+@pytest.mark.full
+def test_what_a_claim_of_little_power_needs_is_told_when_asked(
+    planned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert analysis(["power", str(planned), "--sigma", "0.005", "--worlds", "1", "--needs"]) == 0
+    assert "(d) power 0%" in (said := capsys.readouterr().out)
+    assert "more seeds don't help, as its rule reads one of each run" in said
+
+
 def test_results_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Folder.open(tmp_path).write_json("sweep.json", {"name": "trained"})
     assert main(["expand", str(QUICK), "--out", str(tmp_path)]) == 2

@@ -34,7 +34,11 @@ class Roles:
         """Raises UserError for a name that is neither a column nor a parameter that needs no declaration."""
         open_ = [n for n in self.names if n not in self._linear and n not in self.exponents and not self.said[n].bounds]
         for message, wanted, inside in (
-            ("an unknown name", "a column of the table, or a parameter with bounds", self._nodes("call", "log")),
+            (
+                "an unknown name",
+                "a column (--columns NAME=ITS_NAME says which), or a parameter with bounds",
+                self._nodes("call", "log"),
+            ),
             ("a division by a parameter that may be zero", "bounds on one side of 0", self._denominators()),
             ("an exponent without bound", "bounds", self._nodes("call", "exp")),
             ("a parameter without bounds", "bounds", [self.tree]),

@@ -74,6 +74,9 @@ def test_a_law_file_with_levels_is_fitted_saved_and_predicts(
     law.write_text(LAW_FILE)
     found = said(capsys, "fit", file, "--formula", str(law), "--bootstrap", "200")
     assert found["law"] == "effective"
+    options = ("--bounds", "eff=0.05:2", "--fix", "eff[bf16]=1")  # what the file says, on the command line
+    line = said(capsys, "fit", file, *options, "--formula", "E + A/(N*eff[precision])^alpha + B/D^beta")
+    assert line["parameters"] == pytest.approx(found["parameters"], rel=1e-4)
     for level in ("fp8", "fp4"):
         low, high = found["intervals"][f"eff[{level}]"]
         assert low < EFFECT[level] < high
@@ -163,6 +166,15 @@ def test_what_is_wrong_with_a_formula_is_said_before_what_is_wrong_with_its_colu
         assert refused(capsys, "fit", table, *words, "--formula", text) == told
     assert refused(capsys, "fit", table, *words, "--formula", "E + A/N^alpha") == "a name that isn't used"
     assert not Path("owned").exists()
+
+
+def test_a_name_that_is_no_column_is_told_how_columns_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = csv(tmp_path, [{"params": 1e7 * i, "tokens": 1e9, "loss": 4.0 - i / 10} for i in range(1, 20)])
+    assert main(["fit", table, "--formula", FORMULA]) == 2
+    assert "--columns NAME=ITS_NAME" in (told := capsys.readouterr().err)
+    assert "--bounds N=LOW:HIGH" in told
 
 
 def test_a_law_or_a_formula_is_needed_and_not_both(file: str, capsys: pytest.CaptureFixture[str]) -> None:

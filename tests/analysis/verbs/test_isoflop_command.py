@@ -71,6 +71,7 @@ def test_without_a_column_of_flops_they_are_6_n_d(tmp_path: Path, capsys: Out) -
 def test_the_figure_and_its_numbers_are_written(tmp_path: Path, capsys: Out) -> None:
     for name, given in (
         ("budgets", [csv(tmp_path, rows(count=9)), *NAMES]),
+        ("free", [csv(tmp_path, rows(count=9)), *NAMES, "--method", "free"]),
         ("curves", [csv(tmp_path, along(), "along.csv"), "--method", "envelope"]),
     ):
         found, said = asked(capsys, *given, "--out", str(tmp_path / name))

@@ -23,6 +23,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_it_prints_one_object_with_a_figure_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [file(tmp_path, PAIR), "--by", "recipe", "--bootstrap", "200", "--out", str(tmp_path)]
+    words += ["--reference", "base", "--beyond", "10", "100"]
     assert main(["recipes", *words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["reference"], found["law"]) == ("base", "E + A/C^γ")
@@ -30,10 +31,11 @@ def test_it_prints_one_object_with_a_figure_beside_it(tmp_path: Path, capsys: py
     assert own["overall"]["low"] < 0.5 < own["overall"]["high"]
     assert [rank["pairs"] for rank in found["rankings"]] == [1] * 6
     assert (tmp_path / "recipes.png").read_bytes().startswith(b"\x89PNG")
-    assert len((tmp_path / "recipes.csv").read_text().splitlines()) == 1 + 8 + 6
+    assert len((tmp_path / "recipes.csv").read_text().splitlines()) == 1 + 9 + 6
     assert main(["recipes", *words]) == 0
     told = capsys.readouterr().out
     assert "extrapolated 10 times beyond the largest budget" in told
+    assert "extrapolated 100 times beyond the largest budget" in told
     assert "pairs of recipes ranked as at C 1e+20" in told
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
+import subprocess
+import sys
+import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +23,7 @@ from repro.store.run_folder import RunFolder
 from repro.training import trackers, train
 from tests.repro.training.lives import stopped
 from tests.repro.training.tracked import TAGS, TIMED, Curve, assert_shows, logged
+from tests.stores import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
@@ -40,6 +46,24 @@ def test_tensorboards_own_reader_sees_the_same(text: Corpus, make_spec: Make, tm
     assert set(read.Tags()["scalars"]) == TAGS
     assert_shows({tag: {e.step: e.value for e in read.Scalars(tag)} for tag in TAGS}, logged(run))
     assert read.summary_metadata["_hparams_/experiment"].plugin_data.plugin_name == "hparams"
+
+
+def test_tensorboard_is_served_with_the_runs(text: Corpus, make_spec: Make, tmp_path: Path) -> None:
+    train.train(make_spec(), Folder.open(tmp_path / "runs" / "run"), text, Resources())
+    board, port = Path(sys.executable).with_name("tensorboard"), free_port()
+    words = [str(board), "--logdir", str(tmp_path / "runs"), "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        found: list[str] = []
+        deadline = time.monotonic() + 120
+        while not found and time.monotonic() < deadline:
+            time.sleep(0.5)
+            with contextlib.suppress(OSError):  # it isn't up yet
+                found = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/data/runs"))
+        assert found == ["run/tensorboard"]
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def test_mlflow_shows_each_step_once(

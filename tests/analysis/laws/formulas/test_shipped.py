@@ -120,7 +120,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_repeats_are_fitted_with_the_law_of_fresh_data_known(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     truth = TRUTH["data_constrained"]
     known = ",".join(f"{name}={truth[name]}" for name in ("E", "A", "B", "alpha", "beta"))
-    found = said(capsys, "fit", file, "--law", "data_constrained", "--fix", known)
+    found = said(capsys, "fit", file, "--law", "data_constrained", "--columns", "U=U", "--fix", known)
     assert set(found["parameters"]) == {"R_D", "R_N"}
     low, high = found["profile"]["R_D"]
     assert low < truth["R_D"] < high
@@ -142,6 +142,19 @@ def test_compute_alone_must_be_beaten_and_is(file: str, capsys: pytest.CaptureFi
     judged = said(capsys, *words)["laws"]
     assert [one["law"] for one in judged] == ["log_compute", "chinchilla", "data_constrained"]
     assert judged[0]["held_out"] > judged[1]["held_out"] > judged[2]["held_out"]
+
+
+def test_the_steps_of_the_page_lead_from_losses_to_an_error(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upper, lower = tmp_path / "ERROR_FIT.json", tmp_path / "LOSS_FIT.json"
+    own = ("fit", file, "--law", "downstream_error", "--columns", "loss=err,L=loss", "--bootstrap", "100")
+    upper.write_text(json.dumps(said(capsys, *own)))
+    below = ("fit", file, "--law", "over_training", "--columns", "loss=loss", "--bootstrap", "100")
+    lower.write_text(json.dumps(said(capsys, *below)))
+    found = said(capsys, "predict", str(upper), "--through", str(lower), "N=7e9", "D=1.4e11")
+    low, high = found["intervals"]["predicted"]
+    assert low < found["predicted"] < high
 
 
 def test_an_error_is_predicted_through_the_loss_with_the_errors_of_both(
