@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from cluster.client import DASHBOARD, JOB, NOTES, OF_DASHBOARD, connect, details
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import OUT
 from repro.errors import UserError
 from repro.paths import check_name
@@ -43,8 +44,10 @@ def add_parser(verbs: Any) -> None:
         "source", metavar="ID|URI", help="id of a submitted job, or the URI of a sweep's results folder"
     )
     OUT.add(command, "on this machine", default_is="results/NAME")
+    earlier(command, "--to", "--out")
     command.add_argument("--checkpoints", action="store_true", help="copy the checkpoints too")
     DASHBOARD.add(command, default_is=OF_DASHBOARD)
+    earlier(command, "--address", "--dashboard")
     command.set_defaults(main=main)
 
 

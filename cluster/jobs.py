@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.client import DASHBOARD, NOTES, OF_DASHBOARD, connect, details
 from repro.console import commands
-from repro.console.options import Option
+from repro.console.options import Option, earlier
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -41,6 +41,7 @@ def add_parser(verbs: Any) -> None:
     for command, main in ((shown, logs), (stopped, stop)):
         command.add_argument("id", metavar="ID", help="id of the job, which `submit` printed")
         DASHBOARD.add(command, default_is=OF_DASHBOARD)
+        earlier(command, "--address", "--dashboard")
         command.set_defaults(main=main)
     FOLLOW.add(shown)
 

@@ -15,7 +15,7 @@ from cluster.values import allowed
 from cluster.versions import locked
 from repro import paths as places
 from repro.console import commands
-from repro.console.options import real, whole
+from repro.console.options import earlier, real, whole
 from repro.console.shared_options import CLUSTER, CORPUS_ROOT, MEASURED, NODES, RESULTS_ROOT, SWEEP
 from repro.errors import UserError
 from sweeps.devices import Cluster
@@ -123,6 +123,8 @@ def add_parser(verbs: Any) -> None:
         parser.add_argument(
             f"--{option.replace('_', '-')}", metavar=metavar, help=f"{', '.join(takers)}: {text} ({said})"
         )
+    for old, new in (("--storage", "--results"), ("--out", "--manifest"), ("--claim", "--volume-claim")):
+        earlier(parser, old, new)
     parser.set_defaults(main=main)
 
 

@@ -20,6 +20,7 @@ from cluster.jobs import AT_WORK, FOLLOW, STOP_WAIT, follow
 from cluster.pack import Packed, pack
 from cluster.values import on_the_cluster
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import CORPUS_ROOT, JSON, MEASURED, RESULTS_ROOT, SWEEP
 from repro.errors import UserError
 from repro.training.provenance import COMMIT, provenance
@@ -72,6 +73,7 @@ def add_parser(verbs: Any) -> None:
     FOLLOW.add(command)
     JSON.add(command)
     DASHBOARD.add(command, default_is=OF_DASHBOARD)
+    earlier(command, "--address", "--dashboard")
     command.set_defaults(main=submit)
 
 

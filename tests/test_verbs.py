@@ -12,7 +12,7 @@ import pytest
 
 import sparse_scaling
 from analysis.__main__ import main as analysis_main
-from tests.parsers import ROOMS, Verb, every, room_of, verbs
+from tests.parsers import ROOMS, Verb, every, parse, room_of, verbs
 
 EVERY = every()
 
@@ -105,3 +105,45 @@ def test_the_help_of_a_verb_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -
     verbs.cache_clear()
     assert len(lines) > 500
     assert [line for line in lines if len(line) > 130] == []
+
+
+EARLIER = [
+    ("sweeps plan", "--price", "--price-per-gpu-hour", "x.yaml", "2.5"),
+    ("sweeps status", "--price", "--price-per-hour", "results/x", "2.5"),
+    ("sweeps expand", "--table", "--out", "x.yaml", "here"),
+    ("cluster submit", "--address", "--dashboard", "x.yaml", "http://head:8265"),
+    ("cluster logs", "--address", "--dashboard", "job", "http://head:8265"),
+    ("cluster stop", "--address", "--dashboard", "job", "http://head:8265"),
+    ("cluster fetch", "--address", "--dashboard", "job", "http://head:8265"),
+    ("cluster fetch", "--to", "--out", "job", "here"),
+    ("cluster render", "--storage", "--results", "slurm x.yaml --cluster gpus=8,type=h100", "s3://bucket"),
+    ("cluster render", "--out", "--manifest", "slurm x.yaml --cluster gpus=8,type=h100", "here"),
+    ("cluster render", "--claim", "--volume-claim", "kuberay x.yaml --cluster gpus=8,type=h100", "volume"),
+    ("cluster doctor", "--storage", "--results", "x.yaml", "s3://bucket"),
+    ("repro evaluate", "--corpora", "--corpus", "model notes.txt", "data"),
+    ("repro flatness", "--corpora", "--corpus", "model other notes.txt", "data"),
+    ("repro prune", "--corpora", "--corpus", "model out --method wanda --rate .25", "data"),
+    ("repro grow", "--corpora", "--corpus", "model out --method grow-width-noise --factor 2", "data"),
+    ("repro export", "--dtype", "--precision", "run out", "bf16"),
+    ("analysis simulate", "--noise", "--sigma", "drawn.csv --law chinchilla", "0.005"),
+    ("analysis power", "--noise", "--sigma", "results/x", "0.005"),
+    ("analysis compare", "--laws", "--law", "runs.csv", "chinchilla,over_training"),
+    ("analysis rates", "--at", "--target", "runs.csv", "N=1e9,D=1e10"),
+]
+
+
+@pytest.mark.parametrize(("verb", "old", "new", "words", "value"), EARLIER, ids=lambda one: str(one))
+def test_an_option_is_taken_by_the_name_that_it_had_before(
+    verb: str, old: str, new: str, words: str, value: str
+) -> None:
+    given = ["python", "-m", *verb.split(), *words.split()]
+    assert parse([*given, old, value]) == parse([*given, new, value])
+    assert old not in next(one.help for one in EVERY if one.name == verb).split()
+
+
+def test_laws_are_given_comma_separated_or_one_by_one() -> None:
+    given = ["python", "-m", "analysis", "compare", "runs.csv"]
+    one_by_one = parse([*given, "--law", "chinchilla", "--law", "over_training"])
+    assert parse([*given, "--law", "chinchilla,over_training"]) == one_by_one
+    with pytest.raises(SystemExit, match="2"):
+        parse([*given, "--law", "chinchilla,nothing"])

@@ -27,6 +27,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
         option.add(command, action="append", default=[], default_is="none")
 
 
+def names(text: str) -> list[str]:
+    """Names of laws that ship, comma-separated: a type of an option."""
+    found = text.split(",")
+    for name in found:
+        if name not in LAW_NAMES:
+            raise argparse.ArgumentTypeError(f"{name[:50]!r} is none of {', '.join(LAW_NAMES)}")
+    return found
+
+
 def laws(given: argparse.Namespace, names: Sequence[str]) -> list[Law | WrittenLaw]:
     """The laws of these names and those that --formula gives, with what the other options say of what is a formula.
 

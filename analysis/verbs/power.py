@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.verbs.shared_options import PARAMETERS, SIGMA, WORLDS_OPTION
 from repro.console import commands
-from repro.console.options import real
+from repro.console.options import earlier, real
 from repro.console.shared_options import JSON, RESULTS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def add_parser(verbs: Any) -> None:
         command, "their noise is then drawn from a normal distribution", type=real("a standard deviation in nats", 0, 10),
         default_is="as the runs of this sweep differ by their seeds",
     )  # fmt: skip
+    earlier(command, "--noise", "--sigma")
     command.add_argument(
         "--like",
         metavar="RESULTS",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.verbs.shared_options import BY, TARGET
 from repro.console import commands
-from repro.console.options import real
+from repro.console.options import earlier, real
 
 if TYPE_CHECKING:
     from analysis.tables.table import Table
@@ -48,6 +48,7 @@ def add_parser(verbs: Any) -> None:
     )
     BY.add(command, "each group has its answer, and --json prints a list", default_is="none")
     TARGET.add(command, "the N and D of a budget; may be repeated", action="append", default=[], default_is="none")
+    earlier(command, "--at", "--target")
     command.set_defaults(main=main)
 
 

@@ -12,6 +12,7 @@ from analysis.verbs import law_arguments
 from analysis.verbs.law_arguments import LISTED
 from analysis.verbs.shared_options import FORMULA, LAW, PARAMETERS, SIGMA
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import OUT_PLACE, SEED
 from repro.errors import UserError
 
@@ -35,6 +36,7 @@ def add_parser(verbs: Any) -> None:
         command, "those that aren't given are the usual ones", default="", default_is="all are the usual ones"
     )
     SIGMA.add(command, "for a law of something else than a loss, in its unit", default=0.004)
+    earlier(command, "--noise", "--sigma")
     command.add_argument(
         "--rows", type=int, metavar="N", help="rows that are drawn from the design at random (default: all)"
     )

@@ -21,7 +21,7 @@ from analysis.verbs.shared_options import (
     TARGET,
 )  # fmt: skip
 from repro.console import commands
-from repro.console.options import real, whole
+from repro.console.options import earlier, real, whole
 from repro.console.shared_options import JSON
 
 FIT = (
@@ -77,8 +77,10 @@ def add_parser(verbs: Any) -> None:
         LAW.add(which, "it or --formula is given", default_is="none")
         FORMULA.add(which, "it or --law is given", default_is="none")
     LAW.add(
-        several, "may be repeated: the first is held against the others", action="append", default=[], default_is="none"
-    )
+        several, "or several, comma-separated; may be repeated: the first is held against the others",
+        action="extend", type=law_arguments.names, choices=None, default=[], default_is="none",
+    )  # fmt: skip
+    earlier(several, "--laws", "--law")
     FORMULA.add(several, "may be repeated", action="append", default_is="none")
     for command in (one, several, further):
         law_arguments.add_options(command)

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import ADDRESS, JSON, RESULTS_ROOT, SWEEP
 
 EXAMPLES = (
@@ -25,6 +26,7 @@ def add_parser(verbs: Any) -> None:
     SWEEP.add(command, "to check its needs too", nargs="?")
     ADDRESS.add(command, default_is="RAY_ADDRESS, else this machine")
     RESULTS_ROOT.add(command, default_is="the sweep's storage.results")
+    earlier(command, "--storage", "--results")
     JSON.add(command)
     command.set_defaults(main=main)
 

@@ -39,6 +39,11 @@ class Option:
         parser.add_argument(self.name, help=text, **({"metavar": self.metavar} if self.metavar else {}), **given)
 
 
+def earlier(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Takes the option `new` of a verb by its earlier name, too, which help doesn't show: scripts that use it go on."""
+    parser._option_string_actions[old] = parser._option_string_actions[new]
+
+
 def whole(least: int = 1, most: int = 10**12) -> Callable[[str], int]:
     """Parses a whole number from `least` to `most`; 1e6 and 1_000 are allowed."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.bounds import within
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import (
     CORPUS_ROOT,
     DEVICE,
@@ -80,6 +81,7 @@ def add_parser(verbs: Any) -> None:
     CORPUS_ROOT.add(
         parser, "a run's own corpus is sought there, for its tokenizer", default_is="the sweep file's, else data"
     )
+    earlier(parser, "--corpora", "--corpus")
     OUT.add(parser, default_is="a run's own folder; for another model none")
     JSON.add(parser)
     parser.set_defaults(main=main)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import CORPUS_ROOT, OUT_PLACE, PRECISION
 from repro.errors import UserError
 
@@ -38,6 +39,7 @@ def add_parser(verbs: Any) -> None:
     )
     OUT_PLACE.add(parser, "a new folder on this machine")
     PRECISION.add(parser, default="fp32")
+    earlier(parser, "--dtype", "--precision")
     parser.add_argument("--compact", action="store_true", help="also write OUT/compact")
     CORPUS_ROOT.add(parser, default="data")
     parser.add_argument(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.bounds import SEEDS
 from repro.console import commands
-from repro.console.options import whole
+from repro.console.options import earlier, whole
 from repro.console.shared_options import CORPUS_ROOT, DEVICE, JSON, MAX_TOKENS, MODEL, SEED, TEXT, TEXT_FIELD, WINDOW
 from repro.errors import UserError
 
@@ -62,6 +62,7 @@ def add_parser(verbs: Any) -> None:
     CORPUS_ROOT.add(
         parser, "a run's own corpus is sought there, for its tokenizer", default_is="the sweep file's, else data"
     )
+    earlier(parser, "--corpora", "--corpus")
     JSON.add(parser)
     parser.set_defaults(main=main)
 

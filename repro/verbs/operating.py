@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.console.options import whole
+from repro.console.options import earlier, whole
 from repro.console.shared_options import CORPUS_ROOT, DRY_RUN, JSON, METHOD, MODEL, OUT_PLACE, TEXT_FIELD, TEXT_OPTION
 from repro.errors import UserError
 from repro.surgery.catalogue import GROWTHS
@@ -181,6 +181,7 @@ def add_text(parser: Any, use: str) -> None:
     )
     TEXT_FIELD.add(parser)
     CORPUS_ROOT.add(parser, "a run's own corpus is sought there, for its tokenizer", default="data")
+    earlier(parser, "--corpora", "--corpus")
 
 
 def add_output(parser: Any, verb: str) -> None:

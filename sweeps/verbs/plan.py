@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from repro.console import commands
-from repro.console.options import real
+from repro.console.options import earlier, real
 from repro.console.shared_options import CLUSTER, JSON, MEASURED, OUT, SWEEP
 from repro.errors import UserError
 
@@ -42,12 +42,14 @@ def add_parser(verbs: Any) -> None:
         expand, "the runs are written there as tables without losses, of which `analysis power` tells what they can show",
         default_is="none, they are listed",
     )  # fmt: skip
+    earlier(expand, "--table", "--out")
     JSON.add(plan)
     CLUSTER.add(plan, default_is="none")
     plan.add_argument(
         "--price-per-gpu-hour", type=real("a price of a GPU-hour", 0, 1e9), metavar="PRICE",
         help="price of a GPU-hour, in any currency (default: no cost is printed)",
     )  # fmt: skip
+    earlier(plan, "--price", "--price-per-gpu-hour")
     MEASURED.add(plan, default_is="throughput by the roofline")
 
 

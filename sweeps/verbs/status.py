@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from repro.console import commands
+from repro.console.options import earlier
 from repro.console.shared_options import JSON, RESULTS
 
 EXAMPLES = (
@@ -28,6 +29,7 @@ def add_parser(verbs: Any) -> None:
         "--price-per-hour", type=float, metavar="PRICE",
         help="price of an hour of all machines together, in any currency; the remaining cost is shown (default: it isn't)",
     )  # fmt: skip
+    earlier(parser, "--price", "--price-per-hour")
     JSON.add(parser, "once")
     parser.set_defaults(main=main)
 
