@@ -88,7 +88,10 @@ def by_group(
         try:
             found[label] = answer(rows.where(labels == label))
         except UserError as error:
-            left[label] = f"{error.message}: {error.found}" if error.found else error.message
+            found_there = str(error.found or "").partition(";")[
+                0
+            ]  # of a list of reasons the first: each group has its own
+            left[label] = f"{error.message}: {found_there}" if found_there else error.message
             expected = error.expected
     if not found:
         told = "; ".join(f"{by} {label}: {reason}" for label, reason in list(left.items())[:5])

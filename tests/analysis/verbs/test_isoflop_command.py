@@ -109,7 +109,9 @@ def test_each_group_has_its_own_exponents(tmp_path: Path, capsys: Out) -> None:
     assert "text few is left out: too few budgets with a minimum" in said
     assert main(["isoflop", file, *NAMES, "--by", "text"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["text", "web", "code"]
-    assert "no group has an answer" in refused(capsys, file, *NAMES, "--by", "text", "--exclude", "text!=few")
+    told = refused(capsys, file, *NAMES, "--by", "text", "--exclude", "text!=few")
+    assert "no group has an answer" in told
+    assert "text few: too few budgets with a minimum: 1 of 1 budgets\n" in told
     assert "no such column" in refused(capsys, file, *NAMES, "--by", "kind")
     assert "a figure of one answer" in refused(capsys, file, *NAMES, "--by", "text", "--out", str(tmp_path / "out"))
 
