@@ -47,7 +47,9 @@ def main(given: argparse.Namespace) -> int:
     import ray
 
     deadline, found, why = time.monotonic() + given.timeout, 0, f"nothing listens at {address}"
+    print(f"waiting for {given.nodes} nodes at {address}", flush=True)
     while time.monotonic() < deadline:
+        before = found, why
         try:
             ray_address.check(address)
             if not ray.is_initialized():
@@ -58,6 +60,8 @@ def main(given: argparse.Namespace) -> int:
                 return 0
         except (UserError, ConnectionError, RuntimeError) as error:  # the head isn't up yet
             why = str(error).strip().splitlines()[0]
+        if (found, why) != before:
+            print(f"{found} of {given.nodes} nodes have joined{'' if found else ': ' + why}", flush=True)
         time.sleep(1)
     print(f"{found} of {given.nodes} nodes have joined in {given.timeout:g} s{'' if found else ': ' + why}", flush=True)
     return 1

@@ -75,3 +75,14 @@ def test_wait_and_the_doctor_say_what_is_no_cluster(
     monkeypatch.setenv("RAY_ADDRESS", address)
     assert main(["wait", "--nodes", "1"]) == 2
     assert "RAY_ADDRESS" in capsys.readouterr().err
+
+
+def test_wait_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", address := f"127.0.0.1:{free.getsockname()[1]}")
+        assert main(["wait", "--nodes", "2", "--timeout", "1"]) == 1
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first == f"waiting for 2 nodes at {address}"
+    assert second.startswith("0 of 2 nodes have joined: nothing listens")
+    assert last.startswith("0 of 2 nodes have joined in 1 s: ")
