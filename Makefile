@@ -5,6 +5,7 @@ NAME     = $(basename $(notdir $(SWEEP)))
 RESULTS ?= results/$(NAME)
 RATES   ?= $(SWEEP:.yaml=-lr.yaml)
 PY      := .venv/bin/python
+DASHBOARD ?= $(ADDRESS)
 # A change of licence is looked at by a person. NVIDIA's own, of what CUDA needs, comes with PyPI's torch.
 LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
 # --no-compile: what is imported is compiled then, on all cores; much of the rest never is.

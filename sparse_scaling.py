@@ -18,7 +18,7 @@ ROOMS = (repro.__main__.ROOM, sweeps.__main__.ROOM, cluster.__main__.ROOM, analy
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """The command. Returns its exit code."""
-    called = "python -m sparse_scaling" if Path(sys.argv[0]).name == f"{__spec__.name}.py" else "sparse-scaling"
+    called = "python -m sparse_scaling" if Path(sys.argv[0]).name == Path(__file__).name else "sparse-scaling"
     return commands.run(called, "Scaling laws of models whose parameter count changes.", ROOMS, argv)
 
 

@@ -51,6 +51,8 @@ class GroupMeans:
 
 def basis(slopes: Array) -> Array:
     """An orthonormal basis of columns (m, P)."""
+    if not slopes.shape[1]:
+        return slopes
     norm = np.linalg.norm(slopes, axis=0)
     basis, size, _ = np.linalg.svd(slopes / np.where(norm > 0, norm, 1.0), full_matrices=False)
     return np.asarray(basis[:, size > FLAT * size[0]])
@@ -59,15 +61,17 @@ def basis(slopes: Array) -> Array:
 def lack_of_fit(
     loss: Array, residual: Array, slopes: Array, weights: Array, point: NDArray[np.intp], member: NDArray[np.intp]
 ) -> LackOfFit | None:
-    """The F test of a lack of fit; None where too few rows repeat others, or a cluster lies at two points.
+    """The F test of a lack of fit; None where too few rows repeat others, or a cluster has rows that differ.
 
     Args:
         loss, residual, weights: (n,). slopes: of the law's free parameters, (n, P).
         point: where each row lies, (n,). member: which cluster it belongs to, (n,).
     """
-    if len(np.unique(np.stack([point, member]), axis=1).T) > member.max() + 1:
-        return None
     _, once = np.unique(np.stack([point, loss]), axis=1, return_index=True)  # a copy of a row tells nothing of noise
+    if len(np.unique(member[once])) < len(
+        once
+    ):  # rows of a cluster err together: their spread is not the noise of runs
+        return None
     residual, slopes, weights = residual[once], slopes[once], weights[once]
     _, point = np.unique(point[once], return_inverse=True)
     means = GroupMeans(point, weights)

@@ -32,7 +32,7 @@ def names(text: str) -> list[str]:
     found = text.split(",")
     for name in found:
         if name not in LAW_NAMES:
-            raise argparse.ArgumentTypeError(f"{name[:50]!r} is none of {', '.join(LAW_NAMES)}")
+            raise argparse.ArgumentTypeError(f"invalid choice: {name[:50]!r} (choose from {', '.join(LAW_NAMES)})")
     return found
 
 

@@ -25,7 +25,7 @@ def test_a_report_writes_page_verdicts_and_figures_with_neither_torch_nor_ray(
         f"found = {HEAVY!r} & set(sys.modules); "
         "ours = {m for m in sys.modules if m.startswith('repro.') and not m.startswith(('repro.schedule.', 'repro.spec.', 'repro.strict.'))} "
         "- {'repro.column', 'repro.column_values', 'repro.columns', 'repro.schemas', 'repro.tables', 'repro.tables_v2', 'repro.spec', 'repro.strict', 'repro.reading', 'repro.schedule', 'repro.ladder', 'repro.errors', 'repro.store.folder', 'repro.store.objects', 'repro.store.outage', 'repro.store.scratch', 'repro.console.commands', 'repro.paths', "
-        "'repro.bounds', 'repro.studies', 'repro.console', 'repro.console.guard', 'repro.store', 'repro.console.faults', 'repro.console.homes', 'repro.patience', 'repro.store.addresses', 'repro.console.terminal'}; "
+        "'repro.bounds', 'repro.studies', 'repro.console', 'repro.console.guard', 'repro.store', 'repro.console.faults', 'repro.console.homes', 'repro.patience', 'repro.store.addresses', 'repro.console.terminal', 'repro.console.options', 'repro.console.shared_options', 'repro.yaml_values'}; "
         "assert not found and not ours, (found, ours); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
@@ -33,7 +33,7 @@ def test_a_report_writes_page_verdicts_and_figures_with_neither_torch_nor_ray(
     assert (tmp_path / "report.html").stat().st_size < 5e6
     for claim in ("(a) ", "(b) REPRODUCED", "(c) REPRODUCED"):
         assert claim in done.stdout
-    assert len(list((tmp_path / "figures").iterdir())) == 3 * len(figures.FIGURES)
+    assert len(list((tmp_path / "figures").iterdir())) == 3 * len(figures.FIGURES) + 1  # and README.md
     claims = [v["claim"] for v in json.loads((tmp_path / "claims.json").read_text())]
     assert claims == ["a", "b", "c", "d", "e", "f", "g, ours"]
 
@@ -50,7 +50,7 @@ def test_claims_as_json_hold_value_interval_rule_and_verdict(results: Path, caps
 def test_figures_alone_leave_no_page(quick: Path, tmp_path: Path) -> None:
     assert main(["figures", str(quick), "--out", str(tmp_path), "--bootstrap", "100"]) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["figures"]
-    assert len(list((tmp_path / "figures").iterdir())) == 3 * len(figures.FIGURES)
+    assert len(list((tmp_path / "figures").iterdir())) == 3 * len(figures.FIGURES) + 1  # and README.md
 
 
 def test_few_runs_are_inconclusive_and_not_a_crash(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ def linked(tmp_path: Path) -> Path:
 
 def make(folder: Path, *words: str, **environment: str) -> str:
     """What it prints. `--old-file`: .venv isn't made, since `PY` is the Python that there is."""
-    call = ["make", "--old-file=.venv/.done", f"PY={sys.executable}", *words]
+    call = ["make", "--no-print-directory", "--old-file=.venv/.done", f"PY={sys.executable}", *words]
     done = subprocess.run(call, cwd=folder, env=plain.environment() | environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -17,9 +17,14 @@ from repro.console.signals import SIGNALS, Heeded
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # nohup
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     assert {number: signal.getsignal(number) for number in SIGNALS} == handlers
+    if ignored:
+        signal.signal(signal.SIGHUP, ignored)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -170,7 +170,7 @@ def test_laws_are_named_once(tmp_path: Path) -> None:
         assert main(["compare", csv(tmp_path, NAMED), *laws]) == 2
 
 
-@pytest.mark.parametrize("law", ["Chinchilla", "nosuch", "chinchilla,over_training", ""])
+@pytest.mark.parametrize("law", ["Chinchilla", "nosuch", "chinchilla over_training", ""])
 def test_laws_are_named_as_they_are(law: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["compare", csv(tmp_path, NAMED), "--law", "chinchilla", "--law", law])
