@@ -161,7 +161,7 @@ def lines_of_groups(by: str, found: Mapping[str, TableFit]) -> list[str]:
     law = next(iter(found.values())).result.law
     wide = max(len(by), *map(len, found))
     lines = [
-        f"{fit_text.left_side(law)} = {law.formula}   (one fit for each {by}; --json has intervals)",
+        f"{fit_text.left_side(law)} = {law.formula}   (one fit for each {by}; --json has all)",
         f"  {by:<{wide}} {'rows':>6} {'relative':>9} {'status':>10} " + " ".join(f"{n:>12}" for n in law.names),
     ]
     for label, one in found.items():
@@ -177,7 +177,7 @@ def _sparsity(rows: Table) -> np.ndarray | None:
     if "S" in rows.columns or rows.raw is None or rows.raw.names.count(name) != 1:
         return rows.columns.get("S")
     try:
-        found = np.array([cells.number(cell, "share") for cell in rows.cells(name)])
+        found = np.array([cells.number(cell, "share", rows.raw.comma) for cell in rows.cells(name)])
     except cells.NoNumber:
         return None
     return found if np.all((found >= 0) & (found < 1)) else None

@@ -36,6 +36,7 @@ class TableRates:
         found = self.found
         return {
             "source": self.rows.source,
+            "warnings": self.warnings,
             "noise": None if found.noise is None else {"sd": found.noise.sd.tolist(), "source": found.noise.source},
             "no_noise": found.reason,
             "cells": [_cell(cell, found) for cell in found.cells],

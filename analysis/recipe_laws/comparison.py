@@ -124,7 +124,7 @@ def compare(
     Raises:
         UserError: no such column, a row of no recipe, no such reference, fewer than two recipes, or too few budgets of one.
     """
-    labels = np.array([str(name) for name in groups.labels(rows, by)], dtype=object)
+    labels = np.array([str(name).strip() for name in groups.labels(rows, by)], dtype=object)
     budgets, rng = Budgets.of(rows.columns), np.random.default_rng(seed)
     recipes = recipe_means.means(labels, budgets, rows.loss)
     if reference is not None and reference not in {own.name for own in recipes}:
