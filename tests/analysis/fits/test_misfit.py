@@ -226,6 +226,17 @@ def test_a_fit_says_what_its_law_misses(tmp_path: Path, capsys: pytest.CaptureFi
     assert not any("residuals" in text for text in grouped.warnings)
 
 
+def test_decimal_commas_hide_no_column(tmp_path: Path) -> None:
+    """A rate off its best costs loss; the file of another country's spreadsheet says so as well."""
+    held = rows_of(bowl(np.random.default_rng(3)))
+    plain = analysis.fit(csv(tmp_path, held), "chinchilla").as_json()["misfit"]
+    other = tmp_path / "commas.csv"
+    lines = [";".join(held[0]), *(";".join(str(cell).replace(".", ",") for cell in row.values()) for row in held)]
+    other.write_text("\n".join(lines))
+    assert analysis.fit(str(other), "chinchilla").as_json()["misfit"] == plain
+    assert plain["goes_with"]
+
+
 def test_repeated_rows_show_a_lack_of_fit_by_no_column() -> None:
     held = sparse(np.random.default_rng(0), shown=False)
     names = ("N", "D", "seed", "loss")

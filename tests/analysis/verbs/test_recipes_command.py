@@ -49,6 +49,16 @@ def test_other_names_of_columns_are_taken(tmp_path: Path, capsys: pytest.Capture
     assert "no such column" in refused(capsys, table, "--by", "recipe", "--columns", "C=flops,loss=nats")
 
 
+def test_blanks_around_its_name_make_no_other_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ladder(PAIR, np.random.default_rng(0))
+    words = ["--by", "recipe", "--bootstrap", "100", "--json"]
+    assert main(["recipes", csv(tmp_path, rows), *words]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    rows[0]["recipe"] = f" {rows[0]['recipe']} "
+    assert main(["recipes", csv(tmp_path, rows), *words]) == 0
+    assert json.loads(capsys.readouterr().out) == plain
+
+
 def test_what_cant_be_compared_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = file(tmp_path, PAIR)
     assert "no such recipe" in refused(capsys, table, "--by", "recipe", "--reference", "third")
