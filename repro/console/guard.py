@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import traceback
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from repro.console import faults, homes, terminal
 from repro.errors import DISK_FULL
@@ -32,14 +32,13 @@ def guarded(main: Main) -> Main:
         try:
             homes.adapt()
             code = main(argv)
-            if sys.stdout is not None:
-                sys.stdout.flush()  # a full disk or a closed pipe can still be reported here
+            print(end="", flush=True)  # a full disk or a closed pipe can still be reported here
             return code
         except BrokenPipeError:  # the reader, e.g. `head`, has closed the pipe
-            _hush()
+            _hush(sys.stdout, sys.stderr)
             return 0
         except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
+            _say("stopped")
             return 130
         except Exception as error:
             told = faults.explained(error)
@@ -48,20 +47,27 @@ def guarded(main: Main) -> Main:
             if os.environ.get("REPRO_TRACEBACK"):
                 traceback.print_exception(error)
             if isinstance(error, OSError) and error.errno in DISK_FULL:
-                _say(f"the disk is full: {error}\n  files written before are complete; free space and run it again")
-                _hush()
+                _say(
+                    f"error: the disk is full: {error}\n  files written before are complete; free space and run it again"
+                )
                 return 1
-            _say(str(told))
+            _say(f"error: {told}")
             return 2
 
     return wrapped
 
 
 def _say(message: str) -> None:
-    print(f"error: {terminal.printable(message)}", file=sys.stderr)
+    """Writes what was printed before, then a line on standard error, as far as somebody reads them."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, f"{terminal.printable(message)}\n")):
+        try:
+            print(text, end="", file=stream, flush=True)
+        except OSError:
+            _hush(stream)
 
 
-def _hush() -> None:
-    """Redirects standard output to /dev/null, so that flushing it at exit doesn't fail."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or replaced by a test
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _hush(*streams: TextIO) -> None:
+    """Redirects streams to /dev/null, since Python exits with 120 where flushing one of them fails at its end."""
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or replaced by a test
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -101,6 +101,37 @@ def test_a_fault_of_this_project_keeps_its_traceback():
             raising(partial(throw, fault))
 
 
+@pytest.mark.parametrize("closed", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="+".join)
+@pytest.mark.parametrize(
+    ("does", "code", "said"),
+    [
+        ("print('printed'); print('warned', file=sys.stderr)", 0, b"warned"),
+        ("raise UserError('no', found='x')", 2, b"error: no"),
+        ("raise KeyboardInterrupt", 130, b"stopped"),
+    ],
+)
+def test_a_reader_that_closes_its_pipe_changes_no_exit_code(does: str, code: int, said: bytes, closed: tuple[str, ...]):
+    """As `head` does with what it doesn't want. Python's own code for output that it can't write at its end is 120."""
+    program = f"""
+import sys
+from repro.console.guard import guarded
+from repro.errors import UserError
+@guarded
+def main(argv=None):
+    {does}
+    return 0
+sys.exit(main([]))
+"""
+    read, write = os.pipe()
+    os.close(read)
+    out, err = (write if name in closed else subprocess.PIPE for name in ("stdout", "stderr"))
+    done = subprocess.run([sys.executable, "-c", program], stdout=out, stderr=err, timeout=60, check=False)
+    os.close(write)
+    assert done.returncode == code
+    if code and err == subprocess.PIPE:
+        assert done.stderr.splitlines()[0] == said
+
+
 def test_a_variable_shows_the_traceback_of_everything(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
