@@ -14,8 +14,10 @@ RUN apt-get update \
     && chown -R sweep:sweep /app
 
 WORKDIR /app
-COPY requirements.lock requirements-cuda.lock ./
-RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements.lock --requirement requirements-cuda.lock
+COPY requirements.lock requirements-build.lock requirements-cuda.lock ./
+RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements-build.lock \
+    && pip install --no-cache-dir --require-hashes --no-deps --no-build-isolation --use-pep517 \
+        --requirement requirements.lock --requirement requirements-cuda.lock
 
 COPY --chown=root:root . .
 # NVIDIA's container runtime gives a container the GPUs and driver libraries that these two name, and none without them:

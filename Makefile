@@ -9,9 +9,9 @@ DASHBOARD ?= $(ADDRESS)
 # A change of licence is looked at by a person. NVIDIA's own, of what CUDA needs, comes with PyPI's torch.
 LICENCES := Apache;BSD;MIT;ISC;Mozilla Public License 2.0;MPL-2.0;PSF;Python Software Foundation;Zlib
 # --no-compile: what is imported is compiled then, on all cores; much of the rest never is.
-LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps --no-compile
-# What comes as source is built with the setuptools of the lock, and not with the newest there is.
-LOCKED  += --no-build-isolation --use-pep517
+# --no-build-isolation: what comes as source is built with requirements-build.lock, and not with the newest there is.
+LOCKED  := $(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --require-hashes --no-deps --no-compile \
+	--no-build-isolation --use-pep517
 # One process more than two cores, since those that drive Ray wait much, and each takes 20 s to collect the tests; a file stays
 # whole, and in its turn, of which the long ones come first.
 CORES   := -n 3 --dist loadfile --no-loadscope-reorder
@@ -29,15 +29,14 @@ setup: .venv/.done ## make .venv from requirements.lock (the other targets do it
 
 # --no-deps: the locks name all there is, and what they don't name isn't installed. What isn't served of the first is torch's
 # CPU build; then it is PyPI's, which needs the third.
-.venv/.done: requirements.lock requirements-cpu.lock requirements-cuda.lock
+.venv/.done: requirements.lock requirements-build.lock requirements-cpu.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	  || { echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V). Say make PYTHON=python3.11 ..."; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
-	  || { echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
+	  || { echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt-get install $(notdir $(PYTHON))-venv"; exit 2; }
 	@echo "setting up .venv (a few minutes, once)"
 	@rm -rf .venv && $(PYTHON) -m venv .venv
-	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/build.lock
-	@$(LOCKED) -r .venv/build.lock
+	@$(LOCKED) -r requirements-build.lock
 	@$(LOCKED) -r requirements-cpu.lock 2> .venv/torch.log || ! grep -A9 'DO NOT MATCH' .venv/torch.log
 	@$(LOCKED) -r requirements.lock
 	@$(PY) -c 'import importlib.metadata as m, sys; sys.exit("cuda" in str(m.requires("torch")))' \

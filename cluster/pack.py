@@ -24,6 +24,7 @@ FILES = (
     "Makefile",
     "README.md",
     "pyproject.toml",
+    "requirements-build.lock",
     "requirements-cpu.lock",
     "requirements-cuda.lock",
     "requirements-text.lock",

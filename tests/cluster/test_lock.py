@@ -11,7 +11,7 @@ import pytest
 from cluster.versions import locked
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-cpu.lock", "requirements-cuda.lock", "requirements-text.lock")
+LOCKS = tuple(file.name for file in ROOT.glob("requirements*.lock"))
 
 
 def entries(lock: str) -> dict[str, list[str]]:
@@ -50,13 +50,19 @@ def test_torchs_builds_are_of_one_version() -> None:
     assert not [name for name in locked() if name.startswith(("nvidia", "cuda", "triton"))]
 
 
+def test_what_builds_is_of_the_locked_version() -> None:
+    whole = entries("requirements.lock")
+    assert entries("requirements-build.lock") == {one: whole[one] for one in whole if one.startswith("setuptools==")}
+
+
 @pytest.mark.parametrize("file", ["Makefile", "Dockerfile", "cluster/templates/skypilot.yaml.j2"])
-def test_nothing_is_installed_from_a_lock_without_its_hashes(file: str) -> None:
-    text = (ROOT / file).read_text()
-    for line in text.splitlines():
-        if "pip install" in line and ".lock" in line:
-            assert "--require-hashes" in line, line
-    assert "--require-hashes" in text
+def test_nothing_is_installed_or_built_with_what_has_no_hash(file: str) -> None:
+    commands = (ROOT / file).read_text().replace("\\\n", " ").replace("&&", "\n").splitlines()
+    installs = [one for one in commands if "pip install" in one and (".lock" in one or one.startswith("LOCKED"))]
+    assert installs
+    for one in installs:
+        assert "--require-hashes" in one, one
+        assert "requirements-build.lock" in one or "--no-build-isolation" in one, one
 
 
 def test_the_base_image_has_a_digest() -> None:
