@@ -173,10 +173,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("N_total_before", int, "parameters", "all parameters before surgery; null without surgery", "count",
            of_surgery(lambda s, before: before.shape.total), added=True),
     Column("rho", float, "", "share of all parameters that surgery removed; null without surgery and for growth", "count",
-           of_surgery(lambda s, before: None if s.grows else s.shares(before)[0]), added=True),
+           of_surgery(lambda s, before: None if s.grows else s.rates(before)["rate_all"]), added=True),
     Column("rho_linear", float, "", "share of the weights of linear layers, LM head included, that surgery removed; null "
            "without surgery and for growth", "count",
-           of_surgery(lambda s, before: None if s.grows else s.shares(before)[1]), added=True),
+           of_surgery(lambda s, before: None if s.grows else s.rates(before)["rate_linear"]), added=True),
     Column("N_idle", int, "weights", "prunable weights that came back as zeros and still are, because both sides of their "
            "channel were removed and no gradient reaches them; N_t counts them; null if none came back", "count",
            run=lambda m: m.idle, added=True),

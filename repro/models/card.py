@@ -41,20 +41,11 @@ class Card:
     def write(self, folder: Path) -> None:
         """Writes the card and its figure to a folder; no figure where matplotlib isn't installed."""
         is_drawn = self._draw(folder / FIGURE)
-        (folder / CARD).write_text(written(self._matter(), self._page(is_drawn)), encoding="utf-8")
-
-    def _matter(self) -> dict[str, Any]:
-        found = self.counts
-        sparse = found.structure != "dense"
-        said = card_claims.stated(found)
+        tags = ["llama"] if self.counts.structure == "dense" else ["llama", "sparse", "sparse-pre-training"]
+        claims = card_claims.stated(self.counts)
         if self.row:
-            said["average_linear_params"] = round(self.row["N_avg"])
-        return {
-            "library_name": "transformers",
-            "pipeline_tag": "text-generation",
-            "tags": ["llama", "sparse", "sparse-pre-training"] if sparse else ["llama"],
-            card_claims.KEY: said,
-        }
+            claims["average_linear_params"] = round(self.row["N_avg"])
+        (folder / CARD).write_text(written(tags, claims, self._page(is_drawn)), encoding="utf-8")
 
     def _page(self, is_drawn: bool) -> Iterator[str]:
         spec, schedule = self.spec, self.spec.schedule
@@ -85,8 +76,7 @@ class Card:
         yield from section("Settings")
         yield from table_of(["", "", "meaning"], list(self._settings()))
         yield from section("Sparsity by layer")
-        head, rows = table(self.counts)
-        yield from table_of(head, rows)
+        yield from table_of(*table(self.counts))
         yield from section("Make it again")
         yield from self._again()
 
@@ -145,10 +135,8 @@ class Card:
         yield "steps", f"{schedule.total_steps:,}"
         if schedule.events:
             rises = sum(map(schedule.rises, range(schedule.events)))
-            times, between = (
-                f"{schedule.events - rises} times",
-                f"from {schedule.start_step:,} to {schedule.end_step:,}",
-            )
+            times = f"{schedule.events - rises} times"
+            between = f"from {schedule.start_step:,} to {schedule.end_step:,}"
             if schedule.returns:
                 yield "pruned", times
                 yield "weights given back", f"{rises + len(schedule.move_shares)} times"

@@ -98,12 +98,6 @@ def block_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     return found | {f"{norm}.weight": (spec.d_model,) for norm in NORMS}
 
 
-def prunable_names(spec: ModelSpec) -> list[str]:
-    """The parameters that are weights of linear layers, LM head included unless it is the embedding."""
-    found = [f"{prefix(block)}{LINEARS[name]}.weight" for block in range(spec.layers) for name in spec.shape.block]
-    return found if spec.tied else [*found, HEAD]
-
-
 def _rope(config: Any, file: object) -> dict[str, Any]:
     """The keys of a spec on the rotary embedding."""
     said = {key: value for key, value in (config.rope_parameters or {}).items() if value is not None}

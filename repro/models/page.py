@@ -7,10 +7,13 @@ from typing import Any
 
 import yaml
 
+from repro.models.card_claims import KEY
 
-def written(matter: Mapping[str, Any], lines: Iterable[str]) -> str:
-    """A card's text: front matter, then its lines."""
-    return f"---\n{yaml.safe_dump(dict(matter), sort_keys=False)}---\n\n" + "\n".join(lines) + "\n"
+
+def written(tags: list[str], claims: Mapping[str, Any], lines: Iterable[str]) -> str:
+    """A card's text: front matter with its tags and claims, then its lines."""
+    matter = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": tags, KEY: dict(claims)}
+    return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n" + "\n".join(lines) + "\n"
 
 
 def section(title: str) -> Iterator[str]:

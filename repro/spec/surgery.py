@@ -12,9 +12,9 @@ from repro.spec.model import ModelSpec
 from repro.spec.pruning import PruningSpec
 from repro.spec.training import BATCH
 from repro.strict import Between, dataclass
-from repro.surgery.amounts import blocks_at, check_rate, groups_at, grown, narrowed, weights_at, width_at
+from repro.surgery.amounts import blocks_at, check_rate, grown, narrowed, width_at, zeros_at
 from repro.surgery.catalogue import GROWTHS, METHODS, growing, taking
-from repro.surgery.record import counts
+from repro.surgery.record import counts, rates
 
 MOST_GROWTH = 64
 
@@ -117,11 +117,7 @@ class SurgerySpec:
         """
         if self.grows or self.rate == 0 or METHODS[self.method].removes != "weights":
             return {}
-        groups = check_rate(self.rate, self.structure)
-        if groups is not None:
-            return groups_at(before, groups, self.rate)
-        assert self.rate is not None
-        return weights_at(before, self.rate)
+        return zeros_at(before, self.rate, self.structure)
 
     def masks(self, before: ModelSpec) -> PruningSpec:
         """How a run holds the zeros from its first step on: it prunes once, what is zero goes first, and nothing else goes."""
@@ -137,12 +133,9 @@ class SurgerySpec:
             scope = tuple(dict.fromkeys(".".join(name.split(".")[1:3]) for name in zeros))
         return PruningSpec(sparsity=sparsity, start=0.0, end=0.0, shape="constant", structure=structure, scope=scope)
 
-    def shares(self, before: ModelSpec) -> tuple[float, float]:
-        """The removed share of all parameters, and that of the weights of linear layers, of a surgery that prunes."""
-        counts = self.counts(before)
-        return 1 - counts["params_after"] / counts["params_before"], 1 - counts["linear_after"] / counts[
-            "linear_before"
-        ]
+    def rates(self, before: ModelSpec) -> dict[str, float]:
+        """The removed shares of a surgery that prunes, as in its record."""
+        return rates(self.counts(before))
 
     def counts(self, before: ModelSpec) -> dict[str, int]:
         """Parameters and weights of linear layers before and after, as in the record of a surgery."""

@@ -53,6 +53,15 @@ def blocks_at(spec: ModelSpec, rate: float) -> int:
     return found
 
 
+def zeros_at(spec: ModelSpec, rate: float | None, structure: str | None) -> dict[str, int]:
+    """How many weights of each linear layer a method removes that removes single weights. Raises UserError as the two below."""
+    groups = check_rate(rate, structure)
+    if groups is not None:
+        return groups_at(spec, groups, rate)
+    assert rate is not None
+    return weights_at(spec, rate)
+
+
 def weights_at(spec: ModelSpec, rate: float) -> dict[str, int]:
     """How many weights of each linear layer of the blocks to remove, in proportion to their sizes.
 

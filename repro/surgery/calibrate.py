@@ -24,6 +24,7 @@ from repro.training.loss import Head
 from repro.training.model import config_of
 
 TOKENS = 4096  # tokens of a forward pass, at least one sequence
+Progress = Callable[[str], object] | None  # called with lines of progress
 States = list[torch.Tensor]  # hidden states of all sequences, (sequences of a pass, T, d) for each pass
 
 
@@ -139,7 +140,7 @@ class Replay:
         return captured
 
 
-def mean_loss(net: Net, tokens: torch.Tensor, progress: Callable[[str], object] | None = None) -> float:
+def mean_loss(net: Net, tokens: torch.Tensor, progress: Progress = None) -> float:
     """A model's mean loss on sequences, (sequences, T), in nats a predicted token."""
     replay = Replay(net, tokens)
     states = replay.inputs

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from repro.ladder import Shape
 from repro.models import card_claims
@@ -18,11 +17,11 @@ from repro.surgery.catalogue import GROWTHS, METHODS
 
 
 @dataclass(frozen=True)
-class SurgeryCard(ABC):
+class SurgeryCard:
     """The contents of a card.
 
     Attributes:
-        facts: what surgery.json holds; see written.facts_of.
+        facts: what surgery.json holds; see verbs.operating.
         before, after: dimensions.
         counts: of the weights as written.
         dtype: type of the weights.
@@ -36,60 +35,63 @@ class SurgeryCard(ABC):
     dtype: str
     command: str
 
-    tag: ClassVar[str]  # what it is now, in a word
+    @property
+    def grows(self) -> bool:
+        return self.facts["method"] in GROWTHS
+
+    @property
+    def meaning(self) -> str:
+        return (METHODS | GROWTHS)[self.facts["method"]].meaning
 
     def text(self) -> str:
-        matter = {
-            "library_name": "transformers",
-            "pipeline_tag": "text-generation",
-            "tags": [self.tag, self.facts["method"]],
-            card_claims.KEY: card_claims.stated(self.counts),
-        }
-        return written(matter, self._page())
+        tag = "grown" if self.grows else "pruned"
+        return written([tag, self.facts["method"]], card_claims.stated(self.counts), self._page(tag))
 
-    def _page(self) -> Iterator[str]:
+    def _page(self, tag: str) -> Iterator[str]:
         facts = self.facts
-        yield f"# {facts['model']}, {self.tag} by {facts['method']}"
+        before, after = facts["params_before"], facts["params_after"]
+        yield f"# {facts['model']}, {tag} by {facts['method']}"
         yield ""
-        yield self._summary()
+        done = (
+            f"{before:,} parameters have become {after:,}"
+            if self.grows
+            else f"{before - after:,} of {before:,} parameters are removed"
+        )
+        yield f"{done} ({self.meaning}), without training since."
         yield from use()
         yield f"Weights are {self.dtype}{self._zeros()}."
-        yield from self._change()
+        yield from section("Grown" if self.grows else "Removed")
+        yield from rows_of(self._grown() if self.grows else self._removed())
+        yield from section("Counts")
+        yield from self._counted()
+        if not self.grows:
+            yield from section("Calibration")
+            yield from self._calibrated()
         yield from section("Losses")
         yield from self._losses()
-        yield from self._by_layer()
+        if facts.get("structure"):
+            yield from section("Sparsity by layer")
+            yield from table_of(*table(self.counts))
         yield from section("Make it again")
         yield from ("```", self.command, "```", "")
-        yield f"It took {self.facts['seconds']:,.1f} s and {self.facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
+        yield f"It took {facts['seconds']:,.1f} s and {facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
         yield ""
-        yield f"`surgery.json` holds all of this for machines{self._also()}."
+        also = "" if self.grows else ", and every block, head, channel or number of weights removed"
+        yield f"`surgery.json` holds all of this for machines{also}."
 
-    @abstractmethod
-    def _summary(self) -> str:
-        """A sentence that says what it is."""
-
-    @abstractmethod
     def _zeros(self) -> str:
         """What is said of stored zeros, if there are any."""
+        if self.facts["method"] == "grow-depth-zero" and self.after.layers > self.before.layers:
+            return "; o_proj and down_proj of new blocks are zeros until they are trained"
+        return "; removed ones are stored as zeros" if self.facts.get("structure") else ""
 
-    @abstractmethod
-    def _change(self) -> Iterator[str]:
-        """The sections that say what was done."""
-
-    def _by_layer(self) -> Iterator[str]:
-        """A section on sparsity, if there is any."""
-        yield from ()
-
-    def _also(self) -> str:
-        """What the record says besides."""
-        return ""
-
-    def _counted(self, share: str, share_of: Callable[[int, int], str]) -> Iterator[str]:
+    def _counted(self) -> Iterator[str]:
         rows = []
         for said, key in (("parameters", "params"), ("in linear layers", "linear")):
             before, after = self.facts[f"{key}_before"], self.facts[f"{key}_after"]
-            rows.append([said, f"{before:,}", f"{after:,}", share_of(before, after)])
-        yield from table_of(["", "before", "after", share], rows)
+            share = f"{after / before:.4f}" if self.grows else f"{1 - after / before:.4%}"
+            rows.append([said, f"{before:,}", f"{after:,}", share])
+        yield from table_of(["", "before", "after", "times" if self.grows else "share removed"], rows)
 
     def _losses(self) -> Iterator[str]:
         if (held_out := self.facts["held_out"]) is None:
@@ -109,41 +111,9 @@ class SurgeryCard(ABC):
             f"{held_out['length']:,} tokens, none of which is a calibration sequence."
         )
 
-
-class PrunedCard(SurgeryCard):
-    """The card of a model that has lost something."""
-
-    tag = "pruned"
-
-    def _summary(self) -> str:
-        facts = self.facts
-        return (
-            f"{facts['params_before'] - facts['params_after']:,} of {facts['params_before']:,} parameters are removed "
-            f"({METHODS[facts['method']].meaning}), without training since."
-        )
-
-    def _zeros(self) -> str:
-        return "; removed ones are stored as zeros" if self.facts["structure"] else ""
-
-    def _change(self) -> Iterator[str]:
-        yield from section("Removed")
-        yield from rows_of(self._removed())
-        yield from section("Counts")
-        yield from self._counted("share removed", lambda before, after: f"{1 - after / before:.4%}")
-        yield from section("Calibration")
-        yield from self._calibrated()
-
-    def _by_layer(self) -> Iterator[str]:
-        if self.facts["structure"]:
-            yield from section("Sparsity by layer")
-            yield from table_of(*table(self.counts))
-
-    def _also(self) -> str:
-        return ", and every block, head, channel or number of weights removed"
-
     def _removed(self) -> Iterator[tuple[str, str]]:
         facts, before, after = self.facts, self.before, self.after
-        yield "method", f"{facts['method']}: {METHODS[facts['method']].meaning}"
+        yield "method", f"{facts['method']}: {self.meaning}"
         asked = (
             "as its structure says, in all blocks" if facts["rate"] is None else f"{facts['rate']:g} of all parameters"
         )
@@ -184,32 +154,9 @@ class PrunedCard(SurgeryCard):
         yield ""
         yield "Another calibration set gives another model and another loss."
 
-
-class GrownCard(SurgeryCard):
-    """The card of a model that has become larger."""
-
-    tag = "grown"
-
-    def _summary(self) -> str:
-        facts = self.facts
-        return (
-            f"{facts['params_before']:,} parameters have become {facts['params_after']:,} "
-            f"({GROWTHS[facts['method']].meaning}), without training since."
-        )
-
-    def _zeros(self) -> str:
-        is_zero = self.facts["method"] == "grow-depth-zero" and self.after.layers > self.before.layers
-        return "; o_proj and down_proj of new blocks are zeros until they are trained" if is_zero else ""
-
-    def _change(self) -> Iterator[str]:
-        yield from section("Grown")
-        yield from rows_of(self._grown())
-        yield from section("Counts")
-        yield from self._counted("times", lambda before, after: f"{after / before:.4f}")
-
     def _grown(self) -> Iterator[tuple[str, str]]:
         facts = self.facts
-        yield "method", f"{facts['method']}: {GROWTHS[facts['method']].meaning}"
+        yield "method", f"{facts['method']}: {self.meaning}"
         yield "factor", str(facts["factor"])
         if facts["seed"] is not None:
             yield "seed", str(facts["seed"])

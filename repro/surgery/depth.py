@@ -6,21 +6,17 @@ Sources: perplexity without a block and Taylor, "Shortened LLaMA" (arXiv 2402.02
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch.nn import functional as F
 
 from repro.errors import UserError
-from repro.surgery.calibrate import Replay, States
+from repro.surgery.calibrate import Progress, Replay, States
 from repro.surgery.net import Net
 from repro.surgery.ranking import lowest
 from repro.surgery.taylor import importance
 
-Progress = Callable[[str], object]
 
-
-def loss_without(net: Net, tokens: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
+def loss_without(net: Net, tokens: torch.Tensor, progress: Progress = None) -> torch.Tensor:
     """The mean loss in nats per token of the model without each block, (layers,) float64."""
     replay = Replay(net, tokens)
     boundaries = replay.boundaries()
@@ -36,7 +32,7 @@ def loss_without(net: Net, tokens: torch.Tensor, progress: Progress | None = Non
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def taylor(net: Net, tokens: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
+def taylor(net: Net, tokens: torch.Tensor, progress: Progress = None) -> torch.Tensor:
     """The sum of |w g| over all parameters of each block, (layers,) float64."""
     found = torch.zeros(net.spec.layers, dtype=torch.float64)
     for index, values in importance(net, tokens, progress):
@@ -44,14 +40,14 @@ def taylor(net: Net, tokens: torch.Tensor, progress: Progress | None = None) -> 
     return found
 
 
-def influence(net: Net, tokens: torch.Tensor) -> torch.Tensor:
-    """1 - the mean cosine between hidden states before and after each block, (layers,) float64."""
-    return _turn(Replay(net, tokens).boundaries(), 1)
+def turn(net: Net, tokens: torch.Tensor, blocks: int) -> torch.Tensor:
+    """1 - the mean cosine between hidden states before and after each `blocks` successive blocks, by the first of them.
 
-
-def window_turn(net: Net, tokens: torch.Tensor, blocks: int) -> torch.Tensor:
-    """1 - the mean cosine between hidden states before and after each `blocks` successive blocks, by the first of them."""
-    return _turn(Replay(net, tokens).boundaries(), blocks)
+    Of single blocks, it is ShortGPT's influence. (layers - blocks + 1,) float64.
+    """
+    boundaries = Replay(net, tokens).boundaries()
+    pairs = zip(boundaries, boundaries[blocks:], strict=False)
+    return torch.tensor([1 - _cosine(before, after) for before, after in pairs], dtype=torch.float64)
 
 
 def lowest_blocks(scores: torch.Tensor, count: int, protect: tuple[int, int]) -> list[int]:
@@ -78,11 +74,6 @@ def lowest_blocks(scores: torch.Tensor, count: int, protect: tuple[int, int]) ->
 def usual_protection(layers: int) -> tuple[int, int]:
     """The first 4 and last 2 of 32 blocks, as in "Shortened LLaMA", in proportion: none of a model of few blocks."""
     return layers // 8, layers // 16
-
-
-def _turn(boundaries: list[States], apart: int) -> torch.Tensor:
-    pairs = zip(boundaries, boundaries[apart:], strict=False)
-    return torch.tensor([1 - _cosine(before, after) for before, after in pairs], dtype=torch.float64)
 
 
 def _cosine(before: States, after: States) -> float:

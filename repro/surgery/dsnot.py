@@ -2,8 +2,8 @@
 
 Removed weights change a row's mean output by e = the sum of w_j mu_j over them, mu the means of the inputs. A swap returns
 the removed weight whose return lessens |e| with the largest |w mu| / variance, and removes instead, of the kept weights whose
-removal lessens |e| as well, the one with the lowest Wanda score. Two defaults are not those of the authors' code: swaps that
-would turn the sign of e are refused, so that |e| never rises, and layers of the mlp take part.
+removal lessens |e| as well, the one with the lowest Wanda score. Two things are not as in the authors' code by default: swaps that
+would turn the sign of e end their row, so that |e| never rises, and layers of the mlp take part.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ def improved(
     *,
     n_of_m: tuple[int, int] | None = None,
     swaps: int = SWAPS,
-    close: float = CLOSE,
-    keep_sign: bool = True,
 ) -> torch.Tensor:
     """A mask with as many removed weights in each row (of N:M, in each group), bool, (outputs, inputs).
 
@@ -35,16 +33,14 @@ def improved(
         seen: statistics of the inputs.
         n_of_m: structure of the mask; swaps stay within groups.
         swaps: maximum for each row.
-        close: a row is done when |e| is at most this.
-        keep_sign: whether a swap that turns the sign of e ends its row instead.
     """
     exact, removed = weight.double(), removed.clone()
-    effects, wanda = exact * seen.mean, exact.abs() * seen.norm
+    effects, wanda = exact * seen.mean, seen.wanda(exact)
     gains = effects / seen.variance.clamp_min(_LEAST_VARIANCE)
     columns = exact.shape[1]
     group = columns if n_of_m is None else n_of_m[1]
     off = change(exact, removed, seen)
-    active = off.abs() > close
+    active = off.abs() > CLOSE
     for _ in range(swaps):
         sign = off.sign().unsqueeze(1)
         droppable = ~removed & (sign * effects < 0)
@@ -56,15 +52,14 @@ def improved(
         score = wanda.masked_fill(~(droppable & same_group), torch.inf)
         gone = score.argmin(1, keepdim=True)
         then = off - effects.gather(1, back).squeeze(1) + effects.gather(1, gone).squeeze(1)
-        if keep_sign:
-            active &= then * off >= 0
+        active &= then * off >= 0
         if not bool(active.any()):
             break
         rows = active.nonzero().flatten()
         removed[rows, back[rows, 0]] = False
         removed[rows, gone[rows, 0]] = True
         off = torch.where(active, then, off)
-        active &= off.abs() > close
+        active &= off.abs() > CLOSE
     return removed
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from repro.models.names import LINEARS, prefix
+from repro.models.names import LINEARS
 from repro.spec import ModelSpec
 from repro.surgery.amounts import narrowed
 from repro.surgery.net import Net
@@ -32,28 +32,19 @@ def without_blocks(net: Net, removed: Iterable[int]) -> Net:
     kept = [block for block in range(net.spec.layers) if block not in gone]
     if not kept or len(kept) + len(gone) != net.spec.layers:
         raise ValueError(f"blocks {sorted(gone)} of {net.spec.layers}")
-    weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
-    for new, old in enumerate(kept):
-        weights |= {f"{prefix(new)}{name}": weight for name, weight in net.block(old).items()}
-    return net.but(replace(net.spec, layers=len(kept)), weights)
+    return net.rebuilt(replace(net.spec, layers=len(kept)), map(net.block, kept))
 
 
 def with_width(net: Net, kept: Sequence[KeptWidth], keep: Keep = dict) -> Net:
-    """The model with the kept groups and channels of each block.
-
-    Args:
-        keep: takes the weights of one block and gives those to keep; see spill.Spill.
+    """The model with the kept groups and channels of each block; `keep` as in Net.rebuilt.
 
     Raises:
         ValueError: the numbers of groups or channels differ between blocks.
         UserError: a spec that transformers doesn't load.
     """
     [(groups, channels)] = {(len(one.groups), len(one.channels)) for one in kept}
-    spec = narrowed(net.spec, groups, channels)
-    weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
-    for index, one in enumerate(kept):
-        weights |= keep({f"{prefix(index)}{name}": weight for name, weight in _narrowed(net, index, one).items()})
-    return net.but(spec, weights)
+    blocks = (_narrowed(net, index, one) for index, one in enumerate(kept))
+    return net.rebuilt(narrowed(net.spec, groups, channels), blocks, keep)
 
 
 def _narrowed(net: Net, index: int, kept: KeptWidth) -> dict[str, torch.Tensor]:

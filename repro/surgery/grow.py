@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 import torch
 
 from repro.models.family import NORM
-from repro.models.names import LINEARS, prefix
+from repro.models.names import LINEARS
 from repro.models.network import EMBEDDING, HEAD
 from repro.spec import ModelSpec
 from repro.surgery.amounts import grown
 from repro.surgery.catalogue import growing
-from repro.surgery.net import Net
-from repro.surgery.record import GrowthRecord, counts
+from repro.surgery.net import Made, Net
+from repro.surgery.record import counts, growth
 from repro.surgery.spill import Keep
 from repro.surgery.width import random_scores
 
@@ -34,15 +34,7 @@ SILENT = ("o_proj", "down_proj")  # zero, and they learn; with all weights zero 
 READ_INSIDE = ("o_proj", "down_proj")  # which read heads and channels; the others read the residual stream
 
 
-@dataclass(frozen=True)
-class Grown:
-    """A grown model, with the record of its growth."""
-
-    net: Net
-    record: GrowthRecord
-
-
-def grow(net: Net, method: str, factor: int, *, seed: int = 0, keep: Keep = dict) -> Grown:
+def grow(net: Net, method: str, factor: int, *, seed: int = 0, keep: Keep = dict) -> Made:
     """Grows a model of the Llama family; the model itself stays as it is.
 
     Args:
@@ -51,6 +43,10 @@ def grow(net: Net, method: str, factor: int, *, seed: int = 0, keep: Keep = dict
         factor: see amounts.grown; 1 changes nothing, a control.
         seed: of methods that draw.
         keep: where the new weights of one block after another are kept; see prune.
+
+    Returns:
+        The larger model. Its record has the method, the factor, the seed (null of methods that don't draw), `record.counts`
+        (weights that are zero yet count), the settings and `record.growth`.
 
     Raises:
         UserError: an unknown method, or a factor that gives no possible model.
@@ -62,31 +58,33 @@ def grow(net: Net, method: str, factor: int, *, seed: int = 0, keep: Keep = dict
     elif factor > 1:
         stream = factor if chosen.grows == "width" else 1
         result = _Widening(net, factor, stream, NOISE if chosen.seeded else 0.0, seed).result(after, keep)
-    record = GrowthRecord(
-        method=method,
-        factor=factor,
-        seed=seed if chosen.seeded else None,
-        settings={"noise": NOISE} if chosen.seeded else {},
-        **counts(net.spec.shape, after.shape),
-    )
-    return Grown(result, record)
+    counted = counts(net.spec.shape, after.shape)
+    record = {
+        "method": method,
+        "factor": factor,
+        "seed": seed if chosen.seeded else None,
+        **counted,
+        "settings": {"noise": NOISE} if chosen.seeded else {},
+        **growth(counted),
+    }
+    return Made(result, record)
 
 
 def _deeper(net: Net, after: ModelSpec, *, silent: bool, keep: Keep) -> Net:
     """The model with copies of its blocks: silent ones, each after its original; or all of them again after the last."""
-    weights = {name: weight for name, weight in net.weights.items() if not name.startswith("model.layers.")}
-    for place in range(after.layers):
+
+    def block(place: int) -> dict[str, torch.Tensor]:
         original, copy = divmod(place, after.layers // net.spec.layers)
         if not silent:
             copy, original = divmod(place, net.spec.layers)
-        block = net.block(original)
-        if copy:
-            block = {
-                name: torch.zeros_like(weight) if silent and name.split(".")[1] in SILENT else weight.clone()
-                for name, weight in block.items()
-            }
-        weights |= keep({f"{prefix(place)}{name}": weight for name, weight in block.items()})
-    return net.but(after, weights)
+        if not copy:
+            return net.block(original)
+        return {
+            name: torch.zeros_like(weight) if silent and name.split(".")[1] in SILENT else weight.clone()
+            for name, weight in net.block(original).items()
+        }
+
+    return net.rebuilt(after, map(block, range(after.layers)), keep)
 
 
 @dataclass
@@ -111,9 +109,7 @@ class _Widening:
             weights[HEAD] = self._linear(self.net.weights[HEAD], 1, self.stream)
         else:  # the embedding writes too: its copies are whole, and what it reads is divided
             weights[NORM] = weights[NORM] / self.stream
-        for index in range(self.net.spec.layers):
-            weights |= keep({f"{prefix(index)}{name}": weight for name, weight in self._block(index).items()})
-        return self.net.but(after, weights)
+        return self.net.rebuilt(after, map(self._block, range(self.net.spec.layers)), keep, outside=weights)
 
     def _block(self, index: int) -> dict[str, torch.Tensor]:
         found = self.net.block(index)

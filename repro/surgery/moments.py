@@ -54,6 +54,10 @@ class Moments:
         """Of each input over tokens, (inputs,)."""
         return (self.squares / self.tokens - self.mean.square()).clamp_min(0)
 
+    def wanda(self, weight: torch.Tensor) -> torch.Tensor:
+        """Wanda's scores: |w| times the norm of its input, (outputs, inputs) float64."""
+        return weight.double().abs() * self.norm
+
     @property
     def hessian(self) -> torch.Tensor:
         """2/n of the sum of x x^T over n tokens: the second derivative of the layer's mean squared error by a row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from repro.models.standard import standard
 from repro.spec import ModelSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
+from repro.surgery.spill import Keep
 from repro.training.fork import checkpoint_of
 from repro.training.model import config_of
 
@@ -81,6 +82,27 @@ class Net:
         begin = prefix(index)
         return {name.removeprefix(begin): self.weights[name] for name in self.weights if name.startswith(begin)}
 
+    def rebuilt(
+        self,
+        spec: ModelSpec,
+        blocks: Iterable[Mapping[str, torch.Tensor]],
+        keep: Keep = dict,
+        outside: Mapping[str, torch.Tensor] | None = None,
+    ) -> Net:
+        """The model with other blocks.
+
+        Args:
+            blocks: the parameters of each by their names in the block.
+            keep: takes the weights of one block and gives those to keep; see spill.Spill.
+            outside: parameters outside the blocks; None: as they are.
+        """
+        if outside is None:
+            outside = {name: weight for name, weight in self.weights.items() if not name.startswith("model.layers.")}
+        weights = dict(outside)
+        for index, block in enumerate(blocks):
+            weights |= keep({f"{prefix(index)}{name}": weight for name, weight in block.items()})
+        return self.but(spec, weights)
+
     def network(self) -> Any:
         """The transformers model with these weights."""
         config = config_of(self.spec)
@@ -88,6 +110,14 @@ class Net:
         for name, value in self.marks.items():
             setattr(config, name, value)
         return network(config, self.weights)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that surgery has made, and the record of the surgery: everything that a model's card and tables say about it."""
+
+    net: Net
+    record: dict[str, Any]
 
 
 def net_of(model: str | Path | ModelFolder | Any) -> Net:

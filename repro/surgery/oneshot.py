@@ -13,18 +13,15 @@ from dataclasses import dataclass
 import torch
 
 from repro.errors import UserError
-from repro.models.family import prunable_names
-from repro.models.names import LINEARS, prefix
+from repro.models.names import LINEARS, linear_weights, prefix
 from repro.surgery import dsnot
-from repro.surgery.calibrate import Replay, site_of
+from repro.surgery.calibrate import Progress, Replay, site_of
 from repro.surgery.moments import Moments, observed
 from repro.surgery.multiple_removal import multiple_removal
 from repro.surgery.net import Net
 from repro.surgery.ranking import lowest, lowest_of_groups, lowest_of_rows, spread
 from repro.surgery.sparsegpt import sparsegpt
 from repro.surgery.spill import Keep
-
-Made = tuple[torch.Tensor, torch.Tensor]  # weights, and which are removed
 
 
 @dataclass(frozen=True)
@@ -49,37 +46,50 @@ class LinearLayer:
         return self.seen
 
 
-def magnitude(layer: LinearLayer) -> Made:
+Way = Callable[[LinearLayer], tuple[torch.Tensor, torch.Tensor]]  # gives the weights, and which are removed
+
+
+def magnitude(layer: LinearLayer) -> torch.Tensor:
+    """What magnitude removes, bool, (outputs, inputs)."""
     scores = layer.weight.abs()
-    removed = lowest_of_groups(scores, *layer.n_of_m) if layer.n_of_m else lowest(scores, layer.count)
-    return layer.weight.masked_fill(removed, 0), removed
+    return lowest_of_groups(scores, *layer.n_of_m) if layer.n_of_m else lowest(scores, layer.count)
 
 
-def wanda(layer: LinearLayer) -> Made:
-    removed = _by_wanda(layer)
-    return layer.weight.masked_fill(removed, 0), removed
+def wanda(layer: LinearLayer) -> torch.Tensor:
+    """What Wanda removes, bool, (outputs, inputs)."""
+    scores = layer.inputs.wanda(layer.weight)
+    if layer.n_of_m:
+        return lowest_of_groups(scores, *layer.n_of_m)
+    return lowest_of_rows(scores, spread(layer.count, len(scores)))
 
 
-def wanda_dsnot(layer: LinearLayer) -> Made:
-    removed = dsnot.improved(layer.weight, _by_wanda(layer), layer.inputs, n_of_m=layer.n_of_m)
-    return layer.weight.masked_fill(removed, 0), removed
+def wanda_dsnot(layer: LinearLayer) -> torch.Tensor:
+    """What is removed after DSnoT's swaps, bool, (outputs, inputs)."""
+    return dsnot.improved(layer.weight, wanda(layer), layer.inputs, n_of_m=layer.n_of_m)
 
 
-def by_sparsegpt(layer: LinearLayer) -> Made:
-    return sparsegpt(layer.weight, layer.inputs.hessian, layer.count, layer.n_of_m)
+def _zeroing(choose: Callable[[LinearLayer], torch.Tensor]) -> Way:
+    """Other weights stay as they are."""
+
+    def way(layer: LinearLayer) -> tuple[torch.Tensor, torch.Tensor]:
+        removed = choose(layer)
+        return layer.weight.masked_fill(removed, 0), removed
+
+    return way
 
 
-def by_multiple_removal(layer: LinearLayer) -> Made:
-    return multiple_removal(layer.weight, layer.inputs.hessian, layer.count, layer.n_of_m)
+def _compensating(prune: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Way:
+    """Other weights of a row make up for what is removed."""
+    return lambda layer: prune(layer.weight, layer.inputs.hessian, layer.count, layer.n_of_m)
 
 
-# By name: the function, and whether it needs statistics of inputs and, of those, the sum of x x^T.
-WAYS: dict[str, tuple[Callable[[LinearLayer], Made], bool, bool]] = {
-    "magnitude": (magnitude, False, False),
-    "wanda": (wanda, True, False),
-    "dsnot": (wanda_dsnot, True, False),
-    "sparsegpt": (by_sparsegpt, True, True),
-    "multiple-removal": (by_multiple_removal, True, True),
+# By name: the function, and whether it needs the sum of x x^T of its inputs.
+WAYS: dict[str, tuple[Way, bool]] = {
+    "magnitude": (_zeroing(magnitude), False),
+    "wanda": (_zeroing(wanda), False),
+    "dsnot": (_zeroing(wanda_dsnot), False),
+    "sparsegpt": (_compensating(sparsegpt), True),
+    "multiple-removal": (_compensating(multiple_removal), True),
 }
 
 
@@ -89,7 +99,7 @@ def one_shot(
     counts: Mapping[str, int],
     tokens: torch.Tensor | None,
     n_of_m: tuple[int, int] | None = None,
-    progress: Callable[[str], object] | None = None,
+    progress: Progress = None,
     keep: Keep = dict,
 ) -> Net:
     """The model with some weights zero.
@@ -97,42 +107,41 @@ def one_shot(
     Args:
         way: a key of WAYS.
         counts: how many weights to remove, by parameter; layers that aren't named stay as they are.
-        tokens: (sequences, T) int64; not needed for magnitude.
+        tokens: (sequences, T) int64; None for magnitude.
         keep: takes the pruned weights of one block and gives those to keep; see spill.Spill.
 
     Raises:
         UserError: numbers that are not finite, or exact zeros among the weights that are kept: training holds zeros as
             removed weights.
     """
-    function, needs_inputs, needs_gram = WAYS[way]
+    function, needs_gram = WAYS[way]
     weights = dict(net.weights)
-    for key in prunable_names(net.spec):
+    for key in linear_weights(net.spec.shape):
         if key not in counts:
             _check_zeros(weights[key], 0, net.file, key)
-    replay = Replay(net, tokens) if needs_inputs and tokens is not None else None
+    replay = None if tokens is None else Replay(net, tokens)
     states = replay.inputs if replay else []
     for index in range(net.spec.layers):
-        mine = [name for name in LINEARS if f"{prefix(index)}{LINEARS[name]}.weight" in counts]
+        names = {f"{prefix(index)}{module}.weight": name for name, module in LINEARS.items()}
+        mine = {key: name for key, name in names.items() if key in counts}
         seen: dict[str, Moments] = {}
         if replay:
             replay.block(index)
             seen = observed(replay, states, with_gram=needs_gram) if mine else {}
-        for name in mine:
-            key = f"{prefix(index)}{LINEARS[name]}.weight"
+        for key, name in mine.items():
             layer = LinearLayer(weights[key].float(), seen.get(site_of(name)), counts[key], n_of_m)
             weights[key] = _pruned(function, layer, net.file, key).to(weights[key].dtype)
             _check_zeros(weights[key], counts[key], net.file, key)
         if replay:
             replay.block(index, {name: weights[f"{prefix(index)}{name}"] for name in net.block(index)})
             states = replay.forward(states)
-        keys = [f"{prefix(index)}{LINEARS[name]}.weight" for name in mine]
-        weights |= keep({key: weights[key] for key in keys})
+        weights |= keep({key: weights[key] for key in mine})
         if progress:
             progress(f"block {index + 1} of {net.spec.layers}")
     return net.but(net.spec, weights)
 
 
-def _pruned(function: Callable[[LinearLayer], Made], layer: LinearLayer, file: object, key: str) -> torch.Tensor:
+def _pruned(function: Way, layer: LinearLayer, file: object, key: str) -> torch.Tensor:
     try:
         made, removed = function(layer)
     except UserError as error:
@@ -152,10 +161,3 @@ def _check_zeros(weight: torch.Tensor, removed: int, file: object, key: str) -> 
             found=f"{zeros:,} zeros",
             expected=f"{removed:,}, as many as are removed",
         )
-
-
-def _by_wanda(layer: LinearLayer) -> torch.Tensor:
-    scores = layer.weight.double().abs() * layer.inputs.norm
-    if layer.n_of_m:
-        return lowest_of_groups(scores, *layer.n_of_m)
-    return lowest_of_rows(scores, spread(layer.count, len(scores)))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from repro.models.names import prefix
-from repro.surgery.calibrate import Replay
+from repro.surgery.calibrate import Progress, Replay
 from repro.surgery.net import Net, check_finite
 
 
 def gradients(
-    net: Net, tokens: torch.Tensor, progress: Callable[[str], object] | None = None
+    net: Net, tokens: torch.Tensor, progress: Progress = None
 ) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
     """(block, gradients of the mean loss by the block's parameters, fp32 by name), from the last block to the first.
 
@@ -20,7 +20,6 @@ def gradients(
 
     Args:
         tokens: (sequences, T) int64.
-        progress: called with lines of progress.
     """
     replay = Replay(net, tokens)
     states = replay.boundaries()
@@ -47,7 +46,7 @@ def gradients(
 
 
 def importance(
-    net: Net, tokens: torch.Tensor, progress: Callable[[str], object] | None = None
+    net: Net, tokens: torch.Tensor, progress: Progress = None
 ) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
     """(block, |w g| by the block's parameters): the first-order change of the mean loss where a weight becomes zero."""
     for index, found in gradients(net, tokens, progress):

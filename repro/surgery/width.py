@@ -9,24 +9,20 @@ removed, as in the structured baseline of "FLAP" (arXiv 2312.11983).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from repro.models.names import LINEARS
 from repro.pruning import scores
 from repro.spec import ModelSpec
-from repro.surgery.calibrate import Replay
+from repro.surgery.calibrate import Progress, Replay
 from repro.surgery.groups import KeptWidth, by_channel, by_group, columns_of
-from repro.surgery.moments import Moments, observed
+from repro.surgery.moments import observed
 from repro.surgery.net import Net
 from repro.surgery.ranking import lowest
 from repro.surgery.taylor import importance
 
 
-def by_taylor(
-    net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Callable[[str], object] | None = None
-) -> list[KeptWidth]:
+def by_taylor(net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Progress = None) -> list[KeptWidth]:
     """What each block keeps of the groups and channels with the largest sums of |w g| of the unpruned model."""
     found = {
         index: _kept(by_group(net.spec, values), by_channel(values), groups, channels)
@@ -35,9 +31,7 @@ def by_taylor(
     return [found[index] for index in range(net.spec.layers)]
 
 
-def by_wanda(
-    net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Callable[[str], object] | None = None
-) -> list[KeptWidth]:
+def by_wanda(net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Progress = None) -> list[KeptWidth]:
     """What each block keeps of the largest sums of |w| times the norm of the input, over columns of o_proj and down_proj.
 
     Blocks are judged in order, on the outputs of the pruned ones before.
@@ -47,27 +41,21 @@ def by_wanda(
     for index in range(net.spec.layers):
         weights = net.block(index)
         replay.block(index)
-        moments = observed(replay, states)
-        values = {}
-        for name in ("o_proj", "down_proj"):
-            weight, seen = weights[f"{LINEARS[name]}.weight"], moments[LINEARS[name]]
-            values[f"{LINEARS[name]}.weight"] = wanda_columns(weight, seen)
+        seen = observed(replay, states)
+        reading = {f"{site}.weight": seen[site] for site in (LINEARS["o_proj"], LINEARS["down_proj"])}
+        values = {name: moments.wanda(weights[name]) for name, moments in reading.items()}
         kept = _kept(by_group(net.spec, values), by_channel(values), groups, channels)
         found.append(kept)
-        for name, columns in columns_of(net.spec, kept).items():
-            gone = torch.ones(weights[f"{LINEARS[name]}.weight"].shape[1], dtype=torch.bool)
+        for layer, columns in columns_of(net.spec, kept).items():
+            name = f"{LINEARS[layer]}.weight"
+            gone = torch.ones(weights[name].shape[1], dtype=torch.bool)
             gone[columns] = False
-            weights[f"{LINEARS[name]}.weight"] = weights[f"{LINEARS[name]}.weight"].masked_fill(gone, 0)
+            weights[name] = weights[name].masked_fill(gone, 0)
         replay.block(index, weights)
         states = replay.forward(states)
         if progress:
             progress(f"block {index + 1} of {net.spec.layers}")
     return found
-
-
-def wanda_columns(weight: torch.Tensor, seen: Moments) -> torch.Tensor:
-    """|w| times the norm of its input, (outputs, inputs) float64."""
-    return weight.double().abs() * seen.norm
 
 
 def at_random(spec: ModelSpec, seed: int, groups: int, channels: int) -> list[KeptWidth]:

@@ -14,9 +14,9 @@ from torch import nn
 
 from repro.spec import SurgerySpec
 from repro.surgery.calibration_set import CalibrationSet, from_corpus
-from repro.surgery.grow import Grown, grow
-from repro.surgery.methods import Pruned, prune
-from repro.surgery.net import Net
+from repro.surgery.grow import grow
+from repro.surgery.methods import prune
+from repro.surgery.net import Made, Net
 from repro.training import evaluate, record
 from repro.training.model import build, query_scale
 from repro.training.run import RunInProgress
@@ -28,7 +28,7 @@ class Operated:
 
     Attributes:
         weights: flat, fp32, by the run's parameter names, with its scale of queries.
-        record: to_dict() of a SurgeryRecord or GrowthRecord.
+        record: of the surgery; see surgery.methods.prune and surgery.grow.grow.
         loss_before: held-out loss of the weights before, in nats/token, on the run's blocks.
     """
 
@@ -58,7 +58,7 @@ def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, t
             for name, weight in made.net.weights.items()
         }
         weights = {name: weight.flatten().contiguous() for name, weight in scaled.items()}
-    found = made.record.to_dict()
+    found = made.record
     if run.spec.model_before is not None:
         promised = surgery.counts(run.spec.model_before)
         if different := {key: (found[key], count) for key, count in promised.items() if found[key] != count}:
@@ -66,7 +66,7 @@ def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, t
     return Operated(weights, found, _loss(run, net))
 
 
-def _made(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, torch.Tensor] | None) -> Pruned | Grown:
+def _made(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, torch.Tensor] | None) -> Made:
     if surgery.factor is not None:
         if own is not None:
             net = net.but(net.spec, {name: own[name].view(weight.shape) for name, weight in net.weights.items()})

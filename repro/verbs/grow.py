@@ -10,13 +10,12 @@ from repro.console import commands
 from repro.console.options import whole
 from repro.console.shared_options import SEED
 from repro.surgery.catalogue import GROWTHS, growing
-from repro.verbs.operating import Operation, ProgressLines, add_model, add_output, add_text, listed
+from repro.verbs.operating import ProgressLines, add_model, add_output, add_text, listed, operate
 
 if TYPE_CHECKING:
     from repro.evaluation.texts import Text
     from repro.spec import ModelSpec
-    from repro.surgery.grow import Grown
-    from repro.surgery.net import Net
+    from repro.surgery.net import Made, Net
     from repro.surgery.spill import Keep
 
 EXAMPLES = (
@@ -56,14 +55,13 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     """Grows a model; returns the exit code."""
     growing(given.method)
+    return operate(given, _foretold, _prepared, ("factor", "length", "held_out", "seed"))
 
-    def prepare(text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Grown]:
-        from repro.surgery.grow import grow
 
-        return lambda net, keep, progress: grow(net, given.method, given.factor, seed=given.seed, keep=keep)
+def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Made]:
+    from repro.surgery.grow import grow
 
-    again = ("factor", "length", "held_out", "seed")
-    return Operation(given, lambda before: _foretold(given, before), prepare, again).run()
+    return lambda net, keep, progress: grow(net, given.method, given.factor, seed=given.seed, keep=keep)
 
 
 def _foretold(given: argparse.Namespace, before: ModelSpec) -> tuple[dict[str, Any], str]:

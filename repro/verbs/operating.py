@@ -8,7 +8,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,8 @@ from repro.surgery.catalogue import GROWTHS
 if TYPE_CHECKING:
     from repro.evaluation.texts import Text
     from repro.spec import ModelSpec
-    from repro.surgery.net import Net
+    from repro.surgery.net import Made, Net
     from repro.surgery.spill import Keep
-    from repro.surgery.written import Made
 
 LENGTH = 512  # tokens of a sequence, at most
 
@@ -45,115 +43,106 @@ class ProgressLines:
         return lambda line: self(f"{name}: {line}")
 
 
-@dataclass(frozen=True)
-class Operation:
-    """What a verb does with a model.
+def operate(
+    given: argparse.Namespace,
+    foretell: Callable[[argparse.Namespace, ModelSpec], tuple[dict[str, Any], str]],
+    prepare: Callable[[argparse.Namespace, Text | None, int], Callable[[Net, Keep, ProgressLines], Made]],
+    options: Sequence[str],
+) -> int:
+    """Does what a verb does with a model; returns the exit code.
 
-    Attributes:
+    Args:
         given: the command line.
         foretell: the counts that it will leave, and a line that says so, from the model before; nothing is read.
         prepare: what makes the model, from the text, if there is one, and the tokens of a sequence. The text is drawn from
             here: what it doesn't allow is refused before any weight is read.
         options: of the command line that bear on the model, in the order of the command that makes it again.
     """
+    from repro.corpus import Corpus
+    from repro.evaluation import texts
+    from repro.models import appearing
+    from repro.surgery.sources import source_of
 
-    given: argparse.Namespace
-    foretell: Callable[[ModelSpec], tuple[dict[str, Any], str]]
-    prepare: Callable[[Text | None, int], Callable[[Net, Keep, ProgressLines], Made]]
-    options: Sequence[str]
-
-    def run(self) -> int:
-        """Does it; returns the exit code."""
-        from repro.corpus import Corpus
-        from repro.evaluation import texts
-        from repro.models import appearing
-        from repro.surgery.sources import source_of
-
-        given, progress = self.given, ProgressLines()
-        if "://" in given.out:
-            raise UserError("not a folder on this machine", key="OUT", found=given.out, expected="a path")
-        out = Path(given.out)
-        appearing.check(out)
-        text_source = texts.find(given.text, given.text_field, given.corpus, progress) if given.text else None
-        source = source_of(given.model, given.corpus, text_source if isinstance(text_source, Corpus) else None)
-        foretold, line = self.foretell(source.spec)
-        progress(line)
-        if given.dry_run:
-            if given.json:
-                print(json.dumps({"method": given.method, **foretold}))
-            return 0
-        if text_source is not None and source.reader is None:
-            raise UserError(
-                "a model without a tokenizer", file=source.name, expected="its tokenizer.json beside its weights"
-            )
-        text = None if text_source is None or source.reader is None else texts.read(text_source, source.reader)
-        self._operate(source, text, out, progress)
-        return 0
-
-    def _operate(self, source: Any, text: Text | None, out: Path, progress: ProgressLines) -> None:
-        import torch
-        from transformers.utils.logging import disable_progress_bar
-
-        from repro.surgery import written
-        from repro.surgery.calibrate import mean_loss
-        from repro.surgery.calibration_set import held_out
-        from repro.surgery.spill import Spill
-        from repro.training import device_memory
-
-        disable_progress_bar()
-        device_memory.begin_peak(torch.device("cpu"))
-        given = self.given
-        length = min(LENGTH, source.spec.sequence) if given.length is None else given.length
-        tokens = None if text is None else held_out(text, given.held_out, length)
-        make = self.prepare(text, length)
-        net = source.read()
-        before = None if tokens is None else mean_loss(net, tokens, progress.named("loss before"))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = make(net, Spill(out.parent), progress)
-        measured = None
-        if text is not None and tokens is not None and before is not None:
-            after = mean_loss(made.net, tokens, progress.named("loss after"))
-            measured = written.HeldOutLosses(text.name, text.hash, len(tokens), length, before, after)
-        effort = written.Effort(progress.seconds, device_memory.peak(torch.device("cpu")))
-        facts = written.facts_of(source.name, made, measured, effort)
-        written.write(out, net, made, facts, source.tokenizer, self._command())
-        self._say(facts)
-
-    def _say(self, facts: dict[str, Any]) -> None:
-        from repro.surgery.card import perplexity
-
-        given = self.given
+    progress = ProgressLines()
+    if "://" in given.out:
+        raise UserError("not a folder on this machine", key="OUT", found=given.out, expected="a path")
+    out = Path(given.out)
+    appearing.check(out)
+    text_source = texts.find(given.text, given.text_field, given.corpus, progress) if given.text else None
+    source = source_of(given.model, given.corpus, text_source if isinstance(text_source, Corpus) else None)
+    foretold, line = foretell(given, source.spec)
+    progress(line)
+    if given.dry_run:
         if given.json:
-            print(json.dumps({key: value for key, value in facts.items() if key != "removed"} | {"out": given.out}))
-            return
-        print(f"{given.model} -> {given.out}, {given.method}")
-        for name, key in (("parameters", "params"), ("in linear layers", "linear")):
-            before, after = facts[f"{key}_before"], facts[f"{key}_after"]
-            change = f"{after / before:.4f} times" if given.method in GROWTHS else f"{1 - after / before:.4%} removed"
-            print(f"  {name:<17}{before:,} -> {after:,}, {change}")
-        if facts["held_out"] is not None:
-            losses = facts["loss_before"], facts["loss_after"]
-            print(f"  {'loss':<17}{losses[0]:.4f} -> {losses[1]:.4f} nats a token")
-            print(f"  {'perplexity':<17}{perplexity(losses[0]):,.2f} -> {perplexity(losses[1]):,.2f}")
-        print(f"  {'effort':<17}{facts['seconds']:,.1f} s, {facts['peak_memory'] / 1e9:.3g} GB at its peak")
+            print(json.dumps({"method": given.method, **foretold}))
+        return 0
+    if text_source is not None and source.reader is None:
+        raise UserError(
+            "a model without a tokenizer", file=source.name, expected="its tokenizer.json beside its weights"
+        )
+    text = None if text_source is None or source.reader is None else texts.read(text_source, source.reader)
+    import torch
+    from transformers.utils.logging import disable_progress_bar
 
-    def _command(self) -> str:
-        """The command that makes it again, with the options that matter and no place of this machine."""
-        from repro.models.appearing import without_places
+    from repro.surgery import written
+    from repro.surgery.calibrate import mean_loss
+    from repro.surgery.calibration_set import held_out
+    from repro.surgery.spill import Spill
+    from repro.training import device_memory
 
-        given = self.given
-        words = ["MODEL", "OUT", "--method", given.method]
-        for name in self.options:
-            values = getattr(given, name)
-            if values is not None:
-                stated = values if isinstance(values, list) else [values]
-                words += [
-                    f"--{name.replace('_', '-')}",
-                    *(f"{v:g}" if isinstance(v, float) else str(v) for v in stated),
-                ]
-        if given.text:
-            words += ["--text", str(without_places(given.text))]
-        return f"python -m repro {given.verb} {shlex.join(words)}"
+    disable_progress_bar()
+    cpu = torch.device("cpu")
+    device_memory.begin_peak(cpu)
+    length = min(LENGTH, source.spec.sequence) if given.length is None else given.length
+    tokens = None if text is None else held_out(text, given.held_out, length)
+    make = prepare(given, text, length)
+    net = source.read()
+    losses: dict[str, Any] = dict.fromkeys(("held_out", "loss_before", "loss_after"))
+    if tokens is not None:
+        losses["loss_before"] = mean_loss(net, tokens, progress.named("loss before"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = make(net, Spill(out.parent), progress)
+    if text is not None and tokens is not None:
+        losses["loss_after"] = mean_loss(made.net, tokens, progress.named("loss after"))
+        losses["held_out"] = {"name": text.name, "hash": text.hash, "sequences": len(tokens), "length": length}
+    effort = {"seconds": progress.seconds, "peak_memory": device_memory.peak(cpu)}
+    facts = appearing.without_places({"model": source.name, **made.record, **effort, **losses})
+    written.write(out, net, made, facts, source.tokenizer, _command(given, options))
+    _say(given, facts)
+    return 0
+
+
+def _say(given: argparse.Namespace, facts: dict[str, Any]) -> None:
+    from repro.surgery.card import perplexity
+
+    if given.json:
+        print(json.dumps({key: value for key, value in facts.items() if key != "removed"} | {"out": given.out}))
+        return
+    print(f"{given.model} -> {given.out}, {given.method}")
+    for name, key in (("parameters", "params"), ("in linear layers", "linear")):
+        before, after = facts[f"{key}_before"], facts[f"{key}_after"]
+        change = f"{after / before:.4f} times" if given.method in GROWTHS else f"{1 - after / before:.4%} removed"
+        print(f"  {name:<17}{before:,} -> {after:,}, {change}")
+    if facts["held_out"] is not None:
+        losses = facts["loss_before"], facts["loss_after"]
+        print(f"  {'loss':<17}{losses[0]:.4f} -> {losses[1]:.4f} nats a token")
+        print(f"  {'perplexity':<17}{perplexity(losses[0]):,.2f} -> {perplexity(losses[1]):,.2f}")
+    print(f"  {'effort':<17}{facts['seconds']:,.1f} s, {facts['peak_memory'] / 1e9:.3g} GB at its peak")
+
+
+def _command(given: argparse.Namespace, options: Sequence[str]) -> str:
+    """The command that makes it again, with the options that matter and no place of this machine."""
+    from repro.models.appearing import without_places
+
+    words = ["MODEL", "OUT", "--method", given.method]
+    for name in options:
+        if (values := getattr(given, name)) is not None:
+            stated = values if isinstance(values, list) else [values]
+            words.append(f"--{name.replace('_', '-')}")
+            words += (f"{value:g}" if isinstance(value, float) else str(value) for value in stated)
+    if given.text:
+        words += ["--text", str(without_places(given.text))]
+    return f"python -m repro {given.verb} {shlex.join(words)}"
 
 
 def add_model(parser: Any) -> None:

@@ -11,13 +11,12 @@ from repro.console.options import real, whole
 from repro.console.shared_options import SEED
 from repro.surgery.amounts import check_rate
 from repro.surgery.catalogue import METHODS, check_text, taking
-from repro.verbs.operating import Operation, ProgressLines, add_model, add_output, add_text, listed
+from repro.verbs.operating import ProgressLines, add_model, add_output, add_text, listed, operate
 
 if TYPE_CHECKING:
     from repro.evaluation.texts import Text
     from repro.spec import ModelSpec
-    from repro.surgery.methods import Pruned
-    from repro.surgery.net import Net
+    from repro.surgery.net import Made, Net
     from repro.surgery.spill import Keep
 
 EXAMPLES = (
@@ -83,40 +82,43 @@ def add_parser(verbs: Any) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Prunes a model; returns the exit code."""
-    protect = tuple(given.protect) if given.protect else None
-    options = {"structure": given.structure, "protect": protect, "groups": given.groups}
-    taking(given.method, **options)
+    taking(given.method, **_options(given))
     check_rate(given.rate, given.structure)
     check_text(given.method, given.text is not None or given.rate == 0)
-
-    def prepare(text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Pruned]:
-        from repro.surgery.calibration_set import draw
-        from repro.surgery.methods import prune
-
-        drawn = None
-        if text is not None and METHODS[given.method].text:
-            drawn = draw(text, given.sequences, length, given.seed, apart=given.held_out)
-        return lambda net, keep, progress: prune(
-            net, given.method, given.rate, **options, text=drawn, seed=given.seed, progress=progress, keep=keep
-        )
-
     again = ("rate", "structure", "sequences", "length", "held_out", "seed", "groups", "protect")
-    return Operation(given, lambda before: _foretold(given, before), prepare, again).run()
+    return operate(given, _foretold, _prepared, again)
+
+
+def _options(given: argparse.Namespace) -> dict[str, Any]:
+    """Those that some methods take alone."""
+    protect = tuple(given.protect) if given.protect else None
+    return {"structure": given.structure, "protect": protect, "groups": given.groups}
+
+
+def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Made]:
+    from repro.surgery.calibration_set import draw
+    from repro.surgery.methods import prune
+
+    drawn = None
+    if text is not None and METHODS[given.method].text:
+        drawn = draw(text, given.sequences, length, given.seed, apart=given.held_out)
+    return lambda net, keep, progress: prune(
+        net, given.method, given.rate, **_options(given), text=drawn, seed=given.seed, progress=progress, keep=keep
+    )
 
 
 def _foretold(given: argparse.Namespace, before: ModelSpec) -> tuple[dict[str, Any], str]:
     """The counts and rates that the surgery will leave, and a line that says so."""
     from repro.spec import SurgerySpec
     from repro.surgery.amounts import narrowed, width_at
-    from repro.surgery.record import counts
+    from repro.surgery.record import counts, rates
 
     asked = SurgerySpec(given.method, given.rate, given.structure)
     zeros, after = asked.zeros(before), asked.model_after(before) if given.groups is None else before
     if given.groups is not None and given.rate:
         after = narrowed(before, *width_at(before, given.rate, given.groups))
     found: dict[str, Any] = counts(before.shape, after.shape, sum(zeros.values()))
-    for key, rate in (("params", "rate_all"), ("linear", "rate_linear")):
-        found[rate] = 1 - found[f"{key}_after"] / found[f"{key}_before"]
+    found |= rates(found)
     parts = [
         (before.layers - after.layers, f"of {before.layers} blocks"),
         (before.shape.kv - after.shape.kv, f"of {before.shape.kv} groups of heads of every block"),

@@ -15,7 +15,7 @@ from repro.models import names
 from repro.spec import ModelSpec
 from repro.surgery import calibrate
 from repro.surgery.calibration_set import draw
-from repro.surgery.depth import influence, loss_without, taylor, window_turn
+from repro.surgery.depth import loss_without, taylor, turn
 from repro.surgery.groups import by_channel, by_group, without_blocks
 from repro.surgery.net import Net, net_of
 from repro.surgery.taylor import gradients
@@ -92,10 +92,10 @@ def test_scores_of_blocks_are_what_their_definitions_say() -> None:
     ]
     torch.testing.assert_close(taylor(net, tokens), torch.tensor(by_block, dtype=torch.float64), rtol=1e-5, atol=0)
     turns = [1 - F.cosine_similarity(hidden[i], hidden[i + 1], dim=-1).mean().item() for i in range(3)]
-    assert influence(net, tokens)[:3].tolist() == pytest.approx(turns, abs=1e-6)
+    assert turn(net, tokens, 1)[:3].tolist() == pytest.approx(turns, abs=1e-6)
     two = [1 - F.cosine_similarity(hidden[i], hidden[i + 2], dim=-1).mean().item() for i in range(2)]
-    assert window_turn(net, tokens, 2)[:2].tolist() == pytest.approx(two, abs=1e-6)
-    assert len(window_turn(net, tokens, 2)) == 3
+    assert turn(net, tokens, 2)[:2].tolist() == pytest.approx(two, abs=1e-6)
+    assert len(turn(net, tokens, 2)) == 3
 
 
 @every_member

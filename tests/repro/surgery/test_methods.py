@@ -18,8 +18,8 @@ from repro.surgery.calibrate import mean_loss
 from repro.surgery.catalogue import METHODS
 from repro.surgery.depth import lowest_blocks, usual_protection
 from repro.surgery.groups import without_blocks
-from repro.surgery.methods import Pruned, prune
-from repro.surgery.net import Net, net_of
+from repro.surgery.methods import prune
+from repro.surgery.net import Made, Net, net_of
 from repro.surgery.spill import Spill
 from tests.repro.surgery.nets import MEMBERS, PLAIN, calibration, random_net
 
@@ -31,7 +31,7 @@ def zeros(net: Net) -> dict[str, int]:
     return {name: found for name, weight in net.weights.items() if (found := int((weight == 0).sum()))}
 
 
-def pruned(method: str, rate: float | None = 0.25, **options: Any) -> Pruned:
+def pruned(method: str, rate: float | None = 0.25, **options: Any) -> Made:
     return prune(random_net(), method, rate, text=calibration(), **options)
 
 
@@ -46,18 +46,18 @@ def test_the_same_weights_text_and_seed_give_the_same_bits_and_the_original_stay
     before = {name: weight.clone() for name, weight in net.weights.items()}
     one, again = (prune(net, method, 0.25, text=calibration(net.spec), seed=3) for _ in range(2))
     assert one.record == again.record
-    assert list(one.weights) == list(again.weights)
-    assert all(torch.equal(weight, again.weights[name]) for name, weight in one.weights.items())
+    assert list(one.net.weights) == list(again.net.weights)
+    assert all(torch.equal(weight, again.net.weights[name]) for name, weight in one.net.weights.items())
     assert all(torch.equal(net.weights[name], weight) for name, weight in before.items())
-    assert json.loads(json.dumps(one.record.to_dict()))["rate_all"] == one.record.rate_all
-    assert abs(one.record.rate_all - 0.25) < 0.15
-    assert (one.record.calibration is not None) == METHODS[method].text
-    assert (one.record.seed is not None) == METHODS[method].seeded
+    assert json.loads(json.dumps(one.record))["rate_all"] == one.record["rate_all"]
+    assert abs(one.record["rate_all"] - 0.25) < 0.15
+    assert (one.record["calibration"] is not None) == METHODS[method].text
+    assert (one.record["seed"] is not None) == METHODS[method].seeded
 
 
 @pytest.mark.parametrize("method", ["random-depth", "random-width"])
 def test_another_seed_draws_something_else(method: str) -> None:
-    found = {json.dumps(pruned(method, seed=seed).record.removed) for seed in range(8)}
+    found = {json.dumps(pruned(method, seed=seed).record["removed"]) for seed in range(8)}
     assert len(found) > 2
 
 
@@ -66,23 +66,23 @@ def test_another_seed_draws_something_else(method: str) -> None:
 def test_single_weights_go_exactly_as_the_rate_of_all_parameters_says(method: str, rate: float) -> None:
     made = pruned(method, rate)
     record, total = made.record, PLAIN.shape.total
-    assert record.params_before - record.params_after == round(rate * total) == sum(zeros(made.net).values())
-    assert zeros(made.net) == record.removed["weights"]
-    assert record.rate_linear == pytest.approx(round(rate * total) / PLAIN.shape.prunable)
+    assert record["params_before"] - record["params_after"] == round(rate * total) == sum(zeros(made.net).values())
+    assert zeros(made.net) == record["removed"]["weights"]
+    assert record["rate_linear"] == pytest.approx(round(rate * total) / PLAIN.shape.prunable)
     assert not [name for name in zeros(made.net) if not name.startswith("model.layers.")]
 
 
 @pytest.mark.parametrize("method", MASKS)
 def test_two_of_four_go_in_every_group_of_the_blocks_that_the_rate_asks_for(method: str) -> None:
     every = pruned(method, None, structure="2:4")
-    assert every.record.params_before - every.record.params_after == 4 * sum(PLAIN.shape.linears.values()) // 8 - (
-        PLAIN.vocab * PLAIN.d_model // 2
-    )
-    half = pruned(method, every.record.rate_all / 2, structure="2:4")
-    assert half.record.rate_all == pytest.approx(every.record.rate_all / 2)
-    assert {name.split(".")[2] for name in half.record.removed["weights"]} == {"1", "3"}
-    for name in half.record.removed["weights"]:
-        assert ((half.weights[name] == 0).view(-1, 4).sum(1) == 2).all()
+    assert every.record["params_before"] - every.record["params_after"] == 4 * sum(
+        PLAIN.shape.linears.values()
+    ) // 8 - (PLAIN.vocab * PLAIN.d_model // 2)
+    half = pruned(method, every.record["rate_all"] / 2, structure="2:4")
+    assert half.record["rate_all"] == pytest.approx(every.record["rate_all"] / 2)
+    assert {name.split(".")[2] for name in half.record["removed"]["weights"]} == {"1", "3"}
+    for name in half.record["removed"]["weights"]:
+        assert ((half.net.weights[name] == 0).view(-1, 4).sum(1) == 2).all()
 
 
 def test_compensation_lessens_the_error_of_the_model_and_criteria_use_what_earlier_blocks_make() -> None:
@@ -106,7 +106,7 @@ def test_compensation_lessens_the_error_of_the_model_and_criteria_use_what_earli
 def test_depth_by_loss_removes_the_block_without_which_the_loss_is_lowest() -> None:
     net, text = random_net(), calibration()
     one_by_one = [mean_loss(without_blocks(net, [block]), text.tokens) for block in range(PLAIN.layers)]
-    assert prune(net, "depth-ppl", 0.2, text=text).record.removed["blocks"] == [one_by_one.index(min(one_by_one))]
+    assert prune(net, "depth-ppl", 0.2, text=text).record["removed"]["blocks"] == [one_by_one.index(min(one_by_one))]
 
 
 def test_the_published_rates_are_whole_blocks_of_public_models() -> None:
@@ -143,7 +143,7 @@ def test_a_rate_of_zero_is_the_model_itself(method: str) -> None:
     net = random_net()
     made = prune(net, method, 0.0, text=calibration())
     assert made.net is net
-    assert (made.record.rate_all, made.record.rate_linear, made.record.removed) == (0, 0, {})
+    assert (made.record["rate_all"], made.record["rate_linear"], made.record["removed"]) == (0, 0, {})
 
 
 def test_bits_of_kept_weights_and_their_precision_stay_where_nothing_makes_up() -> None:
@@ -151,9 +151,9 @@ def test_bits_of_kept_weights_and_their_precision_stay_where_nothing_makes_up() 
     net = source.but(PLAIN, {name: weight.bfloat16() for name, weight in source.weights.items()})
     for method in ("wanda", "width-wanda", "depth-influence", "sparsegpt"):
         made = prune(net, method, 0.25, text=calibration())
-        assert {weight.dtype for weight in made.weights.values()} == {torch.bfloat16}
+        assert {weight.dtype for weight in made.net.weights.values()} == {torch.bfloat16}
     wanda = prune(net, "wanda", 0.25, text=calibration())
-    for name, weight in wanda.weights.items():
+    for name, weight in wanda.net.weights.items():
         assert torch.equal(weight, torch.where(weight == 0, 0, net.weights[name]))
 
 
@@ -252,6 +252,6 @@ def test_marks_of_texts_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["wanda", "width-wanda"])
 def test_what_is_kept_in_files_is_the_same_to_the_bit_and_leaves_none(method: str, tmp_path: Path) -> None:
     in_memory, in_files = pruned(method), pruned(method, keep=Spill(tmp_path))
-    assert all(torch.equal(weight, in_files.weights[name]) for name, weight in in_memory.weights.items())
-    assert list(in_memory.weights) == list(in_files.weights)
+    assert all(torch.equal(weight, in_files.net.weights[name]) for name, weight in in_memory.net.weights.items())
+    assert list(in_memory.net.weights) == list(in_files.net.weights)
     assert list(tmp_path.iterdir()) == []

@@ -95,13 +95,13 @@ def test_every_structured_method_gives_the_original_without_what_its_record_name
 ) -> None:
     net = random_net(spec)
     made = prune(net, method, 0.3, text=calibration(spec), seed=4)
-    assert made.record.params_after == made.spec.shape.total == sum(w.numel() for w in made.weights.values())
+    assert made.record["params_after"] == made.net.spec.shape.total == sum(w.numel() for w in made.net.weights.values())
     found = of_folder(made.net, tmp_path)
     if METHODS[method].removes == "blocks":
-        close(found, skipping(net, made.record.removed["blocks"]))
+        close(found, skipping(net, made.record["removed"]["blocks"]))
         return
     kept = [
         KeptWidth(*(tuple(sorted(set(range(n)) - set(gone))) for n, gone in zip((spec.shape.kv, 48), one, strict=True)))
-        for one in zip(made.record.removed["groups"], made.record.removed["channels"], strict=True)
+        for one in zip(made.record["removed"]["groups"], made.record["removed"]["channels"], strict=True)
     ]
     close(found, zeroing(net, kept))

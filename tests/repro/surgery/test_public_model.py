@@ -133,9 +133,9 @@ def test_losses_are_in_the_order_of_the_criteria(net: Net, calibration: Calibrat
             say(
                 method=method,
                 asked=asked,
-                params=made.record.params_after,
-                rate_all=round(made.record.rate_all, 4),
-                rate_linear=round(made.record.rate_linear, 4),
+                params=made.record["params_after"],
+                rate_all=round(made.record["rate_all"], 4),
+                rate_linear=round(made.record["rate_linear"], 4),
                 loss=round(loss, 4),
                 perplexity=round(math.exp(loss), 2),
                 cpu_s=round(seconds, 1),

@@ -43,7 +43,7 @@ def test_a_run_is_pruned_as_its_export_is_and_a_child_has_the_pruned_models_logi
     found = draw(texts.read(text, TextReader.of(text.tokenizer)), 6, 32, seed=1)
     made = prune(net, "width-taylor", 0.2, text=found, groups=1)
     made.net.network().save_pretrained(tmp_path / "pruned")
-    child = replace(made.spec, init="fan_in")
+    child = replace(made.net.spec, init="fan_in")
     trains = model.build(child, seed=5)
     own = dict(trains.named_parameters())
     start = weights(child, start_from(str(tmp_path / "pruned")), {name: one.shape for name, one in own.items()})

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from repro.models.family import prunable_names, shapes_of, spec_of
+from repro.models.family import shapes_of, spec_of
+from repro.models.names import linear_weights
 from repro.models.network import network
 from repro.spec import ModelSpec, RopeScaling
 from repro.training import model
@@ -30,7 +31,7 @@ def test_what_trains_has_the_shapes_the_counts_and_the_losses_of_transformers(sp
     trains.load_state_dict(weights, strict=False)
     assert {name: tuple(weight.shape) for name, weight in weights.items()} == shapes_of(spec)
     assert sum(weight.numel() for weight in weights.values()) == spec.shape.total
-    assert list(model.prunable(trains)) == prunable_names(spec)
+    assert list(model.prunable(trains)) == list(linear_weights(spec.shape))
     assert sum(weight.numel() for weight in model.prunable(trains).values()) == spec.shape.prunable
     plain = network(model.config_of(spec), weights)
     assert spec_of(plain.config) == spec

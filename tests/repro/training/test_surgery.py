@@ -108,13 +108,13 @@ def test_the_zeros_of_a_one_shot_method_hold_to_the_bit(
     )
     run = trained(spec, tmp_path / "child", text, parent(dense), Resources(device="cpu", zero_stage=zero_stage))
     ended = net_of_run(run).weights
-    for name, weight in pruned.weights.items():
+    for name, weight in pruned.net.weights.items():
         if weight.dim() == 2 and "embed" not in name:
             assert torch.equal(ended[name] == 0, weight == 0), name
-    moved = sum(int((ended[name] != weight).sum()) for name, weight in pruned.weights.items())
-    assert moved > 0.5 * sum(int((weight != 0).sum()) for weight in pruned.weights.values()), "it trains"
+    moved = sum(int((ended[name] != weight).sum()) for name, weight in pruned.net.weights.items())
+    assert moved > 0.5 * sum(int((weight != 0).sum()) for weight in pruned.net.weights.values()), "it trains"
     [row] = rows(run, "run.parquet")
-    removed = sum(pruned.record.removed["weights"].values())
+    removed = sum(pruned.record["removed"]["weights"].values())
     assert row["N_prunable"] - row["N_final"] == removed
     assert row["rho"] == pytest.approx(removed / row["N_total"], abs=1e-12)
 
