@@ -207,10 +207,10 @@ def device_name() -> str:
     if not torch.cuda.is_available():
         raise UserError("this needs a GPU", found="none here", expected="a machine with one; --cpu tries the command")
     name = torch.cuda.get_device_name()
-    known = next((known for known in hardware.PEAKS if known in name), None)
+    known = next((known for known in hardware.GPUS if known in name), None)
     if known is None:
         raise UserError(
-            "the plan knows nothing of this GPU", found=name, expected=f"one of: {', '.join(hardware.PEAKS)}"
+            "the plan knows nothing of this GPU", found=name, expected=f"one of: {', '.join(hardware.GPUS)}"
         )
     return known
 

@@ -147,7 +147,7 @@ def roof(spec: RunSpec, resources: Resources, cluster: Cluster, *, as_written: b
 def step_of(counted: Counted, spec: RunSpec, resources: Resources, rounds: int, setting: Setting, device: str) -> Step:
     """Seconds of a step of `rounds` micro-batches."""
     peak = hardware.peak_flops(device, spec.precision) or 0.0
-    bandwidth = MEMORY * hardware.BANDWIDTHS[device]
+    bandwidth = MEMORY * hardware.GPUS[device].bandwidth
     parts = dict.fromkeys(("matmul", "elementwise", "loss", "attention"), 0.0)
     for kernel, times in counted.kernels.items():
         part = "attention" if kernel.kind == "masked attention" else kernel.kind

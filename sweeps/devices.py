@@ -68,16 +68,16 @@ class Cluster:
 
     @property
     def known(self) -> str | None:
-        """The device's name in repro.training.hardware's tables; None if they don't list it."""
+        """The device's name in repro.training.hardware's table; None if it doesn't list it."""
         wanted = self.type.lower().replace("-", " ").replace("_", " ")
-        return next((name for name in hardware.PEAKS if name.lower() == wanted), None)
+        return next((name for name in hardware.GPUS if name.lower() == wanted), None)
 
     @property
     def memory_bytes(self) -> float | None:
         """Memory of one device in bytes; None if unknown."""
         if self.memory is not None:
             return self.memory * 1e9
-        return hardware.MEMORY[self.known] if self.known else None
+        return hardware.GPUS[self.known].memory if self.known else None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -96,7 +96,7 @@ class Cluster:
 
     def bandwidth(self, workers: int) -> float:
         """Bytes/s from each worker of a run to the next, limited by the slowest link of the ring."""
-        link = hardware.LINKS[self.known] if self.known else NETWORK
+        link = hardware.GPUS[self.known].link if self.known else NETWORK
         return link if workers <= self.node else min(link, NETWORK)
 
 

@@ -85,7 +85,7 @@ class Throughput:
         """ASSUMED_MFU times the device's peak; less where the memory is slower, relative to the peak, than an H100's.
 
         Raises:
-            UserError: the device isn't in repro.training.hardware's tables, or doesn't support this precision.
+            UserError: the device isn't in repro.training.hardware's table, or doesn't support this precision.
         """
         if cluster.known is None:
             raise UserError(
@@ -93,7 +93,7 @@ class Throughput:
                 file="--cluster",
                 key="type",
                 found=cluster.type,
-                expected=f"one of: {', '.join(name.lower().replace(' ', '-') for name in hardware.PEAKS)}; or --measured FILE",
+                expected=f"one of: {', '.join(name.lower().replace(' ', '-') for name in hardware.GPUS)}; or --measured FILE",
             )
         peak = hardware.peak_flops(cluster.known, precision)
         if peak is None:
@@ -104,8 +104,8 @@ class Throughput:
                 found=cluster.type,
                 expected=f"a device with {precision}, or precision: fp32 in the sweep file",
             )
-        of_h100 = hardware.BANDWIDTHS["H100"] / hardware.PEAKS["H100"][0]  # bytes for a FLOP
-        slower = min(1.0, hardware.BANDWIDTHS[cluster.known] / peak / of_h100)
+        of_h100 = hardware.GPUS["H100"].bandwidth / hardware.GPUS["H100"].bf16  # bytes for a FLOP
+        slower = min(1.0, hardware.GPUS[cluster.known].bandwidth / peak / of_h100)
         return cls({size: share * slower * peak for size, share in ASSUMED_MFU.items()})
 
     @classmethod

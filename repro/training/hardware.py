@@ -2,65 +2,42 @@
 
 from __future__ import annotations
 
-# Part of the device's name -> (bf16, fp32 without tensor cores), FLOP/s.
-PEAKS = {
-    "H200": (989e12, 67e12),
-    "H100 PCIe": (756e12, 51e12),
-    "H100": (989e12, 67e12),
-    "A100": (312e12, 19.5e12),
-    "L40S": (362e12, 91.6e12),
-    "L4": (121e12, 30.3e12),
-    "A10": (125e12, 31.2e12),
-    "V100": (0.0, 15.7e12),
-    "4090": (165e12, 82.6e12),
-}
+from typing import NamedTuple
 
-# The same names -> memory in bytes; the larger size where a card comes in two: the name of a 40 GB A100 says so.
-MEMORY = {
-    "H200": 141e9,
-    "H100 PCIe": 80e9,
-    "H100": 80e9,
-    "A100": 80e9,
-    "L40S": 48e9,
-    "L4": 24e9,
-    "A10": 24e9,
-    "V100": 32e9,
-    "4090": 24e9,
-}
+class Gpu(NamedTuple):
+    """A GPU.
 
-# The same names -> bytes/s between the GPU and its memory; of the larger size, as in MEMORY.
-BANDWIDTHS = {
-    "H200": 4.8e12,
-    "H100 PCIe": 2.0e12,
-    "H100": 3.35e12,
-    "A100": 2.039e12,
-    "L40S": 864e9,
-    "L4": 300e9,
-    "A10": 600e9,
-    "V100": 900e9,
-    "4090": 1.008e12,
-}
+    Attributes:
+        bf16, fp32: peak FLOP/s, the latter without tensor cores; 0 where it has none.
+        memory: bytes; of the larger size where a card comes in two: the name of a 40 GB A100 says so.
+        bandwidth: bytes/s between the GPU and its memory; of the larger size, too.
+        link: bytes/s that it sends to others in its node: half of NVLink's or PCIe's bidirectional bandwidth.
+    """
 
-# The same names -> bytes/s that a GPU sends to others in its node: half of NVLink's or PCIe's bidirectional bandwidth.
-LINKS = {
-    "H200": 450e9,
-    "H100 PCIe": 64e9,
-    "H100": 450e9,
-    "A100": 300e9,
-    "L40S": 32e9,
-    "L4": 32e9,
-    "A10": 32e9,
-    "V100": 150e9,
-    "4090": 32e9,
+    bf16: float
+    fp32: float
+    memory: float
+    bandwidth: float
+    link: float
+
+
+GPUS = {  # by a part of the device's name
+    "H200": Gpu(989e12, 67e12, 141e9, 4.8e12, 450e9),
+    "H100 PCIe": Gpu(756e12, 51e12, 80e9, 2.0e12, 64e9),
+    "H100": Gpu(989e12, 67e12, 80e9, 3.35e12, 450e9),
+    "A100": Gpu(312e12, 19.5e12, 80e9, 2.039e12, 300e9),
+    "L40S": Gpu(362e12, 91.6e12, 48e9, 864e9, 32e9),
+    "L4": Gpu(121e12, 30.3e12, 24e9, 300e9, 32e9),
+    "A10": Gpu(125e12, 31.2e12, 24e9, 600e9, 32e9),
+    "V100": Gpu(0.0, 15.7e12, 32e9, 900e9, 150e9),
+    "4090": Gpu(165e12, 82.6e12, 24e9, 1.008e12, 32e9),
 }
 
 
 def peak_flops(device: str, precision: str) -> float | None:
     """Peak FLOP/s of a device, or None if unknown."""
-    for name, (bf16, fp32) in PEAKS.items():
-        if name in device:
-            return (bf16 if precision == "bf16" else fp32) or None
-    return None
+    gpu = next((gpu for name, gpu in GPUS.items() if name in device), None)
+    return (gpu.bf16 if precision == "bf16" else gpu.fp32) or None if gpu else None
 
 
 def mfu(executed_flops: float, seconds: float, devices: int, device: str, precision: str) -> float | None:

@@ -83,8 +83,8 @@ FULL = [
 )
 def test_no_gpu_is_assumed_faster_than_its_bound(name: str, size: str, precision: Literal["fp32", "bf16"]) -> None:
     spec = replace(model_sizes(sweep(name))[size], precision=precision)
-    for device, peaks in hardware.PEAKS.items():
-        if peaks[precision == "fp32"]:
+    for device, gpu in hardware.GPUS.items():
+        if gpu.bf16 if precision == "bf16" else gpu.fp32:
             found = roof.roof(spec, sweep(name).resources, Cluster(1, device))
             assert not found.attention_mask
             assert found.mfu_assumed < found.mfu_bound, device

@@ -73,7 +73,7 @@ def test_the_header_says_what_the_plan_says(name: str) -> None:
 @pytest.mark.parametrize("name", ["paper", "gpu"])
 def test_the_header_says_which_speed_is_assumed(name: str) -> None:
     sizes = {run.size: run for run in sorted(sweep(name).of("law"), key=lambda run: run.model.shape.prunable)}
-    speed, peak = Throughput.assumed(quote(name).forecast.cluster, "bf16"), hardware.PEAKS["H100"][0]
+    speed, peak = Throughput.assumed(quote(name).forecast.cluster, "bf16"), hardware.GPUS["H100"].bf16
     shares = [f"{speed.rate(run) / peak:.0%}".rstrip("%") for run in sizes.values()]
     assert "MFU {}, {} and {}% at {}, {} and {}".format(*shares, *sizes) in header(name)
     if name == "gpu":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.training.hardware import BANDWIDTHS, LINKS, MEMORY, PEAKS
+from repro.training.hardware import GPUS
 from sweeps import scaling
 from sweeps.__main__ import main
 from sweeps.devices import Cluster
@@ -210,10 +210,6 @@ def test_a_corpus_of_unknown_size_and_models_far_below_the_figures_are_warned_of
     assert "resources.device is cpu" in said
 
 
-def test_the_tables_of_devices_name_the_same_ones() -> None:
-    assert PEAKS.keys() == MEMORY.keys() == BANDWIDTHS.keys() == LINKS.keys()
-
-
 def test_a_plan_loads_neither_torch_nor_ray() -> None:
     program = (
         "import sys; from sweeps.__main__ import main; "
@@ -239,7 +235,7 @@ def test_a_gpu_of_slower_memory_is_assumed_to_use_less_of_its_peak(paper: Sweep)
     spec = next(run.spec for run in paper.runs if run.spec.size == "58m")
     for device, share in (("h100", 0.30), ("a100", 0.30), ("l4", 0.30 * 0.732)):
         speed = Throughput.assumed(Cluster(1, device), "bf16")
-        assert speed.rate(spec) / PEAKS[device.upper()][0] == pytest.approx(share, rel=1e-3)
+        assert speed.rate(spec) / GPUS[device.upper()].bf16 == pytest.approx(share, rel=1e-3)
 
 
 def test_an_eager_sweep_is_told_that_the_speed_is_assumed_for_compiled_models(paper: Sweep) -> None:
