@@ -38,7 +38,7 @@ from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard, keep_largest, stretch_length
 from repro.training import device_memory
-from repro.training.engine import Part
+from repro.training.masters import Part
 
 EARLIER, KEPT, CHECKED = 0.7, 0.5, 100_003
 HEAD = "      weights ranks  method                    ms [min, max]  extra MB         bytes  x ours  kept - asked"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -73,7 +72,7 @@ class HeldMasks:
         count = sum(int(found) for found in strays)
         for name, parameter in self._parameters.items():
             if not places.is_sharded_tensor(parameter):
-                with _whole(parameter):
+                with masters.whole(parameter):
                     found = int(places.Place((name,), parameter, self._bits.bits(name)).strays())
                 count, names = count + found, [*names, *([name] if found else [])]
         everywhere = _sum(count, self._bits.buffer.device)
@@ -122,7 +121,7 @@ class HeldMasks:
                         place.zero(tensor)
             for name, parameter in self._parameters.items():
                 if not places.is_sharded_tensor(parameter):
-                    with _whole(parameter, write=True):
+                    with masters.whole(parameter, write=True):
                         places.Place((name,), parameter, self._bits.bits(name)).zero(parameter.data)
 
 
@@ -143,18 +142,6 @@ def hold(model: nn.Module, optimizer: Any, masks: Mapping[str, torch.Tensor]) ->
         UserError: a mask that fits no parameter, or an optimizer whose layout isn't known.
     """
     return HeldMasks(model, optimizer, masks)
-
-
-@contextlib.contextmanager
-def _whole(parameter: Any, write: bool = False) -> Iterator[None]:
-    """A parameter that ZeRO stage 3 may have partitioned, whole. Collective there."""
-    if not hasattr(parameter, "ds_shape"):
-        yield
-        return
-    import deepspeed
-
-    with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0 if write else None):
-        yield
 
 
 def _sum(count: int, device: torch.device) -> int:

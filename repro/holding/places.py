@@ -19,7 +19,7 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 from repro.errors import UserError
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.training import masters
-from repro.training.engine import Part
+from repro.training.masters import Part
 
 
 @dataclass(frozen=True)

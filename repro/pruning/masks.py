@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-from repro.training.engine import Part
+from repro.training.masters import Part
 
 # Eight bools are eight bytes of 0 or 1; viewed as one int64, this product moves bit 0 of byte i to bit 56 + i.
 _GATHER_BITS = 0x0102040810204080

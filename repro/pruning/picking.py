@@ -16,7 +16,8 @@ import torch
 from repro.pruning import select
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.select import Shard, stretch_length
-from repro.training.engine import Engine, Part
+from repro.training.masters import Part
+from repro.training.zero import DeepSpeedEngine
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Picker:
             don't count: a shard for each tensor takes a GPU many more launches.
     """
 
-    def __init__(self, engine: Engine, masks: Masks, *, whole: bool):
+    def __init__(self, engine: DeepSpeedEngine, masks: Masks, *, whole: bool):
         self.engine, self._masks, self._whole = engine, masks, whole
         self._among_all = _begins({name: shape.numel() for name, shape in engine.shapes().items()})
         self._among_prunable = _begins(masks.sizes)
@@ -115,7 +116,7 @@ class Picker:
     def _held(self, names: set[str], ranking: Ranking, *, whole: bool) -> list[Extent]:
         """This rank's ranges of these tensors."""
         held, begins = [], self._among_all if whole else self._among_prunable
-        for index, flat in enumerate(self.engine.flats()):
+        for index, flat in enumerate(self.engine.flats):
             parts = tuple(part for part in flat.parts if part.name in names)
             if whole and flat.first is not None:
                 held.append(Extent(index, 0, flat.master.numel(), flat.first, parts))

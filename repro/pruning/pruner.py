@@ -28,8 +28,10 @@ from repro.pruning.scores import key_of
 from repro.pruning.select import stretch_length
 from repro.pruning.shares import bounded
 from repro.spec import RunSpec
-from repro.training.engine import Engine, Fragment
+from repro.training import masters
+from repro.training.masters import Fragment
 from repro.training.model import prunable, spread
+from repro.training.zero import DeepSpeedEngine
 
 Dense = Callable[[], list[torch.Tensor]]
 
@@ -50,7 +52,7 @@ class Pruner:
         removals: when each weight was removed; None where nobody asks.
     """
 
-    def __init__(self, engine: Engine, spec: RunSpec):
+    def __init__(self, engine: DeepSpeedEngine, spec: RunSpec):
         self.engine, self.spec, self.schedule, self.how = engine, spec, spec.schedule, spec.pruning
         self.parameters = prunable(engine.module)
         shapes = engine.shapes()
@@ -94,7 +96,7 @@ class Pruner:
 
     def apply(self) -> None:
         """Zeroes what the masks removed, in masters, moments, the module's weights and coming gradients. Collective."""
-        flats = self.engine.flats()
+        flats = self.engine.flats
         kept = [self.masks.gather(flat.parts, flat.master.numel(), others=True) for flat in flats]
         for flat, bits in zip(flats, kept, strict=True):
             mask = unpacked(bits, 0, flat.master.numel(), flat.master.dtype)
@@ -102,7 +104,7 @@ class Pruner:
                 tensor.mul_(mask)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                with self.engine.gathered(parameter):
+                with masters.whole(parameter, write=True):
                     if parameter.numel():
                         parameter.data.mul_(self.masks.full(name, parameter.dtype))
         self.nonzero = sum(self.masks.counts().values())

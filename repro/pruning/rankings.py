@@ -10,7 +10,7 @@ from repro.pruning.picking import Extent, Keys, Ranking
 from repro.pruning.removals import Removals
 from repro.pruning.scores import SCORES, Stretch, drawn, key_of, ordered
 from repro.spec import RunSpec
-from repro.training.engine import Engine
+from repro.training.zero import DeepSpeedEngine
 
 
 class Rankings:
@@ -26,7 +26,7 @@ class Rankings:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: DeepSpeedEngine,
         spec: RunSpec,
         event: int,
         dense: Callable[[], list[torch.Tensor]] | None,
@@ -37,7 +37,7 @@ class Rankings:
 
     def stay(self, *, moving: bool) -> Ranking:
         """Of the weights that are there. Masks that move drop the smallest, whatever score chose the first ones."""
-        score, seed, flats = "magnitude" if moving else self.spec.pruning.score, self.spec.seed, self.engine.flats()
+        score, seed, flats = "magnitude" if moving else self.spec.pruning.score, self.spec.seed, self.engine.flats
 
         def keys(extent: Extent) -> Keys:
             weights, mean = extent.of(flats[extent.flat].master), extent.of(flats[extent.flat].moments["exp_avg"])

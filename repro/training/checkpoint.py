@@ -28,7 +28,8 @@ from repro.training import checkpoint_masks
 from repro.training.checkpoint_manifest import FILE, FORMAT, ROWS, examine, name_of, remove, sealed, steps_in
 from repro.training.checkpoint_rows import dumped
 from repro.training.checkpoint_tensors import refuse_another, state
-from repro.training.engine import Engine, Fragment
+from repro.training.masters import Fragment
+from repro.training.zero import DeepSpeedEngine
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,7 +45,13 @@ class Restored:
 
 
 def save(
-    folder: Folder, engine: Engine, pruner: Pruner, step: int, rows: dict[str, Any], identity: str, keep: int | None
+    folder: Folder,
+    engine: DeepSpeedEngine,
+    pruner: Pruner,
+    step: int,
+    rows: dict[str, Any],
+    identity: str,
+    keep: int | None,
 ) -> None:
     """Saves the state before the forward pass of `step`, then removes all but the last `keep`. Collective.
 
@@ -102,7 +109,7 @@ def save(
         raise
 
 
-def restore(folder: Folder, engine: Engine, pruner: Pruner, identity: str) -> Restored | None:
+def restore(folder: Folder, engine: DeepSpeedEngine, pruner: Pruner, identity: str) -> Restored | None:
     """Loads the newest complete checkpoint of this run; returns None if there is none. Collective."""
     for name in reversed(steps_in(folder)):
         place = folder / name
@@ -130,7 +137,7 @@ def missing(folder: Folder, steps: tuple[int, ...], identity: str) -> set[int]:
     return _together(lambda: lacking() if dist.get_rank() == 0 else set())[0]
 
 
-def load(place: Folder, manifest: dict[str, Any], engine: Engine, pruner: Pruner) -> None:
+def load(place: Folder, manifest: dict[str, Any], engine: DeepSpeedEngine, pruner: Pruner) -> None:
     """Copies a checkpoint's masters, moments and masks into an engine of any stage and world size. Collective.
 
     Raises:
@@ -184,7 +191,7 @@ def keep_last(folder: Folder, keep: int, newest: int) -> None:
 # -------------------------------------------------------------------------------------------------- inside
 
 
-def _state(engine: Engine) -> dict[str, torch.Tensor]:
+def _state(engine: DeepSpeedEngine) -> dict[str, torch.Tensor]:
     state = {}
     for f in engine.fragments():
         for key, tensor in (("master", f.master), *f.moments.items()):

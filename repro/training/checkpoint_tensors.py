@@ -12,7 +12,7 @@ from safetensors.torch import load
 from repro.errors import UserError
 from repro.store.folder import Folder
 from repro.training import checkpoint_manifest as manifests
-from repro.training.engine import MOMENTS
+from repro.training.masters import MOMENTS
 
 
 def refuse_another(place: Folder, manifest: dict[str, Any], wanted: Mapping[str, int]) -> None:

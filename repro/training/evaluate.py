@@ -11,13 +11,13 @@ import torch.distributed as dist
 from repro.corpus import Corpus
 from repro.corpus.packing import IGNORED
 from repro.training.batch import Batch
-from repro.training.engine import Engine
 from repro.training.model import Llama
+from repro.training.zero import DeepSpeedEngine
 
 Losses = tuple[torch.Tensor, torch.Tensor]  # their sum, and that of every token
 
 
-def heldout(engine: Engine, text: Corpus, blocks: np.ndarray, at_once: int) -> tuple[np.ndarray, np.ndarray]:
+def heldout(engine: DeepSpeedEngine, text: Corpus, blocks: np.ndarray, at_once: int) -> tuple[np.ndarray, np.ndarray]:
     """Loss and token count of every block; ranks share the blocks. Collective.
 
     Args:

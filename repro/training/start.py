@@ -24,8 +24,8 @@ from repro.store.run_folder import RunFolder
 from repro.surgery.net import net_at, net_of
 from repro.training import checkpoint, checkpoint_rows
 from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
-from repro.training.engine import MOMENTS
 from repro.training.fork import checkpoint_of
+from repro.training.masters import MOMENTS
 from repro.training.model import build, prunable
 from repro.training.record import Log
 from repro.training.run import RunInProgress

@@ -23,7 +23,6 @@ from repro.training.compiling import compile_if
 from repro.training.determinism import deterministic
 from repro.training.device_memory import is_out_of_memory, smaller_micro_batches
 from repro.training.distributed import process_group
-from repro.training.engine import Engine
 from repro.training.run import RunInProgress
 from repro.training.trainer import Trainer
 from repro.training.zero import DeepSpeedEngine
@@ -127,7 +126,7 @@ def _fit(run: RunInProgress) -> dict[str, Any]:
         return Trainer(run, engine, began).fit()
 
 
-def engine_of(run: RunInProgress) -> Engine:
+def engine_of(run: RunInProgress) -> DeepSpeedEngine:
     """A new engine for a run, with initialised weights. Needs a process group."""
     spec, resources = run.spec, run.resources
     network = model.build(spec.model, spec.seed)

@@ -25,13 +25,13 @@ from repro.training import (
 from repro.training.agreement import Agreement
 from repro.training.batch import Batch
 from repro.training.batches import Batches
-from repro.training.engine import Engine
 from repro.training.heartbeat import Heartbeat
 from repro.training.pace import Pace
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
 from repro.training.update import update
 from repro.training.watch import WINDOW, Watch
+from repro.training.zero import DeepSpeedEngine
 
 
 class Abandoned(Exception):
@@ -47,7 +47,7 @@ class Trainer:
         began: `time.perf_counter()` when the run began.
     """
 
-    def __init__(self, run: RunInProgress, engine: Engine, began: float):
+    def __init__(self, run: RunInProgress, engine: DeepSpeedEngine, began: float):
         self.run, self.engine, self.began = run, engine, began
         self.spec = spec = run.spec
         self.rank, self.world = dist.get_rank(), dist.get_world_size()

@@ -10,11 +10,11 @@ import torch.distributed as dist
 from repro.spec import RunSpec
 from repro.store.run_folder import RunFailed
 from repro.training.batch import Batch
-from repro.training.engine import Engine
+from repro.training.zero import DeepSpeedEngine
 
 
 def update(
-    spec: RunSpec, engine: Engine, batches: Sequence[Batch], step: int, between: Callable[[], None]
+    spec: RunSpec, engine: DeepSpeedEngine, batches: Sequence[Batch], step: int, between: Callable[[], None]
 ) -> torch.Tensor:
     """Makes the update of a step. Collective.
 

@@ -1,4 +1,4 @@
-"""DeepSpeedEngine: the Engine implementation on DeepSpeed, which knows where each ZeRO stage keeps the fp32 masters.
+"""DeepSpeedEngine: weights, moments and gradients for trainer, pruner, checkpoints and evaluation.
 
 DeepSpeed sums gradients over micro-batches and ranks, shards the state and spreads the new weights. Masking and clipping
 gradients are ours (repro/training/gradients.py): DeepSpeed's own clipping reads the norm and an overflow flag from the
@@ -7,9 +7,8 @@ device in every update, and waits for it.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,8 +19,8 @@ from torch import nn
 from repro.spec import OptimizerSpec
 from repro.training import masters
 from repro.training.batch import Batch
-from repro.training.engine import MOMENTS, Flat, Fragment, Part
 from repro.training.gradients import Gradients
+from repro.training.masters import MOMENTS, Flat, Fragment, Part
 
 BUCKET = 500_000_000  # maximum number of gradients reduced at once
 
@@ -29,7 +28,11 @@ T = TypeVar("T")
 
 
 class DeepSpeedEngine:
-    """An `engine.Engine` on DeepSpeed, with AdamW whose state exists from the start. Needs `distributed.process_group`.
+    """A model with AdamW on this rank, whose fp32 masters and moments may be sharded over the ranks.
+
+    One update is `accumulation` rounds of `losses`, `backward` and `step`. The gradient is the mean over rounds and
+    ranks; the last `step` masks it, clips it and moves the weights. AdamW's state exists from the start. Needs
+    `distributed.process_group`.
 
     The optimizer is passed as a torch object, because by name DeepSpeed would compile its own. It is fused, one call
     for all parameters, with weight decay on every parameter (paper, section 1).
@@ -99,6 +102,7 @@ class DeepSpeedEngine:
 
     @property
     def module(self) -> nn.Module:
+        """The model. At ZeRO stage 3 its parameters are empty unless gathered."""
         module: nn.Module = self._made.module
         return module
 
@@ -108,18 +112,25 @@ class DeepSpeedEngine:
 
     @property
     def sharded(self) -> bool:
+        """Whether the ranks hold different masters, so that results per rank must be reduced."""
         return self.stage > 0 and dist.get_world_size() > 1
 
     def losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum of a batch's losses in nats, a scalar, and the loss of every token, (B, T); fp32, 0 where none is taken.
+
+        Only the sum has a gradient. Collective at stage 3.
+        """
         found: tuple[torch.Tensor, torch.Tensor] = self._made(
             input_ids=batch.tokens, position_ids=batch.positions, targets=batch.targets, documents=batch.documents
         )
         return found
 
     def backward(self, loss: torch.Tensor) -> None:
+        """Adds the gradient of a scalar loss of this rank. Collective."""
         self._made.backward(loss)
 
     def step(self) -> None:
+        """Ends a round; after the last round, makes the update. Collective."""
         self._made.step()
         if (
             self._made.skipped_steps
@@ -127,12 +138,22 @@ class DeepSpeedEngine:
             self._gradients.norm = torch.full_like(self._gradients.norm, math.nan)
 
     def mask_gradients(self, kept: Sequence[torch.Tensor]) -> None:
+        """From now on, zeroes some gradients before every update.
+
+        Args:
+            kept: for each of `flats`, packed bits (repro/pruning/masks.py), 1 where a gradient stays. They may change in place.
+        """
         self._gradients.kept = kept
 
     def gradients(self, update: Callable[[], object]) -> list[torch.Tensor]:
+        """The gradients of an update that isn't made, for each of `flats` (`Gradients.of`); `grad_norm` stays. Collective."""
         return self._gradients.of(update)
 
     def grad_norm(self) -> torch.Tensor:
+        """L2 norm of the last update's masked gradient before clipping, of all ranks, a scalar on the device.
+
+        Reading it waits for the device. Not finite if a gradient isn't; then neither are the weights.
+        """
         return self._gradients.norm
 
     def set_lr(self, lr: float) -> None:
@@ -140,6 +161,7 @@ class DeepSpeedEngine:
             group["lr"] = lr
 
     def updates(self) -> int:
+        """AdamW's own count of updates, which it uses for bias correction."""
         return int(self._adamw.state[self._flat_masters()[0]]["step"])
 
     def set_updates(self, count: int) -> None:
@@ -147,25 +169,22 @@ class DeepSpeedEngine:
             self._adamw.state[flat]["step"].fill_(count)
 
     def shapes(self) -> dict[str, torch.Size]:
+        """The full shape of every parameter, by name, in the order of the model."""
         return {name: masters.full_shape(p) for name, p in self.module.named_parameters()}
 
+    @cached_property
     def flats(self) -> list[Flat]:
-        return self._flats
+        """The buffers in which this rank holds masters. Every rank holds all of them at stage 0."""
+        shapes, held = self.shapes(), self._flat_masters()
+        placed = [self._place(number, *item) for number, item in enumerate(self.module.named_parameters())]
+        return masters.joined(held, self._adamw.state, [shape.numel() for shape in shapes.values()], placed)
 
     def fragments(self) -> list[Fragment]:
-        return [fragment for flat in self._flats for fragment in flat.fragments]
-
-    @contextlib.contextmanager
-    def gathered(self, parameter: nn.Parameter) -> Iterator[None]:
-        if self.stage < 3:
-            yield
-            return
-        import deepspeed
-
-        with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
-            yield
+        """This rank's fragments of parameters, flat by flat. Every rank holds all of them at stage 0."""
+        return [fragment for flat in self.flats for fragment in flat.fragments]
 
     def cast_masters(self) -> None:
+        """Copies the masters to the module's weights, as an update does at its end. Collective."""
         own: dict[str, list[Fragment]] = {}
         for f in self.fragments():
             own.setdefault(f.name, []).append(f)
@@ -176,15 +195,17 @@ class DeepSpeedEngine:
                 for f in own.get(name, []):
                     full.narrow(0, f.offset, f.master.numel()).copy_(f.master)
                 self.reduce(full)
-                with self.gathered(parameter):
+                with masters.whole(parameter, write=True):
                     parameter.data.copy_(full.view(parameter.shape))
 
     def reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Sums a tensor in place over ranks with different masters, and returns it. Collective."""
         if self.sharded:
             dist.all_reduce(tensor)
         return tensor
 
     def exchange(self, items: list[T]) -> list[T]:
+        """The items of all ranks with different masters, in rank order. Collective."""
         if not self.sharded:
             return items
         lists: list[list[T]] = [[] for _ in range(dist.get_world_size())]
@@ -192,6 +213,7 @@ class DeepSpeedEngine:
         return [item for items in lists for item in items]
 
     def close(self) -> None:
+        """Releases its memory, so that the same process can make another engine."""
         self._made.destroy()
         if self.stage == 3:
             # DeepSpeed never frees these: the last forward pass's module and a cache over (coordinator, module).
@@ -206,28 +228,6 @@ class DeepSpeedEngine:
                     getattr(cell.cell_contents, "cache_clear", lambda: None)()
 
     # ---------------------------------------------------------------- inside
-
-    @cached_property
-    def _flats(self) -> list[Flat]:
-        held, shapes = self._flat_masters(), self.shapes()
-        parts: list[list[Part]] = [[] for _ in held]
-        firsts: list[set[int]] = [set() for _ in held]
-        position = 0
-        for number, (name, parameter) in enumerate(self.module.named_parameters()):
-            index, part = self._place(number, name, parameter)
-            if part.count:
-                parts[index].append(part)
-                firsts[index].add(position + part.offset - part.start)
-            position += shapes[name].numel()
-        return [
-            Flat(
-                master.data.view(-1),
-                {key: self._adamw.state[master][key].view(-1) for key in MOMENTS},
-                tuple(parts[index]),
-                firsts[index].pop() if len(firsts[index]) == 1 else None,
-            )
-            for index, master in enumerate(held)
-        ]
 
     def _place(self, number: int, name: str, parameter: Any) -> tuple[int, Part]:
         """Where this rank's master of a parameter lies: the index in `_flat_masters`, and its range, which may be empty."""

@@ -14,10 +14,9 @@ from torch.nn import functional as F
 from repro.corpus import Corpus
 from repro.pruning.pruner import Pruner
 from repro.spec import RunSpec
-from repro.training import model
+from repro.training import masters, model
 from repro.training.batch import Batch
 from repro.training.distributed import process_group
-from repro.training.engine import Engine
 from repro.training.zero import DeepSpeedEngine
 
 CPU = torch.device("cpu")
@@ -67,7 +66,7 @@ def cross_entropy(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     )
 
 
-def is_clean(engine: Engine, pruner: Pruner) -> bool:
+def is_clean(engine: DeepSpeedEngine, pruner: Pruner) -> bool:
     """Whether all that was removed is exactly zero: masters and moments held here, and the module's weights."""
     held = [
         tensor[~pruner.mask_of(f)]
@@ -76,6 +75,6 @@ def is_clean(engine: Engine, pruner: Pruner) -> bool:
         for tensor in (f.master, *f.moments.values())
     ]
     for name, parameter in pruner.parameters.items():
-        with engine.gathered(parameter):
+        with masters.whole(parameter, write=True):
             held.append(parameter.data[~pruner.masks.full(name)])
     return not any(removed.any() for removed in held)

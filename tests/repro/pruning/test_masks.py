@@ -9,7 +9,7 @@ import torch
 from repro.pruning.masks import Masks, _by_rows, _by_words, packed, unpacked
 from repro.spec import ModelSpec
 from repro.training import model
-from repro.training.engine import Part
+from repro.training.masters import Part
 
 CPU = torch.device("cpu")
 SHAPES = {"a": torch.Size([3, 7]), "b": torch.Size([4, 8]), "c": torch.Size([1, 1]), "d": torch.Size([9, 5])}

@@ -13,8 +13,7 @@ from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.pruning.pruner import Pruner
 from repro.spec import RunSpec
-from repro.training import model
-from repro.training.engine import Engine
+from repro.training import masters, model
 from repro.training.zero import DeepSpeedEngine
 from tests.repro.pruning.engines import cross_entropy, is_clean, opened, update
 
@@ -73,7 +72,7 @@ def trained_to(event: int, engine: DeepSpeedEngine, pruner: Pruner, text: Corpus
     return due
 
 
-def held(engine: Engine, pruner: Pruner) -> dict[str, tuple[torch.Tensor, ...]]:
+def held(engine: DeepSpeedEngine, pruner: Pruner) -> dict[str, tuple[torch.Tensor, ...]]:
     """Copies of master, first and second moment of every prunable tensor; one worker holds all of each."""
     return {
         f.name: (f.master.clone(), *(moment.clone() for moment in f.moments.values()))
@@ -141,7 +140,7 @@ def test_the_clipped_norm_is_over_all_parameters_with_removed_entries_zero(
         pruner.event(4)
         plain = model.build(spec.model, spec.seed)
         for name, parameter in engine.module.named_parameters():
-            with engine.gathered(parameter), torch.no_grad():
+            with masters.whole(parameter, write=True), torch.no_grad():
                 plain.get_parameter(name).copy_(parameter)
         rows = torch.from_numpy(text.batch(step, spec.optimizer.batch, spec.seed).astype("int64"))
         cross_entropy(plain(input_ids=rows[:, :-1], use_cache=False).logits, rows).backward()

@@ -7,7 +7,7 @@ import torch
 from repro.pruning.masks import Masks, packed
 from repro.pruning.picking import Extent
 from repro.pruning.removals import Removals
-from repro.training.engine import Part
+from repro.training.masters import Part
 
 CPU = torch.device("cpu")
 SHAPES = {"a": torch.Size([3, 7]), "b": torch.Size([4, 8])}

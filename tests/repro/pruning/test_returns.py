@@ -17,7 +17,7 @@ from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import MovesSpec, RunSpec
 from repro.store.folder import Folder
-from repro.training import model, train
+from repro.training import masters, model, train
 from repro.training.checkpoint_manifest import name_of
 from tests import workers
 from tests.repro.pruning.engines import is_clean, opened, update
@@ -75,7 +75,7 @@ def in_layout(layout: Layout, spec: RunSpec, text: Corpus) -> dict[str, Any]:
 
         def dense(event: int) -> list[torch.Tensor]:
             found = []
-            for flat in engine.flats():
+            for flat in engine.flats:
                 made = torch.full_like(flat.master, 9e9)  # between and after the tensors, where nothing may be picked
                 for part in flat.parts:
                     gradient = coarse(part.name, f"gradient {event}", engine.shapes()[part.name].numel())
@@ -95,7 +95,7 @@ def in_layout(layout: Layout, spec: RunSpec, text: Corpus) -> dict[str, Any]:
             parts = engine.reduce(every).split(list(pruner.sizes.values()), dim=1)
             whole = {n: dict(zip(kinds, part, strict=True)) for n, part in zip(pruner.sizes, parts, strict=True)}
             for name, parameter in pruner.parameters.items():
-                with engine.gathered(parameter):
+                with masters.whole(parameter, write=True):
                     cast = whole[name]["master"].to(parameter.dtype)
                     whole[name]["in the module"] = torch.tensor(torch.equal(parameter.detach().flatten(), cast))
                 whole[name]["mask"] = pruner.masks.full(name).flatten().clone()

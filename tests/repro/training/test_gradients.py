@@ -10,7 +10,7 @@ import torch
 
 from repro.corpus import Corpus
 from repro.spec import RunSpec
-from repro.training import model
+from repro.training import masters, model
 from repro.training.zero import DeepSpeedEngine
 from tests import workers
 from tests.repro.pruning.engines import cross_entropy, is_clean, opened, update
@@ -41,9 +41,9 @@ LAYOUTS = [
 
 def everything(engine: DeepSpeedEngine) -> list[torch.Tensor]:
     """Copies of masters, moments and the module's weights that this rank holds, and the count of updates."""
-    state = [t.clone() for f in engine.flats() for t in (f.master, *f.moments.values())]
+    state = [t.clone() for f in engine.flats for t in (f.master, *f.moments.values())]
     for _, parameter in engine.module.named_parameters():
-        with engine.gathered(parameter):
+        with masters.whole(parameter, write=True):
             state.append(parameter.detach().clone())
     return [*state, torch.tensor(engine.updates()), engine.grad_norm().clone()]
 
@@ -66,14 +66,14 @@ def asked(
                 found = engine.gradients(lambda: update(engine, text, spec, STEPS))
                 unchanged = all(torch.equal(a, b) for a, b in zip(before, everything(engine), strict=True))
                 whole = {name: torch.zeros(shape.numel()) for name, shape in engine.shapes().items()}
-                for flat, gradient in zip(engine.flats(), found, strict=True):
+                for flat, gradient in zip(engine.flats, found, strict=True):
                     for part in flat.parts:
                         whole[part.name][part.offset : part.offset + part.count] = gradient[part.start :][: part.count]
                 for gradient in whole.values():
                     engine.reduce(gradient)
                 weights = {}
                 for name, parameter in engine.module.named_parameters():
-                    with engine.gathered(parameter):
+                    with masters.whole(parameter, write=True):
                         weights[name] = parameter.detach().clone()
             update(engine, text, spec, STEPS)
             assert is_clean(engine, pruner)
@@ -129,7 +129,7 @@ def in_group(spec: RunSpec, stage: int, folder: Path) -> tuple[object, ...]:
 def test_an_update_that_the_engine_leaves_out_has_no_gradients(text: Corpus, make_spec: Make) -> None:
     spec = make_spec(0.5)
     with opened(spec, 3) as (engine, _):
-        engine.flats()[0].master.fill_(float("nan"))
+        engine.flats[0].master.fill_(float("nan"))
         engine.cast_masters()
         with pytest.raises(FloatingPointError, match="not finite"):
             engine.gradients(lambda: update(engine, text, spec, STEPS))

@@ -14,9 +14,10 @@ from repro.pruning.pruner import Pruner
 from repro.resources import Resources, Stage
 from repro.spec import RunSpec
 from repro.store.folder import Folder
-from repro.training import checkpoint, train
+from repro.training import checkpoint, masters, train
 from repro.training.checkpoint_manifest import name_of
-from repro.training.engine import MOMENTS, Engine
+from repro.training.masters import MOMENTS
+from repro.training.zero import DeepSpeedEngine
 from tests import workers
 from tests.repro.training.lives import life, stopped
 
@@ -29,7 +30,7 @@ EVERY, STOP = 10, 20  # an event comes before step 20 of 60, the last one before
 NOISE = 1e-4  # nats, of summing gradients in another order
 
 
-def state_of(engine: Engine, pruner: Pruner) -> dict[str, Any]:
+def state_of(engine: DeepSpeedEngine, pruner: Pruner) -> dict[str, Any]:
     """Copies of what this rank holds: its parts of masters and moments, all masks, and whole weights. Collective."""
     parts = [
         [f.name, key, f.offset, tensor.clone()]
@@ -38,7 +39,7 @@ def state_of(engine: Engine, pruner: Pruner) -> dict[str, Any]:
     ]
     weights = {}
     for name, parameter in engine.module.named_parameters():
-        with engine.gathered(parameter):
+        with masters.whole(parameter, write=True):
             weights[name] = parameter.detach().clone()
     removed = [] if pruner.removals is None else [digit.buffer for digit in pruner.removals.digits]
     masks = torch.cat([pruner.masks.buffer, *removed])
@@ -50,11 +51,13 @@ def piece(spec: RunSpec, folder: str, corpus: str, resources: Resources, stop: i
     found: dict[str, Any] = {"saved": {}, "loaded": None, "first": None, "loss": None}
     save, restore = checkpoint.save, checkpoint.restore
 
-    def seen_saving(place: Folder, engine: Engine, pruner: Pruner, step: int, *rest: Any) -> None:
+    def seen_saving(place: Folder, engine: DeepSpeedEngine, pruner: Pruner, step: int, *rest: Any) -> None:
         found["saved"][step] = state_of(engine, pruner)
         save(place, engine, pruner, step, *rest)
 
-    def seen_loading(place: Folder, engine: Engine, pruner: Pruner, identity: str) -> checkpoint.Restored | None:
+    def seen_loading(
+        place: Folder, engine: DeepSpeedEngine, pruner: Pruner, identity: str
+    ) -> checkpoint.Restored | None:
         restored = restore(place, engine, pruner, identity)
         if restored is not None:
             found["loaded"] = state_of(engine, pruner)

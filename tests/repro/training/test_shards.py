@@ -47,7 +47,7 @@ def test_the_parts_of_all_ranks_are_the_model_once(
             device=torch.device("cpu"),
         )
         with closing(engine):
-            for flat in engine.flats():
+            for flat in engine.flats:
                 ends = [part.start + part.count for part in flat.parts]
                 assert [0, *ends][: len(ends)] == [part.start for part in flat.parts] or stage == 3
                 assert not ends or max(ends) <= flat.master.numel()
