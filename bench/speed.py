@@ -17,8 +17,7 @@ from repro.spec import EvalSpec, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import device_memory
-from repro.training.determinism import deterministic
-from repro.training.distributed import process_group
+from repro.training.distributed import deterministic, process_group
 from repro.training.run import RunInProgress
 from repro.training.train import engine_of
 from repro.training.trainer import Trainer

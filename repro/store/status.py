@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 State = Literal["queued", "running", "done", "failed"]
+Kind = Callable[[Any], bool]  # whether a value is of a kind
 
 
 def stamp(status: Mapping[str, Any]) -> str | float | None:
@@ -36,31 +37,43 @@ def fault_of(status: Any) -> str | None:
     return None
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, and not true or false."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether it is a whole number from 0 on that fits into 64 bits."""
     return type(value) is int and 0 <= value < 2**63
 
 
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(isinstance(value, str) for value in values)
+def is_text(value: object) -> bool:
+    """Whether it is text."""
+    return isinstance(value, str)
 
 
-_KINDS: dict[str, Callable[[Any], bool]] = {
-    "updated": _is_number,
-    "began": lambda value: value is None or _is_number(value),
-    "reason": lambda value: isinstance(value, str),
-    "before": lambda value: isinstance(value, str),
-    "attempts": lambda value: _is_count(value) and value > 0,
-    "step": _is_count,
-    "total_steps": lambda value: _is_count(value) and value > 0,
-    "workers": lambda value: _is_count(value) and value > 0,
-    "tokens_per_second": lambda value: value is None or (_is_number(value) and value >= 0),
-    "mfu": lambda value: value is None or _is_number(value),
+def or_null(kind: Kind) -> Kind:
+    """Whether it is null, or what `kind` accepts."""
+    return lambda value: value is None or kind(value)
+
+
+def _is_positive(value: object) -> bool:
+    return is_count(value) and value != 0
+
+
+_KINDS: dict[str, Kind] = {
+    "updated": is_number,
+    "began": or_null(is_number),
+    "reason": is_text,
+    "before": is_text,
+    "attempts": _is_positive,
+    "step": is_count,
+    "total_steps": _is_positive,
+    "workers": _is_positive,
+    "tokens_per_second": or_null(lambda value: is_number(value) and value >= 0),
+    "mfu": or_null(is_number),
     "owner": lambda value: isinstance(value, dict),
-    "identity": lambda value: isinstance(value, str),
-    "nonce": lambda value: isinstance(value, str),
-    "tables": lambda value: isinstance(value, dict) and _are_texts(value.values()),
+    "identity": is_text,
+    "nonce": is_text,
+    "tables": lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
 }

@@ -11,7 +11,6 @@ Checkpoints for other runs to start from are in `forks/` instead, where newer on
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from safetensors.torch import save as save_tensors
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.training import checkpoint_masks
-from repro.training.checkpoint_manifest import FILE, FORMAT, ROWS, examine, name_of, remove, sealed, steps_in
+from repro.training.checkpoint_manifest import FILE, ROWS, examine, finish, name_of, put, remove, steps_in
 from repro.training.checkpoint_rows import dumped
 from repro.training.checkpoint_tensors import refuse_another, state
 from repro.training.masters import Fragment
@@ -69,38 +68,33 @@ def save(
     rank, place = dist.get_rank(), folder / name_of(step)
     first = rank == 0
 
-    def shard() -> tuple[str, str, dict[str, Any]] | None:
+    def shard() -> tuple[dict[str, str], dict[str, Any]]:
         if not first and not engine.sharded:
-            return None
-        file, data = f"rank-{rank}.safetensors", save_tensors(_state(engine))
-        place.write(file, data)
+            return {}, {}
+        file = f"rank-{rank}.safetensors"
         layout = {f.name: [f.offset, f.master.numel()] for f in engine.fragments()}
-        return file, hashlib.sha256(data).hexdigest(), layout
+        return put(place, {file: save_tensors(_state(engine))}), {file: layout}
 
     def rest() -> None:
         if not first:
             return
-        files = {file: digest for file, digest, _ in written}
-        for file, data in (checkpoint_masks.files(pruner) | {ROWS: dumped(rows)}).items():
-            place.write(file, data)
-            files[file] = hashlib.sha256(data).hexdigest()
-        manifest = {
-            "format": FORMAT,
-            "step": step,
-            "identity": identity,
-            "updates": engine.updates(),
-            "world": dist.get_world_size(),
-            "zero_stage": engine.stage,
-            "layout": {file: layout for file, _, layout in written},
-            "files": files,
-        }
-        place.write_json(FILE, sealed(manifest))
+        others = put(place, checkpoint_masks.files(pruner) | {ROWS: dumped(rows)})
+        finish(
+            place,
+            step=step,
+            identity=identity,
+            updates=engine.updates(),
+            world=dist.get_world_size(),
+            zero_stage=engine.stage,
+            layout={file: layout for _, layouts in written for file, layout in layouts.items()},
+            files={file: digest for digests, _ in written for file, digest in digests.items()} | others,
+        )
         if keep is not None:
             keep_last(folder, keep, newest=step)
 
     try:
         _together(lambda: remove(place) if first else None)
-        written = [found for found in _together(shard) if found is not None]
+        written = _together(shard)
         _together(rest)
     except OSError:
         if first and not place.exists(FILE):

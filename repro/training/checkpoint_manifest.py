@@ -59,6 +59,18 @@ def newest(run: Folder) -> str:
     return next((name for name in reversed(steps_in(folder)) if (folder / name).exists(FILE)), "")
 
 
+def put(place: Folder, parts: Mapping[str, bytes]) -> dict[str, str]:
+    """Writes files of a checkpoint. Returns their hashes, by name."""
+    for file, data in parts.items():
+        place.write(file, data)
+    return {file: hashlib.sha256(data).hexdigest() for file, data in parts.items()}
+
+
+def finish(place: Folder, **facts: Any) -> None:
+    """Writes the manifest, last, so that the folder counts as a checkpoint. facts: its KEYS but format and seal."""
+    place.write_json(FILE, sealed({"format": FORMAT, **facts}))
+
+
 def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
     """A manifest with a hash of all its other keys, to detect damage."""
     said = {key: value for key, value in manifest.items() if key != "seal"}

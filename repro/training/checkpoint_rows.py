@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +10,7 @@ import pyarrow as pa
 from repro import schemas
 from repro.errors import UserError
 from repro.spec import RunSpec
+from repro.store.status import Kind, is_count, is_number, is_text, or_null
 from repro.training.record import Log
 
 LARGEST_LAYERS = 2**22  # maximum rows, one per event and tensor
@@ -29,10 +27,9 @@ def restored(rows: Any, spec: RunSpec, step: int, file: object) -> Log:
     Raises:
         UserError: it isn't the log of this run's first `step` steps.
     """
-    known = {field.name for field in dataclasses.fields(Log)}
-    if not isinstance(rows, dict) or not set(rows) <= known:
+    if not isinstance(rows, dict) or not set(rows) <= set(_KINDS):
         raise UserError(
-            "not the rows of a checkpoint", file=file, expected=f"a mapping with {', '.join(sorted(known))}"
+            "not the rows of a checkpoint", file=file, expected=f"a mapping with {', '.join(sorted(_KINDS))}"
         )
     for key, value in rows.items():
         if not _KINDS[key](value):
@@ -65,23 +62,15 @@ def _check_row(row: dict[str, Any], schema: pa.Schema, run_id: str, step: int, f
     for field in schema:
         value = row[field.name]
         if pa.types.is_string(field.type):
-            good = isinstance(value, str)
+            good = is_text(value)
         elif pa.types.is_integer(field.type):
-            good = _is_count(value)
+            good = is_count(value)
         else:
-            good = _is_number(value) or (value is None and field.name in ("grad_norm", "loss_eval"))
+            good = is_number(value) or (value is None and field.name in ("grad_norm", "loss_eval"))
         if not good or (field.name == "step" and value > step):
             raise UserError(
                 "wrong value", file=file, key=f"{key}.{field.name}", found=repr(value)[:80], expected=str(field.type)
             )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**63
 
 
 def _is_table(value: object) -> bool:
@@ -89,22 +78,22 @@ def _is_table(value: object) -> bool:
 
 
 def _are_losses(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_number, value))
+    return isinstance(value, list) and all(map(is_number, value))
 
 
-_KINDS: dict[str, Callable[[Any], bool]] = {
+_KINDS: dict[str, Kind] = {
     "curve": _is_table,
     "layers": _is_table,
     "last_losses": _are_losses,
     "weight_steps": lambda value: type(value) is int and value >= 0,
-    "tokens": _is_count,
-    "lr_wd_sum": _is_number,
-    "seconds": lambda value: _is_number(value) and value >= 0,
+    "tokens": is_count,
+    "lr_wd_sum": is_number,
+    "seconds": lambda value: is_number(value) and value >= 0,
     "recent_losses": _are_losses,
-    "lowest_loss": lambda value: value is None or _is_number(value),
-    "forked_from": lambda value: value is None or isinstance(value, str),
-    "loss_before": lambda value: value is None or _is_number(value),
-    "surgery": lambda value: value is None or isinstance(value, dict),
-    "loss_parent": lambda value: value is None or _is_number(value),
-    "forked_step": lambda value: value is None or _is_count(value),
+    "lowest_loss": or_null(is_number),
+    "forked_from": or_null(is_text),
+    "loss_before": or_null(is_number),
+    "surgery": or_null(lambda value: isinstance(value, dict)),
+    "loss_parent": or_null(is_number),
+    "forked_step": or_null(is_count),
 }

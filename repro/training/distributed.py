@@ -1,4 +1,4 @@
-"""The device of a run, and the process group in which DeepSpeed trains it."""
+"""The device of a run, its kernels, and the process group in which DeepSpeed trains it."""
 
 from __future__ import annotations
 
@@ -70,3 +70,24 @@ def process_group(device: torch.device) -> Iterator[None]:
     finally:
         deepspeed.comm.destroy_process_group()
         gc.collect()  # frees threads and file descriptors held by reference cycles of the group
+
+
+@contextlib.contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Lets PyTorch use only deterministic kernels, if wanted, with which runs resume to the bit on a GPU.
+
+    On a CPU every run does. On a GPU the backward passes of attention and of the embedding add up in an order that differs
+    from call to call, so that a resumed run differs in the last digits; deterministic kernels are slower.
+
+    Raises:
+        RuntimeError: inside, from an operation that has no deterministic kernel on this device.
+    """
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used; PyTorch asks for it
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)

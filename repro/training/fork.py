@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Collection
 from typing import Any
 
@@ -12,7 +11,7 @@ from repro.spec import HOW, RunSpec, canonical
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training import checkpoint_rows
-from repro.training.checkpoint_manifest import FILE, ROWS, examine, name_of, remove, sealed, sizes, steps_in
+from repro.training.checkpoint_manifest import FILE, ROWS, examine, finish, name_of, put, remove, sizes, steps_in
 
 
 def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
@@ -58,13 +57,11 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
         row["run_id"] = spec.run_id
     log.forked_from, log.forked_step, log.last_losses = trained.run_id, at, []
     copy = child / "checkpoint" / place.name
-    data = checkpoint_rows.dumped(log.to_rows())
-    for file in manifest["files"]:
-        copy.write(file, data if file == ROWS else place.read(file))
-    files = manifest["files"] | {ROWS: hashlib.sha256(data).hexdigest()}
+    for file in sorted(manifest["files"].keys() - {ROWS}):
+        copy.write(file, place.read(file))
+    files = manifest["files"] | put(copy, {ROWS: checkpoint_rows.dumped(log.to_rows())})
     RunFolder(child).declare(spec, trained_on)
-    mine = manifest | {"files": files, "identity": spec.identity(trained_on)}
-    copy.write_json(FILE, sealed(mine))
+    finish(copy, **(manifest | {"files": files, "identity": spec.identity(trained_on)}))
     return at
 
 

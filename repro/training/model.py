@@ -69,18 +69,12 @@ class Llama(LlamaForCausalLM):
 
 def config_of(spec: ModelSpec) -> LlamaConfig | Qwen2Config:
     """The transformers config of this model: a Llama's, or a Qwen-2's where queries, keys and values alone have biases."""
-    if spec.biases == "qkv":
-        return Qwen2Config(**_config(spec), use_sliding_window=False)
-    return _llama(spec, attention=spec.biases in ("attention", "all"))
+    return Qwen2Config(**_config(spec), use_sliding_window=False) if spec.biases == "qkv" else _llama(spec)
 
 
-def _llama(spec: ModelSpec, *, attention: bool) -> LlamaConfig:
-    """A Llama's config. attention: whether its attention has biases."""
-    return LlamaConfig(
-        **_config(spec),
-        attention_bias=attention,
-        mlp_bias=spec.biases in ("mlp", "all"),
-    )
+def _llama(spec: ModelSpec) -> LlamaConfig:
+    attention, mlp = spec.biases in ("qkv", "attention", "all"), spec.biases in ("mlp", "all")
+    return LlamaConfig(**_config(spec), attention_bias=attention, mlp_bias=mlp)
 
 
 def _config(spec: ModelSpec) -> dict[str, Any]:
@@ -113,7 +107,7 @@ def _config(spec: ModelSpec) -> dict[str, Any]:
 
 def build(spec: ModelSpec, seed: int) -> Llama:
     """The model in fp32 on the CPU; the same spec and seed give bit-identical weights."""
-    config = _llama(spec, attention=spec.biases in ("qkv", "attention", "all"))
+    config = _llama(spec)
     config._attn_implementation = attention.NAME
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -7,7 +7,6 @@ number of workers, and no longer need what they started from.
 
 from __future__ import annotations
 
-import hashlib
 from math import prod
 from typing import Any
 
@@ -23,7 +22,7 @@ from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.surgery.net import net_at, net_of
 from repro.training import checkpoint, checkpoint_rows
-from repro.training.checkpoint_manifest import FILE, FORMAT, MASKS, ROWS, examine, name_of, sealed, steps_in
+from repro.training.checkpoint_manifest import MASKS, ROWS, examine, finish, name_of, put, steps_in
 from repro.training.fork import checkpoint_of
 from repro.training.masters import MOMENTS
 from repro.training.model import build, prunable
@@ -67,19 +66,16 @@ def _write(place: Folder, weights: dict[str, torch.Tensor], masked: list[str], i
         state |= {f"master/{name}": weight} | {f"{moment}/{name}": torch.zeros_like(weight) for moment in MOMENTS}
     masks = {name: packed(torch.ones(weights[name].numel(), dtype=torch.bool)) for name in masked}
     parts = {"rank-0.safetensors": save(state), MASKS: save(masks), ROWS: checkpoint_rows.dumped(log.to_rows())}
-    for file, data in parts.items():
-        place.write(file, data)
-    manifest = {
-        "format": FORMAT,
-        "step": 0,
-        "identity": identity,
-        "updates": 0,
-        "world": 1,
-        "zero_stage": 0,
-        "layout": {"rank-0.safetensors": {name: [0, weight.numel()] for name, weight in weights.items()}},
-        "files": {file: hashlib.sha256(data).hexdigest() for file, data in parts.items()},
-    }
-    place.write_json(FILE, sealed(manifest))
+    finish(
+        place,
+        step=0,
+        identity=identity,
+        updates=0,
+        world=1,
+        zero_stage=0,
+        layout={"rank-0.safetensors": {name: [0, weight.numel()] for name, weight in weights.items()}},
+        files=put(place, parts),
+    )
 
 
 def _of_run(run: RunInProgress, start: RunStart) -> dict[str, torch.Tensor] | Operated:

@@ -18,6 +18,7 @@ from repro.surgery.grow import grow
 from repro.surgery.methods import prune
 from repro.surgery.net import Made, Net
 from repro.training import evaluate, record
+from repro.training.batch import Batch
 from repro.training.model import build, query_scale
 from repro.training.run import RunInProgress
 
@@ -99,4 +100,9 @@ def _loss(run: RunInProgress, net: Net) -> float:
     module: nn.Module = network.eval()
     module.to(run.device, torch.bfloat16 if run.spec.precision == "bf16" else torch.float32)
     blocks = run.text.heldout_blocks(evaluation.blocks, evaluation.block_sequences)
-    return record.token_weighted(*evaluate.alone(network, run.text, blocks, evaluate.at_once(run.device, run.micro)))
+
+    def losses(batch: Batch) -> evaluate.Losses:
+        found: evaluate.Losses = network(batch.tokens, batch.positions, batch.targets, batch.documents)
+        return found
+
+    return record.token_weighted(*evaluate.heldout(losses, run.device, run.text, blocks, run.micro))

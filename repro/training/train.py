@@ -18,11 +18,10 @@ from repro.spec import RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, RunFolder
 from repro.training import device_memory, model, start
-from repro.training.batches import Batches
+from repro.training.batch import Batches
 from repro.training.compiling import compile_if
-from repro.training.determinism import deterministic
 from repro.training.device_memory import is_out_of_memory, smaller_micro_batches
-from repro.training.distributed import process_group
+from repro.training.distributed import deterministic, process_group
 from repro.training.run import RunInProgress
 from repro.training.trainer import Trainer
 from repro.training.zero import DeepSpeedEngine

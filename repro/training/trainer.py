@@ -19,18 +19,16 @@ from repro.training import (
     checkpoint_rows,
     device_memory,
     evaluate,
-    promises,
     record,
 )
 from repro.training.agreement import Agreement
-from repro.training.batch import Batch
-from repro.training.batches import Batches
+from repro.training.batch import Batch, Batches
 from repro.training.heartbeat import Heartbeat
 from repro.training.pace import Pace
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
 from repro.training.update import update
-from repro.training.watch import WINDOW, Watch
+from repro.training.watch import WINDOW, Watch, verify
 from repro.training.zero import DeepSpeedEngine
 
 
@@ -89,7 +87,7 @@ class Trainer:
         if not np.isfinite(losses).all():
             raise RunFailed(f"the held-out loss is not finite after {total} steps")
         self.log.seconds = self.pace.seconds
-        promises.verify(self.spec, self.pruner, self.log)
+        verify(self.spec, self.pruner, self.log)
         self.log.thin(self.spec)
         self._checkpoint(total)
         self.run.text.recheck()
@@ -223,8 +221,8 @@ class Trainer:
         self.pace.leave_out()
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
-        at_once = evaluate.at_once(self.engine.device, self.run.micro)
-        return evaluate.heldout(self.engine, self.run.text, self.blocks, at_once=at_once)
+        engine, run = self.engine, self.run
+        return evaluate.heldout(engine.losses, engine.device, run.text, self.blocks, run.micro, self.rank, self.world)
 
     def _checkpoint(self, step: int) -> None:
         """Saves a checkpoint to resume from, unless the newest one is of this step already."""

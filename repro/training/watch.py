@@ -1,4 +1,4 @@
-"""Detects losses that are not finite or spike."""
+"""What makes a run fail: losses that are not finite or spike, and counts at its end that its schedule didn't plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import math
 import torch
 import torch.distributed as dist
 
+from repro.pruning.pruner import Pruner
+from repro.spec import RunSpec
 from repro.store.run_folder import RunFailed
+from repro.training.record import Log
 
 WINDOW = 10  # steps in the mean that a loss is compared with, and steps between checks
 
@@ -68,3 +71,22 @@ class Watch:
         if len(self.recent) == WINDOW:
             mean = sum(self.recent) / WINDOW
             self.lowest = mean if self.lowest is None else min(self.lowest, mean)
+
+
+def verify(spec: RunSpec, pruner: Pruner, log: Log) -> None:
+    """Compares a finished run with its schedule, exactly: non-zero weights, N_avg and tokens. Collective.
+
+    Raises:
+        RunFailed: they differ, or a removed weight has moved.
+    """
+    schedule, total = spec.schedule, pruner.total
+    strays = torch.tensor([pruner.strays()], device=pruner.engine.device)
+    dist.all_reduce(strays)
+    for what, measured, promised in (
+        ("weights left", pruner.nonzero, schedule.n_final(total)),
+        ("sum over steps of N_t", log.weight_steps, schedule.weight_steps(total)),
+        ("tokens seen", log.tokens, spec.tokens),
+        ("removed weights that moved", int(strays), 0),
+    ):
+        if measured != promised:
+            raise RunFailed(f"{what}: measured {measured:,}, the schedule promised {promised:,}")
