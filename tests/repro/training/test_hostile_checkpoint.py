@@ -185,6 +185,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a row of a later step": lambda said: said["curve"][-1].update(step=10**6),
     "rows in disorder": lambda said: said["curve"].reverse(),
     "rows without end": lambda said: said["curve"].extend(said["curve"][-1:] * 100),
+    "a number beyond all floats": lambda said: said.update(seconds=10**400),
     "a layer that is a list": lambda said: said.update(layers=[[1, 2]]),
     "a count past every number": lambda said: said.update(tokens=2**70),
     "other tokens": lambda said: said.update(tokens=said["tokens"] + 1),
