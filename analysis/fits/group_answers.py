@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,7 +17,7 @@ class TableAnswer(Protocol):
     """The result of an analysis of a table's rows."""
 
     @property
-    def warnings(self) -> list[str]: ...
+    def warnings(self) -> Sequence[str]: ...
 
     def as_json(self) -> dict[str, Any]: ...
 

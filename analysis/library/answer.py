@@ -1,4 +1,4 @@
-"""Answers of the library: as text for a console, HTML for a notebook, JSON for a file, and a figure."""
+"""Answers of the library: as text for a console, HTML for a notebook, JSON for a file, and a figure; one, or one for each group."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import html
 import io
 import json
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from analysis.fits import group_answers
+from analysis.fits.group_answers import A, GroupAnswers, R, TableAnswer
 from analysis.library.words import for_python, in_python
 from analysis.shown import plain_json
+from analysis.tables import cell_table
 from repro import paths
 from repro.errors import UserError
 
@@ -35,7 +37,11 @@ class Plot:
         return self.png
 
 
-class Answer(ABC):
+Inner = TypeVar("Inner", bound=TableAnswer | GroupAnswers[Any])
+
+
+@dataclass(frozen=True, repr=False)
+class Answer(Generic[Inner]):
     """An answer of `analysis.fits`.
 
     Attributes:
@@ -43,12 +49,12 @@ class Answer(ABC):
         notes: what was left out of the table, and what is odd about single rows, a line each.
     """
 
-    inner: Any
+    inner: Inner
     notes: tuple[str, ...]
 
-    @abstractmethod
     def lines(self) -> list[str]:
         """The answer as text."""
+        return self.inner.lines()
 
     @property
     def warnings(self) -> list[str]:
@@ -73,6 +79,47 @@ class Answer(ABC):
 
     def _body(self) -> str:
         return f"<pre>{html.escape(in_python(chr(10).join(self.lines())))}</pre>"
+
+
+T = TypeVar("T", bound=Answer[Any])
+
+
+@dataclass(frozen=True, repr=False)
+class GroupedAnswers(Answer[GroupAnswers[Any]], Generic[T]):
+    """Answers by group, `answers["c4"]`. `inner`: all of them, with why a group is left out.
+
+    Attributes:
+        groups: by the cells of the column, as text.
+    """
+
+    groups: Mapping[str, T]
+
+    @for_python
+    def __getitem__(self, label: object) -> T:
+        """The answer of a group. Raises UserError for a label that has none."""
+        name = str(label).strip()
+        if name not in self.groups:
+            why = self.inner.left.get(name)
+            raise UserError(
+                "a group without an answer" if why else "no such group", key=self.inner.by, found=why or name,
+                expected=cell_table.listed(list(self.groups), like=name),
+            )  # fmt: skip
+        return self.groups[name]
+
+
+def answered(
+    rows: R,
+    by: str | None,
+    answer: Callable[[R], A],
+    made: Callable[[A, tuple[str, ...]], T],
+    notes: tuple[str, ...],
+    brief: Callable[[str, Mapping[str, A]], list[str]] | None = None,
+) -> T | GroupedAnswers[T]:
+    """The answer of some rows, or with `by` that of each group; `made` of what was found. See `by_group`."""
+    if by is None:
+        return made(answer(rows), notes)
+    inner = group_answers.by_group(rows, by, answer, brief)
+    return GroupedAnswers(inner, notes, {label: made(one, ()) for label, one in inner.found.items()})
 
 
 def listed(title: str, lines: Sequence[str]) -> str:

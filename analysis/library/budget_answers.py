@@ -1,16 +1,17 @@
-"""Recipes against each other, and the best learning rates and batches, by any table, in Python."""
+"""Answers by budget from any table, in Python: the best sizes, learning rates and batches, and recipes against each other."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
-from analysis.fits import group_answers
-from analysis.library.answer import Answer, Plot, plotted
+from analysis.fits import table_frontier
+from analysis.fits.exponents import Exponent
+from analysis.fits.isoflop import Method
+from analysis.fits.table_frontier import Asked, TableFrontier
+from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, plotted
 from analysis.library.asking import alike, between, check, notes_of
-from analysis.library.grouped import GroupedAnswers, grouped
 from analysis.library.reading import RunTable, as_table
 from analysis.library.words import for_python
 from analysis.rate_laws import table_rates
@@ -25,12 +26,8 @@ from analysis.tables.budget_rows import RESAMPLES
 from analysis.tables.table import Table
 
 
-@dataclass(frozen=True, repr=False)
-class ComparedRecipes(Answer):
+class ComparedRecipes(Answer[RecipeComparison]):
     """Recipes beside a reference. `inner`: the comparison itself, with the rankings of small budgets."""
-
-    inner: RecipeComparison
-    notes: tuple[str, ...]
 
     @property
     def reference(self) -> str:
@@ -48,16 +45,9 @@ class ComparedRecipes(Answer):
 
         return plotted(figure, self.inner, path)
 
-    def lines(self) -> list[str]:
-        return self.inner.lines()
 
-
-@dataclass(frozen=True, repr=False)
-class FoundRates(Answer):
+class FoundRates(Answer[TableRates]):
     """The best learning rate and batch of each budget. `inner`: the answer itself, with every budget."""
-
-    inner: TableRates
-    notes: tuple[str, ...]
 
     @property
     def laws(self) -> dict[str, RatePower]:
@@ -70,8 +60,25 @@ class FoundRates(Answer):
 
         return plotted(figure, (self.inner.found, self.inner.laws), path)
 
-    def lines(self) -> list[str]:
-        return self.inner.lines()
+
+class BestSizes(Answer[TableFrontier]):
+    """How the best size depends on compute. `inner`: the full result, with every budget."""
+
+    @property
+    def a_N(self) -> Exponent:
+        """Exponent of the best size against training FLOP: `value`, `low`, `high`."""
+        return self.inner.found.a_N
+
+    @property
+    def a_D(self) -> Exponent:
+        """Exponent of the best number of tokens: `value`, `low`, `high`."""
+        return self.inner.found.a_D
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Plot:
+        """The curves and the power of compute through their minima; written to `path`, .png, .pdf or .svg."""
+        from analysis.figures import isoflop
+
+        return plotted(isoflop, self.inner.found, path)
 
 
 @for_python
@@ -106,28 +113,21 @@ def recipes(
 Points = Mapping[str, float] | Sequence[Mapping[str, float]]
 
 
-@overload
-def rates(
-    table: Any,
-    *,
-    target: Points = (),
-    near: float = NEAR,
-    bootstrap: int = RESAMPLES,
-    sigma: float | None = None,
-    by: None = None,
-) -> FoundRates: ...
+class RateOptions(TypedDict, total=False):
+    """What `rates` takes beside a table and groups; see there."""
+
+    target: Points
+    near: float
+    bootstrap: int
+    sigma: float | None
 
 
 @overload
-def rates(
-    table: Any,
-    *,
-    target: Points = (),
-    near: float = NEAR,
-    bootstrap: int = RESAMPLES,
-    sigma: float | None = None,
-    by: str,
-) -> GroupedAnswers[FoundRates]: ...
+def rates(table: Any, *, by: None = None, **options: Unpack[RateOptions]) -> FoundRates: ...
+
+
+@overload
+def rates(table: Any, *, by: str, **options: Unpack[RateOptions]) -> GroupedAnswers[FoundRates]: ...
 
 
 @for_python
@@ -160,10 +160,59 @@ def rates(
     def best(own: Table) -> TableRates:
         return table_rates.best_rates(own, sigma=sigma, resamples=bootstrap, near=near, at=words)
 
-    notes = notes_of(asked, rows)
-    if by is None:
-        return FoundRates(best(rows), notes)
-    return grouped(group_answers.by_group(rows, by, best), FoundRates, notes)
+    return answered(rows, by, best, FoundRates, notes_of(asked, rows))
+
+
+class FrontierOptions(TypedDict, total=False):
+    """What `isoflop` takes beside a table and groups; see there."""
+
+    method: Method
+    tolerance: float | None
+    sigma: float | None
+    bootstrap: int
+
+
+@overload
+def isoflop(table: Any, *, by: None = None, **options: Unpack[FrontierOptions]) -> BestSizes: ...
+
+
+@overload
+def isoflop(table: Any, *, by: str, **options: Unpack[FrontierOptions]) -> GroupedAnswers[BestSizes]: ...
+
+
+@for_python
+def isoflop(
+    table: Any,
+    *,
+    method: Method = "parabola",
+    tolerance: float | None = None,
+    sigma: float | None = None,
+    bootstrap: int = 0,
+    by: str | None = None,
+) -> BestSizes | GroupedAnswers[BestSizes]:
+    """Exponents of the best size and tokens against training FLOP (Hoffmann et al. 2022, approaches 1 and 2).
+
+    Args:
+        table: what `read` gave, or what it takes: N, C and the loss, or N and D.
+        method: parabola, free or envelope. tolerance: a budget's largest FLOP over its smallest, less one.
+        sigma: the seeds' standard deviation in nats; None measures it.
+        bootstrap: resamples of the runs of each budget, from which intervals then come; 0 takes them from the noise.
+        by: a column whose equal cells are a group; then one answer for each.
+
+    Raises:
+        UserError: everything that the command `isoflop` refuses.
+    """
+    asked = as_table(table)
+    alike(asked)
+    clusters = asked.clusters if method == "envelope" else None
+    how = Asked(method, tolerance, sigma, clusters, bootstrap)
+    columns = {name: held for name, held in asked.columns.items() if name in ("N", "C", "D", "loss")}
+    rows = table_frontier.read(asked.raw, columns, asked.exclude, clusters)
+
+    def best(own: Table) -> TableFrontier:
+        return table_frontier.frontier(own, how)
+
+    return answered(rows, by, best, BestSizes, notes_of(asked, rows), table_frontier.lines_of_groups)
 
 
 def _rows(table: Any, bootstrap: int, sigma: float | None, optional: tuple[str, ...] = ()) -> tuple[RunTable, Table]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from analysis.fits import table_design
@@ -16,12 +15,8 @@ from analysis.library.words import for_python
 from repro.errors import UserError
 
 
-@dataclass(frozen=True, repr=False)
-class FurtherRuns(Answer):
+class FurtherRuns(Answer[TableDesign]):
     """Which runs to train next. `inner`: the answer itself, with all runs that were chosen from."""
-
-    inner: TableDesign
-    notes: tuple[str, ...]
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -38,9 +33,6 @@ class FurtherRuns(Answer):
     def best(self) -> dict[str, Any]:
         """The plan that leaves the narrowest interval."""
         return self.plans[len(self.inner.best.runs) - 1]
-
-    def lines(self) -> list[str]:
-        return self.inner.lines()
 
 
 @for_python

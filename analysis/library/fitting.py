@@ -1,24 +1,24 @@
-"""One law on any table, in Python."""
+"""Laws on any table, in Python: one that is fitted, or several that are compared."""
 
 from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack, overload
 
-from analysis.fits import budget_optimum, fit_text, group_answers, predicted, table_fit
+from analysis.fits import budget_optimum, fit_text, predicted, table_comparison, table_fit
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.objective import Objective
+from analysis.fits.out_of_sample import Judged
 from analysis.fits.outcome import Interval
 from analysis.fits.predicted import Predicted
+from analysis.fits.table_comparison import TableComparison
 from analysis.fits.table_fit import TableFit
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.law import Law
-from analysis.library.answer import Answer, Plot, plotted
+from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, plotted
 from analysis.library.asking import AnyLaw, check, law_of, notes_of, rows_of, told
-from analysis.library.grouped import GroupedAnswers, grouped
 from analysis.library.reading import as_table
 from analysis.library.words import for_python, in_python
 from analysis.shown import plain_json
@@ -26,12 +26,8 @@ from analysis.tables.cell_table import listed
 from repro.errors import UserError
 
 
-@dataclass(frozen=True, repr=False)
-class FittedLaw(Answer):
+class FittedLaw(Answer[TableFit]):
     """A law fitted to a table. `inner`: the fit itself, with its rows and resamples."""
-
-    inner: TableFit
-    notes: tuple[str, ...]
 
     @property
     def law(self) -> Law:
@@ -88,9 +84,6 @@ class FittedLaw(Answer):
         from analysis.figures import fit_errors
 
         return plotted(fit_errors, self.inner, path)
-
-    def lines(self) -> list[str]:
-        return self.inner.lines()
 
     def _body(self) -> str:
         shown = self.inner.as_json()
@@ -169,7 +162,43 @@ def fit(
             found, own, kind, resamples=bootstrap, rule=holdout, sigma=sigma, clustered=asked.clusters is not None
         )
 
-    notes = notes_of(asked, rows)
-    if by is None:
-        return FittedLaw(fitted(rows), notes)
-    return grouped(group_answers.by_group(rows, by, fitted, table_fit.lines_of_groups), FittedLaw, notes)
+    return answered(rows, by, fitted, FittedLaw, notes_of(asked, rows), table_fit.lines_of_groups)
+
+
+class ComparedLaws(Answer[TableComparison]):
+    """Laws on the same held-out rows. `inner`: the comparison itself."""
+
+    @property
+    def laws(self) -> dict[str, Judged]:
+        """The result of each law, by its name."""
+        return {own.law: own for own in self.inner.found.judged}
+
+
+@for_python
+def compare(
+    table: Any,
+    laws: Sequence[AnyLaw],
+    *,
+    holdout: str | None = None,
+    bootstrap: int = 0,
+    objective: str = "huber_log",
+    delta: float | None = None,
+    sigma: float | None = None,
+) -> ComparedLaws:
+    """Compares the first law with each of the others, on rows that none was fitted to.
+
+    Args:
+        table: what `read` gave, or what it takes. laws: each as `fit` takes it.
+        holdout: which rows are held out; None holds out the largest of the first law's first column.
+        bootstrap, objective, delta, sigma: as for `fit`.
+
+    Raises:
+        UserError: everything that the command `compare` refuses.
+    """
+    check(bootstrap, sigma)
+    if isinstance(laws, str):
+        raise UserError("not several laws", key="laws", found=laws, expected="a list")
+    kind, asked = Objective.of(objective, delta), as_table(table)
+    rows, found = rows_of(asked, [law_of(law) for law in laws], holdout)
+    inner = table_comparison.compare_on(found, rows, kind, rule=holdout, resamples=bootstrap, sigma=sigma)
+    return ComparedLaws(inner, notes_of(asked, rows))
