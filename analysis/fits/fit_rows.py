@@ -48,25 +48,23 @@ class FitRows(Table):
             UserError: no such column, or a weight that is no positive, finite number.
         """
         assert self.raw is not None
-        held = self.raw.column(column, "--weights")
-        own = [held[int(row) - 1] for row in self.numbers]
-        try:
-            comma = cells.comma_of(own) or self.raw.comma
-        except cells.NoNumber as error:
-            raise UserError("numbers of two kinds", file=self.source, key=f"--weights {column}", expected=str(error)) from error  # fmt: skip
-        found = np.empty(len(own))
-        for i, cell in enumerate(own):
-            try:
-                found[i] = cells.number(cell, "count", comma)
-            except cells.NoNumber:
-                found[i] = math.nan
-            if not (math.isfinite(found[i]) and found[i] > 0):
-                raise UserError(
-                    "not a weight", file=self.source, key=f"--weights {column}",
-                    found=f"{'nothing' if cells.is_missing(cell) else cells.shown(cell)} in row {self.numbers[i]:.0f}",
-                    expected="more than 0, and finite; a row that is to count for nothing is left out by --exclude",
-                )  # fmt: skip
-        return dataclasses.replace(self, weights=scaled(found), weighed_by=column)
+        self.raw.column(column, "--weights")
+        fault = UserError(
+            "not a weight", file=self.source, key=f"--weights {column}",
+            expected="more than 0, and finite; a row that is to count for nothing is left out by --exclude",
+        )  # fmt: skip
+        return dataclasses.replace(self, weights=scaled(self.counts(column, fault, over=0.0)), weighed_by=column)
+
+    def counts(self, column: str, fault: UserError, over: float = -math.inf) -> Array:
+        """The numbers (n,) in a column of the file. Raises `fault`, with the cell, for one that isn't finite and over a bound."""
+        assert self.raw is not None
+        own = self.cells(column)
+        comma = self.raw.comma_in(own, fault.key)
+        found = np.array([cells.number_or_nan(cell, "count", comma) for cell in own])
+        for i in np.flatnonzero(~(np.isfinite(found) & (found > over)))[:1]:
+            told = "nothing" if cells.is_missing(own[i]) else cells.shown(own[i])
+            raise fault.but(found=f"{told} in row {self.numbers[i]:.0f}")
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """What was asked of the rows, as a fit is saved; nothing where nothing was."""

@@ -85,10 +85,7 @@ def _meeting(table: Table, rule: str) -> np.ndarray:
 
 
 def _share(text: str, rule: str) -> float:
-    try:
-        share = cells.number(text, "share")
-    except cells.NoNumber:
-        share = np.nan
+    share = cells.number_or_nan(text, "share")
     if not 0 < share < 1:
         raise UserError(
             "not a share of the rows", key="holdout", found=rule, expected="share:0.2:COLUMN or share:20%:COLUMN, of (0, 1)"

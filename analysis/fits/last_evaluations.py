@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,20 +84,10 @@ class LastEvaluations:
         held = rows.names.get(self.by, self.by)
         if self.by == DATA and held not in rows.raw.names:
             raise UserError("by what evaluations are ordered isn't said", key=f"--last {self.count}", found="no column D", expected=f"--last {self.count}:COLUMN")  # fmt: skip
-        rows.raw.column(held, f"--last {self.count}:{self.by}")
-        found = np.empty(len(rows))
-        for i, cell in enumerate(rows.cells(held)):
-            try:
-                found[i] = cells.number(cell, "count", rows.raw.comma)
-            except cells.NoNumber:
-                found[i] = math.nan
-            if not math.isfinite(found[i]):
-                raise UserError(
-                    "no number in the column that orders evaluations", file=rows.source, key=f"--last {self.count}:{self.by}",
-                    found=f"{'nothing' if cells.is_missing(cell) else cells.shown(cell)} in row {rows.numbers[i]:.0f}",
-                    expected="a number in every row",
-                )  # fmt: skip
-        return found
+        key = f"--last {self.count}:{self.by}"
+        rows.raw.column(held, key)
+        fault = "no number in the column that orders evaluations"
+        return rows.counts(held, UserError(fault, file=rows.source, key=key, expected="a number in every row"))
 
 
 def _of_fewer(before: FitRows, after: FitRows) -> tuple[str, ...]:

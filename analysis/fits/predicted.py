@@ -83,10 +83,7 @@ def wanted_of(pairs: Sequence[str], law: Law) -> dict[str, float]:
         if name in law.levels:
             found[name] = _level(name, text, law.levels[name])
             continue
-        try:
-            value = cells.number(text, "count" if name == "T" else cells.kind_of(name))
-        except cells.NoNumber:
-            value = math.nan
+        value = cells.number_or_nan(text, "count" if name == "T" else cells.kind_of(name))
         if math.isnan(value):
             raise UserError("not a number", key=name, found=text or "nothing", expected="NAME=NUMBER")
         free = name in law.free

@@ -103,15 +103,12 @@ def read(raw: CellTable, law: Law, names: Mapping[str, str], price: str | None, 
     held = {name: raw.column(names.get(name, name), f"columns.{name}") for name in law.columns}
     if price is not None:
         held["price"] = raw.column(price, "--price")
-    try:
-        comma = cells.comma_of(cell for own in held.values() for cell in own) or raw.comma
-    except cells.NoNumber as error:
-        raise UserError("numbers of two kinds", file=raw.source, expected=str(error)) from error
+    comma = raw.comma_in(cell for own in held.values() for cell in own)
     found = {}
     for name, own in held.items():
         key = price if name == "price" and price is not None else names.get(name, name)
-        levels = law.levels.get(name, ())
-        values = [_level(cell, levels) if levels else _number(cell, name, comma) for cell in own]
+        levels, kind = law.levels.get(name, ()), "count" if name == "price" else cells.kind_of(name)
+        values = [_level(cell, levels) if levels else cells.number_or_nan(cell, kind, comma) for cell in own]
         for i, value in enumerate(values):
             fits = np.isfinite(value) if levels or name in law.free else usable(name, value)
             if not fits:
@@ -132,11 +129,3 @@ def read(raw: CellTable, law: Law, names: Mapping[str, str], price: str | None, 
 def _level(cell: Any, levels: tuple[str, ...]) -> float:
     """The number of a label; nan for one that isn't among them."""
     return float(levels.index(str(cell).strip())) if str(cell).strip() in levels else np.nan
-
-
-def _number(cell: Any, name: str, comma: cells.Comma | None) -> float:
-    """A cell as a number; nan where it is none."""
-    try:
-        return cells.number(cell, "count" if name == "price" else cells.kind_of(name), comma)
-    except cells.NoNumber:
-        return np.nan

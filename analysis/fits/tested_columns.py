@@ -60,7 +60,7 @@ def of_rows(rows: FitRows, law: Law, member: NDArray[np.intp]) -> list[TestedCol
         if name in taken or rows.raw.names.count(name) > 1:
             continue
         own = rows.cells(name)
-        numbers = _numbers(own, cells.comma_of(own) or rows.raw.comma)
+        numbers = _numbers(own, rows.raw.comma)
         if numbers is None:
             keep(_of_labels(name, own, member, units))
         elif np.isfinite(numbers).all() and np.ptp(numbers) > 0 and not _of_outcome(name, numbers, ranked):
@@ -75,16 +75,13 @@ def _of_outcome(name: str, numbers: Array, ranked: Array) -> bool:
 
 
 def _numbers(own: Sequence[Any], comma: cells.Comma | None) -> Array | None:
-    """The cells as numbers, nan where one is missing; None where one is something else, or all are missing."""
-    if all(map(cells.is_missing, own)):
+    """The cells as numbers, nan where one is missing; None where one is something else, they are of two kinds, or all are missing."""
+    try:
+        comma = cells.comma_of(own) or comma
+        found = np.array([cells.number(cell, "count", comma) for cell in own])
+    except cells.NoNumber:
         return None
-    found = np.empty(len(own))
-    for i, cell in enumerate(own):
-        try:
-            found[i] = cells.number(cell, "count", comma)
-        except cells.NoNumber:
-            return None
-    return found
+    return None if np.isnan(found).all() else found
 
 
 def _of_numbers(name: str, values: Array, member: NDArray[np.intp], units: int) -> TestedColumn | None:

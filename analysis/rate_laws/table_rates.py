@@ -148,10 +148,7 @@ def _point(named: Mapping[str, str], budgets: Budgets, source: str) -> dict[str,
         )  # fmt: skip
     found = {}
     for name, held in named.items():
-        try:
-            found[name] = cells.number(held, cells.kind_of(name))
-        except cells.NoNumber:
-            found[name] = 0.0
+        found[name] = cells.number_or_nan(held, cells.kind_of(name))
         if not 0 < found[name] < math.inf:
             raise UserError("not a positive number", key=f"--target {name}", found=held, expected="NAME=NUMBER")
     return found if "C" in found else found | {"C": 6 * found["N"] * found["D"]}

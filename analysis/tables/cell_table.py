@@ -5,11 +5,11 @@ Cells aren't converted to numbers here, so that an unused column can hold anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.tables.cells import Comma
+from analysis.tables.cells import Comma, NoNumber, comma_of
 from repro.errors import UserError
 
 
@@ -51,6 +51,13 @@ class CellTable:
                 "no such column", file=self.source, key=key, found=name, expected=listed(self.names, like=name)
             )
         return self.cells(found[0])
+
+    def comma_in(self, some: Iterable[Any], key: str | None = None) -> Comma | None:
+        """What a comma means in some of its cells. Raises UserError where they hold numbers of two kinds."""
+        try:
+            return comma_of(some) or self.comma
+        except NoNumber as error:
+            raise UserError("numbers of two kinds", file=self.source, key=key, expected=str(error)) from error
 
 
 def listed(names: tuple[str, ...] | list[str], like: str = "", most: int = 30) -> str:

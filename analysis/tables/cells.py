@@ -118,6 +118,14 @@ def number(cell: Any, kind: Kind = "other", comma: Comma | None = None) -> float
     )
 
 
+def number_or_nan(cell: Any, kind: Kind = "other", comma: Comma | None = None) -> float:
+    """As `number`; nan also where the cell isn't one."""
+    try:
+        return number(cell, kind, comma)
+    except NoNumber:
+        return math.nan
+
+
 def _mantissa(cell: str) -> str:
     text = cell.strip().replace("−", "-").rstrip("% ")
     found = _SUFFIXED.fullmatch(text)

@@ -127,10 +127,7 @@ def _number(cell: Any, kind: cells.Kind = "count") -> float:
     """A cell or a value as a number; nan where it is none."""
     if isinstance(cell, bool):
         return float(cell)
-    try:
-        return cells.number(cell, "share" if isinstance(cell, str) and cell.rstrip().endswith("%") else kind)
-    except cells.NoNumber:
-        return math.nan
+    return cells.number_or_nan(cell, "share" if isinstance(cell, str) and cell.rstrip().endswith("%") else kind)
 
 
 def _ordered(condition: Condition, values: Sequence[Any], raw: CellTable) -> np.ndarray:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
 from analysis.tables.cell_table import CellTable
-from analysis.tables.cells import is_missing, number
+from analysis.tables.cells import number_or_nan
 from repro.errors import UserError
 
 
@@ -46,7 +45,7 @@ def read(text: str, source: str, delimiter: str | None, longest: int) -> CellTab
     except csv.Error as error:
         raise UserError("not a table", file=source, found=f"{error} in line {at + reader.line_num}") from error
     head = [name.strip() for name in rows[0]]
-    if all(_is_number(name) for name in head):
+    if all(math.isfinite(number_or_nan(name)) for name in head):
         raise UserError(
             "a table without names of columns", file=source, found=", ".join(head[:6]),
             expected="a first line that names them",
@@ -77,10 +76,3 @@ def _delimiter(head: str) -> str:
     if most:
         return mark
     return " " if len(bare.split()) > 1 else ","
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return not is_missing(cell) and bool(np.isfinite(number(cell, "other")))
-    except ValueError:
-        return False

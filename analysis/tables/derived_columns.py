@@ -87,7 +87,7 @@ def _derived(raw: CellTable, name: str, text: str) -> list[Any] | None:
         tree, read = _formula(raw, text, key)
     held = {own: raw.column(own, key) for own in read}
     kind = "other" if found else cells.kind_of(name)
-    return _cells(raw.source, tree, held, kind, factor, raw.comma)
+    return _cells(raw, tree, held, kind, factor)
 
 
 def _formula(raw: CellTable, text: str, key: str) -> tuple[Expression, list[str]]:
@@ -116,19 +116,10 @@ def _formula(raw: CellTable, text: str, key: str) -> tuple[Expression, list[str]
 
 
 def _cells(
-    source: str,
-    tree: Expression,
-    held: Mapping[str, Sequence[Any]],
-    kind: cells.Kind,
-    factor: float,
-    comma: cells.Comma | None,
+    raw: CellTable, tree: Expression, held: Mapping[str, Sequence[Any]], kind: cells.Kind, factor: float
 ) -> list[Any]:
     """What the tree gives for each row: a number, None where a cell is missing, Underived where one is no number."""
-    try:
-        comma = cells.comma_of(cell for own in held.values() for cell in own) or comma
-    except cells.NoNumber as error:
-        raise UserError("numbers of two kinds", file=source, expected=str(error)) from error
-    rows = len(next(iter(held.values())))
+    comma, rows = raw.comma_in(cell for own in held.values() for cell in own), raw.rows
     instead: list[Any] = [math.nan] * rows
     numbers = {}
     for name, own in held.items():

@@ -165,10 +165,7 @@ def _numbers(
     there = [n for n in dict.fromkeys([*wanted, *(["C"] if "C" in names else [])]) if names[n] in raw.names]
     held = {name: raw.column(names[name]) for name in there}
     chosen = np.flatnonzero(left)
-    try:
-        comma = cells.comma_of(held[name][i] for name in there for i in chosen) or raw.comma
-    except cells.NoNumber as error:
-        raise UserError("numbers of two kinds", file=raw.source, expected=str(error)) from error
+    comma = raw.comma_in(held[name][i] for name in there for i in chosen)
     found = {}
     for name in there:
         values = np.full(raw.rows, np.nan)

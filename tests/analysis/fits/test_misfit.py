@@ -237,6 +237,13 @@ def test_decimal_commas_hide_no_column(tmp_path: Path) -> None:
     assert plain["goes_with"]
 
 
+def test_numbers_of_two_kinds_in_a_column_that_nobody_asks_for_are_labels() -> None:
+    held = sparse(np.random.default_rng(0), shown=False)
+    written = np.array(["1,5", "1,000,000"], dtype=object)[np.arange(len(held["N"])) % 2]
+    found = analysis.fit(held | {"written": written}, "chinchilla").inner.misfit
+    assert "written" in [own.column for own in found.patterns]
+
+
 def test_repeated_rows_show_a_lack_of_fit_by_no_column() -> None:
     held = sparse(np.random.default_rng(0), shown=False)
     names = ("N", "D", "seed", "loss")
