@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -106,138 +107,106 @@ def checked(file: str, saved: Any) -> SavedFit:
         )  # fmt: skip
     if not isinstance(saved, dict) or "law" not in saved:
         raise UserError("not a saved fit", file=file, found=type(saved).__name__, expected=WANTED)
-    return _Check(file, saved).fit()
+    with located(file, ""):
+        return _fit(saved)
 
 
-class _Check:
-    """Keys of one file, each checked for type and range."""
+def _fit(saved: dict[str, Any]) -> SavedFit:
+    for key in NEEDED:
+        _need(key in saved, key, "nothing", "it; the file isn't whole")
+    law = _law(saved)
+    for key in saved:
+        _need(key in KNOWN, key, "a key that no fit has", ", ".join(NEEDED))
+    names, parameters, kind = law.names, saved["parameters"], saved["kind"]
+    _need_keys("parameters", parameters, names)
+    for own in law.parameters:
+        key, value = f"parameters.{own.name}", parameters[own.name]
+        _need(_number(key, value) > 0 or not own.log, key, value, "more than 0")
+    _need_keys("kind", kind, ("kind", "delta"))
+    for key, value, known in (("kind.kind", kind["kind"], Kind), ("status", saved["status"], Status)):
+        _need(value in get_args(known), key, value, ", ".join(get_args(known)))
+    for key in ("bounds_hit", "unidentified"):
+        some = isinstance(saved[key], list) and all(name in names for name in saved[key])
+        _need(some, key, saved[key], f"a list of some of {', '.join(names)}")
+    counts = {key: saved.get(key, 0) for key in ("n_rows", "starts", "starts_agreeing")}
+    for key, count in counts.items():
+        _need(type(count) is int and count >= 0, key, count, "a whole number")
+    result = FitResult(
+        law=law,
+        parameters={name: float(parameters[name]) for name in names},
+        objective=_number("objective", saved["objective"]),
+        status=saved["status"],
+        bounds_hit=tuple(saved["bounds_hit"]),
+        unidentified=tuple(saved["unidentified"]),
+        condition=_number("condition", saved["condition"]) if saved.get("condition") else math.inf,
+        kind=Objective(kind["kind"], _number("kind.delta", kind["delta"])),
+        **counts,
+    )
+    return SavedFit(result, _rows(saved, law), _draws(saved.get("draws"), len(names)))
 
-    def __init__(self, file: str, saved: dict[str, Any]):
-        self.file, self.saved = file, saved
 
-    def fit(self) -> SavedFit:
-        for key in NEEDED:
-            if key not in self.saved:
-                self._wrong(key, "nothing", "it; the file isn't whole")
-        law = self._law()
-        for key in self.saved:
-            if key not in KNOWN:
-                self._wrong(key, "a key that no fit has", ", ".join(NEEDED))
-        names = law.names
-        parameters = self._mapping("parameters", self.saved["parameters"], names)
-        for name, value in parameters.items():
-            self._number(f"parameters.{name}", value)
-            if law.parameters[names.index(name)].log and not value > 0:
-                self._wrong(f"parameters.{name}", value, "more than 0")
-        kind = self._mapping("kind", self.saved["kind"], ("kind", "delta"))
-        if kind["kind"] not in get_args(Kind):
-            self._wrong("kind.kind", kind["kind"], ", ".join(get_args(Kind)))
-        if self.saved["status"] not in get_args(Status):
-            self._wrong("status", self.saved["status"], ", ".join(get_args(Status)))
-        hit, flat = (self._names(key, names) for key in ("bounds_hit", "unidentified"))
-        count = self._whole("n_rows", self.saved["n_rows"])
-        result = FitResult(
-            law=law,
-            parameters={name: float(parameters[name]) for name in names},
-            objective=self._number("objective", self.saved["objective"]),
-            status=self.saved["status"],
-            bounds_hit=hit,
-            unidentified=flat,
-            condition=self._number("condition", self.saved.get("condition") or math.inf, finite=False),
-            starts=self._whole("starts", self.saved.get("starts", 0)),
-            starts_agreeing=self._whole("starts_agreeing", self.saved.get("starts_agreeing", 0)),
-            n_rows=count,
-            kind=Objective(kind["kind"], self._number("kind.delta", kind["delta"])),
-        )
-        read = tuple(name for name in law.columns if name not in law.levels)
-        return SavedFit(result, self._rows(read), self._draws(len(names)))
+def _law(saved: dict[str, Any]) -> Law:
+    """Of the registry, or of the formula that the file holds."""
+    name, own = saved["law"], saved.get("written")
+    if own is not None:
+        with located(None, "written"):
+            return declared.of_data(own)
+    _need(isinstance(name, str) and name in LAWS, "law", name, ", ".join(LAWS))
+    return LAWS[name]
 
-    def _law(self) -> Law:
-        """Of the registry, or of the formula that the file holds."""
-        name, own = self.saved["law"], self.saved.get("written")
-        if own is not None:
-            with located(self.file, "written"):
-                return declared.of_data(own)
-        law = LAWS.get(name) if isinstance(name, str) else None
-        if law is None:
-            self._wrong("law", name, ", ".join(LAWS))
-        return law
 
-    def _rows(self, columns: tuple[str, ...]) -> RowRanges | None:
-        if "ranges" not in self.saved and "ratios" not in self.saved:
-            return None
-        for key in LIMITS:
-            if key not in self.saved:
-                self._wrong(key, "nothing", "it, beside ranges and ratios")
-        ranges = self._ranges("ranges")
-        for name in columns:
-            if name not in ranges:
-                self._wrong(f"ranges.{name}", "nothing", "[least, largest]")
-        ratios = self._ranges("ratios")
-        for name in ratios:
-            try:
-                over, under, power = parts(name)
-            except ValueError:
-                over, under, power = "", "", math.inf
-            if over not in ranges or under not in ranges or not math.isfinite(power):
-                self._wrong(f"ratios.{name}", name, "two columns and / between them")
-        return RowRanges(ranges, ratios, self._range("loss_range", self.saved["loss_range"]))
-
-    def _ranges(self, key: str) -> dict[str, Range]:
-        value = self.saved[key]
-        if not isinstance(value, dict):
-            self._wrong(key, value, "an object of [least, largest]")
-        return {name: self._range(f"{key}.{name}", span) for name, span in value.items()}
-
-    def _range(self, key: str, value: Any) -> Range:
-        if not isinstance(value, list) or len(value) != 2:
-            self._wrong(key, value, "[least, largest]")
-        low, high = (self._number(key, end) for end in value)
-        if low > high:
-            self._wrong(key, value, "[least, largest]")
-        return low, high
-
-    def _draws(self, parameters: int) -> Array | None:
-        value = self.saved.get("draws")
-        if value is None:
-            return None
-        if (
-            not isinstance(value, list)
-            or not value
-            or any(not isinstance(r, list) or len(r) != parameters for r in value)
-        ):
-            self._wrong("draws", type(value).__name__, f"rows of {parameters} numbers")
-        return np.array([[self._number("draws", cell) for cell in row] for row in value])
-
-    def _mapping(self, key: str, value: Any, names: tuple[str, ...]) -> dict[str, Any]:
-        if not isinstance(value, dict) or set(value) != set(names):
-            self._wrong(key, ", ".join(value) if isinstance(value, dict) else value, ", ".join(names))
-        return value
-
-    def _names(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        value = self.saved[key]
-        if not isinstance(value, list) or any(name not in names for name in value):
-            self._wrong(key, value, f"a list of some of {', '.join(names)}")
-        return tuple(value)
-
-    def _number(self, key: str, value: Any, *, finite: bool = True) -> float:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+def _rows(saved: dict[str, Any], law: Law) -> RowRanges | None:
+    if "ranges" not in saved and "ratios" not in saved:
+        return None
+    for key in LIMITS:
+        _need(key in saved, key, "nothing", "it, beside ranges and ratios")
+    ranges, ratios = (_ranges(key, saved[key]) for key in ("ranges", "ratios"))
+    for name in law.columns:
+        _need(name in ranges or name in law.levels, f"ranges.{name}", "nothing", "[least, largest]")
+    for name in ratios:
         try:
-            number = float(value) if is_number else math.nan
-        except OverflowError:
-            number = math.nan
-        if math.isnan(number) or (finite and math.isinf(number)):
-            self._wrong(key, value, "a finite number")
-        return number
+            over, under, power = parts(name)
+        except ValueError:
+            over, under, power = "", "", math.inf
+        known = over in ranges and under in ranges and math.isfinite(power)
+        _need(known, f"ratios.{name}", name, "two columns and / between them")
+    return RowRanges(ranges, ratios, _range("loss_range", saved["loss_range"]))
 
-    def _whole(self, key: str, value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            self._wrong(key, value, "a whole number")
-        return value
 
-    def _wrong(self, key: str, found: Any, expected: str) -> NoReturn:
+def _ranges(key: str, value: Any) -> dict[str, Range]:
+    _need(isinstance(value, dict), key, value, "an object of [least, largest]")
+    return {name: _range(f"{key}.{name}", span) for name, span in value.items()}
+
+
+def _range(key: str, value: Any) -> Range:
+    _need(isinstance(value, list) and len(value) == 2, key, value, "[least, largest]")
+    low, high = (_number(key, end) for end in value)
+    _need(low <= high, key, value, "[least, largest]")
+    return low, high
+
+
+def _draws(value: Any, parameters: int) -> Array | None:
+    if value is None:
+        return None
+    table = isinstance(value, list) and value and all(isinstance(r, list) and len(r) == parameters for r in value)
+    _need(bool(table), "draws", type(value).__name__, f"rows of {parameters} numbers")
+    return np.array([[_number("draws", cell) for cell in row] for row in value])
+
+
+def _need_keys(key: str, value: Any, names: tuple[str, ...]) -> None:
+    mapping = isinstance(value, dict)
+    _need(mapping and set(value) == set(names), key, ", ".join(value) if mapping else value, ", ".join(names))
+
+
+def _number(key: str, value: Any) -> float:
+    _need(type(value) in (int, float) and abs(value) <= sys.float_info.max, key, value, "a finite number")
+    return float(value)
+
+
+def _need(held: bool, key: str, found: Any, expected: str) -> None:
+    if not held:
         told = found if isinstance(found, str) else json.dumps(found, default=str)
-        raise UserError("not a saved fit", file=self.file, key=key, found=told[:200], expected=expected)
+        raise UserError("not a saved fit", key=key, found=told[:200], expected=expected)
 
 
 KNOWN = frozenset({
