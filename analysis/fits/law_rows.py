@@ -8,7 +8,7 @@ from pathlib import Path
 from analysis.fits import holdout, saved_fit
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.last_evaluations import LastEvaluations
-from analysis.laws.formulas import declared, formula, shipped, written
+from analysis.laws.formulas import declared, formula, written
 from analysis.laws.formulas.formula import Formula
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.formulas.written import WrittenLaw
@@ -24,10 +24,10 @@ FILES = (".yaml", ".yml")
 
 def named(name: str) -> Law | WrittenLaw:
     """A law of the registry, or one that ships as a file. Raises UserError for a name that is neither's."""
-    if name in shipped.NAMES:
-        return shipped.law(name)
+    if name in written.SHIPPED:
+        return written.shipped(name)
     if name not in LAWS:
-        raise UserError("no such law", key="law", found=name, expected=", ".join([*LAWS, *shipped.NAMES]))
+        raise UserError("no such law", key="law", found=name, expected=", ".join([*LAWS, *written.SHIPPED]))
     return LAWS[name]
 
 

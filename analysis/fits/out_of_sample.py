@@ -16,11 +16,10 @@ import numpy as np
 from analysis.fits import resample
 from analysis.fits.fit import FitResult, fit, obstacle, refit
 from analysis.fits.holdout import HeldOut
-from analysis.fits.information import Information
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval, above, below, enough_resamples, percentiles, positive_sigma
 from analysis.fits.resample import Method
-from analysis.fits.weights import scaled, weighed_information
+from analysis.fits.weights import Information, information, scaled
 from analysis.laws.law import Array, Law
 from analysis.tables.table import Table
 from repro.errors import UserError
@@ -157,7 +156,7 @@ def judge(
             Judged(
                 law=law.name,
                 fit=whole,
-                information=weighed_information(whole, table.columns, table.loss, weights),
+                information=information(whole, table.columns, table.loss, weights),
                 in_sample=float(np.average(np.abs(whole.predict(table.columns) - table.loss), weights=weights)),
                 held_out=size,
                 relative=float(np.average(np.abs(error) / table.loss[order], weights=own_weights)),

@@ -1,4 +1,4 @@
-"""The file that `fit --json` prints and `predict` reads: its contents, and how they are checked."""
+"""The file that `fit --json` prints and `predict` reads: its contents, how they are checked, and which group of `--by` is meant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +19,7 @@ from analysis.laws.formulas import declared
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.law import Array, Law
 from analysis.laws.registry import LAWS
+from analysis.tables.cell_table import listed
 from analysis.tables.row_ranges import Range, RowRanges, parts
 from repro import paths
 from repro.errors import UserError, located
@@ -46,9 +48,10 @@ class SavedFit:
 
 def as_json(result: FitResult) -> dict[str, Any]:
     """A fit as plain JSON."""
+    law = result.law
     return {
-        "law": result.law.name,
-        "formula": result.law.formula,
+        "law": law.name,
+        "formula": law.formula,
         "parameters": result.parameters,
         "objective": result.objective,
         "kind": dataclasses.asdict(result.kind),
@@ -60,13 +63,8 @@ def as_json(result: FitResult) -> dict[str, Any]:
         "n_rows": result.n_rows,
         "starts": result.starts,
         "starts_agreeing": result.starts_agreeing,
-        **(_of_formula(result.law, result) if isinstance(result.law, FormulaLaw) else {}),
-    }
-
-
-def _of_formula(law: FormulaLaw, result: FitResult) -> dict[str, Any]:
-    """What was written, and the values of the parameters that were fixed and tied."""
-    return {"written": law.as_data(), "given": law.written.given(result.parameters)}
+        **({"written": law.as_data(), "given": law.written.given(result.parameters)} if isinstance(law, FormulaLaw) else {}),
+    }  # fmt: skip
 
 
 def rows_as_json(rows: RowRanges) -> dict[str, Any]:
@@ -109,6 +107,37 @@ def checked(file: str, saved: Any) -> SavedFit:
         raise UserError("not a saved fit", file=file, found=type(saved).__name__, expected=WANTED)
     with located(file, ""):
         return _fit(saved)
+
+
+def choose(file: str, words: Sequence[str]) -> tuple[SavedFit, list[str]]:
+    """The fit of a file, and the NAME=VALUE words that are left: of several groups' fits a word COLUMN=LABEL says which.
+
+    Raises:
+        UserError: see `load`; a file of groups of which no word, or several, or one of another label chooses.
+    """
+    saved = parsed(file)
+    if not isinstance(saved, list):
+        return checked(file, saved), list(words)
+    groups = {}
+    for one in saved:
+        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("by", "group")):
+            raise UserError("not a saved fit", file=file, found="a list", expected=WANTED)
+        groups[one["group"]] = one
+    columns = {one["by"] for one in saved}
+    if len(columns) != 1 or len(groups) < len(saved):
+        raise UserError("not a saved fit", file=file, found="groups by several columns, or one twice", expected=WANTED)
+    [by] = columns
+    chosen = [word.partition("=")[2].strip() for word in words if word.partition("=")[0].strip() == by]
+    if len(chosen) != 1:
+        raise UserError(
+            "fits of several groups", file=file, key=by, found=", ".join(chosen) or "no group", expected=f"{by}=LABEL once: {listed(list(groups))}"
+        )  # fmt: skip
+    if chosen[0] not in groups:
+        raise UserError(
+            "no such group", file=file, key=by, found=chosen[0] or "nothing", expected=listed(list(groups), like=chosen[0])
+        )  # fmt: skip
+    left = [word for word in words if word.partition("=")[0].strip() != by]
+    return checked(file, groups[chosen[0]]), left
 
 
 def _fit(saved: dict[str, Any]) -> SavedFit:

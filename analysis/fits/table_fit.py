@@ -18,7 +18,7 @@ from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval
 from analysis.fits.profiles import Profile, profile
 from analysis.fits.saved_fit import SavedFit
-from analysis.fits.weights import weighed_information
+from analysis.fits.weights import information
 from analysis.laws.law import Columns, Law
 from analysis.tables import cells, row_flags
 from analysis.tables.row_ranges import RowRanges
@@ -95,7 +95,7 @@ class TableFit:
             "mean_abs_error": float(np.average(np.abs(predicted - loss), weights=weights)),
             "mean_relative_error": float(np.average(np.abs(predicted / loss - 1), weights=weights)),
             "sigma": self.sigma,
-            "information": dataclasses.asdict(weighed_information(self.result, self.columns, loss, weights)),
+            "information": dataclasses.asdict(information(self.result, self.columns, loss, weights)),
             "profile": self.profile.intervals,
             "profile_reason": self.profile.reason,
             "misfit": self.misfit.as_json(),

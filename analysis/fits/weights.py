@@ -1,15 +1,26 @@
-"""Weights of rows: each row's share of an objective and of every mean of errors, times the number of rows.
+"""Weights of rows, and information criteria of a fit.
 
-Their ratios alone count. A fit with whole numbers for weights is that of a table in which each row stands so often.
+A weight is a row's share of an objective and of every mean of errors, times the number of rows. Ratios of weights alone
+count. A fit with whole numbers for weights is that of a table in which each row stands so often.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from analysis.fits.fit import FitResult
-from analysis.fits.information import Information, information
 from analysis.laws.law import Array, Columns
+
+
+@dataclass(frozen=True)
+class Information:
+    """Akaike's and the Bayesian information criterion of a fit, up to a constant of the data; lower is better."""
+
+    aic: float
+    aicc: float
+    bic: float
 
 
 def scaled(weights: Array) -> Array:
@@ -23,11 +34,17 @@ def worth(weights: Array) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
-def weighed_information(result: FitResult, columns: Columns, loss: Array, weights: Array | None) -> Information:
-    """Information criteria of a fit whose rows have weights (n,) of mean 1: the mean of squared residuals is theirs."""
-    alike = information(result, columns, loss)
-    if weights is None:
-        return alike
+def information(result: FitResult, columns: Columns, loss: Array, weights: Array | None = None) -> Information:
+    """From the residuals of the logarithm, assumed normal with one variance. To be shown with a held-out test, never alone.
+
+    Args:
+        weights: of the rows, (n,) with mean 1: the mean of squared residuals is theirs.
+    """
+    rows, count = len(loss), len(result.theta) + 1
     squares = (np.log(result.predict(columns)) - np.log(loss)) ** 2
-    more = len(loss) * float(np.log(np.average(squares, weights=weights) / squares.mean()))
-    return Information(alike.aic + more, alike.aicc + more, alike.bic + more)
+    with np.errstate(divide="ignore"):  # of a law that passes through every row
+        fitted = rows * np.log(np.mean(squares))
+    aic, left = float(fitted + 2 * count), rows - count - 1
+    more = 0.0 if weights is None else rows * float(np.log(np.average(squares, weights=weights) / squares.mean()))
+    aicc = aic + 2 * count * (count + 1) / left if left > 0 else np.inf
+    return Information(aic + more, aicc + more, float(fitted + count * np.log(rows)) + more)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit, saved_groups, through
+from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit, through
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.laws.law import Law
@@ -21,7 +21,7 @@ from repro.errors import UserError
 
 def predict(given: argparse.Namespace) -> int:
     """Prints the answer; returns the exit code."""
-    saved, words = saved_groups.choose(given.fit, given.given)
+    saved, words = saved_fit.choose(given.fit, given.given)
     below = saved_fit.load(given.through) if given.through else None
     wanted = predicted.wanted_of(words, (below or saved).result.law)
     warnings = [*predicted.doubts(saved), *(predicted.doubts(below) if below else [])]

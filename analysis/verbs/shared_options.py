@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.laws.formulas import shipped
+from analysis.laws.formulas import written
 from analysis.laws.registry import LAWS
 from analysis.power import WORLDS
 from repro.console.options import Option
 
-LAW_NAMES = (*LAWS, *shipped.NAMES)
+LAW_NAMES = (*LAWS, *written.SHIPPED)
 
 TABLE = Option("table", "TABLE", "table of runs: .csv, .tsv, .json, .jsonl or .parquet, or a results folder")
 COLUMNS = Option(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from analysis import claims
-from analysis.laws.formulas import shipped
+from analysis.laws.formulas import written
 from analysis.laws.registry import LAWS
 from repro.__main__ import main
 from repro.surgery.catalogue import GROWTHS, METHODS
@@ -160,4 +160,4 @@ def test_the_page_on_models_has_every_method_of_surgery() -> None:
 
 def test_the_page_on_laws_has_every_law_that_ships_as_a_file() -> None:
     text = PAGES["laws"].read_text()
-    assert [name for name in shipped.NAMES if not re.search(rf"^\| `{name}` \|", text, re.MULTILINE)] == []
+    assert [name for name in written.SHIPPED if not re.search(rf"^\| `{name}` \|", text, re.MULTILINE)] == []

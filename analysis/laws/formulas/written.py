@@ -8,11 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
-from repro.errors import UserError
+from repro import reading
+from repro.errors import UserError, located
 
 OF_PARAMETERS = ("bounds", "starts", "log", "unit")
+MAPS = ("where", "parameters", "fixed", "tied", "columns", "published")
+FOLDER = Path(__file__).parents[1] / "shipped"  # one law file each, called as its law
+SHIPPED = tuple(sorted(file.stem for file in FOLDER.glob("*.yaml")))
 
 
 @dataclass(frozen=True)
@@ -86,80 +91,76 @@ class WrittenLaw:
         return {key: dict(value) if isinstance(value, Mapping) else value for key, value in own.items() if value}
 
 
+def shipped(name: str) -> WrittenLaw:
+    """The law of one of the names SHIPPED."""
+    file = FOLDER / f"{name}.yaml"
+    return of_data(reading.read_mapping(file), file.name)
+
+
 def of_data(data: Mapping[str, Any], file: object = None) -> WrittenLaw:
     """A law from a file's mapping.
 
     Raises:
         UserError: a key that no law has, a missing formula, or a value of another type.
     """
-    known = [one.name for one in fields(WrittenLaw)]
-    for key in data:
-        if key not in known:
-            _wrong(file, str(key), key, ", ".join(known), "a key that no law has")
-    if not isinstance(data.get("formula"), str):
-        _wrong(file, "formula", data.get("formula", "nothing"), "a formula, as E + A/N^alpha")
-    maps: dict[str, dict[str, Any]] = {}
-    for key in ("where", "parameters", "fixed", "tied", "columns", "published"):
-        value = data.get(key, {})
-        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-            _wrong(file, key, value, "names and what is said of each")
-        maps[key] = dict(value)
-    for name, value in maps["where"].items():
-        if not isinstance(value, str):
-            maps["where"][name] = _number(file, f"where.{name}", value)
-    for name, value in maps["tied"].items():
-        if not isinstance(value, str):
-            _wrong(file, f"tied.{name}", value, "the name of another parameter")
-    for name, value in maps["columns"].items():
-        if not isinstance(value, str):
-            _wrong(file, f"columns.{name}", value, "what it holds, in words")
-    for name, value in maps["published"].items():
-        if not isinstance(value, Mapping) or not all(isinstance(own, str) for own in value):
-            _wrong(file, f"published.{name}", value, "parameters and their values")
-        maps["published"][name] = {own: _number(file, f"published.{name}.{own}", one) for own, one in value.items()}
-    for key in ("name", "source", "unit"):
-        if not isinstance(data.get(key, ""), str):
-            _wrong(file, key, data[key], "text")
-    return WrittenLaw(
-        data["formula"], data.get("name", ""), data.get("source", ""), maps["where"],
-        {name: _said(file, f"parameters.{name}", value) for name, value in maps["parameters"].items()},
-        {name: _number(file, f"fixed.{name}", value) for name, value in maps["fixed"].items()}, maps["tied"],
-        maps["columns"], data.get("unit", ""), maps["published"],
-    )  # fmt: skip
+    with located(file, ""):
+        known = [one.name for one in fields(WrittenLaw)]
+        for key in data:
+            _need(key in known, str(key), key, ", ".join(known), "a key that no law has")
+        formula = data.get("formula")
+        _need(isinstance(formula, str), "formula", data.get("formula", "nothing"), "a formula, as E + A/N^alpha")
+        texts = {key: data[key] for key in ("name", "source", "unit") if key in data}
+        for key, text in texts.items():
+            _need(isinstance(text, str), key, text, "text")
+        maps = {key: _named(key, data.get(key, {}), "names and what is said of each") for key in MAPS}
+        for key, expected in (("tied", "the name of another parameter"), ("columns", "what it holds, in words")):
+            for name, text in maps[key].items():
+                _need(isinstance(text, str), f"{key}.{name}", text, expected)
+        for name, own in maps["where"].items():
+            maps["where"][name] = own if isinstance(own, str) else _number(f"where.{name}", own)
+        for name, own in maps["published"].items():
+            key = f"published.{name}"
+            maps["published"][name] = _numbers(key, _named(key, own, "parameters and their values"))
+        maps["parameters"] = {name: _said(f"parameters.{name}", own) for name, own in maps["parameters"].items()}
+        maps["fixed"] = _numbers("fixed", maps["fixed"])
+        return WrittenLaw(data["formula"], **texts, **maps)
 
 
-def _said(file: object, key: str, value: Any) -> SaidParameter:
+def _said(key: str, value: Any) -> SaidParameter:
     value = {} if value is None else value
-    if not isinstance(value, Mapping):
-        _wrong(file, key, value, f"some of {', '.join(OF_PARAMETERS)}")
+    _need(isinstance(value, Mapping), key, value, f"some of {', '.join(OF_PARAMETERS)}")
     for own in value:
-        if own not in OF_PARAMETERS:
-            _wrong(file, f"{key}.{own}", own, ", ".join(OF_PARAMETERS), "a key that no parameter has")
+        _need(own in OF_PARAMETERS, f"{key}.{own}", own, ", ".join(OF_PARAMETERS), "a key that no parameter has")
     bounds, starts = value.get("bounds"), value.get("starts", [])
-    if bounds is not None and (not isinstance(bounds, list) or len(bounds) != 2):
-        _wrong(file, f"{key}.bounds", bounds, "[low, high]")
-    if not isinstance(starts, list):
-        _wrong(file, f"{key}.starts", starts, "a list of numbers")
-    if not isinstance(value.get("log", False), bool):
-        _wrong(file, f"{key}.log", value["log"], "true or false")
-    if not isinstance(value.get("unit", ""), str):
-        _wrong(file, f"{key}.unit", value["unit"], "text")
-    ends = [_number(file, f"{key}.bounds", end, finite=False) for end in bounds or ()]
-    return SaidParameter(
-        (ends[0], ends[1]) if ends else None, tuple(_number(file, f"{key}.starts", one) for one in starts),
-        value.get("log"), value.get("unit", ""),
-    )  # fmt: skip
+    log, unit = value.get("log", False), value.get("unit", "")
+    _need(bounds is None or (isinstance(bounds, list) and len(bounds) == 2), f"{key}.bounds", bounds, "[low, high]")
+    _need(isinstance(starts, list), f"{key}.starts", starts, "a list of numbers")
+    _need(isinstance(log, bool), f"{key}.log", log, "true or false")
+    _need(isinstance(unit, str), f"{key}.unit", unit, "text")
+    ends = [_number(f"{key}.bounds", end, finite=False) for end in bounds or ()]
+    given = tuple(_number(f"{key}.starts", one) for one in starts)
+    return SaidParameter((ends[0], ends[1]) if ends else None, given, value.get("log"), unit)
 
 
-def _number(file: object, key: str, value: Any, *, finite: bool = True) -> float:
+def _named(key: str, value: Any, expected: str) -> dict[str, Any]:
+    _need(isinstance(value, Mapping) and all(isinstance(name, str) for name in value), key, value, expected)
+    return dict(value)
+
+
+def _numbers(key: str, values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: _number(f"{key}.{name}", value) for name, value in values.items()}
+
+
+def _number(key: str, value: Any, *, finite: bool = True) -> float:
     try:  # YAML takes 1e9 for text
         found = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
-    if math.isnan(found) or (finite and math.isinf(found)):
-        _wrong(file, key, value, "a finite number" if finite else "a number")
+    held = math.isfinite(found) or (math.isinf(found) and not finite)
+    _need(held, key, value, "a finite number" if finite else "a number")
     return found
 
 
-def _wrong(file: object, key: str, found: Any, expected: str, message: str = "not a law file") -> NoReturn:
-    raise UserError(message, file=file, key=key, found=str(found)[:200], expected=expected)
+def _need(held: bool, key: str, found: Any, expected: str, message: str = "not a law file") -> None:
+    if not held:
+        raise UserError(message, key=key, found=str(found)[:200], expected=expected)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
-from analysis.laws.formulas import declared, formula, shipped
+from analysis.laws.formulas import declared, formula, written
 from analysis.laws.registry import LAWS
 from analysis.tables import data, table
 from analysis.tables.post_training import curve_points
@@ -14,12 +14,12 @@ from analysis.worlds import simulated_sweep, simulated_table
 from repro.store.folder import Folder
 
 
-@pytest.mark.parametrize("name", [*LAWS, *shipped.NAMES])
+@pytest.mark.parametrize("name", [*LAWS, *written.SHIPPED])
 def test_what_was_drawn_without_noise_is_found_again(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     file = str(tmp_path / "drawn.csv")
-    law = LAWS[name] if name in LAWS else declared.law_of(formula.read(shipped.law(name), ()), {})
+    law = LAWS[name] if name in LAWS else declared.law_of(formula.read(written.shipped(name), ()), {})
     assert main(["simulate", "--law", name, "--sigma", "0", file]) == 0
     assert "rows, losses" in capsys.readouterr().out or law.unit != "nats"
     assert main(["fit", file, "--law", name, "--json"]) == 0
@@ -33,12 +33,12 @@ def test_what_was_drawn_without_noise_is_found_again(
     assert not recwarn
 
 
-@pytest.mark.parametrize("name", shipped.NAMES)
+@pytest.mark.parametrize("name", written.SHIPPED)
 def test_noise_leaves_every_parameter_of_a_drawn_law_file_known(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(tmp_path / "drawn.csv")
-    law = declared.law_of(formula.read(shipped.law(name), ()), {})
+    law = declared.law_of(formula.read(written.shipped(name), ()), {})
     assert main(["simulate", "--law", name, "--seed", "1", file]) == 0
     capsys.readouterr()
     assert main(["fit", file, "--law", name, "--json"]) == 0

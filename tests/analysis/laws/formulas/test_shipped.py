@@ -11,7 +11,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.fits.fit import fit
 from analysis.fits.objective import Objective
-from analysis.laws.formulas import declared, formula, shipped
+from analysis.laws.formulas import declared, formula, written
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.registry import LAWS
 from tests.analysis import published
@@ -28,7 +28,7 @@ TRUTH = {
     "accuracy": {"floor": 0.25, "rise": 0.6, "k": 4.0, "middle": 2.2},
     "data_constrained": {"E": 1.87, "A": 520.0, "B": 1490.0, "alpha": 0.35, "beta": 0.36, "R_D": 15.0, "R_N": 5.0},
     "downstream_error": {"epsilon": 0.85, "k": 2.08, "gamma": 0.756},
-    "expert_routing": shipped.law("expert_routing").published["RL-R"],
+    "expert_routing": written.shipped("expert_routing").published["RL-R"],
     "log_compute": {"a": 9.0, "b": -0.14},
     "sparse_interaction": {
         "E": 1.8, "A": 300.0, "B": 800.0, "alpha": 0.33, "beta": 0.29, "epsilon": 0.05, "mu": 0.9, "c": -0.3,
@@ -37,7 +37,7 @@ TRUTH = {
 
 
 def law_of(name: str) -> FormulaLaw:
-    return declared.law_of(formula.read(shipped.law(name), ()), {})
+    return declared.law_of(formula.read(written.shipped(name), ()), {})
 
 
 def theta_of(law: FormulaLaw, values: dict) -> np.ndarray:
@@ -56,9 +56,9 @@ def rows(names: tuple[str, ...], count: int = 150) -> dict[str, np.ndarray]:
 
 
 def test_every_file_says_its_name_source_columns_and_what_each_parameter_is() -> None:
-    assert not set(shipped.NAMES) & set(LAWS)
-    for name in shipped.NAMES:
-        own, law = shipped.law(name), law_of(name)
+    assert not set(written.SHIPPED) & set(LAWS)
+    for name in written.SHIPPED:
+        own, law = written.shipped(name), law_of(name)
         assert own.name == name
         assert own.source
         assert set(own.columns) == set(law.columns)
@@ -66,7 +66,7 @@ def test_every_file_says_its_name_source_columns_and_what_each_parameter_is() ->
         assert all(set(values) == set(law.names) for values in own.published.values())
 
 
-@pytest.mark.parametrize("name", shipped.NAMES)
+@pytest.mark.parametrize("name", written.SHIPPED)
 def test_a_law_recovers_its_parameters_from_simulated_rows(name: str) -> None:
     law = law_of(name)
     columns = rows(law.columns)
