@@ -62,6 +62,11 @@ class Best:
     at_edge: bool
     draws: Array | None
 
+    @property
+    def known(self) -> bool:
+        """Whether the bottom lies inside the learning rates tried, in most resamples too."""
+        return not self.at_edge and (self.draws is None or percentiles(self.draws) is not None)
+
 
 @dataclass(frozen=True)
 class BestRates:
@@ -178,6 +183,18 @@ def _best(key: tuple[Any, ...], bowl: _Bowl, unusable: int, noise: Spread | None
         at_edge=edge,
         draws=draws,
     )
+
+
+def finite(draws: Array | None) -> Array:
+    """The draws, with the few at an edge at the farthest finite one on their side."""
+    assert draws is not None
+    inside = draws[np.isfinite(draws)]
+    return np.clip(draws, inside.min(), inside.max())
+
+
+def said(ends: Interval | None) -> str:
+    """An interval behind its value."""
+    return f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else " (no interval)"
 
 
 def _bottoms(x: Array, losses: Array) -> Array:

@@ -1,7 +1,7 @@
 """How the best learning rate depends on density: log lr* = a + b log(1 - final sparsity), a for each size and budget.
 
-Bowls weigh by the inverse variance of their bottoms; those whose bottom is unknown, at an edge, stay out and are named.
-The interval of b holds the noise of the seeds (the bottoms' own resamples), widened by the Birge ratio where the bottoms lie
+Bowls, the curves of the loss over learning rates, weigh by the inverse variance of their bottoms; those whose bottom is
+unknown, at an edge, stay out and are named. The interval of b holds the noise of the seeds (the bottoms' own resamples), widened by the Birge ratio where the bottoms lie
 farther from the line than that noise explains, as where windows or sizes differ in b.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from analysis.fits.outcome import Interval, percentiles
 from analysis.laws.law import Array
-from analysis.rate_laws import bottoms, size_law
-from analysis.rate_laws.learning_rates import Best, BestRates
+from analysis.rate_laws import size_law
+from analysis.rate_laws.learning_rates import Best, BestRates, finite, said
 from analysis.shown import plain, plain_json
 from analysis.tables.schedule_grid import schedule_name
 
@@ -49,7 +49,7 @@ class Multiple:
     """lr* over that of the dense run of equal size and budget, at one sparsity: geometric mean over bowls."""
 
     sparsity: float
-    value: float
+    multiple: float
     interval: Interval | None
     bowls: int
 
@@ -63,11 +63,9 @@ def name(best: Best) -> str:
 
 def slope(rates: BestRates) -> DensitySlope:
     """Fits the line to the bottoms that are known."""
-    usable = [b for b in rates.best if bottoms.known(b)]
-    groups = [(b.size, b.budget) for b in usable]
-    varied = {g for g in groups if len({b.sparsity for b, own in zip(usable, groups, strict=True) if own == g}) > 1}
-    left_out = tuple(name(b) for b in rates.best if b not in usable and _shares(b, rates.best))
-    usable = [b for b, own in zip(usable, groups, strict=True) if own in varied]
+    known = [b for b in rates.best if b.known]
+    usable = [b for b in known if _shares(b, known)]
+    left_out = tuple(name(b) for b in rates.best if not b.known and _shares(b, rates.best))
     if rates.noise is None:
         return DensitySlope(None, None, None, 0, left_out, rates.reason)
     if not usable:
@@ -76,8 +74,15 @@ def slope(rates: BestRates) -> DensitySlope:
     design = np.array(
         [[math.log(1 - b.sparsity), *(float((b.size, b.budget) == label) for label in labels)] for b in usable]
     )
-    found = bottoms.fitted(usable, design)
-    return DensitySlope(found.values[0], found.intervals[0], found.scatter, len(usable), left_out)
+    draws = np.array([finite(b.draws) for b in usable])
+    best, weight = np.array([math.log(b.lr) for b in usable]), 1 / draws.std(axis=1)
+    inverse = np.linalg.pinv(design * weight[:, None]) * weight
+    solution = inverse @ best
+    dof = len(usable) - design.shape[1]
+    scatter = float(np.sqrt(np.sum((weight * (best - design @ solution)) ** 2) / dof)) if dof else None
+    spread = inverse @ (draws - draws.mean(axis=1, keepdims=True))
+    drawn = solution[:, None] + max(1.0, scatter or 0.0) * spread
+    return DensitySlope(float(solution[0]), percentiles(drawn[0]), scatter, len(usable), left_out)
 
 
 def multiples(rates: BestRates) -> Iterator[Multiple]:
@@ -86,8 +91,8 @@ def multiples(rates: BestRates) -> Iterator[Multiple]:
     found: dict[float, list[tuple[float, Array | None]]] = defaultdict(list)
     for own in rates.best:
         beside = dense.get((own.size, own.budget))
-        if own.sparsity > 0 and beside is not None and bottoms.known(own) and bottoms.known(beside):
-            drawn = None if rates.noise is None else bottoms.finite(own.draws) - bottoms.finite(beside.draws)
+        if own.sparsity > 0 and beside is not None and own.known and beside.known:
+            drawn = None if rates.noise is None else finite(own.draws) - finite(beside.draws)
             found[own.sparsity].append((math.log(own.lr / beside.lr), drawn))
     for sparsity, members in sorted(found.items()):
         differences = [d for _, d in members if d is not None]
@@ -107,24 +112,14 @@ def _shares(best: Best, others: Sequence[Best]) -> bool:
 
 def as_json(rates: BestRates) -> dict[str, Any]:
     """Bowls, the line and the multiples as plain JSON."""
-    line = slope(rates)
     spread = rates.noise
-    best = [
-        {key: getattr(b, key) for key in Best.__dataclass_fields__ if key != "draws"} | {"name": name(b)}
-        for b in rates.best
-    ]
     found = {
-        "best": best,
-        "noise": None
-        if spread is None
-        else {"sd": spread.sd, "low": spread.low, "high": spread.high, "dof": spread.dof},
+        "best": [{k: v for k, v in vars(b).items() if k != "draws"} | {"name": name(b)} for b in rates.best],
+        "noise": None if spread is None else {key: getattr(spread, key) for key in ("sd", "low", "high", "dof")},
         "no_noise": rates.reason,
         "exponents": size_law.as_json(rates),
-        "slope": {"formula": FORMULA} | {key: getattr(line, key) for key in DensitySlope.__dataclass_fields__},
-        "multiples": [
-            {"sparsity": m.sparsity, "multiple": m.value, "interval": m.interval, "bowls": m.bowls}
-            for m in multiples(rates)
-        ],
+        "slope": {"formula": FORMULA} | vars(slope(rates)),
+        "multiples": [vars(own) for own in multiples(rates)],
     }
     return dict(plain_json(found))
 
@@ -145,7 +140,7 @@ def lines(rates: BestRates) -> Iterator[str]:
         return
     for own in multiples(rates):
         over = f"{own.bowls} bowl{'s' if own.bowls > 1 else ''}"
-        yield f"lr* at {own.sparsity:.0%} over the dense run's: {own.value:.3g}{bottoms.said(own.interval)}, {over}"
+        yield f"lr* at {own.sparsity:.0%} over the dense run's: {own.multiple:.3g}{said(own.interval)}, {over}"
     line = slope(rates)
     if line.value is None:
         yield f"no slope of lr* in density: {line.reason}"
@@ -155,6 +150,6 @@ def lines(rates: BestRates) -> Iterator[str]:
             if line.scatter is None
             else f"; bottoms lie {plain(line.scatter)} times as far from the line as noise explains"
         )
-        yield f"{FORMULA}: b {line.value:.3g}{bottoms.said(line.interval)} from {line.used} bowls{scatter}"
+        yield f"{FORMULA}: b {line.value:.3g}{said(line.interval)} from {line.used} bowls{scatter}"
     if line.left_out:
         yield f"left out of it, their best not known: {', '.join(line.left_out)}"

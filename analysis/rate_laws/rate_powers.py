@@ -17,7 +17,7 @@ from scipy import stats
 
 from analysis.fits.outcome import LEVEL, Interval
 from analysis.laws.law import Array
-from analysis.rate_laws import bottoms
+from analysis.rate_laws.learning_rates import finite
 from analysis.rate_laws.rate_surface import Optimum, RateSurfaces
 from analysis.rate_laws.size_law import VARIED
 from analysis.tables.budgets import beyond, shown
@@ -115,22 +115,16 @@ def law(found: RateSurfaces, axis: str) -> RatePower:
         return none(
             f"the {len(used)} budgets whose best {axis} is known don't separate the effects of {' and '.join(terms)}"
         )
-    best = [own for _, own in used]
-    return _solved(axis, terms, design, best, (out, beside), held)
+    solved = _solved(design, [own for _, own in used])
+    return RatePower(axis, terms, *solved, len(used), out, beside, held)
 
 
-def _solved(
-    axis: str,
-    terms: tuple[str, ...],
-    design: Array,
-    best: list[Optimum],
-    named: tuple[tuple[str, ...], tuple[str, ...]],
-    held: Mapping[str, Array],
-) -> RatePower:
+def _solved(design: Array, best: list[Optimum]) -> tuple[Array, Array | None, float, float | None]:
+    """Values, their covariance, the quantile of their intervals, and the scatter; see RatePower."""
     logs = np.log([own.value for own in best])
     drawn = [own.draws for own in best if own.draws is not None]
     noisy = len(drawn) == len(best)
-    error = np.array([bottoms.finite(own).std() for own in drawn]) if noisy else np.ones(len(best))
+    error = np.array([finite(own).std() for own in drawn]) if noisy else np.ones(len(best))
     # Each is known from few runs: halfway to the middle one, no cell decides because its noise seemed small.
     error = np.sqrt((error**2 + np.median(error**2)) / 2)
     scaled = design / error[:, None]
@@ -144,4 +138,4 @@ def _solved(
         known = None
     elif scatter is not None and (not noisy or dof >= LEAST_FREE or scatter > 1):
         known, quantile = covariance * scatter**2, float(stats.t.ppf((1 + LEVEL) / 2, dof))
-    return RatePower(axis, terms, values, known, quantile, scatter, len(best), *named, held)
+    return values, known, quantile, scatter

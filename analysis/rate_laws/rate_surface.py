@@ -39,8 +39,8 @@ class Optimum:
 
     value: float
     interval: Interval | None
-    no_interval: str | None
     edge: str | None
+    no_interval: str | None
     draws: Array | None
 
     @property
@@ -239,11 +239,11 @@ def _optimum(place: float, box: Array, centre: float, drawn: Array | None, noise
     edge = "smallest" if place <= box[0] else "largest" if place >= box[1] else None
     value = float(np.exp(centre + place))
     if drawn is None:
-        return Optimum(value, None, AT_EDGE.format(edge) if edge else str(noise), edge, None)
+        return Optimum(value, None, edge, AT_EDGE.format(edge) if edge else str(noise), None)
     draws = centre + np.where(drawn <= box[0], -np.inf, np.where(drawn >= box[1], np.inf, drawn))
     ends = None if edge else percentiles(draws)
     reason = AT_EDGE.format(edge) if edge else None
     if not edge and ends is None:
         reason = f"in {np.mean(~np.isfinite(draws)):.0%} of the draws it lies at an edge of what was tried"
     interval = None if ends is None else (float(np.exp(ends[0])), float(np.exp(ends[1])))
-    return Optimum(value, interval, reason, edge, draws)
+    return Optimum(value, interval, edge, reason, draws)

@@ -16,8 +16,7 @@ import numpy as np
 from scipy.stats import t
 
 from analysis.fits.outcome import Interval
-from analysis.rate_laws import bottoms
-from analysis.rate_laws.learning_rates import Best, BestRates
+from analysis.rate_laws.learning_rates import Best, BestRates, said
 
 VARIED = 0.1  # least range of a term's logarithm over the bowls, below which it isn't fitted
 FORMULA = "lr* = c · N^params · (D/N)^tokens · (1 − final sparsity)^density"
@@ -105,7 +104,7 @@ def lines(rates: BestRates) -> Iterator[str]:
             yield f"no law of lr* in size and tokens: {law.reason}"
         return
     parts = ", ".join(
-        f"{name} {value:.3g}{bottoms.said(law.intervals[name])}" for name, value in law.values.items() if name != "c"
+        f"{name} {value:.3g}{said(law.intervals[name])}" for name, value in law.values.items() if name != "c"
     )
     scatter = "" if law.scatter is None else f"; bottoms lie off it by a factor of {math.exp(law.scatter):.3g} (sd)"
     (least, most), (few, many) = law.ranges["N"], law.ranges["D/N"]
@@ -113,7 +112,7 @@ def lines(rates: BestRates) -> Iterator[str]:
     yield f"it holds from N {least:,.0f} to {most:,.0f} and D/N {few:.3g} to {many:.3g}"
     sizes: dict[str, Best] = {best.size: best for best in rates.best if best.sparsity == 0}
     middle = math.sqrt(few * many)
-    said = ", ".join(f"{size} {law.rate(best.n_prunable, middle):.2g}" for size, best in sizes.items())
-    yield f"of dense runs at {middle:.3g} tokens per parameter: lr {said}"
+    rates_of = ", ".join(f"{size} {law.rate(best.n_prunable, middle):.2g}" for size, best in sizes.items())
+    yield f"of dense runs at {middle:.3g} tokens per parameter: lr {rates_of}"
     if law.left_out:
         yield f"left out of it, their best at an edge: {', '.join(law.left_out)}"

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.rate_laws import bottoms, rate_powers, rate_surface
+from analysis.rate_laws import rate_powers, rate_surface
+from analysis.rate_laws.learning_rates import said
 from analysis.rate_laws.rate_powers import RatePower
 from analysis.rate_laws.rate_surface import NEAR, Optimum, RateCell, RateSurfaces
 from analysis.tables import cells
@@ -66,12 +67,12 @@ class TableRates:
     def _lines(self) -> Iterator[str]:
         found, noise = self.found, self.found.noise
         runs = sum(cell.runs for cell in found.cells)
-        said = (
+        known = (
             f"a run's sd is {noise.sd.min():.3g} to {noise.sd.max():.3g} nats ({noise.source})"
             if noise
             else f"no intervals: {found.reason}"
         )
-        yield f"{len(found.cells)} budgets, {runs} runs of {self.rows.source}; {said}"
+        yield f"{len(found.cells)} budgets, {runs} runs of {self.rows.source}; {known}"
         for cell in found.cells:
             what = ", ".join(_best(axis, best) for axis, best in cell.optimum.items()) or f"none: {cell.reason}"
             loss = "" if cell.loss is None else f"; loss {cell.loss:.4f}"
@@ -81,7 +82,7 @@ class TableRates:
                 yield f"no law of {law.axis}*: {law.reason}"
                 continue
             parts = ", ".join(
-                f"{name} to the {value:.3g}{bottoms.said(ends)}" for name, (value, ends) in law.exponents().items()
+                f"{name} to the {value:.3g}{said(ends)}" for name, (value, ends) in law.exponents().items()
             )
             off = (
                 ""
@@ -97,7 +98,7 @@ class TableRates:
                 yield f"at the best of the rest that was tried, which lies at an edge: {', '.join(law.beside)}"
             for point in self.points:
                 value, ends, far = law.at(point)
-                yield f"{law.axis}* at {shown(point)}: {value:.3g}{bottoms.said(ends)}{f'   {far}' if far else ''}"
+                yield f"{law.axis}* at {shown(point)}: {value:.3g}{said(ends)}{f'   {far}' if far else ''}"
 
 
 def best_rates(
@@ -155,18 +156,12 @@ def _point(named: Mapping[str, str], budgets: Budgets, source: str) -> dict[str,
 
 
 def _cell(cell: RateCell, found: RateSurfaces) -> dict[str, Any]:
-    return {
-        "at": found.budgets.at(cell.budget),
-        "runs": cell.runs,
-        "settings": cell.settings,
-        "used": cell.used,
-        "loss": cell.loss,
-        "reason": cell.reason,
-        "optimum": {
-            axis: {"value": best.value, "interval": best.interval, "edge": best.edge, "no_interval": best.no_interval}
-            for axis, best in cell.optimum.items()
-        },
+    optimum = {
+        axis: {name: value for name, value in vars(best).items() if name != "draws"}
+        for axis, best in cell.optimum.items()
     }
+    own = {name: value for name, value in vars(cell).items() if name not in ("budget", "optimum")}
+    return {"at": found.budgets.at(cell.budget)} | own | {"optimum": optimum}
 
 
 def _best(axis: str, best: Optimum) -> str:

@@ -112,7 +112,7 @@ def of_data(data: Mapping[str, Any], file: object = None) -> WrittenLaw:
         texts = {key: data[key] for key in ("name", "source", "unit") if key in data}
         for key, text in texts.items():
             _need(isinstance(text, str), key, text, "text")
-        maps = {key: _named(key, data.get(key, {}), "names and what is said of each") for key in MAPS}
+        maps: dict[str, Any] = {key: _named(key, data.get(key, {}), "names and what is said of each") for key in MAPS}
         for key, expected in (("tied", "the name of another parameter"), ("columns", "what it holds, in words")):
             for name, text in maps[key].items():
                 _need(isinstance(text, str), f"{key}.{name}", text, expected)

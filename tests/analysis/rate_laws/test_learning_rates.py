@@ -138,4 +138,4 @@ def test_one_seed_makes_no_interval_and_no_slope_and_says_so() -> None:
     assert all(b.interval is None for b in rates.best)
     assert rate_law.slope(rates).value is None
     assert "no configuration was run with several seeds" in str(rate_law.as_json(rates)["no_noise"])
-    assert [m.value for m in rate_law.multiples(rates)] == pytest.approx([0.6**-0.2, 0.2**-0.2], rel=0.1)
+    assert [m.multiple for m in rate_law.multiples(rates)] == pytest.approx([0.6**-0.2, 0.2**-0.2], rel=0.1)

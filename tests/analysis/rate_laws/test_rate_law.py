@@ -46,7 +46,7 @@ def test_an_optimum_at_the_edge_of_the_rates_gives_no_multiple(unknown: tuple[Be
     other = bowl("30k", 0.0, 0.01), bowl("30k", 0.8, 0.02)
     (found,) = multiples(BestRates((*unknown, *other), SPREAD, None))
     assert (found.sparsity, found.bowls) == (0.8, 1)
-    assert found.value == pytest.approx(2)
+    assert found.multiple == pytest.approx(2)
     assert found.interval is not None
     assert found.interval[0] < 2 < found.interval[1]
 
@@ -55,7 +55,7 @@ def test_without_noise_an_optimum_at_the_edge_is_left_out_all_the_same() -> None
     edge = bowl("9k", 0.8, 0.03, at_edge=True)
     assert list(multiples(blind(DENSE, edge))) == []
     (found,) = multiples(blind(DENSE, SPARSE))
-    assert found.value == pytest.approx(1.5)
+    assert found.multiple == pytest.approx(1.5)
     assert found.interval is None
 
 
