@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,21 +32,13 @@ class UserError(Exception):
         expected: object = None,
     ):
         self.message, self.file, self.key, self.found, self.expected = message, file, key, found, expected
-        parts = [message]
-        if file is not None:
-            parts.append(f"  file:     {file}")
-        if key is not None:
-            parts.append(f"  key:      {key}")
-        if found is not None:
-            parts.append(f"  found:    {found}")
-        if expected is not None:
-            parts.append(f"  expected: {expected}")
-        super().__init__("\n".join(parts))
+        particulars = {"file:": file, "key:": key, "found:": found, "expected:": expected}
+        lines = [f"  {name:<9} {value}" for name, value in particulars.items() if value is not None]
+        super().__init__("\n".join([message, *lines]))
 
     def but(self, **changed: Any) -> UserError:
         """A copy of this error with other attributes, by the names of the arguments."""
-        own: dict[str, Any] = {"file": self.file, "key": self.key, "found": self.found, "expected": self.expected}
-        return UserError(**({"message": self.message} | own | changed))
+        return UserError(**(vars(self) | changed))
 
     def located(self, file: object = None, key: str | None = None) -> UserError:
         """This error with `file`, and its key prefixed by `key`; unchanged if it has a file already."""
@@ -55,20 +48,18 @@ class UserError(Exception):
         dot = "." if key and inner and not inner.startswith("[") else ""
         return self.but(file=file, key=f"{key or ''}{dot}{inner}" or None)
 
-    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str | None, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[str, ...]]:
         # Ray and multiprocessing pickle exceptions: attributes become text, whatever their type.
-        particulars = (self.file, self.key, self.found, self.expected)
-        return (_rebuilt, (self.message, *(None if one is None else str(one) for one in particulars)))
+        as_text: dict[str, Any] = {name: None if value is None else str(value) for name, value in vars(self).items()}
+        return (functools.partial(UserError, **as_text), ())
 
 
 @contextlib.contextmanager
-def located(file: object, key: str) -> Iterator[None]:
+def located(file: object, key: str | None) -> Iterator[None]:
     """Adds `file`, and `key` before its own key, to UserErrors that don't have a file."""
     try:
         yield
     except UserError as error:
+        if file is None and key is None:
+            raise
         raise error.located(file, key) from error
-
-
-def _rebuilt(message: str, file: str | None, key: str | None, found: str | None, expected: str | None) -> UserError:
-    return UserError(message, file=file, key=key, found=found, expected=expected)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro.errors import UserError
+from repro.errors import UserError, located
 
 MATCHES = 1_000_000  # maximum number of files that a pattern may match
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+=-]{0,126}[A-Za-z0-9_+=-])?")
@@ -30,21 +30,23 @@ def expand(place: str | os.PathLike[str], *, file: object = None, key: str | Non
     Raises:
         UserError: an unset variable, a user without a home folder, a NUL character, or `s3:/` instead of `s3://`.
     """
-    text = os.fspath(place)
+    with located(file, key):
+        return _expanded(os.fspath(place))
+
+
+def _expanded(text: str) -> str:
     if "\0" in text:
-        raise UserError("a path with a NUL character", file=file, key=key, found=repr(text), expected="a path")
+        raise UserError("a path with a NUL character", found=repr(text), expected="a path")
     is_uri = "://" in text
     if _ONE_SLASH.match(text) and not os.path.lexists(text):
-        raise UserError("an address with one slash", file=file, key=key, found=text, expected="two: s3://bucket/folder")
+        raise UserError("an address with one slash", found=text, expected="two: s3://bucket/folder")
     literal = 0 if is_uri or "$" not in text else _length_that_exists(text)
     if "$" in text[literal:]:
-        text = text[:literal] + _VARIABLE.sub(lambda found: _variable(found, text, file, key), text[literal:])
+        text = text[:literal] + _VARIABLE.sub(lambda found: _variable(found, text), text[literal:])
     if text.startswith("~") and not is_uri:
         text, given = os.path.expanduser(text), text
         if text.startswith("~"):
-            raise UserError(
-                "no such home folder", file=file, key=key, found=given, expected="a user with a home, or a full path"
-            )
+            raise UserError("no such home folder", found=given, expected="a user with a home, or a full path")
     return text
 
 
@@ -58,17 +60,15 @@ def _length_that_exists(path: str) -> int:
     return length
 
 
-def _variable(found: re.Match[str], text: str, file: object, key: str | None) -> str:
+def _variable(found: re.Match[str], text: str) -> str:
     name = found[1] or found[2]
     value = os.environ.get(name)
     if value is None:
-        raise UserError(
-            "a variable that isn't set", file=file, key=key, found=text, expected=f"{name} in the environment"
-        )
+        raise UserError("a variable that isn't set", found=text, expected=f"{name} in the environment")
     return value
 
 
-def files(pattern: str, *, file: object = None, key: str | None = None) -> list[Path]:
+def files(pattern: str) -> list[Path]:
     """The files that a path or pattern matches, sorted by name, each once.
 
     A path that exists exactly as written is that file, even with brackets, stars or question marks; only a path that
@@ -77,33 +77,22 @@ def files(pattern: str, *, file: object = None, key: str | None = None) -> list[
     Raises:
         UserError: a folder, no file at all, or more files than MATCHES.
     """
-    place = expand(pattern, file=file, key=key)
+    place = expand(pattern)
     if os.path.isdir(place):
-        raise UserError(
-            "a folder where files are expected",
-            file=file,
-            key=key,
-            found=place,
-            expected=f"{place.rstrip('/')}/* or a longer pattern",
-        )
+        expected = f"{place.rstrip('/')}/* or a longer pattern"
+        raise UserError("a folder where files are expected", found=place, expected=expected)
     found = [place] if os.path.isfile(place) else []
-    for match in () if found else _matches(Path(place), file, key):
+    for match in () if found else _matches(Path(place)):
         if match.is_file():
             found.append(str(match))
         if len(found) > MATCHES:
-            raise UserError(
-                "a pattern that matches too many files",
-                file=file,
-                key=key,
-                found=place,
-                expected=f"at most {MATCHES:,}",
-            )
+            raise UserError("a pattern that matches too many files", found=place, expected=f"at most {MATCHES:,}")
     if not found:
-        raise UserError("no such files", file=file, key=key, found=place, expected="at least one file")
+        raise UserError("no such files", found=place, expected="at least one file")
     return [Path(match) for match in sorted(dict.fromkeys(os.path.realpath(match) for match in found))]
 
 
-def _matches(pattern: Path, file: object, key: str | None) -> Iterator[Path]:
+def _matches(pattern: Path) -> Iterator[Path]:
     fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
     rest = pattern.parts[len(fixed) :]
     if not rest:
@@ -114,7 +103,7 @@ def _matches(pattern: Path, file: object, key: str | None) -> Iterator[Path]:
             if hidden or not any(part.startswith(".") for part in match.relative_to(root).parts):
                 yield match
     except ValueError as error:
-        raise UserError("not a pattern", file=file, key=key, found=str(pattern), expected=str(error)) from error
+        raise UserError("not a pattern", found=str(pattern), expected=str(error)) from error
 
 
 def check_name(name: str, *, file: object = None, key: str | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import stat
@@ -118,7 +117,8 @@ def _text(path: Path) -> str:
         raise UserError("no such file", file=path, expected="a YAML file") from error
     if len(data) > BYTES:
         raise UserError("too long", file=path, found=f"over {BYTES:,} bytes", expected="a YAML file written by hand")
-    encoding = _encoding(data)
+    detected = json.detect_encoding(data)
+    encoding = "utf-8-sig" if detected == "utf-8" else detected
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -129,15 +129,3 @@ def _text(path: Path) -> str:
             found=f"byte 0x{data[error.start]:02x} on line {line}",
             expected="text in UTF-8",
         ) from error
-
-
-def _encoding(data: bytes) -> str:
-    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "utf-32"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if data[1:2] == b"\0" and data[:1] != b"\0":
-        return "utf-16-le"
-    if data[:1] == b"\0" and data[1:2] not in (b"", b"\0"):
-        return "utf-16-be"
-    return "utf-8-sig"

@@ -120,7 +120,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "tasks": TASKS,
 }
 # Columns that identify a row: evaluating a model again on the same replaces its row.
-KEYS: dict[str, tuple[str, ...]] = {
+KEYS: dict[Table, tuple[str, ...]] = {
     "evaluations": ("model", "step", "precision", "corpus", "corpus_hash", "packing", "window", "stride", "tokens"),
     "tasks": ("model", "step", "precision", "task", "metric", "filter", "fewshot", "samples"),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -129,11 +129,10 @@ def collect_evaluations(results: Folder, run_ids: Iterable[str]) -> None:
     run_ids = [paths.check_name(run_id, file=f"{results}/runs.parquet", key="run_id") for run_id in run_ids]
     for table in KEYS:
         name = f"{table}.parquet"
-        parts = [
-            read(results / "runs" / i, name, cast(Table, table)) for i in run_ids if (results / "runs" / i).exists(name)
-        ]
+        runs = [results / "runs" / run_id for run_id in run_ids]
+        parts = [read(run, name, table) for run in runs if run.exists(name)]
         if results.exists(name):
-            there = read(results, name, cast(Table, table))
+            there = read(results, name, table)
             parts.append(there.filter(pc.is_null(there["fingerprint"])))
         if parts:
             write_arrow(results, name, pa.concat_tables(parts))
@@ -151,12 +150,8 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
             they are filled in here.
     """
     joined: dict[str, pa.Table] = {}
-    of: tuple[tuple[Table, str], ...] = (
-        ("runs", "run.parquet"),
-        ("curves", "curve.parquet"),
-        ("layers", "layers.parquet"),
-    )
-    for name, part in of:
+    parts_of: dict[Table, str] = {"runs": "run.parquet", "curves": "curve.parquet", "layers": "layers.parquet"}
+    for name, part in parts_of.items():
         parts = [_part(results / "runs" / run_id, part, name, run_id) for run_id in studies]
         joined[name] = pa.concat_tables(parts) if parts else SCHEMAS[name].empty_table()
     runs = joined["runs"]

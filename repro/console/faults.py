@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
 
 from repro.errors import UserError
 
@@ -51,11 +50,24 @@ def explained(error: BaseException) -> UserError | None:
     """The message for an error from outside; None for a possible bug of this project, which keeps its traceback."""
     if isinstance(error, UserError):
         return error
-    for kind, explain in _KINDS:
+    if isinstance(error, OSError):
+        return _system(error)
+    if isinstance(error, ImportError):
+        return _package(error)
+    if isinstance(error, UnicodeEncodeError):
+        return UserError(
+            "a character that this system's encoding doesn't have",
+            found=repr(error.object[error.start : error.end][:20]),
+            expected=f"characters of {error.encoding}, or a UTF-8 locale: LC_ALL=C.UTF-8",
+        )
+    if isinstance(error, UnicodeDecodeError):
+        message, expected = "text in another encoding than expected", f"{error.encoding} text"
+        return UserError(message, found=_said(error), expected=expected)
+    for kind, (message, expected) in _KINDS.items():
         if isinstance(error, kind):
-            return explain(error)
+            return UserError(message, found=_said(error), expected=expected)
     origin = type(error).__module__.partition(".")[0]
-    return UserError(*_ORIGINS[origin], found=_said(error)) if origin in _ORIGINS else None
+    return UserError(_ORIGINS[origin], found=_said(error)) if origin in _ORIGINS else None
 
 
 def _system(error: OSError) -> UserError:
@@ -88,43 +100,24 @@ def _said(error: BaseException) -> str:
     return f"{text[:500]}..." if len(text) > 500 else text or type(error).__name__
 
 
-_KINDS: tuple[tuple[type[BaseException], Callable[..., UserError | None]], ...] = (
-    (OSError, _system),
-    (
-        MemoryError,
-        lambda error: UserError("not enough memory", found=_said(error), expected="more memory, or something smaller"),
-    ),
-    (RecursionError, lambda error: UserError("nested too deeply", found=_said(error), expected="fewer levels")),
-    (
-        UnicodeDecodeError,
-        lambda error: UserError(
-            "text in another encoding than expected", found=_said(error), expected=f"{error.encoding} text"
-        ),
-    ),
-    (
-        UnicodeEncodeError,
-        lambda error: UserError(
-            "a character that this system's encoding doesn't have",
-            found=repr(error.object[error.start : error.end][:20]),
-            expected=f"characters of {error.encoding}, or a UTF-8 locale: LC_ALL=C.UTF-8",
-        ),
-    ),
-    (EOFError, lambda error: UserError("a file that ends too early", found=_said(error), expected="a whole file")),
-    (ImportError, _package),
-)
+_KINDS: dict[type[BaseException], tuple[str, str]] = {
+    MemoryError: ("not enough memory", "more memory, or something smaller"),
+    RecursionError: ("nested too deeply", "fewer levels"),
+    EOFError: ("a file that ends too early", "a whole file"),
+}
 # Libraries' errors by the package that defines them, so that no library is imported for the check.
 _ORIGINS = {
-    "pyarrow": ("Arrow can't read or reach it",),
-    "zlib": ("a damaged compressed file",),
-    "lzma": ("a damaged compressed file",),
-    "_lzma": ("a damaged compressed file",),
-    "json": ("not valid JSON",),
-    "yaml": ("not valid YAML",),
-    "safetensors_rust": ("a damaged safetensors file",),
-    "httpx": ("a server can't be reached, or refuses",),
-    "httpx2": ("a server can't be reached, or refuses",),
-    "requests": ("a server can't be reached, or refuses",),
-    "botocore": ("a store can't be reached, or refuses",),
-    "huggingface_hub": ("the Hugging Face Hub can't be reached, or refuses",),
-    "google": ("a store can't be reached, or refuses",),
+    "pyarrow": "Arrow can't read or reach it",
+    "zlib": "a damaged compressed file",
+    "lzma": "a damaged compressed file",
+    "_lzma": "a damaged compressed file",
+    "json": "not valid JSON",
+    "yaml": "not valid YAML",
+    "safetensors_rust": "a damaged safetensors file",
+    "httpx": "a server can't be reached, or refuses",
+    "httpx2": "a server can't be reached, or refuses",
+    "requests": "a server can't be reached, or refuses",
+    "botocore": "a store can't be reached, or refuses",
+    "huggingface_hub": "the Hugging Face Hub can't be reached, or refuses",
+    "google": "a store can't be reached, or refuses",
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from repro import paths
 from repro.corpus.documents import Document, content_group, sha256_of
 from repro.corpus.records import check_kind, texts_of
+from repro.errors import located
 from repro.store.folder import Folder
 
 PIECE_BYTES = 1 << 20  # smaller files are read together with their neighbours
@@ -41,8 +42,8 @@ class FilesSource:
             UserError: a path that matches no file, or a file whose suffix isn't in SUFFIXES.
         """
         found: dict[tuple[int, int], Path] = {}
-        for pattern in self.paths:
-            for file in paths.files(pattern, key="corpus.paths"):
+        with located(None, "corpus.paths"):
+            for file in (file for pattern in self.paths for file in paths.files(pattern)):
                 check_kind(file)
                 facts = file.stat()
                 found.setdefault((facts.st_dev, facts.st_ino), file)

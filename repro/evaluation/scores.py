@@ -99,12 +99,13 @@ class Ratio:
         return Ratio(self.value / divisor, self.se / divisor)
 
 
-def summary(losses: np.ndarray, text: Text, windows: np.ndarray) -> dict[str, Any]:
+def summary(network: Any, text: Text, windows: np.ndarray) -> dict[str, Any]:
     """Columns of the evaluations table computed from the losses of the scored tokens.
 
     Raises:
-        UserError: fewer tokens than blocks.
+        UserError: fewer tokens than blocks, or a loss that is not finite.
     """
+    losses = token_losses(network, text, windows)
     if len(losses) < BLOCKS:
         raise UserError(
             "too little text", file=text.name, found=f"{len(losses)} scored tokens", expected=f"at least {BLOCKS}"
@@ -134,5 +135,5 @@ def summary(losses: np.ndarray, text: Text, windows: np.ndarray) -> dict[str, An
         "bits_per_byte": Ratio.of(nats, bytes_).over(math.log(2)) if bytes_.sum() else None,
     }
     for name, ratio in ratios.items():
-        found |= {name: None if ratio is None else ratio.value, f"{name}_se": None if ratio is None else ratio.se}
+        found |= {name: ratio and ratio.value, f"{name}_se": ratio and ratio.se}
     return found

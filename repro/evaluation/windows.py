@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from repro.errors import UserError
+
+if TYPE_CHECKING:
+    from repro.evaluation.models import Model
+    from repro.evaluation.texts import Text
 
 DOCUMENT, START, NEW, STOP = range(4)  # columns of `cut`
 
@@ -22,34 +27,24 @@ class Windows:
 
 
 def of_text(
-    lengths: Sequence[int],
-    row: int | None,
-    context: int | None,
-    *,
-    name: str,
-    window: int | None = None,
-    stride: int | None = None,
-    tokens: int | None = None,
+    text: Text, model: Model, *, window: int | None = None, stride: int | None = None, tokens: int | None = None
 ) -> Windows:
     """The windows in which a model reads a text, disjoint and as long as a row of its corpus unless others are asked for.
 
     Args:
-        lengths: tokens of each document.
-        row: tokens of a corpus row; None if the text has none, which then is read in windows of the model's context.
-        context: the model's context length; None: unknown.
-        name: the model's name, for messages.
+        text: one without rows is read in windows of the model's context.
         window, stride: as asked for by the options; None: the default.
         tokens: about how many tokens to score, in evenly spread windows; None: all.
 
     Raises:
         UserError: no window is known, or it is out of range.
     """
-    window = row or context if window is None else window
+    window = text.row or model.context if window is None else window
     if window is None:
-        raise UserError("the model's context length is unknown", file=name, expected="--window N")
+        raise UserError("the model's context length is unknown", file=model.name, expected="--window N")
     stride = window if stride is None else stride
-    check(window, stride, context)
-    return Windows(sample(cut(lengths, window, stride), tokens), window, stride)
+    check(window, stride, model.context)
+    return Windows(sample(cut([len(ids) for ids in text.documents], window, stride), tokens), window, stride)
 
 
 def cut(lengths: Sequence[int], window: int, stride: int) -> np.ndarray:
@@ -93,9 +88,5 @@ def check(window: int, stride: int, context: int | None) -> None:
         most = "" if context is None else f" to {context + 1:,}, the model's context and the token after it"
         raise UserError("window out of range", key="--window", found=window, expected=f"2{most or ' or more'}")
     if not 1 <= stride <= window:
-        raise UserError(
-            "stride out of range",
-            key="--stride",
-            found=stride,
-            expected=f"1 to {window}, the window (disjoint)",
-        )
+        expected = f"1 to {window}, the window (disjoint)"
+        raise UserError("stride out of range", key="--stride", found=stride, expected=expected)

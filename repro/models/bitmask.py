@@ -56,15 +56,13 @@ def stored(tensors: Mapping[str, Stored]) -> dict[str, Bitmasked]:
         module, _, part = name.rpartition(".")
         if part != "bitmask":
             continue
-        parts = {part: tensors.get(f"{module}.{part}") for part in PARTS}
-        if missing := [part for part, tensor in parts.items() if tensor is None]:
+        if missing := [part for part in PARTS if f"{module}.{part}" not in tensors]:
             raise UserError("an incomplete compact weight", file=bits.file, key=module, found=f"no {missing[0]}")
-        found[module] = _checked(module, {part: tensor for part, tensor in parts.items() if tensor is not None})
+        found[module] = _checked(module, *(tensors[f"{module}.{part}"] for part in PARTS))
     return found
 
 
-def _checked(module: str, parts: dict[str, Stored]) -> Bitmasked:
-    shape, values, bits, offsets = (parts[part] for part in PARTS)
+def _checked(module: str, shape: Stored, values: Stored, bits: Stored, offsets: Stored) -> Bitmasked:
     there = shape.dtype == "I64" and shape.shape == (2,)
     rows, columns = next(shape.stretches()).tolist() if there else (0, 0)
     weight = Bitmasked(f"{module}.weight", (rows, columns), bits)

@@ -19,7 +19,6 @@ from repro.models.appearing import without_places
 from repro.models.family import config_in
 from repro.models.folder import CARD, COMPACT, open_model
 from repro.models.network import network
-from repro.models.standard import standard
 from repro.spec import ModelSpec, from_kept
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
@@ -108,7 +107,7 @@ def _network(
     config = config_of(spec)
     config.use_cache, config.dtype = True, dtype
     config.bos_token_id, config.eos_token_id = text.manifest.bos, text.manifest.eos
-    state = {name: weight.to(dtype) for name, weight in standard(spec, place, manifest).items()}
+    state = {name: weight.to(dtype) for name, weight in start.standard(spec, place, manifest).items()}
     return network(config, state)
 
 

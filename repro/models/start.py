@@ -1,7 +1,8 @@
-"""Loads a model folder's weights as the starting point of a run."""
+"""Reads weights: a model folder's, as the starting point of a run, and a checkpoint's, as those of a standard Llama."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -11,9 +12,12 @@ import torch
 from repro.errors import UserError
 from repro.models import bitmask
 from repro.models.config import check_sizes
+from repro.models.family import shapes_of
 from repro.models.folder import ModelFolder, open_model
 from repro.models.tensors import digest
 from repro.spec import ModelSpec, ModelStart
+from repro.store.folder import Folder
+from repro.training import checkpoint
 from repro.training.model import config_of, query_scale
 
 SAME = ("num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps", "tie_word_embeddings")
@@ -75,6 +79,25 @@ def read(model: ModelFolder) -> dict[str, torch.Tensor]:
     bitmask.stored(model.tensors)
     files = sorted({tensor.file for tensor in model.tensors.values()})
     return bitmask.decoded({name: tensor for file in files for name, tensor in load_file(file).items()})
+
+
+def standard(spec: ModelSpec, place: Folder, manifest: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The fp32 weights of a checkpoint by name, as a standard Llama has them, in the order of the model.
+
+    The queries are multiplied by sqrt(head_dim) if attention scores were not scaled in training (fan_in), so that the
+    standard Llama computes the same. Removed weights are 0.0, never -0.0.
+
+    Args:
+        place, manifest: a checkpoint that `checkpoint_manifest.examine` found to be complete.
+
+    Raises:
+        UserError: the checkpoint has other weights.
+    """
+    shapes = shapes_of(spec)
+    state = checkpoint.masters(place, manifest, {name: math.prod(shape) for name, shape in shapes.items()})
+    for name, weight in state.items():
+        weight.mul_(query_scale(spec, name)).add_(0.0)  # a mask turns negative weights into -0.0
+    return {name: weight.view(shapes[name]) for name, weight in state.items()}
 
 
 def _check_same_kind(model: ModelFolder, spec: ModelSpec) -> None:

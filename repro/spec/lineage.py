@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from repro import ladder
 from repro.spec.corpus import CorpusSpec
@@ -45,24 +45,13 @@ class Life:
         return self.weight_tokens / self.tokens
 
 
-class OtherRun(Protocol):
-    """The start of a run from another, as run.RunStart says it."""
-
-    @property
-    def parent(self) -> Any: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def surgery(self) -> SurgerySpec | None: ...
-
-
 class Lineage:
     """What follows from a run's start; the part of RunSpec that knows of other runs."""
 
     if TYPE_CHECKING:
         model: ModelSpec
         corpus: CorpusSpec
-        start: ModelStart | OtherRun | None
+        start: Any  # ModelStart, RunStart or None
 
         @property
         def tokens_per_step(self) -> int: ...

@@ -15,7 +15,6 @@ from repro.models.family import config_in, shapes_of, spec_of
 from repro.models.folder import ModelFolder, open_model
 from repro.models.names import prefix
 from repro.models.network import EMBEDDING, HEAD, network
-from repro.models.standard import standard
 from repro.spec import ModelSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
@@ -158,7 +157,7 @@ def net_of_run(run: Folder) -> Net:
 
 def net_at(model: ModelSpec, place: Folder, manifest: Mapping[str, Any]) -> Net:
     """The weights of a run's complete checkpoint, as they would be exported. Raises UserError if `Net` refuses them."""
-    return Net(replace(model, init="transformers"), standard(model, place, dict(manifest)), place)
+    return Net(replace(model, init="transformers"), start.standard(model, place, dict(manifest)), place)
 
 
 def check_finite(values: torch.Tensor, file: object, key: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.console import commands
@@ -109,11 +110,7 @@ def _build(given: argparse.Namespace) -> int:
         raise UserError(
             "a shard size out of range", key="--shard-mib", found=given.shard_mib, expected=f"1 to {MOST_MIB:,}"
         )
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    root = given.corpus or root
+    say, root = partial(print, flush=True), given.corpus or root
     with pool_of(given.workers, given.address) as pool:
         text = build(spec, vocab, sequence, root, progress=say, shard_bytes=given.shard_mib << 20, pool=pool)
     print(describe(text))
@@ -144,12 +141,11 @@ def _inspect(given: argparse.Namespace) -> int:
         for i, token, count in top:
             print(f"{'':<12}{i:>7} {token!r:<20} {count:>15,} {count / tokens.counts.sum():>7.2%}")
         return 0
-    manifest = dataclasses.asdict(text.manifest)
     found = {
         "folder": str(text.folder),
         "hash": text.hash,
         "unique_tokens": text.unique_tokens,
-        "manifest": manifest,
+        "manifest": dataclasses.asdict(text.manifest),
         "samples": {
             "train": text.samples(text.train, given.samples),
             "heldout": text.samples(text.heldout, given.samples),
@@ -191,23 +187,19 @@ def _verify(given: argparse.Namespace) -> int:
     return 0
 
 
-def _of_place(place: str) -> Corpus:
-    from repro.corpus import obtain
-
-    return _of_sweep(place) if _is_sweep(place) else obtain(place)
-
-
 def _is_sweep(place: str) -> bool:
     return place.endswith((".yaml", ".yml"))
 
 
-def _of_sweep(file: str) -> Corpus:
-    """The corpus of a sweep. Raises UserError if it isn't built yet."""
+def _of_place(given: str) -> Corpus:
+    """A corpus, or that of a sweep. Raises UserError if it isn't built yet."""
     from repro.corpus import declared, obtain
     from repro.corpus.build import folder_of
     from repro.store.folder import Folder
 
-    spec, vocab, sequence, root = declared(file)
+    if not _is_sweep(given):
+        return obtain(given)
+    spec, vocab, sequence, root = declared(given)
     folder = folder_of(spec, vocab, sequence, root)
     place = str(folder) if Folder.open(root).is_local else f"{root.rstrip('/')}/{folder.name}"
     if not folder.exists() and not Folder.open(place).exists():
@@ -215,6 +207,6 @@ def _of_sweep(file: str) -> Corpus:
             "the corpus isn't built yet",
             file=place,
             found="no such folder",
-            expected=f"python -m repro corpus build {file}",
+            expected=f"python -m repro corpus build {given}",
         )
     return obtain(place)

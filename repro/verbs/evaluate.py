@@ -140,15 +140,7 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
     from repro.evaluation import scores, texts, windows
 
     text = texts.read(source, model.reader)
-    read = windows.of_text(
-        [len(ids) for ids in text.documents],
-        text.row,
-        model.context,
-        name=model.name,
-        window=given.window,
-        stride=given.stride,
-        tokens=given.max_tokens,
-    )
+    read = windows.of_text(text, model, window=given.window, stride=given.stride, tokens=given.max_tokens)
     return {
         **model.columns(),
         "corpus": text.name,
@@ -157,7 +149,7 @@ def _perplexity(model: Model, source: Corpus | FilesSource, given: argparse.Name
         "windowing": "disjoint" if read.stride == read.window else "sliding",
         "window": read.window,
         "stride": read.stride,
-        **scores.summary(scores.token_losses(model.network, text, read.cut), text, read.cut),
+        **scores.summary(model.network, text, read.cut),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +55,8 @@ def main(given: argparse.Namespace) -> int:
         raise UserError("not a folder on this machine", key="out", found=given.out, expected="a path")
     if given.yes and not given.push:
         raise UserError("--yes without --push", key="--yes", expected="--push ID as well")
-    push = Push(given.push, given.yes) if given.push else None
-    if push:
-        push.check()
+    if given.push:
+        _is_new(given.push, given.yes)
     from transformers.utils.logging import disable_progress_bar
 
     from repro.corpus import build
@@ -76,62 +74,54 @@ def main(given: argparse.Namespace) -> int:
     if made.compact_bytes is not None:
         share = made.compact_bytes / made.prunable_bytes
         print(f"         compact: {made.compact_bytes:,} bytes, {share:.1%} of that -> {out / 'compact'}")
-    if push:
-        push.upload(out)
+    if given.push:
+        _upload(out, given.push, given.yes)
     return 0
 
 
-@dataclass(frozen=True)
-class Push:
-    """An upload to a Hugging Face id. may_exist: whether an existing one may be overwritten."""
+def _is_new(model_id: str, may_exist: bool) -> bool:
+    """Whether a Hugging Face id is new, or the Hub can't be reached; asked before anything is exported.
 
-    model_id: str
-    may_exist: bool
+    Raises:
+        UserError: the id is invalid, or exists and may not be overwritten.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 
-    def check(self) -> bool:
-        """Whether the id is new, or the Hub can't be reached; called before anything is exported.
+    try:
+        found = HfApi().model_info(model_id)
+    except RepositoryNotFoundError:
+        return True
+    except HFValidationError as error:
+        raise UserError("not a Hugging Face id", key="--push", found=model_id, expected="OWNER/NAME") from error
+    except (HTTPError, OSError):
+        return True  # the upload will report it
+    if may_exist:
+        return False
+    raise UserError(
+        "there is such a model already",
+        key="--push",
+        found=f"{model_id}, {'private' if found.private else 'public: what is uploaded is published'}",
+        expected="a new id, or --yes to write over this one",
+    )
 
-        Raises:
-            UserError: the id is invalid, or exists and may not be overwritten.
-        """
-        from huggingface_hub import HfApi
-        from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 
-        try:
-            found = HfApi().model_info(self.model_id)
-        except RepositoryNotFoundError:
-            return True
-        except HFValidationError as error:
-            raise UserError(
-                "not a Hugging Face id", key="--push", found=self.model_id, expected="OWNER/NAME"
-            ) from error
-        except (HTTPError, OSError):
-            return True  # the upload will report it
-        if self.may_exist:
-            return False
+def _upload(folder: Path, model_id: str, may_exist: bool) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, HTTPError
+
+    is_new = _is_new(model_id, may_exist)  # again: an export takes minutes
+    api = HfApi()
+    try:
+        if is_new:
+            api.create_repo(model_id, private=True)
+        url = api.upload_folder(repo_id=model_id, folder_path=folder)
+    except (HTTPError, HFValidationError, OSError) as error:
         raise UserError(
-            "there is such a model already",
+            "exported, but not uploaded",
+            file=folder,
             key="--push",
-            found=f"{self.model_id}, {'private' if found.private else 'public: what is uploaded is published'}",
-            expected="a new id, or --yes to write over this one",
-        )
-
-    def upload(self, folder: Path) -> None:
-        from huggingface_hub import HfApi
-        from huggingface_hub.errors import HFValidationError, HTTPError
-
-        is_new = self.check()  # again: an export takes minutes
-        api = HfApi()
-        try:
-            if is_new:
-                api.create_repo(self.model_id, private=True)
-            url = api.upload_folder(repo_id=self.model_id, folder_path=folder)
-        except (HTTPError, HFValidationError, OSError) as error:
-            raise UserError(
-                "exported, but not uploaded",
-                file=folder,
-                key="--push",
-                found=f"{self.model_id}: {str(error).splitlines()[0][:300]}",
-                expected="an id that you may write to; `hf auth login` first",
-            ) from error
-        print(f"uploaded: {url}")
+            found=f"{model_id}: {str(error).splitlines()[0][:300]}",
+            expected="an id that you may write to; `hf auth login` first",
+        ) from error
+    print(f"uploaded: {url}")

@@ -102,11 +102,8 @@ def _of_model(
     if not all(counts):
         raise UserError("a model without linear layers", file=model.name, expected="torch.nn.Linear, as a Llama has")
     text = texts.read(source, model.reader)
-    lengths = [len(ids) for ids in text.documents]
-    read = windows.of_text(
-        lengths, text.row, model.context, name=model.name, window=given.window, tokens=given.max_tokens
-    )
-    loss = scores.summary(scores.token_losses(model.network, text, read.cut), text, read.cut)
+    read = windows.of_text(text, model, window=given.window, tokens=given.max_tokens)
+    loss = scores.summary(model.network, text, read.cut)
     progress = TimedProgress(partial(print, file=sys.stderr, flush=True), model.name)
     progress.begin(f"{given.vectors} vectors", given.vectors * loss["tokens"], "tokens")
     products = flatness.products(model.network, text, read.cut, given.vectors, (given.seed, number), progress.advance)
@@ -116,9 +113,7 @@ def _of_model(
         "corpus": text.name,
         "corpus_hash": text.hash,
         "window": read.window,
-        "tokens": loss["tokens"],
-        "loss": loss["loss"],
-        "loss_se": loss["loss_se"],
+        **{name: loss[name] for name in ("tokens", "loss", "loss_se")},
         "vectors": given.vectors,
         "seed": given.seed,
         **everything.columns("trace"),

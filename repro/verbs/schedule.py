@@ -15,6 +15,7 @@ from repro.schedule import SHAPES, TEETH, UNTIMED, Declared, PruningSchedule
 
 IN_COMPUTE = ("dense_steps", "start", "end")
 IN_STEPS = ("start_step", "end_step", "total_steps")
+FACTS = (*IN_STEPS, "events", "density_avg", "compute_at_start", "compute_at_end")  # of a schedule, which are printed
 _UNUSED = {"static_dense": ("start",)} | dict.fromkeys(UNTIMED, ("start", "end"))  # of a window, by shape
 HEIGHT = 10
 
@@ -70,14 +71,12 @@ def add_parser(verbs: Any) -> None:
             metavar="SHARE",
             help=f"{what} event, as a share of the compute, 0 to 1 (default: none)",
         )
-    for name, what in (("start", "of the first event"), ("end", "of the last event"), ("total", "of the whole run")):
-        kind = "steps" if name == "total" else "step"
-        parser.add_argument(
-            f"--{name}-{'steps' if name == 'total' else 'step'}",
-            type=int,
-            metavar="N",
-            help=f"{kind} {what} (default: none)",
-        )
+    for name, what in (
+        ("--start-step", "step of the first event"),
+        ("--end-step", "step of the last event"),
+        ("--total-steps", "steps of the whole run"),
+    ):
+        parser.add_argument(name, type=int, metavar="N", help=f"{what} (default: none)")
     JSON.add(parser, "without the drawing")
     parser.set_defaults(main=main)
 
@@ -85,16 +84,7 @@ def add_parser(verbs: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prints the schedule; returns the exit code."""
     schedule = from_arguments(args)
-    facts = {
-        "start_step": schedule.start_step,
-        "end_step": schedule.end_step,
-        "total_steps": schedule.total_steps,
-        "events": schedule.events,
-        "density_avg": schedule.density_avg,
-        "compute_at_start": schedule.compute_at_start,
-        "compute_at_end": schedule.compute_at_end,
-        "dense_steps": schedule.compute,
-    }
+    facts = {name: getattr(schedule, name) for name in FACTS} | {"dense_steps": schedule.compute}
     if args.json:
         densities = schedule.densities
         print(json.dumps(facts | {"pieces": [*zip(densities.first_steps, densities.weights, strict=True)]}))
@@ -109,9 +99,8 @@ def main(args: argparse.Namespace) -> int:
 def from_arguments(args: argparse.Namespace) -> PruningSchedule:
     """The schedule that the arguments name, in compute or in steps, never in both."""
     if args.teeth is not None and args.shape != "saw_tooth":
-        raise UserError(
-            "a shape without teeth", key="--teeth", found=f"{args.teeth}, {args.shape}", expected="saw_tooth"
-        )
+        found = f"{args.teeth}, {args.shape}"
+        raise UserError("a shape without teeth", key="--teeth", found=found, expected="saw_tooth")
     given = [name for name in IN_COMPUTE + IN_STEPS if getattr(args, name) is not None]
     if given == list(IN_STEPS):
         schedule = PruningSchedule.in_steps(

@@ -60,6 +60,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument(
         "--tracker",
+        dest="trackers",
         action="append",
         choices=("mlflow", "wandb"),
         default=[],
@@ -120,6 +121,7 @@ def main(given: argparse.Namespace) -> int:
     from repro.models.folder import start_from
     from repro.resources import Resources
     from repro.store.run_folder import RunFailed, RunFolder, Stopped
+    from repro.strict import taken
     from repro.training import trackers
     from repro.training.fork import begun, checkpoint_of, fork
     from repro.training.train import train
@@ -134,19 +136,7 @@ def main(given: argparse.Namespace) -> int:
                 spec = spec.starting_from(RunFolder(parent).spec()[0], manifest["step"])
         else:
             spec = dataclasses.replace(spec, start=start_from(place))
-    resources = Resources(
-        device=given.device,
-        zero_stage=given.zero_stage,
-        micro_batch=given.micro_batch,
-        compile=given.compile,
-        deterministic=given.deterministic,
-        out_of_memory=given.out_of_memory,
-        spike=given.spike,
-        trackers=tuple(given.tracker),
-        checkpoint_minutes=given.checkpoint_minutes,
-        checkpoint_every=given.checkpoint_every,
-        keep_checkpoints=given.keep_checkpoints,
-    )
+    resources = Resources(**taken(Resources, vars(given)))
     trackers.require(resources.trackers, "--tracker")
     text = build(spec.corpus, spec.model.vocab, spec.model.sequence, given.corpus, progress=print)
     if RunFolder(folder).is_done(spec, text.hash):
