@@ -27,28 +27,20 @@ def ports(nodes: Facts, joined: bool) -> Iterator[Finding]:
             said = f"port {port} ({name}) on {node} is taken{by} at {address}"
             if not local:
                 said += ", which others can reach"
-            yield Finding(
-                "ports",
-                "warning",
-                said,
-                "bind it to 127.0.0.1 (--dashboard-host), stop it, or start Ray on other ports",
-            )
+            advice = "bind it to 127.0.0.1 (--dashboard-host), stop it, or start Ray on other ports"
+            yield Finding("ports", "warning", said, advice)
     if quiet:
-        yield Finding(
-            "ports", "ok", "no port of Ray open to others" if joined else f"{', '.join(map(str, PORTS))} are free"
-        )
+        free = f"{', '.join(map(str, PORTS))} are free"
+        yield Finding("ports", "ok", "no port of Ray open to others" if joined else free)
 
 
 def tokens(nodes: Facts) -> Iterator[Finding]:
     """Token authentication on every node, and a token file readable only by its owner."""
     without = [node for node, fact in nodes.items() if not fact["tokens"]]
     if without:
-        yield Finding(
-            "tokens",
-            "fault",
-            f"authentication is off on {', '.join(without)}: anyone who reaches a port can run code",
-            "RAY_AUTH_MODE=token, and a token (`ray get-auth-token --generate`), before Ray starts",
-        )
+        said = f"authentication is off on {', '.join(without)}: anyone who reaches a port can run code"
+        advice = "RAY_AUTH_MODE=token, and a token (`ray get-auth-token --generate`), before Ray starts"
+        yield Finding("tokens", "fault", said, advice)
         return
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     if not os.environ.get("RAY_AUTH_TOKEN") and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -66,15 +58,10 @@ def storage(what: str, uri: str, why_not: Mapping[str, str], unread: Mapping[str
         unread: node -> the nodes whose files it couldn't read.
     """
     for node, why in why_not.items():
-        yield Finding(
-            what, "fault", f"{node} can't write to {uri}: {why}", "permissions, credentials, space, or another folder"
-        )
+        advice = "permissions, credentials, space, or another folder"
+        yield Finding(what, "fault", f"{node} can't write to {uri}: {why}", advice)
     for node, others in unread.items():
-        yield Finding(
-            what,
-            "fault",
-            f"{node} doesn't see at {uri} what {', '.join(others)} wrote",
-            "it isn't shared: mount one file system at this path on every node, or use an object store",
-        )
+        advice = "it isn't shared: mount one file system at this path on every node, or use an object store"
+        yield Finding(what, "fault", f"{node} doesn't see at {uri} what {', '.join(others)} wrote", advice)
     if not why_not and not unread:
         yield Finding(what, "ok", f"every node reads and writes {uri}")

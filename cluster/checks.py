@@ -32,6 +32,11 @@ class Finding:
     found: str
     advice: str = ""
 
+    @classmethod
+    def judged(cls, check: str, level: Level, found: str, advice: str) -> Finding:
+        """A finding with advice unless all is well."""
+        return cls(check, level, found, "" if level == "ok" else advice)
+
 
 def versions(nodes: Facts) -> Iterator[Finding]:
     """Versions of Python and of every package pinned in requirements.lock, on the driver and each node."""
@@ -48,12 +53,8 @@ def versions(nodes: Facts) -> Iterator[Finding]:
             if wrong:
                 sound = False
                 level: Level = "fault" if packages is DECISIVE else "warning"
-                yield Finding(
-                    "versions",
-                    level,
-                    f"{', '.join(wrong)} on {node}",
-                    "pip install --require-hashes --no-deps -r requirements.lock there",
-                )
+                advice = "pip install --require-hashes --no-deps -r requirements.lock there"
+                yield Finding("versions", level, f"{', '.join(wrong)} on {node}", advice)
     if len({p.rsplit(".", 1)[0] for p in pythons.values()}) > 1:
         yield Finding(
             "versions", "fault", f"different Pythons: {pythons}", "use one minor version everywhere; Ray requires it"
@@ -74,33 +75,22 @@ def gpus(nodes: Facts, resources: Resources) -> Iterator[Finding]:
         return
     nccl = sorted({gpu["nccl"] for gpu in found.values()})
     said = f"{sum(len(gpu['names']) for gpu in found.values())} x {', '.join(names)}; NCCL {', '.join(nccl)}"
-    mixed = len(names) > 1 or len(nccl) > 1
-    yield Finding(
-        "gpu",
-        "warning" if mixed else "ok",
-        said,
-        "a run across different nodes is as slow as the slowest" if mixed else "",
-    )
+    level: Level = "warning" if len(names) > 1 or len(nccl) > 1 else "ok"
+    yield Finding.judged("gpu", level, said, "a run across different nodes is as slow as the slowest")
 
 
 def compiler(nodes: Facts, resources: Resources) -> Iterator[Finding]:
     """A C++ compiler, if torch.compile is enabled."""
     without = [node for node, fact in nodes.items() if not fact["compiler"]]
+    said = f"none on {', '.join(without)}"
     if not resources.compile:
         yield Finding("compiler", "ok", "not needed: resources.compile is false")
-    elif without and resources.compile == "auto":
-        yield Finding(
-            "compiler", "warning", f"none on {', '.join(without)}", "install g++ there: runs train faster compiled"
-        )
-    elif without:
-        yield Finding(
-            "compiler",
-            "fault",
-            f"none on {', '.join(without)}",
-            "install g++ there, set CXX, or resources.compile: false",
-        )
-    else:
+    elif not without:
         yield Finding("compiler", "ok", f"a C++ compiler on {count(nodes)}")
+    elif resources.compile == "auto":
+        yield Finding("compiler", "warning", said, "install g++ there: runs train faster compiled")
+    else:
+        yield Finding("compiler", "fault", said, "install g++ there, set CXX, or resources.compile: false")
 
 
 def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
@@ -122,19 +112,11 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
                 sweep.resources.lanes or max(1, fact["cores"] // sweep.resources.workers)
             ) * sweep.resources.workers
         wanted = need if on_gpu else lanes * (need + PROCESS)
-        what = (
-            f"{wanted / 1e9:.3g} GB for {'a worker' if on_gpu else f'{lanes} worker' + ('s at once' if lanes > 1 else '')}"
-            + (f" of {size}" if size else "")
-        )
-        if wanted > room:
-            yield Finding(
-                "memory",
-                "fault",
-                f"{room / 1e9:.3g} GB available on {node}, about {what} needed",
-                "fewer lanes, a smaller resources.micro_batch, a higher zero_stage, or more memory",
-            )
-        else:
-            yield Finding("memory", "ok", f"{room / 1e9:.3g} GB available on {node}, about {what} needed")
+        workers = "a worker" if on_gpu else f"{lanes} workers at once" if lanes > 1 else "1 worker"
+        of = f" of {size}" if size else ""
+        said = f"{room / 1e9:.3g} GB available on {node}, about {wanted / 1e9:.3g} GB for {workers}{of} needed"
+        advice = "fewer lanes, a smaller resources.micro_batch, a higher zero_stage, or more memory"
+        yield Finding.judged("memory", "fault" if wanted > room else "ok", said, advice)
 
 
 def disk(nodes: Facts, sweep: Sweep | None, results: str | None) -> Iterator[Finding]:
@@ -145,18 +127,12 @@ def disk(nodes: Facts, sweep: Sweep | None, results: str | None) -> Iterator[Fin
             need = LITTLE_DISK[0] + (kept if folder == results else 0)
             said = f"{free / 1e9:.3g} GB free at {folder} on {node}"
             if free < need:
-                yield Finding(
-                    "disk",
-                    "fault",
-                    f"{said}, at least {need / 1e9:.3g} needed",
-                    "free space, or another folder (TMPDIR, storage)",
-                )
-            elif free < LITTLE_DISK[1] + need:
-                yield Finding(
-                    "disk", "warning", said, "little space: Ray spills objects there, corpora are built there"
-                )
+                advice = "free space, or another folder (TMPDIR, storage)"
+                yield Finding("disk", "fault", f"{said}, at least {need / 1e9:.3g} needed", advice)
             else:
-                yield Finding("disk", "ok", said)
+                level: Level = "warning" if free < LITTLE_DISK[1] + need else "ok"
+                advice = "little space: Ray spills objects there, corpora are built there"
+                yield Finding.judged("disk", level, said, advice)
 
 
 def open_files(nodes: Facts) -> Iterator[Finding]:
@@ -178,14 +154,8 @@ def clock(skews: Mapping[str, tuple[float, float]]) -> Iterator[Finding]:
         off = max(0.0, abs(skew) - unsure)
         said = f"{node} is {abs(skew):.2f} s {'ahead of' if skew > 0 else 'behind'} the driver (± {unsure:.2f})"
         level: Level = "fault" if off > SKEW[1] else "warning" if off > SKEW[0] else "ok"
-        yield Finding(
-            "clock",
-            level,
-            said,
-            ""
-            if level == "ok"
-            else "synchronise the clocks with NTP (chrony): a run's owner counts as dead by its last heartbeat",
-        )
+        advice = "synchronise the clocks with NTP (chrony): a run's owner counts as dead by its last heartbeat"
+        yield Finding.judged("clock", level, said, advice)
 
 
 def count(nodes: Facts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -64,35 +65,20 @@ class Deployment:
         return chain(self.build, self.run)
 
 
-def deployment(
-    sweep: Sweep,
-    *,
-    devices: Cluster | None,
-    measured: str | None,
-    name: str | None,
-    storage: str | None,
-    corpora: str | None,
-    volume: bool,
-    nodes: int | None,
-    cpus: int | None,
-    memory: int | None,
-    hours: float | None,
-    shared_disk: bool,
-) -> Deployment:
+def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Deployment:
     """The deployment of a sweep.
 
     Args:
         sweep: the expanded file.
-        devices: the GPUs, or None for a cluster without.
-        measured: a measured-throughput file, for the plan's hours and for the runs' workers.
-        name, storage, nodes, cpus, memory, hours: override the sweep's name, its results folder and the plan's values.
-        corpora: root of existing corpora; None makes the cluster build them.
+        given: the options of `cluster render`, which override the sweep's name, its results folder and the plan's values. With
+            slurm the nodes share this machine's disk, so that local paths are valid there.
         volume: every node mounts a volume for the corpora.
-        shared_disk: the nodes share this machine's disk, so that local paths are valid there.
 
     Raises:
         UserError: the sweep and the cluster don't match, or a value isn't allowed in a manifest.
     """
+    devices = Cluster.parse(given.cluster) if given.cluster else None
+    hours, shared_disk = given.hours, given.target == "slurm"
     resources = sweep.resources
     if devices is None and resources.device == "cuda":
         raise UserError(
@@ -110,9 +96,9 @@ def deployment(
             found="cpu",
             expected="cuda or auto, or no --cluster",
         )
-    if devices is not None and nodes is not None:
+    if devices is not None and given.nodes is not None:
         raise UserError(
-            "nodes are given twice", key="--nodes", found=nodes, expected="gpus and per_node of --cluster alone"
+            "nodes are given twice", key="--nodes", found=given.nodes, expected="gpus and per_node of --cluster alone"
         )
     if devices is not None and resources.workers > devices.gpus:
         raise UserError(
@@ -122,11 +108,11 @@ def deployment(
             found=devices.gpus,
             expected=f"at least {resources.workers} (resources.workers)",
         )
-    if measured is not None:
-        Measured.read(measured)
+    if given.measured is not None:
+        Measured.read(given.measured)
     warnings: tuple[str, ...] = ()
     if devices is not None:
-        planned = forecast(sweep, devices, measured)
+        planned = forecast(sweep, devices, given.measured)
         warnings = planned.warnings
         hours = hours or planned.makespan_hours * MARGIN
     elif hours is None:
@@ -134,28 +120,26 @@ def deployment(
             "no time limit, and without GPUs the plan has no hours", key="--hours", expected="hours of wall clock"
         )
     gpus = devices.node if devices else 0
-    cores = cpus or (8 * gpus or 4)
-    name = sweep.name if name is None else name
-    allowed("name", name)
+    name = allowed("name", sweep.name if given.name is None else given.name)
     if not shared_disk and not volume:
         _refuse_local_text(sweep)
-    unbuilt = "" if corpora is not None else undeclared(sweep)
+    unbuilt = "" if given.corpus is not None else undeclared(sweep)
     if unbuilt:
         warnings += (unbuilt,)
-    results = _results(sweep, storage, shared_disk)
-    root, mount = _corpora(sweep, corpora, volume, shared_disk, results)
+    results = _results(sweep, given.results, shared_disk)
+    root, mount = _corpora(sweep, given.corpus, volume, shared_disk, results)
     return Deployment(
         sweep=sweep,
         name=name,
         file=_there(sweep.file, "FILE", shared_disk),
-        measured=None if measured is None else _there(Path(expand(measured)), "--measured", shared_disk),
+        measured=None if given.measured is None else _there(Path(expand(given.measured)), "--measured", shared_disk),
         results=results,
         corpora=root,
-        builds=corpora is None and not unbuilt,
+        builds=given.corpus is None and not unbuilt,
         mount=mount,
-        nodes=devices.gpus // gpus if devices else nodes or 1,
-        cpus=cores,
-        memory=memory,
+        nodes=devices.gpus // gpus if devices else given.nodes or 1,
+        cpus=given.cpus or (8 * gpus or 4),
+        memory=given.memory,
         gpus=gpus,
         gpu=devices.known or devices.type if devices else None,
         hours=max(1, math.ceil(hours)),

@@ -58,25 +58,16 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
         nodes = join(resources)
     except Exception as error:  # any error with which Ray fails to start or join is the finding
         yield from checks.versions({DRIVER: here})
-        yield Finding(
-            "cluster",
-            "fault",
-            f"Ray doesn't start or can't be joined: {first_line(error)}",
-            "RAY_ADDRESS, its token (RAY_AUTH_TOKEN_PATH), its Ray version, `ray status` there",
-        )
+        advice = "RAY_ADDRESS, its token (RAY_AUTH_TOKEN_PATH), its Ray version, `ray status` there"
+        yield Finding("cluster", "fault", f"Ray doesn't start or can't be joined: {first_line(error)}", advice)
         return
     answers, silent = ask(nodes, node_facts.facts, locked(), local)
     for node, why in silent.items():
-        yield Finding(
-            "cluster", "fault", f"{node} runs no task: {why}", "its logs, under /tmp/ray/session_latest/logs there"
-        )
+        advice = "its logs, under /tmp/ray/session_latest/logs there"
+        yield Finding("cluster", "fault", f"{node} runs no task: {why}", advice)
     here["tokens"] = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"  # final once Ray is initialised
     facts = {DRIVER: here, **answers}
-    yield (
-        Finding("cluster", "ok", f"{len(answers)} nodes answer")
-        if joins
-        else Finding("cluster", "ok", "a Ray of this machine starts")
-    )
+    yield Finding("cluster", "ok", f"{len(answers)} nodes answer" if joins else "a Ray of this machine starts")
     yield from checks.versions(facts)
     yield from checks.gpus(answers, resources)
     yield from checks.compiler(answers, resources)
@@ -107,11 +98,8 @@ def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
         sweep = expand(file)
     except UserError as error:
         return None, _fault("sweep", error)
-    return sweep, Finding(
-        "sweep",
-        "ok",
-        f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}, batches divide over {sweep.resources.workers} workers",
-    )
+    runs = f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}"
+    return sweep, Finding("sweep", "ok", f"{runs}, batches divide over {sweep.resources.workers} workers")
 
 
 def _fault(check: str, error: UserError, of: str = "") -> Finding:
@@ -141,12 +129,8 @@ def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
         seen, _ = ask(nodes, node_facts.exists, str(folder))
         blind = [node for node in nodes if not seen.get(node)]
         if blind:
-            yield Finding(
-                "corpus",
-                "fault",
-                f"{', '.join(blind)} doesn't see {folder}",
-                "mount storage.corpus at the same path on every node, or build it there: python -m repro corpus build FILE",
-            )
+            advice = "mount storage.corpus at the same path on every node, or build it there: python -m repro corpus build FILE"
+            yield Finding("corpus", "fault", f"{', '.join(blind)} doesn't see {folder}", advice)
         else:
             yield Finding("corpus", "ok", f"{spec.name}: {text.unique_tokens:,} tokens at {folder}")
 
@@ -164,10 +148,7 @@ def _source(spec: CorpusSpec) -> Finding:
     try:
         HfApi().dataset_info(spec.name, revision=spec.revision, timeout=10)
     except (HfHubHTTPError, OSError, RuntimeError) as error:
-        return Finding(
-            "corpus",
-            "fault",
-            f"{spec.name} isn't built, and the hub doesn't give it: {first_line(error)}",
-            "a network, HF_TOKEN; or build it where there is one: python -m repro corpus build FILE",
-        )
+        advice = "a network, HF_TOKEN; or build it where there is one: python -m repro corpus build FILE"
+        said = f"{spec.name} isn't built, and the hub doesn't give it: {first_line(error)}"
+        return Finding("corpus", "fault", said, advice)
     return Finding("corpus", "ok", said)

@@ -33,23 +33,24 @@ def join(resources: Resources) -> dict[str, str]:
 def ask(nodes: dict[str, str], what: Callable[..., Any], *words: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """A function's result on each node, and the errors of nodes that didn't answer."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    task = ray.remote(num_cpus=0, max_retries=0)(what)
     asked = {
-        node: ray.remote(num_cpus=0, max_retries=0)(what)
-        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False))
-        .remote(*words)
-        for node, node_id in nodes.items()
+        node: task.options(scheduling_strategy=_only_on(node_id)).remote(*words) for node, node_id in nodes.items()
     }
     answers, silent = {}, {}
     for node, reply in asked.items():
         try:
             answers[node] = ray.get(reply, timeout=PATIENCE)
-        except (
-            Exception
-        ) as error:  # from the node, its environment or the function: reported as a finding, never raised
+        except Exception as error:  # from the node, its environment or the function: a finding
             silent[node] = first_line(error)
     return answers, silent
+
+
+def _only_on(node_id: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
 
 def skews_of(nodes: dict[str, str], answers: dict[str, Any]) -> dict[str, tuple[float, float]]:
@@ -114,42 +115,29 @@ def _seen(uri: str) -> bool:
 def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resources) -> Finding:
     """An all-reduce of two workers, on two nodes if there are two, over NCCL if there are GPUs."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     with_gpu = [node for node in nodes for _ in facts[node]["gpus"]["names"]]
     backend = "nccl" if len(with_gpu) > 1 and resources.device != "cpu" else "gloo"
     places = with_gpu if backend == "nccl" else [*nodes]
     ends = (places[0], places[-1])
+    where = " and ".join(dict.fromkeys(ends))
     workers: list[Any] = []
     try:
         worker_class: Any = ray.remote(num_cpus=0, num_gpus=1 if backend == "nccl" else 0)(node_facts.Worker)
-        workers = [
-            worker_class.options(scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[node], soft=False)).remote()
-            for node in ends
-        ]
+        workers = [worker_class.options(scheduling_strategy=_only_on(nodes[node])).remote() for node in ends]
         meet = ray.get(workers[0].address.remote(), timeout=PATIENCE)
-        sums = ray.get(
-            [worker.add.remote(rank, meet, backend) for rank, worker in enumerate(workers)], timeout=PATIENCE
-        )
+        sums = ray.get([one.add.remote(rank, meet, backend) for rank, one in enumerate(workers)], timeout=PATIENCE)
     except Exception as error:  # any error of torch, NCCL, gloo or Ray is the finding
         advice = "GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME must name the interface that joins the nodes; firewalls; host names"
-        return Finding(
-            "all-reduce",
-            "fault",
-            f"{backend} over {' and '.join(dict.fromkeys(ends))} fails: {first_line(error)}",
-            advice,
-        )
+        said = f"{backend} over {where} fails: {first_line(error)}"
+        return Finding("all-reduce", "fault", said, advice)
     finally:
         for worker in workers:
             ray.kill(worker)
-    right = all(total == 3.0 for total in sums)
-    said = f"{backend}, 2 workers on {' and '.join(dict.fromkeys(ends))}" + ("" if right else f": got {sums}, not 3")
-    return Finding(
-        "all-reduce",
-        "ok" if right else "fault",
-        said,
-        "" if right else "the network or a device corrupts sums; do not train",
-    )
+    said, advice = f"{backend}, 2 workers on {where}", "the network or a device corrupts sums; do not train"
+    if any(total != 3.0 for total in sums):
+        return Finding("all-reduce", "fault", f"{said}: got {sums}, not 3", advice)
+    return Finding("all-reduce", "ok", said)
 
 
 def first_line(error: Exception) -> str:

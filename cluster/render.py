@@ -18,7 +18,6 @@ from repro.console import commands
 from repro.console.options import earlier, real, whole
 from repro.console.shared_options import CLUSTER, CORPUS_ROOT, MEASURED, NODES, RESULTS_ROOT, SWEEP
 from repro.errors import UserError
-from sweeps.devices import Cluster
 from sweeps.grid import expand
 
 if TYPE_CHECKING:
@@ -36,16 +35,13 @@ EXAMPLES = (
 )
 # Target -> its template, its required options and its optional ones, besides those of all targets.
 TARGETS: dict[str, tuple[str, set[str], set[str]]] = {
-    "kuberay": (
-        "kuberay.yaml.j2",
-        {"image", "results"},
-        {"volume_claim", "service_account", "secret", "hf_secret", "memory"},
-    ),
+    "kuberay": ("kuberay.yaml.j2", {"image"}, {"volume_claim", "service_account", "secret", "hf_secret", "memory"}),
     "slurm": ("slurm.sh.j2", set(), {"partition", "account", "memory", "hf_token"}),
-    "aws": ("launcher.yaml.j2", {"image", "results", "region"}, {"instance", "nfs", "hf_token"}),
-    "gcp": ("launcher.yaml.j2", {"image", "results", "zone", "project"}, {"instance", "nfs", "boot_image", "hf_token"}),
-    "skypilot": ("skypilot.yaml.j2", {"results"}, {"hf_token"}),
+    "aws": ("launcher.yaml.j2", {"image", "region"}, {"instance", "nfs", "hf_token"}),
+    "gcp": ("launcher.yaml.j2", {"image", "zone", "project"}, {"instance", "nfs", "boot_image", "hf_token"}),
+    "skypilot": ("skypilot.yaml.j2", set(), {"hf_token"}),
 }
+OF_TOKEN = "for tokenizers and text that need one"
 OF_RESULTS = "without it they are kept below --results"
 # Option -> its metavar and meaning.
 OPTIONS = {
@@ -53,10 +49,7 @@ OPTIONS = {
     "volume_claim": ("NAME", f"ReadWriteMany volume claim for the corpora, mounted at storage.corpus; {OF_RESULTS}"),
     "service_account": ("NAME", "service account of the pods, which may write to the results"),
     "secret": ("NAME", "Secret whose keys become environment variables of the pods: credentials of the store"),
-    "hf_secret": (
-        "NAME",
-        "Secret whose key HF_TOKEN is your Hugging Face token, for tokenizers and text that need one",
-    ),
+    "hf_secret": ("NAME", f"Secret whose key HF_TOKEN is your Hugging Face token, {OF_TOKEN}"),
     "partition": ("NAME", "Slurm partition"),
     "account": ("NAME", "Slurm account"),
     "region": ("REGION", "AWS region"),
@@ -72,10 +65,8 @@ ABSENT: dict[str, Any] = dict.fromkeys(OPTIONS) | {"hf_token": False}
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb render."""
-    count, hours = (
-        whole(1, MOST),
-        real(f"a number of hours, more than 0 and at most {HOURS:,}", 0, HOURS, open_below=True),
-    )
+    count = whole(1, MOST)
+    hours = real(f"a number of hours, more than 0 and at most {HOURS:,}", 0, HOURS, open_below=True)
     parser = commands.add(
         verbs, "render",
         "Writes the manifest that runs a sweep on a kind of cluster, as planned: nodes, GPUs, image and storage, with token "
@@ -113,8 +104,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--hf-token",
         action="store_true",
-        help="slurm, aws, gcp, skypilot: pass your Hugging Face token to the nodes, for tokenizers and text that need one; the "
-        "manifest holds a reference to it, never the token",
+        help=f"slurm, aws, gcp, skypilot: pass your Hugging Face token to the nodes, {OF_TOKEN}; the manifest holds a reference to "
+        "it, never the token",
     )
     for option, (metavar, text) in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
@@ -132,21 +123,7 @@ def main(given: argparse.Namespace) -> int:
     """Renders and writes. Returns the exit code."""
     options = _options(given)
     out = None if given.manifest is None else _out(given.manifest)
-    sweep = expand(given.file)
-    found = deployment(
-        sweep,
-        devices=Cluster.parse(given.cluster) if given.cluster else None,
-        measured=given.measured,
-        name=given.name,
-        storage=given.results,
-        corpora=given.corpus,
-        volume=bool(options.get("volume_claim") or options.get("nfs")),
-        nodes=given.nodes,
-        cpus=given.cpus,
-        memory=given.memory,
-        hours=given.hours,
-        shared_disk=given.target == "slurm",
-    )
+    found = deployment(expand(given.file), given, volume=bool(options.get("volume_claim") or options.get("nfs")))
     text = render(given.target, found, options)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -180,24 +157,13 @@ def render(target: str, deployment: Deployment, options: dict[str, Any]) -> str:
         options: the given OPTIONS, by name.
     """
     template, _, _ = TARGETS[target]
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"target": target, "home": str(HOME), "root": str(ROOT), "ray": locked()["ray"]}
     if target in ("aws", "gcp"):
         more["head_machine"] = machines.HEAD[target]
         more["machine"] = options.get("instance") or machines.machine(target, deployment.gpu, deployment.gpus)
     if target == "skypilot" and deployment.gpu:
         more["accelerator"] = machines.accelerator(deployment.gpu)
-    return (
-        _templates()
-        .get_template(template)
-        .render(
-            d=deployment,
-            target=target,
-            home=str(HOME),
-            root=str(ROOT),
-            ray=locked()["ray"],
-            **(ABSENT | options | more),
-        )
-    )
+    return _templates().get_template(template).render(ABSENT | options | more, d=deployment)
 
 
 def _templates() -> jinja2.Environment:
@@ -224,20 +190,12 @@ def _options(given: argparse.Namespace) -> dict[str, Any]:
         if "hf_token" not in taken:
             raise UserError(f"{given.target} takes no --hf-token", key="--hf-token", expected="--hf-secret NAME")
         found["hf_token"] = True
-    if given.name is not None:
-        allowed("name", given.name)
-    for key, uri in (("--results", given.results), ("--corpus", given.corpus)):
-        if uri is not None and "://" in uri:
-            allowed("results", places.expand(uri, key=key), key=key)
-    for option in (*OPTIONS, "results", "memory"):
+    for option in (*OPTIONS, "memory"):
         value, name = getattr(given, option), f"--{option.replace('_', '-')}"
-        if value is None:
-            if option in needed and option != "results":  # the sweep file may set one
-                raise UserError(f"{given.target} needs {name}", key=name, expected=OPTIONS[option][1])
-        elif option in OPTIONS:
-            if option not in needed | taken:
-                raise UserError(f"{given.target} takes no {name}", key=name, found=value)
-            found[option] = allowed(option, value)
-        elif option == "memory" and option not in taken:
+        if value is None and option in needed:
+            raise UserError(f"{given.target} needs {name}", key=name, expected=OPTIONS[option][1])
+        if value is not None and option not in needed | taken:
             raise UserError(f"{given.target} takes no {name}", key=name, found=value)
+        if value is not None and option in OPTIONS:
+            found[option] = allowed(option, value)
     return found

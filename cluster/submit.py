@@ -104,14 +104,8 @@ def submit(given: argparse.Namespace) -> int:
         packed = pack(Path(given.file), Path(scratch), measured=given.measured)
         warnings += packed.warnings
         warnings += [line for line in (undeclared(sweep),) if line and not built]
-        environment: dict[str, Any] = {
-            "working_dir": scratch,
-            "env_vars": {
-                **passed,
-                "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT),
-                COMMIT: provenance()["commit"] or "",
-            },
-        }
+        variables = {**passed, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT), COMMIT: provenance()["commit"] or ""}
+        environment: dict[str, Any] = {"working_dir": scratch, "env_vars": variables}
         if given.pip:
             environment["pip"] = PIP
         name = re.sub(r"[^\w-]+", "-", sweep.name)
@@ -126,25 +120,14 @@ def submit(given: argparse.Namespace) -> int:
             raise UserError(f"the cluster refused the job: {error}", found=address) from None
     elsewhere = "" if address == ADDRESS else f" --dashboard {shlex.quote(address)}"
     if given.json:
-        print(
-            json.dumps(
-                {
-                    "id": job,
-                    "address": address,
-                    "results": results,
-                    "runs": len(sweep.runs),
-                    "also_at_work": twins,
-                    "warnings": warnings,
-                }
-            )
-        )
+        told = {"id": job, "address": address, "results": results, "runs": len(sweep.runs)}
+        print(json.dumps(told | {"also_at_work": twins, "warnings": warnings}))
     else:
         for line in warnings:
             print(f"warning: {line}", file=sys.stderr)
         if twins:
-            print(
-                f"{', '.join(twins)} is already running this sweep; the jobs share its runs, and each run is trained once"
-            )
+            shared = "the jobs share its runs, and each run is trained once"
+            print(f"{', '.join(twins)} is already running this sweep; {shared}")
         print(
             f"{job}: {len(sweep.runs)} runs -> {results}\n"
             f"  follow  python -m cluster logs {job} --follow{elsewhere}\n"
@@ -160,7 +143,7 @@ def _root(sweep: Sweep, given: str | None) -> str:
     """Root of the results folders as seen by the cluster: a path or a URI."""
     place = sweep.storage.results if given is None else given
     file, key = (sweep.file, "storage.results") if given is None else (None, "--results")
-    if not place.startswith(("/", "~", "$")) and "://" not in place:
+    if _is_relative(place):
         raise UserError(
             "Ray deletes a job's folder, so that results at a relative path would be lost",
             file=file,
@@ -169,6 +152,10 @@ def _root(sweep: Sweep, given: str | None) -> str:
             expected="--results with a URI (s3://bucket/results) or an absolute path that every node sees",
         )
     return on_the_cluster(place, file, key)
+
+
+def _is_relative(place: str) -> bool:
+    return not place.startswith(("/", "~", "$")) and "://" not in place
 
 
 def entrypoint(sweep: Sweep, packed: Packed, root: str, corpora: str, built: bool) -> str:
@@ -180,7 +167,7 @@ def entrypoint(sweep: Sweep, packed: Packed, root: str, corpora: str, built: boo
 def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
     """Root of the corpora as seen by the cluster, and whether they exist already."""
     if given is not None:
-        if not given.startswith(("/", "~", "$")) and "://" not in given:
+        if _is_relative(given):
             raise UserError(
                 "a relative path, which has no meaning in a job",
                 key="--corpus",
@@ -189,7 +176,7 @@ def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
             )
         return on_the_cluster(given, None, "--corpus"), True
     place = sweep.storage.corpus
-    if "://" not in place and not place.startswith(("/", "~", "$")):
+    if _is_relative(place):
         return f"{root}/corpora", False
     return on_the_cluster(place, sweep.file, "storage.corpus"), False
 
@@ -197,9 +184,8 @@ def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
 def _passed_on(names: list[str]) -> dict[str, str]:
     for name in names:
         if name not in os.environ:
-            raise UserError(
-                "no such variable to pass on", key="--env", found=name, expected="the name of one that is set"
-            )
+            expected = "the name of one that is set"
+            raise UserError("no such variable to pass on", key="--env", found=name, expected=expected)
     return {name: os.environ[name] for name in names}
 
 

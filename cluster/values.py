@@ -42,6 +42,7 @@ PATTERNS = {  # option -> its pattern, and an example
     ),
     "nfs": (rf"{HOST}:(/|(/{PART})+/?)", "fs-0123.efs.us-east-1.amazonaws.com:/"),
 }
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr")  # folders of a container
 PLAIN = re.compile(rf"/?{PART}(/{PART})*/?")
 
 
@@ -124,18 +125,7 @@ def inside(home: PurePosixPath, folder: str, *, file: object, key: str) -> PureP
         UserError: it isn't a plain path, or is the checkout, a folder above it or a system folder.
     """
     place = home / plain_path(folder, key, file)
-    system = len(place.parts) < 3 or place.parts[1] in (
-        "bin",
-        "boot",
-        "dev",
-        "etc",
-        "lib",
-        "lib64",
-        "proc",
-        "sbin",
-        "sys",
-        "usr",
-    )
+    system = len(place.parts) < 3 or place.parts[1] in SYSTEM
     if system or home.is_relative_to(place):
         raise UserError(
             "a volume there would hide the checkout, or the system",
