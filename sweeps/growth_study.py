@@ -11,9 +11,9 @@ from repro.errors import UserError
 from repro.spec import ModelSpec, RunSpec, SurgerySpec
 from repro.strict import Above, Between
 from repro.surgery.catalogue import GROWTHS, growing
-from sweeps.ids import percent, short
+from sweeps.ids import percent
 from sweeps.points import Budget, Making, SeedList, Size
-from sweeps.post_trained import label
+from sweeps.post_trained import at_rate, label
 
 USUAL = ("grow-inner", "grow-inner-noise", "grow-depth-zero", "grow-depth-stack")  # equal weights by one factor
 Multiple = Annotated[float, Above(0, "times the learning rate of the larger model")]
@@ -89,8 +89,7 @@ class GrowthStudy:
             child = self._child(parent, small, surgery, large[0].optimizer.lr)
             yield child
             for multiple in self.lr_multiples:
-                lr = child.optimizer.lr * multiple
-                yield replace(child, run_id=f"{child.run_id}-lr{short(lr)}", optimizer=replace(child.optimizer, lr=lr))
+                yield at_rate(child, child.optimizer.lr * multiple)
         if self.ungrown:
             yield self._child(parent, small, SurgerySpec(self.operators[0], factor=1), small.optimizer.lr)
         if self.scratch:

@@ -22,23 +22,8 @@ from repro.spec import RunSpec
 # sequences per step on one core, these and the FLOPs predict the seconds to within 14%.
 TOKEN_FLOPS = 2.8e5
 STEP_FLOPS = 3.4e8
-TARGETS = (
-    0,
-    0.005,
-    0.01,
-    0.015,
-    0.02,
-    0.03,
-    0.04,
-    0.06,
-    0.09,
-    0.13,
-    0.2,
-    0.35,
-    0.6,
-    1,
-    math.inf,
-)  # relative excess over the bound
+# Relative excess over the bound.
+TARGETS = (0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.09, 0.13, 0.2, 0.35, 0.6, 1, math.inf)
 SLACK = 0.002
 
 
@@ -144,9 +129,8 @@ def simulate(
     """
     free, waiting, now = [node] * (gpus // node), list(jobs), 0.0
     ids = {job.run_id for job in jobs}
-    there = {
-        job.run_id: math.inf for job in jobs if job.after and job.after[0] in ids
-    }  # time at which a child's weights become available
+    # Time at which a child's weights become available.
+    there = {job.run_id: math.inf for job in jobs if job.after and job.after[0] in ids}
     running: list[tuple[float, int, tuple[int, ...]]] = []
     placed: list[PlacedRun] = []
     while waiting or running:

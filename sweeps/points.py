@@ -64,8 +64,13 @@ def chosen(options: Mapping[str, T], name: str, block: str) -> T:
         UserError: there is none of this name.
     """
     if name not in options:
-        raise UserError(f"no such entry in {block}", found=name, expected=f"one of: {', '.join(options)}")
+        raise unknown(f"no such entry in {block}", name, options)
     return options[name]
+
+
+def unknown(what: str, label: str, known: Iterable[str], *, key: str | None = None, shape: str = "") -> UserError:
+    """The error for a label that isn't known. shape: what labels are made like, before "one of"."""
+    return UserError(what, key=key, found=label, expected=f"{shape}one of: {', '.join(known)}")
 
 
 class Making(Protocol):

@@ -13,7 +13,7 @@ from repro.spec import CalibrationSpec, RunSpec, SurgerySpec
 from repro.strict import Above, Between
 from repro.surgery.catalogue import METHODS, taking
 from sweeps import post_trained
-from sweeps.points import PUBLIC, Budget, Making, SeedList, Size, chosen
+from sweeps.points import PUBLIC, Budget, Making, SeedList, Size, chosen, unknown
 
 Rate = Annotated[float, Between(0, 1, "of all parameters", "()")]
 Rates = tuple[Rate, ...] | dict[str, tuple[Rate, ...]]  # of all sizes, or by size label
@@ -89,8 +89,8 @@ class PostControls:
             for method in getattr(self, key):
                 chosen_method = taking(method)
                 if key == "random" and not chosen_method.seeded:
-                    seeded = ", ".join(name for name, one in METHODS.items() if one.seeded)
-                    raise UserError("not a random method", key=key, found=method, expected=f"one of: {seeded}")
+                    seeded = (name for name, one in METHODS.items() if one.seeded)
+                    raise unknown("not a random method", method, seeded, key=key)
                 if key == "scratch" and chosen_method.removes == "weights":
                     structured = ", ".join(name for name, one in METHODS.items() if one.removes != "weights")
                     raise UserError(
@@ -159,15 +159,13 @@ class PostTraining:
 
     def _check_sizes(self, known: set[str]) -> None:
         """Refuses labels that no parent has, which would silently have no effect."""
-        said: dict[str, object] = {
-            f"methods[{index}].rates": pruning.rates for index, pruning in enumerate(self.methods)
-        }
+        said: dict[str, object] = {f"methods[{i}].rates": pruning.rates for i, pruning in enumerate(self.methods)}
         said |= {"rates": self.rates, "lr_multiples": self.lr_multiples}
-        for key, labels in (*said.items(), ("controls.sizes", dict.fromkeys(self.controls.sizes))):
+        said["controls.sizes"] = dict.fromkeys(self.controls.sizes)
+        for key, labels in said.items():
             for label in labels if isinstance(labels, dict) else ():
                 if label not in known:
-                    expected = f"one of: {', '.join(sorted(known))}"
-                    raise UserError("no parent of this size", key=key, found=label, expected=expected)
+                    raise unknown("no parent of this size", label, sorted(known), key=key)
 
     def _controls(self, parent: RunSpec) -> Iterator[RunSpec]:
         for method in self.controls.random:

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from repro import ray_address, tables
+from repro.console.signals import Heeded
 from repro.errors import UserError
 from repro.spec import RunSpec
+from repro.store import stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stamps
 from repro.training import trackers
@@ -19,7 +21,6 @@ from repro.training.assignment import Assignment, CheckpointRef
 from sweeps import assign_workers, corpora, results_folder, sweep_json
 from sweeps.finish import finish
 from sweeps.grid import Sweep
-from sweeps.interrupt import Interrupt
 from sweeps.parents import with_parents
 from sweeps.placement import longest_first
 from sweeps.progress import Progress
@@ -53,11 +54,10 @@ def run(
     began, asked = time.time(), with_parents(sweep, only)
     trackers.require(sweep.resources.trackers, sweep.file)
     sweep = replace(sweep, storage=sweep.storage.expanded(sweep.file))
-    place = Folder.open(
-        uri := results_folder.uri(sweep, results), key="storage.results" if results is None else "--results"
-    )
+    uri, key = results_folder.uri(sweep, results), "storage.results" if results is None else "--results"
+    place = Folder.open(uri, key=key)
     is_left = results_folder.check(place, sweep)
-    place.check_writable(key="storage.results" if results is None else "--results")
+    place.check_writable(key=key)
     if is_left:
         ray_address.check()
     place.tidy()
@@ -166,6 +166,32 @@ def _train(
     parents.tidy([spec.run_id for spec in todo if RunFolder(place / "runs" / spec.run_id).status()["state"] != "done"])
     training |= {"seconds": time.time() - began, "lanes": queue.most}
     return queue.trained, said | {"training": training}
+
+
+class Interrupt(Heeded):
+    """Context manager for the main thread: the first Ctrl-C, SIGTERM or SIGHUP asks every run of a driver to stop, the second ends it.
+
+    Args:
+        results: the sweep's results folder.
+        driver: the driver's token.
+    """
+
+    def __init__(self, results: Folder, driver: str):
+        super().__init__("stopping: running runs save a checkpoint first; once more stops now")
+        self.results, self.driver = results, driver
+        self._told = False
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        if self._told:
+            stop.forget(self.results, self.driver)
+
+    def asked(self) -> bool:
+        """Whether to stop; the first call after a signal also notifies the runs."""
+        if self.came and not self._told:
+            self._told = True
+            stop.ask(self.results, self.driver)
+        return self.came
 
 
 def dry_run(sweep: Sweep, *, results: str | None = None, only: Sequence[str] = ()) -> int:

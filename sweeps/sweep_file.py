@@ -27,10 +27,11 @@ from repro.spec import (
 )
 from repro.strict import Above, Between
 from sweeps.overrides import Window
-from sweeps.points import Budget, Ratio, Size, Sparsities
-from sweeps.rates import RateExponents
+from sweeps.points import Budget, Ratio, Size, Sparsities, unknown
 from sweeps.single_runs import SingleRun
 from sweeps.studies import Studies
+
+DIGITS = 3  # significant digits of a learning rate that is computed
 
 
 @strict.dataclass
@@ -54,6 +55,42 @@ class PruningDefaults:
     structure: StructureKey = "unstructured"
     do_not_prune: DoNotPruneKey = ()
     scope: ScopeKey = ()
+
+
+@strict.dataclass
+class RateExponents:
+    """Exponents of a power law for the learning rate around the `lr` of each size; if all are 0, every run of a size has that `lr`.
+
+    A search for learning rates (study `lr`, then `python -m analysis lr`) measures them.
+    """
+
+    tokens_per_param: Annotated[
+        float, Above(0), "tokens of the dense run per prunable parameter for which the `lr` of each size was chosen"
+    ] = 20.0
+    tokens: Annotated[float, "exponent of the dense run's tokens per prunable parameter"] = 0.0
+    params: Annotated[
+        float, "exponent of a dense partner's prunable parameters over those of the sparse run's size"
+    ] = 0.0
+    density: Annotated[float, "exponent of a sparse run's final density"] = 0.0
+
+    def at(self, lr: float, factor: float) -> float:
+        """A size's learning rate times such a factor, in DIGITS digits; `lr` itself where there are no exponents."""
+        is_fixed = not (self.tokens or self.params or self.density)
+        return lr if is_fixed else float(f"{lr * factor:.{DIGITS}g}")
+
+    def factor(self, model: ModelSpec, size: ModelSpec, tokens_per_param: float, sparsity: float = 0.0) -> float:
+        """A run's learning rate over the `lr` of its size.
+
+        Args:
+            model: the run's own. size: that of the size; another only for a dense partner.
+            tokens_per_param: tokens of the dense run of `model` per prunable parameter.
+            sparsity: the run's final sparsity.
+        """
+        return float(
+            (tokens_per_param / self.tokens_per_param) ** self.tokens
+            * (model.shape.prunable / size.shape.prunable) ** self.params
+            * (1 - sparsity) ** self.density
+        )
 
 
 @strict.dataclass
@@ -141,35 +178,27 @@ class Declaration:
         for block, labels in (("budgets", self.budgets), ("studies.dense.budgets", dense), ("sizes", self.sizes)):
             for label in labels:
                 check_name(label, key=f"{block}.{label}")  # part of run ids, which name folders
-        self._check_sizes("budgets", self.budgets)
-        self._check_sizes("studies.dense.budgets", dense)
-        self._check_labels({**self.budgets, **dense})
+        self._check_labels(dense)
 
-    def _check_sizes(self, block: str, budgets: dict[str, Ratio]) -> None:
-        """Refuses ratios of unknown sizes."""
-        for label, ratio in budgets.items():
-            for size in ratio if isinstance(ratio, dict) else ():
-                if size not in self.sizes:
-                    expected = f"one of: {', '.join(self.sizes)}"
-                    raise UserError("no such size", key=f"{block}.{label}.{size}", found=size, expected=expected)
-
-    def _check_labels(self, budgets: dict[str, Ratio]) -> None:
-        """Refuses rules for unknown sizes or budgets, which would silently have no effect."""
+    def _check_labels(self, dense: dict[str, Ratio]) -> None:
+        """Refuses what is said of unknown sizes or budgets, which would silently have no effect."""
+        for block, budgets in (("budgets", self.budgets), ("studies.dense.budgets", dense)):
+            for label, ratio in budgets.items():
+                for size in ratio if isinstance(ratio, dict) else ():
+                    if size not in self.sizes:
+                        raise unknown("no such size", size, self.sizes, key=f"{block}.{label}.{size}")
+        begun = tuple(f"{size}-" for size in self.sizes)
         for label in self.partners.lr:  # SIZE-p80 and the like
-            if not any(label.startswith(f"{size}-") for size in self.sizes):
-                expected = f"SIZE-p80 or SIZE-t80, of one of: {', '.join(self.sizes)}"
-                raise UserError("no such partner", key=f"partners.lr.{label}", found=label, expected=expected)
+            if not label.startswith(begun):
+                shape = "SIZE-p80 or SIZE-t80, of "
+                raise unknown("no such partner", label, self.sizes, key=f"partners.lr.{label}", shape=shape)
         for label in self.resources.workers_by_size:
-            if not any(label == size or label.startswith(f"{size}-") for size in self.sizes):
-                expected = f"one of: {', '.join(self.sizes)}"
-                raise UserError(
-                    "no such size", key=f"resources.workers_by_size.{label}", found=label, expected=expected
-                )
+            if label not in self.sizes and not label.startswith(begun):
+                raise unknown("no such size", label, self.sizes, key=f"resources.workers_by_size.{label}")
         for index, rule in enumerate(self.repeat if isinstance(self.repeat, tuple) else ()):
-            for key, label, known in (("size", rule.size, self.sizes), ("budget", rule.budget, budgets)):
+            for key, label, known in (("size", rule.size, self.sizes), ("budget", rule.budget, self.budgets | dense)):
                 if label not in known:
-                    expected = f"one of: {', '.join(known)}"
-                    raise UserError(f"no such {key}", key=f"repeat[{index}].{key}", found=label, expected=expected)
+                    raise unknown(f"no such {key}", label, known, key=f"repeat[{index}].{key}")
 
     def size(self, label: str, *, file: object = None) -> tuple[ModelSpec, OptimizerSpec]:
         """The model and optimizer settings of a size."""

@@ -115,8 +115,9 @@ class Throughput:
         Raises:
             UserError: the file has no value for this device, or for no size of this sweep.
         """
-        found = {device.lower(): sizes for device, sizes in measured.tokens_per_second.items()}
-        if cluster.type.lower() not in found:
+        wanted = cluster.type.lower()
+        device = next((name for name in measured.tokens_per_second if name.lower() == wanted), None)
+        if device is None:
             raise UserError(
                 "no measured throughput for this device",
                 file=file,
@@ -124,8 +125,7 @@ class Throughput:
                 found=", ".join(measured.tokens_per_second),
                 expected=cluster.type,
             )
-        rates = found[cluster.type.lower()]
-        device = next(name for name in measured.tokens_per_second if name.lower() == cluster.type.lower())
+        rates = measured.tokens_per_second[device]
         models = {spec.size: spec.model for spec in specs}
         points = {
             float(models[size].shape.prunable): rate * flops_per_token(models[size])

@@ -37,7 +37,7 @@ WORKER_ENV = {
 }
 DRIVER_ENV = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweeps.interrupt handles it
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweeps.run handles it
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_MAX_PENDING_TRIALS_PG": "64",  # the queue never returns more runs than fit
     "RAY_AIR_NEW_OUTPUT": "0",

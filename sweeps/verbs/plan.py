@@ -55,12 +55,36 @@ def add_parser(verbs: Any) -> None:
 
 def _expand(given: argparse.Namespace) -> int:
     if given.out is not None:
-        from sweeps import planned_table
-
-        return planned_table.write(given.file, given.out)
+        return _write(given.file, given.out)
     from sweeps import plan
 
     return plan.print_expand(given.file, as_json=given.json)
+
+
+def _write(file: str, out: str) -> int:
+    """Writes the planned runs as runs.parquet, whose results are null, into a folder; returns the exit code."""
+    from repro import columns, tables
+    from repro.store.folder import Folder
+    from sweeps import sweep_json
+    from sweeps.grid import expand
+
+    sweep, folder = expand(file, read_models=False), Folder.open(out, key="--out")
+    kept = folder.read_json(sweep_json.FILE) if folder.exists(sweep_json.FILE) else {}
+    if (kept or folder.exists("runs.parquet")) and kept.get("planned_only") is not True:
+        raise UserError(
+            "the folder holds results already",
+            file=out,
+            found=f"those of {kept.get('name', 'a sweep')}",
+            expected="a new folder for a plan",
+        )
+    unknown = dict.fromkeys(column.name for column in columns.COLUMNS)
+    rows = [
+        unknown | columns.planned(run.spec) | {"sweep": sweep.name, "studies": list(run.studies)} for run in sweep.runs
+    ]
+    folder.write_json(sweep_json.FILE, {"name": sweep.name, "file": file, "planned_only": True})
+    tables.write(folder, "runs.parquet", "runs", rows)
+    print(f"{out}: {len(rows)} runs; python -m analysis power {out} --sigma NATS tells what they can show")
+    return 0
 
 
 def _plan(given: argparse.Namespace) -> int:
