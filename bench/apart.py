@@ -71,15 +71,9 @@ def at_once(request: Request, count: int, limit: float) -> list[dict[str, Any]]:
     words = [sys.executable, "-m", "bench.apart", json.dumps(asdict(request))]
     is_late = threading.Event()
     with tempfile.TemporaryFile("w+") as complaints:
+        pipe, env = subprocess.PIPE, os.environ | ENV
         processes = [
-            subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                text=True,
-                env=os.environ | ENV,
-            )
+            subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=complaints, text=True, env=env)
             for _ in range(count)
         ]
 
@@ -121,14 +115,9 @@ def measured(request: Request, ready: Any = lambda: None) -> dict[str, Any]:
         spec = replace(spec, corpus=replace(spec.corpus, packing=request.packing))
     resources = replace(sweep.resources.of(spec), workers=1, **request.resources)
     text = text_of(spec, request.texts, device_of(resources).type)
+    spec = speed.measured_spec(spec, text)
     made = speed.measure(
-        speed.measured_spec(spec, text),
-        text,
-        resources,
-        warm=request.warm,
-        seconds=request.seconds,
-        limit=request.limit,
-        ready=ready,
+        spec, text, resources, warm=request.warm, seconds=request.seconds, limit=request.limit, ready=ready
     )
     return asdict(made)
 

@@ -15,8 +15,8 @@ reader: Corpus.batch over the built rows, against np.copyto of as many bytes bet
 
 from __future__ import annotations
 
-import argparse
 import gzip
+import itertools
 import json
 import multiprocessing
 import os
@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,16 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bench import c4, made_on
+from bench import made_on, parser
 from repro.corpus import Corpus
 from repro.corpus.bpe import train_bpe
 from repro.corpus.chunked_tokenizer import slices
+from repro.corpus.packages import PackageSource
 from repro.corpus.tokenizer import Tokenizer
 
 VOCAB, SEQUENCE = 16_000, 2048
 SAMPLE = 65_000_000  # bytes of gzipped text, about 200 MB, that tokenizers encodes alone
+CHANGED = 0.1  # share of a document's words that are replaced by others, so that no two are copies
 LAPTOP = 2 * 200_000  # tokens/s that sweeps/laptop.yaml consumes in two lanes, about
 SPEC = """
 corpus: {{source: files, name: c4-like, paths: ["{paths}"], tokenizer: {tokenizer}, packing: documents}}
@@ -49,15 +52,15 @@ storage: {{corpus: {root}}}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=float, default=200, help="of text (default: 200)")
-    parser.add_argument("--files", type=int, default=16, help="json.gz files (default: 16)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--megabytes", type=float, default=200, help="of text (default: 200)")
+    options.add_argument("--files", type=int, default=16, help="json.gz files (default: 16)")
+    options.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    given = options.parse_args()
     print(made_on())
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        paths = c4.write(root / "en", size=int(given.megabytes * 1e6), files=given.files)
+        paths = write(root / "en", size=int(given.megabytes * 1e6), files=given.files)
         files = sorted((root / "en").iterdir())
         print(
             f"{given.megabytes:,.0f} MB of text in {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:,.0f} MB gzipped"
@@ -69,6 +72,35 @@ def main() -> None:
         folder = _build(root, files, tokenizer, given.workers)
         for batch in (16, 256):
             _read(Corpus(folder), batch)
+
+
+def write(folder: Path, *, size: int, files: int, package: str = "botocore", level: int = 1) -> str:
+    """Writes a folder laid out as C4 "en" is, from the text that a package ships: `files` files of about `size` bytes of text in all; returns the glob that names them. level: of gzip."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = documents(package)
+    for number in range(files):
+        path = folder / f"c4-train.{number:05d}-of-{files:05d}.json.gz"
+        with gzip.GzipFile(path, "wb", level, mtime=0) as stream:
+            written = 0
+            while written < size / files:
+                text = next(texts)
+                record = {"text": text, "timestamp": "2019-04-25T12:57:54Z", "url": f"https://example.org/{number}"}
+                stream.write(json.dumps(record).encode() + b"\n")
+                written += len(text)
+    return f"{folder}/c4-train.*.json.gz"
+
+
+def documents(package: str, seed: int = 0) -> Iterator[str]:
+    """Documents without end, about 2 kB in the mean, long ones among them; the package's words again and again."""
+    words = [word for document in PackageSource(package).documents() for word in document.text.split(" ")]
+    random = np.random.default_rng(seed)
+    around = itertools.cycle(words)
+    while True:
+        some = list(itertools.islice(around, 5 + int(random.lognormal(5.3, 0.8))))
+        changed = random.integers(len(some), size=1 + int(CHANGED * len(some)))
+        for at, word in zip(changed.tolist(), random.integers(len(words), size=len(changed)).tolist(), strict=True):
+            some[at] = words[word]
+        yield " ".join(some)
 
 
 def _tokenizer(file: Path, folder: Path) -> Path:

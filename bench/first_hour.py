@@ -15,17 +15,17 @@ bench/RESULTS.md. The exit code is 1 if a part failed. bench/first_hour.md says 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from bench import parser
 from bench.apart import ENV, sizes
 from bench.hour.part import OFF, PARTS, TEXTS, Finding, Part, file_of, run
 from repro.console.guard import guarded
@@ -42,15 +42,17 @@ PACKINGS: tuple[Literal["concatenate", "documents"], ...] = ("concatenate", "doc
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument(
         "--out", type=Path, default=Path("results/first-hour"), metavar="FOLDER", help="(default: %(default)s)"
     )
-    parser.add_argument("--parts", default="1,2,3,4,5", help="numbers with commas between (default: %(default)s)")
-    parser.add_argument("--seconds", type=real("a number of seconds", 1, MOST), help="for each part (default: its own)")
-    parser.add_argument("--cpu", action="store_true", help="at small sizes on a CPU")
-    parser.add_argument("--plan", action="store_true", help="say what would be run, run nothing")
-    given = parser.parse_args(argv)
+    options.add_argument("--parts", default="1,2,3,4,5", help="numbers with commas between (default: %(default)s)")
+    options.add_argument(
+        "--seconds", type=real("a number of seconds", 1, MOST), help="for each part (default: its own)"
+    )
+    options.add_argument("--cpu", action="store_true", help="at small sizes on a CPU")
+    options.add_argument("--plan", action="store_true", help="say what would be run, run nothing")
+    given = options.parse_args(argv)
     numbers = _numbers(given.parts)
     seconds = {n: given.seconds or (SMALL if given.cpu else 60 * PARTS[n - 1].minutes) for n in numbers}
     for n in numbers:
@@ -137,7 +139,7 @@ def summary(out: Path) -> str:
         said = {key: content.get(key) for key in ("hardware", "versions", "commit")}
         if json.dumps(said) not in lines:
             lines.append(json.dumps(said))
-        for finding in _findings(content):
+        for finding in (Finding(**row) for row in content.get("findings", ())):
             off += bool(finding.flag)
             flag = f"**{finding.flag}**" if finding.flag else ""
             rows.append(f"| {number} {task.module} | {finding.name} | {finding.shown} | {finding.expected} | {flag} |")
@@ -145,11 +147,6 @@ def summary(out: Path) -> str:
             failed.append(f"Part {number} did not come to its end: {content['error']}")
     end = f"{off} of {len(rows) - 2} findings are wrong, missing or over {OFF:g} times off."
     return "\n".join(["```", *lines, "```", "", *rows, "", *failed, end, ""])
-
-
-def _findings(content: dict[str, Any]) -> list[Finding]:
-    names = [one.name for one in fields(Finding)]
-    return [Finding(**{name: row[name] for name in names}) for row in content.get("findings", [])]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # before numpy is loaded
 
-import argparse
 import functools
 import itertools
 import statistics
@@ -34,7 +33,7 @@ from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 from analysis.tables import table
 from analysis.worlds import simulated_table
-from bench import made_on
+from bench import made_on, parser
 
 POINTS = Path("../shared/data/epoch_chinchilla/svg_extracted_data.csv")
 T = TypeVar("T")
@@ -50,12 +49,12 @@ STARTS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=Path, default=POINTS, help="Epoch's CSV (%(default)s)")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("--points", type=Path, default=POINTS, help="Epoch's CSV (%(default)s)")
+    options.add_argument(
         "--starts", type=int, default=300, help="of scipy's 4,500 starts, how many are timed (%(default)s)"
     )
-    given = parser.parse_args()
+    given = options.parse_args()
     print(made_on())
     columns, loss = points(given.points)
     times, result = timed(lambda: fit(CHINCHILLA, columns, loss), REPEATS)

@@ -13,7 +13,6 @@ the masks of the last event. Kernels, waits and shares of time are those of a pr
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import made_on
+from bench import made_on, parser
 from bench.apart import Request, at_once, sizes
 from repro.console.guard import guarded
 from repro.console.options import real, whole
@@ -58,28 +57,28 @@ class Wanted:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", help="sweep YAML (default: sweeps/gpu.yaml; with --cpu: sweeps/quick.yaml)")
-    parser.add_argument("--sizes", help="some of the sweep's sizes, with commas between (default: all)")
-    parser.add_argument("--warm", type=whole(1, 10_000), default=20, metavar="STEPS", help="(default: %(default)s)")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("file", nargs="?", help="sweep YAML (default: sweeps/gpu.yaml; with --cpu: sweeps/quick.yaml)")
+    options.add_argument("--sizes", help="some of the sweep's sizes, with commas between (default: all)")
+    options.add_argument("--warm", type=whole(1, 10_000), default=20, metavar="STEPS", help="(default: %(default)s)")
+    options.add_argument(
         "--seconds",
         type=real("a number of seconds", 0.01, 3600),
         default=20.0,
         help="of each of the two timed stretches of a size, if the minutes allow it (default: %(default)s)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--minutes",
         type=real("a number of minutes", 0.01, 600),
         default=10.0,
         help="for everything; divided over the sizes (default: %(default)s)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--beside", type=whole(1, 8), default=1, metavar="N", help="then measure N runs at once, in what time is left"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="file for --measured")
-    parser.add_argument("--cpu", action="store_true", help="measure the CPU")
-    given = parser.parse_args(argv)
+    options.add_argument("--out", type=Path, metavar="FILE", help="file for --measured")
+    options.add_argument("--cpu", action="store_true", help="measure the CPU")
+    given = options.parse_args(argv)
     device = "cpu" if given.cpu else device_name()
     file = given.file or ("sweeps/quick.yaml" if given.cpu else "sweeps/gpu.yaml")
     sizes(expand(file), given.sizes)

@@ -12,9 +12,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
-from bench import made_on
+from bench import made_on, parser
 from repro.spec import RunSpec
 from sweeps import grid
 from sweeps.tuner import WORKER_ENV
@@ -24,10 +23,10 @@ SWEEP = "ours, masked, stage 0, compiled"  # as laptop.yaml trains it, where the
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweep", nargs="?", default="sweeps/laptop.yaml")
-    parser.add_argument("--lane", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("sweep", nargs="?", default="sweeps/laptop.yaml")
+    options.add_argument("--lane", action="store_true", help=argparse.SUPPRESS)
+    given = options.parse_args()
     if given.lane:
         print(json.dumps(_lane(_middle(given.sweep))))
         return 0
@@ -67,6 +66,7 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     """Median ms a step of each variant, and of each part of the last one."""
     import torch
 
+    from bench.variants import Step, interleaved
     from repro.pruning.pruner import Pruner
     from repro.training import model
     from repro.training.batch import Batch
@@ -84,11 +84,11 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     def loss_of(logits: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
-    def plain() -> Callable[[], None]:
+    def plain() -> Step:
         network = model.build(spec.model, 0)
         adamw = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
 
-        def step() -> None:
+        def step(_: int) -> None:
             loss_of(network(input_ids=tokens[:, :-1], use_cache=False).logits).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
             adamw.step()
@@ -96,22 +96,16 @@ def _lane(spec: RunSpec) -> dict[str, float]:
 
         return step
 
-    def ours(stage: int, masked: bool, compiled: bool = False) -> Callable[[], None]:
+    def ours(stage: int, masked: bool, compiled: bool = False) -> Step:
         network = model.build(spec.model, 0)
         compile_if(compiled, network, cpu)
         engine = DeepSpeedEngine(
-            network,
-            o,
-            stage=stage,
-            precision="fp32",
-            micro_batch=o.batch,
-            accumulation=1,
-            device=cpu,
+            network, o, stage=stage, precision="fp32", micro_batch=o.batch, accumulation=1, device=cpu
         )
         if masked:
             Pruner(engine, spec).event(spec.schedule.events - 1)
 
-        def step() -> None:
+        def step(_: int) -> None:
             marks = [time.perf_counter()]
             loss = engine.losses(batch)[0] / batch.bearing
             marks.append(time.perf_counter())
@@ -135,13 +129,9 @@ def _lane(spec: RunSpec) -> dict[str, float]:
             "ours, masked, stage 0": ours(0, True),
             SWEEP: ours(0, True, compiled=True),
         }
-        times: dict[str, list[float]] = {name: [] for name in variants}
-        for _ in range(ROUNDS + WARM):
-            for name, step in variants.items():
-                began = time.perf_counter()
-                step()
-                times[name].append(1e3 * (time.perf_counter() - began))
-    return {name: statistics.median(seen[WARM:]) for name, seen in (times | parts).items()}
+        times = interleaved(variants, WARM, ROUNDS)
+    times |= {name: seen[WARM:] for name, seen in parts.items()}
+    return {name: statistics.median(seen) for name, seen in times.items()}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ driver, and of the process of Ray that holds most.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import made_on
+from bench import made_on, parser
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEP = """
@@ -38,9 +37,9 @@ storage: {{corpus: {root}/data, results: {root}/results}}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, nargs="+", default=[200, 2000], help="runs of each sweep (200 2000)")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--runs", type=int, nargs="+", default=[200, 2000], help="runs of each sweep (200 2000)")
+    given = options.parse_args()
     print(made_on())
     print(
         f"{'runs':>6} {'seconds':>8} {'ms a run':>9} {'driver MB':>10} {'Ray MB':>7} {'state KB a run':>15} {'sweep.json KB':>14}"

@@ -10,7 +10,6 @@ Ray already started.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import ray.train
 import ray.tune
 from ray.train.torch import TorchTrainer
 
-from bench import made_on
+from bench import made_on, parser
 from repro import tables
 from repro.corpus import Corpus, build
 from repro.resources import Resources
@@ -42,10 +41,10 @@ Launch = Callable[[list[Assignment]], object]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=12, help="tiny runs a way (default: 12)")
-    parser.add_argument("--results", help="results folder of a finished sweep; nothing is trained then")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--runs", type=int, default=12, help="tiny runs a way (default: 12)")
+    options.add_argument("--results", help="results folder of a finished sweep; nothing is trained then")
+    given = options.parse_args()
     if given.results:
         print(_of_sweep(Folder.open(given.results)))
         return 0
@@ -92,18 +91,9 @@ def _of_sweep(results: Folder) -> str:
 
 
 def _assignment(seed: int, root: Path, text: Corpus) -> Assignment:
-    spec = RunSpec(
-        f"tiny-seed{seed}",
-        "4k",
-        "short",
-        MODEL,
-        TEXT,
-        OptimizerSpec(1e-2, 4),
-        PruningSpec(0.8, interval=4, shape="geometric"),
-        100,
-        seed=seed,
-        evaluation=EvalSpec(4, 2),
-    )
+    pruning, evaluation = PruningSpec(0.8, interval=4, shape="geometric"), EvalSpec(4, 2)
+    optimizer, run_id = OptimizerSpec(1e-2, 4), f"tiny-seed{seed}"
+    spec = RunSpec(run_id, "4k", "short", MODEL, TEXT, optimizer, pruning, 100, seed=seed, evaluation=evaluation)
     return Assignment(
         spec=spec,
         resources=Resources(device="cpu"),

@@ -18,7 +18,6 @@ bytes sent by all ranks: all_reduce of B, a ring's 2 (R - 1) B; gather, 4 a weig
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import statistics
@@ -33,7 +32,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from bench import made_on
+from bench import made_on, parser
 from repro.pruning.masks import Masks, packed, unpacked
 from repro.pruning.scores import ordered
 from repro.pruning.select import Shard, keep_largest, stretch_length
@@ -168,14 +167,14 @@ def _measure(case: tuple[Any, ...]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="1e6,1e7,1e8", help="weights (default: %(default)s)")
-    parser.add_argument("--ranks", default="1,2,4", help="processes (default: %(default)s)")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--repeats", type=int, default=3, help="timed runs a method (default: 3)")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads a rank (default: 1)")
-    parser.add_argument("--largest", default="1e9", help="weights, ours alone on one rank; 0: none (default: 1e9)")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--sizes", default="1e6,1e7,1e8", help="weights (default: %(default)s)")
+    options.add_argument("--ranks", default="1,2,4", help="processes (default: %(default)s)")
+    options.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    options.add_argument("--repeats", type=int, default=3, help="timed runs a method (default: 3)")
+    options.add_argument("--threads", type=int, default=1, help="torch threads a rank (default: 1)")
+    options.add_argument("--largest", default="1e9", help="weights, ours alone on one rank; 0: none (default: 1e9)")
+    given = options.parse_args()
     gpus = torch.cuda.device_count()
     device = given.device if given.device != "auto" else "cuda" if gpus else "cpu"
     print(made_on())

@@ -12,7 +12,6 @@ It holds as far as no buffer stays in the GPU's cache between two kernels and th
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import sys
@@ -20,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from bench import parser
 from bench.count import Counted, Kernel, Setting, micro_batch
 from repro.console.guard import guarded
 from repro.resources import Resources
@@ -89,16 +89,16 @@ class Roof:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", help="sweep YAML")
-    parser.add_argument("--device", default="h100", help="a GPU of the plan's tables (default: %(default)s)")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("file", help="sweep YAML")
+    options.add_argument("--device", default="h100", help="a GPU of the plan's tables (default: %(default)s)")
+    options.add_argument(
         "--as-written",
         action="store_true",
         help="transformers' own model and loss, eager, masked in each micro-batch, with a host that waits for the device",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    given = parser.parse_args(argv)
+    options.add_argument("--json", action="store_true", help="print JSON")
+    given = options.parse_args(argv)
     sweep, cluster = expand(given.file), Cluster(1, given.device)
     sizes = dict(reversed(model_sizes(sweep).items()))
     bound = partial(roof, resources=sweep.resources, cluster=cluster, as_written=given.as_written)

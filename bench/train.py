@@ -14,12 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a lane
 
@@ -27,8 +25,8 @@ import numpy as np
 import psutil
 import torch
 
-from bench import made_on
-from bench.variants import VARIANTS, Bench
+from bench import made_on, parser
+from bench.variants import VARIANTS, Bench, interleaved
 from repro.corpus import build
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
@@ -40,12 +38,12 @@ MILLION = ModelSpec(128, 3, 4, 512, 2048, 128)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--stage", type=int, choices=(0, 1, 2, 3), default=1, help="ZeRO stage (default: 1)")
-    parser.add_argument("--rounds", type=int, default=100, help="timed rounds (default: 100)")
-    parser.add_argument("--memory", metavar="VARIANT", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    options.add_argument("--stage", type=int, choices=(0, 1, 2, 3), default=1, help="ZeRO stage (default: 1)")
+    options.add_argument("--rounds", type=int, default=100, help="timed rounds (default: 100)")
+    options.add_argument("--memory", metavar="VARIANT", help=argparse.SUPPRESS)
+    given = options.parse_args()
     resources = Resources(device=given.device, zero_stage=given.stage)
     device = device_of(resources)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
@@ -65,21 +63,6 @@ def _bench(resources: Resources, device: torch.device, scratch: str) -> Bench:
     return Bench(spec, build(text, MILLION.vocab, MILLION.sequence, scratch), resources, device, [])
 
 
-def _times(bench: Bench, names: list[str], rounds: int) -> dict[str, list[float]]:
-    """ms of each timed step of each variant; the n-th entries are of one round."""
-    steps = {name: VARIANTS[name](bench) for name in names}
-    seen: dict[str, list[float]] = {name: [] for name in names}
-    shuffled = random.Random(0)
-    for number in range(WARM + rounds):
-        for name in shuffled.sample(names, len(names)):
-            bench.settle()
-            began = time.perf_counter()
-            steps[name](number)
-            bench.settle()
-            seen[name].append(1e3 * (time.perf_counter() - began))
-    return {name: values[WARM:] for name, values in seen.items()}
-
-
 def _compare(bench: Bench, given: argparse.Namespace) -> None:
     spec = bench.spec
     print(
@@ -87,7 +70,8 @@ def _compare(bench: Bench, given: argparse.Namespace) -> None:
         f"{given.stage}, {bench.device}, {torch.get_num_threads()} thread(s); median of {given.rounds} rounds, interleaved"
     )
     with process_group(bench.device):
-        times = _times(bench, list(VARIANTS), given.rounds)
+        steps = {name: make(bench) for name, make in VARIANTS.items()}
+        times = interleaved(steps, WARM, given.rounds, bench.settle)
     for name, ms in times.items():
         memory = _in_a_process_of_its_own(name, given)
         print(
@@ -123,10 +107,8 @@ def _in_a_process_of_its_own(name: str, given: argparse.Namespace) -> int:
         "bench.train",
         "--memory",
         name,
-        "--device",
-        given.device,
-        "--stage",
-        str(given.stage),
+        f"--device={given.device}",
+        f"--stage={given.stage}",
     ]
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return int(json.loads(done.stdout.splitlines()[-1]))

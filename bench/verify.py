@@ -12,14 +12,13 @@ batches of 32 rows of 32 + 1 tokens, and at that of a 468M model on an H100, tak
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from bench import made_on
+from bench import made_on, parser
 from repro.corpus.order import rows_at
 from repro.corpus.packing import token_dtype
 from repro.corpus.shards import SHARD_BYTES, ShardWriter, TokenRows
@@ -30,9 +29,9 @@ CASES = (("laptop", 128, 32, 32, 200_000, 0.02), ("468M on an H100", 16_000, 204
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=1, help="of tokens in the larger corpus (default: 1)")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--gigabytes", type=float, default=1, help="of tokens in the larger corpus (default: 1)")
+    given = options.parse_args()
     print(made_on())
     for name, vocab, sequence, batch, rate, share in CASES:
         with tempfile.TemporaryDirectory() as scratch:

@@ -46,17 +46,10 @@ def run(part: Part) -> None:
 
 def spec_of(precision: Precision) -> RunSpec:
     """A small run with an event before its first step and none after it."""
+    model, optimizer = ModelSpec(64, 2, 1, 256, VOCAB, SEQUENCE), OptimizerSpec(1e-3, 4)
+    pruning = PruningSpec(0.8, shape="constant", interval=1)
     return RunSpec(
-        "engines",
-        "",
-        "",
-        ModelSpec(64, 2, 1, 256, VOCAB, SEQUENCE),
-        TEXT,
-        OptimizerSpec(1e-3, 4),
-        PruningSpec(0.8, shape="constant", interval=1),
-        4,
-        precision=precision,
-        evaluation=EvalSpec(2, 1),
+        "engines", "", "", model, TEXT, optimizer, pruning, 4, precision=precision, evaluation=EvalSpec(2, 1)
     )
 
 

@@ -17,6 +17,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.apart import ENV, sizes
 from bench.hour.part import Finding, Part
 from bench.speed import measured_spec
@@ -57,12 +59,9 @@ def _kill(part: Part, spec: RunSpec, text: Corpus, resources: Resources, root: P
     whole, broken, again = (root / f"{kind} {name}" for kind in ("whole", "broken", "again"))
     expected = _trained(spec, text, resources, whole)
     part.say(f"{name}: trained once, held-out loss {expected['loss']:.4f}")
-    asked = json.dumps(
-        {"resources": asdict(resources), "spec": str(whole), "text": str(text.folder), "out": str(broken)}
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.hour.life", asked], stdout=subprocess.DEVNULL, env=os.environ | ENV
-    )
+    asked = {"resources": asdict(resources), "spec": str(whole), "text": str(text.folder), "out": str(broken)}
+    words = [sys.executable, "-m", "bench.hour.life", json.dumps(asked)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=os.environ | ENV)
     try:
         while process.poll() is None and not list((broken / "checkpoint").glob("*/manifest.json")):
             time.sleep(0.01)
@@ -110,11 +109,7 @@ def _short_of_memory(part: Part) -> Iterator[float]:
         yield torch.cuda.get_device_properties(0).total_memory
         return
     room, before = 150e6, resource.getrlimit(resource.RLIMIT_AS)
-    in_use = next(
-        1024 * int(line.split()[1])
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmSize")
-    )
+    in_use = psutil.Process().memory_info().vms
     resource.setrlimit(resource.RLIMIT_AS, (int(in_use + room), before[1]))
     try:
         yield room
@@ -126,19 +121,10 @@ def _out(part: Part, text: Corpus, root: Path) -> None:
     """Exports a run and evaluates it and the export by the commands; both have the same loss."""
     trained, model = next(root.glob("whole *")), root / "model"
     _said("export", str(trained), str(model), "--compact", "--corpus", str(part.texts))
-    losses = []
+    losses, most, device = [], str(5000 if part.cpu else 200_000), "cpu" if part.cpu else "cuda"
     for place in (trained, model):
-        words = [
-            str(place),
-            str(text.folder),
-            "--corpus",
-            str(part.texts),
-            "--precision",
-            "fp32",
-            "--max-tokens",
-            str(5000 if part.cpu else 200_000),
-        ]
-        words += ["--device", "cpu" if part.cpu else "cuda", "--out", str(root / "evaluated"), "--json"]
+        words = [str(place), str(text.folder), "--corpus", str(part.texts), "--precision", "fp32", "--max-tokens", most]
+        words += ["--device", device, "--out", str(root / "evaluated"), "--json"]
         [row] = json.loads(_said("evaluate", *words))["evaluations"]
         losses.append(row["loss"])
     part.say(f"exported at {losses[1]:.4f} nats/token")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import ray
 
-from bench import c4
+from bench.corpus import write
 from repro.corpus import Corpus, build
 from repro.corpus.pool import LocalPool, RayPool, pool_of
 from repro.errors import UserError
@@ -30,7 +30,7 @@ VOCAB, SEQUENCE, SHARD_BYTES, PART_BYTES = 512, 64, 260_000, 100_000
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> CorpusSpec:
     """Two files as C4 has them, of a megabyte each, which are read apart."""
-    paths = c4.write(tmp_path_factory.mktemp("c4"), size=2_200_000, files=2, package="pydoc", level=0)
+    paths = write(tmp_path_factory.mktemp("c4"), size=2_200_000, files=2, package="pydoc", level=0)
     return CorpusSpec("files", "c4-like", paths=(paths,), heldout_fraction=0.05)
 
 
@@ -159,7 +159,7 @@ def test_a_build_that_is_killed_loses_the_part_in_hand_and_no_more(
 def test_two_hundred_megabytes_come_out_the_same_after_five_kills_on_one_two_and_four_workers(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    paths = c4.write(tmp_path_factory.mktemp("c4"), size=200_000_000, files=16)
+    paths = write(tmp_path_factory.mktemp("c4"), size=200_000_000, files=16)
     spec, cut = CorpusSpec("files", "c4-like", paths=(paths,), packing="documents"), (8192, 1024, 8000, 8_000_000)
     expected = build(spec, *cut[:2], tmp_path_factory.mktemp("large"), shard_bytes=cut[2])
     work = tmp_path / f".{expected.folder.name}.build"
