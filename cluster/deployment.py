@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cluster.driver_command import chain, corpus, train, undeclared
+from cluster.driver_command import chain, corpus, place_of, train, undeclared
 from cluster.values import allowed, inside, one_line, plain_path
-from repro.errors import UserError
+from repro.errors import UserError, located
 from repro.paths import expand
 from sweeps.devices import Cluster
 from sweeps.forecast import forecast
@@ -120,7 +120,8 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
             "no time limit, and without GPUs the plan has no hours", key="--hours", expected="hours of wall clock"
         )
     gpus = devices.node if devices else 0
-    name = allowed("name", sweep.name if given.name is None else given.name)
+    with located(None, "--name"):
+        name = allowed("name", sweep.name if given.name is None else given.name)
     if not shared_disk and not volume:
         _refuse_local_text(sweep)
     unbuilt = "" if given.corpus is not None else undeclared(sweep)
@@ -150,63 +151,54 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
 def _there(given: Path, key: str, shared_disk: bool) -> str:
     """A file's path on the nodes."""
     file = given.resolve()
-    if shared_disk:
-        return one_line(str(file), key)
-    if not file.is_relative_to(ROOT):
-        raise UserError("the image contains the checkout alone", file=given, key=key, expected=f"a file under {ROOT}")
-    return plain_path(file.relative_to(ROOT).as_posix(), key)
+    with located(None, key):
+        if shared_disk:
+            return one_line(str(file))
+        if not file.is_relative_to(ROOT):
+            raise UserError(
+                "the image contains the checkout alone", file=given, key=key, expected=f"a file under {ROOT}"
+            )
+        return plain_path(file.relative_to(ROOT).as_posix())
 
 
-def _results(sweep: Sweep, storage: str | None, shared_disk: bool) -> str:
-    given = sweep.storage.results if storage is None else storage
-    file, key = (sweep.file, "storage.results") if storage is None else (None, "--results")
-    if "://" in given:
-        return allowed("results", expand(given, file=file, key=key), file=file, key=key)
-    if not shared_disk:
-        raise UserError(
-            "results on a node's disk are lost with the node",
-            file=file,
-            key=key,
-            found=given,
-            expected="--results s3://BUCKET/FOLDER, or another object store that outlives the cluster",
-        )
-    return _of_this_disk(given, file, key)
+def _results(sweep: Sweep, given: str | None, shared_disk: bool) -> str:
+    place, file, key = place_of("results", given, sweep)
+    with located(file, key):
+        if "://" in place:
+            return allowed("results", expand(place))
+        if shared_disk:
+            return _of_this_disk(place)
+        expected = "--results s3://BUCKET/FOLDER, or another object store that outlives the cluster"
+        raise UserError("results on a node's disk are lost with the node", found=place, expected=expected)
 
 
 def _corpora(sweep: Sweep, given: str | None, volume: bool, shared_disk: bool, results: str) -> tuple[str, str | None]:
     """Root of the corpora on the nodes, and the mount point of its volume, if any."""
-    place = sweep.storage.corpus if given is None else given
-    file, key = (sweep.file, "storage.corpus") if given is None else (None, "--corpus")
-    if "://" in place:
-        if volume:
+    place, file, key = place_of("corpus", given, sweep)
+    with located(file, key):
+        if "://" in place and volume:
+            what = "both an object store and a volume for the corpora"
+            raise UserError(what, found=place, expected="one of the two")
+        if "://" in place:
+            return allowed("results", expand(place)), None
+        if shared_disk:
+            return _of_this_disk(place), None
+        if given is not None:
+            expected = "s3://BUCKET/FOLDER, or another object store that has them"
             raise UserError(
-                "both an object store and a volume for the corpora",
-                file=file,
-                key=key,
-                found=place,
-                expected="one of the two",
+                "corpora on a disk of this machine, which the nodes don't see", found=place, expected=expected
             )
-        return allowed("results", expand(place, file=file, key=key), file=file, key=key), None
-    if shared_disk:
-        return _of_this_disk(place, file, key), None
-    if given is not None:
-        raise UserError(
-            "corpora on a disk of this machine, which the nodes don't see",
-            key=key,
-            found=given,
-            expected="s3://BUCKET/FOLDER, or another object store that has them",
-        )
-    if not volume:
-        return f"{results.rstrip('/')}/corpora", None
-    mount = str(inside(HOME, place, file=file, key=key))
-    return mount, mount
+        if not volume:
+            return f"{results.rstrip('/')}/corpora", None
+        mount = str(inside(HOME, place))
+        return mount, mount
 
 
-def _of_this_disk(place: str, file: object, key: str) -> str:
+def _of_this_disk(place: str) -> str:
     """A local path, which is valid on the nodes as they share this machine's user and disk."""
     if not place.strip():
-        raise UserError("an empty path", file=file, key=key, found=repr(place), expected="a path or a URI")
-    return one_line(str((ROOT / expand(place, file=file, key=key)).resolve()), key)
+        raise UserError("an empty path", found=repr(place), expected="a path or a URI")
+    return one_line(str((ROOT / expand(place)).resolve()))
 
 
 def _refuse_local_text(sweep: Sweep) -> None:

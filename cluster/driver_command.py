@@ -1,8 +1,9 @@
-"""The shell commands of a sweep's driver: build the corpora, train."""
+"""A sweep's driver: the shell commands that build the corpora and train, and the places that they are given."""
 
 from __future__ import annotations
 
 import shlex
+from typing import Literal
 
 from repro import strict
 from sweeps.grid import Sweep
@@ -32,3 +33,10 @@ def undeclared(sweep: Sweep) -> str:
     if wanted <= {(model.get("vocab"), model.get("sequence"))}:
         return ""
     return "sizes differ in vocabulary or sequence: `sweeps run` builds their corpora, in one process"
+
+
+def place_of(name: Literal["results", "corpus"], given: str | None, sweep: Sweep) -> tuple[str, object, str]:
+    """The root of results or corpora, as an option gives it or else the sweep; and the file and the key that say so."""
+    if given is not None:
+        return given, None, f"--{name}"
+    return getattr(sweep.storage, name), sweep.file, f"storage.{name}"

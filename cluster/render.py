@@ -17,7 +17,7 @@ from repro import paths as places
 from repro.console import commands
 from repro.console.options import earlier, real, whole
 from repro.console.shared_options import CLUSTER, CORPUS_ROOT, MEASURED, NODES, RESULTS_ROOT, SWEEP
-from repro.errors import UserError
+from repro.errors import UserError, located
 from sweeps.grid import expand
 
 if TYPE_CHECKING:
@@ -197,5 +197,6 @@ def _options(given: argparse.Namespace) -> dict[str, Any]:
         if value is not None and option not in needed | taken:
             raise UserError(f"{given.target} takes no {name}", key=name, found=value)
         if value is not None and option in OPTIONS:
-            found[option] = allowed(option, value)
+            with located(None, name):
+                found[option] = allowed(option, value)
     return found

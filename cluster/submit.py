@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from cluster import versions
 from cluster.client import ADDRESS, DASHBOARD, NOTES, OF_DASHBOARD, connect, node_count
-from cluster.driver_command import chain, corpus, train, undeclared
+from cluster.driver_command import chain, corpus, place_of, train, undeclared
 from cluster.jobs import AT_WORK, FOLLOW, STOP_WAIT, follow
 from cluster.pack import Packed, pack
 from cluster.values import on_the_cluster
 from repro.console import commands
 from repro.console.options import earlier
 from repro.console.shared_options import CORPUS_ROOT, JSON, MEASURED, RESULTS_ROOT, SWEEP
-from repro.errors import UserError
+from repro.errors import UserError, located
 from repro.training.provenance import COMMIT, provenance
 from sweeps import grid
 from sweeps.grid import Sweep
@@ -141,17 +141,13 @@ def submit(given: argparse.Namespace) -> int:
 
 def _root(sweep: Sweep, given: str | None) -> str:
     """Root of the results folders as seen by the cluster: a path or a URI."""
-    place = sweep.storage.results if given is None else given
-    file, key = (sweep.file, "storage.results") if given is None else (None, "--results")
-    if _is_relative(place):
-        raise UserError(
-            "Ray deletes a job's folder, so that results at a relative path would be lost",
-            file=file,
-            key=key,
-            found=place,
-            expected="--results with a URI (s3://bucket/results) or an absolute path that every node sees",
-        )
-    return on_the_cluster(place, file, key)
+    place, file, key = place_of("results", given, sweep)
+    with located(file, key):
+        if _is_relative(place):
+            what = "Ray deletes a job's folder, so that results at a relative path would be lost"
+            expected = "--results with a URI (s3://bucket/results) or an absolute path that every node sees"
+            raise UserError(what, found=place, expected=expected)
+        return on_the_cluster(place)
 
 
 def _is_relative(place: str) -> bool:
@@ -166,19 +162,14 @@ def entrypoint(sweep: Sweep, packed: Packed, root: str, corpora: str, built: boo
 
 def corpora_of(sweep: Sweep, given: str | None, root: str) -> tuple[str, bool]:
     """Root of the corpora as seen by the cluster, and whether they exist already."""
-    if given is not None:
-        if _is_relative(given):
-            raise UserError(
-                "a relative path, which has no meaning in a job",
-                key="--corpus",
-                found=given,
-                expected="a URI, or an absolute path that every node sees",
-            )
-        return on_the_cluster(given, None, "--corpus"), True
-    place = sweep.storage.corpus
-    if _is_relative(place):
-        return f"{root}/corpora", False
-    return on_the_cluster(place, sweep.file, "storage.corpus"), False
+    place, file, key = place_of("corpus", given, sweep)
+    with located(file, key):
+        if not _is_relative(place):
+            return on_the_cluster(place), given is not None
+        if given is None:
+            return f"{root}/corpora", False
+        expected = "a URI, or an absolute path that every node sees"
+        raise UserError("a relative path, which has no meaning in a job", found=given, expected=expected)
 
 
 def _passed_on(names: list[str]) -> dict[str, str]:

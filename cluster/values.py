@@ -1,4 +1,7 @@
-"""Validation of a manifest's values: every user-given value is checked against a pattern before rendering."""
+"""Validation of a manifest's values: every user-given value is checked against a pattern before rendering.
+
+The callers, who know where a value was given, add file and key to the errors (repro.errors.located).
+"""
 
 from __future__ import annotations
 
@@ -46,21 +49,15 @@ SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "u
 PLAIN = re.compile(rf"/?{PART}(/{PART})*/?")
 
 
-def allowed(option: str, value: str, *, file: object = None, key: str | None = None) -> str:
-    """The value. Raises UserError if it doesn't match the pattern of `option`; file, key: its source."""
+def allowed(option: str, value: str) -> str:
+    """The value. Raises UserError if it doesn't match the pattern of `option`."""
     pattern, expected = PATTERNS[option]
     if not re.fullmatch(pattern, value):
-        raise UserError(
-            "a value that isn't allowed in a manifest",
-            file=file,
-            key=key or f"--{option.replace('_', '-')}",
-            found=repr(value),
-            expected=expected,
-        )
+        raise UserError("a value that isn't allowed in a manifest", found=repr(value), expected=expected)
     return value
 
 
-def on_the_cluster(place: str, file: object, key: str) -> str:
+def on_the_cluster(place: str) -> str:
     """A place as seen by the nodes of a remote cluster: a URI, or an absolute path on the nodes.
 
     Raises:
@@ -69,69 +66,52 @@ def on_the_cluster(place: str, file: object, key: str) -> str:
     if "://" in place:
         from repro.store.addresses import without_secret  # which imports pyarrow
 
-        uri = expand(place, file=file, key=key)
+        uri = expand(place)
         if "@" in uri.partition("://")[2].partition("/")[0] and not uri.startswith("abfs"):
             raise UserError(
                 "a key in an address, which logs and results would show",
-                file=file,
-                key=key,
                 found=without_secret(uri),
                 expected="the address alone; roles or variables of the nodes for the key",
             )
-        return one_line(uri, key).rstrip("/")
+        return one_line(uri).rstrip("/")
     if place.startswith("~") or "$" in place:
-        raise UserError(
-            "~ and variables of this machine aren't those of the cluster",
-            file=file,
-            key=key,
-            found=place,
-            expected="the absolute path that every node sees, written out",
-        )
-    return one_line(place, key).rstrip("/") or "/"
+        expected = "the absolute path that every node sees, written out"
+        raise UserError("~ and variables of this machine aren't those of the cluster", found=place, expected=expected)
+    return one_line(place).rstrip("/") or "/"
 
 
-def one_line(path: str, key: str) -> str:
+def one_line(path: str) -> str:
     """A path that will be shell-quoted: any printable characters on one line.
 
     Raises:
         UserError: it contains others, such as a line break or an escape.
     """
     if not path.isprintable():
-        raise UserError("a path with control characters", key=key, found=repr(path), expected="a path of one line")
+        raise UserError("a path with control characters", found=repr(path), expected="a path of one line")
     return path
 
 
-def plain_path(path: str, key: str, file: object = None) -> str:
+def plain_path(path: str) -> str:
     """A path that every shell, container runtime and mount reads alike: letters, digits and ._=+- between slashes.
 
     Raises:
         UserError: it contains anything else, such as `..`, `~` or `$`.
     """
     if not PLAIN.fullmatch(path):
-        raise UserError(
-            "a path that isn't allowed in a manifest",
-            file=file,
-            key=key,
-            found=repr(path),
-            expected="letters, digits and . _ = + - between slashes; ~ and $ of this machine aren't those of the nodes",
-        )
+        expected = "letters, digits and . _ = + - between slashes; ~ and $ of this machine aren't those of the nodes"
+        raise UserError("a path that isn't allowed in a manifest", found=repr(path), expected=expected)
     return path
 
 
-def inside(home: PurePosixPath, folder: str, *, file: object, key: str) -> PurePosixPath:
+def inside(home: PurePosixPath, folder: str) -> PurePosixPath:
     """A mount point in a container whose checkout is at `home`, which doesn't hide the checkout.
 
     Raises:
         UserError: it isn't a plain path, or is the checkout, a folder above it or a system folder.
     """
-    place = home / plain_path(folder, key, file)
+    place = home / plain_path(folder)
     system = len(place.parts) < 3 or place.parts[1] in SYSTEM
     if system or home.is_relative_to(place):
-        raise UserError(
-            "a volume there would hide the checkout, or the system",
-            file=file,
-            key=key,
-            found=str(place),
-            expected=f"a folder of its own, {home}/data say",
-        )
+        expected = f"a folder of its own, {home}/data say"
+        raise UserError("a volume there would hide the checkout, or the system", found=str(place), expected=expected)
     return place
