@@ -57,7 +57,10 @@ def jsii(folder: Path) -> Iterator[Document]:
         for name, module in described["submodules"].items():
             texts.setdefault(_module(f"{name}."), []).append(module.get("readme", {}).get("markdown", ""))
         for name, kind in described["types"].items():
-            said = ("\n\n".join(docs[key] for key in ("summary", "remarks") if key in docs) for docs in _docs(kind))
+            said = (
+                "\n\n".join(docs[key] for key in ("summary", "remarks") if key in docs)
+                for docs in _under(kind, ("docs",), (dict,))
+            )
             texts.setdefault(_module(name), []).extend(text for text in said if not _TEMPLATES.match(text))
         for module in sorted(texts):
             yield from (Document(module, strip_markdown(text)) for text in texts[module])
@@ -75,27 +78,18 @@ def _module(name: str) -> str:
 
 def _strings(node: Any, *keys: str) -> Iterator[str]:
     """The strings under these keys, and those of lists under them, at any depth."""
+    for value in _under(node, keys, (str, list)):
+        yield from (one for one in ([value] if isinstance(value, str) else value) if isinstance(one, str))
+
+
+def _under(node: Any, keys: tuple[str, ...], kinds: tuple[type, ...]) -> Iterator[Any]:
+    """What of these kinds is under one of these keys, at any depth; nothing inside of it."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in keys and isinstance(value, str):
-                yield value
-            elif key in keys and isinstance(value, list):
-                yield from (one for one in value if isinstance(one, str))
-            else:
-                yield from _strings(value, *keys)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _strings(value, *keys)
-
-
-def _docs(node: Any) -> Iterator[dict[str, str]]:
-    """The mappings that document a class or a member, at any depth."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name == "docs" and isinstance(value, dict):
+            if key in keys and isinstance(value, kinds):
                 yield value
             else:
-                yield from _docs(value)
+                yield from _under(value, keys, kinds)
     elif isinstance(node, list):
         for value in node:
-            yield from _docs(value)
+            yield from _under(value, keys, kinds)

@@ -34,13 +34,7 @@ def train_bpe(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
     from tokenizers import decoders, models, pre_tokenizers
 
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    if vocab < len(alphabet) + 2:
-        raise UserError(
-            "vocabulary too small for a byte-level BPE",
-            key="model.vocab",
-            found=vocab,
-            expected=f"at least {len(alphabet) + 2}: 256 bytes, {BOS} and {EOS}",
-        )
+    _check_room(vocab, len(alphabet) + 2, "a byte-level BPE", f"256 bytes, {BOS} and {EOS}")
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -66,13 +60,8 @@ def train_characters(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
 
     alphabet = _characters(_first(texts, TRAINING_CHARACTERS))
     marks = [BOS, EOS, UNKNOWN]
-    if vocab < len(alphabet) + len(marks):
-        raise UserError(
-            "vocabulary too small for the text's characters",
-            key="model.vocab",
-            found=vocab,
-            expected=f"at least {len(alphabet) + len(marks)}: {len(alphabet)} characters, {', '.join(marks)}",
-        )
+    needed = f"{len(alphabet)} characters, {', '.join(marks)}"
+    _check_room(vocab, len(alphabet) + len(marks), "the text's characters", needed)
     backend = tokenizers.Tokenizer(models.BPE(unk_token=UNKNOWN))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(GPT2_WORDS), "isolated")
     backend.decoder = decoders.Fuse()
@@ -84,6 +73,12 @@ TRAINED: dict[str, Callable[[Iterable[list[str]], int], Tokenizer]] = {
     "bpe": train_bpe,
     "characters": train_characters,
 }
+
+
+def _check_room(vocab: int, least: int, what: str, needed: str) -> None:
+    if vocab < least:
+        expected = f"at least {least}: {needed}"
+        raise UserError(f"vocabulary too small for {what}", key="model.vocab", found=vocab, expected=expected)
 
 
 def _trained(

@@ -48,18 +48,13 @@ def _factors(width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(1 << 64, size=width, dtype=np.uint64) | np.uint64(1)
 
 
-class RowChecksums:
-    """Checksums of a shard's rows, (rows,) uint64, valid where the group's hash has been checked, (groups,) bool."""
-
-    def __init__(self, rows: int, groups: int):
-        self.sums = np.empty(rows, np.uint64)
-        self.groups = np.zeros(groups, bool)
-
-
 @lru_cache(maxsize=4096)
-def _known(shard: ShardFile, width: int) -> RowChecksums:
-    """A shard's checksums. They depend only on its hashes, so later runs in this process reuse them."""
-    return RowChecksums(shard.rows, len(shard.groups) or 1)
+def _known(shard: ShardFile, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Checksums of a shard's rows, (rows,) uint64, valid where the group's hash has been checked, (groups,) bool.
+
+    They depend only on its hashes, so later runs in this process reuse them.
+    """
+    return np.empty(shard.rows, np.uint64), np.zeros(len(shard.groups) or 1, bool)
 
 
 class ShardReader:
@@ -78,7 +73,9 @@ class ShardReader:
         self.path, self.shard, self.width = folder / shard.file, shard, width
         self._name = str(self.path)  # faster for stat than a Path
         self._file = _identity(self._name)  # taken before mapping, so that any later write changes it
-        self._check_size()
+        if self._file is None or self._file[2] != shard.bytes:
+            found = "no such file" if self._file is None else f"{self._file[2]} bytes"
+            raise self.damaged(found, f"{shard.bytes} bytes")
         try:
             self._bytes = pa.memory_map(str(self.path)).read_buffer()
             tokens = pa.ipc.open_file(self._bytes).get_batch(0).column(0).flatten()
@@ -88,8 +85,8 @@ class ShardReader:
         if self.view.dtype not in (np.uint16, np.uint32):
             raise self.damaged(f"tokens as {self.view.dtype}", "uint16 or uint32")
         self._group_rows = shard.group_rows or shard.rows
-        self._known = _known(shard, width)
-        self._read = np.zeros(len(self._known.groups), bool)
+        self._sums, self._is_known = _known(shard, width)
+        self._read = np.zeros(len(self._is_known), bool)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Copies of the rows at `rows` (n,): (n, width).
@@ -104,10 +101,12 @@ class ShardReader:
             )  # reading a truncated mapping would kill the process
         found: np.ndarray = self.view[rows]
         groups = rows // self._group_rows
-        if not self._known.groups[groups].all():
-            self._learn(np.unique(groups[~self._known.groups[groups]]))
+        for group in sorted(set(groups[~self._is_known[groups]].tolist())):
+            first = group * self._group_rows
+            self._sums[first : first + self._group_rows] = row_sums(self._checked(group))
+            self._is_known[group] = True
         self._read[groups] = True
-        wrong = row_sums(found) != self._known.sums[rows]
+        wrong = row_sums(found) != self._sums[rows]
         if wrong.any():
             raise self.damaged(f"row {rows[wrong.argmax()]} has changed since it was first read", "the same tokens")
         return found
@@ -131,12 +130,6 @@ class ShardReader:
         for group in range(len(self.shard.groups)):
             self._checked(group)
 
-    def _learn(self, groups: np.ndarray) -> None:
-        for group in groups.tolist():
-            first = group * self._group_rows
-            self._known.sums[first : first + self._group_rows] = row_sums(self._checked(group))
-            self._known.groups[group] = True
-
     def _checked(self, group: int) -> np.ndarray:
         """A copy of a group's rows, checked against its hash."""
         if not self.shard.groups:
@@ -151,11 +144,6 @@ class ShardReader:
         if found != wanted:
             raise self.damaged(f"sha256 {found}", f"sha256 {wanted}, of {len(rows)} rows")
         return rows
-
-    def _check_size(self) -> None:
-        if self._file is None or self._file[2] != self.shard.bytes:
-            found = "no such file" if self._file is None else f"{self._file[2]} bytes"
-            raise self.damaged(found, f"{self.shard.bytes} bytes")
 
     def damaged(self, found: str, expected: str) -> UserError:
         return UserError(

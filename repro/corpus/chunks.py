@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from repro.store.folder import Folder
+
 
 def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, np.ndarray]:
     """All texts in UTF-8, concatenated, and where each begins and the last one ends, (texts + 1,)."""
@@ -15,6 +17,20 @@ def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, n
     bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     whole = memoryview(data)[bounds[0] : bounds[-1]].tobytes() if bounds[-1] > bounds[0] else b""
     return whole, bounds - bounds[0]
+
+
+def write_batch(folder: Folder, name: str, batch: pa.RecordBatch, compression: str | None = None) -> None:
+    """Writes one record batch as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
+        stream.write_batch(batch)
+    folder.write(name, memoryview(sink.getvalue()))
+
+
+def read_batch(folder: Folder, name: str) -> pa.RecordBatch:
+    """What `write_batch` wrote."""
+    with pa.ipc.open_stream(folder.read(name)) as stream:
+        return stream.read_next_batch()
 
 
 def in_pieces(texts: pa.LargeStringArray, most: int) -> list[pa.LargeStringArray]:

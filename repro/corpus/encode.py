@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from repro.corpus.chunks import in_pieces
+from repro.corpus.chunks import in_pieces, read_batch, write_batch
 from repro.corpus.extract import ExtractedText
 from repro.corpus.overlap import WORDS, HeldoutNgrams, ngram_hashes
 from repro.corpus.tokenizer import Tokenizer
@@ -41,38 +41,20 @@ class TokenPart:
     ngrams: np.ndarray
 
     def write(self, folder: Folder, name: str) -> None:
-        columns = {
-            "tokens": self.tokens,
-            "ends": self.ends,
-            "ngrams": self.ngrams,
-            "characters": [self.characters],
-            "groups": [self.groups],
-            "names": self.names,
-            "last": [self.last],
-        }
         # One row of lists, because the columns differ in length.
-        texts = ("names", "last")
-        arrays = [pa.array(values, pa.string() if key in texts else None) for key, values in columns.items()]
+        columns = {key: held if isinstance(held, (np.ndarray, list)) else [held] for key, held in vars(self).items()}
+        arrays = [pa.array(held, pa.string() if key in ("names", "last") else None) for key, held in columns.items()]
         lists = [pa.LargeListArray.from_arrays([0, len(array)], array) for array in arrays]
-        sink = pa.BufferOutputStream()
-        batch = pa.record_batch(lists, names=list(columns))
-        with pa.ipc.new_stream(sink, batch.schema) as stream:
-            stream.write_batch(batch)
-        folder.write(name, memoryview(sink.getvalue()))
+        write_batch(folder, name, pa.record_batch(lists, names=list(columns)))
 
     @classmethod
     def read(cls, folder: Folder, name: str) -> TokenPart:
-        with pa.ipc.open_stream(folder.read(name)) as stream:
-            batch = stream.read_next_batch()
+        batch = read_batch(folder, name)
         column = {field.name: batch.column(field.name).flatten() for field in batch.schema}
         return cls(
-            column["tokens"].to_numpy(),
-            column["ends"].to_numpy(),
-            column["characters"][0].as_py(),
-            column["groups"][0].as_py(),
-            column["names"].to_pylist(),
-            column["last"][0].as_py(),
-            column["ngrams"].to_numpy(),
+            **{key: column[key].to_numpy() for key in ("tokens", "ends", "ngrams")},
+            **{key: column[key][0].as_py() for key in ("characters", "groups", "last")},
+            names=column["names"].to_pylist(),
         )
 
 

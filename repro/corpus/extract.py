@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 
 from repro import strict
 from repro.console.progress import TimedProgress
+from repro.corpus.chunks import read_batch, write_batch
 from repro.corpus.documents import Document, Source
 from repro.corpus.files import local
 from repro.corpus.huggingface import local_folder
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.sources import open_source
+from repro.corpus.sources import open_source, sides_of
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store.folder import Folder
@@ -156,13 +157,9 @@ def _readers(spec: CorpusSpec, folder: Folder, part_bytes: int) -> Iterator[Piec
     spec = dataclasses.replace(spec, paths=tuple(map(local, spec.paths)))
     if spec.source == "huggingface" and (mine := local_folder(spec.name)):
         spec = dataclasses.replace(spec, name=str(mine))
-    if spec.heldout_split is None:
-        yield PieceReader(spec, folder, part_bytes, "text-0", None)
-    else:
-        yield PieceReader(spec, folder, part_bytes, "text-0", PLACES)
-        yield PieceReader(
-            dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None), folder, part_bytes, "text-1", 0
-        )
+    places = (None,) if spec.heldout_split is None else (PLACES, 0)
+    for number, (side, place) in enumerate(zip(sides_of(spec), places, strict=True)):
+        yield PieceReader(side, folder, part_bytes, f"text-{number}", place)
 
 
 @dataclass(frozen=True)
@@ -198,10 +195,7 @@ class PieceReader:
                 pa.array(groups, pa.large_string()),
                 pa.Array.from_buffers(pa.large_string(), len(texts), buffers),
             ]
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
-                stream.write_batch(pa.record_batch(columns, schema=_SCHEMA))
-            self.folder.write(file, memoryview(sink.getvalue()))
+            write_batch(self.folder, file, pa.record_batch(columns, schema=_SCHEMA), "lz4")
             parts.append(TextPart(file, len(texts), int(ends[-1]), min(places), max(places)))
         self.folder.write_json(self._list(piece), [dataclasses.asdict(part) for part in parts])
 
@@ -244,5 +238,4 @@ def _limited(parts: Iterator[TextPart], most: int | None) -> Iterator[TextPart]:
 
 
 def _load(folder: Folder, part: TextPart) -> pa.RecordBatch:
-    with pa.ipc.open_stream(folder.read(part.file)) as stream:
-        return stream.read_next_batch().slice(0, part.documents)
+    return read_batch(folder, part.file).slice(0, part.documents)

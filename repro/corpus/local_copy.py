@@ -165,8 +165,7 @@ def publish(corpus: Corpus, root: Folder) -> None:
     source, target = Folder.open(corpus.folder), root / corpus.folder.name
     if target.exists(manifest.FILE):
         return
-    shards = (*corpus.manifest.heldout.shards, *corpus.manifest.train.shards)
-    for name in (TOKENIZER, *(shard.file for shard in shards), manifest.FILE):
+    for name in (TOKENIZER, *(shard.file for shard in _shards(corpus.manifest)), manifest.FILE):
         transfer.copy(source, name, target)
 
 

@@ -34,6 +34,13 @@ def open_source(spec: CorpusSpec) -> Source:
     return FilesSource(spec.paths, spec.text_field)
 
 
+def sides_of(spec: CorpusSpec) -> list[CorpusSpec]:
+    """What is read for `spec`, one after the other: its split, and that which it declares to be held out, if any."""
+    if spec.heldout_split is None:
+        return [spec]
+    return [spec, dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None)]
+
+
 def text_sha256(spec: CorpusSpec) -> str:
     """The hash of the text that `spec` names, read from the source again, to compare with a manifest's `text_sha256`.
 
@@ -41,10 +48,7 @@ def text_sha256(spec: CorpusSpec) -> str:
         UserError: the text can't be read.
     """
     digest = hashlib.sha256()
-    specs = [dataclasses.replace(spec, heldout_split=None)] if spec.source == "huggingface" else [spec]
-    if spec.heldout_split is not None:
-        specs.append(dataclasses.replace(spec, split=spec.heldout_split, heldout_split=None))
-    for each in specs:
+    for each in sides_of(spec):
         texts = (document.text for document in open_source(each).documents() if document.text.strip())
         for text in islice(texts, spec.max_documents):
             digest.update(text.encode("utf-8", "replace") + b"\0")

@@ -100,12 +100,8 @@ class Folder:
         target = self._at(name)
 
         def put() -> None:
-            if not self.is_local:
-                with self.filesystem.open_output_stream(target) as stream:
-                    stream.write(data)
-                return
-            with scratch(target, data) as written:
-                os.replace(written, target)
+            with scratch(target) if self.is_local else self.filesystem.open_output_stream(target) as stream:
+                stream.write(data)
 
         outlast(put)
 
@@ -122,11 +118,13 @@ class Folder:
         target = self._at(name)
         if not self.is_local:
             return outlast(lambda: objects.create(self.filesystem, target, data)) or self._holds(name, data)
-        with scratch(target, data) as written:
-            try:
-                os.link(written, target)
-            except FileExistsError:
-                return False
+        try:
+            with scratch(target, os.link) as stream:
+                stream.write(data)
+        except FileExistsError:
+            if not os.path.lexists(target):  # it is a folder above that can't be made
+                raise
+            return False
         return True
 
     def read_json(self, name: str) -> Any:

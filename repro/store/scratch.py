@@ -6,22 +6,23 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 
 @contextmanager
-def scratch(target: str, data: bytes | memoryview) -> Iterator[str]:
-    """A temporary file with `data`, synced to disk, in the folder of `target`; removed afterwards if still there."""
+def scratch(target: str, place: Callable[[str, str], object] = os.replace) -> Iterator[IO[bytes]]:
+    """A file to write, which `place` puts at `target`, synced to disk, when the block ends; gone if the block fails."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     # Not named after the target: programs that search files by name, such as TensorBoard, mustn't find it.
     path = f"{os.path.dirname(target)}/.{writer()}.tmp"
     try:
         with open(path, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        yield path
+        place(path, target)
     finally:
         if os.path.exists(path):
             os.unlink(path)

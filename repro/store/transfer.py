@@ -7,14 +7,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import IO
 
 from pyarrow import fs
 
 from repro.errors import UserError
 from repro.store.folder import Folder
-from repro.store.scratch import scratch_prefix
+from repro.store.scratch import scratch
 
 BLOCK = 1 << 24  # bytes read at once, each a request to a store
 
@@ -76,7 +74,11 @@ def copy(
     """
     path = f"{target.path}/{_checked(name, source)}"
     digest = hashlib.sha256()
-    with source.filesystem.open_input_stream(f"{source.path}/{name}") as data, _appearing(target, path) as file:
+    with (
+        source.filesystem.open_input_stream(f"{source.path}/{name}") as data,
+        # On a store the file appears after an error, too.
+        scratch(path) if target.is_local else target.filesystem.open_output_stream(path) as file,
+    ):
         while block := data.read(BLOCK):
             file.write(block)
             if sha256 is not None:
@@ -84,24 +86,3 @@ def copy(
             arrived(len(block))
         if sha256 not in (None, digest.hexdigest()):
             raise UserError("a damaged file", file=f"{source}/{name}", found=digest.hexdigest(), expected=sha256)
-
-
-@contextmanager
-def _appearing(target: Folder, path: str) -> Iterator[IO[bytes]]:
-    """A file to write, which appears at `path` when the block ends. On a store it does so after an error, too."""
-    if not target.is_local:
-        with target.filesystem.open_output_stream(path) as stream:
-            yield stream
-        return
-    above, last = os.path.split(path)
-    os.makedirs(above, exist_ok=True)
-    scratch = f"{above}/{scratch_prefix(last)}"
-    try:
-        with open(scratch, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        if os.path.exists(scratch):
-            os.unlink(scratch)
