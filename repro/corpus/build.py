@@ -22,7 +22,7 @@ from repro.corpus.extract import PART_BYTES, extract
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
 from repro.corpus.overlap import HASHES
 from repro.corpus.packing import token_dtype
-from repro.corpus.pool import LocalPool, Pool
+from repro.corpus.pool import Pool
 from repro.corpus.pretrained import load_pretrained
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
@@ -68,7 +68,7 @@ def build(
     folder = folder_of(spec, vocab, sequence, place)
     if not place.is_local and not folder.exists() and (place / folder.name).exists(FILE):
         local_copy.fetch(place / folder.name, progress)
-    pool = pool or LocalPool()
+    pool = pool or Pool()
     hidden = build_dir_name(folder.name)
     own = folder.parent / hidden
     if not folder.exists() or own.exists():

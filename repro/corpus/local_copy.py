@@ -85,11 +85,11 @@ def _copy(source: Folder, whole: Folder, progress: TimedProgress, asked: Callabl
     left = _left(made, Path(whole.path))
     if left > shutil.disk_usage(whole.path).free:
         raise _no_room(left)
-    arrivals = _Arrivals()
+    unwanted, before = threading.Event(), _size(Path(whole.path))
     progress.begin(f"copying it from {source}", left, "GB", scale=GB)
     with ThreadPoolExecutor(STREAMS) as threads:
         waiting = {
-            threads.submit(_arrive, source, name, sha256, whole, arrivals)
+            threads.submit(_arrive, source, name, sha256, whole, unwanted)
             for name, sha256 in hashes.items()
             if not whole.exists(name)
         }
@@ -97,31 +97,22 @@ def _copy(source: Folder, whole: Folder, progress: TimedProgress, asked: Callabl
             while waiting:
                 done, waiting = wait(waiting, POLL, FIRST_EXCEPTION)
                 _raise_first(done)
-                progress.advance(arrivals.bytes - progress.done)
+                progress.advance(_size(Path(whole.path)) - before - progress.done)
                 if asked():
                     raise Stopped(f"while {source} was copied")
         except BaseException:
-            arrivals.unwanted = True
+            unwanted.set()
             threads.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-class _Arrivals:
-    """Counts the bytes that have arrived, from several threads, and ends the copies once they are unwanted."""
-
-    def __init__(self) -> None:
-        self.bytes, self.unwanted, self._lock = 0, False, threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self.bytes += count
-        if self.unwanted:
+def _arrive(source: Folder, name: str, sha256: str, whole: Folder, unwanted: threading.Event) -> None:
+    def arrived(_: int) -> None:
+        if unwanted.is_set():
             raise Stopped("another file could not be copied, or nobody waits for this one")
 
-
-def _arrive(source: Folder, name: str, sha256: str, whole: Folder, arrivals: _Arrivals) -> None:
     try:
-        transfer.copy(source, name, whole, sha256=sha256, arrived=arrivals.add)
+        transfer.copy(source, name, whole, sha256=sha256, arrived=arrived)
     except FileNotFoundError as error:
         raise UserError("an incomplete corpus", file=f"{source}/{name}", found="no such file") from error
 

@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,25 +21,17 @@ ROUNDS = 4  # minimum tasks per worker, so that workers finish at about the same
 STORE_BYTES = 100 << 20  # size of Ray's object store on this machine; texts and tokens go through files
 
 
-class Pool(Protocol):
-    """Runs work on numbered items. Results are files that every worker can see."""
+class Pool:
+    """Runs work on numbered items: here in this process, lazily. Results are files that every worker can see."""
 
-    anywhere: bool  # whether workers may be on other machines
+    anywhere = False  # whether workers may be on other machines
 
     def map(self, work: Callable[[int], None], items: Sequence[int]) -> Iterator[object]:
         """Runs `work` on each item; yields once per item, in order."""
-
-
-class LocalPool:
-    """This process, one item at a time, lazily."""
-
-    anywhere = False
-
-    def map(self, work: Callable[[int], None], items: Sequence[int]) -> Iterator[object]:
         return map(work, items)
 
 
-class RayPool:
+class RayPool(Pool):
     """Up to `workers` concurrent workers of the connected Ray cluster."""
 
     anywhere = True
@@ -95,7 +87,7 @@ def pool_of(workers: int | None, address: str | None) -> Iterator[Pool]:
         UserError: the cluster can't be reached.
     """
     if workers is None and address is None:
-        yield LocalPool()
+        yield Pool()
         return
     if workers is not None and workers < 1:
         raise UserError("too few workers", key="--workers", found=workers, expected="1 or more")

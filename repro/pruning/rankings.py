@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 
@@ -33,7 +34,6 @@ class Rankings:
         removals: Removals | None,
     ):
         self.engine, self.spec, self.event, self._dense, self._removals = engine, spec, event, dense, removals
-        self._gradients: list[torch.Tensor] | None = None
 
     def stay(self, *, moving: bool) -> Ranking:
         """Of the weights that are there. Masks that move drop the smallest, whatever score chose the first ones."""
@@ -50,7 +50,7 @@ class Rankings:
         how = self.spec.pruning
         choose = how.choose if how.moves is None else how.moves.return_
         if choose == "gradient":
-            gradients = self._by_gradient()
+            gradients = self._gradients
             return Ranking(lambda extent: lambda a, b: ordered(extent.of(gradients[extent.flat])[a:b]))
         if choose == "last":
             if self._removals is None:
@@ -62,10 +62,8 @@ class Rankings:
         device = self.engine.device
         return Ranking(lambda extent: lambda a, b: drawn(extent.position + a, b - a, key, device), by_position=True)
 
-    def _by_gradient(self) -> list[torch.Tensor]:
-        """The gradients, made once an event."""
-        if self._gradients is None:
-            if self._dense is None:
-                raise ValueError(f"event {self.event} returns weights by gradient, and is given none")
-            self._gradients = self._dense()
-        return self._gradients
+    @cached_property
+    def _gradients(self) -> list[torch.Tensor]:
+        if self._dense is None:
+            raise ValueError(f"event {self.event} returns weights by gradient, and is given none")
+        return self._dense()

@@ -1,10 +1,13 @@
-"""A number of weights split over tensors. No torch."""
+"""How many weights are left where: a number of them split over tensors, and N:M sparsity. No torch."""
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from fractions import Fraction
+
+from repro.errors import UserError
 
 
 def shares(sizes: Mapping[str, int], keep: int) -> dict[str, int]:
@@ -58,3 +61,23 @@ def _exact(
 
 def _sum(numbers: Mapping[str, Fraction]) -> Fraction:
     return sum(numbers.values(), Fraction(0))
+
+
+def n_of_m(structure: str) -> tuple[int, int] | None:
+    """(N, M) of a structure N:M: of every M neighbouring weights in a row, N are left; None of "unstructured".
+
+    Raises:
+        UserError: it is neither.
+    """
+    if structure == "unstructured":
+        return None
+    found = re.fullmatch(r"(\d+):(\d+)", structure)
+    n, m = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= n < m <= 64:
+        raise UserError(
+            "no such structure",
+            key="structure",
+            found=structure,
+            expected='"unstructured", or "N:M" with 1 <= N < M <= 64, for example "2:4"',
+        )
+    return n, m

@@ -107,11 +107,6 @@ class Pieces(Generic[Number]):
         """Steps of each piece."""
         return tuple(following - first for first, following in pairwise((*self.first_steps, self.total_steps)))
 
-    @property
-    def falls(self) -> bool:
-        """Whether the weights never rise from one piece to the next."""
-        return all(a >= b for a, b in pairwise(self.weights))
-
     def mirrored(self) -> Pieces[Number]:
         """The reflection in time: its weights at step t are these at step T - 1 - t."""
         ends = (*self.first_steps[1:], self.total_steps)

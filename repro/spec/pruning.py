@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from repro.bounds import EVENTS, STEPS
 from repro.errors import UserError
-from repro.pruning.n_of_m import n_of_m
+from repro.pruning.shares import n_of_m
 from repro.schedule import TEETH, UNTIMED, Declared, Moves, PruningSchedule, Shape
 from repro.spec.identity import LATER, tag
 from repro.strict import Between, dataclass

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from repro.errors import UserError
 from repro.models.names import LINEARS, prefix, weights_of_blocks
-from repro.pruning.n_of_m import n_of_m
-from repro.pruning.shares import shares
+from repro.pruning.shares import n_of_m, shares
 from repro.surgery.catalogue import growing
 
 if TYPE_CHECKING:

@@ -62,15 +62,8 @@ def train(
     them any more.
 
     Args:
-        spec: the run's spec.
-        folder: the run's folder.
-        text: its corpus.
-        resources: how it is executed.
-        forks: steps before which other runs branch off.
-        asked: returns whether the run has been asked to stop; called on the first rank, in a thread of its own.
-        signalled: returns whether this process has had a signal to stop, on any rank; called after every few micro-batches.
-        parent: folder of the run whose weights this one starts from, if its spec names one.
-        children: steps after which other runs start from this one's weights.
+        asked: called on the first rank, in a thread of its own; this and the others as in `RunInProgress`.
+        signalled: called on any rank, after every few micro-batches.
 
     Returns:
         The row of run.parquet.

@@ -18,7 +18,6 @@ def test_pieces_in_any_direction_equal_a_loop_over_the_steps(weights):
     assert [pieces.at(t) for t in range(12)] == each
     assert [pieces.before(t) for t in range(-1, 15)] == [sum(each[: max(t, 0)]) for t in range(-1, 15)]
     assert (pieces.sum, pieces.mean, pieces.final) == (sum(each), sum(each) / 12, each[-1])
-    assert pieces.falls == (each == sorted(each, reverse=True))
 
 
 @pytest.mark.parametrize(

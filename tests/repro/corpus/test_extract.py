@@ -4,7 +4,7 @@ import pytest
 
 from repro.console.progress import TimedProgress
 from repro.corpus.extract import TrainingText, extract, place
-from repro.corpus.pool import LocalPool
+from repro.corpus.pool import Pool
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store.folder import Folder
@@ -12,7 +12,7 @@ from repro.store.folder import Folder
 
 def ingested(spec, tmp_path, **how):
     work = Folder.open(tmp_path / "work")
-    return extract(spec, work, LocalPool(), TimedProgress(print, "corpus"), **how), work
+    return extract(spec, work, Pool(), TimedProgress(print, "corpus"), **how), work
 
 
 def extracted_from(tmp_path, texts, part_bytes=1000, **fields):

@@ -18,7 +18,7 @@ import ray
 
 from bench.corpus import write
 from repro.corpus import Corpus, build
-from repro.corpus.pool import LocalPool, RayPool, pool_of
+from repro.corpus.pool import Pool, RayPool, pool_of
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 
@@ -80,7 +80,7 @@ def test_what_a_worker_refuses_is_said_as_if_it_were_refused_here(cluster: None,
     (tmp_path / "a.jsonl").write_text('{"text": "good"}\n{"text": \n')
     spec = CorpusSpec("files", "broken", paths=(f"{tmp_path}/a.jsonl",))
     said = []
-    for pool in (LocalPool(), RayPool(2)):
+    for pool in (Pool(), RayPool(2)):
         with pytest.raises(UserError, match=r"a\.jsonl, line 2") as error:
             build(spec, 260, 16, tmp_path / "corpora", pool=pool)
         said.append(str(error.value))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from repro.corpus import Corpus, build, local_copy, obtain
-from repro.corpus.pool import LocalPool
+from repro.corpus.pool import Pool
 from repro.errors import UserError
 from repro.spec import CorpusSpec
 from repro.store import transfer
@@ -56,7 +56,7 @@ def test_who_builds_a_corpus_publishes_it_and_others_copy_it(
     assert [line.split(": ")[1].split()[0] for line in said] == ["copying"]
 
 
-class Elsewhere(LocalPool):
+class Elsewhere(Pool):
     """Workers that see no more of the builder's machine than others do: what they need lies on the store."""
 
     anywhere = True
