@@ -12,15 +12,7 @@ SEEDS = 2**63 - 1  # largest seed: tables store seeds in 64 bits
 
 
 def within(key: str, value: float | None, least: float, most: float, of: str = "") -> None:
-    """Checks that a number is in [least, most], and so finite; None is allowed.
-
-    Args:
-        key: the number's key or option, for the message.
-        of: its unit, for the message.
-
-    Raises:
-        UserError: it is out of range.
-    """
+    """Raises UserError if a number isn't in [least, most], and so finite; None is allowed. of: its unit, for the message."""
     if value is not None and not least <= value <= most:
         unit = f" {of}" if of else ""
         raise UserError("value out of range", key=key, found=value, expected=f"{least:,} to {most:,}{unit}")

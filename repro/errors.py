@@ -16,10 +16,8 @@ class UserError(Exception):
 
     Args:
         message: what is wrong, in one sentence.
-        file: the file it was read from, if any.
-        key: the dotted key inside that file, if any.
-        found: the value found.
-        expected: what is expected instead.
+        file, key: where the value was read from, and its dotted key there, if any.
+        found, expected: the value found, and what is expected instead.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -175,19 +176,19 @@ def partner(
         UserError: no candidate is within `tolerance`.
     """
     wanted_ratio = shape.mlp / shape.d_model
-    nearest: float | None = None
+    nearest = math.inf
     while mlp_multiple >= 1:
         found = list(_candidates(shape, target, count, mlp_multiple, head_multiple * shape.heads, same_width))
         off = {candidate: abs(getattr(candidate, count) / target - 1) for candidate in found}
         close = [candidate for candidate in found if off[candidate] < tolerance]
         if close:
             return min(close, key=lambda one: abs(one.mlp / one.d_model - wanted_ratio))
-        nearest = min((*off.values(), *(() if nearest is None else (nearest,))), default=None)
+        nearest = min((nearest, *off.values()))
         mlp_multiple //= 2
     raise UserError(
         "no dense partner is close enough",
         key="pairs",
-        found="none in bounds" if nearest is None else f"nearest is {nearest:.2%} away",
+        found="none in bounds" if nearest == math.inf else f"nearest is {nearest:.2%} away",
         expected=f"{count} within {tolerance:.2g} of {target:,.0f} (relative)",
     )
 

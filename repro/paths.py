@@ -24,8 +24,7 @@ def expand(place: str | os.PathLike[str], *, file: object = None, key: str | Non
     found.
 
     Args:
-        place: a path or a URI.
-        file, key: where it was read from, for error messages.
+        place: a path or a URI, read from a file's key.
 
     Raises:
         UserError: an unset variable, a user without a home folder, a NUL character, or `s3:/` instead of `s3://`.

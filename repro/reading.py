@@ -47,34 +47,24 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: a file is missing, broken or not a mapping, or extends itself.
     """
-    place = Path(paths.expand(path))
-    chain: list[dict[str, Any]] = []
-    seen: dict[str, Path] = {}
-    while True:
-        seen[os.path.realpath(place)] = place
-        data = read_mapping(place)
-        chain.append(data)
-        if "extends" not in data:
-            break
-        said = data.pop("extends")
-        if not isinstance(said, str) or not said.strip():
-            raise UserError("not a file", file=place, key="extends", found=repr(said), expected="a YAML file")
-        other = place.parent / paths.expand(said, file=place, key="extends")
-        if os.path.realpath(other) in seen:
-            raise UserError(
-                "files that extend each other",
-                file=place,
-                key="extends",
-                found=said,
-                expected="a chain that ends with a file without extends",
-            )
-        if not other.exists():
-            raise UserError("no such file", file=place, key="extends", found=other, expected="a YAML file")
-        place = other
-    merged: dict[str, Any] = {}
-    for data in reversed(chain):
-        merged |= data
-    return merged
+    return _extended(Path(paths.expand(path)), ())
+
+
+def _extended(place: Path, above: tuple[str, ...]) -> dict[str, Any]:
+    """As `read_yaml`, of a file that the files `above` extend."""
+    data = read_mapping(place)
+    if "extends" not in data:
+        return data
+    said = data.pop("extends")
+    if not isinstance(said, str) or not said.strip():
+        raise UserError("not a file", file=place, key="extends", found=repr(said), expected="a YAML file")
+    other, seen = place.parent / paths.expand(said, file=place, key="extends"), (*above, os.path.realpath(place))
+    if os.path.realpath(other) in seen:
+        expected = "a chain that ends with a file without extends"
+        raise UserError("files that extend each other", file=place, key="extends", found=said, expected=expected)
+    if not other.exists():
+        raise UserError("no such file", file=place, key="extends", found=other, expected="a YAML file")
+    return _extended(other, seen) | data
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from repro.columns import COLUMNS
 Table = Literal["runs", "curves", "layers", "evaluations", "tasks"]
 
 
-def _field(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
-    return pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
+def _schema(*columns: tuple[str, pa.DataType, str, str]) -> pa.Schema:
+    """Of columns' names, types, units and meanings."""
+    return pa.schema(
+        [pa.field(name, kind, metadata={"unit": unit, "meaning": meaning}) for name, kind, unit, meaning in columns]
+    )
 
 
 _S, _I, _F, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -29,87 +32,77 @@ ARROW: dict[Any, pa.DataType] = {
     list[str]: pa.list_(_S),
     list[float]: pa.list_(_F),
 }
-RUNS = pa.schema([_field(column.name, ARROW[column.type], column.unit, column.meaning) for column in COLUMNS])
+RUNS = _schema(*((column.name, ARROW[column.type], column.unit, column.meaning) for column in COLUMNS))
 
-CURVES = pa.schema(
-    [
-        _field("run_id", _S, "", "readable id"),
-        _field("step", _I, "steps", "updates done"),
-        _field("tokens", _I, "tokens", "tokens seen"),
-        _field("effective_flops", _F, "FLOP", "effective compute so far"),
-        _field("density", _F, "", "density in this step's forward pass"),
-        _field("lr", _F, "", "learning rate of this update"),
-        _field("loss_train", _F, "nats/token", "training loss of this step"),
-        _field("grad_norm", _F, "", "gradient norm before clipping, with the gradients of removed weights at zero"),
-        _field("loss_eval", _F, "nats/token", "held-out loss after this update; null if not evaluated then"),
-        _field(
-            "ms", _F, "ms", "wall time of a step, averaged over the steps since losses were last read from the device"
-        ),
-    ]
+CURVES = _schema(
+    ("run_id", _S, "", "readable id"),
+    ("step", _I, "steps", "updates done"),
+    ("tokens", _I, "tokens", "tokens seen"),
+    ("effective_flops", _F, "FLOP", "effective compute so far"),
+    ("density", _F, "", "density in this step's forward pass"),
+    ("lr", _F, "", "learning rate of this update"),
+    ("loss_train", _F, "nats/token", "training loss of this step"),
+    ("grad_norm", _F, "", "gradient norm before clipping, with the gradients of removed weights at zero"),
+    ("loss_eval", _F, "nats/token", "held-out loss after this update; null if not evaluated then"),
+    ("ms", _F, "ms", "wall time of a step, averaged over the steps since losses were last read from the device"),
 )
 
-LAYERS = pa.schema(
-    [
-        _field("run_id", _S, "", "readable id"),
-        _field("event", _I, "", "index of the pruning event"),
-        _field("step", _I, "steps", "step of the event, which happens before this step's forward pass"),
-        _field("tensor", _S, "", "parameter name"),
-        _field("size", _I, "parameters", "weights in the tensor"),
-        _field("kept", _I, "parameters", "weights left after the event"),
-    ]
+LAYERS = _schema(
+    ("run_id", _S, "", "readable id"),
+    ("event", _I, "", "index of the pruning event"),
+    ("step", _I, "steps", "step of the event, which happens before this step's forward pass"),
+    ("tensor", _S, "", "parameter name"),
+    ("size", _I, "parameters", "weights in the tensor"),
+    ("kept", _I, "parameters", "weights left after the event"),
 )
 
 _MODEL = [
-    _field("model", _S, "", "run id, or folder or id of a Hugging Face model"),
-    _field("fingerprint", _S, "", "fingerprint of the run's spec; null for other models"),
-    _field("step", _I, "steps", "updates done; null for other models"),
-    _field("precision", _S, "", "fp32, bf16 or fp16, in which the model was evaluated"),
+    ("model", _S, "", "run id, or folder or id of a Hugging Face model"),
+    ("fingerprint", _S, "", "fingerprint of the run's spec; null for other models"),
+    ("step", _I, "steps", "updates done; null for other models"),
+    ("precision", _S, "", "fp32, bf16 or fp16, in which the model was evaluated"),
 ]
 
-EVALUATIONS = pa.schema(
-    [
-        *_MODEL,
-        _field("corpus", _S, "", "name of the text"),
-        _field("corpus_hash", _S, "", "hash of the corpus' manifest, or of the files' text"),
-        _field("packing", _S, "", "concatenate: documents joined into one stream; documents: each evaluated by itself"),
-        _field(
-            "windowing",
-            _S,
-            "",
-            "disjoint, or sliding, where a window scores only the tokens that no earlier window has scored",
-        ),
-        _field("window", _I, "tokens", "tokens of a window, the first of which is not scored"),
-        _field("stride", _I, "tokens", "tokens between the starts of two windows; equals `window` for disjoint ones"),
-        _field("documents", _I, "", "documents in the text; no window spans two of them"),
-        _field("tokens", _I, "tokens", "tokens scored"),
-        _field("bytes", _I, "bytes", "UTF-8 bytes of the scored tokens"),
-        _field("words", _I, "", "words, separated by white space, that begin in the scored tokens"),
-        _field("loss", _F, "nats/token", "held-out loss, token-weighted"),
-        _field("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
-        _field("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
-        _field("perplexity", _F, "", "exp(loss), per token"),
-        _field("perplexity_se", _F, "", "standard error of `perplexity`"),
-        _field("word_perplexity", _F, "", "exp(nats per word): comparable between tokenizers"),
-        _field("word_perplexity_se", _F, "", "standard error of `word_perplexity`"),
-        _field("bits_per_byte", _F, "bits/byte", "loss in bits per byte of text: comparable between tokenizers"),
-        _field("bits_per_byte_se", _F, "bits/byte", "standard error of `bits_per_byte`"),
-    ]
+EVALUATIONS = _schema(
+    *_MODEL,
+    ("corpus", _S, "", "name of the text"),
+    ("corpus_hash", _S, "", "hash of the corpus' manifest, or of the files' text"),
+    ("packing", _S, "", "concatenate: documents joined into one stream; documents: each evaluated by itself"),
+    (
+        "windowing",
+        _S,
+        "",
+        "disjoint, or sliding, where a window scores only the tokens that no earlier window has scored",
+    ),
+    ("window", _I, "tokens", "tokens of a window, the first of which is not scored"),
+    ("stride", _I, "tokens", "tokens between the starts of two windows; equals `window` for disjoint ones"),
+    ("documents", _I, "", "documents in the text; no window spans two of them"),
+    ("tokens", _I, "tokens", "tokens scored"),
+    ("bytes", _I, "bytes", "UTF-8 bytes of the scored tokens"),
+    ("words", _I, "", "words, separated by white space, that begin in the scored tokens"),
+    ("loss", _F, "nats/token", "held-out loss, token-weighted"),
+    ("loss_se", _F, "nats/token", "standard error of `loss` over blocks"),
+    ("loss_blocks", pa.list_(_F), "nats/token", "held-out loss of each block"),
+    ("perplexity", _F, "", "exp(loss), per token"),
+    ("perplexity_se", _F, "", "standard error of `perplexity`"),
+    ("word_perplexity", _F, "", "exp(nats per word): comparable between tokenizers"),
+    ("word_perplexity_se", _F, "", "standard error of `word_perplexity`"),
+    ("bits_per_byte", _F, "bits/byte", "loss in bits per byte of text: comparable between tokenizers"),
+    ("bits_per_byte_se", _F, "bits/byte", "standard error of `bits_per_byte`"),
 )
 
-TASKS = pa.schema(
-    [
-        *_MODEL,
-        _field("task", _S, "", "name of the task, or group of tasks, in lm-evaluation-harness"),
-        _field("task_version", _S, "", "version of the task"),
-        _field("metric", _S, "", "name of the metric"),
-        _field("filter", _S, "", "filter applied to the answers before they are scored"),
-        _field("value", _F, "", "value of the metric"),
-        _field("value_se", _F, "", "standard error of `value`; null where the harness gives none"),
-        _field("higher_is_better", _B, "", "whether a higher value is better; null where the task doesn't say"),
-        _field("fewshot", _I, "", "examples shown before each question"),
-        _field("samples", _I, "", "questions asked"),
-        _field("harness", _S, "", "version of lm-evaluation-harness"),
-    ]
+TASKS = _schema(
+    *_MODEL,
+    ("task", _S, "", "name of the task, or group of tasks, in lm-evaluation-harness"),
+    ("task_version", _S, "", "version of the task"),
+    ("metric", _S, "", "name of the metric"),
+    ("filter", _S, "", "filter applied to the answers before they are scored"),
+    ("value", _F, "", "value of the metric"),
+    ("value_se", _F, "", "standard error of `value`; null where the harness gives none"),
+    ("higher_is_better", _B, "", "whether a higher value is better; null where the task doesn't say"),
+    ("fewshot", _I, "", "examples shown before each question"),
+    ("samples", _I, "", "questions asked"),
+    ("harness", _S, "", "version of lm-evaluation-harness"),
 )
 
 SCHEMAS: dict[str, pa.Schema] = {

@@ -144,7 +144,6 @@ def collect(results: Folder, sweep: str, studies: dict[str, list[str]]) -> dict[
     Beside them evaluations.parquet and tasks.parquet, where there was an evaluation.
 
     Args:
-        results: the sweep's results folder.
         sweep: its name.
         studies: run id -> studies it serves, of the runs to join. Both belong to the sweep, not to a run, so
             they are filled in here.

@@ -31,8 +31,7 @@ def scores(
     Args:
         names: tasks or groups of tasks.
         folder: folder of additional tasks, which may name Python functions that are then run.
-        fewshot: examples before each question; None: the task's default.
-        limit: number of questions per task; None: all.
+        fewshot, limit: examples before each question, and questions per task; None: the task's default, and all.
 
     Raises:
         UserError: there is no such task, or its data isn't available.

@@ -31,8 +31,6 @@ class Model:
 
     Attributes:
         name: the run's id, or the folder or Hugging Face id.
-        network: a transformers model, on its device.
-        reader: its tokenizer.
         context: its context length in tokens; None if its config doesn't say.
         fingerprint, step: a run's fingerprint and the updates done; None for other models.
         folder: the run's folder; None for other models.
@@ -61,13 +59,13 @@ class Model:
         }
 
 
-def load(place: str, precision: str | None, device: torch.device, root: str, known: Corpus | None = None) -> Model:
+def load(place: str, precision: str | None, device: torch.device, root: str, known: object = None) -> Model:
     """Loads MODEL.
 
     Args:
         precision: precision to use; None: the one it was trained or saved in.
         root: root of the corpora, for a run's tokenizer.
-        known: a corpus that is open already, used if the run was trained on it.
+        known: a text that is open already, used if it is the corpus that the run was trained on.
 
     Raises:
         UserError: there is no model, or it is incomplete.
@@ -97,7 +95,7 @@ def run_at(place: str) -> Folder | None:
     return None
 
 
-def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: Corpus | None) -> Model:
+def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: object) -> Model:
     spec, corpus_hash = RunFolder(folder).spec()
     place, manifest = checkpoint_of(folder)
     held = sum(count for layout in manifest["layout"].values() for _, count in layout.values())
@@ -129,9 +127,9 @@ def _of_run(folder: Folder, precision: str | None, device: torch.device, root: s
     )
 
 
-def corpus_of(spec: RunSpec, corpus_hash: str, root: str, known: Corpus | None) -> Corpus:
+def corpus_of(spec: RunSpec, corpus_hash: str, root: str, known: object) -> Corpus:
     """The corpus that a run was trained on, for its tokenizer: `known` if it is that one. Raises UserError without it."""
-    if known is not None and known.hash == corpus_hash:
+    if isinstance(known, Corpus) and known.hash == corpus_hash:
         return known
     name = folder_of(spec.corpus, spec.model.vocab, spec.model.sequence, root).name
     place = Folder.open(root) / name
@@ -156,10 +154,7 @@ def corpus_of(spec: RunSpec, corpus_hash: str, root: str, known: Corpus | None) 
 
 
 def tokenizer_of(place: str, **options: Any) -> Any:
-    """The tokenizer of a Hugging Face folder or id, without running code of its own.
-
-    Args:
-        options: further arguments of from_pretrained.
+    """The tokenizer of a Hugging Face folder or id, without running code of its own. options: of from_pretrained.
 
     Raises:
         UserError: there is none, or it isn't backed by `tokenizers`.

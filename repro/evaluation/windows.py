@@ -53,11 +53,6 @@ def cut(lengths: Sequence[int], window: int, stride: int) -> np.ndarray:
     A window is the tokens [start, stop) of one document, of which [new, stop) are scored: those that no earlier window
     has scored. A token is predicted from the earlier tokens in its window, so a window's first token isn't scored in
     it: with stride < window an earlier window has scored it, with stride == window (disjoint) none does.
-
-    Args:
-        lengths: tokens of each document.
-        window: maximum tokens of a window.
-        stride: tokens between the starts of two windows of a document.
     """
     rows = []
     for document, length in enumerate(lengths):

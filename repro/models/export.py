@@ -43,8 +43,6 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
     """Writes the newest complete checkpoint of a run to `out`, atomically.
 
     Args:
-        run: the run's folder.
-        out: a folder that doesn't exist yet.
         text: the corpus it was trained on, for the tokenizer.
         compact: whether to write the weights a second time to `out/compact`, in the sparse-bitmask layout. Its files
             have other names than transformers expects, so that it rejects the folder instead of initialising weights.

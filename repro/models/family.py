@@ -41,14 +41,7 @@ def config_in(model: ModelFolder) -> LlamaConfig | Qwen2Config:
 
 
 def spec_of(config: Any, file: object = None) -> ModelSpec:
-    """The spec of a transformers config of the family.
-
-    Args:
-        file: where it was read, for error messages.
-
-    Raises:
-        UserError: a config of another architecture, or one that a spec can't express.
-    """
+    """The spec of a transformers config. Raises UserError if it is of another architecture, or a spec can't express it."""
     kind = getattr(config, "model_type", None)
     if kind not in MEMBERS:
         raise _other("model_type", kind, " or ".join(MEMBERS), file)

@@ -12,10 +12,7 @@ EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def network(config: PreTrainedConfig, weights: Mapping[str, torch.Tensor]) -> Any:
-    """The model of a config with these weights, which it shares, in evaluation mode.
-
-    Args:
-        weights: all parameters by name; a tied head may be left out.
+    """The model of a config with these weights, which it shares, in evaluation mode; a tied head may be left out.
 
     Raises:
         RuntimeError: other names or shapes than the config's.

@@ -30,7 +30,6 @@ class Layout:
     """A known layout.
 
     Attributes:
-        name: display name.
         slots: parameters by their names in the tree.
         find: maps a stored name to its slot; None if there is none.
         tied: maps names of tied parameters to the parameter that they share.

@@ -27,11 +27,6 @@ OF_LLAMA = ("attention_bias", "mlp_bias")  # a Qwen-2 has its own biases
 def weights(spec: ModelSpec, start: ModelStart, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
     """The weights that a run starts from, by the run's parameter names: flat, fp32, with the run's scale of queries.
 
-    Args:
-        spec: the run's model.
-        start: the weights to load.
-        shapes: parameter shapes of the run's model.
-
     Raises:
         UserError: the weights aren't those that the spec names, or are of another model.
     """

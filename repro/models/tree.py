@@ -52,7 +52,6 @@ def layouts(config: dict[str, Any], stored: int, file: object = None) -> Iterato
     """Possible layouts of a config: the class that it names, then those of its model type.
 
     Args:
-        config: contents of config.json.
         stored: number of tensors in the files, which bounds the tree.
 
     Raises:

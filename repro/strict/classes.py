@@ -74,11 +74,7 @@ def _refusing(check: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def build(cls: type[T], data: Any, *, file: object = None, key: str = "") -> T:
-    """An instance of the strict dataclass `cls` from a mapping.
-
-    Args:
-        data: the mapping, from YAML or JSON.
-        file, key: the mapping's location, for error messages.
+    """An instance of the strict dataclass `cls` from a mapping, of YAML or JSON; file and key say where it is.
 
     Raises:
         UserError: an unknown or missing key, a wrong type, a value out of bounds, or one that the class rejects.

@@ -16,13 +16,7 @@ from repro.evaluation.texts import Text
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Sequences of a text.
-
-    Attributes:
-        name, hash: of the text they are from.
-        seed: that they were drawn with.
-        tokens: (sequences, length) int64.
-    """
+    """Sequences of a text with its name and hash, drawn with a seed. tokens: (sequences, length) int64."""
 
     name: str
     hash: str
@@ -45,11 +39,9 @@ class CalibrationSet:
 
 
 def draw(text: Text, sequences: int, length: int, seed: int, apart: int = 0) -> CalibrationSet:
-    """Draws sequences from a text, whose documents are joined to one stream and cut into disjoint windows.
+    """Draws sequences, without repetition and in the order of the text, whose documents are cut as one stream into windows.
 
     Args:
-        sequences: number of windows to draw, without repetition; they stay in the order of the text.
-        length: tokens of each.
         apart: how many windows are left for `held_out`, and not drawn from.
 
     Raises:
@@ -75,11 +67,7 @@ def held_out(text: Text, sequences: int, length: int) -> torch.Tensor:
 
 
 def from_corpus(text: Corpus, sequences: int, length: int, seed: int) -> CalibrationSet:
-    """Draws rows of the training part of a corpus, of which each gives its first tokens.
-
-    Args:
-        sequences: number of rows to draw, without repetition; they stay in the order of the text.
-        length: tokens of each, at most those of a row.
+    """Draws rows of the training part of a corpus, in its order, of which each gives its first `length` tokens.
 
     Raises:
         UserError: too few rows or too short ones, or rows of whole documents, which are padded.

@@ -18,15 +18,7 @@ from repro.surgery.catalogue import GROWTHS, METHODS
 
 @dataclass(frozen=True)
 class SurgeryCard:
-    """The contents of a card.
-
-    Attributes:
-        facts: what surgery.json holds; see verbs.operating.
-        before, after: dimensions.
-        counts: of the weights as written.
-        dtype: type of the weights.
-        command: how to make it again.
-    """
+    """The contents of a card. facts: what surgery.json holds. counts: of the weights as written. command: makes it again."""
 
     facts: dict[str, Any]
     before: Shape

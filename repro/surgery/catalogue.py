@@ -12,10 +12,7 @@ from repro.errors import UserError
 class Method:
     """A way to prune.
 
-    Attributes:
-        removes: whole blocks; groups of heads and channels; or single weights.
-        text: whether it needs calibration text. seeded: whether it draws by the seed.
-        meaning: one line for a list of methods.
+    removes: whole blocks; groups of heads and channels; or single weights. text: whether it needs calibration text.
     """
 
     removes: Literal["blocks", "width", "weights"]
@@ -33,10 +30,7 @@ class Method:
 class Growth:
     """A way to grow.
 
-    Attributes:
-        grows: the depth; all widths; or those inside the blocks, heads and channels, which the residual stream doesn't see.
-        meaning: one line for a list of methods.
-        seeded: whether the copies of a neuron are told apart by draws of the seed.
+    grows: the depth; all widths; or those inside the blocks, heads and channels, which the residual stream doesn't see.
     """
 
     grows: Literal["depth", "width", "inner"]

@@ -28,11 +28,8 @@ def improved(
     """A mask with as many removed weights in each row (of N:M, in each group), bool, (outputs, inputs).
 
     Args:
-        weight: (outputs, inputs), before pruning.
-        removed: the mask to begin with, bool.
-        seen: statistics of the inputs.
+        weight, removed: before pruning, and the mask to begin with, (outputs, inputs).
         n_of_m: structure of the mask; swaps stay within groups.
-        swaps: maximum for each row.
     """
     exact, removed = weight.double(), removed.clone()
     effects, wanda = exact * seen.mean, seen.wanda(exact)

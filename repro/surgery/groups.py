@@ -78,31 +78,28 @@ def columns_of(spec: ModelSpec, kept: KeptWidth) -> dict[str, torch.Tensor]:
 
 
 def by_group(spec: ModelSpec, values: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Sums of non-negative values of a block's parameters over each group of heads, (kv_heads,).
+    """Sums of values of a block's parameters over each group of heads, (kv_heads,) float64.
 
     Args:
         values: by name in the block, of the shape of the parameter; what belongs to no group is ignored.
     """
-    kv, total = spec.shape.kv, torch.zeros(spec.shape.kv, dtype=torch.float64)
-    for name in ("q_proj", "k_proj", "v_proj"):
-        for leaf in ("weight", "bias"):
-            if (value := values.get(f"{LINEARS[name]}.{leaf}")) is not None:
-                total += value.double().reshape(kv, -1).sum(1)
-    if (value := values.get(f"{LINEARS['o_proj']}.weight")) is not None:
-        total += value.double().sum(0).view(kv, -1).sum(1)
+    return _sums(values, ("q_proj", "k_proj", "v_proj"), "o_proj", spec.shape.kv)
+
+
+def by_channel(spec: ModelSpec, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sums of values of a block's parameters over each channel, (mlp,) float64; see `by_group`."""
+    return _sums(values, ("gate_proj", "up_proj"), "down_proj", spec.mlp)
+
+
+def _sums(values: dict[str, torch.Tensor], writing: Sequence[str], reading: str, units: int) -> torch.Tensor:
+    """Sums over each of the units that some layers' rows write and another's columns read."""
+    total = torch.zeros(units, dtype=torch.float64)
+    for name in (f"{LINEARS[layer]}.{leaf}" for layer in writing for leaf in ("weight", "bias")):
+        if name in values:
+            total += values[name].double().reshape(units, -1).sum(1)
+    if (value := values.get(f"{LINEARS[reading]}.weight")) is not None:
+        total += value.double().sum(0).view(units, -1).sum(1)
     return total
-
-
-def by_channel(values: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Sums of values of a block's parameters over each channel, (mlp,); see `by_group`."""
-    parts = []
-    for name in ("gate_proj", "up_proj"):
-        for leaf in ("weight", "bias"):
-            if (value := values.get(f"{LINEARS[name]}.{leaf}")) is not None:
-                parts.append(value.double().reshape(len(value), -1).sum(1))
-    if (value := values.get(f"{LINEARS['down_proj']}.weight")) is not None:
-        parts.append(value.double().sum(0))
-    return torch.stack(parts).sum(0)
 
 
 def _spread(groups: Sequence[int], width: int) -> torch.Tensor:

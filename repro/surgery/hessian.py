@@ -17,7 +17,10 @@ def inverse(hessian: torch.Tensor, damp: float = DAMP) -> torch.Tensor:
     Raises:
         UserError: it isn't positive definite.
     """
-    return torch.cholesky_inverse(_factor(_damped(hessian, damp)))
+    damped = hessian.double().clone()
+    damped.diagonal()[dead(damped)] = 1
+    damped.diagonal().add_(damp * damped.diagonal().mean())
+    return torch.cholesky_inverse(_factor(damped))
 
 
 def upper_factor(inverse_hessian: torch.Tensor) -> torch.Tensor:
@@ -38,13 +41,6 @@ def error(change: torch.Tensor, hessian: torch.Tensor) -> float:
     """
     exact = change.double()
     return float(0.5 * ((exact @ hessian) * exact).sum())
-
-
-def _damped(hessian: torch.Tensor, damp: float) -> torch.Tensor:
-    found = hessian.double().clone()
-    found.diagonal()[dead(found)] = 1
-    found.diagonal().add_(damp * found.diagonal().mean())
-    return found
 
 
 def _factor(matrix: torch.Tensor) -> torch.Tensor:

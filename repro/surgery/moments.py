@@ -15,10 +15,8 @@ class Moments:
     """Sums over tokens of a layer's inputs x, in float64.
 
     Attributes:
-        tokens: number of tokens.
         total, squares: sums of x and of x^2, (inputs,).
-        gram: the sum of x x^T, (inputs, inputs), if asked for.
-        with_gram: whether it is.
+        gram: the sum of x x^T, (inputs, inputs), with_gram.
     """
 
     with_gram: bool = False

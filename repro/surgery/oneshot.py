@@ -26,13 +26,9 @@ from repro.surgery.spill import Keep
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """What a method may use to prune one linear layer.
+    """What a method may use to prune one linear layer: its weights, (outputs, inputs), and how many go, or all but N of M.
 
-    Attributes:
-        weight: (outputs, inputs).
-        seen: statistics of its inputs; None without calibration.
-        count: how many weights to remove.
-        n_of_m: (N, M), where N of every M neighbours in a row are to stay.
+    seen: statistics of its inputs; None without calibration.
     """
 
     weight: torch.Tensor

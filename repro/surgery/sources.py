@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.evaluation.models import corpus_of, run_at, tokenizer_of
 from repro.evaluation.reader import TextReader
@@ -27,8 +26,6 @@ class Prunable:
 
     Attributes:
         name: a run's id, or the folder, file or Hugging Face id.
-        spec: its dimensions.
-        read: reads its weights.
         reader: its tokenizer, as it reads a text; None if a folder has weights alone.
         tokenizer: the transformers tokenizer to save beside the pruned weights.
     """
@@ -40,12 +37,11 @@ class Prunable:
     tokenizer: Any
 
 
-def source_of(place: str, root: str, known: Corpus | None = None) -> Prunable:
+def source_of(place: str, root: str, known: object = None) -> Prunable:
     """Opens MODEL.
 
     Args:
-        root: root of the corpora, for a run's tokenizer.
-        known: a corpus that is open already, used if the run was trained on it.
+        root, known: see evaluation.models.load.
 
     Raises:
         UserError: there is no model, it is damaged, of another architecture, or a run whose corpus isn't there.
@@ -67,7 +63,7 @@ def _of_folder(place: str) -> Prunable:
     return Prunable(place, spec, lambda: net_of(model), TextReader(tokenizer), tokenizer)
 
 
-def _of_run(run: Folder, root: str, known: Corpus | None) -> Prunable:
+def _of_run(run: Folder, root: str, known: object) -> Prunable:
     spec, corpus_hash = RunFolder(run).spec()
     text = corpus_of(spec, corpus_hash, root, known)
     marks = {"bos_token_id": text.manifest.bos, "eos_token_id": text.manifest.eos}

@@ -27,9 +27,7 @@ def sparsegpt(
     """Prunes a linear layer.
 
     Args:
-        weight: (outputs, inputs).
         hessian: of the mean squared error by a row, (inputs, inputs); see moments.Moments.
-        count: how many weights to remove.
         n_of_m: (N, M): N of every M neighbours in a row stay, whatever the count.
         damp: added to the diagonal, as a share of its mean.
 

@@ -17,9 +17,6 @@ class Spill:
     """Writes tensors to a folder and gives them back as views of files, which the system may drop from memory and read again.
 
     The files have no name from then on: their room is free when the tensors, or the process, are gone.
-
-    Args:
-        folder: an existing folder with room for the tensors.
     """
 
     def __init__(self, folder: Path):

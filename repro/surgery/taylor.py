@@ -16,10 +16,7 @@ def gradients(
 ) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
     """(block, gradients of the mean loss by the block's parameters, fp32 by name), from the last block to the first.
 
-    Hidden states between all blocks are held at once; weights and gradients of one block.
-
-    Args:
-        tokens: (sequences, T) int64.
+    Hidden states between all blocks are held at once; weights and gradients of one block. tokens: (sequences, T) int64.
     """
     replay = Replay(net, tokens)
     states = replay.boundaries()

@@ -25,7 +25,7 @@ from repro.surgery.taylor import importance
 def by_taylor(net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Progress = None) -> list[KeptWidth]:
     """What each block keeps of the groups and channels with the largest sums of |w g| of the unpruned model."""
     found = {
-        index: _kept(by_group(net.spec, values), by_channel(values), groups, channels)
+        index: _kept(by_group(net.spec, values), by_channel(net.spec, values), groups, channels)
         for index, values in importance(net, tokens, progress)
     }
     return [found[index] for index in range(net.spec.layers)]
@@ -44,7 +44,7 @@ def by_wanda(net: Net, tokens: torch.Tensor, groups: int, channels: int, progres
         seen = observed(replay, states)
         reading = {f"{site}.weight": seen[site] for site in (LINEARS["o_proj"], LINEARS["down_proj"])}
         values = {name: moments.wanda(weights[name]) for name, moments in reading.items()}
-        kept = _kept(by_group(net.spec, values), by_channel(values), groups, channels)
+        kept = _kept(by_group(net.spec, values), by_channel(net.spec, values), groups, channels)
         found.append(kept)
         for layer, columns in columns_of(net.spec, kept).items():
             name = f"{LINEARS[layer]}.weight"

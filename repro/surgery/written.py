@@ -16,17 +16,11 @@ RECORD = "surgery.json"
 
 
 def write(out: Path, original: Net, made: Made, facts: dict[str, Any], tokenizer: Any, command: str) -> None:
-    """Writes the folder, which appears whole or not at all.
+    """Writes the folder, which appears whole or not at all. Raises UserError if there is something at `out` already.
 
     Args:
-        out: a new folder.
-        original: the model before.
-        facts: all that is known of the surgery, without places of this machine; see verbs.operating.
+        facts: all that is known of the surgery, without places of this machine.
         tokenizer: a transformers tokenizer; None: none is written.
-        command: how to make it again, for the card.
-
-    Raises:
-        UserError: there is something at `out` already.
     """
     with appearing.folder(out) as whole:
         made.net.network().save_pretrained(whole, max_shard_size=appearing.SHARD)

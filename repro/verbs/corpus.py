@@ -40,7 +40,6 @@ every node must see text files and storage.corpus at the same path, unless stora
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs,
         "corpus",

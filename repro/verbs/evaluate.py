@@ -46,7 +46,6 @@ EXAMPLES = (
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "evaluate",
         "Takes the held-out loss (nats a token), perplexity and bits a byte of a model on any text, and its scores on tasks of "
@@ -100,9 +99,8 @@ def main(given: argparse.Namespace) -> int:
     if names:
         harness.require()
     source = texts.find(given.text, given.text_field, given.corpus, progress) if given.text else None
-    known = source if source is not None and not isinstance(source, texts.FilesSource) else None
     device = device_of(Resources(device=given.device))
-    model = models.load(given.model, given.precision, device, given.corpus or "data", known)
+    model = models.load(given.model, given.precision, device, given.corpus or "data", source)
     place = Folder.open(given.out, key="--out") if given.out is not None else model.folder
     if place is not None:
         place.check_writable(key="--out")  # before the evaluation

@@ -25,7 +25,6 @@ the weights once more in the sparse-bitmask layout: one bit a weight, and the we
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs,
         "export",

@@ -40,7 +40,6 @@ the random vectors alone, and falls as 1/sqrt(vectors). Another text would give 
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "flatness",
         "Estimates the trace of the Hessian of the held-out loss (nats a token) by Hutchinson's method, over the weights that "
@@ -92,12 +91,10 @@ def _of_model(
 ) -> tuple[dict[str, Any], Trace]:
     """The row of one of the models, and its trace over all weights."""
     from repro.console.progress import TimedProgress
-    from repro.corpus import Corpus
     from repro.evaluation import flatness, models, scores, texts, windows
     from repro.evaluation.flatness import EVERYTHING, LINEAR, Trace
 
-    known = source if isinstance(source, Corpus) else None
-    model = models.load(given.models[number], "fp32", device, given.corpus or "data", known)
+    model = models.load(given.models[number], "fp32", device, given.corpus or "data", source)
     counts = flatness.kept(model.network)
     if not all(counts):
         raise UserError("a model without linear layers", file=model.name, expected="torch.nn.Linear, as a Llama has")

@@ -35,7 +35,6 @@ and down_proj, which learn at once. OUT's card and OUT/surgery.json say what was
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "grow",
         "Makes a trained model of the Llama family wider or deeper, without training, and writes it as a folder that "

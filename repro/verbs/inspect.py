@@ -22,7 +22,6 @@ exit codes: 1, a claim is wrong; 2, the files are damaged, can't be trusted or a
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "inspect", "Counts a model's weights and checks claims about them.", EXAMPLES, notes=NOTES
     )

@@ -52,13 +52,11 @@ def operate(
     """Does what a verb does with a model; returns the exit code.
 
     Args:
-        given: the command line.
         foretell: the counts that it will leave, and a line that says so, from the model before; nothing is read.
         prepare: what makes the model, from the text, if there is one, and the tokens of a sequence. The text is drawn from
             here: what it doesn't allow is refused before any weight is read.
         options: of the command line that bear on the model, in the order of the command that makes it again.
     """
-    from repro.corpus import Corpus
     from repro.evaluation import texts
     from repro.models import appearing
     from repro.surgery.sources import source_of
@@ -69,7 +67,7 @@ def operate(
     out = Path(given.out)
     appearing.check(out)
     text_source = texts.find(given.text, given.text_field, given.corpus, progress) if given.text else None
-    source = source_of(given.model, given.corpus, text_source if isinstance(text_source, Corpus) else None)
+    source = source_of(given.model, given.corpus, text_source)
     foretold, line = foretell(given, source.spec)
     progress(line)
     if given.dry_run:

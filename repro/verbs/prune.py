@@ -40,7 +40,6 @@ seed, which is why papers' numbers differ: they draw 128 sequences of 2,048 toke
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "prune",
         "Removes blocks, heads and channels, or single weights of a trained model of the Llama family, in one step without "

@@ -30,7 +30,6 @@ EXAMPLES = (
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "schedule",
         "Converts a pruning schedule and draws it: from shares of compute to steps (--dense-steps --start --end), or from steps "

@@ -23,7 +23,6 @@ EXAMPLES = (
 
 
 def add_parser(verbs: Any) -> None:
-    """Adds the verb to an `argparse` command."""
     parser = commands.add(
         verbs, "train",
         "Trains one run in this process, without Ray. The same command resumes a run that was stopped.",

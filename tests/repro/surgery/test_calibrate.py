@@ -104,7 +104,7 @@ def test_sums_over_groups_and_channels_take_every_value_of_theirs_once(spec: Mod
     block = {name: torch.rand(weight.shape) for name, weight in random_net(spec).block(0).items()}
     shared = [name for name in block if "norm" in name or name in ("self_attn.o_proj.bias", "mlp.down_proj.bias")]
     whole = sum(float(value.sum()) for name, value in block.items() if name not in shared)
-    assert float(by_group(spec, block).sum() + by_channel(block).sum()) == pytest.approx(whole, rel=1e-5)
+    assert float(by_group(spec, block).sum() + by_channel(spec, block).sum()) == pytest.approx(whole, rel=1e-5)
     rows, width = slice(spec.shape.per_head, 2 * spec.shape.per_head), spec.shape.heads // spec.shape.kv
     wide = slice(width * spec.shape.per_head, 2 * width * spec.shape.per_head)
     second = sum(
