@@ -9,6 +9,7 @@ from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.strict import Above, Between
 from repro.training import hardware
+from repro.yaml_values import number
 
 NETWORK = 25e9  # bytes/s from a GPU to another node, assumed: 200 Gb/s per GPU
 
@@ -55,7 +56,7 @@ class Cluster:
                 raise UserError(
                     "a key is given twice", file="--cluster", key=key, found=value, expected="each key once"
                 )
-            data[key] = value if key == "type" else _number(value)
+            data[key] = value if key == "type" else number(value)
         for key in ("per_node", "max_workers"):  # 0 stands for their default, so it isn't a valid count
             if data.get(key) == 0:
                 raise UserError("value out of range", file="--cluster", key=key, found=0, expected="at least 1")
@@ -98,13 +99,3 @@ class Cluster:
         """Bytes/s from each worker of a run to the next, limited by the slowest link of the ring."""
         link = hardware.GPUS[self.known].link if self.known else NETWORK
         return link if workers <= self.node else min(link, NETWORK)
-
-
-def _number(text: str) -> int | float | str:
-    """The parsed number; other text unchanged, which strict.build then rejects with its key."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -19,7 +19,8 @@ from repro.studies import StudyName
 from sweeps import sweep_file
 from sweeps.lineage import children
 from sweeps.run_builder import Builder
-from sweeps.sweep_file import Declaration, Storage
+from sweeps.run_settings import Storage
+from sweeps.sweep_file import Declaration
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from repro.spec import ModelSpec, RunSpec, SurgerySpec
 from repro.strict import Above, Between
 from repro.surgery.catalogue import GROWTHS, growing
 from sweeps.ids import percent
-from sweeps.points import Budget, Making, SeedList, Size
+from sweeps.points import Budget, SeedList, Size
 from sweeps.post_trained import at_rate, label
+from sweeps.run_builder import Builder
 
 USUAL = ("grow-inner", "grow-inner-noise", "grow-depth-zero", "grow-depth-stack")  # equal weights by one factor
 Multiple = Annotated[float, Above(0, "times the learning rate of the larger model")]
@@ -60,13 +61,13 @@ class GrowthStudy:
             except UserError as error:
                 raise error.but(key="operators") from error
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size in self.sizes:
             for budget in self.budgets:
                 for seed in self.seeds:
                     yield from self._lives(build.run(size, budget, seed=seed), build)
 
-    def _lives(self, small: RunSpec, build: Making) -> Iterator[RunSpec]:
+    def _lives(self, small: RunSpec, build: Builder) -> Iterator[RunSpec]:
         """All lives of one seed: `small` is the small model on all tokens."""
         parent = self._parent(small)
         surgeries = [self._surgery(method, small.seed) for method in self.operators]

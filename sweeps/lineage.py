@@ -47,9 +47,7 @@ def children(
 
 def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known: Mapping[str, RunSpec]) -> RunSpec:
     if isinstance(start, FromModel):
-        spec = build.run(
-            single.size, single.budget, single.sparsity, single.window, seed=single.seed or 0, change=single
-        )
+        spec = single.made(build, single.seed or 0)
         weights = build.model_start(start.model)
         name = f"{spec.run_id}-from-{Path(weights.model).name}-{weights.sha256[:6]}"
         spec = spec.starting_at(weights, start.surgery)
@@ -64,8 +62,7 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
                 found=start.at,
                 expected=f"1 to {total:,}, or end",
             )
-        seed = parent.seed if single.seed is None else single.seed
-        spec = build.run(single.size, single.budget, single.sparsity, single.window, seed=seed, change=single)
+        spec = single.made(build, parent.seed if single.seed is None else single.seed)
         spec = spec.starting_from(parent, step, start.surgery)
         name = f"{spec.run_id}-from-{parent.run_id}" + ("" if start.at == "end" else f"-at{step}")
     if start.surgery is not None:

@@ -15,7 +15,8 @@ from repro.strict import Above
 from sweeps.ids import percent
 from sweeps.mirrored_sets import EqualTo, Timed
 from sweeps.overrides import Change
-from sweeps.points import Budget, Budgets, Making, SeedList, Size, Sizes, Sparsities
+from sweeps.points import Budget, Budgets, SeedList, Size, Sizes, Sparsities
+from sweeps.run_builder import Builder
 
 Member = Literal["falling", "rising", "static", "moving", "static_dense", "saw_tooth"]
 Members = Annotated[
@@ -81,7 +82,7 @@ class Mirror:
                     "no set of this sparsity", key="same_width", found=sparsity, expected=f"some of: {said}"
                 )
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size, budget, sparsity, seed in product(self.sizes, self.budgets, self.sparsities, self.seeds):
             own = SetMaker(build, size, budget, sparsity, seed)
             for member in self.members:
@@ -95,7 +96,7 @@ class Mirror:
         if self.controls is not None:
             yield from self._controls(self.controls, build)
 
-    def _controls(self, controls: MirrorControls, build: Making) -> Iterator[RunSpec]:
+    def _controls(self, controls: MirrorControls, build: Builder) -> Iterator[RunSpec]:
         for seed in self.seeds if controls.seeds is None else controls.seeds:
             own = SetMaker(build, controls.size, controls.budget, controls.sparsity, seed)
             for member in dict.fromkeys(member for variant in controls.variants for member in variant.members):
@@ -112,7 +113,7 @@ class SetMaker:
         falling: its falling member, without the label of the set.
     """
 
-    def __init__(self, build: Making, size: str, budget: str, sparsity: float, seed: int):
+    def __init__(self, build: Builder, size: str, budget: str, sparsity: float, seed: int):
         self._build, self._size, self._budget, self._sparsity, self._seed = build, size, budget, sparsity, seed
         self.falling = build.run(size, budget, sparsity, seed=seed, change=Change(mirror=False))
         if self.falling.pruning.shape not in FALLING:

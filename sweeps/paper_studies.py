@@ -11,7 +11,8 @@ from repro.bounds import RUNS, within
 from repro.errors import UserError
 from repro.spec import BATCH, RunSpec
 from sweeps.overrides import Change, Window
-from sweeps.points import Budget, Budgets, Making, Match, SeedList, Size, Sizes, Sparsities
+from sweeps.points import Budget, Budgets, Match, SeedList, Size, Sizes, Sparsities
+from sweeps.run_builder import Builder
 
 
 @strict.dataclass
@@ -25,7 +26,7 @@ class Schedules:
     sparsities: Sparsities
     seeds: SeedList = (0,)
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         within("dense", len(self.dense) * len(self.prune), 0, RUNS, "windows")  # before they are made
         windows = [Window(d, p) for d, p in product(self.dense, self.prune) if d + p <= 1 + 1e-9]
         for budget, sparsity, window, seed in product(self.budgets, self.sparsities, windows, self.seeds):
@@ -40,7 +41,7 @@ class LawStudy:
     budgets: Budgets
     sparsities: Sparsities
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size, budget, sparsity in product(self.sizes, self.budgets, self.sparsities):
             yield build.run(size, budget, sparsity)
 
@@ -58,11 +59,11 @@ class Pairs:
         "count of the partner that equals the sparse run's average: of prunable weights, or of all parameters",
     ] = ("prunable",)
 
-    def sparse(self, build: Making) -> Iterator[RunSpec]:
+    def sparse(self, build: Builder) -> Iterator[RunSpec]:
         for budget, sparsity, seed in product(self.budgets, self.sparsities, self.seeds):
             yield build.run(self.size, budget, sparsity, seed=seed)
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for sparse in self.sparse(build):
             yield sparse
             for match in self.match:
@@ -80,7 +81,7 @@ class Robustness:
     batch_multiples: Annotated[tuple[float, ...], "multiples of the dense run's batch"]
     seeds: SeedList = (0,)
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         centre = build.run(self.size, self.budget).optimizer
         changes = [Change(lr=centre.lr * multiple) for multiple in self.lr_multiples]
         for multiple in self.batch_multiples:

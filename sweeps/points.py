@@ -1,16 +1,16 @@
-"""Points of a sweep's grid as its studies declare them, and the interface that builds their runs. No torch."""
+"""Points of a sweep's grid as its studies declare them. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal, Protocol, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, TypeVar
 
 from repro import strict
 from repro.bounds import SEEDS
 from repro.errors import UserError
-from repro.spec import ModelSpec, RunSpec, Sparsity
+from repro.spec import Sparsity
 from repro.strict import Above, Between
-from sweeps.overrides import Change, Window
+from sweeps.overrides import Window
 
 T = TypeVar("T")
 Match = Literal["prunable", "total"]
@@ -73,39 +73,6 @@ def unknown(what: str, label: str, known: Iterable[str], *, key: str | None = No
     return UserError(what, key=key, found=label, expected=f"{shape}one of: {', '.join(known)}")
 
 
-class Making(Protocol):
-    """Builds runs from what a study declares; implemented by sweeps/run_builder.py's Builder."""
-
-    def run(
-        self,
-        size: str,
-        budget: str,
-        sparsity: float = 0.0,
-        window: Window | None = None,
-        *,
-        seed: int = 0,
-        change: Change = ...,
-        tokens_per_param: float | None = None,
-        run_id: str | None = None,
-    ) -> RunSpec: ...
-
-    def partner(
-        self,
-        sparse: RunSpec,
-        match: Match = "prunable",
-        *,
-        lr_multiple: float = 1.0,
-        budget: str | None = None,
-        same_width: bool = False,
-    ) -> RunSpec: ...
-
-    def alike(self, run: RunSpec, model: ModelSpec | float, size: str) -> RunSpec: ...
-
-    def sparse_runs(self) -> Iterator[RunSpec]: ...
-
-    def parents(self) -> Iterator[RunSpec]: ...
-
-
 @strict.dataclass
 class Point:
     """One point of the grid."""
@@ -118,10 +85,3 @@ class Point:
 
 
 Points = Annotated[tuple[Point, ...], "points of the grid"]
-
-
-def runs_of(points: Iterable[Point], build: Making, seeds: Iterable[int]) -> Iterator[RunSpec]:
-    """The run of each point at each of its seeds; `seeds` are those of points without their own."""
-    for point in points:
-        for seed in seeds if point.seeds is None else point.seeds:
-            yield build.run(point.size, point.budget, point.sparsity, point.window, seed=seed)

@@ -13,7 +13,8 @@ from repro.spec import CalibrationSpec, RunSpec, SurgerySpec
 from repro.strict import Above, Between
 from repro.surgery.catalogue import METHODS, taking
 from sweeps import post_trained
-from sweeps.points import PUBLIC, Budget, Making, SeedList, Size, chosen, unknown
+from sweeps.points import PUBLIC, Budget, SeedList, Size, chosen, unknown
+from sweeps.run_builder import Builder
 
 Rate = Annotated[float, Between(0, 1, "of all parameters", "()")]
 Rates = tuple[Rate, ...] | dict[str, tuple[Rate, ...]]  # of all sizes, or by size label
@@ -42,7 +43,7 @@ class DenseParents:
         f"budget is {PUBLIC}, and their own tokenizer encodes the text",
     ] = field(default_factory=dict)
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for point in self.points:
             for seed in self.seeds if point.seeds is None else point.seeds:
                 yield build.run(point.size, point.budget, seed=seed)
@@ -130,7 +131,7 @@ class PostTraining:
         if not self.methods:
             raise UserError("no method", key="methods", found="none", expected="one or more")
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         parents = [*build.parents()]
         mine = [parent for parent in parents if parent.budget == self.budget]
         if not mine:

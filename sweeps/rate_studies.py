@@ -12,7 +12,8 @@ from repro.spec import RunSpec, Sparsity
 from repro.strict import Above
 from sweeps.overrides import Change, Window
 from sweeps.paper_studies import Pairs
-from sweeps.points import Budgets, Cells, Making, Match, Points, Seed, Sizes, runs_of
+from sweeps.points import Budgets, Cells, Match, Points, Seed, Sizes
+from sweeps.run_builder import Builder
 
 
 @strict.dataclass
@@ -44,7 +45,7 @@ class LearningRates:
                 found = f"sparsities {', '.join(f'{sparsity:g}' for sparsity in self.sparsities)}"
                 raise UserError("a key that needs a sparse run", key=key, found=found, expected="a sparsity above 0")
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size, budget, sparsity, window, seed in self._points():
             usual = build.run(size, budget, sparsity, window, seed=seed).optimizer.lr
             for multiple in self.multiples:
@@ -61,14 +62,14 @@ class LearningRates:
                 for window, seed in product(windows if sparsity else (None,), part.seeds or self.seeds):
                     yield size, budget, sparsity, window, seed
 
-    def _paired(self, build: Making) -> Iterator[tuple[RunSpec, Match]]:
+    def _paired(self, build: Builder) -> Iterator[tuple[RunSpec, Match]]:
         """Sparse runs, each with the count in which a partner matches it."""
         for size, budget, sparsity, window, seed in self._points():
             if self.partners and sparsity:
                 yield build.run(size, budget, sparsity, window, seed=seed), "prunable"
         if self.pairs:
             yield from product(self.pairs.sparse(build), self.pairs.match)
-        for sparse in runs_of(self.points, build, self.seeds):
+        for sparse in build.at(self.points, self.seeds):
             yield sparse, "prunable"
 
 
@@ -83,7 +84,7 @@ class OwnRates:
         dict[float, Annotated[float, Above(0)]], "multiples of the size's learning rate, by final sparsity"
     ]
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         unused = dict(self.multiples)
         for run in build.sparse_runs():
             sparsity = run.pruning.sparsity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -13,12 +13,11 @@ from repro.errors import UserError
 from repro.models.folder import start_from
 from repro.schedule import FALLING, interval_for
 from repro.spec import UNREAD, ModelSpec, ModelStart, PruningSpec, RunSpec
-from sweeps import points
 from sweeps.ids import differences, percent, short, timing_of, window_text
 from sweeps.overrides import Change, Window
-from sweeps.points import PUBLIC, Match, chosen
+from sweeps.points import PUBLIC, Match, Point, chosen, tokens_per_param
 from sweeps.run_parts import Parts, settled, steps
-from sweeps.sweep_file import Declaration
+from sweeps.run_settings import Settings
 
 
 class Builder:
@@ -30,7 +29,7 @@ class Builder:
         read_models: as of grid.expand.
     """
 
-    def __init__(self, declared: Declaration, file: Path, read_models: bool = True):
+    def __init__(self, declared: Settings, file: Path, read_models: bool = True):
         self.declared, self.file, self.read_models = declared, file, read_models
         self._sizes = {label: declared.size(label, file=file) for label in declared.sizes}
 
@@ -148,6 +147,12 @@ class Builder:
             optimizer=replace(run.optimizer, lr=self._partner_rate(run, model, run.schedule.total_steps)),
         )
 
+    def at(self, points: Iterable[Point], seeds: Iterable[int]) -> Iterator[RunSpec]:
+        """The run of each point at each of its seeds; `seeds` are those of points without their own."""
+        for point in points:
+            for seed in seeds if point.seeds is None else point.seeds:
+                yield self.run(point.size, point.budget, point.sparsity, point.window, seed=seed)
+
     def sparse_runs(self) -> Iterator[RunSpec]:
         """The sparse runs of `law`, `pairs` and `seeds.pairs`, all of which have the default window."""
         studies = self.declared.studies
@@ -217,7 +222,7 @@ class Builder:
     def _ratio(self, budget: str, size: str) -> float:
         """Tokens per prunable parameter of a size with a budget of the file."""
         try:
-            return points.tokens_per_param(self.declared.budgets, budget, size)
+            return tokens_per_param(self.declared.budgets, budget, size)
         except UserError as error:  # `budgets` is at the top of the file, not in the study
             raise error.located(self.file if error.key else None) from error
 

@@ -14,7 +14,8 @@ from repro.spec import RunSpec, SurgeryKey
 from repro.strict import Between, ByKey
 from repro.studies import StudyName
 from sweeps.overrides import Change, Window
-from sweeps.points import Budget, FinalSparsity, Making, Seed, Size
+from sweeps.points import Budget, FinalSparsity, Seed, Size
+from sweeps.run_builder import Builder
 
 
 @strict.dataclass
@@ -67,7 +68,8 @@ class SingleRun(Change):
                 expected="runs, or no `studies`",
             )
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        yield build.run(
-            self.size, self.budget, self.sparsity, self.window, seed=self.seed or 0, change=self, run_id=self.id
-        )
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        yield self.made(build, self.seed or 0)
+
+    def made(self, build: Builder, seed: int) -> RunSpec:
+        return build.run(self.size, self.budget, self.sparsity, self.window, seed=seed, change=self, run_id=self.id)

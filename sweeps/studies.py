@@ -20,18 +20,17 @@ from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
     Budget,
     Cells,
-    Making,
     Points,
     Ratio,
     SeedList,
     Size,
     Sizes,
     Sparsities,
-    runs_of,
     tokens_per_param,
 )
 from sweeps.pruning_studies import DenseParents, PostTraining
 from sweeps.rate_studies import LearningRates, OwnRates
+from sweeps.run_builder import Builder
 
 
 @strict.dataclass
@@ -42,8 +41,8 @@ class IsoAverage:
     seeds: SeedList = (0,)
     partners: Annotated[bool, "whether their dense partners are also trained"] = False
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        for sparse in runs_of(self.points, build, self.seeds):
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        for sparse in build.at(self.points, self.seeds):
             yield sparse
             if self.partners:
                 yield build.partner(sparse)
@@ -58,7 +57,7 @@ class Dense:
         dict[str, Ratio], "tokens of the run per prunable parameter, by label: one number, or one for each size"
     ]
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size, budget in product(self.sizes, self.budgets):
             yield build.run(size, budget, tokens_per_param=tokens_per_param(self.budgets, budget, size))
 
@@ -79,7 +78,7 @@ class Confirm:
             if not 0 <= sparsity < 1:
                 raise UserError("value out of range", key="windows", found=sparsity, expected="0 <= sparsity < 1")
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         default = (None,) if self.default_window else ()
         for budget, cells in self.windows.items():
             for sparsity, windows in cells.items():
@@ -97,8 +96,8 @@ class Seeds:
     schedules: Schedules | None = None
     confirm: Confirm | None = None
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
-        yield from runs_of(self.configurations, build, self.seeds)
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
+        yield from build.at(self.configurations, self.seeds)
         for part in (*self.pairs, self.schedules, self.confirm):
             if part:
                 yield from part.runs(build)
@@ -113,7 +112,7 @@ class Controls:
     sparsities: Sparsities
     variants: Annotated[tuple[Variant, ...], "what to change, one at a time"]
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         asked = [
             (self.sparsities if variant.sparsities is None else variant.sparsities, variant)
             for variant in self.variants
@@ -133,7 +132,7 @@ class Regime:
     seeds: SeedList
     cells: Annotated[tuple[Cells, ...], "parts of the map, each with its sizes and budgets"]
 
-    def runs(self, build: Making) -> Iterator[RunSpec]:
+    def runs(self, build: Builder) -> Iterator[RunSpec]:
         for part in self.cells:
             seeds = self.seeds if part.seeds is None else part.seeds
             for size, budget, seed in product(part.sizes, part.budgets, seeds):
