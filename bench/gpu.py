@@ -99,7 +99,6 @@ def measure(wanted: Wanted, texts: Path | None = None) -> Iterator[dict[str, Any
     """Measures each size by itself, and then, if wanted, several runs of each at once.
 
     Args:
-        wanted: what is measured.
         texts: folder for the texts, which stay there; None: one that is thrown away.
 
     Yields:

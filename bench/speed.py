@@ -80,7 +80,6 @@ def measure(
     """Trains past the run's last event and times dense steps, masked ones, and dense ones again, so that a drift cancels.
 
     Args:
-        spec: the run, on `text`.
         text: see `bench.texts.text_of`.
         resources: the sweep's; one worker is measured.
         warm: steps before the first that is timed; fewer, but at least FEW, if they take over a third of `limit`.

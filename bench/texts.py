@@ -28,8 +28,6 @@ def text_of(spec: RunSpec, root: str, device: str) -> Corpus:
     longer the shorter they are.
 
     Args:
-        spec: the run.
-        root: folder of the texts.
         device: "cuda" or "cpu".
     """
     tokenizer = spec.corpus.tokenizer if spec.corpus.tokenizer in TRAINED else "bpe"

@@ -26,9 +26,8 @@ class Deployment:
     """A sweep on a cluster of equal nodes.
 
     name: name of the job or cluster. file, measured: paths of the sweep file and of the measured-throughput file, if any, in
-    the commands. results, corpora: roots of the
-    results folders and of the corpora. builds: whether to build the corpora on all cores of the cluster before the runs.
-    mount: mount point of the corpora's volume on every node, if there is one.
+    the commands. results, corpora: roots of the results folders and of the corpora. builds: whether to build the corpora on all
+    cores of the cluster before the runs. mount: mount point of the corpora's volume on every node, if there is one.
     nodes: number of training nodes; cpus, memory (GB, None for the target's default), gpus: per node. gpu: its name in
     repro.training.hardware, None without GPUs. hours: wall-clock limit. warnings: the plan's warnings.
     """
@@ -69,7 +68,6 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
     """The deployment of a sweep.
 
     Args:
-        sweep: the expanded file.
         given: the options of `cluster render`, which override the sweep's name, its results folder and the plan's values. With
             slurm the nodes share this machine's disk, so that local paths are valid there.
         volume: every node mounts a volume for the corpora.

@@ -44,9 +44,15 @@ def main(given: argparse.Namespace) -> int:
 def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
     """Yields findings as they come: about the sweep, the driver's machine, then the nodes."""
     joins = bool(os.environ.get("RAY_ADDRESS"))
-    sweep, finding = _sweep(file)
-    if finding:
-        yield finding
+    sweep = None
+    if file is not None:
+        try:
+            sweep = expand(file)
+        except UserError as error:
+            yield _fault("sweep", error)
+        else:
+            runs = f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}"
+            yield Finding("sweep", "ok", f"{runs}, batches divide over {sweep.resources.workers} workers")
     resources = sweep.resources if sweep else Resources()
     results = _place(storage or (sweep.storage.results if sweep else None))
     corpora = _place(sweep.storage.corpus) if sweep else None
@@ -88,18 +94,6 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
             yield from round_trip("corpus", corpora, live)
         yield from _corpora(sweep, live)
     yield all_reduce(live, answers, resources)
-
-
-def _sweep(file: str | None) -> tuple[Sweep | None, Finding | None]:
-    """The sweep, and a finding: mainly whether batches divide over workers and micro-batches."""
-    if file is None:
-        return None, None
-    try:
-        sweep = expand(file)
-    except UserError as error:
-        return None, _fault("sweep", error)
-    runs = f"{len(sweep.runs)} run{'s' if len(sweep.runs) > 1 else ''}"
-    return sweep, Finding("sweep", "ok", f"{runs}, batches divide over {sweep.resources.workers} workers")
 
 
 def _fault(check: str, error: UserError, of: str = "") -> Finding:

@@ -69,19 +69,15 @@ def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]
     """The driver and each node write a file under `root`; each reads all of them; then they are removed."""
     made = _made(root)
     place = f"{root.rstrip('/')}/.doctor-{secrets.token_hex(4)}"
-    names = {DRIVER: DRIVER, **nodes}
     why_not: dict[str, str] = {}
     unread: dict[str, list[str]] = {}
     try:
-        for node, name in names.items():
-            if node == DRIVER:
-                why = node_facts.write(place, name)
-            else:
-                reply, silent = ask({node: nodes[node]}, node_facts.write, place, name)
-                why = silent.get(node) or reply[node]
-            if why:
-                why_not[node] = why
-        written = {name: node for node, name in names.items() if node not in why_not}
+        said = {DRIVER: node_facts.write(place, DRIVER)}
+        for node, name in nodes.items():
+            reply, silent = ask({node: name}, node_facts.write, place, name)
+            said |= reply | silent
+        why_not = {node: why for node, why in said.items() if why}
+        written = {name: node for node, name in {DRIVER: DRIVER, **nodes}.items() if node not in why_not}
         lost, _ = ask(nodes, node_facts.missing, place, [*written])
         lost[DRIVER] = node_facts.missing(place, [*written])
         unread = {node: [written[name] for name in found] for node, found in lost.items() if found}

@@ -37,8 +37,6 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
     """Assigns workers to each run: as declared, or as planned if `resources.sizing` is plan and the devices are known.
 
     Args:
-        sweep: the expanded file.
-        todo: the runs to be trained.
         cluster: the connected cluster; None if its GPUs aren't of one type.
         measured: a measured-throughput file; without it the MFU of known GPUs is assumed.
 

@@ -79,8 +79,6 @@ def forecast(
     every measured size, each fits its part of the memory, and the sweep ends earlier. No gain is assumed.
 
     Args:
-        sweep: the expanded file.
-        cluster: the cluster to run it on.
         measured: a measured-throughput file; without it the MFU is assumed (throughput.ASSUMED_MFU). Its sizes are compared
             with those of the whole sweep.
         todo: ids of the runs to schedule; None: all.

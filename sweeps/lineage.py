@@ -23,8 +23,6 @@ def children(
     """(study, run) for every single run with a `start`, each after the run that it starts from.
 
     Args:
-        singles: the `runs` of a sweep file.
-        build: the builder of runs.
         known: the runs made so far, by id; a live view that the caller updates with the runs yielded here.
 
     Raises:

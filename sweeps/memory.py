@@ -71,9 +71,7 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
     """The memory of one worker of a run.
 
     Args:
-        spec: the run.
         workers: W, the number of data-parallel processes.
-        zero_stage: 0 to 3.
         micro_batch: sequences per forward pass.
         compiled: whether torch.compile makes its kernels, for certain: eager ones take more.
     """

@@ -23,9 +23,6 @@ class Parents:
     """The checkpoints of other runs that the runs of a sweep still need.
 
     Args:
-        runs: the folder of all runs.
-        sweep: the expanded file.
-        todo: the runs to be trained.
         before: the statuses of `todo` when the driver began.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,12 +50,6 @@ class Quote:
     def held(self) -> float:
         """Cost of the whole cluster until the last run ends."""
         return self.cost(self.forecast.cluster.gpus * self.forecast.makespan_hours)
-
-
-def print_quote(quote: Quote, as_json: bool) -> int:
-    """Prints a quote as tables or as one JSON object; returns the exit code."""
-    print(json.dumps(as_object(quote), indent=1) if as_json else "\n".join(as_text(quote)))
-    return 0
 
 
 def as_object(quote: Quote) -> dict[str, Any]:

@@ -26,7 +26,6 @@ class Job:
 
     Attributes:
         assignment: the instructions for the process that trains it.
-        run: its folder.
         waits: whether it still waits for the checkpoint that it continues from.
         died: how often its worker has died since it last made progress.
         saved: its newest checkpoint when its worker last died.
@@ -55,12 +54,10 @@ class Queue:
     """The runs of one driver, in start order: whenever devices are free, the first run that fits starts.
 
     Args:
-        jobs: the runs in start order.
         devices: the current number of devices, since a cluster may grow and shrink.
         lanes: maximum number of concurrent runs; None for as many as the devices hold.
         stop: whether no more runs may start.
         before: the runs' statuses when the driver began; a run that another driver has ended since counts as ended.
-        say: receives messages for the user.
 
     Attributes:
         trained: ids of the runs that this driver has trained. most: maximum number of runs trained at once.

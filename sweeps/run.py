@@ -41,7 +41,6 @@ def run(
     Several drivers may share one results folder at the same time; each run is trained by one of them.
 
     Args:
-        sweep: the expanded file.
         results: root of the results folders; overrides the sweep's.
         lanes: number of concurrent runs; overrides the sweep's.
         measured: a measured-throughput file, from which workers, order and predicted times are planned.
@@ -169,12 +168,7 @@ def _train(
 
 
 class Interrupt(Heeded):
-    """Context manager for the main thread: the first Ctrl-C, SIGTERM or SIGHUP asks every run of a driver to stop, the second ends it.
-
-    Args:
-        results: the sweep's results folder.
-        driver: the driver's token.
-    """
+    """Context manager for the main thread: the first Ctrl-C, SIGTERM or SIGHUP asks every run of a driver to stop, the second ends it."""
 
     def __init__(self, results: Folder, driver: str):
         super().__init__("stopping: running runs save a checkpoint first; once more stops now")

@@ -23,9 +23,6 @@ class Watcher:
     """Reads a sweep's files repeatedly; a run that has ended is not read again.
 
     Args:
-        place: the results folder.
-        name: the sweep's name.
-        planned: all its runs.
         asked: ids of the runs that were to be trained when training began; runs that ended before are only counted.
         began: start of the training, seconds since the epoch.
         before: the stamp of the status of each of `asked` at that time: a status with another stamp is newer,

@@ -13,16 +13,10 @@ GOAL = 1.02  # masked over dense
 
 def run(part: Part) -> None:
     """Writes MEASURED beside the part's own file."""
-    file, device, beside = ("sweeps/quick.yaml", "cpu", 1) if part.cpu else ("sweeps/gpu.yaml", gpu.device_name(), 2)
-    wanted = gpu.Wanted(
-        file,
-        device,
-        "4k" if part.cpu else None,
-        beside,
-        warm=2 if part.cpu else 20,
-        seconds=0.1 if part.cpu else 20,
-        minutes=part.left / 60,
-    )
+    if part.cpu:
+        wanted = gpu.Wanted("sweeps/quick.yaml", "cpu", "4k", warm=2, seconds=0.1, minutes=part.left / 60)
+    else:
+        wanted = gpu.Wanted("sweeps/gpu.yaml", gpu.device_name(), beside=2, minutes=part.left / 60)
     found = []
     for one in gpu.measure(wanted, part.texts):
         found.append(one)

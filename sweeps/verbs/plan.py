@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 from repro.console import commands
@@ -99,5 +100,6 @@ def _plan(given: argparse.Namespace) -> int:
         return plan.print_plan(given.file, as_json=given.json)
     from sweeps import plan_report
 
-    made = plan_report.Quote.of(given.file, given.cluster, given.price_per_gpu_hour, given.measured)
-    return plan_report.print_quote(made, as_json=given.json)
+    quote = plan_report.Quote.of(given.file, given.cluster, given.price_per_gpu_hour, given.measured)
+    print(json.dumps(plan_report.as_object(quote), indent=1) if given.json else "\n".join(plan_report.as_text(quote)))
+    return 0
