@@ -53,7 +53,10 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
     steps: Counter[Shape] = Counter()  # of the whole sweep, so that a run that resumes is compiled as it was before
     for p in sweep.runs:
         steps[_shape(p.spec)] += p.spec.schedule.total_steps
-    resources = {spec.run_id: _compiled(sweep.resources.of(spec), steps[_shape(spec)]) for spec in todo}
+    resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
+    for spec in todo:  # "auto" stays only where compiling pays
+        if resources[spec.run_id].compile == "auto" and steps[_shape(spec)] < compiler.STEPS:
+            resources[spec.run_id] = replace(resources[spec.run_id], compile=False)
     planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
     if cluster is None or (measured is None and cluster.known is None):
         return Sizes(resources, list(planned.values()), None)
@@ -75,10 +78,3 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
 def _shape(spec: RunSpec) -> Shape:
     """What a compiled graph is made for."""
     return spec.model, spec.optimizer.batch
-
-
-def _compiled(resources: Resources, steps: int) -> Resources:
-    """Resources in which "auto" stays only where compiling pays. steps: of all runs of a shape."""
-    if resources.compile == "auto" and steps < compiler.STEPS:
-        return replace(resources, compile=False)
-    return resources

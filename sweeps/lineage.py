@@ -35,7 +35,12 @@ def children(
         if not ready:
             index, wanted = next(iter(parents.items()))
             ids = [single.id for single, _ in waiting.values() if single.id]
-            raise _no_such_run(wanted, ids, known).located(build.file, f"runs[{index}].start")
+            with located(build.file, f"runs[{index}].start"):
+                if wanted in ids:
+                    expected = "a run without a circular start"
+                    raise UserError("runs that start from each other", key="run", found=wanted, expected=expected)
+                expected = near(wanted, [*known, *ids])
+                raise UserError("no such run in this sweep", key="run", found=wanted, expected=expected)
         for index in ready:
             single, start = waiting.pop(index)
             with located(build.file, f"runs[{index}]"):
@@ -66,12 +71,3 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
     if start.surgery is not None:
         name += f"-{label('', start.surgery).removeprefix('-')}"
     return replace(spec, run_id=single.id or name)
-
-
-def _no_such_run(wanted: str, waiting: Sequence[str], known: Mapping[str, RunSpec]) -> UserError:
-    """The error for a parent that is neither among the `known` runs nor will be."""
-    if wanted in waiting:
-        return UserError(
-            "runs that start from each other", key="run", found=wanted, expected="a run without a circular start"
-        )
-    return UserError("no such run in this sweep", key="run", found=wanted, expected=near(wanted, [*known, *waiting]))

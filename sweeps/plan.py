@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,9 @@ class Price:
 
     @classmethod
     def sum(cls, prices: Sequence[Price]) -> Price:
-        return cls(
-            sum(price.runs for price in prices),
-            sum(price.tokens for price in prices),
-            max((price.epochs for price in prices if price.epochs is not None), default=None),
-            sum(price.effective_flops for price in prices),
-            sum(price.executed_flops for price in prices),
-        )
+        runs, tokens, seen, effective, executed = zip(*map(astuple, prices), strict=True)
+        most = max((one for one in seen if one is not None), default=None)
+        return cls(sum(runs), sum(tokens), most, sum(effective), sum(executed))
 
 
 @dataclass(frozen=True)

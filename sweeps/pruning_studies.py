@@ -175,13 +175,12 @@ class PostTraining:
             for surgery in self._surgeries(parent, Pruning(method)):
                 yield post_trained.scratch(parent, surgery, self._steps(parent), self.evaluations)
         for method in self.controls.decayed:
-            for surgery in self._surgeries(parent, Pruning(method)):
-                yield post_trained.decayed(self._curve(parent, surgery))
+            yield from map(post_trained.decayed, self._curves(parent, Pruning(method)))
 
     def _tried(self, parent: RunSpec) -> Iterator[RunSpec]:
         """The first method at its middle rate, at other learning rates."""
-        surgeries = [*self._surgeries(parent, self.methods[0])]
-        usual = self._curve(parent, surgeries[len(surgeries) // 2])
+        curves = [*self._curves(parent, self.methods[0])]
+        usual = curves[len(curves) // 2]
         for multiple in self.controls.lr_multiples:
             yield post_trained.at_rate(usual, parent.optimizer.lr * multiple)
 
