@@ -73,7 +73,8 @@ class Column:
             run prunes; "setting" is every other choice that bears on its loss; "count" follows from these; "result" is
             measured; "execution" is where, how and how fast it was trained.
         plan: computes its value from the spec alone; None if it is known only after training.
-        run: computes its value from measurements; None if the value from the spec holds for the trained run as well.
+        run: computes its value from measurements; None if the value from the spec holds for the trained run as well, or the
+            attribute of its name in Trained.
         added: whether tables of the same schema version may lack it; they are then read with nulls, which mean the same.
     """
 

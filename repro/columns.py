@@ -86,7 +86,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("precision", str, "", "number format of the forward and backward passes: fp32 or bf16", "setting",
            lambda s: s.precision),
     Column("corpus", str, "", "name of the corpus", "setting", lambda s: s.corpus.name),
-    Column("corpus_hash", str, "", "hash of the corpus manifest", "setting", run=lambda m: m.corpus_hash),
+    Column("corpus_hash", str, "", "hash of the corpus manifest", "setting"),
     Column("start_sha256", str, "", "hash of the weights that the run started from; null after a random initialisation",
            "setting", lambda s: getattr(s.start, "sha256", None)),
     Column("start_model", str, "", "folder or Hugging Face id of the model that the run started from; null if none", "label",
@@ -180,35 +180,28 @@ COLUMNS: tuple[Column, ...] = (
     Column("N_idle", int, "weights", "prunable weights that came back as zeros and still are, because both sides of their "
            "channel were removed and no gradient reaches them; N_t counts them; null if none came back", "count",
            run=lambda m: m.idle, added=True),
-    Column("lr_wd_sum", float, "", "sum over steps of learning rate * weight decay", "result", run=lambda m: m.lr_wd_sum),
-    Column("loss", float, "nats/token", "held-out loss at the end, weighted by tokens", "result", run=lambda m: m.loss),
-    Column("loss_se", float, "nats/token", "standard error of `loss` over held-out blocks", "result",
-           run=lambda m: m.loss_se),
-    Column("loss_blocks", list[float], "nats/token", "held-out loss of each block", "result", run=lambda m: m.loss_blocks),
+    Column("lr_wd_sum", float, "", "sum over steps of learning rate * weight decay", "result"),
+    Column("loss", float, "nats/token", "held-out loss at the end, weighted by tokens", "result"),
+    Column("loss_se", float, "nats/token", "standard error of `loss` over held-out blocks", "result"),
+    Column("loss_blocks", list[float], "nats/token", "held-out loss of each block", "result"),
     Column("L_parent", float, "nats/token", "held-out loss of the weights that the run started from, after surgery if any "
            "and before its first step; null after a random initialisation", "result", run=lambda m: m.loss_parent),
     Column("L_before", float, "nats/token", "held-out loss of the same weights before surgery; null without surgery",
            "result", run=lambda m: m.loss_before, added=True),
-    Column("loss_train", float, "nats/token", "mean training loss over the last 1% of steps", "result",
-           run=lambda m: m.loss_train),
-    Column("seconds", float, "s", "wall time of the training loop, evaluation included", "execution",
-           run=lambda m: m.seconds),
+    Column("loss_train", float, "nats/token", "mean training loss over the last 1% of steps", "result"),
+    Column("seconds", float, "s", "wall time of the training loop, evaluation included", "execution"),
     Column("seconds_setup", float, "s", "wall time outside the training loop: building the model and the engine, saving",
-           "execution", run=lambda m: m.seconds_setup),
+           "execution"),
     Column("tokens_per_second", float, "tokens/s", "D / seconds", "execution", run=lambda m: m.tokens / m.seconds),
-    Column("mfu", float, "", "executed FLOP per second over the device's peak; null where the peak is unknown", "execution",
-           run=lambda m: m.mfu),
-    Column("peak_memory", int, "bytes", "peak memory of rank 0's process: resident set (CPU) or allocator (GPU)", "execution",
-           run=lambda m: m.peak_memory),
-    Column("workers", int, "", "data-parallel processes", "execution", run=lambda m: m.workers),
-    Column("zero_stage", int, "", "DeepSpeed ZeRO stage", "execution", run=lambda m: m.zero_stage),
-    Column("micro_batch", int, "sequences", "sequences that a worker processes at once", "execution",
-           run=lambda m: m.micro_batch),
+    Column("mfu", float, "", "executed FLOP per second over the device's peak; null where the peak is unknown", "execution"),
+    Column("peak_memory", int, "bytes", "peak memory of rank 0's process: resident set (CPU) or allocator (GPU)", "execution"),
+    Column("workers", int, "", "data-parallel processes", "execution"),
+    Column("zero_stage", int, "", "DeepSpeed ZeRO stage", "execution"),
+    Column("micro_batch", int, "sequences", "sequences that a worker processes at once", "execution"),
     Column("forked_from", str, "", "run whose checkpoint this run started from, because both share a prefix; null if none",
-           "execution", run=lambda m: m.forked_from),
-    Column("forked_step", int, "steps", "steps taken over with that checkpoint; null if none", "execution",
-           run=lambda m: m.forked_step),
-    Column("device", str, "", "name of the device", "execution", run=lambda m: m.device),
+           "execution"),
+    Column("forked_step", int, "steps", "steps taken over with that checkpoint; null if none", "execution"),
+    Column("device", str, "", "name of the device", "execution"),
 )
 # fmt: on
 
@@ -228,5 +221,5 @@ def planned(spec: RunSpec) -> dict[str, Any]:
 
 def row(trained: Trained) -> dict[str, Any]:
     """The row of a trained run. The sweep fills in its name and the studies (tables.collect)."""
-    known = planned(trained.spec)
+    known = vars(trained) | planned(trained.spec)
     return {column.name: column.run(trained) if column.run else known[column.name] for column in COLUMNS}

@@ -62,23 +62,17 @@ class Card:
                 "`compact/` holds the same weights in the `sparse-bitmask` layout of compressed-tensors, one bit per weight "
                 "and those that are not zero; `repro.models.export.load_compact(folder)` reads it."
             )
-        yield from section("Counts")
-        yield from rows_of(self._counted())
-        yield from section("Losses")
-        yield from self._losses()
-        yield from section("Trained on")
-        yield from rows_of(self._trained_on())
+        yield from section("Counts", rows_of(self._counted()))
+        yield from section("Losses", self._losses())
+        yield from section("Trained on", rows_of(self._trained_on()))
         yield from section("Schedule")
         if is_drawn:
             yield f"![Density of the prunable weights over training]({FIGURE})"
             yield ""
         yield from rows_of(self._scheduled())
-        yield from section("Settings")
-        yield from table_of(["", "", "meaning"], list(self._settings()))
-        yield from section("Sparsity by layer")
-        yield from table_of(*table(self.counts))
-        yield from section("Make it again")
-        yield from self._again()
+        yield from section("Settings", table_of(["", "", "meaning"], list(self._settings())))
+        yield from section("Sparsity by layer", table_of(*table(self.counts)))
+        yield from section("Make it again", self._again())
 
     def _summary(self) -> str:
         shape = self.spec.model.shape

@@ -130,7 +130,7 @@ def count(model: ModelFolder) -> Counts:
         if not role.counts or name in copies:
             continue
         totals[role.part] += tensor.size
-        is_embedding = name not in notes and _kind(placed, placed.tied.get(role.slot)) == "embedding"
+        is_embedding = name not in notes and _kind(placed, placed.layout.tied.get(role.slot)) == "embedding"
         if role.kind == "linear" and tensor.size and not is_embedding:
             layers.append(_layer(name, tensor, role))
     if not layers:
@@ -139,7 +139,7 @@ def count(model: ModelFolder) -> Counts:
         layers=tuple(sorted(layers, key=_place)),
         total_params=totals.total(),
         tied=tied,
-        layout=placed.layout,
+        layout=placed.layout.name,
         totals=dict(totals),
         notes=(*placed.notes, *notes.values()),
     )
@@ -154,7 +154,7 @@ def _ties(placed: Placed, plain: Mapping[str, Stored]) -> tuple[set[str], bool, 
     copies: set[str] = set()
     notes: dict[str, str] = {}
     tied = False
-    for target, source in placed.tied.items():
+    for target, source in placed.layout.tied.items():
         one, other = stored.get(target), stored.get(source)
         if one and other and one != other:
             if not same(plain[one], plain[other]):
@@ -169,7 +169,7 @@ def _ties(placed: Placed, plain: Mapping[str, Stored]) -> tuple[set[str], bool, 
 
 
 def _kind(placed: Placed, slot: str | None) -> str | None:
-    return placed.slots[slot].kind if slot is not None and slot in placed.slots else None
+    return placed.layout.slots[slot].kind if slot is not None and slot in placed.layout.slots else None
 
 
 def _place(layer: Layer) -> tuple[bool, list[tuple[int, str]]]:

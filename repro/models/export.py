@@ -67,11 +67,12 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
         text.tokenizer.for_transformers(model_max_length=text.manifest.sequence).save_pretrained(whole)
         shown = without_places(run.read_json("spec.json"))
         (whole / "spec.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
+        is_done = manifest["step"] == spec.schedule.total_steps and run.exists("run.parquet")
         made = card.Card(
             spec=from_kept(shown),
             text=text.manifest,
             step=manifest["step"],
-            row=_row(run) if manifest["step"] == spec.schedule.total_steps else None,
+            row=tables.read(run, "run.parquet").to_pylist()[0] if is_done else None,
             provenance=run.read_json("provenance.json") if run.exists("provenance.json") else {},
             counts=counts.count(open_model(str(whole))),
             dtype=dtype,
@@ -107,10 +108,6 @@ def _network(
     config.bos_token_id, config.eos_token_id = text.manifest.bos, text.manifest.eos
     state = {name: weight.to(dtype) for name, weight in start.standard(spec, place, manifest).items()}
     return network(config, state)
-
-
-def _row(run: Folder) -> dict[str, Any] | None:
-    return tables.read(run, "run.parquet").to_pylist()[0] if run.exists("run.parquet") else None
 
 
 def _write_compact(state: State, names: list[str], whole: Path) -> int:

@@ -15,7 +15,7 @@ from repro.errors import UserError
 from repro.models import formats, quantised, rules
 from repro.models.config import ties
 from repro.models.folder import ModelFolder
-from repro.models.slots import BUFFER, Layout, Slot
+from repro.models.slots import BUFFER, Layout
 
 _PARTS = (
     ("vision", re.compile(r"vision|visual|image|video|(?:^|\.)vit\.")),
@@ -42,10 +42,8 @@ class Role:
 class Placed:
     """A model's tensors in their layout. notes: caveats for readers of the counts."""
 
-    layout: str
+    layout: Layout
     roles: dict[str, Role]
-    tied: Mapping[str, str]
-    slots: Mapping[str, Slot]
     notes: tuple[str, ...]
 
 
@@ -75,7 +73,7 @@ def place(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> Placed:
     notes = tuple(_notes(layout, roles, shapes, model))
     if failed and model.config.get("model_type"):
         notes += (f"counted by names and not by config.json: {failed[0]}",)
-    return Placed(layout.name, roles, layout.tied, layout.slots, notes)
+    return Placed(layout, roles, notes)
 
 
 def _candidates(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]], failed: list[str]) -> Iterable[Layout]:

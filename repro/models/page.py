@@ -16,19 +16,15 @@ def written(tags: list[str], claims: Mapping[str, Any], lines: Iterable[str]) ->
     return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n" + "\n".join(lines) + "\n"
 
 
-def section(title: str) -> Iterator[str]:
-    """The heading of a section."""
-    yield from ("", f"## {title}", "")
+def section(title: str, lines: Iterable[str] = ()) -> Iterator[str]:
+    """A section, or the heading of one."""
+    yield from ("", f"## {title}", "", *lines)
 
 
 def use() -> Iterator[str]:
     """The section that says how a model is loaded."""
-    yield from section("Use")
-    yield "```python"
-    yield "from transformers import pipeline"
-    yield ""
-    yield 'pipeline("text-generation", model="THIS FOLDER OR ITS ID")("Once upon a time", max_new_tokens=40)'
-    yield from ("```", "")
+    call = 'pipeline("text-generation", model="THIS FOLDER OR ITS ID")("Once upon a time", max_new_tokens=40)'
+    yield from section("Use", ("```python", "from transformers import pipeline", "", call, "```", ""))
 
 
 def rows_of(pairs: Iterable[Sequence[str]]) -> Iterator[str]:

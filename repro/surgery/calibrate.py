@@ -9,6 +9,7 @@ the inputs that it will have.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -68,7 +69,7 @@ class Replay:
         Args:
             weights: its parameters by their names in the block; None: the net's.
         """
-        _copy(self._block, self.net.block(index) if weights is None else weights)
+        self._block.load_state_dict(self.net.block(index) if weights is None else weights)
         self._index = index
         return self._block
 
@@ -89,12 +90,10 @@ class Replay:
         def hook(site: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
             return lambda _, inputs: see(site, inputs[0].flatten(0, -2))
 
-        handles = [self._block.get_submodule(site).register_forward_pre_hook(hook(site)) for site in SITES]
-        try:
+        with ExitStack() as hooks:
+            for site in SITES:
+                hooks.enter_context(self._block.get_submodule(site).register_forward_pre_hook(hook(site)))
             return self.forward(states)
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def losses(self, index: int, hidden: torch.Tensor) -> torch.Tensor:
         """The sum of the losses of one pass in nats, of the last block's outputs; has a gradient where one is asked for."""
@@ -128,14 +127,8 @@ class Replay:
             found.append((args[0], kwargs))
             raise _Captured
 
-        handle = self._block.register_forward_pre_hook(hook, with_kwargs=True)
-        try:
-            with torch.no_grad():
-                self._stage.model(input_ids=rows, use_cache=False)
-        except _Captured:
-            pass
-        finally:
-            handle.remove()
+        with self._block.register_forward_pre_hook(hook, with_kwargs=True), torch.no_grad(), suppress(_Captured):
+            self._stage.model(input_ids=rows, use_cache=False)
         [captured] = found
         return captured
 
@@ -150,15 +143,6 @@ def mean_loss(net: Net, tokens: torch.Tensor, progress: Progress = None) -> floa
         if progress:
             progress(f"block {index + 1} of {net.spec.layers}")
     return replay.mean_loss(states)
-
-
-def _copy(module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    own = dict(module.named_parameters())
-    if own.keys() != weights.keys():
-        raise ValueError(f"other parameters: {sorted(own.keys() ^ weights.keys())}")
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(weights[name])
 
 
 def _check_tokens(net: Net, tokens: torch.Tensor) -> None:

@@ -52,20 +52,16 @@ class SurgeryCard:
         yield f"{done} ({self.meaning}), without training since."
         yield from use()
         yield f"Weights are {self.dtype}{self._zeros()}."
-        yield from section("Grown" if self.grows else "Removed")
-        yield from rows_of(self._grown() if self.grows else self._removed())
-        yield from section("Counts")
-        yield from self._counted()
+        yield from section(
+            "Grown" if self.grows else "Removed", rows_of(self._grown() if self.grows else self._removed())
+        )
+        yield from section("Counts", self._counted())
         if not self.grows:
-            yield from section("Calibration")
-            yield from self._calibrated()
-        yield from section("Losses")
-        yield from self._losses()
+            yield from section("Calibration", self._calibrated())
+        yield from section("Losses", self._losses())
         if facts.get("structure"):
-            yield from section("Sparsity by layer")
-            yield from table_of(*table(self.counts))
-        yield from section("Make it again")
-        yield from ("```", self.command, "```", "")
+            yield from section("Sparsity by layer", table_of(*table(self.counts)))
+        yield from section("Make it again", ("```", self.command, "```", ""))
         yield f"It took {facts['seconds']:,.1f} s and {facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
         yield ""
         also = "" if self.grows else ", and every block, head, channel or number of weights removed"

@@ -48,18 +48,12 @@ class Net:
 
     def __post_init__(self) -> None:
         wanted = shapes_of(self.spec)
-        for name in (*wanted, *(name for name in self.weights if name not in wanted)):
-            weight, shape = self.weights.get(name), wanted.get(name)
-            found = "none" if weight is None else list(weight.shape)
-            expected = "none" if shape is None else list(shape)
+        for name in {**wanted, **self.weights}:
+            found: object = list(self.weights[name].shape) if name in self.weights else "none"
+            expected: object = list(wanted[name]) if name in wanted else "none"
             if found != expected:
-                raise UserError(
-                    "weights that don't match the config",
-                    file=self.file,
-                    key=name,
-                    found=found,
-                    expected=expected,
-                )
+                message = "weights that don't match the config"
+                raise UserError(message, file=self.file, key=name, found=found, expected=expected)
         for name, weight in self.weights.items():
             if weight.dtype not in _FLOATS:
                 expected_kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _FLOATS)

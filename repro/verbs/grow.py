@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from repro.console import commands
 from repro.console.options import whole
 from repro.console.shared_options import SEED
 from repro.surgery.catalogue import GROWTHS, growing
-from repro.verbs.operating import ProgressLines, add_model, add_output, add_text, listed, operate
+from repro.verbs.operating import add_model, add_output, add_text, listed, operate
 
 if TYPE_CHECKING:
     from repro.evaluation.texts import Text
     from repro.spec import ModelSpec
-    from repro.surgery.net import Made, Net
-    from repro.surgery.spill import Keep
+    from repro.verbs.operating import Make
 
 EXAMPLES = (
     ("out/model out/wide --method grow-width-noise --factor 2", "twice as wide, by copies that learn apart"),
@@ -57,7 +55,7 @@ def main(given: argparse.Namespace) -> int:
     return operate(given, _foretold, _prepared, ("factor", "length", "held_out", "seed"))
 
 
-def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Made]:
+def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Make:
     from repro.surgery.grow import grow
 
     return lambda net, keep, progress: grow(net, given.method, given.factor, seed=given.seed, keep=keep)

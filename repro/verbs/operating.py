@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from repro.surgery.net import Made, Net
     from repro.surgery.spill import Keep
 
+    Make = Callable[[Net, Keep, "ProgressLines"], Made]
+
 LENGTH = 512  # tokens of a sequence, at most
 
 
@@ -46,7 +48,7 @@ class ProgressLines:
 def operate(
     given: argparse.Namespace,
     foretell: Callable[[argparse.Namespace, ModelSpec], tuple[dict[str, Any], str]],
-    prepare: Callable[[argparse.Namespace, Text | None, int], Callable[[Net, Keep, ProgressLines], Made]],
+    prepare: Callable[[argparse.Namespace, Text | None, int], Make],
     options: Sequence[str],
 ) -> int:
     """Does what a verb does with a model; returns the exit code.

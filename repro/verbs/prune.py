@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from repro.console import commands
@@ -11,13 +10,12 @@ from repro.console.options import real, whole
 from repro.console.shared_options import SEED
 from repro.surgery.amounts import check_rate
 from repro.surgery.catalogue import METHODS, check_text, taking
-from repro.verbs.operating import ProgressLines, add_model, add_output, add_text, listed, operate
+from repro.verbs.operating import add_model, add_output, add_text, listed, operate
 
 if TYPE_CHECKING:
     from repro.evaluation.texts import Text
     from repro.spec import ModelSpec
-    from repro.surgery.net import Made, Net
-    from repro.surgery.spill import Keep
+    from repro.verbs.operating import Make
 
 EXAMPLES = (
     (
@@ -94,7 +92,7 @@ def _options(given: argparse.Namespace) -> dict[str, Any]:
     return {"structure": given.structure, "protect": protect, "groups": given.groups}
 
 
-def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Callable[[Net, Keep, ProgressLines], Made]:
+def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Make:
     from repro.surgery.calibration_set import draw
     from repro.surgery.methods import prune
 
