@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.fits import limits, optimal
-from analysis.fits.optimal import SIZES, size_of
+from analysis.fits.optimal import SIZES
 from analysis.fits.outcome import Interval, percentiles
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.law import Array, Law
@@ -20,12 +20,12 @@ APART = 0.5  # log FLOP to both sides, over which an exponent is taken
 
 def answer(saved: SavedFit, flops: float) -> tuple[dict[str, Any], list[str]]:
     """The best size and tokens for a budget with their exponents, and notes on them."""
-    best = optimal.compute_optimal(saved.result, flops)
-    size = optimal.size_of(saved.result)
-    power = float(exponents(saved.result.law, size, saved.result.theta[None], flops)[0])
+    law, best = saved.result.law, optimal.compute_optimal(saved.result, flops)
+    assert law.size is not None
+    power = float(exponents(law, saved.result.theta[None], flops)[0])
     known = math.isfinite(power)  # it isn't where the search ended at an edge
     found = dataclasses.asdict(best) | {"a_N": power if known else None, "a_D": 1 - power if known else None}
-    warnings = [*best.outside, *limits.of_point(saved.rows, {size: best.N, "D": best.D})]
+    warnings = [*best.outside, *limits.of_point(saved.rows, {law.size: best.N, "D": best.D})]
     if ends := intervals(saved, flops):
         found["intervals"] = ends
         if lack := [name for name, own in ends.items() if own is None]:
@@ -35,12 +35,12 @@ def answer(saved: SavedFit, flops: float) -> tuple[dict[str, Any], list[str]]:
     return found, warnings
 
 
-def exponents(law: Law, size: str, theta: Array, flops: float) -> Array:
+def exponents(law: Law, theta: Array, flops: float) -> Array:
     """a_N = d log N_opt / d log C at a budget, (R,) of parameters (R, P); that of D_opt = C / (6 N_opt) is 1 - a_N.
 
     nan where a law has no best size between the ends of the search.
     """
-    less, more = (_best(law, size, theta, flops * np.exp(off))[0] for off in (-APART, APART))
+    less, more = (_best(law, theta, flops * np.exp(off))[0] for off in (-APART, APART))
     return (more - less) / (2 * APART)
 
 
@@ -51,9 +51,8 @@ def intervals(saved: SavedFit, flops: float) -> dict[str, Interval | None] | Non
     """
     if saved.draws is None:
         return None
-    law, size = saved.result.law, size_of(saved.result)
-    log_size, loss = _best(law, size, saved.draws, flops)
-    power = exponents(law, size, saved.draws, flops)
+    log_size, loss = _best(saved.result.law, saved.draws, flops)
+    power = exponents(saved.result.law, saved.draws, flops)
     n = np.exp(log_size)
     of = {
         "N": n,
@@ -66,11 +65,12 @@ def intervals(saved: SavedFit, flops: float) -> dict[str, Interval | None] | Non
     return {name: percentiles(values) for name, values in of.items()}
 
 
-def _best(law: Law, size: str, theta: Array, flops: float) -> tuple[Array, Array]:
+def _best(law: Law, theta: Array, flops: float) -> tuple[Array, Array]:
     """Logarithm of the best size and the loss there, (R,) each; nan at an edge of the search."""
+    assert law.size is not None
     grid = np.arange(np.log(SIZES[0]), np.log(SIZES[1]), STEP)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        losses = law.predict(theta, {size: np.exp(grid), "D": flops / (6 * np.exp(grid))})
+        losses = law.predict(theta, {law.size: np.exp(grid), "D": flops / (6 * np.exp(grid))})
     losses = np.where(np.isfinite(losses), losses, np.inf)
     lowest = np.argmin(losses, axis=1)
     inside = (lowest > 0) & (lowest < len(grid) - 1)

@@ -63,8 +63,11 @@ def compute_optimal(result: FitResult, flops: float) -> ComputeOptimal:
     Raises:
         UserError: a law whose columns are not a size and D, or a budget out of range.
     """
-    size = size_of(result)
-    _positive("C", flops)
+    size = result.law.size
+    if size is None or result.law.levels:
+        raise UserError("no single size in this law", key="law", found=result.law.name, expected="a law in one N and D")
+    if not 0 < flops < math.inf:
+        raise UserError("value out of range", key="C", found=flops, expected="a positive number")
 
     def loss(log_size: float) -> float:
         n = math.exp(log_size)
@@ -175,17 +178,3 @@ def plan_for(
     if sizes[best][1]:
         edges.append(f"N_final = {plan.N_final:.3g} is the edge of the search: larger is cheaper by this law")
     return replace(plan, edges=tuple(edges))
-
-
-def size_of(result: FitResult) -> str:
-    """The law's name for its size column. Raises UserError if it has several, or other columns."""
-    law = result.law
-    sizes = [name for name in law.columns if name != "D"]
-    if "D" in law.columns and len(sizes) == 1 and sizes[0].startswith("N"):
-        return sizes[0]
-    raise UserError("no single size in this law", key="law", found=law.name, expected="a law in one N and D")
-
-
-def _positive(key: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise UserError("value out of range", key=key, found=value, expected="a positive number")

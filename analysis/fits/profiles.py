@@ -42,17 +42,13 @@ def profile(
     """
     law, start = result.law, result.theta
     kind = result.kind if result.kind.kind != "lad" else SMOOTH
-    whole = Problem(law, columns, loss[None], kind, _row(weights))
+    whole = Problem(law, columns, loss[None], kind, None if weights is None else weights[None])
     at, base, _ = whole.descend(start[None])
-    rises = _allowed(whole, at[0], level)
+    rises = allowed(whole, at[0], level)
     if isinstance(rises, str):
         return Profile(dict.fromkeys(law.names), rises)
     low, high = _ends(whole, at[0], float(base[0]), rises)
     return Profile({name: interval(*ends) for name, *ends in zip(law.names, low, high, strict=True)}, None)
-
-
-def _row(weights: Array | None) -> Array | None:
-    return None if weights is None else weights[None]
 
 
 def _ends(whole: Problem, at: Array, base: float, rises: Array) -> tuple[Array, Array]:
@@ -112,10 +108,8 @@ def _ends(whole: Problem, at: Array, base: float, rises: Array) -> tuple[Array, 
     return ends[:count], ends[count:]
 
 
-def allowed(
-    result: FitResult, columns: Columns, loss: Array, *, level: float = LEVEL, weights: Array | None = None
-) -> Array | str:
-    """Rise of the objective (P,) that ends each parameter's profile interval, or why it can't be computed.
+def allowed(problem: Problem, theta: Array, level: float = LEVEL) -> Array | str:
+    """Rise of the objective (P,) from its minimum `theta` that ends each parameter's profile interval, or why it can't be computed.
 
     With psi the slope of the objective in a residual and psi' its curvature, a parameter's estimate has the variance of
     a sandwich, G (sum w^2 psi^2 x x') G with G = (sum w psi' x x')^-1 and w a row's weight, and moving it off by one unit
@@ -129,12 +123,6 @@ def allowed(
     1991), as is done for quantile regression (Koenker 2005, section 3.4). psi^2 is divided by (1 - leverage)^2: the
     sandwich known as HC3, which few rows and few noisy ones don't make too thin.
     """
-    kind = result.kind if result.kind.kind != "lad" else SMOOTH
-    problem = Problem(result.law, columns, loss[None], kind, _row(weights))
-    return _allowed(problem, problem.descend(result.theta[None])[0][0], level)
-
-
-def _allowed(problem: Problem, theta: Array, level: float) -> Array | str:
     residual, slopes = problem.linearised(theta)
     free = ~problem.law.at_bound(theta)
     slopes = slopes[:, free]

@@ -157,7 +157,7 @@ def _runs(task: DesignTask, result: FitResult, rows: Table, target: Mapping[str,
                 found=task.price,
                 expected="--candidates, a table with that column",
             )
-        size = _size(result.law)
+        size = result.law.size
         if size is None or result.law.levels:
             raise UserError(
                 "no grid of runs for this law", key="--law", found=result.law.name,
@@ -171,7 +171,7 @@ def _runs(task: DesignTask, result: FitResult, rows: Table, target: Mapping[str,
             found=f"{task.largest:g}",
             expected="no --candidates",
         )
-    found = priced_runs.read(task.candidates, result.law, rows.names, task.price, _size(result.law))
+    found = priced_runs.read(task.candidates, result.law, rows.names, task.price, result.law.size)
     paid = found.where(found.price <= task.budget * (1 + priced_runs.ROUNDING))
     if not len(paid):
         raise UserError(
@@ -179,12 +179,6 @@ def _runs(task: DesignTask, result: FitResult, rows: Table, target: Mapping[str,
             expected=f"{found.price.min():.4g} or more, the cheapest of {task.candidates.source}",
         )  # fmt: skip
     return paid
-
-
-def _size(law: Law) -> str | None:
-    """The law's one size, where it has no more columns of numbers than that and D."""
-    own = [name for name in law.columns if name != "D" and name not in law.levels]
-    return own[0] if "D" in law.columns and len(own) == 1 and own[0].startswith("N") else None
 
 
 def _few_clusters(rows: Table) -> list[str]:

@@ -96,6 +96,12 @@ class Law(ABC):
         return self.name
 
     @property
+    def size(self) -> str | None:
+        """The one column of sizes of a law that reads no more numbers than that and D; else None."""
+        own = [name for name in self.columns if name != "D" and name not in self.levels]
+        return own[0] if "D" in self.columns and len(own) == 1 and own[0].startswith("N") else None
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters)
 

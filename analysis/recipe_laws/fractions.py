@@ -99,9 +99,8 @@ def _against(found: RecipeCurves, own: RecipeCurve, other: RecipeCurve, times: S
     places = [*tried, *((tried[-1][0], t) for t in times)]
     logs, drawn, fractions = [], [], []
     for budget, far in places:
-        point = scaled(budgets.point(budget), far)
-        value, draws = _log_fraction(law, own, other, point)
-        fractions.append(_fraction(found, own, other, budgets.at(budget, far), point, value, draws))
+        value, draws, fraction = _fraction(found, own, other, budget, far)
+        fractions.append(fraction)
         logs.append(value)
         drawn.append(draws)
     inside, draws_inside = logs[: len(tried)], None if own.theta is None else np.array(drawn[: len(tried)])
@@ -114,13 +113,6 @@ def _against(found: RecipeCurves, own: RecipeCurve, other: RecipeCurve, times: S
         own.name, tuple(fractions), overall, change, crossing, None if crossing is None else beyond(crossing.value, flops),
         _order(logs, None if own.theta is None else np.array(drawn), len(tried)),
     )  # fmt: skip
-
-
-def _log_fraction(law: Law, own: RecipeCurve, other: RecipeCurve, point: Columns) -> tuple[float, Array]:
-    value = reach(law, own.fit.theta[None], point, law.predict(other.fit.theta[None], point)[:, 0])
-    if own.theta is None or other.theta is None:
-        return float(value[0]), value
-    return float(value[0]), reach(law, own.theta, point, law.predict(other.theta, point)[:, 0])
 
 
 def reach(law: Law, theta: Array, point: Columns, loss: Array) -> Array:
@@ -147,23 +139,21 @@ def reach(law: Law, theta: Array, point: Columns, loss: Array) -> Array:
 
 
 def _fraction(
-    found: RecipeCurves,
-    own: RecipeCurve,
-    other: RecipeCurve,
-    at: dict[str, float],
-    point: Columns,
-    value: float,
-    draws: Array,
-) -> ComputeFraction:
-    loss = float(found.law.predict(other.fit.theta[None], point)[0, 0])
-    known = own.theta is not None
-    tried = found.budgets.columns["C"]
+    found: RecipeCurves, own: RecipeCurve, other: RecipeCurve, budget: int, far: float
+) -> tuple[float, Array, ComputeFraction]:
+    """The logarithm of the fraction at `far` times a budget, its draws, and what is shown of them."""
+    law, at, tried = found.law, found.budgets.at(budget, far), found.budgets.columns["C"]
+    point = scaled(found.budgets.point(budget), far)
+    [loss] = law.predict(other.fit.theta[None], point)[:, 0]
+    draws = reach(law, own.fit.theta[None], point, np.array([loss]))
+    value, known = float(draws[0]), None
+    if own.theta is not None and other.theta is not None:
+        draws = known = reach(law, own.theta, point, law.predict(other.theta, point)[:, 0])
     said = [beyond(at["C"], tried[other.means.budgets])]
     if needed := beyond(at["C"] * math.exp(value), tried[own.means.budgets]):
         said.append(f"what {own.name} needs is {needed} of its own")
-    return ComputeFraction(
-        at, loss, _estimate(value, draws if known else None), float(np.mean(draws == np.inf)), "; ".join(filter(None, said)) or None
-    )  # fmt: skip
+    never, extrapolated = float(np.mean(draws == np.inf)), "; ".join(filter(None, said)) or None
+    return value, draws, ComputeFraction(at, float(loss), _estimate(value, known), never, extrapolated)
 
 
 def _estimate(log: float, draws: Array | None) -> Estimate:

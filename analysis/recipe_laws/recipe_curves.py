@@ -83,11 +83,6 @@ class RecipeCurves:
         return next(curve for curve in self.curves if curve.name == name)
 
 
-def law_of(budgets: Budgets) -> Law:
-    """Of size and tokens where they vary apart, else of compute."""
-    return COMPUTE if budgets.ladder else CHINCHILLA
-
-
 def fitted(
     recipes: Sequence[RecipeMeans],
     budgets: Budgets,
@@ -111,7 +106,7 @@ def fitted(
         raise UserError(
             "nothing to compare", file=source, key=f"--by {by}", found=f"one recipe, {recipes[0].name}", expected="two or more"
         )  # fmt: skip
-    law = law_of(budgets)
+    law = COMPUTE if budgets.ladder else CHINCHILLA  # of size and tokens where they vary apart
     for own in recipes:
         if reason := obstacle(law, _columns(law, budgets, own), own.loss):
             raise UserError(
@@ -121,7 +116,9 @@ def fitted(
             )  # fmt: skip
     seeds = budget_noise.given(sigma, len(budgets)) if sigma else seed_noise(recipes, len(budgets))
     sd = np.ones(len(budgets)) if isinstance(seeds, str) else seeds.sd
-    fits = [_fit(law, budgets, own, sd) for own in recipes]
+    fits = [
+        fit(law, _columns(law, budgets, own), own.loss, LEAST_SQUARES, weights=_weights(own, sd)) for own in recipes
+    ]
     off = _apart(law, budgets, recipes, fits, sd)
     if isinstance(seeds, BudgetNoise):
         noise, drawn, scatter = seeds, seeds.widened(off.scatter), off.scatter
@@ -137,7 +134,7 @@ def fitted(
     known = np.sqrt(off.common_dof / rng.chisquare(off.common_dof, size=(resamples, 1))) if off.common else 0.0
     together = off.common * known * rng.standard_normal((resamples, len(budgets)))
     curves = tuple(
-        RecipeCurve(own, at, _draws(law, budgets, own, at, drawn, together[:, own.budgets], rng))
+        RecipeCurve(own, at, _draws(budgets, own, at, drawn, together[:, own.budgets], rng))
         for own, at in zip(recipes, fits, strict=True)
     )
     return RecipeCurves(budgets, law, curves, noise, None, scatter)
@@ -188,10 +185,6 @@ def _columns(law: Law, budgets: Budgets, own: RecipeMeans) -> Columns:
     return {name: budgets.columns[name][own.budgets] for name in law.columns}
 
 
-def _fit(law: Law, budgets: Budgets, own: RecipeMeans, sd: Array) -> FitResult:
-    return fit(law, _columns(law, budgets, own), own.loss, LEAST_SQUARES, weights=_weights(own, sd))
-
-
 def _weights(own: RecipeMeans, sd: Array) -> Array:
     """Inverse variances of the means, 1 on average."""
     weights = own.runs / sd[own.budgets] ** 2
@@ -199,16 +192,10 @@ def _weights(own: RecipeMeans, sd: Array) -> Array:
 
 
 def _draws(
-    law: Law,
-    budgets: Budgets,
-    own: RecipeMeans,
-    at: FitResult,
-    noise: BudgetNoise,
-    together: Array,
-    rng: np.random.Generator,
+    budgets: Budgets, own: RecipeMeans, at: FitResult, noise: BudgetNoise, together: Array, rng: np.random.Generator
 ) -> Array:
     """Parameters (R, P) of the law on its own losses with noise; `together` (R, K) is that of all recipes."""
-    columns = _columns(law, budgets, own)
+    law, columns = at.law, _columns(at.law, budgets, own)
     sd = noise.draws(len(together), rng)[:, own.budgets] / np.sqrt(own.runs)
     centre = law.predict(at.theta, columns)
     losses = centre * np.exp((sd * rng.standard_normal(sd.shape) + together) / centre)

@@ -110,7 +110,7 @@ def test_a_law_and_its_resamples(kind: str) -> None:
     held = []
     for one, own in zip(refit(CHINCHILLA, columns, losses, with_start(first, theta)), losses, strict=True):
         drawn = bootstrap(with_start(first, one), columns, own, resamples=RESAMPLES, rng=rng)
-        ends = percentiles(exponents(CHINCHILLA, "N", drawn.theta, 1e20))
+        ends = percentiles(exponents(CHINCHILLA, drawn.theta, 1e20))
         assert ends is not None
         held.append(ends[0] <= true <= ends[1])
     in_bounds(held)

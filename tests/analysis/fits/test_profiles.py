@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.fits.fit import FitResult, fit, with_start
+from analysis.fits.fit import fit, with_start
 from analysis.fits.objective import Objective
 from analysis.fits.problem import Problem
 from analysis.fits.profiles import SMOOTH, allowed, profile
@@ -77,9 +77,12 @@ def covered(objective: Objective, residuals: str, tables: int) -> Array:
         Problem(CHINCHILLA, columns, losses, smooth, row, one[None]).descend(start)[1] for one in np.eye(5, dtype=bool)
     ]
     rises = np.stack(held, axis=1) - base[:, None]
-    most = np.stack([
-        _allowed(with_start(first, own), columns, loss, weights) for own, loss in zip(minima, losses, strict=True)
-    ])  # fmt: skip
+    most = np.stack(
+        [
+            _allowed(Problem(CHINCHILLA, columns, loss[None], smooth, row), own)
+            for own, loss in zip(minima, losses, strict=True)
+        ]
+    )
     inside = rises <= most
     for i in range(2):  # what is counted is what `profile` says
         found = profile(with_start(first, minima[i]), columns, losses[i], weights=weights).intervals
@@ -89,8 +92,8 @@ def covered(objective: Objective, residuals: str, tables: int) -> Array:
     return inside.sum(axis=0)
 
 
-def _allowed(result: FitResult, columns: dict[str, Array], loss: Array, weights: Array | None) -> Array:
-    most = allowed(result, columns, loss, weights=weights)
+def _allowed(problem: Problem, theta: Array) -> Array:
+    most = allowed(problem, problem.descend(theta[None])[0][0])
     assert not isinstance(most, str), most
     return most
 
