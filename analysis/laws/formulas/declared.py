@@ -54,10 +54,7 @@ def law_of(formula: Formula, levels: Mapping[str, Sequence[str]]) -> FormulaLaw:
     roles.refuse_unbounded()
     parameters = _parameters(tree, names, said, roles, formula.logarithmic)
     _refuse_zero(tree, {p.name: Span(p.low, p.high) for p in parameters})
-    return FormulaLaw(
-        formula.name, formula.right, tree, parameters, levels={by: tuple(levels[by]) for by in formula.labels},
-        logarithmic=formula.logarithmic, source=written.source or "a formula of its user's", written=written,
-    )  # fmt: skip
+    return FormulaLaw(formula, tree, parameters, levels)
 
 
 def of_data(data: Any) -> FormulaLaw:

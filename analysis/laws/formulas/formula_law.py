@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from analysis.laws.formulas import calculus
+from analysis.laws.formulas.formula import Formula
 from analysis.laws.formulas.tape import Tape
 from analysis.laws.formulas.tree import ZERO, Expression, parameter, product_of, sum_of
-from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Array, Columns, Law, Parameter
 
 
@@ -18,31 +18,26 @@ class FormulaLaw(Law):
     """L = f_0 + sum_j c_j f_j, or its logarithm, with f of the columns and of the parameters that have starts.
 
     Args:
-        name: how it is called.
-        formula: its text.
+        formula: what it is made of.
         tree: the same with columns and parameters, of which those without starts are its scales c_j.
         parameters: all that the tree holds, in the order of every theta.
-        levels, logarithmic: see Law.
-        written: what it was made of.
+        levels: labels of the columns that its groups go by.
     """
 
     def __init__(
         self,
-        name: str,
-        formula: str,
+        formula: Formula,
         tree: Expression,
         parameters: tuple[Parameter, ...],
-        *,
-        levels: Mapping[str, tuple[str, ...]],
-        logarithmic: bool,
-        source: str,
-        written: WrittenLaw,
+        levels: Mapping[str, Sequence[str]],
     ):
-        self.name, self.formula, self.parameters, self.source = name, formula, parameters, source
-        self.logarithmic, self.written, self.published = logarithmic, written, written.published
+        written = self.written = formula.written
+        self.name, self.formula, self.parameters = formula.name, formula.right, parameters
+        self.source = written.source or "a formula of its user's"
+        self.logarithmic, self.published = formula.logarithmic, written.published
         self.unit = written.unit or self.unit
         self.columns = tuple(calculus.columns(tree))
-        self.levels = {name: levels[name] for name in self.columns if name in levels}
+        self.levels = {name: tuple(levels[name]) for name in self.columns if name in formula.labels}
         self.free = calculus.free_columns(tree)
         self.coarse = self.columns  # which values are enough is for the Jacobian to say
         self._scales = [p.name for p in parameters if not p.starts]

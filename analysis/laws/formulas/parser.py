@@ -8,6 +8,7 @@ atom: number, name, group, function(sum, …) or (sum)
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from analysis.laws.formulas.tree import FUNCTIONS, MINUS, Expression, call, number, power_of, product_of, sum_of
@@ -43,8 +44,20 @@ class _FormulaReader:
     def word(self) -> FormulaWord:
         return self.words[self.at]
 
-    def next_is(self, *signs: str) -> bool:
-        return self.word.kind == "sign" and self.word.text in signs
+    def accept(self, *signs: str) -> str:
+        """The next word, taken, if it is one of these signs; else empty."""
+        return self.take("sign").text if self.word.kind == "sign" and self.word.text in signs else ""
+
+    def deeper(self, what: str, read: Callable[[], Expression]) -> Expression:
+        """What `read` reads within one more bracket or power."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise UserError(
+                "a formula that is too deep", key="formula", found=f"over {DEEPEST} {what}", expected="a law"
+            )
+        found = read()
+        self.depth -= 1
+        return found
 
     def take(self, wanted: str) -> FormulaWord:
         """The next word, which is of the wanted kind or the wanted sign."""
@@ -58,58 +71,46 @@ class _FormulaReader:
         return own
 
     def sum(self) -> Expression:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise UserError(
-                "a formula that is too deep", key="formula", found=f"over {DEEPEST} brackets", expected="a law"
-            )
+        return self.deeper("brackets", self.inner_sum)
+
+    def inner_sum(self) -> Expression:
         parts = [self.product()]
-        while self.next_is("+", "-"):
-            sign = self.take("sign").text
+        while sign := self.accept("+", "-"):
             part = self.product()
             parts.append(product_of(MINUS, part) if sign == "-" else part)
-        self.depth -= 1
         return sum_of(*parts)
 
     def product(self) -> Expression:
         parts = [self.signed()]
-        while self.next_is("*", "/"):
-            sign = self.take("sign").text
+        while sign := self.accept("*", "/"):
             part = self.signed()
             parts.append(power_of(part, MINUS) if sign == "/" else part)
         return product_of(*parts)
 
     def signed(self) -> Expression:
         minus = False
-        while self.next_is("+", "-"):
-            minus ^= self.take("sign").text == "-"
+        while sign := self.accept("+", "-"):
+            minus ^= sign == "-"
         base = self.atom()
-        if self.next_is("^"):
-            self.take("^")
-            self.depth += 1
-            if self.depth > DEEPEST:
-                raise UserError("a formula that is too deep", key="formula", found=f"over {DEEPEST} powers", expected="a law")  # fmt: skip
-            base = power_of(base, self.signed())
-            self.depth -= 1
+        if self.accept("^"):
+            base = power_of(base, self.deeper("powers", self.signed))
         return product_of(MINUS, base) if minus else base
 
     def atom(self) -> Expression:
         if self.word.kind == "number":
             return number(float(self.take("number").text))
-        if self.next_is("("):
-            self.take("(")
+        if self.accept("("):
             inner = self.sum()
             self.take(")")
             return inner
         if self.word.kind != "name":
             self.take("a number, a name or a bracket")
         name = self.take("name")
-        if self.next_is("["):
-            self.take("[")
+        if self.accept("["):
             by = self.take("name").text
             self.take("]")
             return Expression("group", (name.text, by))
-        return self.function(name) if self.next_is("(") else Expression("name", name.text)
+        return self.function(name) if self.accept("(") else Expression("name", name.text)
 
     def function(self, name: FormulaWord) -> Expression:
         own = {"ln": "log"}.get(name.text, name.text)
@@ -118,10 +119,8 @@ class _FormulaReader:
                 "an unknown function", key="formula", found=f"{name.text!r} at {name.place} in {self.text!r}",
                 expected=", ".join(FUNCTIONS),
             )  # fmt: skip
-        self.take("(")
         parts = [self.sum()]
-        while self.next_is(","):
-            self.take(",")
+        while self.accept(","):
             parts.append(self.sum())
         self.take(")")
         if len(parts) != FUNCTIONS[own]:
