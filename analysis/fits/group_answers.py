@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from analysis.tables import groups
+from analysis.tables import cells
 from analysis.tables.table import Table
 from repro.errors import UserError
 
@@ -73,6 +73,28 @@ class GroupAnswers(Generic[A]):
         ]
 
 
+def labels(rows: Table, column: str) -> np.ndarray:
+    """The group of each row, (n,): the text of its cell in a column of the file. Raises UserError for one that holds nothing, or what can't be printed."""
+    assert rows.raw is not None
+    rows.raw.column(column, "--by")
+    found = rows.cells(column)
+    for cell, row in zip(found, rows.numbers, strict=True):
+        if cells.is_missing(cell):
+            raise UserError(
+                "a row that is of no group", file=rows.source, key=f"--by {column}", found=f"{cells.shown(cell)} in row {row:.0f}",
+                expected=f"a name in every row, or --exclude row={row:.0f}",
+            )  # fmt: skip
+        if not str(cell).isprintable():
+            raise UserError(
+                "a name that can't be printed",
+                file=rows.source,
+                key=f"--by {column}",
+                found=cells.shown(cell),
+                expected="text of one line",
+            )
+    return np.array([str(cell).strip() for cell in found], dtype=object)
+
+
 def by_group(
     rows: R, by: str, answer: Callable[[R], A], brief: Callable[[str, Mapping[str, A]], list[str]] | None = None
 ) -> GroupAnswers[A]:
@@ -81,16 +103,15 @@ def by_group(
     Raises:
         UserError: no such column, a row of no group, or no group with an answer.
     """
-    labels = np.array([str(cell).strip() for cell in groups.labels(rows, by)], dtype=object)
+    member = labels(rows, by)
     found, left = {}, {}
     expected: object = None
-    for label in dict.fromkeys(labels.tolist()):
+    for label in dict.fromkeys(member.tolist()):
         try:
-            found[label] = answer(rows.where(labels == label))
+            found[label] = answer(rows.where(member == label))
         except UserError as error:
-            found_there = str(error.found or "").partition(";")[
-                0
-            ]  # of a list of reasons the first: each group has its own
+            # Of a list of reasons the first: each group has its own.
+            found_there = str(error.found or "").partition(";")[0]
             left[label] = f"{error.message}: {found_there}" if found_there else error.message
             expected = error.expected
     if not found:

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import numpy as np
-
 from analysis.fits.envelope import envelope
 from analysis.fits.isoflop import TOLERANCE, Frontier, Method, isoflop
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.tables import row_flags, table
+from analysis.tables.budgets import positive
 from analysis.tables.cell_table import CellTable
 from analysis.tables.table import Table
 from repro.errors import UserError
@@ -169,15 +168,8 @@ def read(raw: CellTable, columns: Mapping[str, str], exclude: Sequence[str], clu
     tokens = "D" in columns or (not flops and "D" in raw.names)
     wanted = ["loss", "N", *(["C"] if flops or not tokens else []), *(["D"] if tokens else [])]
     rows = table.read(raw, [], columns=columns, exclude=exclude, clusters=clusters, also=wanted)
-    held = {"loss": rows.loss, **rows.columns}
-    for name in wanted:
-        for i in np.flatnonzero(held[name] <= 0)[:1]:
-            row = int(rows.numbers[i])
-            raise UserError(
-                "not a positive number", file=rows.source, key=rows.names[name], found=f"{held[name][i]:g} in row {row}",
-                expected=f"more than 0; or --exclude row={row}",
-            )  # fmt: skip
-    return dataclasses.replace(rows, columns=held)
+    positive(rows, wanted)
+    return dataclasses.replace(rows, columns={"loss": rows.loss, **rows.columns})
 
 
 def frontier(rows: Table, asked: Asked) -> TableFrontier:

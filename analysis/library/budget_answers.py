@@ -21,8 +21,8 @@ from analysis.rate_laws.table_rates import TableRates
 from analysis.recipe_laws import comparison
 from analysis.recipe_laws.comparison import RecipeComparison
 from analysis.recipe_laws.fractions import AgainstReference
-from analysis.tables import budget_rows
-from analysis.tables.budget_rows import RESAMPLES
+from analysis.tables import budgets
+from analysis.tables.budgets import RESAMPLES
 from analysis.tables.table import Table
 
 
@@ -220,4 +220,4 @@ def _rows(table: Any, bootstrap: int, sigma: float | None, optional: tuple[str, 
     asked = as_table(table)
     alike(asked)
     columns = {name: held for name, held in asked.columns.items() if name in ("N", "D", "C", "loss", *optional)}
-    return asked, budget_rows.read(asked.raw, columns, asked.exclude, optional)
+    return asked, budgets.read(asked.raw, columns, asked.exclude, optional)

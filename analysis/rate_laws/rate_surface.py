@@ -113,14 +113,15 @@ def find(
     """
     names = tuple(name for name in AXES if name in columns)
     logs = np.column_stack([np.log(columns[name]) for name in names])
+    runs = np.bincount(budgets.member)
     made = [_quadratic(names, logs[budgets.member == b], loss[budgets.member == b], near) for b in range(len(budgets))]
-    fits = {b: one for b, (one, *_) in enumerate(made) if isinstance(one, _Quadratic)}
+    fits = {b: one for b, (one, _) in enumerate(made) if isinstance(one, _Quadratic)}
     noise, scatters = _noise(list(fits.values()), sigma)
     where = {b: i for i, b in enumerate(fits)}
     cells = []
-    for b, (one, runs, settings, used) in enumerate(made):
+    for b, (one, settings) in enumerate(made):
         if isinstance(one, str):
-            cells.append(RateCell(b, runs, settings, used, None, {}, one))
+            cells.append(RateCell(b, int(runs[b]), settings, 0, None, {}, one))
             continue
         drawn = None
         if isinstance(noise, BudgetNoise):
@@ -131,14 +132,13 @@ def find(
             name: _optimum(place[0, i], one.box[i], one.centre[i], None if drawn is None else drawn[:, i], noise)
             for i, name in enumerate(one.axes)
         }
-        cells.append(RateCell(b, runs, settings, used, float(least[0]), optimum, None))
-    if isinstance(noise, str):
-        return RateSurfaces(budgets, tuple(cells), None, noise)
-    return RateSurfaces(budgets, tuple(cells), noise, None)
+        cells.append(RateCell(b, int(runs[b]), settings, len(one.runs), float(least[0]), optimum, None))
+    known, reason = (None, noise) if isinstance(noise, str) else (noise, None)
+    return RateSurfaces(budgets, tuple(cells), known, reason)
 
 
-def _quadratic(names: tuple[str, ...], logs: Array, loss: Array, near: float) -> tuple[_Quadratic | str, int, int, int]:
-    """A cell's fit or why there is none; its runs, settings, and settings used."""
+def _quadratic(names: tuple[str, ...], logs: Array, loss: Array, near: float) -> tuple[_Quadratic | str, int]:
+    """A cell's fit or why there is none, and its settings."""
     places, member = np.unique(np.round(logs, 6), axis=0, return_inverse=True)
     runs = np.bincount(member).astype(float)
     mean = np.bincount(member, weights=loss) / runs
@@ -146,10 +146,10 @@ def _quadratic(names: tuple[str, ...], logs: Array, loss: Array, near: float) ->
     counts = [len(np.unique(column)) for column in places.T]
     for name, count in zip(names, counts, strict=True):
         if 1 < count < LEAST_VALUES:
-            return f"{name} takes {count} values, a quadratic needs {LEAST_VALUES}", len(loss), len(mean), 0
+            return f"{name} takes {count} values, a quadratic needs {LEAST_VALUES}", len(mean)
     at = [i for i, count in enumerate(counts) if count > 1]
     if not at:
-        return "one setting alone was tried", len(loss), len(mean), 0
+        return "one setting alone was tried", len(mean)
     axes, x = tuple(names[i] for i in at), places[:, at]
     centre, order = x.mean(axis=0), np.argsort(mean)
     terms = _terms(x - centre)
@@ -158,7 +158,7 @@ def _quadratic(names: tuple[str, ...], logs: Array, loss: Array, near: float) ->
         if np.linalg.matrix_rank(terms[chosen]) == terms.shape[1]:
             break
     else:
-        return f"{len(mean)} settings are too few for a quadratic of {terms.shape[1]} terms", len(loss), len(mean), 0
+        return f"{len(mean)} settings are too few for a quadratic of {terms.shape[1]} terms", len(mean)
     root = np.sqrt(runs[chosen])
     inverse = np.linalg.pinv(terms[chosen] * root[:, None]) * root
     solution = inverse @ mean[chosen]
@@ -166,12 +166,7 @@ def _quadratic(names: tuple[str, ...], logs: Array, loss: Array, near: float) ->
     seeds = float(squares[chosen].sum()), int((runs[chosen] - 1).sum()), int((runs[chosen] > 1).sum())
     box = np.column_stack([x.min(axis=0), x.max(axis=0)]) - centre[:, None]
     left, level = (off, used - terms.shape[1]), float(mean[chosen].max())
-    return (
-        _Quadratic(axes, centre, box, runs[chosen], inverse, solution, seeds, left, level),
-        len(loss),
-        len(mean),
-        used,
-    )
+    return _Quadratic(axes, centre, box, runs[chosen], inverse, solution, seeds, left, level), len(mean)
 
 
 def _terms(x: Array) -> Array:

@@ -112,7 +112,7 @@ def best_rates(
     """The best rates and batches of the rows.
 
     Args:
-        rows: with N and D, or C, with lr, and with batch where there is one; see `budget_rows`.
+        rows: with N and D, or C, with lr, and with batch where there is one; see `budgets.read`.
         sigma: a run's standard deviation in nats, where it is known. resamples: draws behind intervals.
         near: share of a budget's least loss by which a run may be over it and still take part.
         at: budgets at which the laws are wanted, numbers as text by the names N and D, or C.

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analysis.fits import limits
+from analysis.fits.group_answers import labels
 from analysis.recipe_laws import fractions, ranking, recipe_curves, recipe_means
 from analysis.recipe_laws.fractions import AgainstReference, Crossing, Estimate
 from analysis.recipe_laws.ranking import BudgetRanking
 from analysis.recipe_laws.recipe_curves import RecipeCurves
 from analysis.recipe_laws.recipe_means import RecipeMeans
-from analysis.tables import groups
 from analysis.tables.budgets import Budgets, shown
 from analysis.tables.cell_table import listed
 from analysis.tables.table import Table
@@ -124,9 +124,8 @@ def compare(
     Raises:
         UserError: no such column, a row of no recipe, no such reference, fewer than two recipes, or too few budgets of one.
     """
-    labels = np.array([str(name).strip() for name in groups.labels(rows, by)], dtype=object)
     budgets, rng = Budgets.of(rows.columns), np.random.default_rng(seed)
-    recipes = recipe_means.means(labels, budgets, rows.loss)
+    recipes = recipe_means.means(labels(rows, by), budgets, rows.loss)
     if reference is not None and reference not in {own.name for own in recipes}:
         raise UserError(
             "no such recipe", file=rows.source, key="--reference", found=reference,

@@ -6,16 +6,51 @@ Where D/N is one ratio in every row, as on a ladder, size and tokens can't be to
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from analysis.laws.law import Array, Columns
+from analysis.laws.registry import CHINCHILLA
+from analysis.tables import table
+from analysis.tables.cell_table import CellTable
 from analysis.tables.row_ranges import APART
+from analysis.tables.table import Table
+from repro.errors import UserError
 
+RESAMPLES = 1000  # draws behind intervals, where nobody says how many
 ALIKE = 1.02  # counts are one where the larger is at most so many times the smaller
+
+
+def read(raw: CellTable, columns: Mapping[str, str], exclude: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """The rows, with N and D, or with C alone where the table has neither; and those of `optional` that it has.
+
+    Raises:
+        UserError: as `table.read` does; also for a column that holds a number that isn't positive.
+    """
+
+    def there(name: str) -> bool:
+        return name in columns or raw.usual.get(name, name) in raw.names
+
+    flops_alone = there("C") and not (there("N") or there("D"))
+    also = [name for name in optional if there(name)] + ["C"] * flops_alone
+    rows = table.read(raw, [] if flops_alone else [CHINCHILLA], columns=columns, exclude=exclude, also=also)
+    return positive(rows, also)
+
+
+def positive(rows: Table, names: Sequence[str]) -> Table:
+    """The same rows. Raises UserError for a number that isn't positive in some of their columns, the loss too."""
+    for name in names:
+        values = rows.loss if name == "loss" else rows.columns[name]
+        for i in np.flatnonzero(values <= 0)[:1]:
+            row = int(rows.numbers[i])
+            raise UserError(
+                "not a positive number", file=rows.source, key=rows.names[name], found=f"{values[i]:g} in row {row}",
+                expected=f"more than 0; or --exclude row={row}",
+            )  # fmt: skip
+    return rows
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from analysis.fits.outcome import enough_resamples, positive_sigma
-from analysis.tables import budget_rows, readers
+from analysis.tables import budgets, readers
 from analysis.tables.table import Table
 from analysis.verbs.shared_options import BOOTSTRAP, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
 from analysis.verbs.table_arguments import columns_given, say_rows
@@ -19,17 +19,17 @@ def add(command: argparse.ArgumentParser) -> None:
     COLUMNS.add(command, default_is=SAME_NAME)
     EXCLUDE.add(command, default_is="none")
     SIGMA.add(command, default_is="measured over seeds, else from what the fits leave over")
-    BOOTSTRAP.add(command, default=budget_rows.RESAMPLES)
+    BOOTSTRAP.add(command, default=budgets.RESAMPLES)
     OUT.add(command, "the figure is drawn there, as .pdf, .png and .csv", default_is="none is drawn")
     JSON.add(command)
 
 
 def read(given: argparse.Namespace, optional: tuple[str, ...] = ()) -> Table:
-    """The rows, see `budget_rows`; prints what is odd about single ones."""
+    """The rows, see `budgets.read`; prints what is odd about single ones."""
     if given.sigma is not None:
         positive_sigma(given.sigma)
     enough_resamples(given.bootstrap)
-    rows = budget_rows.read(readers.read(given.table), columns_given(given.columns), given.exclude, optional)
+    rows = budgets.read(readers.read(given.table), columns_given(given.columns), given.exclude, optional)
     say_rows(rows, given.exclude)
     return rows
 
