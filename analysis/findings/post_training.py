@@ -13,8 +13,7 @@ from analysis.noise import curve_noise, spread
 from analysis.noise.curve_noise import CurveNoise
 from analysis.noise.spread import Spread
 from analysis.tables.data import Tables
-from analysis.tables.dense_losses import dense_points
-from analysis.tables.post_training import CurvePoints, curve_points
+from analysis.tables.post_training import CurvePoints, curve_points, dense_points
 from analysis.tables.rows import Rows
 
 MOST_RESAMPLES = 400  # of curves

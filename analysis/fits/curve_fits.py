@@ -1,7 +1,8 @@
 """A law fitted to some points of curves and tested on others; whole curves are resampled, with all their points.
 
 There are two ways to resample, as elsewhere: curves are drawn with replacement if there are enough of them; otherwise
-the noise of the curves' seeds is added to their losses. A curve's draw is the same for every law and part.
+the noise of the curves' seeds is added to their losses. A curve's draw is the same for every law and part. And how fast one
+curve falls with its tokens, and where it has settled.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from analysis.tables.rows import Rows
 
 LEAST_WEIGHT = 1e-6  # of a point that a resample misses, so that its fit stays determined
 OBJECTIVE = Objective()
+SETTLED = 0.01  # nats a doubling of the tokens, under which we call a curve converged
 
 
 def resamples_of(
@@ -122,3 +124,23 @@ def residual_draws(law: Law, theta: Array, columns: Columns, drawn: Resamples, l
     """Predicted - actual (R, n) of resampled parameters on resampled losses, and how often each row was drawn."""
     with np.errstate(over="ignore", invalid="ignore"):
         return law.predict(theta, columns) - drawn.losses(loss), drawn.counts
+
+
+def slopes(tokens: Array, loss: Array) -> Array:
+    """Nats a doubling between successive points of one curve, (..., n - 1).
+
+    Args:
+        tokens: (n,), positive and increasing. loss: (..., n) in nats per token.
+    """
+    return np.asarray(np.diff(loss, axis=-1) / np.diff(np.log2(tokens)))
+
+
+def settled_at(tokens: Array, loss: Array, least: float = SETTLED) -> float | None:
+    """Tokens from which on the loss falls by less than `least` per doubling (the middle of that step); None if it never does.
+
+    Args:
+        tokens, loss: (n,) of one curve, tokens increasing.
+    """
+    steep = np.flatnonzero(-slopes(tokens, loss) >= least)
+    first = int(steep[-1]) + 1 if len(steep) else 0
+    return float(np.sqrt(tokens[first] * tokens[first + 1])) if first < len(tokens) - 1 else None

@@ -14,7 +14,7 @@ from repro.errors import UserError
 
 
 class TableAnswer(Protocol):
-    """The result of an analysis of a table's rows."""
+    """The result of an analysis of a table's rows, with warnings; as the command prints it with --json, and as a reader sees it."""
 
     @property
     def warnings(self) -> Sequence[str]: ...
@@ -59,11 +59,10 @@ class GroupAnswers(Generic[A]):
         ]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """As the command prints it with --json: a list, without the groups that are left out."""
+        """A list, without the groups that are left out."""
         return [{"by": self.by, "group": label} | one.as_json() for label, one in self.found.items()]
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
         if self.brief is not None:
             return self.brief(self.by, self.found)
         return [

@@ -67,7 +67,6 @@ def column_of(rule: str | None) -> str | None:
 
 
 def _meeting(table: Table, rule: str) -> np.ndarray:
-    """The rows (n,) that meet a condition."""
     try:
         condition = conditions.parse(rule)
         assert table.raw is not None

@@ -205,7 +205,6 @@ def _of_line(through: ComputeLine, what: str, resamples: int) -> list[str]:
 
 
 def _enough(curves: Sequence[SizeCurve], reasons: dict[int, str]) -> None:
-    """Raises UserError where fewer than three curves are left."""
     if len(curves) - len(reasons) >= LEAST:
         return
     told = "; ".join(f"C = {curves[i].budget:.3g}: {reason}" for i, reason in list(reasons.items())[:5])

@@ -207,5 +207,4 @@ def _normal_scores(values: Array) -> Array:
 
 
 def _first(member: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The position of the first row of each group."""
     return np.unique(member, return_index=True)[1]

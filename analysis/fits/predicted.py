@@ -1,10 +1,16 @@
-"""The prediction of a fit at one point: the point, given as NAME=VALUE words, the loss there, and warnings."""
+"""The prediction of a fit at one point: the point, given as NAME=VALUE words, the loss there, and warnings.
+
+Of a law that reads a loss the point may be that of a law of the loss below it. Each resample of one fit is then combined
+with each of the other, as if their errors were independent. If both were fitted to the same runs they aren't quite, and
+the interval is a little too wide or too narrow.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +22,7 @@ from analysis.tables.cell_table import listed
 from repro.errors import UserError
 
 QUANTILES = (0.025, 0.975)
+READS = "L"  # the column by which a law reads a loss
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,46 @@ def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
     elif drawn is not None:
         told.append("no interval: in some resamples the law has no value there")
     return Predicted(loss, low, high, tuple(limits.of_point(saved.rows, wanted)), tuple(told))
+
+
+def predict_through(upper: SavedFit, lower: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
+    """The upper law's prediction at the loss that the lower law predicts, with warnings.
+
+    Args:
+        upper: a fit of a law that reads L and nothing else. lower: of a law of the loss. wanted: the lower law's columns.
+
+    Raises:
+        UserError: an upper law that doesn't read L alone, other columns than the lower law's, or no finite number at one of the steps.
+    """
+    if upper.result.law.columns != (READS,):
+        raise UserError(
+            "a law that reads more than a loss", key="--through", found=", ".join(upper.result.law.columns),
+            expected=f"a fit of a law of {READS}, as downstream_error or accuracy",
+        )  # fmt: skip
+    of_columns(wanted, lower.result.law, "predict")
+    columns = {name: np.array([value]) for name, value in wanted.items()}
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        loss = float(lower.result.predict(columns)[0])
+        value = float(upper.result.predict({READS: np.array([loss])})[0])
+    if not (math.isfinite(loss) and loss > 0 and math.isfinite(value)):
+        raise UserError("the laws have no value there", key="predict", found=f"loss {loss:g}, then {value:g}", expected="other values")  # fmt: skip
+    answer: dict[str, Any] = {"predicted": value, "unit": upper.result.law.unit, "loss": loss}
+    warnings = [*limits.of_point(lower.rows, wanted), *limits.of_point(upper.rows, {READS: loss})]
+    without = [name for name, one in (("FIT.json", upper), ("--through", lower)) if one.draws is None]
+    if without:
+        warnings.append(f"no interval: {' and '.join(without)} saved without --bootstrap")
+        return answer, warnings
+    assert upper.draws is not None
+    assert lower.draws is not None
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        losses = lower.result.law.predict(lower.draws, columns)[:, 0]
+        values = upper.result.law.predict(upper.draws, {READS: losses})
+    if np.isfinite(losses).all() and np.isfinite(values).all():
+        both = {"predicted": values, "loss": losses}
+        answer["intervals"] = {name: np.quantile(own, QUANTILES).tolist() for name, own in both.items()}
+    else:
+        warnings.append("no interval: in some resamples the laws have no value there")
+    return answer, warnings
 
 
 def doubts(saved: SavedFit) -> list[str]:

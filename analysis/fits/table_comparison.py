@@ -39,7 +39,6 @@ class TableComparison:
         return found + resample.unused_sigma(self.sigma, drawn.method if drawn else None)
 
     def as_json(self) -> dict[str, Any]:
-        """As `compare --json` prints it."""
         drawn = self.found.resampled
         return {
             "holdout": self.rule,
@@ -60,7 +59,6 @@ class TableComparison:
         }
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
         judged, drawn = self.found.judged, self.found.resampled
         width = max(24, *(len(own.law) for own in judged))
         lines = [

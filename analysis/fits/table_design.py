@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import design_text, limits, next_runs, priced_runs
+from analysis.fits import limits, next_runs, priced_runs
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.next_runs import NextRuns, Prospect
 from analysis.fits.objective import Objective
@@ -85,7 +85,6 @@ class TableDesign:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """As `design --json` prints it."""
         law, result, runs, prospect = self.result.law, self.result, self.runs, self.prospect
         there = {name: np.array([value]) for name, value in self.target.items()}
         width = prospect.interval[1] - prospect.interval[0]
@@ -112,8 +111,21 @@ class TableDesign:
         }
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
-        return design_text.lines(self.as_json(), self.result.law.unit)
+        shown, unit = self.as_json(), self.result.law.unit
+        at = _named(shown["target"]).replace("  ", ", ")
+        low, high = shown["interval"]
+        found = [
+            f"{shown['law']} at {at}: {shown['loss']:.4f}, 95% [{low:.4f}, {high:.4f}], {shown['width']:.4f} {unit} wide",
+            f"  {shown['n_rows']} rows of {shown['source']}; σ of a run {shown['sigma']:.4g} {unit} ({shown['sigma_from']})",
+            "one more run, by its price:",
+            *(f"  {_told(plan, shown['width'], unit)}   {_named(plan['runs'][0])}" for plan in shown["by_price"]),
+            f"runs that cost {shown['budget']:.4g} together at most:",
+        ]
+        for count, plan in enumerate(shown["plans"], start=1):
+            mark = "   narrowest" if count == shown["best"] and len(shown["plans"]) > 1 else ""
+            found.append(f"  {_told(plan, shown['width'], unit)}   {count} run{'s' if count > 1 else ''}{mark}")
+            found += [f"      {run['price']:>10.3g}   {_named(run)}" for run in plan["runs"]]
+        return found
 
 
 def design_on(
@@ -225,3 +237,12 @@ def _run(i: int, law: Law, runs: PricedRuns) -> dict[str, Any]:
 
 def _as_json(plan: NextRuns, law: Law, runs: PricedRuns, width: float) -> dict[str, Any]:
     return {"runs": [_run(i, law, runs) for i in plan.runs], "price": plan.price, "width": width * plan.share}
+
+
+def _told(plan: Mapping[str, Any], width: float, unit: str) -> str:
+    return f"price {plan['price']:>9.3g}: {plan['width']:.4f} {unit} wide, {1 - plan['width'] / width:>4.0%} less"
+
+
+def _named(run: Mapping[str, Any]) -> str:
+    told = {name: value if isinstance(value, str) else f"{value:.3g}" for name, value in run.items() if name != "price"}
+    return "  ".join(f"{name} = {value}" for name, value in told.items())

@@ -79,11 +79,9 @@ class TableFit:
         return found + resample.unused_sigma(self.sigma, self.drawn.method if self.drawn else None)
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
         return fit_text.lines(self.result.law, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
-        """As `fit --json` prints it."""
         loss, predicted, saved = self.rows.loss, self.result.predict(self.columns), self.saved
         weights = self.rows.weights
         assert saved.rows is not None

@@ -96,7 +96,6 @@ class TableFrontier:
         return [*self.rows.warnings, *told, *self.found.warnings]
 
     def as_json(self) -> dict[str, Any]:
-        """As `isoflop --json` prints it."""
         found, line = self.found, self.found.line
         return {
             "method": found.method,
@@ -122,7 +121,6 @@ class TableFrontier:
         }
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
         found, line = self.found, self.found.line
         lines = [f"{found.method}: {HOW[found.method]}   ({len(self.rows)} rows of {self.rows.source})"]
         for name, what, own in (("a_N", "N_opt", found.a_N), ("a_D", "D_opt", found.a_D)):

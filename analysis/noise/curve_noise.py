@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from analysis.fits.slopes import slopes
+from analysis.fits.curve_fits import slopes
 from analysis.laws.law import Array
 from analysis.noise.spread import LEAST_DOF, Spread, known_spread
 from analysis.tables.post_training import CurvePoints

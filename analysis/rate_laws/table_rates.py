@@ -33,7 +33,6 @@ class TableRates:
         return list(self.rows.warnings)
 
     def as_json(self) -> dict[str, Any]:
-        """As `rates --json` prints it."""
         found = self.found
         return {
             "source": self.rows.source,
@@ -61,7 +60,6 @@ class TableRates:
         }  # fmt: skip
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
         return list(self._lines())
 
     def _lines(self) -> Iterator[str]:

@@ -11,11 +11,10 @@ import numpy as np
 
 from analysis.fits import limits
 from analysis.fits.group_answers import labels
-from analysis.recipe_laws import fractions, ranking, recipe_curves, recipe_means
+from analysis.recipe_laws import fractions, ranking, recipe_curves
 from analysis.recipe_laws.fractions import AgainstReference, Crossing, Estimate
 from analysis.recipe_laws.ranking import BudgetRanking
-from analysis.recipe_laws.recipe_curves import RecipeCurves
-from analysis.recipe_laws.recipe_means import RecipeMeans
+from analysis.recipe_laws.recipe_curves import RecipeCurves, RecipeMeans
 from analysis.tables.budgets import Budgets, shown
 from analysis.tables.cell_table import listed
 from analysis.tables.table import Table
@@ -45,7 +44,6 @@ class RecipeComparison:
     warnings: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """As `recipes --json` prints it."""
         noise = self.curves.noise
         return {
             "source": self.source,
@@ -74,7 +72,6 @@ class RecipeComparison:
         }
 
     def lines(self) -> list[str]:
-        """As a reader sees it."""
         return list(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -125,7 +122,7 @@ def compare(
         UserError: no such column, a row of no recipe, no such reference, fewer than two recipes, or too few budgets of one.
     """
     budgets, rng = Budgets.of(rows.columns), np.random.default_rng(seed)
-    recipes = recipe_means.means(labels(rows, by), budgets, rows.loss)
+    recipes = recipe_curves.means(labels(rows, by), budgets, rows.loss)
     if reference is not None and reference not in {own.name for own in recipes}:
         raise UserError(
             "no such recipe", file=rows.source, key="--reference", found=reference,

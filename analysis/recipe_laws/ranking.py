@@ -18,8 +18,7 @@ from analysis.fits.outcome import LEVEL
 from analysis.laws.law import Array
 from analysis.noise.budget_noise import BudgetNoise
 from analysis.recipe_laws.fractions import Estimate
-from analysis.recipe_laws.recipe_curves import RecipeCurves
-from analysis.recipe_laws.recipe_means import RecipeMeans
+from analysis.recipe_laws.recipe_curves import RecipeCurves, RecipeMeans
 
 REPEATS = 2000
 

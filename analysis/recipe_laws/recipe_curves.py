@@ -1,4 +1,4 @@
-"""Each recipe's law of the loss, with draws of its parameters.
+"""Each recipe's mean loss at each budget, and its law of the loss with draws of its parameters.
 
 The law is fitted to means over seeds, each weighing by its noise. Where the means of all recipes lie off their laws together
 at a budget, the law is at fault, and draws add that to all of them alike. Beside it they add the noise of the seeds, widened
@@ -21,7 +21,6 @@ from analysis.laws.registry import CHINCHILLA
 from analysis.noise import budget_noise
 from analysis.noise.budget_noise import BudgetNoise
 from analysis.noise.spread import LEAST_DOF, known_spread
-from analysis.recipe_laws.recipe_means import RecipeMeans, seed_noise
 from analysis.tables.budgets import Budgets
 from repro.errors import UserError
 
@@ -47,6 +46,23 @@ COMPUTE = ComputeLaw()
 
 
 LEAST_SQUARES = Objective("wls")
+
+
+@dataclass(frozen=True)
+class RecipeMeans:
+    """One recipe's mean losses.
+
+    Attributes:
+        name: the cell of the column that tells recipes apart.
+        budgets: where it has runs, (K,), rising. loss: means, nats. runs: behind each.
+        squares: sums of squared deviations from them.
+    """
+
+    name: str
+    budgets: np.ndarray
+    loss: Array
+    runs: Array
+    squares: Array
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,29 @@ class RecipeCurves:
         return next(curve for curve in self.curves if curve.name == name)
 
 
+def means(labels: np.ndarray, budgets: Budgets, loss: Array) -> tuple[RecipeMeans, ...]:
+    """Of each recipe, in the order of their names; labels and losses are (n,)."""
+    found = []
+    for name in sorted(set(labels)):
+        own = labels == name
+        at, member = np.unique(budgets.member[own], return_inverse=True)
+        runs = np.bincount(member).astype(float)
+        mean = np.bincount(member, weights=loss[own]) / runs
+        squares = np.bincount(member, weights=(loss[own] - mean[member]) ** 2).astype(float)
+        found.append(RecipeMeans(str(name), at, mean, runs, squares))
+    return tuple(found)
+
+
+def _seed_noise(recipes: Sequence[RecipeMeans], count: int) -> BudgetNoise | str:
+    """The noise of the seeds at each of `count` budgets, or why it isn't known."""
+    squares, dof, groups = np.zeros(count), np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+    for own in recipes:
+        squares[own.budgets] += own.squares
+        dof[own.budgets] += (own.runs - 1).astype(int)
+        groups[own.budgets] += own.runs > 1
+    return budget_noise.measured(squares, dof, groups, max(float(own.loss.max()) for own in recipes), "seeds")
+
+
 def fitted(
     recipes: Sequence[RecipeMeans],
     budgets: Budgets,
@@ -114,7 +153,7 @@ def fitted(
                 found=f"{own.name}: {reason.replace(' runs ', ' budgets ')}",
                 expected=f"at least {len(law.parameters) + 1} budgets for {law.formula}, or --exclude '{by}={own.name}'",
             )  # fmt: skip
-    seeds = budget_noise.given(sigma, len(budgets)) if sigma else seed_noise(recipes, len(budgets))
+    seeds = budget_noise.given(sigma, len(budgets)) if sigma else _seed_noise(recipes, len(budgets))
     sd = np.ones(len(budgets)) if isinstance(seeds, str) else seeds.sd
     fits = [
         fit(law, _columns(law, budgets, own), own.loss, LEAST_SQUARES, weights=_weights(own, sd)) for own in recipes

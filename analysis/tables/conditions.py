@@ -124,7 +124,6 @@ def _held(condition: Condition, raw: CellTable, names: Mapping[str, str]) -> Seq
 
 
 def _number(cell: Any, kind: cells.Kind = "count") -> float:
-    """A cell or a value as a number; nan where it is none."""
     if isinstance(cell, bool):
         return float(cell)
     return cells.number_or_nan(cell, "share" if isinstance(cell, str) and cell.rstrip().endswith("%") else kind)

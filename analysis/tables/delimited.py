@@ -69,7 +69,6 @@ def read(text: str, source: str, delimiter: str | None, longest: int) -> CellTab
 
 
 def _delimiter(head: str) -> str:
-    """What parts the cells of the first line."""
     bare = re.sub(r'"[^"]*"', "", head)
     counts = Counter({mark: bare.count(mark) for mark in (",", ";", "\t", "|")})
     mark, most = counts.most_common(1)[0]

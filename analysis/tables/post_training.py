@@ -2,6 +2,8 @@
 
 A curve is one run that started from a pruned model; its points are its held-out losses at D > 0 tokens after the surgery,
 once its learning rate has warmed up: until then that rate decides how far it has come, and not D. The row at D = 0, the loss of the pruned model, is `L_parent`: it is published and no law is fitted to it.
+
+And held-out losses of dense runs, to which the law in N_avg is fitted before it predicts pruned models that are trained further.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import numpy as np
 import pyarrow.compute as pc
 
 from analysis.laws.law import Array
-from analysis.tables.curve_roles import Role, method_of, roles_of, warm_up
+from analysis.tables.curve_roles import Role, at_peak, constant, method_of, roles_of, warm_up
 from analysis.tables.data import Tables
 from analysis.tables.rows import Rows
 from repro import studies
 
 FILE = "post_training.csv"
+EARLY = 0.1  # share of a dense run before which its losses are those of its beginning
+ALIKE = 2.0  # times one learning rate another may be, over the parents' peak, for losses to be comparable
 
 
 @dataclass(frozen=True)
@@ -122,3 +126,48 @@ def held_out(tables: Tables) -> dict[str, list[tuple[float, float]]]:
     for run_id, tokens, loss in zip(*columns, strict=True):
         found.setdefault(run_id, {})[float(tokens)] = float(loss)
     return {run_id: list(own.items()) for run_id, own in found.items()}
+
+
+def dense_points(tables: Tables) -> Rows:
+    """Held-out losses of dense runs at a learning rate like that of training after pruning, over the parents' peak.
+
+    Those of models that lost nothing and train on, of parents and of models trained from scratch: at their end, and where
+    the learning rate stays at its peak, from EARLY of their tokens on. Columns: run_id, N_avg, D (over the whole life), loss.
+    """
+    runs = tables.selected(lambda r: r.serves(studies.PARENTS, studies.POST_TRAINING) & ~r.sparse)
+    wanted, points, rows = _rate_after(tables), held_out(tables), []
+    for run in runs.rows():
+        control = run["surgery"] is not None
+        if control and (run["rho"] > 0 or not constant(run)):
+            continue
+        before, own = run["D_life"] - run["D"], points.get(run["run_id"], [])
+        first, last = at_peak(run)
+        found = {
+            tokens: loss
+            for tokens, loss in own
+            if first < tokens <= last and (control or (_alike(1.0, wanted) and tokens >= EARLY * run["D"]))
+        }
+        if not control and _alike(run["final_lr"] if not constant(run) else 1.0, wanted):
+            found[run["D"]] = run["loss"]
+        rows += [
+            {"run_id": run["run_id"], "N_avg": run["N_avg_life"], "D": before + tokens, "loss": loss}
+            for tokens, loss in found.items()
+        ]
+    return Rows(numbers_and_texts(rows, ("run_id", "N_avg", "D", "loss")))
+
+
+def _rate_after(tables: Tables) -> float | None:
+    """The learning rate of training after pruning over the parent's peak, median; None where no parent is in the table."""
+    runs = tables.runs
+    peak = dict(zip(runs["run_id"], runs["lr"], strict=True))
+    children = tables.selected(lambda r: r.serves(studies.POST_TRAINING))
+    over = [
+        run["lr"] / peak[run["parent"]]
+        for run in children.rows()
+        if run["surgery"] is not None and run["parent"] in peak
+    ]
+    return float(np.median(over)) if over else None
+
+
+def _alike(rate: float, wanted: float | None) -> bool:
+    return wanted is None or max(rate / wanted, wanted / rate) <= ALIKE

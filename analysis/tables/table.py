@@ -197,7 +197,6 @@ def _numbers(
 
 
 def _said(name: str, cell: Any, value: float) -> str:
-    """What is wrong with a cell that can't be used."""
     if isinstance(cell, str) and not math.isfinite(value):
         return cell.strip() or "missing"
     return "missing" if cell is None else f"{value:g}{', no share' if name == 'S' and value >= 1 else ''}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit, through
+from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.laws.law import Law
@@ -27,7 +27,7 @@ def predict(given: argparse.Namespace) -> int:
     warnings = [*predicted.doubts(saved), *(predicted.doubts(below) if below else [])]
     answers: list[dict[str, Any]]
     if below is not None:
-        answer, more = through.predict_through(saved, below, wanted)
+        answer, more = predicted.predict_through(saved, below, wanted)
         answers = [answer]
         warnings += more
     elif set(wanted) == {"C"}:

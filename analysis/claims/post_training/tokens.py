@@ -14,8 +14,8 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import FIRST, MethodCurves
 from analysis.findings.post_training import Recovery
+from analysis.fits.curve_fits import SETTLED, settled_at
 from analysis.fits.outcome import above, below
-from analysis.fits.slopes import SETTLED, settled_at
 from analysis.laws.law import Array
 from analysis.laws.registry import P2
 from analysis.worlds.recovery_world import RecoveryWorld

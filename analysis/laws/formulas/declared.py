@@ -9,7 +9,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from analysis.laws.formulas import calculus, starts
+import numpy as np
+
+from analysis.laws.formulas import calculus
 from analysis.laws.formulas.formula import Formula, expanded, read
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.formulas.identified import refuse_unidentified
@@ -19,9 +21,12 @@ from analysis.laws.formulas.tree import Expression, number, parameter
 from analysis.laws.formulas.written import SaidParameter
 from analysis.laws.formulas.written import of_data as of_mapping
 from analysis.laws.law import Parameter
-from analysis.laws.size_and_data import IRREDUCIBLE, SIZE_EXPONENT, SIZE_SCALE
+from analysis.laws.size_and_data import EXPONENTS, FEW_EXPONENTS, IRREDUCIBLE, SIZE_EXPONENT, SIZE_SCALE
 from repro.errors import UserError
 
+MOST = 512  # starts where none are said
+LARGEST = 20_000  # starts that are said
+FEW = 3  # parameters from which each has fewer starts
 WIDE = 100.0  # high over low from which the solver works on the logarithm
 
 
@@ -95,7 +100,6 @@ def _said_of(formula: Formula, names: Sequence[str]) -> dict[str, SaidParameter]
 
 
 def _settled(formula: Formula, tree: Expression, names: Sequence[str], said: Mapping[str, SaidParameter]) -> Expression:
-    """The tree with what is fixed and tied."""
     written, places = formula.written, {}
     for name, value in written.fixed.items():
         if name not in names:
@@ -127,8 +131,7 @@ def _stranger(what: str, key: str, name: str, names: Sequence[str]) -> UserError
 def _parameters(
     tree: Expression, names: Sequence[str], said: Mapping[str, SaidParameter], roles: Roles, logarithmic: bool
 ) -> tuple[Parameter, ...]:
-    """The parameters with bounds and starts."""
-    grid = starts.grid({name: _bounds_of(said[name]) for name in names if name not in roles.scales}, said)
+    grid = _starts({name: _bounds_of(said[name]) for name in names if name not in roles.scales}, said)
     spans = {name: Span(*_bounds_of(said[name])) for name in grid}
     signed = _signed(roles, said, spans, calculus.free_columns(tree), logarithmic)
     found = []
@@ -187,3 +190,42 @@ def _refuse_zero(tree: Expression, spans: Mapping[str, Span]) -> None:
                     "a division by a parameter that may be zero", key=f"bounds.{inside[0]}",
                     found=f"{spans[inside[0]].low:g} to {spans[inside[0]].high:g}", expected="bounds on one side of 0",
                 )  # fmt: skip
+
+
+def _starts(
+    bounds: Mapping[str, tuple[float, float]], said: Mapping[str, SaidParameter]
+) -> dict[str, tuple[float, ...]]:
+    """Where the solver starts with each parameter: as declared, or a grid between its bounds that is finer the fewer they are."""
+    usual = EXPONENTS if len(bounds) < FEW else FEW_EXPONENTS
+    found = {name: said[name].starts or _between(*own, usual) for name, own in bounds.items()}
+    for name, own in found.items():
+        low, high = bounds[name]
+        if wrong := [start for start in own if not low <= start <= high]:
+            raise UserError(
+                "a start outside its bounds", key=f"parameters.{name}.starts", found=wrong[0], expected=f"{low:g} to {high:g}"
+            )  # fmt: skip
+    while (count := int(np.prod([len(own) for own in found.values()]))) > MOST:
+        free = [name for name in found if not said[name].starts and len(found[name]) > 1]
+        if not free:
+            break
+        longest = max(free, key=lambda name: len(found[name]))
+        found[longest] = _fewer(found[longest])
+    if count > LARGEST:
+        raise UserError("too many starts", key="parameters", found=f"{count:,}", expected=f"{LARGEST:,} at most")
+    return found
+
+
+def _fewer(own: tuple[float, ...]) -> tuple[float, ...]:
+    """One fewer: without the one in the middle, and of two their mean."""
+    return (sum(own) / 2,) if len(own) == 2 else own[: len(own) // 2] + own[len(own) // 2 + 1 :]
+
+
+def _between(low: float, high: float, usual: tuple[float, ...]) -> tuple[float, ...]:
+    """The usual exponents that lie inside, or three numbers that do, evenly in their logarithm where the bounds are wide."""
+    inside = tuple(own for own in usual if low < own < high)
+    if len(inside) == len(usual):
+        return inside
+    shares = np.array([1, 3, 5]) / 6
+    if low > 0 and high > 10 * low:
+        return tuple((low * (high / low) ** shares).tolist())
+    return tuple((low + (high - low) * shares).tolist())

@@ -59,7 +59,6 @@ class Tape:
         return [held[at] for at in self._wanted]
 
     def _place(self, own: Expression) -> int:
-        """Where the expression will lie."""
         if own not in self._places:
             self._places[own] = self._new_place(own)
         return self._places[own]

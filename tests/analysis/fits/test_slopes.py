@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.fits.slopes import settled_at, slopes
+from analysis.fits.curve_fits import settled_at, slopes
 
 TOKENS = np.array([100.0, 200.0, 800.0])
 

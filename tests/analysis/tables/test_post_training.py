@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.tables.data import Runs, Tables
-from analysis.tables.dense_losses import dense_points
-from analysis.tables.post_training import curve_points, has_post_training, published
+from analysis.tables.post_training import curve_points, dense_points, has_post_training, published
 from analysis.worlds import simulated_post_training as simulated
 from repro import studies
 
