@@ -46,9 +46,9 @@ def sizes(sweep: Sweep, wanted: str | None = None) -> dict[str, RunSpec]:
         UserError: a size that the sweep doesn't have.
     """
     every: dict[str, RunSpec] = {}
-    for run in sweep.runs:
-        if run.spec.pruning.sparsity:
-            every.setdefault(run.spec.size, run.spec)
+    for spec in sweep.specs:
+        if spec.pruning.sparsity:
+            every.setdefault(spec.size, spec)
     names = list(every) if wanted is None else [name.strip() for name in wanted.split(",")]
     for name in names:
         if name not in every:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from bench import made_on, parser
+from bench import Step, interleaved, made_on, parser
 from repro.spec import RunSpec
 from sweeps import grid
 from sweeps.tuner import WORKER_ENV
@@ -66,7 +66,6 @@ def _lane(spec: RunSpec) -> dict[str, float]:
     """Median ms a step of each variant, and of each part of the last one."""
     import torch
 
-    from bench.variants import Step, interleaved
     from repro.pruning.pruner import Pruner
     from repro.training import model
     from repro.training.batch import Batch

@@ -25,8 +25,8 @@ import numpy as np
 import psutil
 import torch
 
-from bench import made_on, parser
-from bench.variants import VARIANTS, Bench, interleaved
+from bench import interleaved, made_on, parser
+from bench.variants import VARIANTS, Bench
 from repro.corpus import build
 from repro.resources import Resources
 from repro.spec import CorpusSpec, EvalSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec

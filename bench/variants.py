@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
+from bench import Step
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import PruningSpec, RunSpec
@@ -26,8 +26,6 @@ from repro.training import model
 from repro.training.run import RunInProgress
 from repro.training.train import engine_of
 from repro.training.trainer import Trainer
-
-Step = Callable[[int], None]  # takes the number of the step, makes it
 
 
 @dataclass
@@ -218,22 +216,6 @@ def hugging_face(bench: Bench) -> Step:
             raise ended[0]
 
     return step
-
-
-def interleaved(
-    steps: Mapping[str, Step], warm: int, rounds: int, settle: Callable[[], None] = lambda: None
-) -> dict[str, list[float]]:
-    """ms of each timed step of each variant; the n-th entries are of one round, whose order is random."""
-    seen: dict[str, list[float]] = {name: [] for name in steps}
-    shuffled = random.Random(0)
-    for number in range(warm + rounds):
-        for name in shuffled.sample(list(steps), len(steps)):
-            settle()
-            began = time.perf_counter()
-            steps[name](number)
-            settle()
-            seen[name].append(1e3 * (time.perf_counter() - began))
-    return {name: values[warm:] for name, values in seen.items()}
 
 
 def alone(make: Callable[[], Step]) -> Step:

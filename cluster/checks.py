@@ -121,7 +121,7 @@ def memory(nodes: Facts, sweep: Sweep | None) -> Iterator[Finding]:
 
 def disk(nodes: Facts, sweep: Sweep | None, results: str | None) -> Iterator[Finding]:
     """Free space in the folders of Ray, corpora and local results."""
-    kept = sum(checkpoint_bytes(run.spec) for run in sweep.runs) if sweep else 0.0
+    kept = sum(map(checkpoint_bytes, sweep.specs)) if sweep else 0.0
     for node, fact in nodes.items():
         for folder, free in fact["disk"].items():
             need = LITTLE_DISK[0] + (kept if folder == results else 0)

@@ -200,12 +200,12 @@ def _of_this_disk(place: str) -> str:
 
 
 def _refuse_local_text(sweep: Sweep) -> None:
-    for run in sweep.runs:
-        if run.spec.corpus.source == "files":
+    for spec in sweep.specs:
+        if spec.corpus.source == "files":
             raise UserError(
                 "text files that the nodes don't have",
                 file=sweep.file,
                 key="corpus.paths",
-                found=", ".join(run.spec.corpus.paths)[:200],
+                found=", ".join(spec.corpus.paths)[:200],
                 expected="a volume that holds them below storage.corpus (--volume-claim, --nfs), or a source that every node reaches",
             )

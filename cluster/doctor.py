@@ -109,7 +109,7 @@ def _place(uri: str | None) -> str | None:
 def _corpora(sweep: Sweep, nodes: dict[str, str]) -> Iterator[Finding]:
     """Each corpus: whether it exists on every node, or can be built from an available source."""
     root = sweep.storage.corpus
-    wanted = {(run.spec.corpus, run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
+    wanted = {(spec.corpus, spec.model.vocab, spec.model.sequence) for spec in sweep.specs}
     for spec, vocab, sequence in wanted:
         try:
             folder = folder_of(spec, vocab, sequence, root)

@@ -29,7 +29,7 @@ def chain(build: str | None, run: str) -> str:
 def undeclared(sweep: Sweep) -> str:
     """Why `repro corpus build`, limited to one vocabulary and sequence length per file, can't build all corpora."""
     model = strict.read_yaml(sweep.file).get("model") or {}
-    wanted = {(run.spec.model.vocab, run.spec.model.sequence) for run in sweep.runs}
+    wanted = {(spec.model.vocab, spec.model.sequence) for spec in sweep.specs}
     if wanted <= {(model.get("vocab"), model.get("sequence"))}:
         return ""
     return "sizes differ in vocabulary or sequence: `sweeps run` builds their corpora, in one process"

@@ -51,13 +51,13 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
             expected="a cluster with GPUs of one type, or no --measured",
         )
     steps: Counter[Shape] = Counter()  # of the whole sweep, so that a run that resumes is compiled as it was before
-    for p in sweep.runs:
-        steps[_shape(p.spec)] += p.spec.schedule.total_steps
+    for spec in sweep.specs:
+        steps[_shape(spec)] += spec.schedule.total_steps
     resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
     for spec in todo:  # "auto" stays only where compiling pays
         if resources[spec.run_id].compile == "auto" and steps[_shape(spec)] < compiler.STEPS:
             resources[spec.run_id] = replace(resources[spec.run_id], compile=False)
-    planned = {p.spec.run_id: Planned(p.spec.run_id, p.spec.tokens, cost(p.spec)) for p in sweep.runs}
+    planned = {spec.run_id: Planned(spec.run_id, spec.tokens, cost(spec)) for spec in sweep.specs}
     if cluster is None or (measured is None and cluster.known is None):
         return Sizes(resources, list(planned.values()), None)
     made = forecast(sweep, cluster, measured, todo=resources)

@@ -40,7 +40,7 @@ def built(sweep: Sweep) -> dict[str, CorpusSummary]:
 def _each(sweep: Sweep, opened: Callable[[CorpusSpec, int, int], T]) -> dict[str, T]:
     """What `opened` gives for the corpus of each run, by run id; it is asked once for each corpus."""
     once = cache(opened)
-    return {p.spec.run_id: once(p.spec.corpus, p.spec.model.vocab, p.spec.model.sequence) for p in sweep.runs}
+    return {spec.run_id: once(spec.corpus, spec.model.vocab, spec.model.sequence) for spec in sweep.specs}
 
 
 def warnings(sweep: Sweep, texts: Mapping[str, CorpusSummary]) -> Iterator[str]:
@@ -59,10 +59,10 @@ def warnings(sweep: Sweep, texts: Mapping[str, CorpusSummary]) -> Iterator[str]:
 def shapes_on(sweep: Sweep, texts: Mapping[str, CorpusSummary], text: CorpusSummary) -> dict[str, Shape]:
     """The model of each size that is trained on `text`: of the size's first run there."""
     found: dict[str, Shape] = {}
-    for planned in sweep.runs:
-        own = texts.get(planned.spec.run_id)
+    for spec in sweep.specs:
+        own = texts.get(spec.run_id)
         if own is not None and own.name == text.name:
-            found.setdefault(planned.spec.size, planned.spec.model.shape)
+            found.setdefault(spec.size, spec.model.shape)
     return found
 
 

@@ -86,7 +86,7 @@ def forecast(
     Raises:
         UserError: the device is unknown, doesn't support the sweep's precision, or isn't in the measured file.
     """
-    specs = placement.longest_first(run.spec for run in sweep.runs)
+    specs = placement.longest_first(sweep.specs)
     if measured is None:
         speed = Throughput.assumed(cluster, specs[0].precision)
     else:
@@ -136,8 +136,8 @@ def forecast(
 def model_sizes(sweep: Sweep) -> dict[str, RunSpec]:
     """One run per size label, largest model first: apart from the batch, memory depends on the size alone."""
     found: dict[str, RunSpec] = {}
-    for run in sweep.runs:
-        found.setdefault(run.spec.size, run.spec)
+    for spec in sweep.specs:
+        found.setdefault(spec.size, spec)
     return dict(sorted(found.items(), key=lambda item: item[1].model.shape.total, reverse=True))
 
 
@@ -150,11 +150,10 @@ def _job(spec: RunSpec, options: Sequence[Size]) -> RunTimes:
 
 def _naive(sweep: Sweep, cluster: Cluster, speed: Throughput) -> tuple[int, tuple[PlacedRun, ...]]:
     """The schedule in the file's order, with the declared workers, or as many as this cluster and the batches allow."""
-    specs = [run.spec for run in sweep.runs]
     allowed = [w for w in cluster.sizes if w <= sweep.resources.workers]
-    fixed = max(w for w in allowed if all(spec.optimizer.batch % w == 0 for spec in specs))
+    fixed = max(w for w in allowed if all(spec.optimizer.batch % w == 0 for spec in sweep.specs))
     jobs = []
-    for spec in specs:
+    for spec in sweep.specs:
         micro = fitting_micro_batch(spec, sweep.resources, fixed, cluster.memory_bytes) or 1
         jobs.append(_job(spec, [scaling.size(spec, fixed, micro, cluster, speed, sweep.resources)]))
     return fixed, placement.simulate(jobs, lambda *_: fixed, cluster.gpus, cluster.node)

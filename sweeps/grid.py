@@ -43,6 +43,10 @@ class Sweep:
     share_prefix: bool = False
 
     @property
+    def specs(self) -> tuple[RunSpec, ...]:
+        return tuple(run.spec for run in self.runs)
+
+    @property
     def studies(self) -> tuple[str, ...]:
         """Names of the studies that have runs, in order of appearance."""
         return tuple(dict.fromkeys(study for run in self.runs for study in run.studies))

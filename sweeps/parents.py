@@ -32,9 +32,8 @@ class Parents:
 
     def __init__(self, runs: Folder, sweep: Sweep, todo: Sequence[RunSpec], before: Stamps):
         self.runs, self.before = runs, before
-        specs = [run.spec for run in sweep.runs]
-        starts = {s.run_id: Fork(s.parent.run_id, s.parent_step) for s in specs if s.parent and s.parent_step}
-        self._whole = (prefix_plan.grow(specs) if sweep.share_prefix else Forest({}), Forest(starts))
+        starts = {s.run_id: Fork(s.parent.run_id, s.parent_step) for s in sweep.specs if s.parent and s.parent_step}
+        self._whole = (prefix_plan.grow(sweep.specs) if sweep.share_prefix else Forest({}), Forest(starts))
         self.forks, self.starts = self._left({spec.run_id for spec in todo})
 
     def children(self, spec: RunSpec) -> tuple[int, ...]:
@@ -87,7 +86,7 @@ def with_parents(sweep: Sweep, only: Iterable[str]) -> set[str]:
     Raises:
         UserError: an id that is none of the sweep's.
     """
-    specs = {run.spec.run_id: run.spec for run in sweep.runs}
+    specs = {spec.run_id: spec for spec in sweep.specs}
     forks = prefix_plan.grow(specs.values()).forks if sweep.share_prefix else {}
     waiting, found = list(only), set[str]()
     for run_id in waiting:

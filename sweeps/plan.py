@@ -72,7 +72,7 @@ class Plan:
 
 
 def plan(sweep: Sweep) -> Plan:
-    specs = [run.spec for run in sweep.runs]
+    specs = sweep.specs
     runs = {spec.run_id: Price.of(spec) for spec in specs}
     return Plan(
         sweep.name,
@@ -136,7 +136,7 @@ def print_plan(file: str | Path, as_json: bool) -> int:
 
 def unread(sweep: Sweep) -> Iterator[str]:
     """Warns of the models that runs start from and this machine doesn't have."""
-    starts = [run.spec.start for run in sweep.runs]
+    starts = (spec.start for spec in sweep.specs)
     away = dict.fromkeys(s.model for s in starts if isinstance(s, ModelStart) and not s.is_read)
     if away:
         yield f"a network is needed: `sweeps run` downloads {', '.join(away)}, of which nothing was read here"

@@ -110,7 +110,7 @@ def as_text(quote: Quote) -> list[str]:
 def assumptions(quote: Quote) -> Iterator[str]:
     """The assumptions behind the hours and the gigabytes, one per line."""
     cluster, sizes = quote.forecast.cluster, model_sizes(quote.sweep)
-    precision = quote.sweep.runs[0].spec.precision
+    precision = quote.sweep.specs[0].precision
     if quote.measured is None and cluster.known:
         shares = ", ".join(f"{share:.0%} at {size / 1e6:.0f} M" for size, share in ASSUMED_MFU.items())
         peak = hardware.peak_flops(cluster.known, precision) or 0

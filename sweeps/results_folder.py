@@ -35,9 +35,9 @@ def check(place: Folder, sweep: Sweep) -> bool:
                 expected=f"{' or '.join(map(str, tables.READABLE))}; move the folder away or name another",
             )
     is_left = False
-    for planned in sweep.runs:
-        run = RunFolder(place / "runs" / planned.spec.run_id)
-        begun = run.begun_with(planned.spec) is not None
+    for spec in sweep.specs:
+        run = RunFolder(place / "runs" / spec.run_id)
+        begun = run.begun_with(spec) is not None
         is_left = is_left or not begun or run.status()["state"] != "done"
     return is_left
 

@@ -63,18 +63,14 @@ def run(
     texts = corpora.build_all(sweep)
     for text in corpora.warnings(sweep, texts):
         print(f"warning: {text}", flush=True)
-    for planned in sweep.runs:
-        spec = planned.spec
+    for spec in sweep.specs:
         texts[spec.run_id].check(spec.text_tokens, spec.repeat, spec.run_id)
         texts[spec.run_id].check_heldout(spec.evaluation.blocks, spec.evaluation.block_sequences)
-    todo = longest_first(
-        p.spec
-        for p in sweep.runs
-        if p.spec.run_id in asked and not results_folder.is_done(place, p.spec, texts[p.spec.run_id].hash)
-    )
+    wanted = [spec for spec in sweep.specs if spec.run_id in asked]
+    todo = longest_first(spec for spec in wanted if not results_folder.is_done(place, spec, texts[spec.run_id].hash))
     record: dict[str, Any] = {"schema_version": tables.SCHEMA_VERSION, "name": sweep.name, "file": str(sweep.file)}
     record["share_prefix"] = sweep.share_prefix
-    record["lr_schedules"] = sorted({p.spec.optimizer.lr_schedule for p in sweep.runs})
+    record["lr_schedules"] = sorted({spec.optimizer.lr_schedule for spec in sweep.specs})
     previous = sweep_json.read(place)
     trained: set[str] = set()
     if todo:
@@ -193,11 +189,8 @@ def dry_run(sweep: Sweep, *, results: str | None = None, only: Sequence[str] = (
     asked = with_parents(sweep, only)
     place = Folder.open(results_folder.uri(sweep, results))
     results_folder.check(place, sweep)
-    todo = longest_first(
-        p.spec
-        for p in sweep.runs
-        if p.spec.run_id in asked and not RunFolder(place / "runs" / p.spec.run_id).is_done(p.spec)
-    )
+    wanted = [spec for spec in sweep.specs if spec.run_id in asked]
+    todo = longest_first(spec for spec in wanted if not RunFolder(place / "runs" / spec.run_id).is_done(spec))
     tokens = sum(s.tokens for s in todo)
     print(f"{sweep.name}: {len(todo)} of {len(sweep.runs)} runs to train, {tokens / 1e6:,.1f} M tokens -> {place}")
     for spec in todo:
