@@ -117,14 +117,10 @@ def _apart(number: int, out: Path, seconds: float) -> bool:
     if process.returncode < 0 and why is None:
         why = f"it was ended by {signal.Signals(-process.returncode).name}"
     if why:
-        _complain(file_of(out, number), why)
+        file = file_of(out, number)
+        content = json.loads(file.read_text()) if file.exists() else {}  # what it has written so far
+        file.write_text(json.dumps(content | {"error": why}, indent=1) + "\n")
     return process.returncode == 0
-
-
-def _complain(file: Path, why: str) -> None:
-    """Puts why a part ended into what it has written so far."""
-    content = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps(content | {"error": why}, indent=1) + "\n")
 
 
 def summary(out: Path) -> str:

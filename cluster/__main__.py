@@ -16,7 +16,7 @@ ROOM = commands.Room(
         "stop": ("cluster.jobs", "stop a submitted sweep; it saves checkpoints first"),
         "fetch": ("cluster.fetch", "copy a sweep's tables to this machine; again, only changed files"),
         "render": ("cluster.render", "write the manifest that runs a sweep on a cluster"),
-        "doctor": ("cluster.verbs.doctor", "check an environment before a sweep"),
+        "doctor": ("cluster.doctor", "check an environment before a sweep"),
         "wait": ("cluster.wait", "wait until the nodes of the cluster at RAY_ADDRESS have joined"),
     },
 )

@@ -120,8 +120,15 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
     gpus = devices.node if devices else 0
     with located(None, "--name"):
         name = allowed("name", sweep.name if given.name is None else given.name)
-    if not shared_disk and not volume:
-        _refuse_local_text(sweep)
+    files = [spec for spec in sweep.specs if spec.corpus.source == "files"]
+    if files and not shared_disk and not volume:
+        raise UserError(
+            "text files that the nodes don't have",
+            file=sweep.file,
+            key="corpus.paths",
+            found=", ".join(files[0].corpus.paths)[:200],
+            expected="a volume that holds them below storage.corpus (--volume-claim, --nfs), or a source that every node reaches",
+        )
     unbuilt = "" if given.corpus is not None else undeclared(sweep)
     if unbuilt:
         warnings += (unbuilt,)
@@ -197,15 +204,3 @@ def _of_this_disk(place: str) -> str:
     if not place.strip():
         raise UserError("an empty path", found=repr(place), expected="a path or a URI")
     return one_line(str((ROOT / expand(place)).resolve()))
-
-
-def _refuse_local_text(sweep: Sweep) -> None:
-    for spec in sweep.specs:
-        if spec.corpus.source == "files":
-            raise UserError(
-                "text files that the nodes don't have",
-                file=sweep.file,
-                key="corpus.paths",
-                found=", ".join(spec.corpus.paths)[:200],
-                expected="a volume that holds them below storage.corpus (--volume-claim, --nfs), or a source that every node reaches",
-            )

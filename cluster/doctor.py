@@ -7,12 +7,16 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 from cluster import access_checks, checks, node_facts
 from cluster.checks import Finding
 from cluster.remote_checks import DRIVER, all_reduce, ask, first_line, join, round_trip, skews_of
 from cluster.versions import locked
 from repro import corpus
+from repro.console import commands
+from repro.console.options import earlier
+from repro.console.shared_options import ADDRESS, JSON, RESULTS_ROOT, SWEEP
 from repro.corpus.build import folder_of
 from repro.corpus.sources import open_source
 from repro.errors import UserError
@@ -20,6 +24,27 @@ from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import CorpusSpec
 from sweeps.grid import Sweep, expand
+
+EXAMPLES = (
+    ("sweeps/laptop.yaml", "this machine, for that sweep"),
+    ("--address head:6379 --json", "a cluster, for a program"),
+)
+
+
+def add_parser(verbs: Any) -> None:
+    """Adds the verb doctor."""
+    command = commands.add(
+        verbs, "doctor",
+        "Checks versions, GPUs, memory, disk, clocks, ports, tokens, storage and an all-reduce on every node, before a sweep. "
+        "The exit code is 1 if there is a fault.",
+        EXAMPLES,
+    )  # fmt: skip
+    SWEEP.add(command, "to check its needs too", nargs="?")
+    ADDRESS.add(command, default_is="RAY_ADDRESS, else this machine")
+    RESULTS_ROOT.add(command, default_is="the sweep's storage.results")
+    earlier(command, "--storage", "--results")
+    JSON.add(command)
+    command.set_defaults(main=main)
 
 
 def main(given: argparse.Namespace) -> int:

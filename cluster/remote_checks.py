@@ -93,19 +93,15 @@ def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]
 def _made(root: str) -> list[str]:
     """The folders, innermost first, that writing under `root` creates."""
     if "://" in root:
-        return [] if _seen(root) else [root]
+        try:
+            return [] if Folder.open(root).exists() else [root]
+        except (OSError, ValueError, UserError):
+            return []
     made, path = [], Path(root)
     while not path.exists():
         made.append(str(path))
         path = path.parent
     return made
-
-
-def _seen(uri: str) -> bool:
-    try:
-        return Folder.open(uri).exists()
-    except (OSError, ValueError, UserError):
-        return True
 
 
 def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resources) -> Finding:

@@ -67,14 +67,19 @@ class Memory:
         return self.states + self.activations
 
 
-def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int, compiled: bool) -> Memory:
+def worker_of(
+    spec: RunSpec, resources: Resources, micro_batch: int, *, workers: int | None = None, zero_stage: int | None = None
+) -> Memory:
     """The memory of one worker of a run.
 
     Args:
-        workers: W, the number of data-parallel processes.
+        resources: of the sweep. Only what certainly is compiled counts as such: eager kernels take more.
         micro_batch: sequences per forward pass.
-        compiled: whether torch.compile makes its kernels, for certain: eager ones take more.
+        workers, zero_stage: others than those of the resources.
     """
+    workers = resources.workers if workers is None else workers
+    zero_stage = resources.zero_stage if zero_stage is None else zero_stage
+    compiled = resources.compile is True
     half, shape, model = spec.precision == "bf16", spec.model.shape, spec.model
     total, narrow = shape.total, 2 if half else 4
     if zero_stage == 0:
@@ -90,24 +95,6 @@ def per_worker(spec: RunSpec, *, workers: int, zero_stage: int, micro_batch: int
         gradients * total + bucket,
         optimizer * total + _mask_bytes(spec),
         max(passes, narrow * total if compiled else 0, 4.5 * total / workers),
-    )
-
-
-def worker_of(
-    spec: RunSpec,
-    resources: Resources,
-    micro_batch: int,
-    *,
-    workers: int | None = None,
-    zero_stage: int | None = None,
-) -> Memory:
-    """The memory of one worker under a sweep's resources; None takes the workers or the stage that these declare."""
-    return per_worker(
-        spec,
-        workers=resources.workers if workers is None else workers,
-        zero_stage=resources.zero_stage if zero_stage is None else zero_stage,
-        micro_batch=micro_batch,
-        compiled=resources.compile is True,
     )
 
 

@@ -131,15 +131,12 @@ def forks_of(groups: list[list[Compared]]) -> dict[str, Fork]:
     for group in groups:
         for i, child in enumerate(group):
             options = [Fork(parent.spec.run_id, _fork_step(parent, child)) for parent in group[:i]]
-            worth = [o for o in options if o.step >= child.worth and _passes(forks.get(o.parent), o.step)]
+            # A parent that is itself forked off later never has the state of an earlier step.
+            reached = (o for o in options if o.parent not in forks or forks[o.parent].step <= o.step)
+            worth = [o for o in reached if o.step >= child.worth]
             if worth:
                 forks[child.spec.run_id] = max(worth, key=lambda fork: fork.step)
     return forks
-
-
-def _passes(start: Fork | None, step: int) -> bool:
-    """Whether a run that starts there reaches `step`."""
-    return start is None or start.step <= step
 
 
 def _fork_step(parent: Compared, child: Compared) -> int:

@@ -32,11 +32,6 @@ STOPPING = "stopping after saving a checkpoint; a second signal stops at once"
 _heeded = Heeded(STOPPING)  # by the main thread of a worker group's process
 
 
-def configuration(given: Assignment) -> dict[str, Any]:
-    """A trial's Tune configuration."""
-    return {KEY: given.to_dict()}
-
-
 def assignment_of(configuration: dict[str, Any]) -> Assignment:
     """The run that a trial trains."""
     return Assignment.parse(configuration[KEY])

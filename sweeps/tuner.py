@@ -23,7 +23,7 @@ from repro.errors import UserError
 from repro.resources import Resources
 from sweeps.devices import Cluster
 from sweeps.queue import Queue
-from sweeps.trial import Trial, assignment_of, configuration
+from sweeps.trial import KEY, Trial, assignment_of
 
 # Set before a worker process starts. bench/laptop.py measures the malloc settings: no effect at 1,024 tokens per step.
 WORKER_ENV = {
@@ -64,7 +64,7 @@ class _Ask(Searcher):
         if self.queue.is_over:
             return Searcher.FINISHED
         job = self.queue.next()
-        return None if job is None else configuration(job.assignment)
+        return None if job is None else {KEY: job.assignment.to_dict()}
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
         return True

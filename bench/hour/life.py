@@ -28,7 +28,7 @@ from repro.resources import Resources
 from repro.spec import PruningSpec, RunSpec, load
 from repro.store.folder import Folder
 from sweeps.grid import expand
-from sweeps.memory import per_worker
+from sweeps.memory import worker_of
 
 EVERY = 40  # steps between checkpoints
 
@@ -91,11 +91,11 @@ def _too_large(part: Part, spec: RunSpec, text: Corpus, usual: Resources, root: 
     It isn't compiled, which would be done anew for each of them.
     """
     with _short_of_memory(part) as room:
-        batch = 8
-        while per_worker(spec, workers=1, zero_stage=1, micro_batch=batch, compiled=False).activations < 1.5 * room:
+        batch, eager = 8, replace(usual, micro_batch=None, compile=False)
+        while worker_of(spec, eager, batch, zero_stage=1).activations < 1.5 * room:
             batch *= 2
         greedy = replace(spec, optimizer=replace(spec.optimizer, batch=batch), dense_steps=2, pruning=PruningSpec())
-        row = _trained(greedy, text, replace(usual, micro_batch=None, compile=False), root / "greedy")
+        row = _trained(greedy, text, eager, root / "greedy")
     part.say(f"a batch of {batch} sequences was trained in micro-batches of {row['micro_batch']}")
     part.add(Finding("out of memory, the run goes on with smaller micro-batches", row["micro_batch"] < batch))
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from repro.resources import Resources
 from repro.training.hardware import GPUS
 from sweeps import scaling
 from sweeps.__main__ import main
 from sweeps.devices import Cluster
 from sweeps.forecast import Forecast, forecast
 from sweeps.grid import Sweep, expand
-from sweeps.memory import checkpoint_bytes, per_worker
+from sweeps.memory import checkpoint_bytes, worker_of
 from sweeps.plan import Price
 from sweeps.throughput import Throughput
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 PAPER, QUICK = ROOT / "sweeps" / "paper.yaml", ROOT / "sweeps" / "quick.yaml"
 H100 = "gpus=64,type=h100,per_node=8"
 BATCH = 256 * 2048  # tokens a step
+COMPILED = Resources(workers=8, zero_stage=2, compile=True)
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +141,11 @@ def test_worker_counts_divide_the_batch_and_stop_where_scaling_does(paper: Sweep
 
 def test_memory_falls_with_the_stage_and_grows_with_the_micro_batch(paper: Sweep) -> None:
     spec = next(run.spec for run in paper.runs if run.spec.size == "468m")
-    at = {s: per_worker(spec, workers=8, zero_stage=s, micro_batch=1, compiled=True) for s in range(4)}
+    at = {s: worker_of(spec, COMPILED, 1, zero_stage=s) for s in range(4)}
     assert at[0].states > at[1].states > at[2].states
     # ZeRO 2 in bf16 by hand: 2 bytes of weights, 2 of bucket, 4/8 of gradients, 12/8 of masters and moments; masks.
     assert at[2].states == pytest.approx(468.24e6 * (2 + 2 + 0.5 + 1.5) + 435.42e6 / 8, rel=1e-4)
-    wide, wider = (per_worker(spec, workers=8, zero_stage=2, micro_batch=m, compiled=True) for m in (16, 32))
+    wide, wider = (worker_of(spec, COMPILED, m) for m in (16, 32))
     # 16 sequences more: a block's 16 d + 6 mlp and 4 d of the rest; the loss works on as many logits at once, but in 32
     # instead of 16 chunks, each of which keeps 2 bytes for a weight of the LM head.
     more = 16 * 2048 * (24 * (16 * 1024 + 6 * 4096) + 4 * 1024) + 16 * 2 * 32_000 * 1024
@@ -156,10 +158,7 @@ def test_when_each_weight_went_takes_as_many_bits_as_the_last_event_has(paper: S
     in_order = replace(spec, pruning=replace(spec.pruning, mirror=True, choose="last"))
     by_chance = replace(spec, pruning=replace(spec.pruning, mirror=True))
     assert in_order.schedule.events < 1024
-    sizes = [
-        per_worker(run, workers=8, zero_stage=2, micro_batch=1, compiled=True).optimizer
-        for run in (in_order, by_chance)
-    ]
+    sizes = [worker_of(run, COMPILED, 1).optimizer for run in (in_order, by_chance)]
     bits = len(f"{in_order.schedule.events:b}")
     assert sizes[0] - sizes[1] == checkpoint_bytes(in_order) - checkpoint_bytes(by_chance)
     assert sizes[0] - sizes[1] == bits * spec.model.shape.prunable / 8

@@ -15,6 +15,7 @@ from torch._inductor.virtualized import V
 from torch.utils._ordered_set import OrderedSet
 
 from bench.count import Setting, compile_graphs, loss_of, network_of
+from repro.resources import Resources
 from repro.spec import ModelSpec, RunSpec
 from repro.training import loss, zero
 from sweeps import memory
@@ -53,7 +54,7 @@ def compiled_peak(model: ModelSpec, rows: int, precision: str) -> float:
 
 def forecast(spec: RunSpec, rows: int, precision: Precision, compiled: bool) -> float:
     run = replace(spec, precision=precision)
-    return memory.per_worker(run, workers=8, zero_stage=2, micro_batch=rows, compiled=compiled).activations
+    return memory.worker_of(run, Resources(workers=8, zero_stage=2, compile=compiled), rows).activations
 
 
 def test_the_sizes_of_buffers_are_those_of_training() -> None:

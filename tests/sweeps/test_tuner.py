@@ -42,7 +42,7 @@ def placed(make_spec: Callable[..., RunSpec], tmp_path: Path) -> Iterator[Placed
             make_spec(), Resources(runs_per_gpu=runs_per_gpu), str(tmp_path), "corpus", "0" * 16, None, (), None, (),
             str(tmp_path), "mine", None, gpu=True,
         )  # fmt: skip
-        groups.append(tuner.own_resources(trial.configuration(assignment))())
+        groups.append(tuner.own_resources({trial.KEY: assignment.to_dict()})())
         return groups[-1]
 
     yield place
