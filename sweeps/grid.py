@@ -17,9 +17,9 @@ from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.studies import StudyName
 from sweeps import sweep_file
-from sweeps.lineage import children
 from sweeps.run_builder import Builder
 from sweeps.run_settings import Storage
+from sweeps.single_runs import children
 from sweeps.sweep_file import Declaration
 
 

@@ -19,13 +19,11 @@ from repro.store.run_folder import RunFolder, Stamps
 from repro.training import trackers
 from repro.training.assignment import Assignment, CheckpointRef
 from sweeps import assign_workers, corpora, results_folder, sweep_json
-from sweeps.finish import finish
 from sweeps.grid import Sweep
 from sweeps.parents import with_parents
 from sweeps.placement import longest_first
-from sweeps.progress import Progress
 from sweeps.queue import Job, Queue
-from sweeps.watcher import Watcher
+from sweeps.watcher import Progress, Watcher
 
 
 def run(
@@ -77,7 +75,7 @@ def run(
         places = {run_id: (corpora.address(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
         trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, measured, previous | record)
         record |= done
-    return finish(
+    return results_folder.finish(
         place,
         sweep,
         asked=asked,

@@ -80,7 +80,7 @@ def test_a_verb_that_isnt_one_is_refused_with_those_that_are(command: str, capsy
 @pytest.mark.slow
 def test_the_driver_of_a_sweep_imports_ray_and_neither_torch_nor_what_stands_on_it() -> None:
     work = (
-        "import sys; from sweeps import assign_workers, finish, parents, run, tuner\n"
+        "import sys; from sweeps import assign_workers, parents, results_folder, run, tuner\n"
         "from repro.training.provenance import provenance; provenance()\n"
         "found = {'torch', 'deepspeed', 'transformers'} & set(sys.modules); print(found or 'none')"
     )
