@@ -84,12 +84,8 @@ def _candidates(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]], faile
         failed.append(str(error))
     else:
         try:
-            yielded = False
-            for layout in tree.layouts(model.config, len(shapes), model.config_file):
-                yield layout
-                yielded = True
-            if yielded:
-                return
+            yield from tree.layouts(model.config, len(shapes), model.config_file)
+            return
         except tree.NotKnown as error:
             failed.append(str(error))
     yield rules.layout(shapes, ties(model.config))

@@ -57,14 +57,9 @@ def opened(start: ModelStart) -> ModelFolder:
 def check_model(found: ModelSpec, expected: ModelSpec, file: object) -> None:
     """Raises UserError unless a folder's model is the expected one, whatever their context and initialisation."""
     for name in (one.name for one in fields(ModelSpec) if one.name not in ("sequence", "init")):
-        if getattr(found, name) != getattr(expected, name):
-            raise UserError(
-                "a model of another shape",
-                file=file,
-                key=name,
-                found=getattr(found, name),
-                expected=getattr(expected, name),
-            )
+        theirs, ours = getattr(found, name), getattr(expected, name)
+        if theirs != ours:
+            raise UserError("a model of another shape", file=file, key=name, found=theirs, expected=ours)
 
 
 def read(model: ModelFolder) -> dict[str, torch.Tensor]:

@@ -162,8 +162,3 @@ def _check_tokens(net: Net, tokens: torch.Tensor) -> None:
             found=most,
             expected=f"ids below {net.spec.vocab}: the text must be tokenized by the model's own tokenizer",
         )
-
-
-def site_of(name: str) -> str:
-    """The site at which the inputs of a linear layer, q_proj say, are seen."""
-    return next(site for site, names in SITES.items() if name in names)

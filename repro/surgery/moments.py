@@ -63,7 +63,10 @@ class Moments:
 
 
 def observed(replay: Replay, states: States, *, with_gram: bool = False) -> dict[str, Moments]:
-    """Statistics of the inputs of each site (see names.SITES) of the block on the stage, at these hidden states."""
+    """Statistics of the inputs of each linear layer of the block on the stage, at these hidden states.
+
+    Layers that have the same inputs (see names.SITES) share them.
+    """
     found = {site: Moments(with_gram) for site in SITES}
     replay.observe(states, lambda site, inputs: found[site].add(inputs))
-    return found
+    return {name: found[site] for site, names in SITES.items() for name in names}

@@ -15,7 +15,7 @@ import torch
 from repro.errors import UserError
 from repro.models.names import LINEARS, linear_weights, prefix
 from repro.surgery import dsnot
-from repro.surgery.calibrate import Progress, Replay, site_of
+from repro.surgery.calibrate import Progress, Replay
 from repro.surgery.moments import Moments, observed
 from repro.surgery.multiple_removal import multiple_removal
 from repro.surgery.net import Net
@@ -125,7 +125,7 @@ def one_shot(
             replay.block(index)
             seen = observed(replay, states, with_gram=needs_gram) if mine else {}
         for key, name in mine.items():
-            layer = LinearLayer(weights[key].float(), seen.get(site_of(name)), counts[key], n_of_m)
+            layer = LinearLayer(weights[key].float(), seen.get(name), counts[key], n_of_m)
             weights[key] = _pruned(function, layer, net.file, key).to(weights[key].dtype)
             _check_zeros(weights[key], counts[key], net.file, key)
         if replay:

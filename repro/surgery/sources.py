@@ -57,10 +57,8 @@ def _of_folder(place: str) -> Prunable:
     model = open_model(place)
     spec = spec_of(config_in(model), model.config_file)
     has_tokenizer = not Path(place).is_dir() or any(Path(place).glob("tokenizer*"))
-    if not has_tokenizer:
-        return Prunable(place, spec, lambda: net_of(model), None, None)
-    tokenizer = tokenizer_of(place)
-    return Prunable(place, spec, lambda: net_of(model), TextReader(tokenizer), tokenizer)
+    tokenizer = tokenizer_of(place) if has_tokenizer else None
+    return Prunable(place, spec, lambda: net_of(model), TextReader(tokenizer) if has_tokenizer else None, tokenizer)
 
 
 def _of_run(run: Folder, root: str, known: object) -> Prunable:

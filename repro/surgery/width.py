@@ -42,7 +42,7 @@ def by_wanda(net: Net, tokens: torch.Tensor, groups: int, channels: int, progres
         weights = net.block(index)
         replay.block(index)
         seen = observed(replay, states)
-        reading = {f"{site}.weight": seen[site] for site in (LINEARS["o_proj"], LINEARS["down_proj"])}
+        reading = {f"{LINEARS[layer]}.weight": seen[layer] for layer in ("o_proj", "down_proj")}
         values = {name: moments.wanda(weights[name]) for name, moments in reading.items()}
         kept = _kept(by_group(net.spec, values), by_channel(net.spec, values), groups, channels)
         found.append(kept)

@@ -26,6 +26,7 @@ from repro.console.shared_options import (
 )
 from repro.errors import UserError
 from repro.paths import expand
+from repro.verbs import RUN
 
 if TYPE_CHECKING:
     from repro.corpus import Corpus
@@ -37,11 +38,8 @@ MOST = 10**12  # tokens, windows or questions
 Rows = list[dict[str, Any]]
 
 EXAMPLES = (
-    ("results/quick/runs/4k-10tpp-s80-d25-p50-seed0 sweeps/quick.yaml", "on the held-out split of a sweep's text"),
-    (
-        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 'notes/*.txt' --stride 16 --max-tokens 5000",
-        "on a part of some files, in windows that overlap",
-    ),
+    (f"{RUN} sweeps/quick.yaml", "on the held-out split of a sweep's text"),
+    (f"{RUN} 'notes/*.txt' --stride 16 --max-tokens 5000", "on a part of some files, in windows that overlap"),
 )
 
 

@@ -10,13 +10,11 @@ from repro.console import commands
 from repro.console.options import earlier
 from repro.console.shared_options import CORPUS_ROOT, OUT_PLACE, PRECISION
 from repro.errors import UserError
+from repro.verbs import RUN
 
 EXAMPLES = (
-    ("results/quick/runs/4k-10tpp-s80-d25-p50-seed0 out/model", "for AutoModelForCausalLM.from_pretrained"),
-    (
-        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 out/bf16 --precision bf16 --compact",
-        "in bf16, and once more in the sparse-bitmask layout",
-    ),
+    (f"{RUN} out/model", "for AutoModelForCausalLM.from_pretrained"),
+    (f"{RUN} out/bf16 --precision bf16 --compact", "in bf16, and once more in the sparse-bitmask layout"),
 )
 NOTES = """\
 OUT holds safetensors, the configuration, the tokenizer, a model card and the run's spec. With --compact, OUT/compact holds

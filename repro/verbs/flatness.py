@@ -13,6 +13,7 @@ from repro.console import commands
 from repro.console.options import earlier, whole
 from repro.console.shared_options import CORPUS_ROOT, DEVICE, JSON, MAX_TOKENS, MODEL, SEED, TEXT, TEXT_FIELD, WINDOW
 from repro.errors import UserError
+from repro.verbs import DENSE_RUN, RUN
 
 if TYPE_CHECKING:
     import torch
@@ -24,14 +25,8 @@ if TYPE_CHECKING:
 MANY = 10_000  # vectors
 
 EXAMPLES = (
-    (
-        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 sweeps/quick.yaml --max-tokens 2000",
-        "of one run, on a part of its held-out text",
-    ),
-    (
-        "results/quick/runs/4k-10tpp-s80-d25-p50-seed0 results/quick/runs/4k-10tpp-s00-seed0 sweeps/quick.yaml --max-tokens 2000 --vectors 10",
-        "of two, compared in the last column",
-    ),
+    (f"{RUN} sweeps/quick.yaml --max-tokens 2000", "of one run, on a part of its held-out text"),
+    (f"{RUN} {DENSE_RUN} sweeps/quick.yaml --max-tokens 2000 --vectors 10", "of two, compared in the last column"),
 )
 NOTES = """\
 Losses stand beside the traces, because a comparison means something at equal loss alone. The error of a trace is that of

@@ -10,6 +10,7 @@ from repro.console.options import real, whole
 from repro.console.shared_options import SEED
 from repro.surgery.amounts import check_rate
 from repro.surgery.catalogue import METHODS, check_text, taking
+from repro.verbs import DENSE_RUN
 from repro.verbs.operating import add_model, add_output, add_text, listed, operate
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     (
-        "results/quick/runs/4k-10tpp-s00-seed0 out/half --method wanda --structure 2:4 --text sweeps/quick.yaml",
+        f"{DENSE_RUN} out/half --method wanda --structure 2:4 --text sweeps/quick.yaml",
         "half of the weights, two of every four",
     ),
     ("out/model out/small --method magnitude --rate .1 --dry-run", "what would be removed"),

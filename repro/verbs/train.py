@@ -12,13 +12,11 @@ from repro.bounds import STEPS
 from repro.console import commands
 from repro.console.options import real, whole
 from repro.console.shared_options import CORPUS_ROOT, DEVICE, OUT
+from repro.verbs import DENSE_RUN, RUN
 
 EXAMPLES = (
-    ("results/quick/runs/4k-10tpp-s80-d25-p50-seed0 --out out/again", "a run of a sweep once more"),
-    (
-        "results/quick/runs/4k-10tpp-s00-seed0 --out out/next --init results/quick/runs/4k-10tpp-s80-d25-p50-seed0",
-        "the dense run from the weights at the end of the sparse one",
-    ),
+    (f"{RUN} --out out/again", "a run of a sweep once more"),
+    (f"{DENSE_RUN} --out out/next --init {RUN}", "the dense run from the weights at the end of the sparse one"),
 )
 
 

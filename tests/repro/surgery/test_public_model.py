@@ -23,7 +23,7 @@ from repro.evaluation import texts
 from repro.evaluation.texts import Text
 from repro.models.family import LINEARS
 from repro.surgery import hessian
-from repro.surgery.calibrate import Replay, mean_loss, site_of
+from repro.surgery.calibrate import Replay, mean_loss
 from repro.surgery.calibration_set import CalibrationSet, draw, held_out
 from repro.surgery.catalogue import METHODS
 from repro.surgery.methods import prune
@@ -99,7 +99,7 @@ def test_errors_of_layers_are_in_the_order_of_the_theory(net: Net, calibration: 
     moments = observed(replay, replay.inputs, with_gram=True)
     for name in LINEARS:
         weight = net.block(0)[f"{LINEARS[name]}.weight"]
-        gram, count = moments[site_of(name)].hessian, weight.numel() // 2
+        gram, count = moments[name].hessian, weight.numel() // 2
         for n_of_m in (None, (2, 4)):
             exact = weight.double()
             whole, _ = multiple_removal(weight, gram, count, n_of_m)
