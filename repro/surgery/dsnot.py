@@ -21,7 +21,6 @@ def improved(
     weight: torch.Tensor,
     removed: torch.Tensor,
     seen: Moments,
-    *,
     n_of_m: tuple[int, int] | None = None,
     swaps: int = SWAPS,
 ) -> torch.Tensor:

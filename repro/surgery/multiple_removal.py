@@ -18,18 +18,13 @@ BATCH = 2**23  # numbers of a batch of matrices: 64 MiB
 
 
 def multiple_removal(
-    weight: torch.Tensor,
-    hessian: torch.Tensor,
-    count: int,
-    n_of_m: tuple[int, int] | None = None,
-    *,
-    damp: float = hessians.DAMP,
+    weight: torch.Tensor, hessian: torch.Tensor, count: int, n_of_m: tuple[int, int] | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Prunes a linear layer; arguments and results as of `sparsegpt.sparsegpt`.
 
     As there, weights that read an input that is always zero are the first to go, and stay as they are if they stay.
     """
-    exact, inverse = weight.double(), hessians.inverse(hessian, damp)
+    exact, inverse = weight.double(), hessians.inverse(hessian)
     # What reads nothing is compared as zero, which costs nothing to remove.
     compared = exact.masked_fill(hessians.dead(hessian), 0)
     if n_of_m is None:

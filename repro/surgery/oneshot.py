@@ -61,7 +61,7 @@ def wanda(layer: LinearLayer) -> torch.Tensor:
 
 def wanda_dsnot(layer: LinearLayer) -> torch.Tensor:
     """What is removed after DSnoT's swaps, bool, (outputs, inputs)."""
-    return dsnot.improved(layer.weight, wanda(layer), layer.inputs, n_of_m=layer.n_of_m)
+    return dsnot.improved(layer.weight, wanda(layer), layer.inputs, layer.n_of_m)
 
 
 def _zeroing(choose: Callable[[LinearLayer], torch.Tensor]) -> Way:

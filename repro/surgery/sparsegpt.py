@@ -17,26 +17,20 @@ BLOCK = 128  # columns
 
 
 def sparsegpt(
-    weight: torch.Tensor,
-    hessian: torch.Tensor,
-    count: int,
-    n_of_m: tuple[int, int] | None = None,
-    *,
-    damp: float = hessians.DAMP,
+    weight: torch.Tensor, hessian: torch.Tensor, count: int, n_of_m: tuple[int, int] | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Prunes a linear layer.
 
     Args:
         hessian: of the mean squared error by a row, (inputs, inputs); see moments.Moments.
         n_of_m: (N, M): N of every M neighbours in a row stay, whatever the count.
-        damp: added to the diagonal, as a share of its mean.
 
     Returns:
         The new weights in float64, 0 where removed, and what is removed, bool; both (outputs, inputs).
     """
     left = weight.double().clone()
     rows, columns = left.shape
-    upper = hessians.upper_factor(hessians.inverse(hessian, damp))
+    upper = hessians.upper_factor(hessians.inverse(hessian))
     useless = hessians.dead(hessian)
     removed = torch.zeros_like(left, dtype=torch.bool)
     m = 1 if n_of_m is None else n_of_m[1]
