@@ -58,7 +58,8 @@ def _of_folder(place: str) -> Prunable:
     spec = spec_of(config_in(model), model.config_file)
     has_tokenizer = not Path(place).is_dir() or any(Path(place).glob("tokenizer*"))
     tokenizer = tokenizer_of(place) if has_tokenizer else None
-    return Prunable(place, spec, lambda: net_of(model), TextReader(tokenizer) if has_tokenizer else None, tokenizer)
+    reader = None if tokenizer is None else TextReader(tokenizer)
+    return Prunable(place, spec, lambda: net_of(model), reader, tokenizer)
 
 
 def _of_run(run: Folder, root: str, known: object) -> Prunable:
