@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from repro.store.folder import Folder
 
@@ -29,39 +29,22 @@ def exclusive(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
 
     waits: called every POLL seconds while another process holds the lock.
     """
-    lock, misses = folder / "lock", 0
-    while True:
+    lock, misses = FileLock(folder / "lock"), 0
+    while not lock.is_locked:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = lock.open("w")
-        except (FileNotFoundError, FileExistsError):
+            lock.acquire(timeout=0)
+        except Timeout:
+            waits()
+            time.sleep(POLL)
+        except (FileNotFoundError, FileExistsError):  # another process has removed it in between
             misses += 1
             if misses == MISSES:
                 raise
-            continue  # another process has removed it in between
-        with file:
-            while not _locked(file.fileno()):
-                waits()
-                time.sleep(POLL)
-            if _is_at(lock, file.fileno()):
-                yield
-                return
-
-
-def _is_at(lock: Path, descriptor: int) -> bool:
-    """Whether an open lock is still the one at its path: its holder may have removed it, and another process made anew."""
     try:
-        return os.path.samestat(lock.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        yield
+    finally:
+        lock.release()
 
 
 def resume_or_clear(own: Path, work: Folder, kind: dict[str, Any]) -> bool:

@@ -38,7 +38,7 @@ class HeldMasks:
             raise UserError(
                 "no masks", key="masks", found="none", expected="one or more: `masks_of` a model with zeros"
             )
-        self._parameters = parameters_of(model, masks, masters.full_shape)
+        self._parameters = parameters_of(model, masks)
         shapes = {name: masters.full_shape(parameter) for name, parameter in self._parameters.items()}
         device = next((p.device for p in self._parameters.values()), torch.device("cpu"))
         self._bits = Masks(shapes, device)

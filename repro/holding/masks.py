@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from repro.errors import UserError
 from repro.models import start
 from repro.models.folder import open_model
+from repro.training.masters import full_shape
 
 WRAPPERS = {"module", "_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"}  # segments that wrappers add
 
@@ -40,12 +40,11 @@ def plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
-def parameters_of(module: nn.Module, masks: Mapping[str, torch.Tensor], shape: Any) -> dict[str, nn.Parameter]:
+def parameters_of(module: nn.Module, masks: Mapping[str, torch.Tensor]) -> dict[str, nn.Parameter]:
     """The parameters that masks are for, in the order of the model.
 
     Args:
         masks: by name; a tied parameter goes by any of its names.
-        shape: the full shape of a parameter.
 
     Raises:
         UserError: no such parameter, two masks for one, or a mask of another shape or type.
@@ -62,12 +61,12 @@ def parameters_of(module: nn.Module, masks: Mapping[str, torch.Tensor], shape: A
                 found="no such parameter",
                 expected=f"as {some}, ...",
             )
-        if mask.dtype != torch.bool or mask.shape != shape(parameter):
+        if mask.dtype != torch.bool or mask.shape != full_shape(parameter):
             raise UserError(
                 "a mask that doesn't fit its parameter",
                 key=name,
                 found=f"{str(mask.dtype).removeprefix('torch.')} {list(mask.shape)}",
-                expected=f"bool {list(shape(parameter))}, true where a weight stays; FSDP1 keeps no parameters to mask",
+                expected=f"bool {list(full_shape(parameter))}, true where a weight stays; FSDP1 keeps no parameters to mask",
             )
         if any(parameter is other for other in found.values()):
             others = ", ".join(other for other, one in found.items() if one is parameter)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
+import psutil
+
 
 @contextmanager
 def scratch(target: str, place: Callable[[str, str], object] = os.replace) -> Iterator[IO[bytes]]:
@@ -41,14 +43,4 @@ def scratch_prefix(name: str) -> str:
 def is_orphan(name: str) -> bool:
     """Whether a file or folder is scratch of a process of this machine that no longer exists."""
     found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
-    return found is not None and not _exists(int(found[1]))
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # only checks for existence
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return found is not None and not psutil.pid_exists(int(found[1]))

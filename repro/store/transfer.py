@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from pyarrow import fs
 
@@ -24,7 +24,8 @@ def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
         UserError: an object whose name would leave the target folder.
     """
     if folder.is_local:
-        for path in _within(folder):
+        paths = Path(folder.path).rglob("*")  # doesn't follow links to folders
+        for path in sorted(str(path.relative_to(folder.path)) for path in paths if stat.S_ISREG(path.lstat().st_mode)):
             yield path, folder.filesystem.get_file_info(f"{folder.path}/{path}")
         return
     found = folder.filesystem.get_file_info(fs.FileSelector(folder.path, recursive=True, allow_not_found=True))
@@ -32,16 +33,6 @@ def files(folder: Folder) -> Iterator[tuple[str, fs.FileInfo]]:
     for info in sorted(found, key=lambda info: info.path):  # one listing has all infos: no request per object
         if info.type == fs.FileType.File:
             yield _checked(info.path[start:], folder), info
-
-
-def _within(folder: Folder) -> list[str]:
-    found = []
-    for where, _, names in os.walk(folder.path):  # doesn't follow links to folders
-        for name in names:
-            path = os.path.join(where, name)
-            if stat.S_ISREG(os.lstat(path).st_mode):
-                found.append(os.path.relpath(path, folder.path))
-    return sorted(found)
 
 
 def _checked(name: str, folder: Folder) -> str:

@@ -146,7 +146,7 @@ def load(place: Folder, manifest: dict[str, Any], engine: DeepSpeedEngine, prune
         saved = state(place, file, layout)
         for name, (mine, theirs, count) in shared.items():
             f = fragments[name]
-            for key, tensor in (("master", f.master), *f.moments.items()):
+            for key, tensor in f.tensors.items():
                 tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
     checkpoint_masks.load(place, manifest, pruner)
     engine.set_updates(manifest["updates"])
@@ -186,11 +186,11 @@ def keep_last(folder: Folder, keep: int, newest: int) -> None:
 
 
 def _state(engine: DeepSpeedEngine) -> dict[str, torch.Tensor]:
-    state = {}
-    for f in engine.fragments():
-        for key, tensor in (("master", f.master), *f.moments.items()):
-            state[f"{key}/{f.name}"] = tensor.detach().cpu().contiguous().clone()
-    return state
+    return {
+        f"{key}/{f.name}": tensor.detach().cpu().contiguous().clone()
+        for f in engine.fragments()
+        for key, tensor in f.tensors.items()
+    }
 
 
 def _overlap(f: Fragment, offset: int, count: int) -> tuple[int, int, int] | None:

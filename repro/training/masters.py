@@ -30,6 +30,11 @@ class Fragment:
     master: torch.Tensor
     moments: dict[str, torch.Tensor]
 
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Master and moments, by their keys in checkpoints."""
+        return {"master": self.master, **self.moments}
+
 
 @dataclass(frozen=True)
 class Part:

@@ -124,14 +124,16 @@ def run_row(
     losses: np.ndarray,
     counts: np.ndarray,
     *,
-    world: int,
-    micro_batch: int,
+    workers: int,
     device: str,
-    peak_memory: int,
-    seconds_setup: float,
-    idle: int | None,
+    **measured: Any,
 ) -> dict[str, Any]:
-    """The row of run.parquet. Sweep and studies are filled in later (tables.collect)."""
+    """The row of run.parquet. Sweep and studies are filled in later (tables.collect).
+
+    Args:
+        losses, counts: (blocks,) held-out losses in nats/token, and numbers of tokens.
+        measured: the other fields of `Trained`.
+    """
     executed = ladder.executed_flops(spec.model.shape, log.tokens, spec.model.sequence)
     return columns.row(
         Trained(
@@ -146,18 +148,15 @@ def run_row(
             loss_blocks=losses.tolist(),
             loss_train=float(np.mean(log.last_losses)),
             seconds=log.seconds,
-            seconds_setup=seconds_setup,
-            mfu=hardware.mfu(executed, log.seconds, world, device, spec.precision),
-            peak_memory=peak_memory,
-            workers=world,
+            mfu=hardware.mfu(executed, log.seconds, workers, device, spec.precision),
+            workers=workers,
             zero_stage=resources.zero_stage,
-            micro_batch=micro_batch,
             forked_from=log.forked_from,
             forked_step=log.forked_step,
             loss_parent=log.loss_parent,
             loss_before=log.loss_before,
-            idle=idle,
             device=device,
+            **measured,
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -99,9 +99,9 @@ class Trainer:
             self.log,
             losses,
             counts,
-            world=self.world,
-            micro_batch=self.run.micro,
+            workers=self.world,
             device=self.device,
+            micro_batch=self.run.micro,
             peak_memory=device_memory.peak(self.engine.device),
             seconds_setup=setup + outside,
             idle=self.pruner.idle() if self.spec.schedule.returns else None,
@@ -234,14 +234,13 @@ class Trainer:
     def _save(self, step: int, folder: Folder, keep: int | None) -> None:
         """Saves a checkpoint after checking that losses are in bounds and all masters and moments finite."""
         self.watch.look()
-        broken = torch.tensor([sum(not t.isfinite().all() for t in self._state())], device=self.engine.device)
+        broken = torch.tensor(
+            [sum(not t.isfinite().all() for f in self.engine.fragments() for t in f.tensors.values())],
+            device=self.engine.device,
+        )
         dist.all_reduce(broken)
         if broken:
             raise RunFailed(f"weights or moments are not finite before step {step}")
         self.log.recent_losses, self.log.lowest_loss = self.watch.recent, self.watch.lowest
         checkpoint.save(folder, self.engine, self.pruner, step, self.log.to_rows(), self.run.identity, keep)
         self.pace.leave_out()
-
-    def _state(self) -> Iterator[torch.Tensor]:
-        for f in self.engine.fragments():
-            yield from (f.master, *f.moments.values())
