@@ -40,7 +40,7 @@ SYSTEM: dict[int, tuple[str, str]] = {
 EXTRAS = dict.fromkeys(("scipy", "matplotlib", "bokeh", "jinja2"), "analysis") | dict.fromkeys(
     (
         "ray", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "botocore", "huggingface_hub", "safetensors",
-        "rich", "tensorboardX", "requests", "aiohttp",
+        "rich", "tensorboardX", "filelock", "requests", "aiohttp",
     ),
     "train",
 )  # fmt: skip

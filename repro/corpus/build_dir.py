@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from repro.store.folder import Folder
 
 STARTED = "started.json"
@@ -29,6 +27,8 @@ def exclusive(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
 
     waits: called every POLL seconds while another process holds the lock.
     """
+    from filelock import FileLock, Timeout
+
     lock, misses = FileLock(folder / "lock"), 0
     while not lock.is_locked:
         try:
