@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -18,6 +18,11 @@ def plain(value: Any) -> str:
     if number.is_integer() or abs(number) >= 1000:
         return f"{number:,.0f}" if abs(number) < 1e15 else f"{number:.3e}"
     return f"{number:.4g}"
+
+
+def with_ends(value: Any, ends: Sequence[Any] | None) -> str:
+    """A number as `plain`, with its interval where it has one."""
+    return plain(value) + (f" [{plain(ends[0])}, {plain(ends[1])}]" if ends else "")
 
 
 def plain_json(value: Any) -> Any:

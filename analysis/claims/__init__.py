@@ -72,12 +72,10 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     Of a sweep with a map (h) too, which also is; of one with runs at their own learning rates, (b), (c) and (f) again; of
     one with mirrored sets or growth (i) to (v); of one with training after pruning (p1) to (p8).
     """
-    tables = evidence.tables
-    claims: tuple[ModuleType, ...] = (*CLAIMS, unification) if has_map(tables) else CLAIMS
-    if not of_the_paper(tables):
-        claims = ()
-    verdicts = tuple(dataclasses.replace(claim.judge(evidence), departures=tables.departures) for claim in claims)
-    if claims and has_own_rates(tables):
+    tables, claims = evidence.tables, of_the_paper(evidence.tables)
+    first = (claim.judge(evidence) for claim in claims if not isinstance(claim, Again))
+    verdicts = tuple(dataclasses.replace(verdict, departures=tables.departures) for verdict in first)
+    if any(isinstance(claim, Again) for claim in claims):
         verdicts = own_rates.judge_again(evidence, verdicts)
     others = (*in_any_direction(tables), *judged_after_pruning(tables))
     return (*verdicts, *(claim.judge(evidence) for claim in others))

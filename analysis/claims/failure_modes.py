@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.grid import key_of
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
-from analysis.fits.outcome import Interval, above, below, interval
+from analysis.findings.law_errors import Measure, cells
+from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
-from analysis.noise.spread import Noise, Spread
+from analysis.noise.spread import Spread
 from analysis.tables.data import Runs, Tables
 from analysis.worlds.world import World
 from repro import studies
@@ -46,16 +49,17 @@ class Contrast:
     value: float
     variance: float
 
-    def interval(self, spread: Spread | None) -> Interval | None:
+    def measured(self, spread: Spread | None) -> Measure:
         if spread is None:
-            return None
+            return Measure(self.value)
         half = spread.quantile((1 - LEVEL) / 2 / 2) * spread.sd * float(np.sqrt(self.variance))
-        return interval(self.value - half, self.value + half)
+        return Measure(self.value, self.value - half, self.value + half)
 
     def row(self, spread: Spread | None) -> dict[str, Any]:
-        low, high = self.interval(spread) or (None, None)
-        return {"contrast": self.name, "family": self.family, "nats": self.value, "low": low, "high": high}
+        return {"contrast": self.name, "family": self.family, **cells(self.measured(spread), "nats")}
 
+
+Losses = dict[tuple[float, float, float], dict[int, float]]  # by sparsity, start and end, and by seed
 
 LATE_START, TOO_LONG = "late start at high sparsity", "pruning too long at 80%"
 
@@ -64,58 +68,22 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (e)."""
     spread = evidence.noise.paired
     found = contrasts(evidence.tables)
-    pooled = _both(found)
-    late = next((p for p in pooled if p.name == LATE_START), None)
+    pooled = _pooled(found)
+    late = next((p.measured(spread) for p in pooled if p.name == LATE_START), None)
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "late start at 80% less its mean at 20 and 40%, over sizes and budgets, nats",
-        _decide(pooled, evidence.noise),
-        (late.value if late else None, late.interval(spread) if late else None),
-        (Detail("Contrasts, nats", tuple(c.row(spread) for c in (*pooled, *found))),) if found else (),
+        rule(evidence),
+        late,
+        {"Contrasts, nats": (c.row(spread) for c in (*pooled, *found))},
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
-    return _decide(_both(contrasts(evidence.tables)), evidence.noise)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return _hurt(world, HURTS)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    return _hurt(world, 0.0)
-
-
-def repeated(tables: Tables) -> set[str]:
-    """Configurations, by recipe hash, for which further seeds would narrow its intervals: the windows of both contrasts at their sparsities."""
-    return {
-        run["recipe"]
-        for family in _families(tables)
-        for run in family.rows()
-        if round(float(run["sparsity"]), 6) in (HIGH, *LOWER)
-        and _window(run) in ((BEST, LATE, LONG) if round(float(run["sparsity"]), 6) == HIGH else (BEST, LATE))
-    }
-
-
-def _hurt(world: World, nats: float) -> Array:
-    """Windows that start late or end late cost as much as 25/50/25 at each sparsity, and at 80% `nats` more."""
-    wanted = {}
-    for family in _families(world.tables):
-        home = {round(float(r["sparsity"]), 6): float(r["loss"]) for r in family.rows() if _window(r) == BEST}
-        for run in family.rows():
-            sparsity = round(float(run["sparsity"]), 6)
-            if _window(run) in (LATE, LONG) and sparsity in home:
-                wanted[run["recipe"]] = home[sparsity] + (nats if sparsity == HIGH else 0.0)
-    return world.changed(wanted)
-
-
-def _decide(pooled: list[Contrast], noise: Noise) -> tuple[Outcome, str]:
+    pooled, noise = _pooled(contrasts(evidence.tables)), evidence.noise
     if len(pooled) < 2:
         return "inconclusive", "the sweep doesn't hold 50/50, 25/75 and 25/50/25 at 20, 40 and 80%"
-    bounds = {c.name: c.interval(noise.paired) for c in pooled}
+    bounds = {c.name: c.measured(noise.paired).interval for c in pooled}
     if all(own is None for own in bounds.values()):
         return "inconclusive", noise.no_interval("a contrast", paired=True)
     under = [name for name, own in bounds.items() if below(own, 0)]
@@ -127,11 +95,34 @@ def _decide(pooled: list[Contrast], noise: Noise) -> tuple[Outcome, str]:
     return "inconclusive", f"contrasts shown to be over 0: {', '.join(over) or 'none'}"
 
 
+def repeated(tables: Tables) -> set[str]:
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: the windows of both contrasts at their sparsities."""
+    compared = {(sparsity, *window) for sparsity in (HIGH, *LOWER) for window in (BEST, LATE)} | {(HIGH, *LONG)}
+    return {run["recipe"] for family in _families(tables) for run in family.rows() if key_of(run) in compared}
+
+
+def _hurt(world: World, nats: float) -> Array:
+    """Windows that start late or end late cost as much as 25/50/25 at each sparsity, and at 80% `nats` more."""
+    wanted = {}
+    for family in _families(world.tables):
+        losses = {key_of(run): float(run["loss"]) for run in family.rows()}
+        for run in family.rows():
+            sparsity, *window = key_of(run)
+            if tuple(window) in (LATE, LONG) and (home := losses.get((sparsity, *BEST))) is not None:
+                wanted[run["recipe"]] = home + (nats if sparsity == HIGH else 0.0)
+    return world.changed(wanted)
+
+
+true_world, false_world = partial(_hurt, nats=HURTS), partial(_hurt, nats=0.0)  # mean losses of TRUE, of FALSE
+
+
 def contrasts(tables: Tables) -> list[Contrast]:
     """Both contrasts of every size and budget that has the runs."""
     found = []
     for own in _families(tables):
-        losses = _by_window(own)
+        losses: Losses = defaultdict(dict)
+        for run in own.rows():
+            losses[key_of(run)][int(run["seed"])] = float(run["loss"])
         name = f"{own['size'][0]} {own['budget'][0]}"
         late = {s: _difference(losses, s, LATE) for s in (HIGH, *LOWER)}
         if all(d is not None for d in late.values()):
@@ -151,32 +142,17 @@ def _families(tables: Tables) -> list[Runs]:
     return [runs.where(np.array([own == key for own in keys])) for key in sorted(set(keys))]
 
 
-def _both(found: list[Contrast]) -> list[Contrast]:
-    return [p for name in (LATE_START, TOO_LONG) if (p := _pooled(name, found)) is not None]
+def _pooled(found: list[Contrast]) -> list[Contrast]:
+    """Each contrast over all sizes and budgets that have it."""
+    pooled = []
+    for name in (LATE_START, TOO_LONG):
+        if own := [c for c in found if c.name == name]:
+            variance = sum(c.variance for c in own) / len(own) ** 2
+            pooled.append(Contrast(name, "all", float(np.mean([c.value for c in own])), float(variance)))
+    return pooled
 
 
-def _window(run: dict[str, Any]) -> tuple[float, float]:
-    return round(float(run["start"]), 6), round(float(run["end"]), 6)
-
-
-def _pooled(name: str, found: list[Contrast]) -> Contrast | None:
-    own = [c for c in found if c.name == name]
-    if not own:
-        return None
-    variance = sum(c.variance for c in own) / len(own) ** 2
-    return Contrast(name, "all", float(np.mean([c.value for c in own])), float(variance))
-
-
-def _by_window(runs: Runs) -> dict[tuple[float, float, float], dict[int, float]]:
-    losses: dict[tuple[float, float, float], dict[int, float]] = defaultdict(dict)
-    for run in runs.rows():
-        losses[round(float(run["sparsity"]), 6), *_window(run)][int(run["seed"])] = float(run["loss"])
-    return losses
-
-
-def _difference(
-    losses: dict[tuple[float, float, float], dict[int, float]], sparsity: float, window: tuple[float, float]
-) -> np.ndarray | None:
+def _difference(losses: Losses, sparsity: float, window: tuple[float, float]) -> np.ndarray | None:
     """Loss of a window less that of 25/50/25, at each seed that both have."""
     own, best = losses.get((sparsity, *window), {}), losses.get((sparsity, *BEST), {})
     seeds = sorted(own.keys() & best.keys())

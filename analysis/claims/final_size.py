@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import geometric_mean
 from analysis.findings.pairs import Pair, PairResult, find_pairs
 from analysis.fits.outcome import Interval, above, below, percentiles
 from analysis.laws.law import Array
@@ -35,54 +37,17 @@ FALSE = f"at {SPARSITY:.0%} N_eff/N_final is {LEAST:g} in every pair"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (f)."""
     results = _chosen(evidence)
-    measured, interval = _pooled(results)
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "N_eff/N_final at 80%, geometric mean over pairs",
-        _decide(measured, interval, evidence),
-        (measured, interval),
-        (Detail("Pairs at 80%", tuple(map(_row, results))),),
+        rule(evidence),
+        _pooled(results),
+        {"Pairs at 80%": map(_row, results)},
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
-    return _decide(*_pooled(_chosen(evidence)), evidence)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return _worth(world, WANTED)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    return _worth(world, LEAST)
-
-
-def _worth(world: World, ratio: float) -> Array:
-    """The sparse runs of the pairs are worth dense runs of `ratio` times what is left of them."""
-    wanted = {}
-    for pair in filter(_counts, find_pairs(world.tables)):
-        left, tokens = float(pair.sparse["N_final"][0]), float(pair.sparse["D"][0])
-        wanted[pair.sparse["recipe"][0]] = world.at_size(ratio * left, tokens)
-    return world.changed(wanted)
-
-
-def repeated(tables: Tables) -> set[str]:
-    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each pair at 80%."""
-    pairs = filter(_counts, find_pairs(tables))
-    return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
-
-
-def _counts(pair: Pair) -> bool:
-    return pair.match == "prunable" and bool(np.isclose(pair.sparsity, SPARSITY))
-
-
-def _chosen(evidence: Evidence) -> list[PairResult]:
-    return [r for r in evidence.pairs if _counts(r.pair) and r.ratio]
-
-
-def _decide(measured: float | None, interval: Interval | None, evidence: Evidence) -> tuple[Outcome, str]:
+    measured, interval = _pooled(_chosen(evidence))
     if measured is None:
         no_pair = "the sweep holds no run at 80% with a dense partner of equal N_avg"
         return "inconclusive", evidence.comparison.dense_reason or no_pair
@@ -95,19 +60,40 @@ def _decide(measured: float | None, interval: Interval | None, evidence: Evidenc
     return "inconclusive", f"the interval holds {LEAST:g}"
 
 
+def _worth(world: World, ratio: float) -> Array:
+    """The sparse runs of the pairs are worth dense runs of `ratio` times what is left of them."""
+    wanted = {}
+    for pair in filter(_counts, find_pairs(world.tables)):
+        left, tokens = float(pair.sparse["N_final"][0]), float(pair.sparse["D"][0])
+        wanted[pair.sparse["recipe"][0]] = world.at_size(ratio * left, tokens)
+    return world.changed(wanted)
+
+
+true_world, false_world = partial(_worth, ratio=WANTED), partial(_worth, ratio=LEAST)  # mean losses of TRUE, of FALSE
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each pair at 80%."""
+    return {recipe for pair in filter(_counts, find_pairs(tables)) for recipe in pair.recipes}
+
+
+def _counts(pair: Pair) -> bool:
+    return pair.match == "prunable" and bool(np.isclose(pair.sparsity, SPARSITY))
+
+
+def _chosen(evidence: Evidence) -> list[PairResult]:
+    return [r for r in evidence.pairs if _counts(r.pair) and r.ratio]
+
+
 def _to_final(result: PairResult) -> float:
     return result.pair.n_avg / float(result.pair.sparse["N_final"][0])
 
 
 def _pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:
-    if not results:
-        return None, None
-    values = [np.log(r.ratio.value * _to_final(r)) for r in results if r.ratio]
-    draws: list[Array] = [np.log(r.ratio_draws * _to_final(r)) for r in results if r.ratio_draws is not None]
-    value = float(np.exp(np.mean(values)))
-    if len(draws) < len(values):
-        return value, None
-    return value, percentiles(np.exp(np.mean(draws, axis=0)))
+    return geometric_mean(
+        (r.ratio.value * _to_final(r) for r in results if r.ratio),
+        (r.ratio_draws * _to_final(r) for r in results if r.ratio_draws is not None),
+    )
 
 
 def _row(result: PairResult) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.compare import LAW_TO_GRID
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Errors
-from analysis.fits.outcome import above, below, interval
+from analysis.findings.law_errors import Errors, Measure, cells
+from analysis.fits.outcome import interval
 from analysis.laws.law import Array
 from analysis.laws.registry import LAWS, N_AVG
 from analysis.tables.data import Tables
@@ -43,86 +43,48 @@ true_world = World.losses  # mean losses of TRUE
 
 @dataclass(frozen=True)
 class ScheduleResidual:
-    """One sparsity and schedule. `residual`: predicted - actual, nats; `low`, `high`: None where noise is unknown."""
+    """One sparsity and schedule. `residual`: mean predicted - actual of its `runs`, nats."""
 
     sparsity: float
     start: float
     end: float
     runs: int
-    residual: float
-    low: float | None
-    high: float | None
+    residual: Measure
 
     @property
     def says(self) -> str:
-        own = interval(self.low, self.high)
-        if above(own, MARGIN) or below(own, -MARGIN):
+        if self.residual.outside(-MARGIN, MARGIN):
             return "leaves"
-        return "holds" if above(own, -MARGIN) and below(own, MARGIN) else "open"
+        return "holds" if self.residual.inside(-MARGIN, MARGIN) else "open"
 
     def row(self) -> dict[str, Any]:
-        return {
-            "sparsity": self.sparsity,
-            "schedule": schedule_name(self.start, self.end),
-            "runs": self.runs,
-            "residual": self.residual,
-            "low": self.low,
-            "high": self.high,
-            f"within ±{MARGIN}": self.says,
-        }
+        place = {"sparsity": self.sparsity, "schedule": schedule_name(self.start, self.end), "runs": self.runs}
+        return place | cells(self.residual, "residual") | {f"within ±{MARGIN}": self.says}
 
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (g), which the paper doesn't make."""
-    found = cells(evidence)
-    worst = max(found, key=lambda c: abs(c.residual), default=None)
-    details = [
-        Detail("Residual by schedule, predicted − actual, nats", tuple(c.row() for c in found)),
-        *drifts(evidence),
-        Detail(
-            "Iso-average study: equal N_avg and D, different sparsity and timing; loss in nats",
-            tuple(iso_average(evidence)),
-        ),
-    ]
+    found = schedule_residuals(evidence)
+    worst = max(found, key=lambda c: abs(c.residual.value), default=None)
+    which = f" ({worst.sparsity:.0%}, {schedule_name(worst.start, worst.end)})" if worst else ""
+    details = {
+        "Residual by schedule, predicted − actual, nats": (c.row() for c in found),
+        "Drift of the residual, nats: by ten points of sparsity, by a doubling of size or of tokens": _drifts(evidence),
+        "Mean residual of the N_avg law by sparsity, size and budget, nats": _levels(evidence),
+        "Iso-average study: equal N_avg and D, different sparsity and timing; loss in nats": iso_average(evidence),
+    }
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
-        f"largest residual of a cell ({worst.sparsity:.0%}, {schedule_name(worst.start, worst.end)}), nats"
-        if worst
-        else "largest residual of a cell, nats",
-        _decide(found, evidence),
-        (worst.residual if worst else None, interval(worst.low, worst.high) if worst else None),
-        details,
+        f"largest residual of a cell{which}, nats", rule(evidence), worst.residual if worst else None, details
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
-    return _decide(cells(evidence), evidence)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    fitted = set(world.tables.law_set["recipe"])
-    runs = [run for run in world.tables.grid.rows() if run["recipe"] not in fitted]
-    worst = max((_key(run) for run in runs), key=lambda key: (key[0], key[2], key[1]), default=None)
-    return world.changed({run["recipe"]: run["loss"] + MARGIN for run in runs if _key(run) == worst})
-
-
-def repeated(tables: Tables) -> set[str]:
-    """Configurations, by recipe hash, for which further seeds would narrow its intervals: none, as one seed of each run is read."""
-    return set()
-
-
-def _key(run: dict[str, Any]) -> tuple[float, float, float]:
-    """Sparsity, start and end."""
-    sparsity, start, end = (round(float(run[name]), 6) for name in ("sparsity", "start", "end"))
-    return sparsity, start, end
-
-
-def _decide(found: list[ScheduleResidual], evidence: Evidence) -> tuple[Outcome, str]:
+    found = schedule_residuals(evidence)
     if not found:
         reason = evidence.comparison.settings[LAW_TO_GRID].reason
         return "inconclusive", reason or "the sweep holds no schedule grid beside the law set"
-    if all(c.low is None for c in found):
+    if all(c.residual.low is None for c in found):
         return "inconclusive", evidence.noise.no_interval("a residual")
     leaving, holding = ([c for c in found if c.says == word] for word in ("leaves", "holds"))
     if leaving:
@@ -136,60 +98,65 @@ def _decide(found: list[ScheduleResidual], evidence: Evidence) -> tuple[Outcome,
     return "inconclusive", f"shown to stay within ±{MARGIN}: {len(holding)} of {len(found)} cells; to leave: none"
 
 
-def cells(evidence: Evidence) -> list[ScheduleResidual]:
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    fitted = set(world.tables.law_set["recipe"])
+    runs = [run for run in world.tables.grid.rows() if run["recipe"] not in fitted]
+    worst = max((key_of(run) for run in runs), key=lambda key: (key[0], key[2], key[1]), default=None)
+    return world.changed({run["recipe"]: run["loss"] + MARGIN for run in runs if key_of(run) == worst})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: none, as one seed of each run is read."""
+    return set()
+
+
+def key_of(run: dict[str, Any]) -> tuple[float, float, float]:
+    """Sparsity, start and end of a run's schedule, so that equal ones are one."""
+    sparsity, start, end = (round(float(run[name]), 6) for name in ("sparsity", "start", "end"))
+    return sparsity, start, end
+
+
+def schedule_residuals(evidence: Evidence) -> list[ScheduleResidual]:
     """Every sparsity and schedule of the grid to which the law wasn't fitted."""
     errors = evidence.comparison.settings[LAW_TO_GRID].errors.get(N_AVG.name)
     if errors is None:
         return []
-    keys = [_key(run) for run in errors.runs.rows()]
+    keys = [key_of(run) for run in errors.runs.rows()]
     levels = sorted(set(keys))
     noise = evidence.noise.overall
     found = []
     for key in levels:
         own = np.array([k == key for k in keys])
-        residual, low, high = float(errors.residual[own].mean()), None, None
+        residual, ends = float(errors.residual[own].mean()), None
         if errors.draws is not None and noise is not None:
             half = noise.quantile((1 - LEVEL) / 2 / len(levels)) * float(errors.draws[:, own].mean(axis=1).std())
-            low, high = interval(residual - half, residual + half) or (None, None)
-        found.append(ScheduleResidual(key[0], key[1], key[2], int(own.sum()), residual, low, high))
+            ends = interval(residual - half, residual + half)
+        found.append(ScheduleResidual(*key, int(own.sum()), Measure(residual, *(ends or ()))))
     return found
 
 
-def drifts(evidence: Evidence) -> Iterator[Detail]:
+def _drifts(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Whether a law that fits on average drifts along sparsity, size or tokens."""
-    rows = []
     for setting in evidence.settings.values():
         for errors in setting.errors.values():
             row: dict[str, Any] = {"law": LAWS[errors.law].label, "setting": setting.name}
             for name, along in _directions(errors).items():
-                if np.ptp(along) == 0:
-                    row |= {name: None, f"{name}: low": None, f"{name}: high": None}
-                    continue
-                slope = errors.drift(along)
-                row |= {name: slope.value, f"{name}: low": slope.low, f"{name}: high": slope.high}
-            rows.append(row)
-    yield Detail(
-        "Drift of the residual, nats: by ten points of sparsity, by a doubling of size or of tokens", tuple(rows)
-    )
-    levels = []
+                slope = errors.drift(along) if np.ptp(along) else None
+                row |= cells(slope, name, f"{name}: low", f"{name}: high")
+            yield row
+
+
+def _levels(evidence: Evidence) -> Iterator[dict[str, Any]]:
     for setting in evidence.settings.values():
         if (own := setting.errors.get(N_AVG.name)) is None:
             continue
         for column in ("sparsity", "size", "budget"):
             for level in dict.fromkeys(own.runs[column]):
                 chosen = own.runs[column] == level
-                mean = own.mean(chosen)
-                levels.append(
-                    {
-                        "setting": setting.name,
-                        "of": f"{column} {level:.0%}" if column == "sparsity" else f"{column} {level}",
-                        "runs": int(chosen.sum()),
-                        "mean residual": mean.value,
-                        "low": mean.low,
-                        "high": mean.high,
-                    }
-                )
-    yield Detail("Mean residual of the N_avg law by sparsity, size and budget, nats", tuple(levels))
+                of = f"{column} {level:.0%}" if column == "sparsity" else f"{column} {level}"
+                row = {"setting": setting.name, "of": of, "runs": int(chosen.sum())}
+                yield row | cells(own.mean(chosen), "mean residual")
 
 
 def _directions(errors: Errors) -> dict[str, np.ndarray]:
@@ -216,10 +183,7 @@ def iso_average(evidence: Evidence) -> Iterator[dict[str, Any]]:
                 "family": f"{run['size']} {run['budget']} seed {run['seed']:.0f}",
                 "sparsity": run["sparsity"],
                 "schedule": schedule_name(run["start"], run["end"]),
-                "N_avg": run["N_avg"],
-                "N_final": run["N_final"],
-                "D": run["D"],
-                "loss": run["loss"],
+                **{name: run[name] for name in ("N_avg", "N_final", "D", "loss")},
                 "above the least": run["loss"] - float(family["loss"].min()),
                 "p of such a spread by luck": chance,
             }

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from analysis.claims.schedule import SPARSITIES
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Errors, Measure
+from analysis.findings.law_errors import Errors, cells
 from analysis.fits.outcome import above, below
 from analysis.fits.weights import information
-from analysis.laws.law import Array
 from analysis.laws.registry import LAWS, N_AVG, N_DENSE, N_FINAL
 from analysis.noise.spread import Noise, Spread
-from analysis.tables.data import Runs, Tables
+from analysis.tables.data import Tables
 from analysis.worlds.world import World
 
 _SHARED = ("E", "A", "alpha", "B", "beta", "w")  # parameters that have a column of their own
@@ -41,6 +42,7 @@ shown beside the others and doesn't enter the verdict.
 
 TRUE = "the law in N_avg is the truth"
 FALSE = "the law in final N is the truth"
+true_world, false_world = partial(World.losses, law=N_AVG), partial(World.losses, law=N_FINAL)  # mean losses of each
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -48,8 +50,11 @@ def judge(evidence: Evidence) -> Verdict:
     comparison = evidence.comparison
     in_sample = comparison.settings[IN_SAMPLE]
     error = None if in_sample.reason else in_sample.errors[N_AVG.name].mean_abs()
-    errors_by_setting = (_errors(setting, evidence) for setting in evidence.settings.values())
-    details = (_laws(evidence), *errors_by_setting, _noise(evidence.noise))
+    details = {
+        "Fitted laws (A and B for N and D in single parameters and tokens)": _laws(evidence),
+        **{_title(setting): _errors(setting, evidence) for setting in evidence.settings.values()},
+        "Seeds' noise, nats: standard deviation pooled within configurations, 95% interval": _noise(evidence.noise),
+    }
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "mean |predicted − actual| of the N_avg law on the law set, nats",
         rule(evidence),
@@ -68,25 +73,7 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     error = in_sample.errors[N_AVG.name].mean_abs()
     if error.interval is None:
         return "inconclusive", evidence.noise.no_interval("an error")
-    return _decide(error, comparison.luck[N_AVG.name], comparison.settings[DENSE_TO_SPARSE], evidence.tables.law_set)
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return world.losses(N_AVG)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    return world.losses(N_FINAL)
-
-
-def repeated(tables: Tables) -> set[str]:
-    """Configurations, by recipe hash, for which further seeds would narrow its intervals: none, as one seed of each run is read."""
-    return set()
-
-
-def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> tuple[Outcome, str]:
+    luck, held_out, law_set = comparison.luck[N_AVG.name], comparison.settings[DENSE_TO_SPARSE], evidence.tables.law_set
     if law_set.sparse.all() or not law_set.sparse.any():
         return "inconclusive", "the law set doesn't hold both dense and sparse runs"
     if above(error.interval, PAPER_ERROR):
@@ -126,48 +113,54 @@ def _decide(error: Measure, luck: Measure, held_out: Setting, law_set: Runs) -> 
     )
 
 
-def _notes(evidence: Evidence) -> list[str]:
-    tables, comparison, noise = evidence.tables, evidence.comparison, evidence.noise
-    law_set, notes = tables.law_set, []
-    if noise.overall is not None:
-        notes.append(
-            f"Seeds' σ is {noise.overall.sd:.4f} nats ({noise.overall.low:.4f} to {noise.overall.high:.4f}, "
-            f"{noise.overall.dof} degrees of freedom, {noise.overall.groups} configurations)."
+def repeated(tables: Tables) -> set[str]:
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: none, as one seed of each run is read."""
+    return set()
+
+
+def _notes(evidence: Evidence) -> Iterator[str]:
+    law_set, comparison, overall = evidence.tables.law_set, evidence.comparison, evidence.noise.overall
+    if overall is not None:
+        yield (
+            f"Seeds' σ is {overall.sd:.4f} nats ({overall.low:.4f} to {overall.high:.4f}, "
+            f"{overall.dof} degrees of freedom, {overall.groups} configurations)."
         )
     if len(law_set):
-        notes.append(
-            f"Losses of the law set run from {law_set['loss'].min():.3f} to {law_set['loss'].max():.3f} nats over {len(law_set)} runs."
-        )
-        span = law_set["N_prunable"].max() / law_set["N_prunable"].min()
-        budget = law_set["dense_tokens"] / law_set["N_prunable"]
-        if span < 10 or budget.max() / budget.min() < 2:
-            notes.append(
-                f"Sizes span {span:.1f}x and tokens per parameter {budget.max() / budget.min():.1f}x; "
+        losses, sizes = law_set["loss"], law_set["N_prunable"]
+        yield f"Losses of the law set run from {losses.min():.3f} to {losses.max():.3f} nats over {len(law_set)} runs."
+        ratios = law_set["dense_tokens"] / sizes
+        span, longer = sizes.max() / sizes.min(), ratios.max() / ratios.min()
+        if span < 10 or longer < 2:
+            yield (
+                f"Sizes span {span:.1f}x and tokens per parameter {longer:.1f}x; "
                 "under 10x and 2x the parameters of a law are poorly identified."
             )
     if (luck := comparison.luck.get(N_AVG.name)) and luck.interval:
-        notes.append(
+        yield (
             f"If the N_avg law were the truth, the seeds' noise alone would give a mean |error| of {luck.value:.4f} nats in sample "
             f"({luck.low:.4f} to {luck.high:.4f})."
         )
-    notes += [f"On the law set {name} can't be fitted: {reason}." for name, reason in comparison.obstacles.items()]
-    for where, fits in (("the law set", list(comparison.law_fits.values())), ("dense runs", [comparison.dense_fit])):
-        notes += [
-            f"On {where} the law in {f.law.name if where == 'the law set' else 'N'} ends with {', '.join(f.bounds_hit)} at a bound: not "
-            "identified, and every interval from this fit holds only while it stays there."
-            for f in fits
-            if f is not None and f.bounds_hit
-        ]
-    return notes
-
-
-def _laws(evidence: Evidence) -> Detail:
-    comparison, law_set, dense = evidence.comparison, evidence.tables.law_set, evidence.tables.dense
-    fits = [("law set", f, law_set) for f in comparison.law_fits.values()]
+    for name, reason in comparison.obstacles.items():
+        yield f"On the law set {name} can't be fitted: {reason}."
+    fits = [("the law set", f.law.name, f) for f in comparison.law_fits.values()]
     if comparison.dense_fit is not None:
-        fits.append(("dense runs", comparison.dense_fit, dense))
-    rows = [
-        {
+        fits.append(("dense runs", "N", comparison.dense_fit))
+    for where, count, found in fits:
+        if found.bounds_hit:
+            yield (
+                f"On {where} the law in {count} ends with {', '.join(found.bounds_hit)} at a bound: not "
+                "identified, and every interval from this fit holds only while it stays there."
+            )
+
+
+def _laws(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    comparison, tables = evidence.comparison, evidence.tables
+    fits = [("law set", f, tables.law_set) for f in comparison.law_fits.values()]
+    if comparison.dense_fit is not None:
+        fits.append(("dense runs", comparison.dense_fit, tables.dense))
+    for where, f, runs in fits:
+        criteria = information(f, runs.columns, runs["loss"])
+        yield {
             "law": f.law.label if where == "law set" else "any count",
             "fitted on": where,
             "runs": f.n_rows,
@@ -175,42 +168,31 @@ def _laws(evidence: Evidence) -> Detail:
             "others": ", ".join(f"{n} {v:.3g}" for n, v in f.parameters.items() if n not in _SHARED),
             "objective": f.objective,
             "status": f.status,
-            "AICc": (criteria := information(f, runs.columns, runs["loss"])).aicc,
+            "AICc": criteria.aicc,
             "BIC": criteria.bic,
             "starts agreeing": f"{f.starts_agreeing} of {f.starts}",
         }
-        for where, f, runs in fits
-    ]
-    return Detail("Fitted laws (A and B for N and D in single parameters and tokens)", tuple(rows))
 
 
-def _errors(setting: Setting, evidence: Evidence) -> Detail:
+def _title(setting: Setting) -> str:
+    lost = "".join(f"; {name} can't be fitted: {reason}" for name, reason in setting.left_out.items())
+    return f"Mean |predicted − actual|, nats: {setting.title} ({setting.fitted_runs} runs fitted){lost}"
+
+
+def _errors(setting: Setting, evidence: Evidence) -> Iterator[dict[str, Any]]:
     """One row a law: mean |error| with its interval, by sparsity, and how much worse than N_avg."""
-    rows, sigma = [], evidence.noise.overall
+    sigma = evidence.noise.overall
     for errors in setting.errors.values():
         overall, margin = errors.mean_abs(), errors.worse_than(setting.errors[N_AVG.name])
-        row: dict[str, Any] = {
-            "law": LAWS[errors.law].label,
-            "runs": len(errors.runs),
-            "mean |error|": overall.value,
-            "low": overall.low,
-            "high": overall.high,
-        }
+        row = {"law": LAWS[errors.law].label, "runs": len(errors.runs), **cells(overall, "mean |error|")}
         row |= {f"at {s:.0%}": value for s, value in by_sparsity(errors).items()}
-        row |= {"more than N_avg": margin.value, "its low": margin.low, "its high": margin.high}
+        row |= cells(margin, "more than N_avg", "its low", "its high")
         if setting.name == IN_SAMPLE:
             luck = evidence.comparison.luck.get(errors.law)
             row |= {"by noise alone": luck.value if luck else None, "at most": luck.high if luck else None}
         reach = float(np.ptp(errors.runs["loss"]))  # 0 of a single run
-        row |= {
-            "seeds' σ": sigma.sd if sigma else None,
-            "share of range": overall.value / reach if reach > 0 else None,
-        }
-        rows.append(row)
-    lost = "".join(f"; {name} can't be fitted: {reason}" for name, reason in setting.left_out.items())
-    return Detail(
-        f"Mean |predicted − actual|, nats: {setting.title} ({setting.fitted_runs} runs fitted){lost}", tuple(rows)
-    )
+        share = overall.value / reach if reach > 0 else None
+        yield row | {"seeds' σ": sigma.sd if sigma else None, "share of range": share}
 
 
 def by_sparsity(errors: Errors) -> dict[float, float]:
@@ -219,23 +201,13 @@ def by_sparsity(errors: Errors) -> dict[float, float]:
     return {float(s): errors.mean_abs(sparsity == s).value for s in np.unique(sparsity)}
 
 
-def _noise(noise: Noise) -> Detail:
-    spreads: dict[str, Spread | None] = {"one loss": noise.overall} | {
-        f"one loss at {s:.0%}": own for s, own in noise.by_sparsity.items()
+def _noise(noise: Noise) -> Iterator[dict[str, Any]]:
+    spreads: dict[str, Spread | None] = {
+        "one loss": noise.overall,
+        **{f"one loss at {s:.0%}": own for s, own in noise.by_sparsity.items()},
+        "difference of two losses at one seed": noise.paired,
     }
-    spreads["difference of two losses at one seed"] = noise.paired
-    return Detail(
-        "Seeds' noise, nats: standard deviation pooled within configurations, 95% interval",
-        tuple(
-            {
-                "of": name,
-                "sd": s.sd,
-                "low": s.low,
-                "high": s.high,
-                "degrees of freedom": s.dof,
-                "configurations": s.groups,
-            }
-            for name, s in spreads.items()
-            if s is not None
-        ),
-    )
+    for name, spread in spreads.items():
+        if spread is not None:
+            own = {name: getattr(spread, name) for name in ("sd", "low", "high")}
+            yield {"of": name, **own, "degrees of freedom": spread.dof, "configurations": spread.groups}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
 
 import numpy as np
@@ -18,7 +18,7 @@ from analysis.findings.compare import Setting
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
 from analysis.rate_laws.own_rates import at_own_rates, multiples
-from analysis.shown import plain
+from analysis.shown import with_ends
 from analysis.tables.data import Tables
 from analysis.worlds.world import World
 
@@ -26,36 +26,19 @@ AGAIN: tuple[ModuleType, ...] = (law, pairs, final_size)
 SUFFIX = ", own rates"
 
 
-@dataclasses.dataclass(frozen=True)
 class Again:
     """One of AGAIN as a claim of its own: the same rule and the same worlds, for the runs at their own learning rates."""
 
-    claim: ModuleType
-
-    @property
-    def CLAIM(self) -> str:
-        return f"{self.claim.CLAIM}{SUFFIX}"
-
-    @property
-    def TRUE(self) -> str:
-        return str(self.claim.TRUE)
-
-    @property
-    def FALSE(self) -> str:
-        return str(self.claim.FALSE)
+    def __init__(self, claim: ModuleType) -> None:
+        self.claim = claim
+        self.CLAIM, self.TRUE, self.FALSE = f"{claim.CLAIM}{SUFFIX}", str(claim.TRUE), str(claim.FALSE)
+        self.true_world = partial(self._within, losses=claim.true_world)  # mean losses of TRUE
+        self.false_world = partial(self._within, losses=claim.false_world)  # mean losses of FALSE
 
     def rule(self, evidence: Evidence) -> tuple[Outcome, str]:
         """The outcome and its reason."""
         found: tuple[Outcome, str] = self.claim.rule(evidence.own_rates)
         return found
-
-    def true_world(self, world: World) -> Array:
-        """Mean losses of `TRUE`."""
-        return self._within(world, self.claim.true_world)
-
-    def false_world(self, world: World) -> Array:
-        """Mean losses of `FALSE`."""
-        return self._within(world, self.claim.false_world)
 
     def repeated(self, tables: Tables) -> set[str]:
         """Configurations, by recipe hash, for which further seeds would narrow its intervals."""
@@ -84,24 +67,21 @@ def judge_again(evidence: Evidence, verdicts: tuple[Verdict, ...]) -> tuple[Verd
     """The verdicts, with a second one after each claim of AGAIN."""
     tables = evidence.tables
     own = _WithoutExtremes(at_own_rates(tables), evidence.resamples, evidence.seed)
-    second = {verdict.claim: verdict for verdict in (claim.judge(own) for claim in AGAIN)}
+    second: dict[str, Verdict] = {claim.CLAIM: claim.judge(own) for claim in AGAIN}
     rates = ", ".join(
         f"{low:.3g}" + (f" to {high:.3g}" if high > 1.001 * low else "") + f" at {sparsity:.0%}"
         for sparsity, (low, high) in multiples(tables).items()
     )
-    found = []
-    for first in verdicts:
-        found.append(first)
-        if first.claim in second:
-            found.append(_beside(first, second[first.claim], rates))
-    return tuple(found)
+    beside = {v.claim: (_beside(v, second[v.claim], rates),) for v in verdicts if v.claim in second}
+    return tuple(own for first in verdicts for own in (first, *beside.get(first.claim, ())))
 
 
 def _beside(first: Verdict, second: Verdict, rates: str) -> Verdict:
     verdict = "the rule says the same" if first.verdict == second.verdict else f"the rule says {first.verdict}"
+    measured = [with_ends(own.measured, own.interval) for own in (first, second)]
     differs = (
         f"Each sparse run has its own best learning rate here ({rates} times the dense run's, chosen in a sweep of rates); with one rate for "
-        f"all, as in the paper, {verdict} and {_said(first)} was measured instead of {_said(second)}."
+        f"all, as in the paper, {verdict} and {measured[0]} was measured instead of {measured[1]}."
     )
     return dataclasses.replace(
         second,
@@ -110,8 +90,3 @@ def _beside(first: Verdict, second: Verdict, rates: str) -> Verdict:
         departures=first.departures,
         notes=(differs, *second.notes),
     )
-
-
-def _said(verdict: Verdict) -> str:
-    ends = verdict.interval
-    return plain(verdict.measured) + (f" [{plain(ends[0])}, {plain(ends[1])}]" if ends else "")

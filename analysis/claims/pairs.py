@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from analysis.claims.schedule import SPARSITIES
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import cells, geometric_mean
 from analysis.findings.matched import difference_noise
 from analysis.findings.pairs import PairResult, find_pairs
-from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.fits.outcome import Interval
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
 from analysis.worlds.world import World
@@ -55,61 +54,24 @@ def judge(evidence: Evidence) -> Verdict:
         notes.append("No pair has two seeds: the noise of a difference is taken as that of two independent runs.")
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "N_eff/N_avg, geometric mean over pairs",
-        _decide(results, evidence),
+        rule(evidence),
         pooled(results),
-        (Detail("Pairs; losses in nats", tuple(map(_row, evidence.pairs))),),
+        {"Pairs; losses in nats": map(_row, evidence.pairs)},
         notes,
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
-    return _decide(_matched(evidence), evidence)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    pairs = [pair for pair in find_pairs(world.tables) if pair.match == "prunable"]
-    worst = max(pairs, key=lambda pair: pair.sparsity, default=None)
-    if worst is None:
-        return world.losses()
-    loss = world.at_size(LOW * worst.n_avg, float(worst.sparse["D"][0]))
-    return world.changed({worst.sparse["recipe"][0]: loss})
-
-
-def repeated(tables: Tables) -> set[str]:
-    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each pair."""
-    pairs = [pair for pair in find_pairs(tables) if pair.match == "prunable"]
-    return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
-
-
-def _matched(evidence: Evidence) -> list[PairResult]:
-    return [r for r in evidence.pairs if r.pair.match == "prunable"]
-
-
-def pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:
-    """Geometric mean of N_eff/N_avg over pairs, and its 95% interval if every pair has draws."""
-    ratios = [r.ratio.value for r in results if r.ratio is not None]
-    if not ratios:
-        return None, None
-    value = float(np.exp(np.mean(np.log(ratios))))
-    draws = [r.ratio_draws for r in results if r.ratio_draws is not None]
-    if len(draws) < len(ratios):
-        return value, None
-    return value, percentiles(np.exp(np.mean(np.log(draws), axis=0)))
-
-
-def _decide(results: list[PairResult], evidence: Evidence) -> tuple[Outcome, str]:
-    no_slope = evidence.comparison.dense_reason
+    results, no_slope = _matched(evidence), evidence.comparison.dense_reason
     if not results:
         return "inconclusive", "the sweep holds no sparse run with a dense partner of equal N_avg, tokens and seed"
     if no_slope:
         return "inconclusive", f"no dense law to turn nats into sizes: {no_slope}"
-    found = [(r.pair.name, r.ratio.interval) for r in results if r.ratio]
-    if all(own is None for _, own in found):
+    if all(r.ratio.interval is None for r in results if r.ratio):
         return "inconclusive", evidence.noise.no_interval("a ratio")
-    outside = [name for name, own in found if below(own, LOW) or above(own, HIGH)]
-    inside = [name for name, own in found if above(own, LOW) and below(own, HIGH)]
+    outside = [r.pair.name for r in results if r.ratio and r.ratio.outside(LOW, HIGH)]
+    inside = [r.pair.name for r in results if r.ratio and r.ratio.inside(LOW, HIGH)]
     if outside:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}"
     if len(inside) < len(results):
@@ -125,8 +87,32 @@ def _decide(results: list[PairResult], evidence: Evidence) -> tuple[Outcome, str
     return "reproduced", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}]"
 
 
+def false_world(world: World) -> Array:
+    """Mean losses of `FALSE`."""
+    pairs = [pair for pair in find_pairs(world.tables) if pair.match == "prunable"]
+    worst = max(pairs, key=lambda pair: pair.sparsity, default=None)
+    if worst is None:
+        return world.losses()
+    loss = world.at_size(LOW * worst.n_avg, float(worst.sparse["D"][0]))
+    return world.changed({worst.sparse["recipe"][0]: loss})
+
+
+def repeated(tables: Tables) -> set[str]:
+    """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each pair."""
+    return {recipe for pair in find_pairs(tables) if pair.match == "prunable" for recipe in pair.recipes}
+
+
+def _matched(evidence: Evidence) -> list[PairResult]:
+    return [r for r in evidence.pairs if r.pair.match == "prunable"]
+
+
+def pooled(results: list[PairResult]) -> tuple[float | None, Interval | None]:
+    """Geometric mean of N_eff/N_avg over pairs, and its 95% interval if every pair has draws."""
+    return geometric_mean((r.ratio.value for r in results if r.ratio), (r.ratio_draws for r in results))
+
+
 def _row(result: PairResult) -> dict[str, Any]:
-    pair, ratio = result.pair, result.ratio
+    pair = result.pair
     return {
         "pair": pair.name,
         "matched on": "prunable N_avg" if pair.match == "prunable" else "all parameters",
@@ -135,10 +121,6 @@ def _row(result: PairResult) -> dict[str, Any]:
         "N of partner": pair.n_partner,
         "loss sparse": float(pair.sparse["loss"].mean()),
         "loss dense": float(pair.partner["loss"].mean()),
-        "difference": result.difference.value,
-        "low": result.difference.low,
-        "high": result.difference.high,
-        "N_eff/N_avg": ratio.value if ratio else None,
-        "its low": ratio.low if ratio else None,
-        "its high": ratio.high if ratio else None,
+        **cells(result.difference, "difference"),
+        **cells(result.ratio, "N_eff/N_avg", "its low", "its high"),
     }

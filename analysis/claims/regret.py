@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from analysis.claims.verdict import Outcome
 from analysis.findings.evidence import Evidence
-from analysis.fits.outcome import above, below, interval
+from analysis.findings.law_errors import Measure, cells
+from analysis.fits.outcome import Interval, above, below, interval
 from analysis.laws.law import Array
 from analysis.noise.spread import regret_bounds
 from analysis.tables.data import Runs
@@ -25,7 +27,7 @@ class CellVerdict:
     """One cell of the grid, judged.
 
     Attributes:
-        regret: nats, at least 0. low, high: its bounds, None where the noise is unknown.
+        regret: nats, at least 0.
         reach: worst less best loss of the cell at seed 0, nats.
         fresh: rivals among the top that have fresh seeds. rivals: how many there are.
     """
@@ -35,9 +37,7 @@ class CellVerdict:
     sparsity: float
     schedules: int
     best: str
-    regret: float
-    low: float | None
-    high: float | None
+    regret: Measure
     reach: float
     fresh: int
     rivals: int
@@ -45,8 +45,7 @@ class CellVerdict:
 
     @property
     def outcome(self) -> Outcome:
-        own = interval(self.low, self.high)
-        return "reproduced" if below(own, MARGIN) else "not reproduced" if above(own, MARGIN) else "inconclusive"
+        return outcome_of(self.regret.interval)
 
     def row(self) -> dict[str, Any]:
         return {
@@ -55,15 +54,24 @@ class CellVerdict:
             "sparsity": self.sparsity,
             "schedules": self.schedules,
             "best at seed 0": self.best,
-            "regret": self.regret,
-            "low": self.low,
-            "high": self.high,
-            "share of range": self.regret / self.reach if self.reach > 0 else None,
+            **cells(self.regret, "regret"),
+            "share of range": self.regret.value / self.reach if self.reach > 0 else None,
             "range": self.reach,
             "measured on": self.source,
             "rivals with fresh seeds": f"{self.fresh} of {self.rivals}",
             "verdict": self.outcome,
         }
+
+
+def outcome_of(own: Interval | None) -> Outcome:
+    """What the bounds of one regret say by themselves."""
+    return "reproduced" if below(own, MARGIN) else "not reproduced" if above(own, MARGIN) else "inconclusive"
+
+
+def largest_bounds(regrets: Sequence[Measure]) -> Interval | None:
+    """The bounds of the largest of some regrets."""
+    lows, highs = [r.low for r in regrets if r.low is not None], [r.high for r in regrets if r.high is not None]
+    return interval(max(lows), max(highs)) if lows and highs else None
 
 
 def judge_cells(evidence: Evidence) -> tuple[list[CellVerdict], list[str]]:
@@ -85,12 +93,11 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> CellVerdict:
     if fresh:
         means, counts = np.array([d.mean() for d in fresh.values()]), np.array([len(d) for d in fresh.values()])
         stale = [at_zero[i] for i in top if i not in fresh]
-        low, high = regret_bounds(
-            means, counts, np.append(means, stale), np.append(counts, np.ones(len(stale))), spread, level
-        )
+        upper, upper_counts = np.append(means, stale), np.append(counts, np.ones(len(stale)))
     else:
-        means, once = at_zero[others], np.ones(len(others))
-        low, high = regret_bounds(means, once, means, once, spread, level)
+        upper = means = at_zero[others]
+        upper_counts = counts = np.ones(len(others))
+    bounds = regret_bounds(means, counts, upper, upper_counts, spread, level)
     best = cell.where(np.array([order[0]]))
     return CellVerdict(
         size=str(cell["size"][0]),
@@ -98,9 +105,7 @@ def _judge_cell(cell: Runs, evidence: Evidence, cells: int) -> CellVerdict:
         sparsity=float(cell["sparsity"][0]),
         schedules=len(cell),
         best=schedule_name(float(best["start"][0]), float(best["end"][0])),
-        regret=max(0.0, float(means.max())),
-        low=low,
-        high=high,
+        regret=Measure(max(0.0, float(means.max())), *bounds),
         reach=float(np.ptp(cell["loss"])),
         fresh=len(fresh),
         rivals=len(top),

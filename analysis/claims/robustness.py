@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.regret import ERROR_RATE, MARGIN, largest_bounds, outcome_of
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure, cells
 from analysis.findings.setting_lines import NAMES, Line, alike, lines
-from analysis.fits.outcome import above, below, interval
 from analysis.laws.law import Array
-from analysis.noise.spread import Noise, Spread, regret_bounds
+from analysis.noise.spread import Spread, regret_bounds
 from analysis.tables.data import Tables
 from analysis.worlds.world import World
-
-MARGIN = 0.01  # nats
-ERROR_RATE = 0.05  # of each one-sided bound, over all comparisons together
 
 CLAIM = "d"
 STATEMENT = "The learning rate and batch that are best for the dense run are best for the sparse run, or within .01 of the best."
@@ -45,13 +43,11 @@ true_world = World.losses  # mean losses of TRUE
 
 @dataclass(frozen=True)
 class Regret:
-    """A sparse line against the dense one. `value`, `low`, `high`: nats; the bounds None where noise is unknown."""
+    """The regret of the dense line's best setting on a sparse line, nats."""
 
     dense: Line
     sparse: Line
-    value: float
-    low: float | None
-    high: float | None
+    nats: Measure
 
     @property
     def at_edge(self) -> bool:
@@ -59,8 +55,7 @@ class Regret:
 
     @property
     def outcome(self) -> Outcome:
-        own = None if self.at_edge else interval(self.low, self.high)
-        return "reproduced" if below(own, MARGIN) else "not reproduced" if above(own, MARGIN) else "inconclusive"
+        return outcome_of(None if self.at_edge else self.nats.interval)
 
     def row(self) -> dict[str, Any]:
         def said(line: Line) -> str:
@@ -72,9 +67,7 @@ class Regret:
             "settings": ", ".join(f"{s:.3g}" for s in self.sparse.settings),
             "dense best": said(self.dense),
             "sparse best": said(self.sparse),
-            "regret": self.value,
-            "low": self.low,
-            "high": self.high,
+            **cells(self.nats, "regret"),
             "verdict": self.outcome,
         }
 
@@ -82,28 +75,42 @@ class Regret:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (d)."""
     found = list(regrets(evidence.tables, evidence.noise.paired))
-    lows, highs = [r.low for r in found if r.low is not None], [r.high for r in found if r.high is not None]
+    # A line with its best at an edge bounds nothing from above.
+    bounds = None if any(r.at_edge for r in found) else largest_bounds([r.nats for r in found])
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "largest regret of the dense run's best setting, nats",
-        _decide(found, evidence.noise),
-        (
-            max((r.value for r in found), default=None),
-            # A line with its best at an edge bounds nothing from above.
-            interval(max(lows), max(highs)) if lows and highs and not any(r.at_edge for r in found) else None,
-        ),
-        (
-            Detail("Regret of the dense run's best setting, nats", tuple(r.row() for r in found)),
-            Detail("Losses, nats", tuple(_losses(evidence.tables))),
-        )
-        if found
-        else (),
+        rule(evidence),
+        (max((r.nats.value for r in found), default=None), bounds),
+        {
+            "Regret of the dense run's best setting, nats": (r.row() for r in found),
+            "Losses, nats": _losses(evidence.tables) if found else (),
+        },
         _notes(found),
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
-    return _decide(list(regrets(evidence.tables, evidence.noise.paired)), evidence.noise)
+    found = list(regrets(evidence.tables, evidence.noise.paired))
+    if not found:
+        return "inconclusive", "the sweep has no three learning rates or batches of both a dense and a sparse run"
+    if all(r.nats.low is None for r in found):
+        return "inconclusive", evidence.noise.no_interval("a regret", paired=True)
+    refuting = [r for r in found if r.outcome == "not reproduced"]
+    edges = sorted({NAMES[r.sparse.factor] for r in found if r.at_edge})
+    if refuting:
+        return "not reproduced", "; ".join(
+            f"at {r.sparse.sparsity:.0%} another {NAMES[r.sparse.factor]} is shown to be better by over {MARGIN}"
+            for r in refuting
+        )
+    if edges:
+        return "inconclusive", f"the best {' and '.join(edges)} lies at the edge of what was tried"
+    within = [r for r in found if r.outcome == "reproduced"]
+    if len(within) < len(found):
+        return "inconclusive", f"regrets shown to be under {MARGIN}: {len(within)} of {len(found)}; over it: none"
+    if {r.sparse.factor for r in found} != set(NAMES):
+        return "inconclusive", "under the margin, but only one of learning rate and batch was varied"
+    return "reproduced", f"all {len(found)} regrets are under {MARGIN}"
 
 
 def false_world(world: World) -> Array:
@@ -127,35 +134,13 @@ def repeated(tables: Tables) -> set[str]:
     return {recipe for _, line in _compared(tables) for recipe in line.runs["recipe"]}
 
 
-def _decide(found: list[Regret], noise: Noise) -> tuple[Outcome, str]:
-    if not found:
-        return "inconclusive", "the sweep has no three learning rates or batches of both a dense and a sparse run"
-    if all(r.low is None for r in found):
-        return "inconclusive", noise.no_interval("a regret", paired=True)
-    refuting = [r for r in found if r.outcome == "not reproduced"]
-    edges = sorted({NAMES[r.sparse.factor] for r in found if r.at_edge})
-    if refuting:
-        return "not reproduced", "; ".join(
-            f"at {r.sparse.sparsity:.0%} another {NAMES[r.sparse.factor]} is shown to be better by over {MARGIN}"
-            for r in refuting
-        )
-    if edges:
-        return "inconclusive", f"the best {' and '.join(edges)} lies at the edge of what was tried"
-    within = [r for r in found if r.outcome == "reproduced"]
-    if len(within) < len(found):
-        return "inconclusive", f"regrets shown to be under {MARGIN}: {len(within)} of {len(found)}; over it: none"
-    if {r.sparse.factor for r in found} != set(NAMES):
-        return "inconclusive", "under the margin, but only one of learning rate and batch was varied"
-    return "reproduced", f"all {len(found)} regrets are under {MARGIN}"
-
-
 def regrets(tables: Tables, spread: Spread | None) -> Iterator[Regret]:
     """Every sparse line beside the dense line of its factor."""
     compared = _compared(tables)
     for base, line in compared:
         more, seeds = _differences(line, base.best)
-        low, high = regret_bounds(more, seeds, more, seeds, spread, ERROR_RATE / len(compared))
-        yield Regret(base, line, max(0.0, float(more.max())), low, high)
+        bounds = regret_bounds(more, seeds, more, seeds, spread, ERROR_RATE / len(compared))
+        yield Regret(base, line, Measure(max(0.0, float(more.max())), *bounds))
 
 
 def _compared(tables: Tables) -> list[tuple[Line, Line]]:
@@ -178,11 +163,8 @@ def _notes(found: list[Regret]) -> Iterator[str]:
     if found:
         counts = {int(count) for regret in found for line in (regret.dense, regret.sparse) for count in line.seeds}
         least, most = min(counts), max(counts)
-        if most == 1:
-            yield "Each setting was run with one seed; the noise is that of the base recipe."
-        else:
-            several = f"{least} to {most}" if least < most else f"{most}"
-            yield f"Each setting was run with {several} seeds; the noise is that of the base recipe."
+        several = "one seed" if most == 1 else f"{least} to {most} seeds" if least < most else f"{most} seeds"
+        yield f"Each setting was run with {several}; the noise is that of the base recipe."
     for regret in found:
         events = regret.sparse.runs["events"]
         if np.ptp(events) > 0:

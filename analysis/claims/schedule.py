@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.claims.regret import ERROR_RATE, MARGIN, TOP, CellVerdict, judge_cells
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.regret import ERROR_RATE, MARGIN, TOP, judge_cells, largest_bounds
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
-from analysis.fits.outcome import Interval, interval
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
 from analysis.tables.schedule_grid import grid_cells
@@ -40,27 +39,49 @@ FALSE = f"the same, but in one cell, of the highest sparsity, one rival ends {MA
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (a)."""
     cells, skipped = judge_cells(evidence)
-    notes = [*skipped]
+    notes, paired = [*skipped], evidence.noise.paired
     if cells:
         fresh = sum(c.source == "fresh seeds" for c in cells)
         notes.append(f"Cells measured on fresh seeds: {fresh} of {len(cells)}; the others at seed 0.")
-    if cells and evidence.noise.paired is not None:
-        sd = evidence.noise.paired
-        notes.append(
-            f"Two runs of one seed differ with a standard deviation of {sd.sd:.4f} nats by luck ({sd.dof} degrees of freedom)."
-        )
+    if cells and paired is not None:
+        by_luck = f"a standard deviation of {paired.sd:.4f} nats by luck ({paired.dof} degrees of freedom)"
+        notes.append(f"Two runs of one seed differ with {by_luck}.")
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "largest regret of 25/50/25 over the cells, nats",
-        _decide(cells, evidence),
-        (max((c.regret for c in cells), default=None), _bounds(cells)),
-        (Detail("Regret of 25/50/25, nats", tuple(c.row() for c in cells)),),
+        rule(evidence),
+        (max((c.regret.value for c in cells), default=None), largest_bounds([c.regret for c in cells])),
+        {"Regret of 25/50/25, nats": (c.row() for c in cells)},
         notes,
     )
 
 
 def rule(evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome and its reason."""
-    return _decide(judge_cells(evidence)[0], evidence)
+    cells, _ = judge_cells(evidence)
+    if not cells:
+        return "inconclusive", "no cell holds 25/50/25 and a rival"
+    sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
+    whole = sparsities >= set(SPARSITIES) and len(budgets) >= 2 and all(c.schedules >= SCHEDULES for c in cells)
+    refuting = [c for c in cells if c.outcome == "not reproduced"]
+    within = [c for c in cells if c.outcome == "reproduced"]
+    if largest_bounds([c.regret for c in cells]) is None:
+        return "inconclusive", evidence.noise.no_interval("a regret", paired=True)
+    if refuting:
+        return (
+            "not reproduced",
+            f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}",
+        )
+    if len(within) < len(cells):
+        return (
+            "inconclusive",
+            f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none",
+        )
+    if not whole:
+        return (
+            "inconclusive",
+            f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid",
+        )
+    return "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
 
 
 def true_world(world: World) -> Array:
@@ -100,35 +121,3 @@ def repeated(tables: Tables) -> set[str]:
         own = fresh & set(rivals)
         found |= {*cell["recipe"][home], *(own if len(own) < len(rivals) else ()), *(() if own else rivals[:TOP])}
     return found
-
-
-def _bounds(cells: list[CellVerdict]) -> Interval | None:
-    lows, highs = [c.low for c in cells if c.low is not None], [c.high for c in cells if c.high is not None]
-    return interval(max(lows), max(highs)) if lows and highs else None
-
-
-def _decide(cells: list[CellVerdict], evidence: Evidence) -> tuple[Outcome, str]:
-    if not cells:
-        return "inconclusive", "no cell holds 25/50/25 and a rival"
-    sparsities, budgets = {round(c.sparsity, 6) for c in cells}, {c.budget for c in cells}
-    whole = sparsities >= set(SPARSITIES) and len(budgets) >= 2 and all(c.schedules >= SCHEDULES for c in cells)
-    refuting = [c for c in cells if c.outcome == "not reproduced"]
-    within = [c for c in cells if c.outcome == "reproduced"]
-    if _bounds(cells) is None:
-        return "inconclusive", evidence.noise.no_interval("a regret", paired=True)
-    if refuting:
-        return (
-            "not reproduced",
-            f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}",
-        )
-    if len(within) < len(cells):
-        return (
-            "inconclusive",
-            f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none",
-        )
-    if not whole:
-        return (
-            "inconclusive",
-            f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid",
-        )
-    return "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"

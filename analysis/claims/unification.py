@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import cells, geometric_mean
 from analysis.findings.pairs import pairs_among
 from analysis.findings.unification_map import Cell, Chart, map_runs
-from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.fits.outcome import Interval
 from analysis.laws.law import Array
 from analysis.shown import plain
 from analysis.tables.data import Tables
@@ -74,10 +73,10 @@ def judge(evidence: Evidence) -> Verdict:
         "N_eff/N_avg, geometric mean over the cells with the map's most tokens per parameter",
         rule(evidence),
         pooled(chart),
-        (
-            Detail("Where it is shown, by size", tuple(_onset_row(o) for o in onsets(chart))),
-            Detail("The map: N_eff/N_avg; losses in nats", tuple(_row(c) for c in chart.cells)),
-        ),
+        {
+            "Where it is shown, by size": map(_onset_row, onsets(chart)),
+            "The map: N_eff/N_avg; losses in nats": map(_row, chart.cells),
+        },
         _notes(chart),
     )
 
@@ -92,7 +91,7 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", f"no slope of the dense loss to turn nats into sizes: {chart.cells[0].reason}"
     if all(cell.ratio is None or cell.ratio.interval is None for cell in chart.cells):
         return "inconclusive", evidence.noise.no_interval("a ratio")
-    judged = _farthest(found)
+    judged = [onset for onset in found if onset.most >= ALIKE * max(own.most for own in found)]
     said = "; ".join(onset.said for onset in found)
     if outside := [name for onset in judged for name in onset.outside]:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}; {said}"
@@ -113,8 +112,7 @@ def false_world(world: World) -> Array:
 
 def repeated(tables: Tables) -> set[str]:
     """Configurations, by recipe hash, for which further seeds would narrow its intervals: both sides of each cell's pair."""
-    pairs = [pair for pair in pairs_among(map_runs(tables)) if pair.match == "prunable"]
-    return {recipe for pair in pairs for runs in (pair.sparse, pair.partner) for recipe in runs["recipe"]}
+    return {recipe for pair in pairs_among(map_runs(tables)) if pair.match == "prunable" for recipe in pair.recipes}
 
 
 def onsets(chart: Chart) -> list[Onset]:
@@ -125,8 +123,8 @@ def onsets(chart: Chart) -> list[Onset]:
         ratios = sorted({_ratio(cell) for cell in own}, reverse=True)
         since = None
         for ratio in ratios:
-            cells = {round(c.sparsity, 6): c for c in own if _ratio(c) == ratio}
-            if not all(s in cells for s in SPARSITIES) or not all(_inside(c) for c in cells.values()):
+            there = {round(c.sparsity, 6): c for c in own if _ratio(c) == ratio}
+            if not there.keys() >= set(SPARSITIES) or not all(map(_inside, there.values())):
                 break
             since = ratio
         outside = tuple(_name(c) for c in own if _ratio(c) == ratios[0] and _outside(c))
@@ -137,17 +135,8 @@ def onsets(chart: Chart) -> list[Onset]:
 def pooled(chart: Chart) -> tuple[float | None, Interval | None]:
     """Geometric mean over the cells with the map's most tokens per parameter, and its 95% interval."""
     most = max((_ratio(c) for c in chart.cells), default=0.0)
-    cells = [c for c in chart.cells if _ratio(c) >= ALIKE * most and c.ratio is not None]
-    if not cells:
-        return None, None
-    value = float(np.exp(np.mean([np.log(c.ratio.value) for c in cells if c.ratio])))
-    draws = [c.draws for c in cells if c.draws is not None]
-    return value, percentiles(np.exp(np.mean(np.log(draws), axis=0))) if len(draws) == len(cells) else None
-
-
-def _farthest(found: list[Onset]) -> list[Onset]:
-    most = max(onset.most for onset in found)
-    return [onset for onset in found if onset.most >= ALIKE * most]
+    farthest = [c for c in chart.cells if _ratio(c) >= ALIKE * most]
+    return geometric_mean((c.ratio.value for c in farthest if c.ratio), (c.draws for c in farthest if c.ratio))
 
 
 def _ratio(cell: Cell) -> float:
@@ -155,13 +144,11 @@ def _ratio(cell: Cell) -> float:
 
 
 def _inside(cell: Cell) -> bool:
-    own = cell.ratio.interval if cell.ratio else None
-    return above(own, LOW) and below(own, HIGH)
+    return cell.ratio is not None and cell.ratio.inside(LOW, HIGH)
 
 
 def _outside(cell: Cell) -> bool:
-    own = cell.ratio.interval if cell.ratio else None
-    return below(own, LOW) or above(own, HIGH)
+    return cell.ratio is not None and cell.ratio.outside(LOW, HIGH)
 
 
 def _name(cell: Cell) -> str:
@@ -201,9 +188,7 @@ def _row(cell: Cell) -> dict[str, Any]:
         "tokens": float(cell.pair.sparse["D"][0]),
         "loss sparse": float(cell.pair.sparse["loss"].mean()),
         "loss dense": float(cell.pair.partner["loss"].mean()),
-        "difference": cell.difference.value,
-        "its low": cell.difference.low,
-        "its high": cell.difference.high,
+        **cells(cell.difference, "difference", "its low", "its high"),
         "dL/dlog N": cell.slope.value if cell.slope else None,
         "± of it": cell.slope.se if cell.slope else None,
         "that of one law": cell.law_slope,

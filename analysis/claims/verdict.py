@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,12 @@ class Detail:
     rows: tuple[dict[str, Any], ...]
 
 
+def details_of(rows: Mapping[str, Iterable[dict[str, Any]]]) -> tuple[Detail, ...]:
+    """Tables by their titles; those without rows are left out."""
+    found = (Detail(title, tuple(own)) for title, own in rows.items())
+    return tuple(detail for detail in found if detail.rows)
+
+
 @dataclass(frozen=True)
 class Rates:
     """In how many simulated sweeps a rule gave each verdict."""
@@ -42,10 +48,8 @@ class Rates:
 
     def interval(self, count: int) -> tuple[float, float]:
         """Clopper and Pearson's 95% interval of the share of which `count` of these worlds are a sample."""
-        tail, n = (1 - LEVEL) / 2, self.worlds
-        low = stats.beta.ppf(tail, count, n - count + 1) if count else 0.0
-        high = stats.beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
-        return float(low), float(high)
+        found = stats.binomtest(count, self.worlds).proportion_ci(LEVEL)
+        return float(found.low), float(found.high)
 
     def said(self, count: int) -> str:
         """A share with its interval, in percent."""
@@ -135,10 +139,10 @@ class Stated:
         quantity: str,
         outcome: tuple[Outcome, str],
         found: Measure | tuple[float | None, Interval | None] | None,
-        details: Iterable[Detail],
+        details: Mapping[str, Iterable[dict[str, Any]]],
         notes: Iterable[str] = (),
     ) -> Verdict:
-        """The verdict of an outcome and its reason, for which a number with its interval stands; tables without rows are left out."""
+        """The verdict of an outcome and its reason, for which a number with its interval stands; `details`: see `details_of`."""
         measured, interval = (found.value, found.interval) if isinstance(found, Measure) else found or (None, None)
         return Verdict(
             claim=self.claim,
@@ -151,5 +155,5 @@ class Stated:
             verdict=outcome[0],
             because=outcome[1],
             notes=tuple(notes),
-            details=tuple(detail for detail in details if detail.rows),
+            details=details_of(details),
         )

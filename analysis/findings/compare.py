@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -63,12 +64,8 @@ class Comparison:
     settings: dict[str, Setting]
 
 
-IN_SAMPLE, DENSE_TO_SPARSE, DENSE_TO_GRID, LAW_TO_GRID = (
-    "in sample",
-    "dense to sparse",
-    "dense to grid",
-    "law set to grid",
-)
+IN_SAMPLE, DENSE_TO_SPARSE = "in sample", "dense to sparse"
+DENSE_TO_GRID, LAW_TO_GRID = "dense to grid", "law set to grid"
 LARGEST, LONGEST, SPARSEST, FAMILIES = ("largest size", "longest budget", "highest sparsity", "each family")
 
 
@@ -136,36 +133,13 @@ def _settings(tables: Tables, seeds: SeedResamples, found: Comparison) -> list[S
             on_dense[N_EFFECTIVE.name] = np.concatenate([dense_fit.theta, share]), draws
 
     fresh = grid.where(~np.isin(grid["run_id"].astype(str), law_set["run_id"].astype(str)))
-    law_reason, dense_reason = found.obstacles.get(N_AVG.name), found.dense_reason
+    by_law_set = partial(_setting, seeds, law_set, on_law_set, found.obstacles.get(N_AVG.name))
+    by_dense, sparse = partial(_setting, seeds, dense, on_dense, found.dense_reason), tables.sparse_at_paper_schedule
     return [
-        _setting(seeds, IN_SAMPLE, "fitted and judged on the law set", law_set, law_set, on_law_set, law_reason),
-        _setting(
-            seeds,
-            DENSE_TO_SPARSE,
-            "fitted on dense runs, judged on sparse runs at 25/50/25",
-            dense,
-            tables.sparse_at_paper_schedule,
-            on_dense,
-            dense_reason,
-        ),
-        _setting(
-            seeds,
-            DENSE_TO_GRID,
-            "fitted on dense runs, judged on the whole schedule grid",
-            dense,
-            grid,
-            on_dense,
-            dense_reason,
-        ),
-        _setting(
-            seeds,
-            LAW_TO_GRID,
-            "fitted on the law set, judged on the rest of the schedule grid",
-            law_set,
-            fresh,
-            on_law_set,
-            law_reason,
-        ),
+        by_law_set(IN_SAMPLE, "fitted and judged on the law set", law_set),
+        by_dense(DENSE_TO_SPARSE, "fitted on dense runs, judged on sparse runs at 25/50/25", sparse),
+        by_dense(DENSE_TO_GRID, "fitted on dense runs, judged on the whole schedule grid", grid),
+        by_law_set(LAW_TO_GRID, "fitted on the law set, judged on the rest of the schedule grid", fresh),
     ]
 
 
@@ -216,12 +190,12 @@ def _without(seeds: SeedResamples, name: str, title: str, runs: Runs, parts: lis
 
 def _setting(
     seeds: SeedResamples,
-    name: str,
-    title: str,
     fitted: Runs,
-    judged: Runs,
     parameters: dict[str, tuple[Array, Array | None]],
     reason: str | None,
+    name: str,
+    title: str,
+    judged: Runs,
 ) -> Setting:
     if reason is None and not len(judged):
         reason = "no run to judge on"

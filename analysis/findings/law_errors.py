@@ -6,12 +6,13 @@ laid around the measured error.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from analysis.fits.outcome import LEVEL, Interval, interval, percentiles
+from analysis.fits.outcome import LEVEL, Interval, above, below, interval, percentiles
 from analysis.laws.law import Array
 from analysis.tables.data import Mask, Runs
 
@@ -37,6 +38,29 @@ class Measure:
     def interval(self) -> Interval | None:
         """Both bounds, where they make an interval."""
         return interval(self.low, self.high)
+
+    def inside(self, low: float, high: float) -> bool:
+        """Whether the interval shows the number to lie between these two."""
+        return above(self.interval, low) and below(self.interval, high)
+
+    def outside(self, low: float, high: float) -> bool:
+        """Whether the interval shows the number to be under the first or over the second."""
+        return below(self.interval, low) or above(self.interval, high)
+
+
+def cells(found: Measure | None, value: str, low: str = "low", high: str = "high") -> dict[str, float | None]:
+    """A number and its bounds as cells of a table, under these names; None in each where nothing was measured."""
+    own = (None, None, None) if found is None else (found.value, found.low, found.high)
+    return dict(zip((value, low, high), own, strict=True))
+
+
+def geometric_mean(values: Iterable[float], draws: Iterable[Array | None]) -> tuple[float | None, Interval | None]:
+    """Of ratios, and its 95% interval if each ratio has draws (R,)."""
+    logs, drawn = [np.log(value) for value in values], [np.log(own) for own in draws if own is not None]
+    if not logs:
+        return None, None
+    known = len(drawn) == len(logs)
+    return float(np.exp(np.mean(logs))), percentiles(np.exp(np.mean(drawn, axis=0))) if known else None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ class Matched:
         return (*self.one["run_id"], *self.other["run_id"])
 
     @property
+    def recipes(self) -> set[str]:
+        """The configurations of both sides, by recipe hash."""
+        return {*self.one["recipe"], *self.other["recipe"]}
+
+    @property
     def differences(self) -> Array:
         """Loss of `one` less that of `other`, nats, by seed."""
         return self.one["loss"] - self.other["loss"]
@@ -104,7 +109,6 @@ def _sharing(found: Sequence[Matched]) -> list[list[Matched]]:
 
 
 def _sides(pair: Matched) -> tuple[str, str]:
-    """The configurations of both sides."""
     return str(pair.one["recipe"][0]), str(pair.other["recipe"][0])
 
 

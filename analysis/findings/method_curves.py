@@ -22,6 +22,17 @@ FIRST = 0.8  # share of a curve's points that predict the others
 LEAST_LAST = 1  # points of a curve that are held out at the least
 
 
+def mean_abs(found: JudgedCurves | str) -> Measure | None:
+    """The mean |error| of a law with its interval, nats; None where it can't be fitted."""
+    return None if isinstance(found, str) else Measure.around(found.mean_abs, found.mean_abs_draws(), least=0.0)
+
+
+def worse_by(one: JudgedCurves, other: JudgedCurves) -> Measure:
+    """How much larger the mean |error| of one law is than that of another, nats, curve by curve."""
+    draws, others = one.mean_abs_draws(), other.mean_abs_draws()
+    return Measure.around(one.mean_abs - other.mean_abs, None if draws is None or others is None else draws - others)
+
+
 @dataclass(frozen=True)
 class MethodCurves:
     """One method's curves.
@@ -156,9 +167,7 @@ class MethodCurves:
         def difference(residual: Array) -> Array:
             return np.abs((residual[..., second] - residual[..., first]) / doublings)
 
-        draws = (
-            None
-            if found.draws is None
-            else weighted(difference(found.draws), None if found.counts is None else found.counts[:, second])
-        )
+        draws = None
+        if found.draws is not None:
+            draws = weighted(difference(found.draws), None if found.counts is None else found.counts[:, second])
         return Measure.around(float(difference(found.residual).mean()), draws, least=0.0)

@@ -73,22 +73,11 @@ def residuals(arrow: Arrow) -> tuple[KindResiduals, ...]:
         if spread is not None and arrow.law_draws is not None:
             noise = spread.draws((DRAWS, len(losses)), rng) / np.sqrt(seeds)
             draws = arrow.law_draws.predict(life, DRAWS, rng) - losses - noise
+        off, size = (None, None) if draws is None else (draws.mean(axis=1), np.abs(draws).mean(axis=1))
+        mean = Measure.around(float(residual.mean()), off, level=level)
+        mean_abs = Measure.around(float(np.abs(residual).mean()), size, least=0.0, level=level)
         worth = _worth(law.parameters, life, losses)
-        results.append(
-            KindResiduals(
-                kind,
-                first,
-                residual,
-                Measure.around(float(residual.mean()), None if draws is None else draws.mean(axis=1), level=level),
-                Measure.around(
-                    float(np.abs(residual).mean()),
-                    None if draws is None else np.abs(draws).mean(axis=1),
-                    least=0.0,
-                    level=level,
-                ),
-                worth,
-            )
-        )
+        results.append(KindResiduals(kind, first, residual, mean, mean_abs, worth))
     return tuple(results)
 
 

@@ -92,18 +92,16 @@ def pairs_among(runs: Runs) -> list[Pair]:
     dense = list(runs.where(~runs.sparse).rows())
     found: dict[tuple[Any, ...], list[tuple[str, str]]] = defaultdict(list)
     for row in runs.rows():
-        if row["sparsity"] == 0:
-            continue
         equal = [d for d in dense if all(d[k] == row[k] for k in ("total_steps", "batch_tokens", "budget", "seed"))]
+        if row["sparsity"] == 0 or not equal:
+            continue
         unprunable = row["N_total"] - row["N_prunable"]
         off = [
             (abs(d["N_prunable"] / row["N_avg"] - 1), abs(d["N_total"] / (row["N_avg"] + unprunable) - 1))
             for d in equal
         ]
         for i, match in enumerate(("prunable", "total")):
-            closest = min(range(len(equal)), key=lambda j: off[j][i], default=None)
-            if closest is None:
-                continue
+            closest = min(range(len(equal)), key=lambda j: off[j][i])
             nearer = off[closest][i] == min(off[closest])  # a partner of another making is taken for that count
             if off[closest][i] < MATCHED or (off[closest][i] < CLOSE and nearer):
                 found[match, row["recipe"]].append((row["run_id"], equal[closest]["run_id"]))
@@ -126,19 +124,17 @@ def weigh(pair: Pair, spread: Spread | None, comparison: Comparison, *, tail: fl
         tail: probability outside the interval on each side.
         seed: of the generator.
     """
-    draws: Array | None = None
     difference = pair.measure(spread, tail)
-    if spread is not None:
-        unit = np.random.default_rng(seed).standard_t(spread.dof, size=PAIR_DRAWS)
-        draws = pair.difference + unit * spread.sd / np.sqrt(pair.seeds)
     if comparison.dense_fit is None or pair.match == "total":
         return PairResult(pair, difference, None, None)
     value = float(_size_ratio(comparison.dense_fit.theta, pair, np.array(pair.difference)))
-    if draws is None or comparison.dense_draws is None:
+    if spread is None or comparison.dense_draws is None:
         return PairResult(pair, difference, Measure(value), None)
+    unit = np.random.default_rng(seed).standard_t(spread.dof, size=PAIR_DRAWS)
+    draws = pair.difference + unit * spread.sd / np.sqrt(pair.seeds)
     theta = comparison.dense_draws[np.arange(PAIR_DRAWS) % len(comparison.dense_draws)]
     ratios = _size_ratio(theta, pair, draws)
-    return PairResult(pair, difference, Measure(value, *(percentiles(ratios, 1 - 2 * tail) or (None, None))), ratios)
+    return PairResult(pair, difference, Measure(value, *(percentiles(ratios, 1 - 2 * tail) or ())), ratios)
 
 
 def _size_ratio(theta: Array, pair: Pair, difference: Array) -> Array:

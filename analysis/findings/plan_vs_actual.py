@@ -15,26 +15,13 @@ import numpy as np
 from analysis.tables.data import Tables
 
 WORST = 10  # rows of the table on the page; the figure's CSV has all
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: planned and actual time.
-
-    Attributes:
-        row: of the runs table. promised, measured: seconds of its training, set-up aside.
-        promised_workers: as the plan sized it; None where it didn't.
-    """
-
-    row: Mapping[str, Any]
-    promised: float
-    measured: float
-    promised_workers: int | None
-
-    @property
-    def ratio(self) -> float:
-        """Measured over planned."""
-        return self.measured / self.promised
+SAID = {
+    "run": "run_id",
+    "promised, s": "promised_seconds",
+    "measured, s": "measured_seconds",
+    "measured / promised": "ratio",
+    "workers": "workers",
+}
 
 
 @dataclass(frozen=True)
@@ -42,48 +29,23 @@ class Promise:
     """A plan compared with its outcome.
 
     Attributes:
-        runs: those that were planned and trained, as the table has them.
+        rows: a run each, of those that were planned and trained: promised and measured seconds of its training, set-up aside,
+            their ratio, and the workers that the plan gave it (None where it gave none) and that it had.
         in_seconds: whether seconds were promised, or shares of their sum.
     """
 
-    runs: tuple[Run, ...]
+    rows: list[dict[str, Any]]
     in_seconds: bool
 
     @property
     def deviation(self) -> float:
         """Median over runs of |measured / promised − 1|."""
-        return float(np.median([abs(run.ratio - 1) for run in self.runs]))
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per run."""
-        return [
-            {
-                "run_id": run.row["run_id"],
-                "size": run.row["size"],
-                "budget": run.row["budget"],
-                "sparsity": run.row["sparsity"],
-                "promised_seconds": run.promised,
-                "measured_seconds": run.measured,
-                "ratio": run.ratio,
-                "promised_workers": run.promised_workers,
-                "workers": run.row["workers"],
-            }
-            for run in self.runs
-        ]
+        return float(np.median([abs(row["ratio"] - 1) for row in self.rows]))
 
     def worst(self) -> list[dict[str, Any]]:
-        """The runs farthest from their promise, by the logarithm of the ratio."""
-        far = sorted(self.runs, key=lambda run: -abs(np.log(run.ratio)))[:WORST]
-        return [
-            {
-                "run": run.row["run_id"],
-                "promised, s": run.promised,
-                "measured, s": run.measured,
-                "measured / promised": run.ratio,
-                "workers": run.row["workers"],
-            }
-            for run in far
-        ]
+        """The runs farthest from their promise, by the logarithm of the ratio, for the page."""
+        far = sorted(self.rows, key=lambda row: -abs(np.log(row["ratio"])))[:WORST]
+        return [{said: row[name] for said, name in SAID.items()} for row in far]
 
 
 def hold(tables: Tables) -> Promise | None:
@@ -101,13 +63,18 @@ def hold(tables: Tables) -> Promise | None:
         workers = np.array([row["workers"] for row in rows])
         cost = np.array([plan["cost"] for plan in plans], dtype=float)
         promised = cost / cost.sum() * (measured * workers).sum() / workers
-    return Promise(
-        tuple(
-            Run(row, float(said), float(took), plan.get("workers"))
-            for row, plan, said, took in zip(rows, plans, promised, measured, strict=True)
-        ),
-        in_seconds,
-    )
+    compared = [
+        {
+            **{name: row[name] for name in ("run_id", "size", "budget", "sparsity")},
+            "promised_seconds": float(said),
+            "measured_seconds": float(took),
+            "ratio": float(took) / float(said),
+            "promised_workers": plan.get("workers"),
+            "workers": row["workers"],
+        }
+        for row, plan, said, took in zip(rows, plans, promised, measured, strict=True)
+    ]
+    return Promise(compared, in_seconds)
 
 
 def summary(tables: Tables, promise: Promise) -> Iterator[tuple[str, str]]:
@@ -118,7 +85,7 @@ def summary(tables: Tables, promise: Promise) -> Iterator[tuple[str, str]]:
         yield "promised", "each run's share of the training time, by its planned cost; scaled to what all took"
     yield (
         "typical deviation",
-        f"{promise.deviation:.0%}: median of |measured / promised − 1| over {len(promise.runs)} runs",
+        f"{promise.deviation:.0%}: median of |measured / promised − 1| over {len(promise.rows)} runs",
     )
     training = tables.sweep.get("training") or {}
     if not training.get("seconds"):

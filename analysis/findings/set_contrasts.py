@@ -12,7 +12,7 @@ from analysis.findings.dense_slope import Slope, log_worth
 from analysis.findings.law_errors import Measure
 from analysis.findings.matched import Matched, difference_noise, matched, mean_error
 from analysis.findings.pairs import FAR, PAIR_DRAWS
-from analysis.fits.outcome import Interval, above, below, percentiles
+from analysis.fits.outcome import Interval, percentiles
 from analysis.noise.spread import CONFIDENCE, Spread
 from analysis.tables.data import Runs
 from analysis.tables.mirrored import MirroredSet
@@ -37,10 +37,6 @@ class SetContrast:
     ratio: Measure | None
     margin: float | None
     reason: str | None = None
-
-    def inside(self, margin: float) -> bool:
-        """Whether the interval of the difference is shown to lie within ±margin."""
-        return above(self.difference.interval, -margin) and below(self.difference.interval, margin)
 
 
 @dataclass(frozen=True)
@@ -104,9 +100,9 @@ def size_ratio(arrow: Arrow, pair: Matched, slope: Slope, spread: Spread | None,
 
 def alike(ratio: Measure) -> bool:
     """Whether the two sizes are shown to be within ten percent of each other."""
-    return above(ratio.interval, 1 / SHARE) and below(ratio.interval, SHARE)
+    return ratio.inside(1 / SHARE, SHARE)
 
 
 def apart(ratio: Measure) -> bool:
     """Whether they are shown to be further apart than that."""
-    return below(ratio.interval, 1 / SHARE) or above(ratio.interval, SHARE)
+    return ratio.outside(1 / SHARE, SHARE)

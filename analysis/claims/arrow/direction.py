@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import cells
 from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, alike, apart, contrasted
 from analysis.laws.law import Array
+from analysis.noise.spread import Spread
 from analysis.tables.data import Tables
 from analysis.tables.mirrored import KINDS, SAID, Kind, MirroredSet, mirrored_sets
 from analysis.worlds.world import World
@@ -35,18 +37,19 @@ true_world = World.losses  # mean losses of TRUE
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (i)."""
     arrow, found = evidence.arrow, _found(evidence)
-    tables = (
-        Detail(
-            "L(rising) − L(falling), nats, and the ratio of their dense sizes of equal loss",
-            tuple(map(row, found.each)),
-        ),
-        Detail("Other kinds less falling, nats", tuple(_others(arrow))),
-        Detail("Controls less the member of their kind, nats", tuple(_controls(arrow))),
-        Detail("L(rising) − L(falling) in controls, nats", tuple(_both(arrow))),
-        Detail("A constant mask less dense runs of equal N_avg, nats", tuple(_dense(arrow))),
-    )
+    tables = {
+        "L(rising) − L(falling), nats, and the ratio of their dense sizes of equal loss": map(row, found.each),
+        "Other kinds less falling, nats": _others(arrow),
+        "Controls less the member of their kind, nats": _controls(arrow),
+        "L(rising) − L(falling) in controls, nats": _both(arrow),
+        "A constant mask less dense runs of equal N_avg, nats": _dense(arrow),
+    }
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
-        "L(rising) − L(falling), mean over cells, nats", decide(found, evidence), found.mean, tables, notes(found)
+        "L(rising) − L(falling), mean over cells, nats",
+        decide(found, evidence),
+        found.mean,
+        tables,
+        notes(found.spread),
     )
 
 
@@ -92,31 +95,21 @@ def decide(found: Contrasted, evidence: Evidence) -> tuple[Outcome, str]:
 
 def row(found: SetContrast) -> dict[str, Any]:
     """A cell in a table."""
-    own, ratio = found.own, found.ratio
     return {
-        "cell": own.name,
-        "N_avg": own.n_avg,
-        "tokens": own.d,
+        "cell": found.own.name,
+        "N_avg": found.own.n_avg,
+        "tokens": found.own.d,
         "seeds": found.matched.seeds,
-        **nats(found),
+        **cells(found.difference, "difference"),
         "margin": found.margin,
-        "ratio of N_eff": ratio.value if ratio else None,
-        "its low": ratio.low if ratio else None,
-        "its high": ratio.high if ratio else None,
+        **cells(found.ratio, "ratio of N_eff", "its low", "its high"),
     }
 
 
-def nats(found: SetContrast) -> dict[str, Any]:
-    """The difference in a table."""
-    return {"difference": found.difference.value, "low": found.difference.low, "high": found.difference.high}
-
-
-def notes(found: Contrasted) -> tuple[str, ...]:
-    """Notes on the noise of the seeds."""
-    if found.spread is None:
-        return ()
-    said = f"By luck the difference of one seed has a standard deviation of {found.spread.sd:.4f} nats ({found.spread.dof} degrees of freedom)."
-    return (said,)
+def notes(spread: Spread | None) -> Iterator[str]:
+    """Notes on the noise of one seed's difference."""
+    if spread is not None:
+        yield f"By luck the difference of one seed has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom)."
 
 
 def rising_sides(sets: Iterable[MirroredSet], kind: Kind = "rising") -> list[Sides]:
@@ -124,16 +117,18 @@ def rising_sides(sets: Iterable[MirroredSet], kind: Kind = "rising") -> list[Sid
     return [(own, own.members[kind], own.members["falling"]) for own in sets if {kind, "falling"} <= own.members.keys()]
 
 
+def beside_falling(arrow: Arrow) -> dict[Kind, tuple[SetContrast, ...]]:
+    """Each other kind less the falling one, in all sets that have both."""
+    return {kind: contrasted(arrow, rising_sides(arrow.sets, kind)).each for kind in KINDS if kind != "falling"}
+
+
 def _found(evidence: Evidence) -> Contrasted:
     return contrasted(evidence.arrow, rising_sides(evidence.arrow.sets))
 
 
 def _others(arrow: Arrow) -> Iterator[dict[str, Any]]:
-    for kind in KINDS:
-        if kind not in ("falling", "rising"):
-            yield from (
-                {"kind": SAID[kind], **row(found)} for found in contrasted(arrow, rising_sides(arrow.sets, kind)).each
-            )
+    for kind, each in beside_falling(arrow).items():
+        yield from ({"kind": SAID[kind], **row(found)} for found in each if kind != "rising")
 
 
 def _controls(arrow: Arrow) -> Iterator[dict[str, Any]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from analysis.claims.arrow import direction
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.arrow import SHARE
 from analysis.findings.evidence import Evidence
 from analysis.findings.set_contrasts import Contrasted, contrasted
@@ -35,18 +37,16 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (i) with own rates."""
     found = _found(evidence)
     measured, interval = found.mean
-    tables = (
-        Detail("L(rising) − L(falling), each at its best rate, nats", tuple(map(direction.row, found.each))),
-        Detail(
-            "Mean losses by learning rate, nats/token", tuple(r for own in evidence.arrow.sets for r in _tries(own))
-        ),
-    )
+    tables = {
+        "L(rising) − L(falling), each at its best rate, nats": map(direction.row, found.each),
+        "Mean losses by learning rate, nats/token": _tries(evidence),
+    }
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "L(rising) − L(falling), mean over the cells with several rates, nats",
         rule(evidence),
         (measured, None if any(_at_edge(c.own) for c in found.each) else interval),
         tables,
-        direction.notes(found),
+        direction.notes(found.spread),
     )
 
 
@@ -63,16 +63,6 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     return "inconclusive", f"best rate at an edge of those that were tried, so that it isn't known: {', '.join(edges)}"
 
 
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return _at_best(world, 1.0)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    return _at_best(world, SHARE)
-
-
 def _at_best(world: World, share: float) -> Array:
     """Both kinds end at the law at their best rate; in one cell, of the highest sparsity, the rising run at that of `share` times its N_avg."""
     cost = dict(zip(world.tables.runs["recipe"], world.settings.tolist(), strict=True))
@@ -86,6 +76,9 @@ def _at_best(world: World, share: float) -> Array:
             best = world.at_size(worth * own.n_avg, own.d) - min(cost[recipe] for recipe in of_kind)
             wanted |= {recipe: best + cost[recipe] for recipe in of_kind}
     return world.changed(wanted)
+
+
+true_world, false_world = partial(_at_best, share=1.0), partial(_at_best, share=SHARE)  # mean losses of TRUE, of FALSE
 
 
 def repeated(tables: Tables) -> set[str]:
@@ -120,15 +113,9 @@ def _found(evidence: Evidence) -> Contrasted:
     return contrasted(evidence.arrow, sides, direction.rising_sides(evidence.arrow.sets))
 
 
-def _tries(own: MirroredSet) -> list[dict[str, Any]]:
-    return [
-        {
-            "cell": own.name,
-            "kind": kind,
-            "times the set's rate": multiple,
-            "seeds": len(runs),
-            "loss": float(runs["loss"].mean()),
-        }
-        for kind in _tried(own)
-        for multiple, runs in own.tries(kind).items()
-    ]
+def _tries(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    for own in evidence.arrow.sets:
+        for kind in _tried(own):
+            for multiple, runs in own.tries(kind).items():
+                tried = {"cell": own.name, "kind": kind, "times the set's rate": multiple}
+                yield tried | {"seeds": len(runs), "loss": float(runs["loss"].mean())}

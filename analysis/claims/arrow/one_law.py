@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings import one_law
 from analysis.findings.arrow import Arrow
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import cells
 from analysis.findings.one_law import KindResiduals
-from analysis.fits.outcome import above, below
+from analysis.fits.outcome import below
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.tables.data import Tables
@@ -49,7 +50,7 @@ def judge(evidence: Evidence) -> Verdict:
         f"mean |residual| of the kind where it is largest{f' ({worst.kind})' if worst else ''}, nats",
         rule(evidence),
         worst.mean_abs if worst else None,
-        (Detail("Predicted less actual, by kind, nats", tuple(map(_row, found))),),
+        {"Predicted less actual, by kind, nats": map(_row, found)},
         notes,
     )
 
@@ -63,8 +64,7 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", "no run whose N(t) changes"
     if all(own.mean.interval is None for own in found):
         return "inconclusive", evidence.noise.no_interval("a residual")
-    outside = [own for own in found if above(own.mean.interval, MARGIN) or below(own.mean.interval, -MARGIN)]
-    if outside:
+    if outside := [own for own in found if own.mean.outside(-MARGIN, MARGIN)]:
         which = ", ".join(f"{own.kind} ({own.mean.value:+.3f} nats)" for own in outside)
         return "not reproduced", f"predicted less actual loss is off by over {MARGIN} nats: {which}"
     inside = [own for own in found if below(own.mean_abs.interval, MARGIN)]
@@ -100,8 +100,9 @@ def _on_dense(arrow: Arrow) -> float:
 
 def _row(own: KindResiduals) -> dict[str, Any]:
     return {
-        "kind": own.kind, "configurations": len(own.runs),
-        "mean": own.mean.value, "low": own.mean.low, "high": own.mean.high,
-        "mean |residual|": own.mean_abs.value, "its low": own.mean_abs.low, "its high": own.mean_abs.high,
+        "kind": own.kind,
+        "configurations": len(own.runs),
+        **cells(own.mean, "mean"),
+        **cells(own.mean_abs, "mean |residual|", "its low", "its high"),
         "N_eff/N_avg by the law": own.worth,
-    }  # fmt: skip
+    }

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.arrow import direction
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.dense_slope import Slope
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Measure
+from analysis.findings.law_errors import Measure, cells
 from analysis.findings.matched import Matched, matched
 from analysis.findings.set_contrasts import alike, apart, size_ratio
 from analysis.laws.law import Array
@@ -43,20 +44,17 @@ def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (ii)."""
     found, spread = _found(evidence)
     largest = max(found, key=lambda own: abs(own[4].value), default=None)
-    tables = (
-        Detail("Pairs of operators, the first less the second, nats", tuple(map(_row, found))),
-        Detail("Mean losses beside dense runs from scratch, nats/token", tuple(_means(evidence.arrow))),
-    )
-    notes = () if isinstance(spread, str) else (
-        f"By luck the difference of one seed has a standard deviation of {spread.sd:.4f} nats ({spread.dof} degrees of freedom).",
-    )  # fmt: skip
+    tables = {
+        "Pairs of operators, the first less the second, nats": map(_row, found),
+        "Mean losses beside dense runs from scratch, nats/token": _means(evidence.arrow),
+    }
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "largest difference of two operators' mean losses, nats"
         + (f" ({largest[1]} − {largest[2]})" if largest else ""),
         rule(evidence),
         largest[4] if largest else None,
         tables,
-        notes,
+        direction.notes(None if isinstance(spread, str) else spread),
     )
 
 
@@ -109,10 +107,12 @@ def _found(evidence: Evidence) -> tuple[list[Apart], Spread | str]:
     spread = _noise(lives)
     tail = (1 - CONFIDENCE) / 2 / max(1, len(pairs))
     known = spread if isinstance(spread, Spread) else None
-    return [
-        (*own, own[3].measure(known, tail), _ratio(arrow, own[0], own[3], known, tail, at))
-        for at, own in enumerate(pairs)
-    ], spread
+    found = []
+    for at, (life, one, other, pair) in enumerate(pairs):
+        slope = arrow.slope(life.n_avg, life.d)
+        ratio = size_ratio(arrow, pair, slope, known, tail, at) if isinstance(slope, Slope) else None
+        found.append((life, one, other, pair, pair.measure(known, tail), ratio))
+    return found, spread
 
 
 def _noise(lives: tuple[GrownLife, ...]) -> Spread | str:
@@ -127,18 +127,10 @@ def _noise(lives: tuple[GrownLife, ...]) -> Spread | str:
     return paired_spread(groups)
 
 
-def _ratio(arrow: Arrow, life: GrownLife, pair: Matched, spread: Spread | None, tail: float, at: int) -> Measure | None:
-    slope = arrow.slope(life.n_avg, life.d)
-    return size_ratio(arrow, pair, slope, spread, tail, at) if isinstance(slope, Slope) else None
-
-
 def _row(found: Apart) -> dict[str, Any]:
     life, one, other, pair, difference, ratio = found
-    return {
-        "life": life.name, "first": one, "second": other, "seeds": pair.seeds, "difference": difference.value,
-        "low": difference.low, "high": difference.high, "ratio of N_eff": ratio.value if ratio else None,
-        "its low": ratio.low if ratio else None, "its high": ratio.high if ratio else None,
-    }  # fmt: skip
+    row = {"life": life.name, "first": one, "second": other, "seeds": pair.seeds}
+    return row | cells(difference, "difference") | cells(ratio, "ratio of N_eff", "its low", "its high")
 
 
 def _means(arrow: Arrow) -> Iterator[dict[str, Any]]:

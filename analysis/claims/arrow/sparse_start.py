@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from analysis.claims.arrow import direction
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.arrow import Arrow
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import cells
 from analysis.findings.set_contrasts import Contrasted, SetContrast, Sides, contrasted
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
@@ -34,13 +36,12 @@ FALSE = f"the same, but it ends {MARGIN} nats higher in one cell, of the highest
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (iii)."""
     found = _found(evidence)
-    rows = tuple(_row(evidence.arrow, c) for c in found.each)
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "L(sparse, then dense) − L(dense) at one size and one number of tokens, mean over cells, nats",
         rule(evidence),
         found.mean,
-        (Detail("Sparse, then dense, less dense; nats", rows),),
-        (*direction.notes(found), *_too_wide(found)),
+        {"Sparse, then dense, less dense; nats": (_row(evidence.arrow, c) for c in found.each)},
+        (*direction.notes(found.spread), *_too_wide(found)),
     )
 
 
@@ -56,23 +57,13 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
             "not reproduced",
             f"it costs over {MARGIN} nats: {', '.join(f'{c.own.name} ({c.difference.value:+.3f})' for c in costly)}",
         )
-    inside = [c for c in found.each if c.inside(MARGIN)]
+    inside = [c for c in found.each if c.difference.inside(-MARGIN, MARGIN)]
     if len(inside) == len(found.each):
         return "reproduced", f"in all {len(inside)} cells it costs nothing, to {MARGIN} nats"
     return (
         "inconclusive",
         f"cells shown to be within ±{MARGIN} nats: {len(inside)} of {len(found.each)}; shown to cost more: none",
     )
-
-
-def true_world(world: World) -> Array:
-    """Mean losses of `TRUE`."""
-    return _costing(world, 0.0)
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    return _costing(world, MARGIN)
 
 
 def repeated(tables: Tables) -> set[str]:
@@ -89,21 +80,22 @@ def _costing(world: World, nats: float) -> Array:
     })  # fmt: skip
 
 
+true_world, false_world = partial(_costing, nats=0.0), partial(_costing, nats=MARGIN)  # mean losses of TRUE, of FALSE
+
+
 def _sides(sets: Iterable[MirroredSet]) -> list[Sides]:
     found = ((own, own.members.get("static_dense"), own.full) for own in sets)
     return [(own, begun, full) for own, begun, full in found if begun is not None and len(full)]
 
 
-def _too_wide(found: Contrasted) -> tuple[str, ...]:
+def _too_wide(found: Contrasted) -> Iterator[str]:
     """That no mean could be shown to lie within the margin, where that is so in a cell."""
     halves = [(high - low) / 2 for low, high in filter(None, (c.difference.interval for c in found.each))]
-    if not halves or max(halves) < MARGIN:
-        return ()
-    said = (
-        f"Intervals reach up to {max(halves):.3f} nats to either side of a mean, farther than the margin of {MARGIN} nats, "
-        "so that with these seeds and this noise the claim can't come out reproduced, whatever the means are."
-    )
-    return (said,)
+    if halves and max(halves) >= MARGIN:
+        yield (
+            f"Intervals reach up to {max(halves):.3f} nats to either side of a mean, farther than the margin of {MARGIN} nats, "
+            "so that with these seeds and this noise the claim can't come out reproduced, whatever the means are."
+        )
 
 
 def _found(evidence: Evidence) -> Contrasted:
@@ -117,7 +109,7 @@ def _row(arrow: Arrow, found: SetContrast) -> dict[str, Any]:
         "sparse at first": float(begun["sparsity"][0]),
         "until, share of compute": float(begun["end"][0]),
         "seeds": found.matched.seeds,
-        **direction.nats(found),
+        **cells(found.difference, "difference"),
         "what N_avg says": arrow.cost(own.n_avg, own.n, own.d),
         "compute over the dense run's": own.n_avg / own.n,
     }

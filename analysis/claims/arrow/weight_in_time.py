@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.time_weight import KAPPAS, LEAST_SEEDS, TimeWeight, time_weight
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.tables.data import Tables
-from analysis.tables.mirrored import SAID, mirrored_sets
+from analysis.tables.mirrored import SAID, Kind, mirrored_sets
 from analysis.tables.time_weights import weighted_counts
 from analysis.worlds.world import World
 
@@ -34,6 +34,7 @@ last of the exponents tried ({KAPPAS[0]:g} to {KAPPAS[-1]:g}). If runs with mask
 
 TRUE = f"the law in N_w with κ = {STRONG:g} is the truth, but for the lack of fit of dense runs"
 FALSE = "the law in N_avg is the truth, but for that lack of fit, so that κ is 0"
+false_world = World.losses  # mean losses of FALSE
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -44,7 +45,7 @@ def judge(evidence: Evidence) -> Verdict:
         "κ, the exponent of the weight in time",
         _decide(found, evidence),
         known.kappa if known else None,
-        (Detail("Held out by kind: mean |predicted − actual|, nats", tuple(_rows(known))),) if known else (),
+        {"Held out by kind: mean |predicted − actual|, nats": map(_row, known.by_kind if known else ())},
         _notes(known) if known else (),
     )
 
@@ -66,11 +67,6 @@ def true_world(world: World) -> Array:
         counts = weighted_counts(own, np.array([STRONG]))[:, 0]
         losses[chosen] = N_AVG.predict(world.theta, {"N_avg": counts, "D": own["D"]})
     return losses
-
-
-def false_world(world: World) -> Array:
-    """Mean losses of `FALSE`."""
-    return world.losses()
 
 
 def repeated(tables: Tables) -> set[str]:
@@ -109,8 +105,6 @@ def _notes(found: TimeWeight) -> tuple[str, ...]:
     )
 
 
-def _rows(found: TimeWeight) -> list[dict[str, Any]]:
-    return [
-        {"kind left out": SAID[kind], "κ without it": kappa, "with N_w": own, "with N_avg": average}
-        for kind, kappa, own, average in found.by_kind
-    ]
+def _row(found: tuple[Kind, float, float, float]) -> dict[str, Any]:
+    kind, kappa, own, average = found
+    return {"kind left out": SAID[kind], "κ without it": kappa, "with N_w": own, "with N_avg": average}

@@ -9,10 +9,10 @@ import numpy as np
 
 from analysis.claims.post_training import conditions
 from analysis.claims.post_training.by_method import ByMethod, Shown, worst
-from analysis.claims.verdict import Detail, Verdict
+from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Measure
-from analysis.findings.method_curves import MethodCurves
+from analysis.findings.law_errors import Measure, cells
+from analysis.findings.method_curves import MethodCurves, worse_by
 from analysis.findings.post_training import Recovery
 from analysis.fits.fit import fit
 from analysis.fits.outcome import above, below
@@ -34,6 +34,7 @@ in log D between its points). The quantity is by how much the first mean |predic
 upper bound is under {MARGIN} nats. Not reproduced: in some method the lower bound is over it. Otherwise inconclusive, also if a size has no such model. {conditions.RULE}
 """.strip().replace("\n", " ")
 
+QUANTITY = "mean |predicted − actual| with a fixed L0 less that around the unpruned curve, in the method where it is largest, nats"
 TRUE = "P2 is the truth, and an unpruned model stays at L0"
 FALSE = f"an unpruned model gains as log D, and pruned ones gain as much in addition to P2, so that P2 fits {MARGIN} nats worse with a fixed L0"
 
@@ -41,10 +42,10 @@ FALSE = f"an unpruned model gains as log D, and pruned ones gain as much in addi
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p6)."""
     post = evidence.post_training
-    details = (
-        Detail("What the unpruned curve improves, nats", tuple(_rows(post))),
-        Detail("Unpruned controls: loss less L0 by tokens, nats", tuple(_controls(post.points))),
-    )
+    details = {
+        "What the unpruned curve improves, nats": _rows(post),
+        "Unpruned controls: loss less L0 by tokens, nats": _controls(post.points),
+    }
     return FRAME.verdict(evidence, worst(post, lambda own: gain(post, own)), details)
 
 
@@ -61,13 +62,7 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
 
 
 FRAME = ByMethod(
-    CLAIM,
-    STATEMENT,
-    PAPER,
-    RULE,
-    "mean |predicted − actual| with a fixed L0 less that around the unpruned curve, in the method where it is largest, nats",
-    shown,
-    lambda post: f"the unpruned curve improves less than {MARGIN} nats",
+    CLAIM, STATEMENT, PAPER, RULE, QUANTITY, shown, lambda post: f"the unpruned curve improves less than {MARGIN} nats"
 )
 rule = FRAME.outcome
 true_world = RecoveryWorld.losses  # mean losses of TRUE
@@ -97,8 +92,7 @@ def gain(post: Recovery, own: MethodCurves) -> Measure | str:
     fixed, moving = own.in_sample[P2.name], own.around(base)
     if isinstance(fixed, str) or isinstance(moving, str):
         return f"P2 can't be fitted: {fixed if isinstance(fixed, str) else moving}"
-    draws, other = fixed.mean_abs_draws(), moving.mean_abs_draws()
-    return Measure.around(fixed.mean_abs - moving.mean_abs, None if draws is None or other is None else draws - other)
+    return worse_by(fixed, moving)
 
 
 def moved_base(points: CurvePoints, controls: CurvePoints) -> Array | str:
@@ -123,7 +117,7 @@ def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
     for name, own in post.methods.items():
         found = gain(post, own)
         if isinstance(found, Measure):
-            yield {"method": name, "gained": found.value, "low": found.low, "high": found.high}
+            yield {"method": name, **cells(found, "gained")}
 
 
 def _controls(points: CurvePoints) -> Iterator[dict[str, Any]]:

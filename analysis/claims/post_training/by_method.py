@@ -5,13 +5,14 @@ If one method contradicts a claim it is "not reproduced", even if other methods 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
@@ -64,7 +65,11 @@ class ByMethod(Stated):
         return "reproduced", f"in each method {self.holds(post)}"
 
     def verdict(
-        self, evidence: Evidence, worst: Measure | None, details: Iterable[Detail], notes: Iterable[str] = ()
+        self,
+        evidence: Evidence,
+        worst: Measure | None,
+        details: Mapping[str, Iterable[dict[str, Any]]],
+        notes: Iterable[str] = (),
     ) -> Verdict:
         """The verdict, for which the worst number of all methods stands."""
         return self.filled(self.quantity, self.outcome(evidence), worst, details, notes)

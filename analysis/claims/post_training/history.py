@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.post_training import conditions
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.post_training import Recovery
-from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.tables.post_training import CurvePoints
 from analysis.worlds.recovery_world import RecoveryWorld
@@ -39,13 +38,8 @@ true_world = RecoveryWorld.losses  # mean losses of TRUE
 class AgedPair:
     """Two curves that differ in their parent's tokens. `difference`: of L - L0, that of the other age less the usual one's, nats."""
 
-    aged: str
-    usual: str
-    method: str
-    size: float
-    rho: float
-    seed: int
-    tokens: tuple[float, float]
+    aged: CurvePoints
+    usual: CurvePoints
     difference: float
 
 
@@ -58,7 +52,7 @@ def judge(evidence: Evidence) -> Verdict:
         "L − L0 of curves whose parent is of another age, less that of the usual age's, nats",
         rule(evidence),
         measure,
-        (Detail("Pairs", tuple(map(_row, found))),),
+        {"Pairs": map(_row, found)},
     )
 
 
@@ -72,9 +66,9 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", "no two curves that differ in their parent's age alone"
     if measure.interval is None:
         return "inconclusive", f"the seeds' noise isn't known: {post.why_no_noise}"
-    if above(measure.interval, MARGIN) or below(measure.interval, -MARGIN):
+    if measure.outside(-MARGIN, MARGIN):
         return "not reproduced", f"parents of another age recover otherwise, by {measure.value:+.3f} nats at equal L0"
-    if above(measure.interval, -MARGIN) and below(measure.interval, MARGIN):
+    if measure.inside(-MARGIN, MARGIN):
         return "reproduced", f"parents of two ages recover alike, to {MARGIN} nats"
     return "inconclusive", f"not shown to lie within ±{MARGIN} nats"
 
@@ -101,19 +95,8 @@ def _pair(curve: CurvePoints, usual: CurvePoints) -> AgedPair | None:
     common = np.intersect1d(np.round(curve["D"]), np.round(other["D"]))
     if not len(common):
         return None
-    first = next(iter(other.curves.values()))
-    other = other.where(first)
-    over = [_over(rows, common) for rows in (curve, other)]
-    return AgedPair(
-        curve["run_id"][0],
-        other["run_id"][0],
-        curve["method"][0],
-        float(curve["N0"][0]),
-        float(curve["rho"][0]),
-        int(curve["seed"][0]),
-        (float(curve["D0"][0]), float(other["D0"][0])),
-        float(np.mean(over[0] - over[1])),
-    )
+    other = other.where(next(iter(other.curves.values())))
+    return AgedPair(curve, other, float(np.mean(_over(curve, common) - _over(other, common))))
 
 
 def _over(rows: CurvePoints, common: Array) -> Array:
@@ -130,19 +113,19 @@ def pooled(post: Recovery, found: list[AgedPair]) -> Measure | None:
     if post.noise is None:
         return Measure(value)
     level, share = post.noise.level, float(np.mean(post.noise.share(post.points.of("aged")["D"])))
-    parents = {(pair.size, pair.tokens[0], pair.seed) for pair in found}
+    parents = {tuple(pair.aged[name][0] for name in ("N0", "D0", "seed")) for pair in found}
     half = level.quantile((1 - LEVEL) / 2) * level.sd * share * float(np.sqrt(2 / len(parents)))
     return Measure(value, value - half, value + half)
 
 
 def _row(pair: AgedPair) -> dict[str, Any]:
     return {
-        "of another age": pair.aged,
-        "of the usual age": pair.usual,
-        "method": pair.method,
-        "parameters": pair.size,
-        "ρ": pair.rho,
-        "tokens of the other parent": pair.tokens[0],
-        "of the usual parent": pair.tokens[1],
+        "of another age": pair.aged["run_id"][0],
+        "of the usual age": pair.usual["run_id"][0],
+        "method": pair.aged["method"][0],
+        "parameters": float(pair.aged["N0"][0]),
+        "ρ": float(pair.aged["rho"][0]),
+        "tokens of the other parent": float(pair.aged["D0"][0]),
+        "of the usual parent": float(pair.usual["D0"][0]),
         "difference of L − L0": pair.difference,
     }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from analysis.claims.post_training import conditions
 from analysis.claims.post_training.by_method import ByMethod, Shown, worst
-from analysis.claims.verdict import Detail, Verdict
+from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Measure
-from analysis.findings.method_curves import MethodCurves
+from analysis.findings.law_errors import Measure, cells
+from analysis.findings.method_curves import MethodCurves, mean_abs, worse_by
 from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.fit import fit
@@ -36,6 +37,7 @@ of P2's error is over that margin, or the Chinchilla law's error is shown to be 
 ends at a bound, or where its lead over five parameters may be noise. {conditions.RULE}
 """.strip().replace("\n", " ")
 
+QUANTITY = "largest mean |predicted − actual| of P2 in a method, nats"
 TRUE = "P2 is the truth, at the fitted parameters"
 FALSE = "the Chinchilla law in the parameters that are left is the truth, fitted to P2's losses"
 true_world = RecoveryWorld.losses  # mean losses of TRUE
@@ -44,22 +46,19 @@ true_world = RecoveryWorld.losses  # mean losses of TRUE
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p1)."""
     post = evidence.post_training
-    details = (
-        Detail("Laws of training after pruning: mean |predicted − actual|, nats", tuple(_rows(post))),
-        Detail("P2's parameters", tuple(_parameters(post))),
-        Detail(
-            "Criteria and their random controls: loss less L0, mean over points, nats",
-            tuple(conditions.random_rows(post.points)),
-        ),
-        Detail("Other learning rates, at the end, nats", tuple(conditions.tried_rates(post.points))),
-    )
-    return FRAME.verdict(evidence, worst(post, lambda own: error(own, P2.name)), details, _notes(post))
+    details = {
+        "Laws of training after pruning: mean |predicted − actual|, nats": _rows(post),
+        "P2's parameters": _parameters(post),
+        "Criteria and their random controls: loss less L0, mean over points, nats": conditions.random_rows(post.points),
+        "Other learning rates, at the end, nats": conditions.tried_rates(post.points),
+    }
+    return FRAME.verdict(evidence, worst(post, lambda own: mean_abs(own.in_sample[P2.name])), details, _notes(post))
 
 
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     """Whether P2 fits one method's curves, and better than its rivals."""
     found, most = own.in_sample[P2.name], margin(post)
-    size = error(own, P2.name)
+    size = mean_abs(found)
     if isinstance(found, str) or size is None:
         return f"P2 can't be fitted: {found}"
     leads = {rival.name: lead(own, rival.name) for rival in (P2_NESTED, N_AFTER)}
@@ -81,15 +80,11 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     return Shown((), tuple(undecided))
 
 
-FRAME = ByMethod(
-    CLAIM,
-    STATEMENT,
-    PAPER,
-    RULE,
-    "largest mean |predicted − actual| of P2 in a method, nats",
-    shown,
-    lambda post: f"the error is at most {margin(post):.3g} nats, and both rivals' are larger",
-)
+def _holds(post: Recovery) -> str:
+    return f"the error is at most {margin(post):.3g} nats, and both rivals' are larger"
+
+
+FRAME = ByMethod(CLAIM, STATEMENT, PAPER, RULE, QUANTITY, shown, _holds)
 rule = FRAME.outcome
 
 
@@ -110,42 +105,25 @@ def false_world(world: RecoveryWorld) -> Array:
     return found
 
 
-def error(own: MethodCurves, law: str) -> Measure | None:
-    """Mean |error| of a law on all points of a method, nats."""
-    found = own.in_sample[law]
-    return None if isinstance(found, str) else Measure.around(found.mean_abs, found.mean_abs_draws(), least=0.0)
-
-
 def lead(own: MethodCurves, rival: str) -> Measure | None:
     """How much larger a rival's mean |error| is than P2's, nats, curve by curve."""
     first, other = own.in_sample[P2.name], own.in_sample[rival]
-    if isinstance(first, str) or isinstance(other, str):
-        return None
-    draws, other_draws = first.mean_abs_draws(), other.mean_abs_draws()
-    both = None if draws is None or other_draws is None else other_draws - draws
-    return Measure.around(other.mean_abs - first.mean_abs, both)
+    return None if isinstance(first, str) or isinstance(other, str) else worse_by(other, first)
 
 
-def _rows(post: Recovery) -> list[dict[str, Any]]:
-    rows = []
+def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
     for name, own in post.methods.items():
         for law in AFTER_PRUNING:
             found = own.in_sample[law.name]
             row: dict[str, Any] = {"method": name, "law": law.formula, "curves": len(own.points.curves)}
             if isinstance(found, str):
-                rows.append(row | {"mean |error|": None, "said": found})
+                yield row | {"mean |error|": None, "said": found}
                 continue
-            size, more = error(own, law.name), None if law is P2 else lead(own, law.name)
-            rows.append(row | {
-                "mean |error|": found.mean_abs, "low": size.low if size else None, "high": size.high if size else None,
-                "more than P2": more.value if more else None, "its low": more.low if more else None,
-                "its high": more.high if more else None, "objective": found.fit.objective, "said": _said(found),
-            })  # fmt: skip
-    return rows
-
-
-def _said(found: JudgedCurves) -> str:
-    return f"at a bound: {', '.join(found.fit.bounds_hit)}" if found.fit.bounds_hit else found.fit.status
+            row |= cells(mean_abs(found), "mean |error|")
+            row |= cells(None if law is P2 else lead(own, law.name), "more than P2", "its low", "its high")
+            bounds = ", ".join(found.fit.bounds_hit)
+            said = f"at a bound: {bounds}" if bounds else found.fit.status
+            yield row | {"objective": found.fit.objective, "said": said}
 
 
 def _parameters(post: Recovery) -> list[dict[str, Any]]:
@@ -153,27 +131,23 @@ def _parameters(post: Recovery) -> list[dict[str, Any]]:
     return [{"method": name, **found.fit.parameters} for name, found in fits if isinstance(found, JudgedCurves)]
 
 
-def _notes(post: Recovery) -> list[str]:
+def _notes(post: Recovery) -> Iterator[str]:
     points = post.points.of("pruned")
     if not len(points):
-        return []
-    notes = [
+        return
+    yield (
         f"The seeds' noise: {post.noise.said}." if post.noise else f"The seeds' noise isn't known: {post.why_no_noise}."
-    ]
+    )
     rates = ", ".join(
         f"{name} {points['rho'][points['method'] == name].min():.0%} to {points['rho'][points['method'] == name].max():.0%}"
         for name in post.points.methods
     )
-    notes.append(f"ρ is the realised share of all parameters: {rates}.")
+    yield f"ρ is the realised share of all parameters: {rates}."
     share = conditions.below(points)
-    notes.append(
+    yield (
         f"{share:.0%} of the points lie under the parent's loss." if share else "No point lies under the parent's loss."
     )
-    moved = conditions.control(post.points)
-    if moved is not None:
-        notes.append(f"An unpruned control moves by {moved:.0%} of what pruning costs by the end.")
+    if (moved := conditions.control(post.points)) is not None:
+        yield f"An unpruned control moves by {moved:.0%} of what pruning costs by the end."
     one_shot = [float(np.mean(own.points["L_parent"] - own.points["L0"])) for own in post.methods.values()]
-    notes.append(
-        f"Before any training a pruned model is {min(one_shot):.2f} to {max(one_shot):.2f} nats over its parent (mean by method); no law is fitted to that."
-    )
-    return notes
+    yield f"Before any training a pruned model is {min(one_shot):.2f} to {max(one_shot):.2f} nats over its parent (mean by method); no law is fitted to that."

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail, Outcome, Stated, Verdict
+from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import Recovery
 from analysis.findings.whole_life import beyond
@@ -38,10 +38,7 @@ FALSE = f"the same, but a pruned model has N_eff of {LOW} times its N_avg"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p7)."""
     post = evidence.post_training
-    details = (
-        Detail("By method", tuple(_by_method(post))),
-        Detail("By curve, at its last point", tuple(_curves(post))),
-    )
+    details = {"By method": _by_method(post), "By curve, at its last point": _curves(post)}
     return Stated(CLAIM, STATEMENT, PAPER, RULE).filled(
         "root mean square of predicted − actual of the dense law where pruned models' curves end, the seeds' noise taken out, nats",
         rule(evidence),
@@ -64,11 +61,11 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", "dense runs are too few to resample, or too many resamples have no finite number"
     said = f"N_eff/N_avg {ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
     wrong = [f"the error is over {MARGIN} nats"] if above(size.interval, MARGIN) else []
-    if below(ratio.interval, LOW) or above(ratio.interval, HIGH):
+    if ratio.outside(LOW, HIGH):
         wrong.append(f"a pruned model isn't worth its average to 10%: {said}")
     if wrong:
         return "not reproduced", "; ".join(wrong)
-    if below(size.interval, MARGIN) and above(ratio.interval, LOW) and below(ratio.interval, HIGH):
+    if below(size.interval, MARGIN) and ratio.inside(LOW, HIGH):
         return "reproduced", f"the error is at most {MARGIN} nats, and {said}"
     return "inconclusive", f"the error may be over {MARGIN} nats, or the worth off by 10%: {said}"
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from analysis.claims.post_training import conditions
 from analysis.claims.post_training.by_method import ByMethod, Shown, missed, worst
-from analysis.claims.verdict import Detail, Verdict
+from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Measure
+from analysis.findings.law_errors import Measure, cells
 from analysis.findings.method_curves import MethodCurves
 from analysis.findings.post_training import Recovery
-from analysis.fits.outcome import above, below
-from analysis.laws.law import Array
 from analysis.worlds.recovery_world import RecoveryWorld
 
 MARGIN = 0.02  # nats
@@ -28,6 +27,7 @@ rate's points. Intervals are 95%, by bootstrap over curves. Reproduced: in each 
 wholly outside. Otherwise inconclusive, also if the realised rates of a method span less than {LEAST_SPAN:g}x. {conditions.RULE}
 """.strip().replace("\n", " ")
 
+QUANTITY = "largest mean predicted − actual on the highest rate, in a method, nats"
 TRUE = "P2 is the truth, at the fitted parameters"
 FALSE = f"the same, but the highest rate's runs end {MARGIN} nats higher"
 
@@ -35,7 +35,7 @@ FALSE = f"the same, but the highest rate's runs end {MARGIN} nats higher"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p4)."""
     post = evidence.post_training
-    details = (Detail("The highest rate from the lower ones, nats", tuple(_rows(post))),)
+    details = {"The highest rate from the lower ones, nats": _rows(post)}
     return FRAME.verdict(evidence, worst(post, residual, lambda own: abs(own.value)), details)
 
 
@@ -47,29 +47,19 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     found = residual(own)
     if found is None:
         return f"P2 can't be fitted to the lower rates: {own.by_rate}"
-    if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
+    if found.outside(-MARGIN, MARGIN):
         return Shown((f"off by {found.value:+.3f} nats at the highest rate",))
-    if not (above(found.interval, -MARGIN) and below(found.interval, MARGIN)):
+    if not found.inside(-MARGIN, MARGIN):
         return Shown((), (f"not shown to lie within ±{MARGIN} nats",))
     return Shown()
 
 
 FRAME = ByMethod(
-    CLAIM,
-    STATEMENT,
-    PAPER,
-    RULE,
-    "largest mean predicted − actual on the highest rate, in a method, nats",
-    shown,
-    lambda post: f"the highest rate is predicted to {MARGIN} nats",
+    CLAIM, STATEMENT, PAPER, RULE, QUANTITY, shown, lambda post: f"the highest rate is predicted to {MARGIN} nats"
 )
 rule = FRAME.outcome
 true_world = RecoveryWorld.losses  # mean losses of TRUE
-
-
-def false_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `FALSE`."""
-    return missed(world, lambda own: own.milder, MARGIN)
+false_world = partial(missed, fitted=lambda own: own.milder, nats=MARGIN)  # mean losses of FALSE
 
 
 def residual(own: MethodCurves) -> Measure | None:
@@ -89,9 +79,7 @@ def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
             "ρ fitted, most": float(rates[own.milder].max()),
             "ρ judged, least": float(rates[~own.milder].min()),
             "ρ judged, most": float(rates[~own.milder].max()),
-            "mean predicted − actual": found.value,
-            "low": found.low,
-            "high": found.high,
+            **cells(found, "mean predicted − actual"),
             "mean |error|": judged.mean_abs,
             "γ": judged.fit.parameters["gamma"],
         }

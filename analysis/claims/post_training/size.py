@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from analysis.claims.post_training import conditions
 from analysis.claims.post_training.by_method import ByMethod, Shown, missed
-from analysis.claims.verdict import Detail, Verdict
+from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
 from analysis.findings.method_curves import MethodCurves
 from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.equally_good import EquallyGood
-from analysis.fits.outcome import above, below
-from analysis.laws.law import Array
 from analysis.laws.registry import P2
 from analysis.worlds.recovery_world import RecoveryWorld
 
@@ -34,6 +33,7 @@ highest, by bootstrap over curves. Reproduced: in each method it lies within ±{
 the equally good fits predicts the size. Otherwise inconclusive: the equally good fits differ too much, or the noise is too large. {conditions.RULE}
 """.strip().replace("\n", " ")
 
+QUANTITY = "mean predicted − actual on the largest size, middle of the equally good fits, in the method where they differ most, nats"
 TRUE = "P2 is the truth, at the fitted parameters"
 FALSE = f"the same, but the largest models end {MARGIN} nats higher"
 
@@ -41,11 +41,12 @@ FALSE = f"the same, but the largest models end {MARGIN} nats higher"
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p3)."""
     post = evidence.post_training
-    details = (
-        Detail("The largest size from the smaller ones: mean predicted − actual, nats", tuple(_rows(post))),
-        Detail("Equally good fits, by the α that is held", tuple(_fits(post))),
-    )
-    return FRAME.verdict(evidence, _widest(post), details, _notes(post))
+    details = {
+        "The largest size from the smaller ones: mean predicted − actual, nats": _rows(post),
+        "Equally good fits, by the α that is held": _fits(post),
+    }
+    widest = max((found for _, found in _sets(post)), key=lambda own: own.high - own.low, default=None)
+    return FRAME.verdict(evidence, None if widest is None else _middle(widest), details, _notes(post))
 
 
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
@@ -55,9 +56,9 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
         return found
     if found.interval is None and own.drawn is not None:
         return "too many resamples have no finite number"
-    if above(found.interval, MARGIN) or below(found.interval, -MARGIN):
+    if _middle(found).outside(-MARGIN, MARGIN):
         return Shown((f"not one of the equally good fits predicts the largest size to {MARGIN} nats",))
-    if above(found.interval, -MARGIN) and below(found.interval, MARGIN):
+    if _middle(found).inside(-MARGIN, MARGIN):
         return Shown()
     said = (
         "the equally good fits alone say"
@@ -67,22 +68,11 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     return Shown((), (f"{said} {found.low:+.3f} to {found.high:+.3f} nats",))
 
 
-FRAME = ByMethod(
-    CLAIM,
-    STATEMENT,
-    PAPER,
-    RULE,
-    "mean predicted − actual on the largest size, middle of the equally good fits, in the method where they differ most, nats",
-    shown,
-    lambda post: f"all equally good fits predict the largest size to {MARGIN} nats",
-)
+HOLDS = f"all equally good fits predict the largest size to {MARGIN} nats"
+FRAME = ByMethod(CLAIM, STATEMENT, PAPER, RULE, QUANTITY, shown, lambda post: HOLDS)
 rule = FRAME.outcome
 true_world = RecoveryWorld.losses  # mean losses of TRUE
-
-
-def false_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `FALSE`."""
-    return missed(world, lambda own: own.smaller, MARGIN)
+false_world = partial(missed, fitted=lambda own: own.smaller, nats=MARGIN)  # mean losses of FALSE
 
 
 def _sets(post: Recovery) -> Iterator[tuple[str, EquallyGood]]:
@@ -92,12 +82,8 @@ def _sets(post: Recovery) -> Iterator[tuple[str, EquallyGood]]:
             yield name, own.by_size
 
 
-def _widest(post: Recovery) -> Measure | None:
-    """The middle of the set whose fits differ most, with its interval."""
-    sets = [found for _, found in _sets(post)]
-    if not sets:
-        return None
-    found = max(sets, key=lambda own: own.high - own.low)
+def _middle(found: EquallyGood) -> Measure:
+    """The middle of what equally good fits say, with the interval of all."""
     return Measure((found.low + found.high) / 2, *(found.interval or (None, None)))
 
 
@@ -113,8 +99,8 @@ def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
             "α to": float(found.alpha.max()),
             "they say least": found.low,
             "they say most": found.high,
-            "low": found.interval[0] if found.interval else None,
-            "high": found.interval[1] if found.interval else None,
+            "low": _middle(found).low,
+            "high": _middle(found).high,
             "five parameters say": nested.mean if isinstance(nested, JudgedCurves) else None,
         }
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from analysis.claims.post_training import conditions
 from analysis.claims.post_training.by_method import ByMethod, Shown, missed, worst
-from analysis.claims.verdict import Detail, Verdict
+from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Measure
-from analysis.findings.method_curves import FIRST, MethodCurves
+from analysis.findings.law_errors import cells
+from analysis.findings.method_curves import FIRST, MethodCurves, mean_abs
 from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import SETTLED, settled_at
 from analysis.fits.outcome import above, below
-from analysis.laws.law import Array
 from analysis.laws.registry import P2
 from analysis.worlds.recovery_world import RecoveryWorld
 
@@ -36,6 +36,7 @@ method the lower bound of the error is over {MARGIN} nats and over the seeds' σ
 tokens span less than {LEAST_SPAN:g}x. {conditions.RULE}
 """.strip().replace("\n", " ")
 
+QUANTITY = "largest mean |predicted − actual| on the last points, in a method, nats"
 TRUE = "P2 is the truth, at the fitted parameters"
 FALSE = f"the same, but the last {1 - FIRST:.0%} of each curve's points end {MARGIN} nats higher"
 
@@ -43,8 +44,8 @@ FALSE = f"the same, but the last {1 - FIRST:.0%} of each curve's points end {MAR
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p2)."""
     post = evidence.post_training
-    details = (Detail("The last points of each curve, from the others", tuple(_rows(post))),)
-    return FRAME.verdict(evidence, worst(post, error), details)
+    details = {"The last points of each curve, from the others": _rows(post)}
+    return FRAME.verdict(evidence, worst(post, lambda own: mean_abs(own.end_errors)), details)
 
 
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
@@ -52,7 +53,7 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     span = float(own.points["D"].max() / own.points["D"].min())
     if span < LEAST_SPAN:
         return f"the tokens span {span:.2g}x, under {LEAST_SPAN:g}x"
-    size, steep = error(own), own.end_slopes
+    size, steep = mean_abs(own.end_errors), own.end_slopes
     if isinstance(own.end_errors, str) or size is None or steep is None:
         return f"P2 can't be fitted to the first points: {own.end_errors}"
     if post.noise is None:
@@ -69,42 +70,20 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     return Shown(tuple(against), tuple(undecided))
 
 
-FRAME = ByMethod(
-    CLAIM,
-    STATEMENT,
-    PAPER,
-    RULE,
-    "largest mean |predicted − actual| on the last points, in a method, nats",
-    shown,
-    lambda post: f"the error is at most {MARGIN} nats and slopes differ no more than seeds' do",
-)
+HOLDS = f"the error is at most {MARGIN} nats and slopes differ no more than seeds' do"
+FRAME = ByMethod(CLAIM, STATEMENT, PAPER, RULE, QUANTITY, shown, lambda post: HOLDS)
 rule = FRAME.outcome
 true_world = RecoveryWorld.losses  # mean losses of TRUE
-
-
-def false_world(world: RecoveryWorld) -> Array:
-    """Mean losses of `FALSE`."""
-    return missed(world, lambda own: own.early, MARGIN)
-
-
-def error(own: MethodCurves) -> Measure | None:
-    """Mean |error| on the last points, nats."""
-    found = own.end_errors
-    return None if isinstance(found, str) else Measure.around(found.mean_abs, found.mean_abs_draws(), least=0.0)
+false_world = partial(missed, fitted=lambda own: own.early, nats=MARGIN)  # mean losses of FALSE
 
 
 def _rows(post: Recovery) -> Iterator[dict[str, Any]]:
     for name, own in post.methods.items():
-        size, steep = error(own), own.end_slopes
         yield {
             "method": name,
             "points judged on": int((~own.early).sum()),
-            "mean |error|": size.value if size else None,
-            "low": size.low if size else None,
-            "high": size.high if size else None,
-            "ASD, nats a doubling (ours)": steep.value if steep else None,
-            "its low": steep.low if steep else None,
-            "its high": steep.high if steep else None,
+            **cells(mean_abs(own.end_errors), "mean |error|"),
+            **cells(own.end_slopes, "ASD, nats a doubling (ours)", "its low", "its high"),
             "its seed value": post.noise.slope if post.noise else None,
             f"tokens to under {SETTLED} nats a doubling: predicted / measured": _settled(own),
         }

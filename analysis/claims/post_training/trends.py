@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from analysis.claims.post_training import conditions
 from analysis.claims.post_training.by_method import ByMethod, Shown, worst
-from analysis.claims.verdict import Detail, Verdict
+from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Measure
+from analysis.findings.law_errors import Measure, cells
 from analysis.findings.method_curves import MethodCurves
 from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import LEAST_WEIGHT
@@ -32,6 +33,7 @@ is shown to fall with N0, also in the point estimate at each rate alone, and the
 round. Otherwise inconclusive, also if no size was run with {LEAST_SEEDS} seeds. {conditions.RULE}
 """.strip().replace("\n", " ")
 
+QUANTITY = "log of the ratio of −dL/dlog2 D of a model ten times as large to that of the smaller one, in the method where it falls least"
 TRUE = "P2 is the truth, at the fitted parameters (whose δ and −γ are over 0, or the claim isn't true of it)"
 FALSE = "the same, but every curve is that of the middle size and rate: neither matters"
 
@@ -58,14 +60,16 @@ class Trends:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on claim (p5)."""
     post = evidence.post_training
-    rows = tuple(_row(name, trends(own)) for name, own in post.methods.items())
-    details = (Detail("Trends by method; bounds are one-sided", rows),)
+    details = {
+        "Trends by method; bounds are one-sided": (_row(name, trends(own)) for name, own in post.methods.items())
+    }
     return FRAME.verdict(evidence, worst(post, lambda own: trends(own).slope), details)
 
 
 def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     """Whether one method's curves show both trends."""
-    if (seeds := _most_seeds(own)) < LEAST_SEEDS:
+    runs = set(zip(own.points["N0"], own.points["rank"], own.points["seed"], strict=True))
+    if (seeds := max(Counter((size, rank) for size, rank, _ in runs).values(), default=0)) < LEAST_SEEDS:
         return f"at most {seeds} seeds per size; {LEAST_SEEDS} are needed"
     if len(np.unique(own.points["N0"])) < 2 or len(np.unique(own.points["rank"])) < 2:
         return "one size or one rate"
@@ -84,15 +88,8 @@ def shown(post: Recovery, own: MethodCurves) -> Shown | str:
     return Shown(tuple(against), tuple(undecided))
 
 
-FRAME = ByMethod(
-    CLAIM,
-    STATEMENT,
-    PAPER,
-    RULE,
-    "log of the ratio of −dL/dlog2 D of a model ten times as large to that of the smaller one, in the method where it falls least",
-    shown,
-    lambda post: "smaller models' losses fall faster, and higher rates cost more",
-)
+HOLDS = "smaller models' losses fall faster, and higher rates cost more"
+FRAME = ByMethod(CLAIM, STATEMENT, PAPER, RULE, QUANTITY, shown, lambda post: HOLDS)
 rule = FRAME.outcome
 true_world = RecoveryWorld.losses  # mean losses of TRUE
 
@@ -144,7 +141,11 @@ def _trend(design: Array, values: Array, drawn: Array, counts: Array | None, whi
     if counts is not None:
         logs = np.log(np.maximum(drawn[:, chosen], np.finfo(float).tiny))
         draws = _coefficients(design[chosen], logs, counts[:, chosen], which)
-    return _bounds(_coefficient(design[chosen], np.log(values[chosen]), which), draws)
+    value, tail = _coefficient(design[chosen], np.log(values[chosen]), which), (1 - LEVEL) / 2
+    if draws is None or not np.isfinite(draws).all():
+        return Measure(value)
+    # Bounds on either side, each of which holds at LEVEL over both trends.
+    return Measure(value, *np.quantile(draws, (tail, 1 - tail), method="weibull").tolist())
 
 
 def _coefficient(design: Array, values: Array, which: int) -> float:
@@ -158,32 +159,12 @@ def _coefficients(design: Array, values: Array, counts: Array, which: int) -> Ar
     return np.asarray(np.linalg.solve(left, right[..., None])[:, which, 0])
 
 
-def _bounds(value: float, draws: Array | None) -> Measure:
-    """Bounds on either side, each of which holds at LEVEL over both trends."""
-    if draws is None or not np.isfinite(draws).all():
-        return Measure(value)
-    tail = (1 - LEVEL) / 2
-    ends = np.quantile(draws, (tail, 1 - tail), method="weibull")
-    return Measure(value, float(ends[0]), float(ends[1]))
-
-
-def _most_seeds(own: MethodCurves) -> int:
-    seeds: dict[tuple[float, float], set[float]] = {}
-    for size, rank, seed in zip(own.points["N0"], own.points["rank"], own.points["seed"], strict=True):
-        seeds.setdefault((size, rank), set()).add(seed)
-    return max((len(own_seeds) for own_seeds in seeds.values()), default=0)
-
-
 def _row(name: str, found: Trends) -> dict[str, Any]:
     return {
         "method": name,
-        "log slope by ten times the size": found.slope.value if found.slope else None,
-        "low": found.slope.low if found.slope else None,
-        "high": found.slope.high if found.slope else None,
+        **cells(found.slope, "log slope by ten times the size"),
         "at each rate": ", ".join(f"{rho:.0%} {value:+.4f}" for rho, value in found.by_rate.items()),
-        "log cost by log ρ (−γ)": found.cost.value if found.cost else None,
-        "its low": found.cost.low if found.cost else None,
-        "its high": found.cost.high if found.cost else None,
+        **cells(found.cost, "log cost by log ρ (−γ)", "its low", "its high"),
         "curves that don't fall": found.left_out[0],
         "curves that end under L0": found.left_out[1],
     }

@@ -10,9 +10,8 @@ import pytest
 
 from analysis import claims
 from analysis.claims import Verdict
-from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE
+from analysis.findings.compare import DENSE_TO_SPARSE
 from analysis.findings.evidence import Evidence
-from analysis.laws.registry import N_AVG
 from analysis.tables.data import Tables
 from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
@@ -87,10 +86,8 @@ def test_an_undefined_interval_of_a_difference_is_no_reproduction(swept: Make) -
     """Resamples without a number: no margin is shown, so that nothing is reproduced."""
     evidence = Evidence(swept(), resamples=100)
     found = evidence.comparison
-    error, luck = found.settings[IN_SAMPLE].errors[N_AVG.name].mean_abs(), found.luck[N_AVG.name]
-    held_out, law_set = found.settings[DENSE_TO_SPARSE], evidence.tables.law_set
-    assert claims.law._decide(error, luck, held_out, law_set)[0] == "reproduced"
-    for errors in held_out.errors.values():
+    assert claims.law.rule(evidence)[0] == "reproduced"
+    for errors in found.settings[DENSE_TO_SPARSE].errors.values():
         assert errors.draws is not None
         errors.draws[:20] = np.nan
-    assert claims.law._decide(error, luck, held_out, law_set)[0] == "inconclusive"
+    assert claims.law.rule(evidence)[0] == "inconclusive"

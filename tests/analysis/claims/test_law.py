@@ -89,8 +89,8 @@ def test_one_run_has_no_range_of_losses_to_be_a_share_of(evidence: Evidence) -> 
         for name, errors in setting.errors.items()
     }
     alone = law._errors(replace(setting, errors=first), evidence)
-    assert {row["share of range"] for row in alone.rows} == {None}
-    assert all(row["share of range"] for row in law._errors(setting, evidence).rows)
+    assert {row["share of range"] for row in alone} == {None}
+    assert all(row["share of range"] for row in law._errors(setting, evidence))
 
 
 @pytest.mark.parametrize("sparse", [pytest.param(True, marks=pytest.mark.full), False])

@@ -102,12 +102,12 @@ def test_a_regret_is_the_mean_over_seeds_and_more_of_them_narrow_it(swept: Make)
         {own.sparse.factor: own for own in robustness.regrets(swept(kept), spread)}
         for kept in (rows, rows + again(rows, 7, 0.3) + again(rows, 8, 0.3))
     )
-    assert once["lr"].value == 0
-    assert thrice["lr"].value == pytest.approx((0.18 + 0.18 - 0.12) / 3, abs=0.01)
-    low, high = thrice["lr"].low, thrice["lr"].high
+    assert once["lr"].nats.value == 0
+    assert thrice["lr"].nats.value == pytest.approx((0.18 + 0.18 - 0.12) / 3, abs=0.01)
+    low, high = thrice["lr"].nats.low, thrice["lr"].nats.high
     assert low is not None
     assert high is not None
-    assert low < thrice["lr"].value < high < thrice["lr"].value + spread.quantile(0.025) * spread.sd
+    assert low < thrice["lr"].nats.value < high < thrice["lr"].nats.value + spread.quantile(0.025) * spread.sd
 
 
 def test_further_seeds_are_of_use_at_every_sparse_setting_and_share_its_cost(swept: Make) -> None:

@@ -59,7 +59,7 @@ def test_a_lucky_rival_is_forgiven_on_fresh_seeds(swept: Make) -> None:
     cells = {(c.sparsity, c.source): c for c in regret.judge_cells(Evidence(swept(rows)))[0]}
     lucky = cells[0.8, "fresh seeds"]
     assert lucky.best == "50/25/25"
-    assert lucky.regret < 0.002
+    assert lucky.regret.value < 0.002
 
 
 def test_rivals_without_fresh_seeds_widen_the_upper_bound_and_are_counted(swept: Make) -> None:

@@ -55,8 +55,8 @@ def test_costs_are_shares_of_what_all_runs_took(folder: Folder) -> None:
     found = left(folder, (2.0, 1.0, 2.0, 3.0)).promise
     assert found is not None
     assert not found.in_seconds
-    assert [run.promised for run in found.runs] == [1.0, 1.0, 2.0, 4.0]
-    assert [run.ratio for run in found.runs] == [2.0, 1.0, 1.0, 0.75]
+    assert [row["promised_seconds"] for row in found.rows] == [1.0, 1.0, 2.0, 4.0]
+    assert [row["ratio"] for row in found.rows] == [2.0, 1.0, 1.0, 0.75]
     assert found.deviation == 0.125  # of 1, 0, 0 and .25
     assert [row["run"] for row in found.worst()][:2] == [ROWS[0]["run_id"], ROWS[3]["run_id"]]
 
@@ -64,7 +64,7 @@ def test_costs_are_shares_of_what_all_runs_took(folder: Folder) -> None:
 def test_a_run_of_more_workers_does_its_cost_in_less_time(folder: Folder) -> None:
     found = left(folder, (1.0, 1.0, 2.0, 1.0), workers=(1, 1, 1, 4)).promise
     assert found is not None
-    assert [run.ratio for run in found.runs] == [1.0] * 4
+    assert [row["ratio"] for row in found.rows] == [1.0] * 4
 
 
 def test_seconds_are_taken_as_promised_where_every_run_has_them(folder: Folder) -> None:
@@ -72,8 +72,8 @@ def test_seconds_are_taken_as_promised_where_every_run_has_them(folder: Folder) 
     found = left(folder, (5.0, 10.0, 20.0, 10.0), planned=plans).promise
     assert found is not None
     assert found.in_seconds
-    assert [run.ratio for run in found.runs] == [0.5, 1.0, 2.0, 1.0]
-    assert [row["promised_workers"] for row in found.rows()] == [2] * 4
+    assert [row["ratio"] for row in found.rows] == [0.5, 1.0, 2.0, 1.0]
+    assert [row["promised_workers"] for row in found.rows] == [2] * 4
     plans[0].pop("seconds")
     half = left(folder, (5.0, 10.0, 20.0, 10.0), planned=plans).promise
     assert half is not None
@@ -84,7 +84,7 @@ def test_a_run_that_was_not_trained_or_not_planned_is_left_out(folder: Folder) -
     plans = [{"run_id": i, "tokens": 1, "cost": 1.0} for i in (ROWS[0]["run_id"], ROWS[1]["run_id"], "never")]
     found = left(folder, (3.0, float("nan"), 1.0, 1.0), planned=plans).promise
     assert found is not None
-    assert [run.row["run_id"] for run in found.runs] == [ROWS[0]["run_id"]]
+    assert [row["run_id"] for row in found.rows] == [ROWS[0]["run_id"]]
 
 
 def test_the_makespan_and_what_the_lanes_did_of_it(folder: Folder) -> None:
