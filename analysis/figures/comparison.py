@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from analysis.figures import style
 from analysis.figures.meanings import NATS, Meaning
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.findings.evidence import Evidence
-from analysis.findings.law_errors import Errors
+from analysis.findings.law_errors import cells
 
 NAME = "laws"
 TITLE = "The laws side by side"
@@ -37,28 +38,23 @@ MEANS = {
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
     """One row a law, setting and sparsity ("all" among them)."""
-    found = []
+    return list(_rows(evidence))
+
+
+def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
     for setting in evidence.settings.values():
         for errors in setting.errors.values():
             sparsity = np.round(errors.runs["sparsity"], 6)
-            groups = {"all": np.ones(len(sparsity), dtype=bool)} | {
-                f"{s:g}": sparsity == s for s in np.unique(sparsity)
-            }
-            for name, chosen in groups.items():
-                measure = errors.mean_abs(chosen)
-                found.append(
-                    {
-                        "law": errors.law,
-                        "setting": setting.name,
-                        "sparsity": name,
-                        "runs": int(chosen.sum()),
-                        "mean_abs_error": measure.value,
-                        "low": measure.low,
-                        "high": measure.high,
-                        "mean_error": float(errors.residual[chosen].mean()),
-                    }
-                )
-    return found
+            groups = {"all": np.ones(len(sparsity), dtype=bool)}
+            for name, chosen in (groups | {f"{s:g}": sparsity == s for s in np.unique(sparsity)}).items():
+                yield {
+                    "law": errors.law,
+                    "setting": setting.name,
+                    "sparsity": name,
+                    "runs": int(chosen.sum()),
+                    **cells(errors.mean_abs(chosen), "mean_abs_error"),
+                    "mean_error": float(errors.residual[chosen].mean()),
+                }
 
 
 def draw(evidence: Evidence) -> Figure:
@@ -85,13 +81,8 @@ def _overall(axes: Axes, settings: list[Setting], sigma: float | None) -> None:
             y = -i + 0.17 * (2 - j)
             if measure.low is not None and measure.high is not None:
                 axes.plot([max(measure.low, leftmost), measure.high], [y, y], color=look.colour, linewidth=1)
-            axes.plot(
-                [measure.value],
-                [y],
-                linestyle="none",
-                label=None if errors.law in labelled else look.label,
-                **look.point,
-            )
+            label = None if errors.law in labelled else look.label
+            axes.plot([measure.value], [y], linestyle="none", label=label, **look.point)
             labelled.add(errors.law)
     if sigma is not None:
         axes.axvline(sigma, color=style.FAINT, linestyle="--", linewidth=0.9)
@@ -110,13 +101,9 @@ def _by_sparsity(axes: Axes, setting: Setting, sigma: float | None) -> None:
     if sigma is not None:
         axes.axhspan(-sigma, sigma, color=style.FAINT, alpha=0.2, linewidth=0)
     for errors in setting.errors.values():
-        sparsity, mean = _mean_residual(errors)
-        axes.plot(100 * sparsity, mean, **style.of_law(errors.law).point, linestyle="-", linewidth=0.9)
+        sparsity = np.round(errors.runs["sparsity"], 6)
+        levels = np.unique(sparsity)
+        mean = np.array([errors.residual[sparsity == level].mean() for level in levels])
+        axes.plot(100 * levels, mean, **style.of_law(errors.law).point, linestyle="-", linewidth=0.9)
     axes.set_title(setting.name, fontsize=7.5)
     axes.set(xlabel="sparsity, %", ylabel="mean error, nats", xticks=(0, 20, 40, 60, 80))
-
-
-def _mean_residual(errors: Errors) -> tuple[Any, Any]:
-    sparsity = np.round(errors.runs["sparsity"], 6)
-    levels = np.unique(sparsity)
-    return levels, np.array([errors.residual[sparsity == level].mean() for level in levels])

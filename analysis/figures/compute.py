@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.curves import smooth, thin
 from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Curve, Panel
 from analysis.findings.evidence import Evidence
+from analysis.laws.law import Array
+from analysis.tables.data import Runs
 
 NAME = "fig2_compute"
 TITLE = "Loss against effective compute"
@@ -25,6 +26,24 @@ MEANS = {
 }
 
 
+def smooth(x: Array, loss: Array) -> tuple[Array, Array]:
+    """Running means over 1/25 of a curve's logged steps; steps without a loss are left out."""
+    known = np.isfinite(loss)
+    x, loss = x[known], loss[known]
+    if not len(loss):
+        return x, loss
+    kernel = np.ones(max(1, len(loss) // 25))
+    kernel /= len(kernel)
+    return np.convolve(x, kernel, "valid"), np.convolve(loss, kernel, "valid")
+
+
+def largest(runs: Runs) -> Runs:
+    """Those of the largest size at its largest budget."""
+    for name in ("N_prunable", "dense_tokens"):
+        runs = runs.where(runs[name] == runs[name].max(initial=0.0))
+    return runs
+
+
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
     """One row a drawn point of a curve."""
     return [
@@ -37,19 +56,14 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 def panels(evidence: Evidence) -> list[Panel]:
     """One panel, in logarithms."""
-    runs = evidence.tables.law_set
-    if not len(runs):
-        return []
-    largest = runs.where(runs["N_prunable"] == runs["N_prunable"].max())
-    longest = largest.where(largest["dense_tokens"] == largest["dense_tokens"].max())
+    longest = largest(evidence.tables.law_set)
     curves, guides, lowest, highest = [], [], np.inf, 0.0
     for run in sorted(longest.rows(), key=lambda r: r["sparsity"]):
-        flops, loss = evidence.tables.curve(run["run_id"], "effective_flops", "loss_train")
-        flops, loss = smooth(flops, loss)
+        flops, loss = smooth(*evidence.tables.curve(run["run_id"], "effective_flops", "loss_train"))
         if not len(loss):
             continue
         chosen = np.unique(np.geomspace(1, len(loss), 160).astype(int)) - 1
-        x, y = thin(flops[chosen], loss[chosen])
+        x, y = flops[chosen], loss[chosen]
         curves.append(Curve(style.of_run(run["sparsity"]), x, y, run["run_id"]))
         lowest, highest = min(lowest, y.min()), max(highest, y.max())
         if (regimes := evidence.theory.regimes.get(run["run_id"])) is not None:

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from analysis.figures import style
+from analysis.figures.compute import largest
 from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Curve, Panel, Points
+from analysis.figures.panel import Curve, Panel, Points, of_each_sparsity
 from analysis.findings.evidence import Evidence
-from analysis.tables.data import Runs
 
 NAME = "density"
 TITLE = "Density by tensor"
@@ -33,12 +33,15 @@ MEANS = {
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
     """One row per run, event and kind of tensor."""
-    layers, found = evidence.tables.layers, []
-    for run in sorted(_runs(evidence).rows(), key=lambda r: r["sparsity"]):
+    layers, law_set, found = evidence.tables.layers, evidence.tables.law_set, []
+    for run in sorted(largest(law_set.where(law_set.sparse)).rows(), key=lambda r: r["sparsity"]):
         own = layers.filter(pc.equal(layers["run_id"], run["run_id"])).to_pylist()
         sums: dict[tuple[int, int, str], list[int]] = {}
         for row in own:
-            for kind in (_kind(row["tensor"]), LAST):
+            kind_of_layer = (
+                row["tensor"].removesuffix(".weight").split(".")[-1]
+            )  # q_proj of model.layers.0.self_attn.q_proj
+            for kind in (kind_of_layer, LAST):
                 held = sums.setdefault((row["event"], row["step"], kind), [0, 0])
                 held[0] += row["kept"]
                 held[1] += row["size"]
@@ -50,37 +53,18 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     return found
 
 
-def _runs(evidence: Evidence) -> Runs:
-    runs = evidence.tables.law_set
-    runs = runs.where(runs.sparse)
-    if not len(runs):
-        return runs
-    runs = runs.where(runs["N_prunable"] == runs["N_prunable"].max())
-    return runs.where(runs["dense_tokens"] == runs["dense_tokens"].max())
-
-
-def _kind(tensor: str) -> str:
-    """The linear layer's own name: q_proj of model.layers.0.self_attn.q_proj.weight."""
-    parts = tensor.removesuffix(".weight").split(".")
-    return parts[-1]
-
-
 def panels(evidence: Evidence) -> list[Panel]:
     """After the last event at every sparsity; over the events at the highest."""
     found = rows(evidence)
     if not found:
         return []
     kinds = [k for k in dict.fromkeys(r["tensor"] for r in found) if k != LAST]
-    points = []
+    points: list[Points] = []
     for sparsity in sorted({r["sparsity"] for r in found}):
         own = [r for r in found if r["sparsity"] == sparsity]
         last = {r["tensor"]: r for r in own if r["event"] == max(o["event"] for o in own)}
-        points.append(
-            Points(
-                style.of_run(sparsity), np.arange(len(kinds), dtype=float), np.array([last[k]["density"] for k in kinds]),
-                [last[k]["run_id"] for k in kinds], joined=True,
-            )
-        )  # fmt: skip
+        drawn = [last[kind] | {"place": place} for place, kind in enumerate(kinds)]
+        points += of_each_sparsity(drawn, "place", "density", joined=True)
     sparsest = [r for r in found if r["sparsity"] == max(o["sparsity"] for o in found)]
     curves, guides = [], []
     for i, kind in enumerate((*kinds, LAST)):

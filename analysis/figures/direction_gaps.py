@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.arrow.direction import rising_sides
+from analysis.claims.arrow.direction import beside_falling
 from analysis.figures import style
 from analysis.figures.direction import ends
 from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Panel, Points
 from analysis.findings.evidence import Evidence
-from analysis.findings.set_contrasts import SetContrast, contrasted
-from analysis.tables.mirrored import KINDS, SAID, Kind, has_mirror
+from analysis.tables.mirrored import SAID, has_mirror
 
 NAME = "direction_gaps"
 TITLE = "Loss less that of the falling run of equal average"
@@ -45,14 +44,14 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
             "low": found.difference.low, "high": found.difference.high, "margin": found.margin,
             "ratio": found.ratio.value if found.ratio else None,
         }
-        for kind, contrasts in _found(evidence).items()
+        for kind, contrasts in beside_falling(evidence.arrow).items()
         for found in contrasts
     ]  # fmt: skip
 
 
 def panels(evidence: Evidence) -> list[Panel]:
     """One panel."""
-    found = _found(evidence)
+    found = {kind: contrasts for kind, contrasts in beside_falling(evidence.arrow).items() if contrasts}
     cells = [own.name for own in evidence.arrow.sets]
     points, guides = [], {}
     for i, (kind, contrasts) in enumerate(found.items()):
@@ -75,9 +74,3 @@ def panels(evidence: Evidence) -> list[Panel]:
             ticks=tuple(cells),
         )
     ]  # fmt: skip
-
-
-def _found(evidence: Evidence) -> dict[Kind, tuple[SetContrast, ...]]:
-    sets = evidence.arrow.sets
-    of_kind = {kind: contrasted(evidence.arrow, rising_sides(sets, kind)).each for kind in KINDS if kind != "falling"}
-    return {kind: found for kind, found in of_kind.items() if found}

@@ -64,10 +64,7 @@ def _held(method: str, way: str, own: MethodCurves, test: Mask, residual: np.nda
         yield {
             "way": way,
             "method": method,
-            "run_id": points["run_id"][i],
-            "rho": points["rho"][i],
-            "N0": points["N0"][i],
-            "D": points["D"][i],
+            **{name: points[name][i] for name in ("run_id", "rho", "N0", "D")},
             "measured": measured[i],
             "predicted": measured[i] + (low + high) / 2,
             "low": measured[i] + low,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from analysis.figures import style
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, of_each_sparsity
 from analysis.findings.evidence import Evidence
 
 NAME = "fig6_failure_modes"
@@ -46,18 +43,9 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         for cut, (_, windows, varied) in CUTS.items():
             for start, end in windows:
                 if run := by_key.get((*family, start, end)):
-                    found.append(
-                        {
-                            "cut": cut,
-                            "size": family[1],
-                            "budget": family[2],
-                            "sparsity": family[3],
-                            "share": (start, end - start)[varied],
-                            "run_id": run["run_id"],
-                            "loss": run["loss"],
-                            "over_25_50_25": run["loss"] - home["loss"],
-                        }
-                    )
+                    row = {"cut": cut, "size": family[1], "budget": family[2], "sparsity": family[3]}
+                    row |= {"share": (start, end - start)[varied], "run_id": run["run_id"], "loss": run["loss"]}
+                    found.append(row | {"over_25_50_25": run["loss"] - home["loss"]})
     return found
 
 
@@ -69,20 +57,13 @@ def panels(evidence: Evidence) -> list[Panel]:
     for family in dict.fromkeys((r["size"], r["budget"]) for r in found):
         for cut, (label, _, _) in CUTS.items():
             own = [r for r in found if (r["size"], r["budget"]) == family and r["cut"] == cut]
-            title = f"{family[0]} {family[1]}, {cut}"
-            drawn.append(Panel(title, label, "over 25/50/25, nats", tuple(_points(own, noise))))
+            lines = [_with_noise(row, noise) | {"share": 100 * row["share"]} for row in own]
+            points = of_each_sparsity(lines, "share", "over_25_50_25", ends=True, joined=True, apart=0.6)
+            drawn.append(Panel(f"{family[0]} {family[1]}, {cut}", label, "over 25/50/25, nats", tuple(points)))
     return drawn
 
 
-def _points(found: list[dict[str, Any]], noise: float | None) -> list[Points]:
-    lines = []
-    for i, sparsity in enumerate(sorted({r["sparsity"] for r in found})):
-        own = [r for r in found if r["sparsity"] == sparsity]
-        x = np.array([100 * r["share"] for r in own])
-        y = np.array([r["over_25_50_25"] for r in own])
-        half = None if noise is None else np.where(y == 0, 0.0, 2 * noise)
-        ends = {} if half is None else {"low": y - half, "high": y + half}
-        lines.append(
-            Points(style.of_run(sparsity), x, y, [r["run_id"] for r in own], **ends, joined=True, shift=0.6 * (i - 1.5))
-        )
-    return lines
+def _with_noise(row: dict[str, Any], noise: float | None) -> dict[str, Any]:
+    """The row with ends of its bar; 25/50/25, to which the others are compared, has none."""
+    over, half = row["over_25_50_25"], 2 * noise if noise and row["over_25_50_25"] else 0.0
+    return row | {"low": None if noise is None else over - half, "high": None if noise is None else over + half}

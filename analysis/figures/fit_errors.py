@@ -48,30 +48,20 @@ def panels(found: TableFit) -> list[Panel]:
     residual = predicted - actual
     ends = np.array([min(predicted.min(), actual.min()), max(predicted.max(), actual.max())])
     bands = () if found.sigma is None else ((-2 * found.sigma, 2 * found.sigma),)
-    level = np.zeros(2)
-    return [
-        Panel(
-            "predicted and actual",
-            "actual loss, nats/token",
-            "predicted, nats/token",
-            tuple(_points(found, actual, predicted)),
-            guides=((ends, ends),),
-        ),
-        *(
-            Panel(
+    points = tuple(_points(found, actual, predicted))
+    axes = "actual loss, nats/token", "predicted, nats/token"
+    drawn = [Panel("predicted and actual", *axes, points, guides=((ends, ends),))]
+    for name, own in found.columns.items():
+        if name not in found.result.law.levels:
+            guides = ((np.array([own.min(), own.max()]), np.zeros(2)),)
+            wide, count = bool(own.min() > 0 and own.max() > 3 * own.min()), cells.kind_of(name) == "count"
+            title, off, points = (
                 f"residuals over {name}",
-                name,
                 "predicted − actual, nats",
                 tuple(_points(found, own, residual)),
-                guides=((np.array([own.min(), own.max()]), level),),
-                bands=bands,
-                log_x=_wide(own),
-                counts=cells.kind_of(name) == "count",
             )
-            for name, own in found.columns.items()
-            if name not in found.result.law.levels
-        ),
-    ]
+            drawn.append(Panel(title, name, off, points, guides=guides, bands=bands, log_x=wide, counts=count))
+    return drawn
 
 
 def _points(found: TableFit, x: Array, y: Array) -> Iterator[Points]:
@@ -84,7 +74,3 @@ def _points(found: TableFit, x: Array, y: Array) -> Iterator[Points]:
     for i, label in enumerate(law.levels[by]):
         own = np.flatnonzero(found.columns[by] == i)
         yield Points(style.of_rank("row", i, label), x[own], y[own], [names[j] for j in own])
-
-
-def _wide(own: Array) -> bool:
-    return bool(own.min() > 0 and own.max() > 3 * own.min())

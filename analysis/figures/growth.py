@@ -67,11 +67,5 @@ def _panel(evidence: Evidence, life: GrownLife) -> Panel:
     if not isinstance(law, str):
         said = law.predict({"N_avg": np.full(2, life.n_avg), "D": np.full(2, life.d)})
         guides = ((np.array([-0.5, len(life.operators) - 0.5]), said),)
-    return Panel(
-        life.name,
-        "",
-        "held-out loss, nats/token",
-        tuple(points),
-        guides=guides,
-        ticks=tuple(name for name, *_ in named),
-    )
+    ticks = tuple(name for name, *_ in named)
+    return Panel(life.name, "", "held-out loss, nats/token", tuple(points), guides=guides, ticks=ticks)

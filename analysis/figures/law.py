@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.law import PAPER_ERROR
-from analysis.figures import style
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, of_each_sparsity
 from analysis.findings.compare import IN_SAMPLE, INTERVAL
 from analysis.findings.evidence import Evidence
-from analysis.fits.fit import FitResult
-from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 
 NAME = "fig3_law"
@@ -40,18 +37,14 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     errors = evidence.comparison.settings[IN_SAMPLE].errors.get(N_AVG.name)
     if errors is None:
         return []
-    rest = _less_data_term(evidence.comparison.law_fits[N_AVG.name], errors.runs["loss"], errors.runs["D"])
+    fitted = evidence.comparison.law_fits[N_AVG.name].parameters
+    rest = errors.runs["loss"] - fitted["B"] * errors.runs["D"] ** -fitted["beta"]
     drawn = evidence.comparison.law_draws.get(N_AVG.name)
     predicted_again = None if drawn is None else N_AVG.predict(drawn, {n: errors.runs[n] for n in N_AVG.columns})
     band = [[None] * len(rest)] * 2 if predicted_again is None else np.quantile(predicted_again, INTERVAL, axis=0)
     return [
         {
-            "run_id": run["run_id"],
-            "size": run["size"],
-            "budget": run["budget"],
-            "sparsity": run["sparsity"],
-            "N_avg": run["N_avg"],
-            "D": run["D"],
+            **{name: run[name] for name in ("run_id", "size", "budget", "sparsity", "N_avg", "D")},
             "actual": run["loss"],
             "predicted": predicted,
             "error": predicted - run["loss"],
@@ -76,32 +69,17 @@ def panels(evidence: Evidence) -> list[Panel]:
     grid = np.geomspace(counts.min() * 0.9, counts.max() * 1.1, 200)
     fitted = evidence.comparison.law_fits[N_AVG.name].parameters
     size_term = fitted["E"] + fitted["A"] * grid ** -fitted["alpha"]
-    actual, count = "actual held-out loss, nats/token", "average parameters, N_avg"
+    actual, count, off = "actual held-out loss, nats/token", "average parameters, N_avg", "predicted − actual, nats"
+    margin = ((-PAPER_ERROR, PAPER_ERROR),)
+    predicted = tuple(of_each_sparsity(found, "actual", "predicted", ends=True))
+    rest, error, by_size = (
+        tuple(of_each_sparsity(found, x, y))
+        for x, y in (("N_avg", "less_data_term"), ("actual", "error"), ("N_avg", "error"))
+    )
+    left, guide = "loss − B/D^β, nats/token", ((grid, size_term),)
     return [
-        Panel(
-            "predicted against actual", actual, "predicted, nats/token",
-            _points(found, "actual", "predicted", "low", "high"), guides=((ends, ends),),
-        ),
-        Panel(
-            "what is left to the size", count, "loss − B/D^β, nats/token", _points(found, "N_avg", "less_data_term"),
-            guides=((grid, size_term),), log_x=True, counts=True,
-        ),
-        Panel("errors", actual, "predicted − actual, nats", _points(found, "actual", "error"), bands=((-PAPER_ERROR, PAPER_ERROR),)),
-        Panel("errors by size", count, "predicted − actual, nats", _points(found, "N_avg", "error"), bands=((-PAPER_ERROR, PAPER_ERROR),), log_x=True, counts=True),
-    ]  # fmt: skip
-
-
-def _points(
-    found: list[dict[str, Any]], x: str, y: str, low: str | None = None, high: str | None = None
-) -> tuple[Points, ...]:
-    drawn = []
-    for sparsity in sorted({p["sparsity"] for p in found}):
-        own = [p for p in found if p["sparsity"] == sparsity]
-        at = {name: np.array([float(p[name]) for p in own]) for name in (x, y)}
-        ends = (np.array([p[name] for p in own]) if name and own[0][name] is not None else None for name in (low, high))
-        drawn.append(Points(style.of_run(sparsity), at[x], at[y], [p["run_id"] for p in own], next(ends), next(ends)))
-    return tuple(drawn)
-
-
-def _less_data_term(fitted: FitResult, loss: Array, tokens: Array) -> Array:
-    return loss - fitted.parameters["B"] * tokens ** -fitted.parameters["beta"]
+        Panel("predicted against actual", actual, "predicted, nats/token", predicted, guides=((ends, ends),)),
+        Panel("what is left to the size", count, left, rest, guides=guide, log_x=True, counts=True),
+        Panel("errors", actual, off, error, bands=margin),
+        Panel("errors by size", count, off, by_size, bands=margin, log_x=True, counts=True),
+    ]

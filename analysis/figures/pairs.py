@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.curves import smooth, thin
+from analysis.figures.compute import smooth
 from analysis.figures.meanings import NATS, Meaning
 from analysis.figures.panel import Curve, Panel, Points
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import cells
 from analysis.findings.pairs import Pair, PairResult
 from analysis.tables.data import Runs, Tables
 from repro import studies
 
+MOST = 240  # points of a drawn curve
 NAME = "fig1_pairs"
 NOTHING = "the sweep holds no sparse run with a dense partner"
 TITLE = "Sparse runs and dense runs of the same average count"
@@ -45,18 +47,14 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         pair, full = result.pair, _full_dense(evidence.tables, result.pair)
         found.append(
             {
-                "size": pair.sparse["size"][0],
-                "budget": pair.sparse["budget"][0],
-                "sparsity": pair.sparsity,
+                **{name: pair.sparse[name][0] for name in ("size", "budget", "sparsity")},
                 "seeds": pair.seeds,
                 "N_avg": pair.n_avg,
                 "N_partner": pair.n_partner,
                 "D": pair.sparse["D"][0],
                 "loss_sparse": pair.sparse["loss"].mean(),
                 "loss_partner": pair.partner["loss"].mean(),
-                "difference": result.difference.value,
-                "difference_low": result.difference.low,
-                "difference_high": result.difference.high,
+                **cells(result.difference, "difference", "difference_low", "difference_high"),
                 "N_full": full["N_prunable"].mean() if len(full) else None,
                 "loss_full_dense": full["loss"].mean() if len(full) else None,
             }
@@ -122,13 +120,13 @@ def _ways(drawn: list[PairResult], tables: Tables) -> Panel:
     lowest, highest = np.inf, -np.inf
     longest = max(result.pair.sparse["dense_tokens"][0] for result in drawn)
     for pair in (result.pair for result in drawn if result.pair.sparse["dense_tokens"][0] == longest):
-        for runs, look in (
-            (pair.sparse, style.of_run(pair.sparsity)),
-            (pair.partner, style.of_run(pair.sparsity, "partner")),
-        ):
-            run_id = runs["run_id"][0]
-            tokens, loss = thin(*smooth(*tables.curve(run_id, "tokens", "loss_train")))
+        roles: tuple[tuple[Runs, style.Role], ...] = ((pair.sparse, "run"), (pair.partner, "partner"))
+        for runs, role in roles:
+            look, run_id = style.of_run(pair.sparsity, role), runs["run_id"][0]
+            tokens, loss = smooth(*tables.curve(run_id, "tokens", "loss_train"))
             if len(loss):
+                shown = np.unique(np.linspace(0, len(loss) - 1, min(MOST, len(loss))).astype(int))
+                tokens, loss = tokens[shown], loss[shown]
                 curves.append(Curve(look, tokens, loss, run_id))
                 lowest, highest = min(lowest, loss.min()), max(highest, loss[tokens >= 0.15 * tokens.max()].max())
     limits = (lowest - 0.05 * (highest - lowest), highest) if curves else None

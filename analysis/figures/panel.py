@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,6 +43,25 @@ class Points:
     high: Array | None = None
     joined: bool = False
     shift: float = 0.0
+
+
+def of_each_sparsity(
+    rows: Sequence[Mapping[str, Any]], x: str, y: str, *, ends: bool = False, joined: bool = False, apart: float = 0.0
+) -> Iterator[Points]:
+    """Marks of a figure's rows at two of their columns, of one look a sparsity.
+
+    Args:
+        ends: whether rows have the ends of an interval, in `low` and `high`; None in those where there is none.
+        joined: see Points. apart: by how much the marks of two neighbouring sparsities are shifted against each other.
+    """
+    for i, sparsity in enumerate(sorted({row["sparsity"] for row in rows})):
+        own = [row for row in rows if row["sparsity"] == sparsity]
+        known = ends and own[0]["low"] is not None
+        names = (x, y, *(("low", "high") if known else ()))
+        at_x, at_y, *bars = (np.array([float(row[name]) for row in own]) for name in names)
+        low, high = bars or (None, None)
+        runs = [row["run_id"] for row in own]
+        yield Points(style.of_run(sparsity), at_x, at_y, runs, low, high, joined, apart * (i - 1.5))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figures import style
 from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, of_each_sparsity
 from analysis.findings.evidence import Evidence
 
 NAME = "promise"
@@ -30,7 +29,7 @@ MEANS = {
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
     """One row per run that was planned and trained."""
-    return evidence.promise.rows() if evidence.promise else []
+    return evidence.promise.rows if evidence.promise else []
 
 
 def panels(evidence: Evidence) -> list[Panel]:
@@ -40,14 +39,5 @@ def panels(evidence: Evidence) -> list[Panel]:
         return []
     seconds = np.array([(r["promised_seconds"], r["measured_seconds"]) for r in found])
     ends = np.array([seconds.min(), seconds.max()])
-    points = []
-    for sparsity in sorted({r["sparsity"] for r in found}):
-        own = np.array([r["sparsity"] == sparsity for r in found])
-        runs = [r["run_id"] for r in found if r["sparsity"] == sparsity]
-        points.append(Points(style.of_run(sparsity), seconds[own, 0], seconds[own, 1], runs))
-    return [
-        Panel(
-            "every run that was planned", "promised, s", "measured, s", tuple(points),
-            guides=((ends, ends),), log_x=True, log_y=True,
-        )
-    ]  # fmt: skip
+    points, every = tuple(of_each_sparsity(found, "promised_seconds", "measured_seconds")), "every run that was planned"
+    return [Panel(every, "promised, s", "measured, s", points, guides=((ends, ends),), log_x=True, log_y=True)]

@@ -93,12 +93,11 @@ def panels(solved: list[dict[str, Any]]) -> list[Panel]:
 
 
 def _losses(solved: list[dict[str, Any]], features: int) -> tuple[Points, ...]:
-    found = []
-    for schedule, removal in KINDS:
-        own = _chosen(solved, features, schedule, removal, CONSTANT_RATE)
-        look = _look(schedule, removal)
-        found.append(Points(look, _column(own, "N_avg"), _column(own, "loss"), _names(own), joined=True))
-    return tuple(found)
+    found = {kind: _chosen(solved, features, *kind, CONSTANT_RATE) for kind in KINDS}
+    return tuple(
+        Points(_look(*kind), _column(own, "N_avg"), _column(own, "loss"), _names(own), joined=True)
+        for kind, own in found.items()
+    )
 
 
 def _look(schedule: str, removal: Removal) -> style.Look:
@@ -115,12 +114,8 @@ def _ratio(solved: list[dict[str, Any]], sizes: list[int], title: str, other: tu
         for rank, features in enumerate(sizes):
             rising = _chosen(solved, features, "rising", "zeroed", rates)
             beside = _chosen(solved, features, *other, rates)
-            look = style.of_size(
-                rank,
-                len(sizes),
-                f"{features:,} features" + ", cosine" * (rates == COSINE),
-                "partner" if rates == COSINE else "run",
-            )
+            said = f"{features:,} features" + ", cosine" * (rates == COSINE)
+            look = style.of_size(rank, len(sizes), said, "partner" if rates == COSINE else "run")
             ratio = _column(rising, "loss") / _column(beside, "loss")
             found.append(Points(look, _column(rising, "sparsity"), ratio, _names(rising), joined=True))
     ends = np.array([SPARSITIES[0], SPARSITIES[-1]])

@@ -53,14 +53,11 @@ def panels(source: Source) -> list[Panel]:
         for rank, (name, members) in enumerate(by_size := _sizes(found, sorted(best))):
             look = style.of_size(rank, len(by_size), name)
             hollow = style.of_size(rank, len(by_size), f"{name}, at an edge", "partner")
-            for chosen, own in (
-                (look, [b for b in members if not best[b].edge]),
-                (hollow, [b for b in members if best[b].edge]),
-            ):
-                if own:
+            for chosen, at_edge in ((look, False), (hollow, True)):
+                if own := [b for b in members if bool(best[b].edge) == at_edge]:
                     marks.append(_marks(found, chosen, own, best))
             if law.terms and len(members) > 1:
-                curves.append(_curve(found, law, style.of_size(rank, len(by_size), name), members))
+                curves.append(_curve(found, law, look, members))
         title = f"best {'learning rate' if law.axis == 'lr' else 'batch'}"
         drawn.append(Panel(title, "training FLOP", law.axis, tuple(marks), tuple(curves), log_x=True, log_y=True))
     return drawn
@@ -68,16 +65,12 @@ def panels(source: Source) -> list[Panel]:
 
 def _sizes(found: RateSurfaces, members: list[int]) -> list[tuple[str, list[int]]]:
     """Budgets by size, where sizes and tokens vary apart and sizes are few enough; else all together."""
-    if found.budgets.ladder:
-        return [("budgets", members)]
     by: dict[str, list[int]] = {}
-    for budget in members:
+    for budget in () if found.budgets.ladder else members:
         by.setdefault(f"N {found.budgets.columns['N'][budget]:.2g}", []).append(budget)
-    return (
-        sorted(by.items(), key=lambda item: found.budgets.columns["N"][item[1][0]])
-        if len(by) <= MOST_SIZES
-        else [("budgets", members)]
-    )
+    if not 0 < len(by) <= MOST_SIZES:
+        return [("budgets", members)]
+    return sorted(by.items(), key=lambda item: found.budgets.columns["N"][item[1][0]])
 
 
 def _marks(found: RateSurfaces, look: style.Look, members: list[int], best: dict[int, Optimum]) -> Points:
@@ -85,9 +78,8 @@ def _marks(found: RateSurfaces, look: style.Look, members: list[int], best: dict
     low, high = (
         np.array([best[b].value if (ends := best[b].interval) is None else ends[i] for b in members]) for i in (0, 1)
     )
-    return Points(
-        look, found.budgets.columns["C"][members], value, [shown(found.budgets.at(b)) for b in members], low, high
-    )
+    flops, names = found.budgets.columns["C"][members], [shown(found.budgets.at(b)) for b in members]
+    return Points(look, flops, value, names, low, high)
 
 
 def _curve(found: RateSurfaces, law: RatePower, look: style.Look, members: list[int]) -> Curve:

@@ -67,32 +67,24 @@ def panels(found: RecipeComparison) -> list[Panel]:
 
 def _marks(own: AgainstReference, rank: int, *, ladder: bool) -> list[Points]:
     name = own.name.replace("$", r"\$")  # which begins a formula in a figure's texts
-    reached = [part for part in own.fractions if part.fraction.value is not None]
-    inside = [part for part in reached if part.extrapolated is None]
-    beyond = [part for part in reached if part.extrapolated is not None]
-    found = []
-    for part, look in (
-        (inside, style.of_rank("recipe", rank, name)),
-        (beyond, style.of_rank("recipe", rank, f"{name}, extrapolated", "partner")),
-    ):
-        if part:
-            found.append(_points(look, part, joined=ladder and look.filled and len(part) > 1))
-    return found
+    inside, beyond = (
+        [
+            part
+            for part in own.fractions
+            if part.fraction.value is not None and (part.extrapolated is not None) == outside
+        ]
+        for outside in (False, True)
+    )
+    hollow = style.of_rank("recipe", rank, f"{name}, extrapolated", "partner")
+    found = [_points(style.of_rank("recipe", rank, name), inside, joined=ladder and len(inside) > 1)] if inside else []
+    return [*found, *([_points(hollow, beyond, joined=False)] if beyond else [])]
 
 
 def _points(look: style.Look, part: Sequence[ComputeFraction], *, joined: bool) -> Points:
     value = np.array([own.fraction.value for own in part], dtype=float)
     low, high = (np.clip([_end(own.fraction, side) for own in part], 1 / WIDEST, WIDEST) for side in ("low", "high"))
-    flops = np.array([own.at["C"] for own in part])
-    return Points(
-        look,
-        flops,
-        np.clip(value, 1 / WIDEST, WIDEST),
-        [shown(own.at) for own in part],
-        low,
-        high,
-        joined=joined,
-    )
+    flops, names = np.array([own.at["C"] for own in part]), [shown(own.at) for own in part]
+    return Points(look, flops, np.clip(value, 1 / WIDEST, WIDEST), names, low, high, joined)
 
 
 def _end(estimate: Estimate, side: str) -> float:

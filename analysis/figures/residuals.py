@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from analysis.figures import style
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, of_each_sparsity
 from analysis.findings.compare import LAW_TO_GRID
 from analysis.findings.evidence import Evidence
 from analysis.laws.registry import N_AVG
@@ -35,16 +32,11 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "run_id": run["run_id"],
-            "size": run["size"],
-            "budget": run["budget"],
-            "sparsity": run["sparsity"],
+            **{name: run[name] for name in ("run_id", "size", "budget", "sparsity")},
             "dense_share": run["start"],
             "pruning_share": round(run["end"] - run["start"], 6),
             "recovery_share": round(1 - run["end"], 6),
-            "N_avg": run["N_avg"],
-            "D": run["D"],
-            "loss": run["loss"],
+            **{name: run[name] for name in ("N_avg", "D", "loss")},
             "residual": float(residual),
         }
         for run, residual in zip(errors.runs.rows(), errors.residual, strict=True)
@@ -54,33 +46,13 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
 def panels(evidence: Evidence) -> list[Panel]:
     """Against the recovery that is left, and against the average count."""
     found = rows(evidence)
-    if not found:
-        return []
     noise = evidence.noise.overall
     label = "predicted − actual, nats"
     bands = () if noise is None else ((-2 * noise.sd, 2 * noise.sd),)
+    in_percent = [row | {"recovery_share": 100 * row["recovery_share"]} for row in found]
+    recovery = tuple(of_each_sparsity(in_percent, "recovery_share", "residual", apart=1.2))
+    count = tuple(of_each_sparsity(found, "N_avg", "residual"))
     return [
-        Panel("by recovery", "compute left after pruning, %", label, _points(found, "recovery_share"), bands=bands),
-        Panel(
-            "by average count", "average parameters, N_avg", label, _points(found, "N_avg"), bands=bands, counts=True
-        ),
+        Panel("by recovery", "compute left after pruning, %", label, recovery, bands=bands),
+        Panel("by average count", "average parameters, N_avg", label, count, bands=bands, counts=True),
     ]
-
-
-def _points(found: list[dict[str, Any]], column: str) -> tuple[Points, ...]:
-    drawn = []
-    for i, sparsity in enumerate(sorted({r["sparsity"] for r in found})):
-        own = [r for r in found if r["sparsity"] == sparsity]
-        x = np.array([float(r[column]) for r in own])
-        shift = 0.0 if column == "N_avg" else 1.2 * (i - 1.5)
-        x = x if column == "N_avg" else 100 * x
-        drawn.append(
-            Points(
-                style.of_run(sparsity),
-                x,
-                np.array([r["residual"] for r in own]),
-                [r["run_id"] for r in own],
-                shift=shift,
-            )
-        )
-    return tuple(drawn)

@@ -34,9 +34,7 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
         {
             "factor": line.factor,
             "sparsity": line.sparsity,
-            "run_id": run["run_id"],
-            "lr": run["lr"],
-            "batch_tokens": run["batch_tokens"],
+            **{name: run[name] for name in ("run_id", "lr", "batch_tokens")},
             "seeds": int(seeds),
             "loss": float(loss),
             "over_best": float(loss - line.losses.min()),

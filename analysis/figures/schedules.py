@@ -33,19 +33,13 @@ def rows(evidence: Evidence) -> list[dict[str, Any]]:
     grid = evidence.tables.grid
     panels = defaultdict(list)
     for run in grid.rows():
-        panels[_panel(run)].append(run)
+        panels[run["dense_tokens"], run["size"], run["budget"], run["sparsity"]].append(run)
     return [
         {
-            "run_id": run["run_id"],
-            "size": run["size"],
-            "budget": run["budget"],
-            "dense_tokens": run["dense_tokens"],
-            "sparsity": run["sparsity"],
+            **{name: run[name] for name in ("run_id", "size", "budget", "dense_tokens", "sparsity")},
             "dense_share": run["start"],
             "pruning_share": round(run["end"] - run["start"], 6),
-            "N_avg": run["N_avg"],
-            "D": run["D"],
-            "loss": run["loss"],
+            **{name: run[name] for name in ("N_avg", "D", "loss")},
             "over_best": run["loss"] - min(r["loss"] for r in members),
         }
         for _, members in sorted(panels.items())
@@ -82,23 +76,11 @@ def _heat(axes: Axes, cells: list[dict[str, Any]], dense: list[float], pruning: 
     axes.imshow(values, cmap="cividis_r", vmin=0, vmax=ceiling, origin="lower", aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            text = "★" if value == 0 else f"{1000 * value:.0f}"
-            axes.text(
-                j,
-                i,
-                text,
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if value > 0.5 * ceiling else style.INK,
-            )
+            text, ink = "★" if value == 0 else f"{1000 * value:.0f}", "white" if value > 0.5 * ceiling else style.INK
+            axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=ink)
         if np.isclose([dense[i], pruning[j]], [PAPER_START, PAPER_END - PAPER_START]).all():
             axes.add_patch(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, fill=False, edgecolor="#d55e00", linewidth=1.4))
     axes.set_xticks(range(len(pruning)), [f"{100 * p:.0f}" for p in pruning])
     axes.set_yticks(range(len(dense)), [f"{100 * d:.0f}" for d in dense])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-
-
-def _panel(run: dict[str, Any]) -> tuple[float, str, str, float]:
-    return run["dense_tokens"], run["size"], run["budget"], run["sparsity"]

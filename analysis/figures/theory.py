@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.figures import style
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, of_each_sparsity
 from analysis.findings.evidence import Evidence
 from analysis.findings.theory import Prediction
 from analysis.laws.registry import N_AVG
@@ -31,30 +30,23 @@ MEANS = {
 
 def rows(evidence: Evidence) -> list[dict[str, Any]]:
     """One row a sparse run of the law set or the grid."""
+    columns = ("run_id", "size", "budget", "sparsity", "start", "end", "N_avg")
+    return [
+        {
+            **{name: p.run[name] for name in columns},
+            "measured": p.measured,
+            "dense_step": p.alike,
+            "own_compute": p.own,
+            "N_avg_law": _by_law(evidence, p),
+        }
+        for p in evidence.theory.predictions
+    ]
+
+
+def _by_law(evidence: Evidence, prediction: Prediction) -> float | None:
     law = evidence.comparison.law_fits.get(N_AVG.name)
-    found = []
-    for p in evidence.theory.predictions:
-        by_law = None if law is None else _by_law(evidence, p)
-        found.append(
-            {
-                "run_id": p.run["run_id"],
-                "size": p.run["size"],
-                "budget": p.run["budget"],
-                "sparsity": p.run["sparsity"],
-                "start": p.run["start"],
-                "end": p.run["end"],
-                "N_avg": p.run["N_avg"],
-                "measured": p.measured,
-                "dense_step": p.alike,
-                "own_compute": p.own,
-                "N_avg_law": by_law,
-            }
-        )
-    return found
-
-
-def _by_law(evidence: Evidence, prediction: Prediction) -> float:
-    law = evidence.comparison.law_fits[N_AVG.name]
+    if law is None:
+        return None
     runs = evidence.tables.selected(lambda r: np.isin(r["run_id"].astype(str), [prediction.dense]))
     dense = law.predict({name: runs[name] for name in N_AVG.columns})[0]
     own = law.predict({name: np.array([prediction.run[name]]) for name in N_AVG.columns})[0]
@@ -63,26 +55,11 @@ def _by_law(evidence: Evidence, prediction: Prediction) -> float:
 
 def panels(evidence: Evidence) -> list[Panel]:
     """By the theory, and by the law."""
-    found = rows(evidence)
-    if not found:
-        return []
-    drawn = []
-    for column, title in (
-        ("dense_step", "ΔL ∝ ΣC^(−α−1)N_k"),
-        ("N_avg_law", "the law in N_avg"),
-    ):
-        own = [r for r in found if r[column] is not None]
-        if not own:
-            continue
-        ends = np.array([min(r["measured"] for r in own), max(r["measured"] for r in own)])
-        points = []
-        for sparsity in sorted({r["sparsity"] for r in own}):
-            part = [r for r in own if r["sparsity"] == sparsity]
-            x, y = (np.array([r[name] for r in part]) for name in (column, "measured"))
-            points.append(Points(style.of_run(sparsity), x, y, [r["run_id"] for r in part]))
-        drawn.append(
-            Panel(
-                title, "predicted less dense, nats", "measured less dense, nats", tuple(points), guides=((ends, ends),)
-            )
-        )
+    drawn, predicted, measured = [], "predicted less dense, nats", "measured less dense, nats"
+    for column, title in (("dense_step", "ΔL ∝ ΣC^(−α−1)N_k"), ("N_avg_law", "the law in N_avg")):
+        own = [r for r in rows(evidence) if r[column] is not None]
+        if own:
+            ends = np.array([min(r["measured"] for r in own), max(r["measured"] for r in own)])
+            points = tuple(of_each_sparsity(own, column, "measured"))
+            drawn.append(Panel(title, predicted, measured, points, guides=((ends, ends),)))
     return drawn

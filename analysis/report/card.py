@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.figures import Drawn, meanings
-from analysis.report import made, regime, subjects
+from analysis.report import origin, subjects
 from analysis.tables.data import Tables
 
 FILE = "README.md"
@@ -28,7 +28,7 @@ def text(tables: Tables, drawn: tuple[Drawn, ...]) -> str:
         (
             f"# Tables of the figures of sweep {name}", "", f"{question} {whose}: {len(tables.all_runs)} runs.", "", READING, "",
             "## Files", "", *_files(drawn), "", "## Columns", "", *_columns(drawn), "## How they were made", "",
-            *_list(made.describe(tables)), "", "## The regime", "", *_list(regime.describe(tables)), "", "## Licence", "", RIGHTS,
+            *_list(origin.made(tables)), "", "## The regime", "", *_list(origin.regime(tables)), "", "## Licence", "", RIGHTS,
             "", "## Citation", "", CITATION, "",
         )
     )  # fmt: skip

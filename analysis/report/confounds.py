@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.verdict import Detail
+from analysis.claims.verdict import Detail, details_of
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE
 from analysis.findings.evidence import Evidence
+from analysis.findings.law_errors import Measure, cells
 from analysis.laws.registry import N_AVG
 from analysis.noise.spread import CONFIDENCE
 from analysis.tables.data import Runs
@@ -24,15 +25,13 @@ NAMES = {"weight_decay": "weight decay", "do_not_prune": "never pruned", "init":
 
 def examine(evidence: Evidence) -> tuple[Detail, ...]:
     """Tables for the page: controls, weight decay, and the law's residual against summed decay. Empty ones are left out."""
-    found = (
-        Detail("Controls: loss less that of the unchanged run of the same seed, nats", tuple(controls(evidence))),
-        Detail("Σ lr·wd over a run, relative to the dense run of its family", tuple(decay(evidence))),
-        Detail(
-            "The N_avg law's residual along the log of Σ lr·wd, nats by a doubling",
-            tuple(residual_along_decay(evidence)),
-        ),
+    return details_of(
+        {
+            "Controls: loss less that of the unchanged run of the same seed, nats": controls(evidence),
+            "Σ lr·wd over a run, relative to the dense run of its family": decay(evidence),
+            "The N_avg law's residual along the log of Σ lr·wd, nats by a doubling": residual_along_decay(evidence),
+        }
     )
-    return tuple(detail for detail in found if detail.rows)
 
 
 def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
@@ -54,15 +53,13 @@ def controls(evidence: Evidence) -> Iterator[dict[str, Any]]:
         beside = next((b for b in base.rows() if _same(b, run)), None)
         if beside is None:
             continue
-        difference = float(run["loss"] - beside["loss"])
+        off = float(run["loss"] - beside["loss"])
         yield {
             "changed": _said(run, beside),
             "sparsity": run["sparsity"],
             "loss": run["loss"],
             "unchanged": beside["loss"],
-            "difference": difference,
-            "low": None if half is None else difference - half,
-            "high": None if half is None else difference + half,
+            **cells(Measure(off) if half is None else Measure(off, off - half, off + half), "difference"),
             "N_avg": run["N_avg"],
             "its N_avg": beside["N_avg"],
             "run": run["run_id"],
@@ -131,13 +128,8 @@ def residual_along_decay(evidence: Evidence) -> Iterator[dict[str, Any]]:
             continue
         along = np.log2(errors.runs["lr_wd_sum"])
         # Between families Σ lr·wd goes with size and budget; within one it goes with the steps that sparsity adds.
-        within = along - _family_means(errors.runs, along)
+        families = errors.runs["family"]
+        within = along - np.array([along[families == family].mean() for family in families])
         for label, direction in (("over all runs", along), ("among runs of one family", within)):
             if np.ptp(direction) > 1e-9:
-                slope = errors.drift(direction)
-                yield {"setting": name, "taken": label, "slope": slope.value, "low": slope.low, "high": slope.high}
-
-
-def _family_means(runs: Runs, values: np.ndarray) -> np.ndarray:
-    """Of each run, the mean over its family."""
-    return np.array([values[runs["family"] == family].mean() for family in runs["family"]])
+                yield {"setting": name, "taken": label, **cells(errors.drift(direction), "slope")}

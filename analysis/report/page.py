@@ -11,15 +11,15 @@ import jinja2
 import numpy as np
 
 from analysis.claims import Detail, Verdict
+from analysis.claims.verdict import details_of
 from analysis.figures import Drawn, interactive, style
 from analysis.figures.panel import legend
 from analysis.figures.promise import NAME as PROMISE
-from analysis.figures.swatch import swatch
 from analysis.findings import plan_vs_actual
 from analysis.findings.evidence import Evidence
 from analysis.findings.theory import Theory, TwoRegimes
 from analysis.power.error_rates import STANDS, Power
-from analysis.report import confounds, made, regime, subjects, summary
+from analysis.report import confounds, origin, subjects, summary
 from analysis.shown import plain
 from analysis.tables.data import Runs, Tables
 from analysis.tables.schedule_grid import name_of
@@ -48,7 +48,7 @@ _PAGE.filters["base64"] = lambda data: base64.b64encode(data).decode()
 _PAGE.filters["plain"] = plain
 _PAGE.filters["slug"] = lambda text: re.sub(r"\W+", "-", text).strip("-")
 _PAGE.filters["key"] = legend
-_PAGE.globals["swatch"] = swatch
+_PAGE.globals["swatch"] = interactive.swatch
 _PAGE.filters["keys"] = lambda rows: list(dict.fromkeys(key for row in rows for key in row))
 
 
@@ -100,8 +100,8 @@ def render(
         panels=embedded.divs,
         library=embedded.library,
         script=embedded.script,
-        made=list(made.describe(tables)),
-        regime=list(regime.describe(tables)),
+        made=list(origin.made(tables)),
+        regime=list(origin.regime(tables)),
         **parts,
     )
 
@@ -128,7 +128,7 @@ def _promise(evidence: Evidence, figures: tuple[Drawn, ...]) -> dict[str, Any] |
 
 
 def _theory(theory: Theory) -> tuple[Detail, ...]:
-    regimes = [
+    regimes = (
         {
             "dense run": run_id,
             "α before": r.before,
@@ -139,15 +139,13 @@ def _theory(theory: Theory) -> tuple[Detail, ...]:
             "rms of log residuals": r.error,
         }
         for run_id, r in theory.regimes.items()
-    ]
-    found = (
-        Detail(
-            "Two regimes of the dense curves (the paper's 410M: α .203 in the first 2.6% of steps, .041 after)",
-            tuple(regimes),
-        ),
-        Detail("Predicted less dense loss against measured less dense loss, nats", tuple(theory.agreement())),
     )
-    return tuple(detail for detail in found if detail.rows)
+    return details_of(
+        {
+            "Two regimes of the dense curves (the paper's 410M: α .203 in the first 2.6% of steps, .041 after)": regimes,
+            "Predicted less dense loss against measured less dense loss, nats": theory.agreement(),
+        }
+    )
 
 
 def _early_weight(regimes: TwoRegimes) -> float:
@@ -157,23 +155,23 @@ def _early_weight(regimes: TwoRegimes) -> float:
 
 def _evaluations(tables: Tables) -> tuple[Detail, ...]:
     """What models lost on other text, and how they did in tasks."""
-    texts = [
+    measured = {"loss": "loss", "perplexity": "perplexity", "bits/byte": "bits_per_byte"}
+    texts = (
         {
             "model": row["model"],
             "step": row["step"],
             "text": row["corpus"],
             "windows": f"{row['windowing']}, {row['window']:,} by {row['stride']:,}",
             "tokens": row["tokens"],
-            "loss": row["loss"],
-            "± loss": row["loss_se"],
-            "perplexity": row["perplexity"],
-            "± perplexity": row["perplexity_se"],
-            "bits/byte": row["bits_per_byte"],
-            "± bits/byte": row["bits_per_byte_se"],
+            **{
+                f"{sign}{said}": row[f"{name}{end}"]
+                for said, name in measured.items()
+                for sign, end in (("", ""), ("± ", "_se"))
+            },
         }
         for row in tables.evaluations.to_pylist()
-    ]
-    tasks = [
+    )
+    tasks = (
         {
             "model": row["model"],
             "step": row["step"],
@@ -185,12 +183,13 @@ def _evaluations(tables: Tables) -> tuple[Detail, ...]:
             "questions": row["samples"],
         }
         for row in tables.tasks.to_pylist()
-    ]
-    found = (
-        Detail("Held-out loss in nats a token; ± is a standard error over blocks of the text", tuple(texts)),
-        Detail("Tasks of lm-evaluation-harness; ± is its standard error", tuple(tasks)),
     )
-    return tuple(detail for detail in found if detail.rows)
+    return details_of(
+        {
+            "Held-out loss in nats a token; ± is a standard error over blocks of the text": texts,
+            "Tasks of lm-evaluation-harness; ± is its standard error": tasks,
+        }
+    )
 
 
 def _run_rows(runs: Runs) -> Iterator[dict[str, Any]]:
@@ -200,14 +199,9 @@ def _run_rows(runs: Runs) -> Iterator[dict[str, Any]]:
         yield {
             "run": row["run_id"],
             "studies": ", ".join(row["studies"]),
-            "size": row["size"],
-            "budget": row["budget"],
-            "seed": row["seed"],
-            "sparsity": row["sparsity"],
+            **{name: row[name] for name in ("size", "budget", "seed", "sparsity")},
             "schedule": name_of(row),
-            "N_prunable": row["N_prunable"],
-            "N_avg": row["N_avg"],
-            "N_final": row["N_final"],
+            **{name: row[name] for name in ("N_prunable", "N_avg", "N_final")},
             "tokens": row["D"],
             "loss": row["loss"],
             "± over blocks": row["loss_se"],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -51,24 +50,6 @@ LUCK = "Runs that differ in their random seed alone end with a standard deviatio
 UNKNOWN = "By how much two runs differ by luck isn't known"
 
 
-@dataclass(frozen=True)
-class PageQuestion:
-    """A question of the page: its text, formulas as (HTML, what the letters are), and what was run for it."""
-
-    text: str
-    formulas: tuple[tuple[str, str], ...]
-    run: str
-
-
-@dataclass(frozen=True)
-class FirstScreen:
-    """The first screen. `tells`: how many claims came out how; `sure`: by how much luck bears on it, and what the rules can tell."""
-
-    asked: tuple[PageQuestion, ...]
-    tells: str
-    sure: tuple[str, ...]
-
-
 PAPER = (
     "The paper claims that a network which is pruned while it trains ends at the loss of a dense network of its average parameter "
     "count, N_avg (the mean over training steps of the number of non-zero prunable weights), when both see the same number of tokens. "
@@ -84,8 +65,13 @@ AFTER_PRUNING = (
 )
 
 
-def first(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -> FirstScreen:
-    """What the page says first; of a sweep with studies of several questions, each of them."""
+def first(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -> dict[str, Any]:
+    """What the page says first; of a sweep with studies of several questions, each of them.
+
+    Returns:
+        asked: of each question its `text`, `formulas` as (HTML, what the letters are), and what was `run` for it.
+        tells: how many claims came out how. sure: by how much luck bears on it, and what the rules can tell.
+    """
     tables = evidence.tables
     asked, sure = [], []
     formulas: set[tuple[str, str]] = set()
@@ -96,10 +82,11 @@ def first(evidence: Evidence, verdicts: tuple[Verdict, ...], power: Power) -> Fi
     ):
         if judged:
             run, luck = about(evidence)
-            asked.append(PageQuestion(text, tuple(one for one in known if one not in formulas), run))
+            asked.append({"text": text, "formulas": [one for one in known if one not in formulas], "run": run})
             formulas |= set(known)
             sure += [luck] if luck else []
-    return FirstScreen(tuple(asked), _tells(verdicts), (*dict.fromkeys(sure), _can_tell(verdicts, power)))
+    sentences = (*dict.fromkeys(sure), _can_tell(verdicts, power))
+    return {"asked": asked, "tells": _tells(verdicts), "sure": sentences}
 
 
 def _ladder(evidence: Evidence) -> tuple[str, str]:
@@ -163,8 +150,8 @@ def _can_tell(verdicts: tuple[Verdict, ...], power: Power) -> str:
     if power.reason:
         return f"How often its rules err isn't known ({power.reason}), so no claim is called not reproduced."
     known = [(v, v.rates.power) for v in verdicts if v.rates]
-    able = [f"{_name(v)} {chance:.0%}" for v, chance in known if chance >= ENOUGH_POWER]
-    weak = [f"{_name(v)} {chance:.0%}" for v, chance in known if chance < ENOUGH_POWER]
+    able = [f"({v.claim}) {chance:.0%}" for v, chance in known if chance >= ENOUGH_POWER]
+    weak = [f"({v.claim}) {chance:.0%}" for v, chance in known if chance < ENOUGH_POWER]
     parts = []
     if able:
         parts.append(f"often enough for {_listed(able)}")
@@ -178,12 +165,8 @@ def _can_tell(verdicts: tuple[Verdict, ...], power: Power) -> str:
 
 def _tells(verdicts: tuple[Verdict, ...]) -> str:
     found = Counter(v.verdict for v in verdicts)
-    parts = [f"{count} {outcome}" for outcome, count in ((o, found[o]) for o in OUTCOMES) if count]
+    parts = [f"{found[outcome]} {outcome}" for outcome in OUTCOMES if found[outcome]]
     return f"Of {len(verdicts)} claims: {_listed(parts)}."
-
-
-def _name(verdict: Verdict) -> str:
-    return f"({verdict.claim})"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -13,7 +13,6 @@ from bokeh.models.renderers import GlyphRenderer
 from analysis import figures
 from analysis.figures import comparison, interactive, law, pairs, residuals, robustness, schedules, style, theory
 from analysis.figures.panel import Panel, Points
-from analysis.figures.swatch import swatch
 from analysis.findings.evidence import Evidence
 from analysis.tables import data
 from analysis.tables.mirrored import SAID
@@ -132,4 +131,4 @@ def test_every_marker_can_be_drawn_on_the_page_and_in_its_keys() -> None:
     looks = [style.of_run(s / 100) for s in range(101)] + [style.of_rank("law", rank, "") for rank in range(7)]
     for look in looks:
         assert look.marker in interactive.MARKERS
-        assert "stroke=" in swatch(look, line=False)
+        assert "stroke=" in interactive.swatch(look, line=False)

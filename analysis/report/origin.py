@@ -1,4 +1,4 @@
-"""The regime a sweep was made in, and how far it is from the paper's: text, sizes, tokens per parameter, pruning events."""
+"""How a sweep's tables were made, and in which regime: text, sizes, tokens per parameter, pruning events; and how far that is from the paper's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,31 @@ PAPER_TOKENS_PER_PARAM = (206, 396)
 PAPER_SIZES = (58e6, 468e6)
 
 
-def describe(tables: Tables) -> Iterator[tuple[str, str]]:
-    """Terms and what is to be said of each, for the report."""
+def made(tables: Tables) -> Iterator[tuple[str, str]]:
+    """Terms and what is to be said of each, for the report and the card of the figures' tables."""
+    sweep = tables.sweep
+    for key, term in (("file", "sweep file"), ("commit", "commit"), ("created", "made")):
+        if sweep.get(key):
+            yield term, str(sweep[key])
+    if sweep.get("seconds"):
+        yield "wall time of the sweep", f"{sweep['seconds'] / 60:.1f} minutes"
+    yield "training time, summed", f"{np.nansum(tables.all_runs['seconds']) / 60:.1f} minutes"
+    hardware = {k: v for k, v in (sweep.get("hardware") or {}).items() if v}
+    if hardware:
+        parts = (f"{key.replace('memory_gib', 'memory, GiB')}: {plain(value)}" for key, value in hardware.items())
+        yield "hardware", ", ".join(parts)
+    versions = ({"python": sweep["python"]} if sweep.get("python") else {}) | (sweep.get("versions") or {})
+    if versions:
+        yield "versions", ", ".join(f"{package} {version}" for package, version in versions.items())
+    yield "device", ", ".join(sorted({str(d) for d in tables.all_runs["device"] if d}))
+    yield (
+        "fits",
+        "Huber loss (1e-3) of log residuals, summed, from a grid of starts; intervals by parametric bootstrap with the seeds' noise",
+    )
+
+
+def regime(tables: Tables) -> Iterator[tuple[str, str]]:
+    """The same of the regime."""
     runs = tables.runs
     base = tables.selected(lambda r: r.serves(studies.LAW, studies.SCHEDULES))
     base = base if len(base) else runs
@@ -29,19 +52,15 @@ def describe(tables: Tables) -> Iterator[tuple[str, str]]:
     ratio = base["dense_tokens"] / base["N_prunable"]
     yield (
         "the paper's",
-        (
-            f"C4, {PAPER_SIZES[0] / 1e6:.0f}M to {PAPER_SIZES[1] / 1e6:.0f}M parameters at {PAPER_TOKENS_PER_PARAM[0]} to "
-            f"{PAPER_TOKENS_PER_PARAM[1]} tokens per prunable parameter (these two are derived, not stated by the paper)"
-        ),
+        f"C4, {PAPER_SIZES[0] / 1e6:.0f}M to {PAPER_SIZES[1] / 1e6:.0f}M parameters at {PAPER_TOKENS_PER_PARAM[0]} to "
+        f"{PAPER_TOKENS_PER_PARAM[1]} tokens per prunable parameter (these two are derived, not stated by the paper)",
     )
     smaller = PAPER_SIZES[0] / base["N_total"].max(), PAPER_SIZES[1] / base["N_total"].min()
     fewer = PAPER_TOKENS_PER_PARAM[0] / ratio.max(), PAPER_TOKENS_PER_PARAM[1] / ratio.min()
     yield (
         "how far from it",
-        (
-            f"models {_times(smaller[0])} to {_times(smaller[1])} smaller, trained on {_times(fewer[0])} to {_times(fewer[1])} fewer tokens "
-            "per parameter"
-        ),
+        f"models {_times(smaller[0])} to {_times(smaller[1])} smaller, trained on {_times(fewer[0])} to {_times(fewer[1])} fewer tokens "
+        "per parameter",
     )
     if base.sparse.any():
         events = base["events"][base.sparse]
@@ -74,7 +93,7 @@ def _unused(made: Any) -> str:
 
 
 def _sizes(runs: Runs) -> Iterator[str]:
-    for size in sorted(set(runs["size"]), key=lambda s: runs["N_prunable"][runs["size"] == s][0]):
+    for size in sorted(dict.fromkeys(runs["size"]), key=lambda s: runs["N_prunable"][runs["size"] == s][0]):
         own = runs.where(runs["size"] == size)
         unprunable = 1 - own["N_prunable"][0] / own["N_total"][0]
         yield f"{size}: {plain(own['N_prunable'][0])} prunable of {plain(own['N_total'][0])} ({unprunable:.0%} unprunable)"
@@ -82,7 +101,7 @@ def _sizes(runs: Runs) -> Iterator[str]:
 
 def _budgets(runs: Runs) -> Iterator[str]:
     ratio = runs["dense_tokens"] / runs["N_prunable"]
-    for budget in sorted(set(runs["budget"]), key=lambda b: ratio[runs["budget"] == b][0]):
+    for budget in sorted(dict.fromkeys(runs["budget"]), key=lambda b: ratio[runs["budget"] == b][0]):
         own = ratio[runs["budget"] == budget]
         spread = f"{own.min():.1f}" if np.ptp(own) < 0.05 * own.min() else f"{own.min():.1f} to {own.max():.1f}"
         yield f"{budget}: {spread} for the dense run"
