@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
+from analysis.verbs import table_arguments
 from analysis.verbs.shared_options import BOOTSTRAP, BY, CLUSTERS, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
 from repro.console import commands
 from repro.console.shared_options import JSON, METHOD, OUT
+
+if TYPE_CHECKING:
+    from analysis.tables.table import Table
 
 REGIME = "docs/evidence/regime --columns N=N_prunable --exclude 'sparsity>0' --tolerance .5"
 EXAMPLES = (
@@ -51,6 +56,28 @@ def add_parser(verbs: Any) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Prints the exponents; returns the exit code."""
-    from analysis.verbs import isoflop_command
+    from analysis.fits import group_answers, table_frontier
+    from analysis.fits.table_frontier import Asked, TableFrontier
+    from analysis.shown import say
+    from analysis.tables import readers
 
-    return isoflop_command.isoflop_table(given)
+    table_arguments.figure_of_one(given)
+    asked = Asked(given.method, given.tolerance, given.sigma, given.clusters, given.bootstrap)
+    columns = table_arguments.columns_given(given.columns)
+    rows = table_frontier.read(readers.read(given.table), columns, given.exclude, given.clusters)
+    table_arguments.say_rows(rows, given.exclude)
+
+    def answered(own: Table) -> TableFrontier:
+        return table_frontier.frontier(own, asked)
+
+    brief = table_frontier.lines_of_groups
+    found = group_answers.by_group(rows, given.by, answered, brief) if given.by else answered(rows)
+    table_arguments.show(found, given)
+    if isinstance(found, TableFrontier) and (folder := table_arguments.place(given)) is not None:
+        from analysis import figures
+        from analysis.figures import isoflop
+
+        drawn = figures.write(isoflop, found.found, folder)
+        print(f"{folder}/{drawn.name}.pdf .png .csv", file=sys.stderr if given.json else sys.stdout)
+    say(found.warnings)
+    return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,6 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     """Draws worlds, or reads what was drawn before, and prints the rates. Returns the exit code."""
     from analysis.power import asked, more_seeds
-    from analysis.power.power_file import as_json
 
     found = asked.find(given)
     if not given.json:
@@ -69,7 +69,7 @@ def main(given: argparse.Namespace) -> int:
             if not given.json:
                 print(line, flush=True)
     if given.json:
-        print(json.dumps(as_json(found.power) | ({"needs": needs} if given.needs else {}), indent=1))
+        print(json.dumps(dataclasses.asdict(found.power) | ({"needs": needs} if given.needs else {}), indent=1))
     return 0
 
 

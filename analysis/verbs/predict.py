@@ -25,49 +25,41 @@ def predict(given: argparse.Namespace) -> int:
     below = saved_fit.load(given.through) if given.through else None
     wanted = predicted.wanted_of(words, (below or saved).result.law)
     warnings = [*predicted.doubts(saved), *(predicted.doubts(below) if below else [])]
-    answers: list[dict[str, Any]]
     if below is not None:
         answer, more = predicted.predict_through(saved, below, wanted)
-        answers = [answer]
-        warnings += more
     elif set(wanted) == {"C"}:
         answer, more = budget_optimum.answer(saved, wanted["C"])
-        answers = [answer]
-        warnings += more
     elif "within" in wanted:
-        answers, more = _until(saved, wanted)
-        warnings += more
+        answer, more = _until(saved, wanted)
     elif "loss" in wanted and set(wanted) <= {"loss", "N_final", "T"}:
-        answers, more = _plans(saved, wanted)
-        warnings += more
+        answer, more = _plans(saved, wanted)
     else:
         answer, more = _loss_at(saved, wanted)
-        answers = [answer]
-        warnings += more
-    warnings = list(dict.fromkeys(warnings))
+    warnings = list(dict.fromkeys([*warnings, *more]))
     if given.json:
-        shown = answers[0] | ({"dense": answers[1]} if len(answers) > 1 else {}) | {"warnings": warnings}
-        print(json.dumps(plain_json(shown), indent=1))
-        say(warnings)
-        return 0
-    for title, answer in zip(("", "beside it, the dense run:"), answers, strict=False):
-        print(title, end="\n" if title else "")
-        for name, value in answer.items():
-            if not isinstance(value, (tuple, dict)):  # edges are among the warnings, intervals beside their values
-                print(f"  {name:<18} {f'{value:.6g}' if isinstance(value, float) else value}{_beside(name, answer)}")
+        print(json.dumps(plain_json(answer | {"warnings": warnings}), indent=1))
+    else:
+        _print(answer)
+        if "dense" in answer:
+            print("beside it, the dense run:")
+            _print(answer["dense"])
     say(warnings)
     return 0
 
 
-def _beside(name: str, answer: Mapping[str, Any]) -> str:
-    ends = (answer.get("intervals") or {}).get(name)
-    return f"   95% [{ends[0]:.6g}, {ends[1]:.6g}]" if ends else ""
+def _print(answer: Mapping[str, Any]) -> None:
+    intervals = answer.get("intervals") or {}
+    for name, value in answer.items():
+        if not isinstance(value, (tuple, dict)):  # edges are among the warnings, intervals beside their values
+            ends = f"   95% [{intervals[name][0]:.6g}, {intervals[name][1]:.6g}]" if intervals.get(name) else ""
+            print(f"  {name:<18} {f'{value:.6g}' if isinstance(value, float) else value}{ends}")
 
 
-def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The cheapest run, the dense run beside it, and what is to be said of them."""
+def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
+    """The cheapest run, beside it the dense run where there is one, and what is to be said of them."""
     size, served = wanted.get("N_final"), wanted.get("T", 0.0)
-    answers, warnings = [], []
+    answer: dict[str, Any] = {}
+    warnings = []
     for sparsity, whose in ((None, ""), (0.0, "of the dense run, ")):
         try:
             plan = optimal.plan_for(
@@ -80,11 +72,12 @@ def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
             continue
         point = {"N_avg": plan.N_avg, "D": plan.D, "S": plan.sparsity, "loss": plan.loss}
         warnings += [f"{whose}{text}" for text in (*plan.edges, *limits.of_point(saved.rows, point))]
-        answers.append(dataclasses.asdict(plan))
-    return answers, warnings
+        found = dataclasses.asdict(plan)
+        answer |= found if sparsity is None else {"dense": found}
+    return answer, warnings
 
 
-def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[str]]:
+def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
     """Tokens until a pruned model is `within` nats of its parent's loss, and what is to be said of them."""
     law = saved.result.law
     if not isinstance(law, PostTrainingPruningLaw):
@@ -120,7 +113,7 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[list[dict[str,
         )
     else:
         point["D"] = tokens
-    return [answer], [*warnings, *limits.of_point(saved.rows, point)]
+    return answer, [*warnings, *limits.of_point(saved.rows, point)]
 
 
 def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:

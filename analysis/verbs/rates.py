@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
+from analysis.verbs import table_arguments
 from analysis.verbs.shared_options import BY, TARGET
 from repro.console import commands
 from repro.console.options import earlier, real
@@ -31,14 +31,12 @@ reads the study of learning rates of a sweep, with sparse runs; this one reads a
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb rates."""
-    from analysis.verbs import budget_arguments
-
     command = commands.add(
         verbs, "rates",
         "Finds the best learning rate and batch of each size and number of tokens, and the power laws that they follow.",
         EXAMPLES, notes=NOTES,
     )  # fmt: skip
-    budget_arguments.add(command)
+    table_arguments.add_budgets(command)
     command.add_argument(
         "--near",
         type=real("a share over 0", 0.0, 1.0, open_below=True),
@@ -57,20 +55,18 @@ def main(given: argparse.Namespace) -> int:
     from analysis.fits import group_answers
     from analysis.rate_laws import table_rates
     from analysis.rate_laws.table_rates import TableRates
-    from analysis.shown import plain_json, say
-    from analysis.verbs import budget_arguments
-    from analysis.verbs.table_arguments import columns_given, figure_of_one
+    from analysis.shown import say
 
-    figure_of_one(given)
-    folder = budget_arguments.place(given)
-    rows = budget_arguments.read(given, optional=("lr", "batch"))
-    points = [columns_given([text]) for text in given.target]
+    table_arguments.figure_of_one(given)
+    folder = table_arguments.place(given)
+    rows = table_arguments.read_budgets(given, optional=("lr", "batch"))
+    points = [table_arguments.columns_given([text]) for text in given.target]
 
     def best(own: Table) -> TableRates:
         return table_rates.best_rates(own, sigma=given.sigma, resamples=given.bootstrap, near=given.near, at=points)
 
     found = group_answers.by_group(rows, given.by, best) if given.by else best(rows)
-    print(json.dumps(plain_json(found.as_json()), indent=1) if given.json else "\n".join(found.lines()))
+    table_arguments.show(found, given)
     if folder is not None and isinstance(found, TableRates):
         from analysis import figures
         from analysis.figures import rates

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from analysis.verbs import table_arguments
 from analysis.verbs.shared_options import BY
 from repro.console import commands
 from repro.console.options import real
@@ -26,15 +26,13 @@ budget's own D/N.
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb recipes."""
-    from analysis.verbs import budget_arguments
-
     command = commands.add(
         verbs, "recipes",
         "Compares training recipes (data sets, optimizers, architectures): at which fraction of compute one reaches another's "
         "loss, and how often small runs rank them as large ones do.",
         EXAMPLES, notes=NOTES,
     )  # fmt: skip
-    budget_arguments.add(command)
+    table_arguments.add_budgets(command)
     BY.add(command, "each group is a training recipe", required=True)
     command.add_argument(
         "--reference",
@@ -55,15 +53,14 @@ def add_parser(verbs: Any) -> None:
 def main(given: argparse.Namespace) -> int:
     """Prints the comparison; returns the exit code."""
     from analysis.recipe_laws import comparison
-    from analysis.shown import plain_json, say
-    from analysis.verbs import budget_arguments
+    from analysis.shown import say
 
-    folder = budget_arguments.place(given)
-    rows = budget_arguments.read(given)
+    folder = table_arguments.place(given)
+    rows = table_arguments.read_budgets(given)
     found = comparison.compare(
         rows, given.by, reference=given.reference, times=given.beyond, sigma=given.sigma, resamples=given.bootstrap
     )  # fmt: skip
-    print(json.dumps(plain_json(found.as_json()), indent=1) if given.json else "\n".join(found.lines()))
+    table_arguments.show(found, given)
     if folder is not None:
         from analysis import figures
         from analysis.figures import recipes

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from analysis.findings import RESAMPLES
-from analysis.shown import plain
+from analysis.shown import with_ends
 from analysis.verbs.shared_options import BOOTSTRAP, WORLDS_OPTION
 from repro.console import commands
 from repro.console.shared_options import JSON, OUT, OUT_PLACE, RESULTS
@@ -193,11 +193,10 @@ def _print(verdicts: tuple[Verdict, ...]) -> None:
 
 def _summary(verdict: Verdict) -> str:
     """A few lines in the terminal."""
-    interval = f" [{plain(verdict.interval[0])}, {plain(verdict.interval[1])}]" if verdict.interval else ""
     mark = " (not the paper's experiment)" if verdict.departures else ""
     lines = [
         f"({verdict.claim}) {verdict.verdict.upper()}{mark}: {verdict.because}",
-        f"measured: {plain(verdict.measured)}{interval}  {verdict.quantity}",
+        f"measured: {with_ends(verdict.measured, verdict.interval)}  {verdict.quantity}",
         f"paper:    {verdict.paper}",
         f"errors:   {verdict.rates.said}" if verdict.rates else "",
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from analysis.shown import say
 from analysis.verbs import law_arguments
 from analysis.verbs.law_arguments import LISTED
 from analysis.verbs.shared_options import (
@@ -20,9 +21,14 @@ from analysis.verbs.shared_options import (
     TABLE,
     TARGET,
 )  # fmt: skip
+from analysis.verbs.table_arguments import objective, read_laws, show
 from repro.console import commands
 from repro.console.options import earlier, real, whole
 from repro.console.shared_options import JSON
+
+if TYPE_CHECKING:
+    from analysis.fits.fit_rows import FitRows
+    from analysis.fits.table_fit import TableFit
 
 FIT = (
     (
@@ -158,15 +164,33 @@ def _add_design(command: argparse.ArgumentParser) -> None:
 
 
 def _fit(given: argparse.Namespace) -> int:
-    from analysis.verbs import fit_command
+    from analysis.fits import group_answers, table_fit
 
-    return fit_command.fit_table(given)
+    rows, [law] = read_laws(given, [given.law] if given.law else [])
+    kind = objective(given)
+
+    def fitted(own: FitRows) -> TableFit:
+        return table_fit.fit_rows(
+            law, own, kind,
+            resamples=given.bootstrap, rule=given.holdout, sigma=given.sigma, clustered=given.clusters is not None,
+        )  # fmt: skip
+
+    found = group_answers.by_group(rows, given.by, fitted, table_fit.lines_of_groups) if given.by else fitted(rows)
+    show(found, given)
+    say(found.warnings)
+    return 0
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from analysis.verbs import compare_command
+    from analysis.fits import table_comparison
 
-    return compare_command.compare_laws(given)
+    rows, laws = read_laws(given, given.law)
+    found = table_comparison.compare_on(
+        laws, rows, objective(given), rule=given.holdout, resamples=given.bootstrap, sigma=given.sigma
+    )
+    show(found, given)
+    say(found.warnings)
+    return 0
 
 
 def _predict(given: argparse.Namespace) -> int:
@@ -176,6 +200,13 @@ def _predict(given: argparse.Namespace) -> int:
 
 
 def _design(given: argparse.Namespace) -> int:
-    from analysis.verbs import design_command
+    from analysis.fits import table_design
+    from analysis.tables import readers
 
-    return design_command.choose(given)
+    rows, [law] = read_laws(given, [given.law] if given.law else [])
+    candidates, target = None if given.candidates is None else readers.read(given.candidates), given.target.split(",")
+    task = table_design.DesignTask(tuple(target), given.budget, given.runs, given.largest, candidates, given.price)
+    found = table_design.design_on(law, rows, task, objective(given), sigma=given.sigma, resamples=given.bootstrap)
+    show(found, given)
+    say(found.warnings)
+    return 0
