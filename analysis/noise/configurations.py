@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -85,7 +85,8 @@ def find(runs: Runs) -> list[Configuration]:
             found.append(Configuration(own, "sparse", size))
         else:
             found.append(Configuration(own, "partner" if recipe in partners else "dense", partners.get(recipe, size)))
-    return _marked(found)
+    marks = apart([c.losses for c in found])
+    return [replace(c, apart=_said(c, *marks[i])) if i in marks else c for i, c in enumerate(found)]
 
 
 def _partners(runs: Runs) -> dict[str, str]:
@@ -111,15 +112,6 @@ def why_no_spread(configurations: Sequence[Configuration]) -> str | None:
     """Why `pooled` has no number, or None."""
     found = within([c.losses for c in configurations])
     return None if isinstance(found, Spread) else found
-
-
-def _marked(found: list[Configuration]) -> list[Configuration]:
-    """The same with `apart` filled in."""
-    losses = [c.losses for c in found]
-    marks = apart(losses)
-    return [
-        Configuration(c.runs, c.kind, c.base, _said(c, *marks[i])) if i in marks else c for i, c in enumerate(found)
-    ]
 
 
 def _said(configuration: Configuration, test: str, rest: float) -> str:

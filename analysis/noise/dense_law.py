@@ -54,12 +54,12 @@ class DenseLaw:
     not_identified: str | None = None
 
 
-def examine(configurations: Sequence[Configuration], noise: Spread | None, *, seed: int = 0) -> DenseLaw:
+def examine(configurations: Sequence[Configuration], noise: Spread | None) -> DenseLaw:
     """Fits the law to the dense ones among `configurations`; RULE says how."""
     dense = tuned(configurations)
-    count = sum(len(c.runs) for c in dense)
     if not dense:
         return DenseLaw(0, 0, reason="no dense run", not_identified="no dense run")
+    count = sum(len(c.runs) for c in dense)
     columns = {name: np.array([c.runs[name][0] for c in dense]) for name in N_AVG.columns}
     loss = np.array([c.losses.mean() for c in dense])
     spans = _span(columns["N_avg"]), _span(columns["D"] / columns["N_avg"]), _span(loss)
@@ -74,7 +74,7 @@ def examine(configurations: Sequence[Configuration], noise: Spread | None, *, se
         of_mean = noise.sd / np.sqrt(np.mean([len(c.runs) for c in dense]))
         if of_mean > spread.sd:
             spread = Spread.from_squares(of_mean**2 * noise.dof, noise.dof, noise.groups)
-    drawn = Resamples.parametric(spread.draws((RESAMPLES, len(loss)), np.random.default_rng(seed)))
+    drawn = Resamples.parametric(spread.draws((RESAMPLES, len(loss)), np.random.default_rng(0)))
     draws = refit(N_AVG, columns, drawn.losses(result.predict(columns)), result)
     intervals = {name: percentiles(own) for name, own in zip(N_AVG.names, draws.T, strict=True)}
     return DenseLaw(

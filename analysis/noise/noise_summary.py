@@ -14,7 +14,7 @@ from analysis.noise import configurations as found_in
 from analysis.noise import dense_law
 from analysis.noise.configurations import APART_RULE, Configuration, pooled, why_no_spread
 from analysis.noise.spread import Spread, measure
-from analysis.shown import plain, plain_json
+from analysis.shown import plain, plain_json, with_ends
 from analysis.tables.data import Tables
 from analysis.tables.schedule_grid import name_of
 
@@ -32,12 +32,8 @@ def summarise(tables: Tables) -> dict[str, Any]:
     training = tables.all_runs["seconds"]
     sweep = tables.sweep
     found = {
-        "pooled_sd": overall.sd if overall else None,
-        "pooled_sd_interval": _ends(overall),
-        "pooled_sd_dof": overall.dof if overall else None,
-        "paired_sd": noise.paired.sd if noise.paired else None,
-        "paired_sd_interval": _ends(noise.paired),
-        "paired_sd_dof": noise.paired.dof if noise.paired else None,
+        **_measured("pooled_sd", overall),
+        **_measured("paired_sd", noise.paired),
         "apart": [_name(c) for c in several if c.apart],
         "apart_rule": APART_RULE,
         "by_group": list(_groups(several)),
@@ -76,8 +72,13 @@ def summarise(tables: Tables) -> dict[str, Any]:
     return dict(plain_json(found | {"why_null": missing}))
 
 
-def _ends(spread: Spread | None) -> tuple[float, float] | None:
-    return (spread.low, spread.high) if spread else None
+def _measured(name: str, spread: Spread | None) -> dict[str, Any]:
+    found = (spread.sd, (spread.low, spread.high), spread.dof) if spread else (None, None, None)
+    return dict(zip((name, f"{name}_interval", f"{name}_dof"), found, strict=True))
+
+
+def _cells(spread: Spread | None) -> dict[str, float | None]:
+    return {name: getattr(spread, name) if spread else None for name in ("sd", "low", "high")}
 
 
 def _name(configuration: Configuration) -> str:
@@ -88,24 +89,19 @@ def _name(configuration: Configuration) -> str:
 
 
 def _row(configuration: Configuration) -> dict[str, Any]:
-    runs, spread = configuration.runs, configuration.spread
+    runs = configuration.runs
     return {
         "size": runs["size"][0],
         "budget": runs["budget"][0],
         "sparsity": configuration.sparsity,
         "schedule": name_of(next(runs.rows())),
-        "lr": float(runs["lr"][0]),
-        "N_prunable": float(runs["N_prunable"][0]),
-        "N_avg": float(runs["N_avg"][0]),
-        "D": float(runs["D"][0]),
+        **{name: float(runs[name][0]) for name in ("lr", "N_prunable", "N_avg", "D")},
         "tokens_per_param": float(runs["dense_tokens"][0] / runs["N_prunable"][0]),
         "kind": configuration.kind,
         "of": configuration.base,
         "seeds": len(runs),
         "mean": float(configuration.losses.mean()),
-        "sd": spread.sd if spread else None,
-        "low": spread.low if spread else None,
-        "high": spread.high if spread else None,
+        **_cells(configuration.spread),
         "losses": configuration.losses.tolist(),
         "apart": configuration.apart,
     }
@@ -113,24 +109,19 @@ def _row(configuration: Configuration) -> dict[str, Any]:
 
 def _groups(several: Sequence[Configuration]) -> Iterator[dict[str, Any]]:
     """Pooled sd by size: of all its configurations, of each kind, and of each final sparsity."""
-    for base in sorted(
-        {c.base for c in several}, key=lambda b: min(c.runs["N_prunable"][0] for c in several if c.base == b)
-    ):
-        own = [c for c in several if c.base == base]
+    by_base = {base: [c for c in several if c.base == base] for base in dict.fromkeys(c.base for c in several)}
+    for base, own in sorted(by_base.items(), key=lambda item: min(c.runs["N_prunable"][0] for c in item[1])):
         parts: dict[tuple[str, float | None], list[Configuration]] = {("all", None): own}
         for c in sorted(own, key=lambda c: (c.kind, c.sparsity)):
             parts.setdefault((c.kind, c.sparsity if c.kind == "sparse" else None), []).append(c)
         for (kind, sparsity), members in parts.items():
-            spread = pooled(members)
             yield {
                 "size": base,
                 "kind": kind,
                 "sparsity": sparsity,
                 "configurations": len(members),
                 "dof": sum(c.dof for c in members),
-                "sd": spread.sd if spread else None,
-                "low": spread.low if spread else None,
-                "high": spread.high if spread else None,
+                **_cells(pooled(members)),
             }
 
 
@@ -158,8 +149,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         spans = ("N", "tokens_per_param", "losses")
         yield "  " + ", ".join(f"{name} {plain(law[name][0])} to {plain(law[name][1])}" for name in spans)
     for name, own in law["parameters"].items():
-        ends = own["interval"]
-        yield f"  {name} {plain(own['value'])}" + (f" [{plain(ends[0])}, {plain(ends[1])}]" if ends else "")
+        yield f"  {name} {with_ends(own['value'], own['interval'])}"
     yield f"E identified: {'yes' if found['E_identified'] else 'no, ' + str(found['E_not_identified'])}"
     yield f"minutes: {_number(found, 'minutes')}; training time, summed: {_number(found, 'training_minutes')}"
     yield f"hardware: {found['hardware'] or found['why_null']['hardware']}; commit: {_number(found, 'commit')}"
@@ -168,8 +158,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 def _number(found: dict[str, Any], key: str) -> str:
     if found[key] is None:
         return f"none ({found['why_null'][key]})"
-    ends = found.get(f"{key}_interval")
-    return plain(found[key]) + (f" [{plain(ends[0])}, {plain(ends[1])}]" if ends else "")
+    return with_ends(found[key], found.get(f"{key}_interval"))
 
 
 def _sd(row: dict[str, Any]) -> str:

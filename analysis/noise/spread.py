@@ -94,14 +94,13 @@ def measure(runs: Runs) -> Noise:
     sparsities = sorted({sparsity for sparsity, _ in groups})
     by_sparsity = {s: within([losses for (own, _), losses in groups.items() if own == s]) for s in sparsities}
     known = {s: spread for s, spread in by_sparsity.items() if isinstance(spread, Spread)}
-    overall, paired = within(list(groups.values())), _paired(runs)
-    return Noise(
-        overall if isinstance(overall, Spread) else None,
-        known,
-        paired if isinstance(paired, Spread) else None,
-        overall if isinstance(overall, str) else "",
-        paired if isinstance(paired, str) else "",
-    )
+    overall, missing = _or_reason(within(list(groups.values())))
+    paired, missing_paired = _or_reason(_paired(runs))
+    return Noise(overall, known, paired, missing, missing_paired)
+
+
+def _or_reason(found: Spread | str) -> tuple[Spread | None, str]:
+    return (None, found) if isinstance(found, str) else (found, "")
 
 
 def within(groups: Sequence[Array]) -> Spread | str:

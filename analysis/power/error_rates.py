@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.claims.verdict import ClaimRates, Rates, Verdict
+from analysis.claims import Claim
+from analysis.claims.verdict import ClaimRates, Outcome, Rates, Verdict
 
 MOST_FALSE_ALARMS = 0.05  # share of worlds in which the claim is exactly true, up to which "not reproduced" stands
 ENOUGH_POWER = 0.8
@@ -40,6 +42,14 @@ class Power:
     def unknown(cls, reason: str) -> Power:
         """No rates, and why."""
         return cls(0, 0, "", "", {}, {}, reason)
+
+
+def rates_of(claim: Claim, true: Sequence[tuple[Outcome, str]], false: Sequence[tuple[Outcome, str]]) -> ClaimRates:
+    """The rates of a claim's rule from what it says, and why, of worlds in which the claim is true and is false."""
+    reasons = Counter(because for outcome, because in true if outcome == "inconclusive")
+    hindrance = reasons.most_common(1)[0][0] if reasons else None
+    when_true, when_false = (Rates.of([outcome for outcome, _ in said]) for said in (true, false))
+    return ClaimRates(when_true, when_false, claim.TRUE, claim.FALSE, hindrance)
 
 
 def hold(verdicts: tuple[Verdict, ...], power: Power) -> tuple[Verdict, ...]:

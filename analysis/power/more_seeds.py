@@ -73,21 +73,14 @@ def _seeds(tables: Tables, noise: SeedNoise, claim: Claim, chance: Callable[...,
     recipes: set[str] = claim.repeated(tables)
     if not recipes:
         return "more seeds don't help, as its rule reads one of each run"
-
-    def enough(more: int) -> bool:
-        return chance(with_seeds(tables, recipes, more), noise=noise) >= ENOUGH_POWER
-
-    more = _first(SEEDS, enough)
+    more = _first(SEEDS, lambda more: chance(with_seeds(tables, recipes, more), noise=noise) >= ENOUGH_POWER)
     if more is None:
         return f"not even {SEEDS[-1]} more seeds of {len(recipes)} configurations"
     return f"{more} more seed{'s' if more > 1 else ''} of {len(recipes)} configurations ({more * len(recipes)} runs)"
 
 
 def _factor(tables: Tables, noise: SeedNoise, chance: Callable[..., float]) -> float | None:
-    def enough(factor: float) -> bool:
-        return chance(tables, noise=noise.scaled(factor)) >= ENOUGH_POWER
-
-    return _first(FACTORS, enough)
+    return _first(FACTORS, lambda factor: chance(tables, noise=noise.scaled(factor)) >= ENOUGH_POWER)
 
 
 def _first(values: Sequence[Number], enough: Callable[[Number], bool]) -> Number | None:

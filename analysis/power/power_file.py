@@ -50,12 +50,7 @@ def read(folder: Folder, tables: Tables) -> Power | None:
 
 
 def write(folder: Folder, power: Power, tables: Tables) -> None:
-    folder.write_json(FILE, {"key": key(tables), **as_json(power)})
-
-
-def as_json(power: Power) -> dict[str, Any]:
-    """As plain JSON."""
-    return dataclasses.asdict(power)
+    folder.write_json(FILE, {"key": key(tables), **dataclasses.asdict(power)})
 
 
 def _power(found: dict[str, Any]) -> Power:

@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 
 from analysis.claims import AFTER_PRUNING, Outcome
-from analysis.claims.verdict import ClaimRates, Rates
+from analysis.claims.verdict import ClaimRates
 from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import Recovery
 from analysis.fits.curve_fits import JudgedCurves
@@ -23,8 +23,8 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG, P2
 from analysis.noise.curve_noise import CurveNoise
 from analysis.noise.spread import Spread
+from analysis.power.error_rates import rates_of
 from analysis.power.processes import over_worlds
-from analysis.power.simulation import hindrance
 from analysis.tables.data import Tables
 from analysis.tables.post_training import CurvePoints
 from analysis.tables.rows import Rows
@@ -91,28 +91,10 @@ def simulate(
     world, noise = world_of(post), post.measured_noise
     if isinstance(world, str) or isinstance(noise, str):
         return world if isinstance(world, str) else f"the seeds' noise of curves isn't known: {noise}"
-    design = _design(tables, post, world, noise, resamples, claims)
-    said = list(over_worlds(partial(_judge, design, seed), min(worlds, MOST_WORLDS), cores))
-    return {
-        claim.CLAIM: ClaimRates(
-            Rates.of([own[claim.CLAIM, True][0] for own in said]),
-            Rates.of([own[claim.CLAIM, False][0] for own in said]),
-            claim.TRUE,
-            claim.FALSE,
-            hindrance([own[claim.CLAIM, True] for own in said]),
-        )
-        for claim in claims
-    }
-
-
-def _design(
-    tables: Tables, post: Recovery, world: RecoveryWorld, noise: CurveNoise, resamples: int, claims: tuple[ModuleType, ...],
-) -> RecoveryDesign:  # fmt: skip
     columns = {name: post.dense[name] for name in N_AVG.columns}
-    return RecoveryDesign(
-        tables=replace(
-            tables, **{name: getattr(tables, name).slice(0, 0) for name in ("curves", "layers", "evaluations", "tasks")}
-        ),
+    unread = {name: getattr(tables, name).slice(0, 0) for name in ("curves", "layers", "evaluations", "tasks")}
+    design = RecoveryDesign(
+        tables=replace(tables, **unread),
         points=post.points,
         dense=post.dense,
         dense_mean=None if world.dense is None else N_AVG.predict(world.dense, columns),
@@ -126,6 +108,11 @@ def _design(
         },
         resamples=resamples,
     )
+    said = list(over_worlds(partial(_judge, design, seed), min(worlds, MOST_WORLDS), cores))
+    return {
+        claim.CLAIM: rates_of(claim, *([own[claim.CLAIM, true] for own in said] for true in (True, False)))
+        for claim in claims
+    }
 
 
 def _judge(design: RecoveryDesign, seed: int, world: int) -> Said:

@@ -7,8 +7,6 @@ runs with other runs are tried with configurations that deviate from the law as 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +15,7 @@ import numpy as np
 from analysis import claims
 from analysis.claims import Claim, Outcome, schedule
 from analysis.claims.arrow import OF_DENSE_LAW
-from analysis.claims.verdict import ClaimRates, Rates
+from analysis.claims.verdict import Rates
 from analysis.findings import setting_lines
 from analysis.findings.evidence import Evidence
 from analysis.fits.fit import fit, obstacle
@@ -26,7 +24,7 @@ from analysis.laws.registry import N_AVG, N_FINAL
 from analysis.noise import configurations, seed_noise
 from analysis.noise.seed_noise import SeedNoise
 from analysis.power import WORLDS, fresh_seeds
-from analysis.power.error_rates import Power
+from analysis.power.error_rates import Power, rates_of
 from analysis.power.processes import over_worlds
 from analysis.tables.data import Tables
 from analysis.worlds.world import World, with_losses
@@ -78,18 +76,15 @@ def simulate(
     """
     design = _design(tables, theta, noise, misfit, resamples)
     judged = claims.judged(tables)
-    said = list(_judged(design, worlds, seed, cores))
+    said = list(over_worlds(partial(_judge, design, seed), worlds, cores))
     rates = {
-        claim.CLAIM: ClaimRates(
-            _rates(said, claim, "True"),
-            _rates(said, claim, "False"),
-            claim.TRUE,
-            claim.FALSE,
-            hindrance([own[claim.CLAIM, "True"] for own in said]),
-        )
+        claim.CLAIM: rates_of(claim, *([own[claim.CLAIM, true] for own in said] for true in ("True", "False")))
         for claim in judged
     }
-    laws = {law.name: {claim.CLAIM: _rates(said, claim, law.name) for claim in judged} for law in TRUTHS}
+    laws = {
+        law.name: {claim.CLAIM: Rates.of([own[claim.CLAIM, law.name][0] for own in said]) for claim in judged}
+        for law in TRUTHS
+    }
     values = ", ".join(f"{name} {value:.4g}" for name, value in zip(N_AVG.names, theta, strict=True))
     said_of_law = f"{N_AVG.formula} with {values}"
     if misfit and set(OF_DENSE_LAW) & set(judged):
@@ -98,13 +93,11 @@ def simulate(
     return Power(worlds, resamples, noise.said, said_of_law, rates, laws)
 
 
-def chance(
-    tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, misfit: float = 0.0, worlds: int, seed: int = 0
-) -> float:
+def chance(tables: Tables, theta: Array, noise: SeedNoise, claim: str, *, misfit: float = 0.0, worlds: int) -> float:
     """Share of worlds in which a claim is exactly true whose verdict is "reproduced". Arguments: see `simulate`."""
     design = _design(tables, theta, noise, misfit, RESAMPLES)
     alone = replace(design, laws={}, own={(claim, True): design.own[claim, True]})
-    said = list(_judged(alone, worlds, seed, None))
+    said = over_worlds(partial(_judge, alone, 0), worlds, None)
     return sum(own[claim, "True"][0] == "reproduced" for own in said) / worlds
 
 
@@ -129,16 +122,6 @@ def _design(tables: Tables, theta: Array, noise: SeedNoise, misfit: float, resam
     )
 
 
-def _rates(said: list[Said], claim: Claim, truth: str) -> Rates:
-    return Rates.of([own[claim.CLAIM, truth][0] for own in said])
-
-
-def hindrance(said: list[tuple[Outcome, str]]) -> str | None:
-    """The commonest reason of an inconclusive verdict; None where there is none."""
-    reasons = Counter(because for outcome, because in said if outcome == "inconclusive")
-    return reasons.most_common(1)[0][0] if reasons else None
-
-
 def truth(tables: Tables) -> Array | None:
     """E, A, α, B, β fitted to the sweep's dense runs, or else to its law set or to the dense runs of its map; None where none can tell them."""
     base = configurations.base_runs(tables)
@@ -156,12 +139,8 @@ def lack_of_fit(tables: Tables) -> float:
     return 0.0 if found is None else found.sd
 
 
-def _judged(design: _Design, worlds: int, seed: int, cores: int | None) -> Iterator[Said]:
-    """Of each world, what the rules say of each claim in each truth."""
-    yield from over_worlds(partial(_judge, design, seed), worlds, cores)
-
-
 def _judge(design: _Design, seed: int, world: int) -> Said:
+    """What the rules say of each claim in each truth, in one world."""
     drawn = design.noise.draw(design.kinds, design.families, np.random.default_rng([seed, world]))
     first: Evidence | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -20,10 +20,10 @@ from analysis.laws.registry import N_AVG
 from analysis.tables.data import Runs
 from analysis.tables.mirrored import KINDS, USUAL, Kind, kind_of
 from analysis.tables.time_weights import weighted_counts
-from analysis.worlds.simulated_programme import in_tables, row_of
+from analysis.worlds.simulated_programme import BATCH, LR, SEQUENCE, THETA, in_tables, row_of, spec_of
 from repro import ladder, studies
 from repro.schedule import Pieces, PruningSchedule
-from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import OptimizerSpec, PruningSpec, RunSpec
 from repro.studies import StudyName
 
 SIZES = {
@@ -36,11 +36,9 @@ BUDGETS = {"20t": 20.0, "40t": 40.0}  # tokens of the dense run of equal compute
 SPARSITIES = (0.4, 0.8)
 CONTROLLED = "20t", 0.8  # the cell with controls
 MULTIPLES = (0.5, 2.0)
-BATCH, SEQUENCE, LR = 32, 16, 0.01
 LOSS = 3.0  # of a row before its own is drawn
 OPERATORS = ("grow-inner", "grow-inner-noise", "grow-depth-zero", "grow-depth-stack")
 GROWN_AT = 0.3  # share of the life's tokens
-THETA = (1.5, 40.0, 0.35, 250.0, 0.4)  # E, A, alpha, B, beta: 10% of N_avg is worth .04 to .05 nats
 
 
 @dataclass(frozen=True)
@@ -116,17 +114,11 @@ def _steps(shape: ladder.Shape, ratio: float) -> int:
 def _spec(
     size: str, budget: str, shape: ladder.Shape, steps: int, seed: int, pruning: PruningSpec = PruningSpec()
 ) -> RunSpec:
-    return RunSpec(
-        run_id=f"{size}-{budget}-{pruning.sparsity:g}-seed{seed}",
-        size=size,
-        budget=budget,
-        model=ModelSpec(**asdict(shape), sequence=SEQUENCE),
-        corpus=CorpusSpec(source="package", name="simulated"),
-        optimizer=OptimizerSpec(lr=LR, batch=BATCH, lr_schedule="cosine_compute"),
-        pruning=pruning,
-        dense_steps=steps,
-        seed=seed,
+    run_id, optimizer = (
+        f"{size}-{budget}-{pruning.sparsity:g}-seed{seed}",
+        OptimizerSpec(lr=LR, batch=BATCH, lr_schedule="cosine_compute"),
     )
+    return spec_of(run_id, (size, budget), shape, steps, seed, optimizer, pruning)
 
 
 def _dense(size: str, budget: str, shape: ladder.Shape, steps: int, seed: int, study: StudyName) -> dict[str, Any]:

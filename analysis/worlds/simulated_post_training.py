@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -21,9 +21,10 @@ from analysis.laws.registry import N_AVG
 from analysis.tables.data import Tables
 from analysis.tables.post_training import CurvePoints, curve_points
 from analysis.worlds.recovery_world import RecoveryWorld
-from analysis.worlds.simulated_programme import CORPUS, in_tables, row_of
+from analysis.worlds.simulated_programme import CORPUS, in_tables, row_of, spec_of
+from analysis.worlds.simulated_programme import THETA as DENSE
 from repro import ladder, schemas, studies, tables
-from repro.spec import CorpusSpec, ModelSpec, OptimizerSpec, PruningSpec, RunSpec
+from repro.spec import OptimizerSpec
 from repro.store.folder import Folder
 
 SIZES = {
@@ -35,7 +36,6 @@ METHODS = {"depth-taylor": None, "width-taylor": None, "sparsegpt": "2:4"}
 RATES = {"12k": (0.18, 0.27, 0.36), "36k": (0.12, 0.23, 0.35), "120k": (0.14, 0.27, 0.41)}
 TOKENS, AFTER = 4_096_000, np.geomspace(4_096, 409_600, 10)  # of a parent, and of the points of a curve
 BATCH, SEQUENCE = 16, 32
-DENSE = (1.5, 40.0, 0.35, 250.0, 0.4)  # E, A, alpha, B, beta of the law in N_avg
 # E, N_C, D_C, gamma, delta, alpha, beta: costs of .1 to 1.5 nats at these sizes.
 THETA: Mapping[str, tuple[float, ...]] = MappingProxyType({
     "depth-taylor": (1.5, 30.0, 200.0, -1.2, 0.1, 0.3, 0.35),
@@ -97,15 +97,8 @@ def with_losses(made: Tables, points: CurvePoints, losses: Array) -> Tables:
 
 def write(folder: Folder, found: Tables) -> None:
     """Leaves a results folder of these tables behind, as a sweep does."""
-    held = found.all_runs
-    runs = pa.table(
-        [
-            pa.array([_cell(held[name][i]) for i in range(len(held))], schemas.RUNS.field(name).type)
-            for name in schemas.RUNS.names
-        ],
-        schema=schemas.RUNS,
-    )
-    tables.write_arrow(folder, "runs.parquet", runs)
+    rows = [{name: _cell(row[name]) for name in schemas.RUNS.names} for row in found.all_runs.rows()]
+    tables.write(folder, "runs.parquet", "runs", rows)
     tables.write_arrow(folder, "curves.parquet", found.curves)
     folder.write_json("sweep.json", {"name": "simulated", "corpus": CORPUS, "failed": []})
 
@@ -152,17 +145,8 @@ def _rows(seeds: int, methods: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 
 def _parent(size: str, seed: int) -> dict[str, Any]:
     shape = SIZES[size]
-    spec = RunSpec(
-        run_id=f"{size}-seed{seed}",
-        size=size,
-        budget="parent",
-        model=ModelSpec(**asdict(shape), sequence=SEQUENCE),
-        corpus=CorpusSpec(source="package", name="simulated"),
-        optimizer=OptimizerSpec(lr=0.01, batch=BATCH, lr_schedule="wsd", decay=1),
-        pruning=PruningSpec(),
-        dense_steps=TOKENS // (BATCH * SEQUENCE),
-        seed=seed,
-    )
+    steps, optimizer = TOKENS // (BATCH * SEQUENCE), OptimizerSpec(lr=0.01, batch=BATCH, lr_schedule="wsd", decay=1)
+    spec = spec_of(f"{size}-seed{seed}", (size, "parent"), shape, steps, seed, optimizer, sequence=SEQUENCE)
     loss = _dense_loss(shape.prunable, TOKENS)
     return row_of(spec, [studies.PARENTS], loss)
 

@@ -28,6 +28,7 @@ WINDOWS = tuple((d / 100, (d + p) / 100) for d in (0, 25, 50, 75) for p in (25, 
 ISO_AVERAGE = ((0.4, 0.5, 0.75), (0.6, 0.5, 1.0), (0.8, 0.75, 1.0))
 MULTIPLES = (0.25, 1.0, 4.0)
 BATCH, SEQUENCE, BLOCKS, LR, WEIGHT_DECAY = 32, 16, 64, 0.01, 0.1
+THETA = (1.5, 40.0, 0.35, 250.0, 0.4)  # E, A, alpha, B, beta of the law in N_avg: 10% of it is worth .04 to .05 nats
 TENSORS = {"model.layers.0.self_attn.q_proj.weight": 0.4, "lm_head.weight": 0.6}  # and their shares of the weights
 CORPUS = "simulated"
 CLOSE = 0.005  # a partner's count; the tiniest models can't come closer
@@ -93,13 +94,28 @@ def run_of(
     if sparsity:
         interval = interval_for(dense_steps, 0.25)
         pruning = PruningSpec(sparsity=sparsity, start=start, end=end, interval=interval, shape="geometric")
+    optimizer = OptimizerSpec(lr=lr, batch=batch, weight_decay=weight_decay)
+    return spec_of(run_id, (size, budget), shape, dense_steps, seed, optimizer, pruning)
+
+
+def spec_of(
+    run_id: str,
+    labels: tuple[str, str],
+    shape: ladder.Shape,
+    dense_steps: int,
+    seed: int,
+    optimizer: OptimizerSpec,
+    pruning: PruningSpec = PruningSpec(),
+    sequence: int = SEQUENCE,
+) -> RunSpec:
+    """The spec of a simulated run; `labels`: of its size and budget."""
     return RunSpec(
         run_id=run_id,
-        size=size,
-        budget=budget,
-        model=ModelSpec(**asdict(shape), sequence=SEQUENCE),
+        size=labels[0],
+        budget=labels[1],
+        model=ModelSpec(**asdict(shape), sequence=sequence),
         corpus=CorpusSpec(source="package", name=CORPUS),
-        optimizer=OptimizerSpec(lr=lr, batch=batch, weight_decay=weight_decay),
+        optimizer=optimizer,
         pruning=pruning,
         dense_steps=dense_steps,
         seed=seed,

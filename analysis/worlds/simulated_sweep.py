@@ -14,7 +14,7 @@ import numpy as np
 from analysis.laws.law import Law
 from analysis.laws.registry import N_AVG
 from analysis.tables.time_weights import schedule_of
-from analysis.worlds.simulated_programme import BATCH, BLOCKS, CORPUS, LR, TENSORS, programme, row_of
+from analysis.worlds.simulated_programme import BATCH, BLOCKS, CORPUS, LR, TENSORS, THETA, programme, row_of
 from repro import columns, studies, tables
 from repro.spec import RunSpec
 from repro.store.folder import Folder
@@ -44,7 +44,7 @@ class Truth:
     """
 
     law: Law = N_AVG
-    theta: tuple[float, ...] = (1.5, 40.0, 0.35, 250.0, 0.4)
+    theta: tuple[float, ...] = THETA
     sigma: float = 0.004
     penalty: Penalty = field(default=no_penalty)
     recipe: Penalty = field(default=tuned)
@@ -116,11 +116,5 @@ def _layers(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for event, (step, density) in enumerate(zip(schedule.event_steps, schedule.event_densities, strict=True)):
         for tensor, share in TENSORS.items():
             size = round(share * row["N_prunable"])
-            yield {
-                "run_id": row["run_id"],
-                "event": event,
-                "step": step,
-                "tensor": tensor,
-                "size": size,
-                "kept": round(size * density),
-            }
+            held = {"run_id": row["run_id"], "event": event, "step": step, "tensor": tensor, "size": size}
+            yield held | {"kept": round(size * density)}
