@@ -26,9 +26,9 @@ from typing import TypeVar
 import numpy as np
 from scipy import optimize, special
 
-from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.objective import huber
+from analysis.fits.resample import bootstrap
 from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 from analysis.tables import table

@@ -18,6 +18,7 @@ from repro.errors import UserError
 Status = Literal["converged", "max_iter", "bound_hit"]
 
 AGREEMENT = 1e-6  # relative excess over the best objective up to which another start agrees
+WORDS = {2: "two", 3: "three"}
 BATCH = 500  # resamples that descend together: what fits a cache
 
 
@@ -84,12 +85,8 @@ def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
             return f"{name} holds a value that is not a positive number"
         least = 2 if name in law.coarse else 3
         if (found := len(np.unique(np.round(np.log(values), 3)))) < least:
-            return f"{name} takes fewer than {_word(least)} values" if found > 1 else f"{name} doesn't vary"
+            return f"{name} takes fewer than {WORDS[least]} values" if found > 1 else f"{name} doesn't vary"
     return None
-
-
-def _word(count: int) -> str:
-    return {2: "two", 3: "three"}[count]
 
 
 def fit(

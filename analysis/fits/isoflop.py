@@ -170,7 +170,7 @@ def isoflop(
         n, flop = float(np.exp(at)), curves[i].budget
         low, high = own_ends or (None, None)
         best[i] = BestSize(flop, n, low, high, of_tokens.at(n, flop), float(least), best[i].rows)
-    warnings = [*of_tokens.warnings, *_of_line(through, "minima", resamples)]
+    warnings = [*of_tokens.warnings, *_of_line(through, resamples)]
     if method == "parabola" and found.misshapen:
         warnings.append(
             "the losses of a budget don't lie on a parabola: its misfit counts as noise here, and a_N is biased if sizes lie "
@@ -191,7 +191,7 @@ def isoflop(
     )
 
 
-def _of_line(through: ComputeLine, what: str, resamples: int) -> list[str]:
+def _of_line(through: ComputeLine, resamples: int) -> list[str]:
     if not through.scattered:
         return []
     held = (
@@ -200,7 +200,7 @@ def _of_line(through: ComputeLine, what: str, resamples: int) -> list[str]:
         else "the interval is based on that scatter"
     )
     return [
-        f"the {what} lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: {held}"
+        f"the minima lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: {held}"
     ]
 
 

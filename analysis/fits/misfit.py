@@ -31,6 +31,7 @@ from analysis.fits.fit import FitResult
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.lack_of_fit import LEAST_LEFT, GroupMeans, LackOfFit, basis, lack_of_fit
 from analysis.fits.problem import Problem
+from analysis.fits.resample import members
 from analysis.fits.tested_columns import TestedColumn, of_rows
 from analysis.fits.weights import worth
 from analysis.laws.law import Array
@@ -123,7 +124,7 @@ def check(rows: FitRows, result: FitResult) -> MisfitCheck:
         return nothing("the law passes through every row")
     if rows.checkpoints():  # without residuals, which go together where the law misses something, too
         return nothing("rows look like checkpoints of one run, and no cluster holds them together")
-    _, member = np.unique(np.arange(len(rows)) if rows.clusters is None else rows.clusters, return_inverse=True)
+    member = members(len(rows), rows.clusters)
     units = GroupMeans(member, weights / np.bincount(member)[member])  # of two clusters the larger says no more
     if worth(units.total) - slopes.shape[1] < LEAST_LEFT:
         told = f"{worth(units.total):.3g} rows or clusters for {slopes.shape[1]} parameters"

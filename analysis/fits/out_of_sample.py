@@ -130,25 +130,26 @@ def judge(
     rng = rng or np.random.default_rng(0)
     draws = _Bootstrap(table, splits, resamples, rng, sigma, weights) if resamples else None
     own_weights = None if weights is None else weights[order]
-    errors, drawn = [], []
+    judged: list[Judged] = []
+    first: Array | None = None
     for law in laws:
         fits = [
             fit(law, _take(table, ~s.test, law), table.loss[~s.test], objective, weights=_at(weights, ~s.test))
             for s in splits
         ]
         predicted = [f.predict(_take(table, s.test, law)) for f, s in zip(fits, splits, strict=True)]
-        errors.append(np.concatenate(predicted) - table.loss[order])
-        drawn.append(None if draws is None else draws.errors(law, fits))
-    judged = []
-    for law, error, draw in zip(laws, errors, drawn, strict=True):
+        error = np.concatenate(predicted) - table.loss[order]
+        drawn = None if draws is None else draws.errors(law, fits)
         whole = fit(law, _take(table, np.ones(len(table), dtype=bool), law), table.loss, objective, weights=weights)
-        size, first = (float(np.average(np.abs(e), weights=own_weights)) for e in (error, errors[0]))
-        own = None if draws is None else draws.interval(draw)
+        size = float(np.average(np.abs(error), weights=own_weights))
+        own = None if draws is None else draws.interval(drawn)
         less, interval, outcome = None, None, None
-        if law is not laws[0]:
-            less = size - first
-            interval = None if draws is None or draw is None or drawn[0] is None else draws.interval(draw - drawn[0])
+        if judged:
+            less = size - judged[0].held_out
+            interval = None if draws is None or drawn is None or first is None else draws.interval(drawn - first)
             outcome = _outcome(interval)
+        else:
+            first = drawn
         reason = None
         if own is None or outcome == "no interval":
             reason = "no bootstrap was asked for" if draws is None else draws.reason

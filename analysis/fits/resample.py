@@ -1,4 +1,4 @@
-"""Resamples of rows, the one way in which every bootstrap here draws them.
+"""Resamples of rows, the one way in which every bootstrap here draws them, and the bootstrap of one fit.
 
 Rows are drawn with replacement, in whole clusters (runs of one family share a recipe, and their errors), where there are
 at least CLUSTERS of them. With fewer a bootstrap of rows is too narrow, and noise of the seeds' standard deviation is
@@ -14,7 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.law import Array
+from analysis.fits.fit import FitResult, refit
+from analysis.fits.outcome import LEVEL, Interval, enough_resamples, percentiles, positive_sigma
+from analysis.laws.law import Array, Columns, Law
 from repro.errors import UserError
 
 CLUSTERS = 12
@@ -110,3 +112,59 @@ def unused_sigma(sigma: float | None, method: Method | None) -> list[str]:
     return (
         [] if used else [f"no interval uses --sigma: it is for a bootstrap of fewer than {CLUSTERS} rows or clusters"]
     )
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Resampled parameters of one law.
+
+    Attributes:
+        method: how rows were resampled.
+        theta: (R, P).
+        clusters: how many units were resampled.
+        at_bound: share of the resamples in which a parameter sits at one of its bounds, by name, where any does.
+    """
+
+    law: Law
+    method: Method
+    theta: Array
+    clusters: int
+
+    @property
+    def at_bound(self) -> dict[str, float]:
+        share = self.law.at_bound(self.theta).mean(axis=0)
+        return {name: float(own) for name, own in zip(self.law.names, share, strict=True) if own}
+
+    def interval(self, level: float = LEVEL) -> dict[str, Interval | None]:
+        """Percentile interval of each parameter, by name; None where the draws make none."""
+        return {n: percentiles(own, level) for n, own in zip(self.law.names, self.theta.T, strict=True)}
+
+
+def bootstrap(
+    result: FitResult,
+    columns: Columns,
+    loss: Array,
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+    clusters: np.ndarray | None = None,
+    sigma: float | None = None,
+    weights: Array | None = None,
+) -> Draws:
+    """Refits `result` on resamples; a parametric bootstrap adds its noise to the fitted losses.
+
+    Args:
+        columns, loss, weights: what it was fitted on.
+        clusters: (n,) labels of what is drawn together; None makes every row its own.
+        sigma: the seeds' standard deviation in nats, for a parametric bootstrap where there are too few clusters.
+
+    Raises:
+        UserError: too few resamples; too few clusters, and no sigma; a sigma that isn't a positive number.
+    """
+    enough_resamples(resamples)
+    if sigma is not None:
+        positive_sigma(sigma)
+    drawn = draw(len(loss), resamples, rng, clusters=clusters, sigma=sigma)
+    losses = drawn.losses(result.predict(columns) if drawn.method == "parametric" else loss)
+    counts = drawn.counts if weights is None else drawn.counts * weights
+    return Draws(result.law, drawn.method, refit(result.law, columns, losses, result, weights=counts), drawn.units)

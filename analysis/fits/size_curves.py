@@ -16,12 +16,11 @@ class SizeCurve:
     """Runs of one budget.
 
     Attributes:
-        budget: geometric mean of their training FLOP. span: the largest over the smallest.
+        budget: geometric mean of their training FLOP.
         log_size: logarithms of parameters, increasing, (n,). loss: nats per token, (n,). rows: where each stands, (n,).
     """
 
     budget: float
-    span: float
     log_size: Array
     loss: Array
     rows: np.ndarray
@@ -80,7 +79,6 @@ def by_budget(size: Array, flops: Array, loss: Array, tolerance: float) -> list[
         found.append(
             SizeCurve(
                 budget=float(np.exp(np.log(flops[own]).mean())),
-                span=float(flops[own].max() / flops[own].min()),
                 log_size=np.log(size[own]),
                 loss=loss[own],
                 rows=own,

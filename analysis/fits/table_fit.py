@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import bootstrap, fit_text, holdout, limits, misfit, out_of_sample, resample, saved_fit
-from analysis.fits.bootstrap import Draws
+from analysis.fits import fit_text, holdout, limits, misfit, out_of_sample, resample, saved_fit
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.misfit import MisfitCheck
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval
 from analysis.fits.profiles import Profile, profile
+from analysis.fits.resample import Draws
 from analysis.fits.saved_fit import SavedFit
 from analysis.fits.weights import information
 from analysis.laws.law import Columns, Law
@@ -138,7 +138,7 @@ def fit_rows(
     profiled = profile(result, columns, rows.loss, weights=rows.weights)
     drawn = None
     if resamples:
-        drawn = bootstrap.bootstrap(
+        drawn = resample.bootstrap(
             result, columns, rows.loss, resamples=resamples, rng=np.random.default_rng(0), clusters=rows.clusters,
             sigma=sigma, weights=rows.weights,
         )  # fmt: skip

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
 
+from analysis.laws.formulas.formula import Formula
+from analysis.laws.law import Law
 from analysis.tables.cell_table import CellTable, listed
 from repro.errors import UserError
 
 LOSS = "loss"
 
 
-class ReadsColumns(Protocol):
-    """A law, or a formula that is to be one."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of numbers that it reads."""
-
-    @property
-    def free(self) -> tuple[str, ...]:
-        """Those of them that may hold any finite number."""
+ReadsColumns = Law | Formula  # a law, or a formula that is to be one
 
 
 def known(raw: CellTable, given: Mapping[str, str]) -> set[str]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import fit, refit, with_start
+from analysis.fits.outcome import percentiles
+from analysis.fits.resample import bootstrap
 from analysis.laws.registry import LAWS
 from analysis.worlds import simulated_table
 
@@ -48,8 +49,9 @@ def covered(name: str, tables: int) -> tuple[dict[str, float], int]:
         for found, parameter, value in zip(drawn.interval().values(), law.names, theta, strict=True):
             assert found is not None
             hits[parameter] += bool(found[0] <= value <= found[1])
-        low, high = drawn.band(beyond)
-        hits["prediction"] += bool(low[0] <= wanted <= high[0])
+        band = percentiles(law.predict(drawn.theta, beyond)[:, 0])
+        assert band is not None
+        hits["prediction"] += bool(band[0] <= wanted <= band[1])
     return {key: count / tables for key, count in hits.items()}, len(hits)
 
 
@@ -85,8 +87,9 @@ def test_checkpoints_of_runs_are_covered_where_whole_runs_are_resampled(tables: 
         result = fit(law, columns, loss, start=theta)
         for kind, clusters in (("runs", run), ("rows", None)):
             drawn = bootstrap(result, columns, loss, resamples=199, rng=rng, clusters=clusters)
-            low, high = drawn.band(beyond)
-            hits[kind] += bool(low[0] <= wanted <= high[0])
+            band = percentiles(law.predict(drawn.theta, beyond)[:, 0])
+            assert band is not None
+            hits[kind] += bool(band[0] <= wanted <= band[1])
     print({kind: count / tables for kind, count in hits.items()})
     assert hits["runs"] >= 0.9 * tables
     assert hits["rows"] <= 0.8 * tables

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import fit
 from analysis.fits.objective import Objective
 from analysis.fits.problem import Problem
+from analysis.fits.resample import bootstrap
 from analysis.laws.law import Law
 from analysis.laws.registry import CHINCHILLA, LAWS, SPARSE
 from analysis.worlds import simulated_table

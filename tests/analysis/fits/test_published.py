@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.objective import Objective
+from analysis.fits.resample import bootstrap
 from analysis.laws.law import Law
 from analysis.laws.registry import CHINCHILLA, LAWS, N_AVG, N_DENSE, N_FINAL
 from tests.analysis import published

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.objective import Objective
+from analysis.fits.resample import bootstrap
 from analysis.laws.formulas import declared, formula, written
 from analysis.laws.law import Array, Law
 from analysis.laws.registry import LAWS

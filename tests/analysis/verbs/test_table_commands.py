@@ -11,11 +11,11 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.fits import holdout
-from analysis.fits.bootstrap import bootstrap
 from analysis.fits.fit import fit
 from analysis.fits.objective import Objective
 from analysis.fits.optimal import compute_optimal, mean_density, plan_for
 from analysis.fits.profiles import profile
+from analysis.fits.resample import bootstrap
 from analysis.laws.registry import CHINCHILLA, LAWS, N_AVG
 from analysis.tables import table
 from repro.errors import UserError
