@@ -115,8 +115,7 @@ def refit(law: Law, columns: Columns, drawn: Resamples, loss: Array, start: Arra
     losses, counts = drawn.losses(loss), drawn.counts + LEAST_WEIGHT
     fixed = np.array([[name in held for name in law.names]]) if held else None
     problem = Problem(law, columns, losses, OBJECTIVE, counts, held=fixed)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        theta, _, _ = problem.descend(np.repeat(start[None], len(counts), axis=0))
+    theta, _, _ = problem.descend(np.repeat(start[None], len(counts), axis=0))
     return theta
 
 

@@ -21,6 +21,7 @@ from analysis.laws.law import Array, Columns, Law
 
 ITERATIONS = 400
 TOLERANCE = 1e-10  # predicted relative decrease of the objective at which a descent has converged
+TRIES = 3  # of the best fits that linear programs start from
 EXACT = 1e-18  # objective a row under which residuals are rounding: 1e-9 of the loss
 FLAT = 1e-7  # share of the largest singular value of the scaled Jacobian under which a direction is not identified
 
@@ -83,22 +84,21 @@ class Problem:
         """The objective (R,) of each member."""
         return self._sum(self._residual(theta, slice(None)), slice(None))
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def descend(self, theta: Array) -> tuple[Array, Array, Array]:
         """Minimises every member of the batch. Returns theta (R, P), objective (R,), converged (R,)."""
         low, high = (self._inner(np.broadcast_to(bound, theta.shape)) for bound in (self.low, self.high))
         u = self._inner(theta)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            residual = self._residual(theta, slice(None))
-            value = self._sum(residual, slice(None))
+        residual = self._residual(theta, slice(None))
+        value = self._sum(residual, slice(None))
         damping = np.ones(len(u))
         converged = np.zeros(len(u), dtype=bool)
         live = np.arange(len(u))
         for _ in range(ITERATIONS):
             step, decrease = self._step(u[live], residual[live], damping[live], low[live], high[live], live)
             trial = np.clip(u[live] + step, low[live], high[live])
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                trial_residual = self._residual(self._outer(trial), live)
-                trial_value = self._sum(trial_residual, live)
+            trial_residual = self._residual(self._outer(trial), live)
+            trial_value = self._sum(trial_residual, live)
             better = trial_value <= value[live]
             done = (decrease <= TOLERANCE * (value[live] + EXACT * self.loss.shape[1])) & (damping[live] <= 1)
             moved = live[better]
@@ -110,13 +110,13 @@ class Problem:
                 break
         return self._outer(u), value, converged
 
-    def least_absolute(self, theta: Array, tries: int = 3) -> tuple[Array, Array, Array]:
+    def least_absolute(self, theta: Array) -> tuple[Array, Array, Array]:
         """From fits with a Huber threshold: the best few through falling thresholds, then linear programs.
 
         At a minimum of absolute deviations about as many residuals are zero as there are parameters; a linear
         program on the linearised law inside a trust region finds which.
         """
-        order = np.argsort(self.values(theta))[:tries]
+        order = np.argsort(self.values(theta))[:TRIES]
         theta = theta[order]
         for delta in (1e-4, 1e-5, 1e-6):
             smooth = Problem(self.law, self.columns, self.loss, Objective("huber_log", delta), self.weight)

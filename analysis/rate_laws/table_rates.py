@@ -163,6 +163,4 @@ def _cell(cell: RateCell, found: RateSurfaces) -> dict[str, Any]:
 
 
 def _best(axis: str, best: Optimum) -> str:
-    if best.interval is not None:
-        return f"{axis} {best.value:.3g} [{best.interval[0]:.3g}, {best.interval[1]:.3g}]"
-    return f"{axis} {best.value:.3g} ({best.no_interval})"
+    return f"{axis} {best.value:.3g}{said(best.interval) if best.interval else f' ({best.no_interval})'}"

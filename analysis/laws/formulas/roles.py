@@ -37,10 +37,10 @@ class Roles:
             (
                 "an unknown name",
                 "a column (--columns NAME=ITS_NAME says which), or a parameter with bounds",
-                self._nodes("call", "log"),
+                _calls(self.tree, "log"),
             ),
             ("a division by a parameter that may be zero", "bounds on one side of 0", self._denominators()),
-            ("an exponent without bound", "bounds", self._nodes("call", "exp")),
+            ("an exponent without bound", "bounds", _calls(self.tree, "exp")),
             ("a parameter without bounds", "bounds", [self.tree]),
         ):
             for name in open_:
@@ -54,27 +54,26 @@ class Roles:
                 continue
             bounds = self.said[name].bounds
             if bounds is None or not (math.isfinite(bounds[0]) and math.isfinite(bounds[1])):
-                told = "an exponent" if any(calculus.holds(own, name) for own in self._nodes("call", "exp")) else None
-                raise self._wrong(f"{told} without bound" if told else "a parameter without bounds", name, "bounds")
+                inside = any(calculus.holds(own, name) for own in _calls(self.tree, "exp"))
+                raise self._wrong(
+                    "an exponent without bound" if inside else "a parameter without bounds", name, "bounds"
+                )
 
     def _is_exponent(self, name: str) -> bool:
         """Whether it multiplies the logarithm of a column wherever it stands, and no parameter of which nothing is said."""
         found = False
-        for own in self._nodes("call", "exp"):
+        for own in _calls(self.tree, "exp"):
             if not calculus.holds(own, name):
                 continue
             slope = calculus.derivative(own.parts[0], name)
             others = calculus.names(slope, "parameter")
             if name in others or any(self.said[other].bounds is None for other in others):
                 return False
-            if not any(calculus.names(inner, "column") for inner in _logarithms(slope)):
+            if not any(calculus.names(inner, "column") for inner in _calls(slope, "log")):
                 return False
             found = True
         outside = [own.value for own in _outside_exponentials(self.tree) if own.kind == "parameter"]
         return found and name not in outside
-
-    def _nodes(self, kind: str, value: str) -> list[Expression]:
-        return [own for own in calculus.nodes(self.tree) if own.kind == kind and own.value == value]
 
     def _denominators(self) -> list[Expression]:
         powers = [own for own in calculus.nodes(self.tree) if own.kind == "power"]
@@ -92,8 +91,8 @@ def _is_call(own: Expression, name: str) -> bool:
     return own.kind == "call" and own.value == name
 
 
-def _logarithms(expression: Expression) -> list[Expression]:
-    return [own for own in calculus.nodes(expression) if _is_call(own, "log")]
+def _calls(expression: Expression, name: str) -> list[Expression]:
+    return [own for own in calculus.nodes(expression) if _is_call(own, name)]
 
 
 def _outside_exponentials(expression: Expression) -> list[Expression]:
