@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ class TableAnswer(Protocol):
 
     def as_json(self) -> dict[str, Any]: ...
 
-    def lines(self) -> list[str]: ...
+    def lines(self) -> Iterable[str]: ...
 
 
 A = TypeVar("A", bound=TableAnswer)

@@ -1,4 +1,7 @@
-"""Answers of the library: as text for a console, HTML for a notebook, JSON for a file, and a figure; one, or one for each group."""
+"""Answers of the library: as text for a console, HTML for a notebook, JSON for a file, and a figure; one, or one for each group.
+
+Errors and warnings are in the words of callers in Python: options of the commands become arguments.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import html
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from analysis.fits import group_answers
 from analysis.fits.group_answers import A, GroupAnswers, R, TableAnswer
-from analysis.library.words import for_python, in_python
 from analysis.shown import plain_json
 from analysis.tables import cell_table
 from repro import paths
@@ -24,6 +28,31 @@ KINDS = ("png", "pdf", "svg")
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+_COLUMNS = re.compile(r"(?<!\S)--columns (?=\S)")  # names of columns are arguments themselves
+_OPTION = re.compile(r"(?<![\w-])--(?=[a-z])")
+
+
+def in_python(text: str) -> str:
+    """`--sigma` as `sigma`, and `--columns N=params` as `N=params`."""
+    return _OPTION.sub("", _COLUMNS.sub("", text))
+
+
+def for_python(call: Callable[P, Result]) -> Callable[P, Result]:
+    """The same function, whose UserErrors name arguments instead of options."""
+
+    @wraps(call)
+    def called(*args: P.args, **kwargs: P.kwargs) -> Result:
+        try:
+            return call(*args, **kwargs)
+        except UserError as error:
+            key = None if error.key is None else in_python(error.key)
+            expected = in_python(error.expected) if isinstance(error.expected, str) else error.expected
+            raise error.but(message=in_python(error.message), key=key, expected=expected) from error
+
+    return called
 
 
 @dataclass(frozen=True)
@@ -54,7 +83,7 @@ class Answer(Generic[Inner]):
 
     def lines(self) -> list[str]:
         """The answer as text."""
-        return self.inner.lines()
+        return list(self.inner.lines())
 
     @property
     def warnings(self) -> list[str]:

@@ -10,10 +10,9 @@ from analysis.fits import table_frontier
 from analysis.fits.exponents import Exponent
 from analysis.fits.isoflop import Method
 from analysis.fits.table_frontier import Asked, TableFrontier
-from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, plotted
+from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, for_python, plotted
 from analysis.library.asking import alike, between, check, notes_of
 from analysis.library.reading import RunTable, as_table
-from analysis.library.words import for_python
 from analysis.rate_laws import table_rates
 from analysis.rate_laws.rate_powers import RatePower
 from analysis.rate_laws.rate_surface import AXES, NEAR

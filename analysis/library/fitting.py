@@ -17,10 +17,9 @@ from analysis.fits.table_comparison import TableComparison
 from analysis.fits.table_fit import TableFit
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.law import Law
-from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, plotted
+from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, for_python, in_python, plotted
 from analysis.library.asking import AnyLaw, check, law_of, notes_of, rows_of, told
 from analysis.library.reading import as_table
-from analysis.library.words import for_python, in_python
 from analysis.shown import plain_json
 from analysis.tables.cell_table import listed
 from repro.errors import UserError

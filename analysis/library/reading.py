@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.fits.last_evaluations import LastEvaluations
-from analysis.library.words import for_python
+from analysis.library.answer import for_python
 from analysis.tables import arrow_tables, conditions, derived_columns, readers
 from analysis.tables.cell_table import CellTable
 from repro.errors import UserError

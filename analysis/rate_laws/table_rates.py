@@ -59,10 +59,7 @@ class TableRates:
             ],
         }  # fmt: skip
 
-    def lines(self) -> list[str]:
-        return list(self._lines())
-
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         found, noise = self.found, self.found.noise
         runs = sum(cell.runs for cell in found.cells)
         known = (

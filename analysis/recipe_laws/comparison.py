@@ -71,10 +71,7 @@ class RecipeComparison:
             "warnings": list(self.warnings),
         }
 
-    def lines(self) -> list[str]:
-        return list(self._lines())
-
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         names = self.curves.curves
         runs = sum(int(curve.means.runs.sum()) for curve in names)
         yield f"{len(names)} recipes by {self.by}, {runs} runs of {self.source}; each recipe's law L = {self.curves.law.formula}"
