@@ -170,7 +170,16 @@ def isoflop(
         n, flop = float(np.exp(at)), curves[i].budget
         low, high = own_ends or (None, None)
         best[i] = BestSize(flop, n, low, high, of_tokens.at(n, flop), float(least), best[i].rows)
-    warnings = [*of_tokens.warnings, *_of_line(through, resamples)]
+    warnings = of_tokens.warnings
+    if through.scattered:
+        held = (
+            "no bootstrap over points includes that: leave --bootstrap out"
+            if resamples
+            else "the interval is based on that scatter"
+        )
+        warnings.append(
+            f"the minima lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: {held}"
+        )
     if method == "parabola" and found.misshapen:
         warnings.append(
             "the losses of a budget don't lie on a parabola: its misfit counts as noise here, and a_N is biased if sizes lie "
@@ -189,19 +198,6 @@ def isoflop(
         warnings=tuple(warnings),
         resamples=resamples,
     )
-
-
-def _of_line(through: ComputeLine, resamples: int) -> list[str]:
-    if not through.scattered:
-        return []
-    held = (
-        "no bootstrap over points includes that: leave --bootstrap out"
-        if resamples
-        else "the interval is based on that scatter"
-    )
-    return [
-        f"the minima lie {through.scatter:.1f} times as far from a power of C as the losses' noise explains: {held}"
-    ]
 
 
 def _enough(curves: Sequence[SizeCurve], reasons: dict[int, str]) -> None:

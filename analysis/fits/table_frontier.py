@@ -49,34 +49,28 @@ class Asked:
             raise UserError("no such method", key="--method", found=self.method, expected=", ".join(get_args(Method)))
         if self.sigma is not None:
             positive_sigma(self.sigma)
-        if self.tolerance is not None:
-            if self.method == "envelope":
-                raise UserError(
-                    "an envelope has no budgets",
-                    key="--tolerance",
-                    found=self.tolerance,
-                    expected="--method parabola or free",
-                )
-            if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
-                raise UserError(
-                    "tolerance out of range", key="--tolerance", found=self.tolerance, expected="0 or more, and finite"
-                )
+        if self.method == "envelope":
+            for key, own, told in (
+                ("--tolerance", self.tolerance, "an envelope has no budgets"),
+                ("--bootstrap", self.resamples or None, "an envelope's interval is of the scatter of its passages"),
+            ):
+                if own is not None:
+                    raise UserError(told, key=key, found=own, expected="--method parabola or free")
+        elif self.clusters:
+            raise UserError(
+                "clusters are for envelopes only", key="--clusters", found=self.method, expected="--method envelope"
+            )
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            raise UserError(
+                "tolerance out of range", key="--tolerance", found=self.tolerance, expected="0 or more, and finite"
+            )
         if self.resamples:
             enough_resamples(self.resamples)
-            if self.method == "envelope":
-                raise UserError(
-                    "an envelope's interval is of the scatter of its passages", key="--bootstrap", found=self.resamples,
-                    expected="--method parabola or free",
-                )  # fmt: skip
             if self.sigma is not None:
                 raise UserError(
                     "an interval of the noise or of resampled rows", key="--sigma", found="--bootstrap with it",
                     expected="one of the two",
                 )  # fmt: skip
-        if self.clusters and self.method != "envelope":
-            raise UserError(
-                "clusters are for envelopes only", key="--clusters", found=self.method, expected="--method envelope"
-            )
 
 
 @dataclass(frozen=True)
@@ -97,6 +91,7 @@ class TableFrontier:
 
     def as_json(self) -> dict[str, Any]:
         found, line = self.found, self.found.line
+        by_line = "scatter" if line.scattered or found.noise is None else "noise"
         return {
             "method": found.method,
             "how": HOW[found.method],
@@ -105,11 +100,7 @@ class TableFrontier:
             "through": {"C": math.exp(line.middle), "N": math.exp(line.level)},
             "sigma": found.noise,
             "sigma_given": found.given,
-            "intervals_from": "bootstrap over points"
-            if found.resamples
-            else "scatter"
-            if line.scattered or found.noise is None
-            else "noise",
+            "intervals_from": "bootstrap over points" if found.resamples else by_line,
             "resamples": found.resamples,
             "scatter": line.scatter,
             "scatter_beyond_noise": line.scattered,

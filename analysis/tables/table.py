@@ -120,7 +120,8 @@ def read(
     kept[[flag.row - 1 for flag in flags if flag.excluded]] = False
     if not kept.any():
         raise UserError("no row is left", file=source, found=f"{raw.rows} rows, all left out; {counted(flags)}")
-    members = _labels(raw, clusters or names.get("clusters"))
+    by = clusters or names.get("clusters")
+    members = None if by is None else np.array([str(cell) for cell in raw.column(by, "--clusters")], dtype=object)
     numbered = {name: _numbered(raw.column(names[name]), kept) for name in labels}
     table = Table(
         {name: values[kept] for name, values in found.items() if name != LOSS}
@@ -226,9 +227,3 @@ def _numbered(column: Sequence[Any], kept: np.ndarray) -> tuple[Array, tuple[str
     levels = tuple(sorted(set(own), key=place))
     at = {label: float(i) for i, label in enumerate(levels)}
     return np.array([at[label] for label in own]), levels
-
-
-def _labels(raw: CellTable, name: str | None) -> np.ndarray | None:
-    if name is None:
-        return None
-    return np.array([str(value) for value in raw.column(name, "--clusters")], dtype=object)
