@@ -72,20 +72,15 @@ def grid(
             )
         most = min(most, largest)
     if most < least:
-        raise UserError(
-            "the budget pays for no run", key="--budget", found=f"{budget:g}",
-            expected=f"{6 * low * least**2:.4g} or more: 6 N D of the smallest size at the lowest ratio",
-        )  # fmt: skip
+        raise too_dear(budget, f"{6 * low * least**2:.4g} or more: 6 N D of the smallest size at the lowest ratio")
     n, ratio = (a.ravel() for a in np.meshgrid(np.geomspace(least, most, GRID), np.geomspace(low, high, GRID)))
     runs = np.unique(np.stack([n, n * ratio], 1), axis=0)
     found = PricedRuns({size: runs[:, 0], "D": runs[:, 1]}, 6 * runs[:, 0] * runs[:, 1])
     trusted = result.predict(found.columns) <= loss.max()
     kept = found.where((found.price <= budget * (1 + ROUNDING)) & trusted)
     if not len(kept):
-        raise UserError(
-            "the budget pays for no run", key="--budget", found=f"{budget:g}",
-            expected=f"{found.price[trusted].min(initial=np.inf):.4g} or more, for a loss of {loss.max():.4g} at most",
-        )  # fmt: skip
+        cheapest = found.price[trusted].min(initial=np.inf)
+        raise too_dear(budget, f"{cheapest:.4g} or more, for a loss of {loss.max():.4g} at most")
     return kept
 
 
@@ -124,6 +119,11 @@ def read(raw: CellTable, law: Law, names: Mapping[str, str], price: str | None, 
     if size is None:
         raise UserError("what a run costs isn't known", key="--price", expected="a column of prices, in any unit")
     return PricedRuns(found, 6 * found[size] * found["D"])
+
+
+def too_dear(budget: float, expected: str) -> UserError:
+    """No run costs so little."""
+    return UserError("the budget pays for no run", key="--budget", found=f"{budget:g}", expected=expected)
 
 
 def _level(cell: Any, levels: tuple[str, ...]) -> float:

@@ -186,10 +186,8 @@ def _runs(task: DesignTask, result: FitResult, rows: Table, target: Mapping[str,
     found = priced_runs.read(task.candidates, result.law, rows.names, task.price, result.law.size)
     paid = found.where(found.price <= task.budget * (1 + priced_runs.ROUNDING))
     if not len(paid):
-        raise UserError(
-            "the budget pays for no run", key="--budget", found=f"{task.budget:g}",
-            expected=f"{found.price.min():.4g} or more, the cheapest of {task.candidates.source}",
-        )  # fmt: skip
+        cheapest = f"{found.price.min():.4g} or more, the cheapest of {task.candidates.source}"
+        raise priced_runs.too_dear(task.budget, cheapest)
     return paid
 
 

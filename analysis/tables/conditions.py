@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,10 @@ from analysis.tables import cells
 from analysis.tables.cell_table import CellTable, listed
 from repro.errors import UserError
 
-OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "<=": operator.le, "≤": operator.le, ">=": operator.ge, "≥": operator.ge, "<": operator.lt, ">": operator.gt,
-}  # fmt: skip
-EQUAL, UNEQUAL = ("==", "="), ("!=", "<>", "≠")
+OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+SAME = {"==": "=", "<>": "!=", "≠": "!=", "≤": "<=", "≥": ">="}  # other ways to write a sign
 NEAR = 1.2e-7  # relative: within it a fraction and its float32 are one number
-_ANY = "|".join(re.escape(sign) for sign in sorted((*OPERATORS, *EQUAL, *UNEQUAL), key=len, reverse=True))
+_ANY = "|".join(re.escape(sign) for sign in sorted((*OPERATORS, "=", "!=", *SAME), key=len, reverse=True))
 _NAME = r"""(?:"(?P<q>[^"]+)"|'(?P<a>[^']+)'|`(?P<b>[^`]+)`|(?P<bare>[^"'`<>=!≤≥≠~&|]+?))"""
 _CONDITION = re.compile(rf"\s*{_NAME}\s*(?P<sign>{_ANY})(?P<value>.*)", re.DOTALL)
 _WORD = re.compile(r"""\s*(?:"(?P<q>[^"]*)"|'(?P<a>[^']*)'|(?P<bare>[^,"']*?))\s*(?:,|$)""")
@@ -60,7 +58,7 @@ def parse(text: str) -> Condition:
     value = found["value"]
     if not name or not value.strip():
         raise _unread(text)
-    sign = {"==": "=", "<>": "!=", "≠": "!=", "≤": "<=", "≥": ">="}.get(found["sign"], found["sign"])
+    sign = SAME.get(found["sign"], found["sign"])
     by_row = name == "row" and not quoted
     if not by_row and _GROUPED.fullmatch(value.strip()):
         plain, spaced = value.strip().replace(",", ""), value.strip().replace(",", ", ")

@@ -19,7 +19,7 @@ class RowFlag:
     row: int
     reason: str
     excluded: bool
-    kind: str = ""
+    kind: str
 
 
 def copies(found: Mapping[str, Array], left: np.ndarray, without: set[int]) -> list[RowFlag]:
@@ -39,7 +39,7 @@ def copies(found: Mapping[str, Array], left: np.ndarray, without: set[int]) -> l
 
 def counted(flags: Sequence[RowFlag]) -> str:
     """How many rows there are of the commonest kinds, in a line."""
-    counts = Counter(flag.kind or flag.reason for flag in flags)
+    counts = Counter(flag.kind for flag in flags)
     return "; ".join(f"{reason} ({count:,} rows)" for reason, count in counts.most_common(5))
 
 
@@ -65,7 +65,7 @@ def summary(flags: Sequence[RowFlag], exclude: Sequence[str] = (), most: int = 3
     for flag in flags:
         if flag.reason in known:
             continue
-        by_kind.setdefault(flag.kind or flag.reason, []).append(flag)
+        by_kind.setdefault(flag.kind, []).append(flag)
     lines = []
     for kind, own in by_kind.items():
         lines += [f"row {flag.row}: {flag.reason}" for flag in own[:most]]
@@ -79,8 +79,7 @@ def as_json(flags: Sequence[RowFlag], most: int = 20) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     first = []
     for flag in flags:
-        kind = flag.kind or flag.reason
-        counts[kind] += 1
-        if counts[kind] <= most:
+        counts[flag.kind] += 1
+        if counts[flag.kind] <= most:
             first.append({"row": flag.row, "reason": flag.reason, "excluded": flag.excluded})
     return {"flags": first, "flag_counts": dict(counts)}

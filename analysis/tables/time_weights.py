@@ -22,19 +22,14 @@ def weighted_counts(runs: Runs, kappas: NDArray[np.float64]) -> NDArray[np.float
     found: dict[str, NDArray[np.float64]] = {}
     shares: dict[tuple[int, tuple[int, ...]], NDArray[np.float64]] = {}
     for run in runs.rows():
-        if run["recipe"] not in found:
-            found[run["recipe"]] = _counts(run, kappas, shares)
+        if run["recipe"] in found:
+            continue
+        weights = schedule_of(run).weights(int(run["N_prunable"]))
+        key = weights.total_steps, weights.first_steps
+        if key not in shares:
+            shares[key] = _shares(*key, kappas)
+        found[run["recipe"]] = shares[key] @ np.array(weights.weights, dtype=float)
     return np.array([found[recipe] for recipe in runs["recipe"]]).reshape(len(runs), len(kappas))
-
-
-def _counts(
-    run: dict[str, Any], kappas: NDArray[np.float64], known: dict[Any, NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    weights = schedule_of(run).weights(int(run["N_prunable"]))
-    key = weights.total_steps, weights.first_steps
-    if key not in known:
-        known[key] = _shares(weights.total_steps, weights.first_steps, kappas)
-    return known[key] @ np.array(weights.weights, dtype=float)
 
 
 def _shares(total: int, firsts: tuple[int, ...], kappas: NDArray[np.float64]) -> NDArray[np.float64]:

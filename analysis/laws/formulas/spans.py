@@ -65,7 +65,7 @@ def span(own: Expression, parameters: Mapping[str, Span], free: Collection[str])
             found = _product(found, other)
         return found
     if own.kind == "pick":
-        return _union(parts)
+        return _around([end for one in parts for end in ((one.low, one.low_in), (one.high, one.high_in))])
     if own.kind == "power":
         return _power(parts[0], parts[1].low)
     return _call(str(own.value), parts)
@@ -82,8 +82,7 @@ def _product(a: Span, b: Span) -> Span:
 
 def _power(base: Span, power: float) -> Span:
     if base.positive or (power > 0 and base.low == 0):
-        ends = [(_raise(base.low, power), base.low_in), (_raise(base.high, power), base.high_in)]
-        return _around(ends)
+        return _around([(_raise(base.low, power), base.low_in), (_raise(base.high, power), base.high_in)])
     return Span(0.0, math.inf, power > 0, False) if power % 2 == 0 else ALL
 
 
@@ -116,10 +115,6 @@ def _call(name: str, parts: list[Span]) -> Span:
 
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
-
-
-def _union(parts: list[Span]) -> Span:
-    return _around([end for one in parts for end in ((one.low, one.low_in), (one.high, one.high_in))])
 
 
 def _around(ends: list[tuple[float, bool]]) -> Span:

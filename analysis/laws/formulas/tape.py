@@ -22,10 +22,6 @@ def _sigmoid(u: Array) -> Array:
     return np.asarray(np.exp(-np.logaddexp(0.0, -u)))  # to all digits where it is small
 
 
-def _less(a: Array, b: Array) -> Array:
-    return np.less_equal(a, b).astype(float)
-
-
 def _picked(by: Array, *parts: Array) -> Array:
     found = parts[0]
     for i, part in enumerate(parts[1:], 1):
@@ -34,7 +30,8 @@ def _picked(by: Array, *parts: Array) -> Array:
 
 
 _CALLS: dict[str, Callable[..., Any]] = {
-    "exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": _sigmoid, "min": np.minimum, "max": np.maximum, "less": _less,
+    "exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": _sigmoid, "min": np.minimum, "max": np.maximum,
+    "less": lambda a, b: np.less_equal(a, b).astype(float),
 }  # fmt: skip
 
 
