@@ -38,11 +38,10 @@ def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
             logits = network(input_ids=inputs, use_cache=False).logits
             found = F.cross_entropy(
                 logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
-            ).view(labels.shape)
-            for index, of_window, asked in zip(
-                batch, found.cpu().numpy(), (labels != IGNORED).cpu().numpy(), strict=True
-            ):
-                mine = of_window[asked]
+            )
+            asked = (labels != IGNORED).cpu().numpy()
+            for index, of_window, scored in zip(batch, found.view(labels.shape).cpu().numpy(), asked, strict=True):
+                mine = of_window[scored]
                 losses[ends[index] - len(mine) : ends[index]] = mine
     if not np.isfinite(losses).all():
         raise UserError("a loss that is not finite", found=f"{np.isnan(losses).sum()} of {len(losses)} tokens")

@@ -147,11 +147,8 @@ class Card:
             value = known.get(column.name)
             if value is not None and (column.part in ("setting", "window") or column.name == "seed"):
                 shown = f"{value:g}" if isinstance(value, float) else value
-                yield [
-                    column.name,
-                    (", ".join(shown) or "none") if isinstance(shown, list) else str(shown),
-                    column.meaning,
-                ]
+                text = (", ".join(shown) or "none") if isinstance(shown, list) else str(shown)
+                yield [column.name, text, column.meaning]
 
     def _again(self) -> Iterator[str]:
         versions = ", ".join(f"{name} {version}" for name, version in self.provenance.get("versions", {}).items())

@@ -25,11 +25,8 @@ def check_sizes(config: dict[str, Any], file: object = None) -> dict[str, Any]:
         UserError: a number is larger than any model's, or the nesting is deeper than DEEPEST.
     """
     for key, value in _numbers(config, "", 0, file):
-        most = (
-            MOST
-            if _LOOP.search(key.rpartition(".")[2]) and not key.endswith(("_size", "_id", "_ids", "_dim"))
-            else LARGEST
-        )
+        is_loop = _LOOP.search(key.rpartition(".")[2]) and not key.endswith(("_size", "_id", "_ids", "_dim"))
+        most = MOST if is_loop else LARGEST
         if abs(value) > most:
             found = f"{value:.3g}" if abs(value) < 10**300 else "a number of hundreds of digits"
             raise UserError(

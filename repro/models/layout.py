@@ -147,12 +147,7 @@ def _unknown(
     failed: list[str],
 ) -> UserError:
     if any(".lora_" in name or name.startswith("base_model.model.") for name in strangers):
-        return UserError(
-            "an adapter, not a model",
-            file=model.path,
-            found=_some(strangers),
-            expected=formats.MERGE,
-        )
+        return UserError("an adapter, not a model", file=model.path, found=_some(strangers), expected=formats.MERGE)
     kind = model.config.get("model_type")
     said = f"config.json says model_type {str(kind)[:60]!r}" if kind else "no config.json says what it is"
     return UserError(

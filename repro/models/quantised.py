@@ -48,11 +48,8 @@ def refuse_packed(model: ModelFolder, shapes: Mapping[str, tuple[int, ...]]) -> 
     said = f"; config.json says quant_method {method.get('quant_method')!r:.40}" if isinstance(method, dict) else ""
     for name in shapes:
         for pattern, what in _PACKED:
-            if (
-                (found := pattern.search(name))
-                and f"{found[1]}.weight.bitmask" not in shapes
-                and _is_whole(model, name)
-            ):
+            found = pattern.search(name)
+            if found and f"{found[1]}.weight.bitmask" not in shapes and _is_whole(model, name):
                 raise _refused(model, name, f"{what}{said}")
     for name, tensor in model.tensors.items():
         if name in shapes and len(tensor.shape) > 1 and tensor.dtype not in FLOATS and not is_scale(name, shapes):

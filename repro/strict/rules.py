@@ -60,11 +60,8 @@ class Above(annotated_types.GroupedMetadata):
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        return (
-            f"{self.least:,}{unit} or more, and finite"
-            if self.inclusive
-            else f"more than {self.least:,}{unit}, and finite"
-        )
+        least = f"{self.least:,}{unit} or more" if self.inclusive else f"more than {self.least:,}{unit}"
+        return f"{least}, and finite"
 
 
 @dataclasses.dataclass(frozen=True)

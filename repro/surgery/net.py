@@ -22,7 +22,7 @@ from repro.surgery.spill import Keep
 from repro.training.fork import checkpoint_of
 from repro.training.model import config_of
 
-_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+_FLOATS = ("float32", "bfloat16", "float16", "float64")
 _BUFFER = "rotary_emb.inv_freq"  # which old files store
 
 
@@ -55,15 +55,9 @@ class Net:
                 message = "weights that don't match the config"
                 raise UserError(message, file=self.file, key=name, found=found, expected=expected)
         for name, weight in self.weights.items():
-            if weight.dtype not in _FLOATS:
-                expected_kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _FLOATS)
-                raise UserError(
-                    "a type of weights that can't be computed with",
-                    file=self.file,
-                    key=name,
-                    found=str(weight.dtype).removeprefix("torch."),
-                    expected=f"one of: {expected_kinds}",
-                )
+            if (kind := str(weight.dtype).removeprefix("torch.")) not in _FLOATS:
+                message, floats = "a type of weights that can't be computed with", f"one of: {', '.join(_FLOATS)}"
+                raise UserError(message, file=self.file, key=name, found=kind, expected=floats)
             check_finite(weight, self.file, name)
 
     def but(self, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> Net:
