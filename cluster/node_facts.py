@@ -158,7 +158,4 @@ def _gpus() -> dict[str, Any]:
 
 
 def _existing(folder: str) -> Path:
-    path = Path(folder)
-    while not path.exists():
-        path = path.parent
-    return path
+    return next(path for path in (Path(folder), *Path(folder).parents) if path.exists())

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,8 @@ def _made(root: str) -> list[str]:
             return [] if Folder.open(root).exists() else [root]
         except (OSError, ValueError, UserError):
             return []
-    made, path = [], Path(root)
-    while not path.exists():
-        made.append(str(path))
-        path = path.parent
-    return made
+    path = Path(root)
+    return [str(one) for one in takewhile(lambda one: not one.exists(), (path, *path.parents))]
 
 
 def all_reduce(nodes: dict[str, str], facts: dict[str, Any], resources: Resources) -> Finding:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.gpu import main
-from bench.trace import kind_of
+from bench.speed import kind_of
 from sweeps.__main__ import main as sweeps_main
 from tests.sweeps import small
 
