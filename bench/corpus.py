@@ -36,7 +36,8 @@ import psutil
 from bench import made_on, parser
 from repro.corpus import Corpus
 from repro.corpus.bpe import train_bpe
-from repro.corpus.chunked_tokenizer import slices
+from repro.corpus.chunked_tokenizer import SLICE_BYTES
+from repro.corpus.chunks import by_size
 from repro.corpus.packages import PackageSource
 from repro.corpus.tokenizer import Tokenizer
 
@@ -172,7 +173,7 @@ def _bare(files: list[Path], tokenizer: Path, processes: int) -> tuple[int, floa
 def _encode(files: list[Path], folder: Path, barrier: Any, queue: Any) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     backend = Tokenizer.from_bytes((folder / "tokenizer.json").read_bytes(), 0, 1).backend
-    some = list(slices([text for file in files for text in _texts(file)]))
+    some = list(by_size([text for file in files for text in _texts(file)], len, SLICE_BYTES))
     barrier.wait()
     began, cpu, tokens = time.perf_counter(), time.process_time(), 0
     for texts in some:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from repro.corpus.chunks import bytes_of, distinct
+from repro.corpus.chunks import by_size, bytes_of, distinct
 
 if TYPE_CHECKING:
     import tokenizers
@@ -98,26 +97,12 @@ class TokenizedChunks(NamedTuple):
 def ids_of(backend: tokenizers.Tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Ids of all texts, (ids,) uint32, and the number of ids per text, (texts,). Uses the threads of `tokenizers`."""
     ids, lengths = array("I"), []
-    for some in slices(texts):
+    for some in by_size(texts, len, SLICE_BYTES):
         for encoding in backend.encode_batch_fast(some, add_special_tokens=False):
             found = encoding.ids
             ids.extend(found)
             lengths.append(len(found))
     return np.frombuffer(ids, np.uint32) if ids else np.empty(0, np.uint32), np.array(lengths, np.int64)
-
-
-def slices(texts: list[str]) -> Iterator[list[str]]:
-    """The texts in order, in lists of about SLICE_BYTES."""
-    some: list[str] = []
-    room = SLICE_BYTES
-    for text in texts:
-        some.append(text)
-        room -= len(text)
-        if room <= 0:
-            yield some
-            some, room = [], SLICE_BYTES
-    if some:
-        yield some
 
 
 def chunked(backend: tokenizers.Tokenizer) -> ChunkedTokenizer | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from repro.store.folder import Folder
+
+T = TypeVar("T")
 
 
 def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, np.ndarray]:
@@ -17,6 +21,20 @@ def bytes_of(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> tuple[bytes, n
     bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     whole = memoryview(data)[bounds[0] : bounds[-1]].tobytes() if bounds[-1] > bounds[0] else b""
     return whole, bounds - bounds[0]
+
+
+def by_size(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """The items in order, in lists that end with the item that makes their sizes add up to `most` or more."""
+    some: list[T] = []
+    room = most
+    for item in items:
+        some.append(item)
+        room -= size(item)
+        if room <= 0:
+            yield some
+            some, room = [], most
+    if some:
+        yield some
 
 
 def write_batch(folder: Folder, name: str, batch: pa.RecordBatch, compression: str | None = None) -> None:

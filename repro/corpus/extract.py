@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from repro import strict
 from repro.console.progress import TimedProgress
-from repro.corpus.chunks import read_batch, write_batch
-from repro.corpus.documents import Document, Source
+from repro.corpus.chunks import by_size, read_batch, write_batch
+from repro.corpus.documents import Source
 from repro.corpus.files import local
 from repro.corpus.huggingface import local_folder
 from repro.corpus.pool import Pool, in_order
@@ -185,7 +185,7 @@ class PieceReader:
     def __call__(self, piece: int) -> None:
         """Extracts a piece. Its list of parts is written last and marks it as complete."""
         parts: list[TextPart] = []
-        for documents in _cut(self._placed(piece), self.part_bytes):
+        for documents in by_size(self._placed(piece), lambda placed: len(placed[2]), self.part_bytes):
             file = f"{self.stem}-{piece:05d}-{len(parts):05d}.arrow"
             places, groups, texts = zip(*documents, strict=True)
             ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
@@ -206,24 +206,16 @@ class PieceReader:
     def _list(self, piece: int) -> str:
         return f"{self.stem}-{piece:05d}.json"
 
-    def _placed(self, piece: int) -> Iterator[tuple[int, Document]]:
-        texts = (document for document in self._source.documents(piece) if document.text.strip())
-        for document in islice(texts, self.spec.max_documents):
-            yield place(document.group) if self.place is None else self.place, document
-
-
-def _cut(placed: Iterator[tuple[int, Document]], most: int) -> Iterator[list[tuple[int, str, bytes]]]:
-    documents: list[tuple[int, str, bytes]] = []
-    size = 0
-    for at, document in placed:
-        data = document.text.encode("utf-8", "replace")  # JSON may contain lone surrogates, which UTF-8 can't encode
-        documents.append((at, document.group, data))
-        size += len(data)
-        if size >= most:
-            yield documents
-            documents, size = [], 0
-    if documents:
-        yield documents
+    def _placed(self, piece: int) -> Iterator[tuple[int, str, bytes]]:
+        """Place, group and text of each document."""
+        documents = (document for document in self._source.documents(piece) if document.text.strip())
+        for group, text in islice(documents, self.spec.max_documents):
+            at = place(group) if self.place is None else self.place
+            yield (
+                at,
+                group,
+                text.encode("utf-8", "replace"),
+            )  # JSON may contain lone surrogates, which UTF-8 can't encode
 
 
 def _limited(parts: Iterator[TextPart], most: int | None) -> Iterator[TextPart]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from repro import paths
+from repro.corpus.chunks import by_size
 from repro.corpus.documents import Document, content_group, sha256_of
 from repro.corpus.records import check_kind, texts_of
 from repro.errors import located
@@ -55,15 +56,7 @@ class FilesSource:
 
     @cached_property
     def _pieces(self) -> list[list[Path]]:
-        found: list[list[Path]] = []
-        size = PIECE_BYTES
-        for file in self.files:
-            if size >= PIECE_BYTES:
-                found.append([])
-                size = 0
-            found[-1].append(file)
-            size += file.stat().st_size
-        return found
+        return list(by_size(self.files, lambda file: file.stat().st_size, PIECE_BYTES))
 
     @property
     def pieces(self) -> int:

@@ -97,7 +97,7 @@ def _copy(source: Folder, whole: Folder, progress: TimedProgress, asked: Callabl
             while waiting:
                 done, waiting = wait(waiting, POLL, FIRST_EXCEPTION)
                 _raise_first(done)
-                progress.advance(_size(Path(whole.path)) - before - progress.done)
+                progress.advance(max(0, _size(Path(whole.path)) - before - progress.done))
                 if asked():
                     raise Stopped(f"while {source} was copied")
         except BaseException:

@@ -68,7 +68,8 @@ def places_of(parameters: Mapping[str, nn.Parameter], bits: Masks, optimizer: An
     """
     for one in optimizers(optimizer):
         if masters.stage_of(one) is not None:
-            return _sharded(parameters, bits, one)
+            # The flat shards of ZeRO stages 1 to 3.
+            return _gathered(masters.flats(one), [masters.place(one, *item) for item in parameters.items()], bits)
         if hasattr(one, "fp32_groups_flat"):
             return _flattened(parameters, bits, one)
         if hasattr(one, "fp32_groups"):
@@ -105,11 +106,6 @@ def _own(bits: Masks, name: str, parameter: torch.Tensor) -> torch.Tensor:
     shape, offset = compute_local_shape_and_global_offset(parameter.shape, parameter.device_mesh, parameter.placements)
     stretch = tuple(slice(first, first + size) for first, size in zip(offset, shape, strict=True))
     return packed(bits.full(name)[stretch].flatten())
-
-
-def _sharded(parameters: Mapping[str, nn.Parameter], bits: Masks, zero: Any) -> list[Place]:
-    """The flat shards of ZeRO stages 1 to 3."""
-    return _gathered(masters.flats(zero), [masters.place(zero, *item) for item in parameters.items()], bits)
 
 
 def _flattened(parameters: Mapping[str, nn.Parameter], bits: Masks, wrapper: Any) -> list[Place]:

@@ -23,10 +23,9 @@ from safetensors.torch import save as save_tensors
 
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
-from repro.training import checkpoint_masks
 from repro.training.checkpoint_manifest import FILE, ROWS, examine, finish, name_of, put, remove, steps_in
 from repro.training.checkpoint_rows import dumped
-from repro.training.checkpoint_tensors import refuse_another, state
+from repro.training.checkpoint_tensors import load_masks, mask_files, refuse_another, refuse_others, state
 from repro.training.masters import Fragment
 from repro.training.zero import DeepSpeedEngine
 
@@ -78,7 +77,7 @@ def save(
     def rest() -> None:
         if not first:
             return
-        others = put(place, checkpoint_masks.files(pruner) | {ROWS: dumped(rows)})
+        others = put(place, mask_files(pruner) | {ROWS: dumped(rows)})
         finish(
             place,
             step=step,
@@ -116,7 +115,7 @@ def restore(folder: Folder, engine: DeepSpeedEngine, pruner: Pruner, identity: s
         if manifest["identity"] != identity:
             continue
         load(place, manifest, engine, pruner)
-        checkpoint_masks.refuse_others(place, manifest["step"], pruner)
+        refuse_others(place, manifest["step"], pruner)
         return Restored(place, manifest["step"], place.read_json(ROWS))
     return None
 
@@ -148,7 +147,7 @@ def load(place: Folder, manifest: dict[str, Any], engine: DeepSpeedEngine, prune
             f = fragments[name]
             for key, tensor in f.tensors.items():
                 tensor.narrow(0, mine, count).copy_(saved[f"{key}/{name}"].narrow(0, theirs, count))
-    checkpoint_masks.load(place, manifest, pruner)
+    load_masks(place, manifest, pruner)
     engine.set_updates(manifest["updates"])
     engine.cast_masters()
     pruner.apply()
