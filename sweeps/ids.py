@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.schedule import FALLING
 from repro.spec import MovesSpec, PruningSpec
-from sweeps.overrides import CHANGEABLE, Window
+from sweeps.points import CHANGEABLE, Window
 from sweeps.run_parts import Parts
 
 # The interval comes last: it often follows from another difference.

@@ -14,8 +14,7 @@ from repro.spec import MovesSpec, RunSpec, Sparsity
 from repro.strict import Above
 from sweeps.ids import percent
 from sweeps.mirrored_sets import EqualTo, Timed
-from sweeps.overrides import Change
-from sweeps.points import Budget, Budgets, SeedList, Size, Sizes, Sparsities
+from sweeps.points import Budget, Budgets, Change, SeedList, Size, Sizes, Sparsities
 from sweeps.run_builder import Builder
 
 Member = Literal["falling", "rising", "static", "moving", "static_dense", "saw_tooth"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from repro.errors import UserError
 from repro.schedule import PruningSchedule
 from repro.spec import PruningSpec
-from sweeps.overrides import Window
+from sweeps.points import Window
 
 SPARSE_STARTS = (0.5, 0.75)  # sparsities from which SPDF goes dense (arXiv 2303.10464)
 TRIED = 16  # quarters of a step around the ideal number of dense steps that are tried, in both directions

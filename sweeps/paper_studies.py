@@ -10,8 +10,7 @@ from repro import strict
 from repro.bounds import RUNS, within
 from repro.errors import UserError
 from repro.spec import BATCH, RunSpec
-from sweeps.overrides import Change, Window
-from sweeps.points import Budget, Budgets, Match, SeedList, Size, Sizes, Sparsities
+from sweeps.points import Budget, Budgets, Change, Match, SeedList, Size, Sizes, Sparsities, Window
 from sweeps.run_builder import Builder
 
 

@@ -10,9 +10,8 @@ from repro import strict
 from repro.errors import UserError
 from repro.spec import RunSpec, Sparsity
 from repro.strict import Above
-from sweeps.overrides import Change, Window
 from sweeps.paper_studies import Pairs
-from sweeps.points import Budgets, Cells, Match, Points, Seed, Sizes
+from sweeps.points import Budgets, Cells, Change, Match, Points, Seed, Sizes, Window
 from sweeps.run_builder import Builder
 
 

@@ -14,8 +14,7 @@ from repro.models.folder import start_from
 from repro.schedule import FALLING, interval_for
 from repro.spec import UNREAD, ModelSpec, ModelStart, PruningSpec, RunSpec
 from sweeps.ids import differences, percent, short, timing_of, window_text
-from sweeps.overrides import Change, Window
-from sweeps.points import PUBLIC, Match, Point, chosen, tokens_per_param
+from sweeps.points import PUBLIC, Change, Match, Point, Window, chosen, tokens_per_param
 from sweeps.run_parts import Parts, settled, steps
 from sweeps.run_settings import Settings
 

@@ -9,7 +9,7 @@ from repro.bounds import STEPS
 from repro.errors import UserError
 from repro.schedule import FALLING
 from repro.spec import DECAY, ModelSpec, OptimizerSpec, PruningSpec
-from sweeps.overrides import Change
+from sweeps.points import Change
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ from repro.spec import (
     StructureKey,
 )
 from repro.strict import Above, Between
-from sweeps.overrides import Window
-from sweeps.points import Budget, Ratio, Size, Sparsities
+from sweeps.points import Budget, Ratio, Size, Sparsities, Window
 
 DIGITS = 3  # significant digits of a learning rate that is computed
 

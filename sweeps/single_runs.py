@@ -18,8 +18,7 @@ from repro.spec import RunSpec, SurgeryKey
 from repro.strict import Between, ByKey
 from repro.studies import StudyName
 from sweeps.ids import near
-from sweeps.overrides import Change, Window
-from sweeps.points import Budget, FinalSparsity, Seed, Size
+from sweeps.points import Budget, Change, FinalSparsity, Seed, Size, Window
 from sweeps.post_trained import label
 from sweeps.run_builder import Builder
 

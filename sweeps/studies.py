@@ -15,7 +15,6 @@ from repro.errors import UserError
 from repro.spec import RunSpec
 from sweeps.growth_study import GrowthStudy
 from sweeps.mirror_study import Mirror
-from sweeps.overrides import Variant, Window
 from sweeps.paper_studies import LawStudy, Pairs, Robustness, Schedules
 from sweeps.points import (
     Budget,
@@ -26,6 +25,8 @@ from sweeps.points import (
     Size,
     Sizes,
     Sparsities,
+    Variant,
+    Window,
     tokens_per_param,
 )
 from sweeps.pruning_studies import DenseParents, PostTraining

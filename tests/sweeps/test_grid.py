@@ -12,7 +12,7 @@ from repro.errors import UserError
 from repro.studies import StudyName
 from sweeps import ids
 from sweeps.grid import expand
-from sweeps.overrides import Change
+from sweeps.points import Change
 from sweeps.studies import Studies
 from tests.sweeps.small import write
 
