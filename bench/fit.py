@@ -27,7 +27,7 @@ import numpy as np
 from scipy import optimize, special
 
 from analysis.fits.fit import FitResult, fit
-from analysis.fits.objective import huber
+from analysis.fits.objective import Objective
 from analysis.fits.resample import bootstrap
 from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
@@ -109,7 +109,7 @@ def scipy_(columns: dict[str, Array], loss: Array, result: FitResult, ours: floa
     def objective(x: Array) -> float:
         a, b, e, alpha, beta = x
         predicted = special.logsumexp([a - alpha * size, b - beta * data, np.full_like(size, e)], axis=0)
-        return float(huber(predicted - target, DELTA).sum())
+        return float(Objective(delta=DELTA).rows(predicted - target).sum())
 
     whole = list(itertools.product(*STARTS.values()))
     chosen = np.random.default_rng(0).choice(len(whole), size=min(count, len(whole)), replace=False)
@@ -150,7 +150,7 @@ def chinchilla_(columns: dict[str, Array], loss: Array, result: FitResult, ours:
         seconds = time.perf_counter() - start
     found = package.get_params()
     theta = np.array([found[name] for name in CHINCHILLA.names])
-    objective = float(huber(np.log(CHINCHILLA.predict(theta, columns)) - np.log(loss), DELTA).sum())
+    objective = float(Objective(delta=DELTA).rows(np.log(CHINCHILLA.predict(theta, columns)) - np.log(loss)).sum())
     whole = int(np.prod([len(values) for values in STARTS.values()]))
     scaled = seconds / starts * whole
     print(

@@ -15,12 +15,11 @@ from analysis.fits import resample
 from analysis.fits.fit import FitResult, fit, obstacle
 from analysis.fits.objective import Objective
 from analysis.fits.problem import Problem
-from analysis.fits.resample import CLUSTERS, Resamples
+from analysis.fits.resample import CLUSTERS, LEAST_WEIGHT, Resamples
 from analysis.laws.law import Array, Columns, Law
 from analysis.tables.data import Mask
 from analysis.tables.rows import Rows
 
-LEAST_WEIGHT = 1e-6  # of a point that a resample misses, so that its fit stays determined
 OBJECTIVE = Objective()
 SETTLED = 0.01  # nats a doubling of the tokens, under which we call a curve converged
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -177,8 +177,3 @@ def refit(law: Law, columns: Columns, losses: Array, start: FitResult, *, weight
         theta, _, _ = problem.descend(np.repeat(start.theta[None], min(BATCH, count - first), axis=0))
         found.append(theta)
     return np.vstack(found)
-
-
-def with_start(result: FitResult, theta: Array) -> FitResult:
-    """`result` at other parameters, to start from."""
-    return replace(result, parameters=dict(zip(result.parameters, theta.tolist(), strict=True)))

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.fits.fit import FitResult
@@ -143,7 +142,8 @@ def _patterns(
     scores = scores - law @ (law.T @ scores)
     found, uneven = [], bool(np.ptp(units.total) > 0)
     for column in tested:
-        own = units.of(column.values) if column.labels is None else column.values[_first(units.member)]
+        _, first = np.unique(units.member, return_index=True)  # labels are equal in all rows of a group
+        own = units.of(column.values) if column.labels is None else column.values[first]
         added = _added(own, column.labels)
         length = np.linalg.norm(root * (added - np.average(added, axis=0, weights=units.total)), axis=0)
         added = root * added
@@ -205,7 +205,3 @@ def _median(values: Array, weights: Array) -> float:
 
 def _normal_scores(values: Array) -> Array:
     return np.asarray(stats.norm.ppf(stats.rankdata(values) / (len(values) + 1)))
-
-
-def _first(member: NDArray[np.intp]) -> NDArray[np.intp]:
-    return np.unique(member, return_index=True)[1]

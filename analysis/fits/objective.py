@@ -59,13 +59,8 @@ class Objective:
         return {"huber_log": self.delta, "huber": self.delta, "lad": 0.0, "wls": np.inf}[self.kind]
 
     def rows(self, residual: Array) -> Array:
-        """What each residual adds."""
+        """What each residual adds: of Huber's r^2 / 2 up to |r| = delta, linear beyond."""
+        size, delta = np.abs(residual), self.threshold
         if self.kind == "lad":
-            return np.abs(residual)
-        return huber(residual, self.threshold)
-
-
-def huber(residual: Array, delta: float) -> Array:
-    """r^2 / 2 up to |r| = delta, linear beyond."""
-    size = np.abs(residual)
-    return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta) if np.isfinite(delta) else 0.0)
+            return size
+        return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta) if np.isfinite(delta) else 0.0)

@@ -18,7 +18,7 @@ from analysis.fits.fit import FitResult, fit, obstacle, refit
 from analysis.fits.holdout import HeldOut
 from analysis.fits.objective import Objective
 from analysis.fits.outcome import Interval, above, below, enough_resamples, percentiles, positive_sigma
-from analysis.fits.resample import Method
+from analysis.fits.resample import LEAST_WEIGHT, Method
 from analysis.fits.weights import Information, information, scaled
 from analysis.laws.law import Array, Law
 from analysis.tables.table import Table
@@ -27,7 +27,6 @@ from repro.errors import UserError
 Outcome = Literal["better", "worse", "can't be told apart", "no interval"]
 FLOOR = 0.04  # relative error that Choshen et al. 2024 (arXiv 2410.11840) take as a floor of such forecasts
 LEAST_HELD = 2  # held-out clusters that are resampled: of one there is no spread
-LEAST_WEIGHT = 1e-6  # of a row that a resample misses: it may miss all but a few, and then has no minimum without them
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from analysis.laws.law import Array, Columns, Law
 from repro.errors import UserError
 
 CLUSTERS = 12
+LEAST_WEIGHT = 1e-6  # of a row that a resample misses: it may miss all but a few, and then has no minimum without them
 Method = Literal["cases", "clusters", "parametric"]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analysis.fits.fit import FitResult
+from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 
 SIZES, TOKENS = (1e6, 3e6, 1e7, 3e7), (1e8, 1e9, 1e10)
@@ -33,3 +36,8 @@ def drawn(n: np.ndarray, d: np.ndarray, noise: float = 0.002, **more: Any) -> li
 def grid(sizes: int = 5, ratios: tuple[float, ...] = (5, 20, 60, 150)) -> tuple[np.ndarray, np.ndarray]:
     n = np.repeat(np.geomspace(5e7, 1e9, sizes), len(ratios))
     return n, n * np.tile(ratios, sizes)
+
+
+def with_start(result: FitResult, theta: Array) -> FitResult:
+    """`result` at other parameters, to start from."""
+    return replace(result, parameters=dict(zip(result.parameters, theta.tolist(), strict=True)))

@@ -15,8 +15,8 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure, cells
 from analysis.findings.method_curves import MethodCurves
 from analysis.findings.post_training import Recovery
-from analysis.fits.curve_fits import LEAST_WEIGHT
 from analysis.fits.outcome import above, below
+from analysis.fits.resample import LEAST_WEIGHT
 from analysis.laws.law import Array
 from analysis.worlds.recovery_world import RecoveryWorld
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.fits.fit import fit, refit, with_start
+from analysis.fits.fit import fit, refit
 from analysis.fits.outcome import percentiles
 from analysis.fits.resample import bootstrap
 from analysis.laws.registry import LAWS
 from analysis.worlds import simulated_table
+from tests.analysis.points import with_start
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize
 
 from analysis.fits.fit import fit, obstacle, refit
-from analysis.fits.objective import huber
+from analysis.fits.objective import Objective
 from analysis.laws.law import Law
 from analysis.laws.registry import COUNTS, N_AVG, N_EFFECTIVE
 from analysis.tables.data import Tables
@@ -46,7 +46,8 @@ def test_no_other_solver_improves_on_a_noisy_fit(law: Law, columns: dict[str, np
 
     def objective(relative: np.ndarray) -> float:
         return float(
-            huber(np.log(law.predict(relative * result.theta, columns)) - np.log(loss), 1e-3).sum() / result.objective
+            Objective().rows(np.log(law.predict(relative * result.theta, columns)) - np.log(loss)).sum()
+            / result.objective
         )
 
     rival = optimize.minimize(
@@ -98,7 +99,7 @@ def test_a_warm_resample_ends_where_many_starts_would(columns: dict[str, np.ndar
     warm = refit(N_AVG, columns, noisy, fit(N_AVG, columns, loss))
     for theta, sample in zip(warm, noisy, strict=True):
         cold = fit(N_AVG, columns, sample)
-        reached = huber(np.log(N_AVG.predict(theta, columns)) - np.log(sample), 1e-3).sum()
+        reached = Objective().rows(np.log(N_AVG.predict(theta, columns)) - np.log(sample)).sum()
         assert reached <= cold.objective * (1 + 1e-6)
 
 

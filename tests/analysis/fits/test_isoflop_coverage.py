@@ -14,13 +14,14 @@ from scipy import stats
 
 from analysis.fits.budget_optimum import exponents
 from analysis.fits.envelope import envelope
-from analysis.fits.fit import fit, refit, with_start
+from analysis.fits.fit import fit, refit
 from analysis.fits.isoflop import isoflop
 from analysis.fits.outcome import percentiles
 from analysis.fits.resample import bootstrap
 from analysis.laws.registry import CHINCHILLA
 from repro.errors import UserError
 from tests.analysis import compute
+from tests.analysis.points import with_start
 
 pytestmark = [pytest.mark.slow, pytest.mark.full]
 

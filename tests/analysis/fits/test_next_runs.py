@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.fits import next_runs, priced_runs
-from analysis.fits.fit import FitResult, fit, refit, with_start
+from analysis.fits.fit import FitResult, fit, refit
 from analysis.fits.next_runs import Prospect
 from analysis.fits.objective import Objective
 from analysis.fits.priced_runs import PricedRuns
@@ -17,6 +17,7 @@ from analysis.laws.law import Array, Columns
 from analysis.laws.registry import CHINCHILLA
 from analysis.worlds import simulated_table
 from repro.errors import UserError
+from tests.analysis.points import with_start
 
 TRUTH = np.array([1.8, 480.0, 0.35, 2100.0, 0.37])
 SIZES = np.repeat(np.geomspace(3e7, 3e8, 4), 3)

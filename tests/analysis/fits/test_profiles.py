@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.fits.fit import fit, with_start
+from analysis.fits.fit import fit
 from analysis.fits.objective import Objective
 from analysis.fits.problem import Problem
 from analysis.fits.profiles import SMOOTH, allowed, profile
@@ -18,6 +18,7 @@ from analysis.fits.weights import scaled
 from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 from tests.analysis.epoch import EPOCH, TRUTH, points
+from tests.analysis.points import with_start
 
 OBJECTIVES = {
     "huber_log 1e-2": Objective("huber_log", 1e-2),
