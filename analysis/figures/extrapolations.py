@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, Points, where_equal
 from analysis.findings.evidence import Evidence
 from analysis.findings.method_curves import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
@@ -90,7 +90,5 @@ def _panel(way: str, found: list[dict[str, Any]], methods: list[str]) -> Panel:
             drawn.append(
                 Points(style.of_rank("method", place, method), x, y, [row["run_id"] for row in own], low, high)
             )
-    ends = np.array(
-        [min((row["measured"] for row in found), default=0.0), max((row["measured"] for row in found), default=1.0)]
-    )
-    return Panel(way, "measured, nats over L0", "predicted, nats over L0", tuple(drawn), guides=((ends, ends),))
+    equal = where_equal([row["measured"] for row in found] or [0.0, 1.0])
+    return Panel(way, "measured, nats over L0", "predicted, nats over L0", tuple(drawn), guides=(equal,))

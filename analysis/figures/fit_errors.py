@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import Panel, Points, where_equal
 from analysis.fits.table_fit import TableFit
 from analysis.laws.law import Array
 from analysis.tables import cells
@@ -46,21 +46,17 @@ def panels(found: TableFit) -> list[Panel]:
     """Predicted against actual, and the residuals over each column of numbers."""
     predicted, actual = found.result.predict(found.columns), found.rows.loss
     residual = predicted - actual
-    ends = np.array([min(predicted.min(), actual.min()), max(predicted.max(), actual.max())])
     bands = () if found.sigma is None else ((-2 * found.sigma, 2 * found.sigma),)
     points = tuple(_points(found, actual, predicted))
     axes = "actual loss, nats/token", "predicted, nats/token"
-    drawn = [Panel("predicted and actual", *axes, points, guides=((ends, ends),))]
+    drawn = [Panel("predicted and actual", *axes, points, guides=(where_equal([*predicted, *actual]),))]
     for name, own in found.columns.items():
         if name not in found.result.law.levels:
             guides = ((np.array([own.min(), own.max()]), np.zeros(2)),)
             wide, count = bool(own.min() > 0 and own.max() > 3 * own.min()), cells.kind_of(name) == "count"
-            title, off, points = (
-                f"residuals over {name}",
-                "predicted − actual, nats",
-                tuple(_points(found, own, residual)),
-            )
-            drawn.append(Panel(title, name, off, points, guides=guides, bands=bands, log_x=wide, counts=count))
+            title, points = f"residuals over {name}", tuple(_points(found, own, residual))
+            shown = Panel(title, name, "predicted − actual, nats", points, (), guides, bands, log_x=wide, counts=count)
+            drawn.append(shown)
     return drawn
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.claims.law import PAPER_ERROR
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, of_each_sparsity
+from analysis.figures.panel import Panel, of_each_sparsity, where_equal
 from analysis.findings.compare import IN_SAMPLE, INTERVAL
 from analysis.findings.evidence import Evidence
 from analysis.laws.registry import N_AVG
@@ -62,9 +62,7 @@ def panels(evidence: Evidence) -> list[Panel]:
     found = rows(evidence)
     if not found:
         return []
-    ends = np.array(
-        [min(min(p["actual"], p["predicted"]) for p in found), max(max(p["actual"], p["predicted"]) for p in found)]
-    )
+    equal = where_equal([p[name] for p in found for name in ("actual", "predicted")])
     counts = np.array([p["N_avg"] for p in found])
     grid = np.geomspace(counts.min() * 0.9, counts.max() * 1.1, 200)
     fitted = evidence.comparison.law_fits[N_AVG.name].parameters
@@ -78,7 +76,7 @@ def panels(evidence: Evidence) -> list[Panel]:
     )
     left, guide = "loss − B/D^β, nats/token", ((grid, size_term),)
     return [
-        Panel("predicted against actual", actual, "predicted, nats/token", predicted, guides=((ends, ends),)),
+        Panel("predicted against actual", actual, "predicted, nats/token", predicted, guides=(equal,)),
         Panel("what is left to the size", count, left, rest, guides=guide, log_x=True, counts=True),
         Panel("errors", actual, off, error, bands=margin),
         Panel("errors by size", count, off, by_size, bands=margin, log_x=True, counts=True),

@@ -64,6 +64,12 @@ def of_each_sparsity(
         yield Points(style.of_run(sparsity), at_x, at_y, runs, low, high, joined, apart * (i - 1.5))
 
 
+def where_equal(values: Sequence[float] | Array) -> tuple[Array, Array]:
+    """A panel's guide on which x and y are equal, from the least to the largest of some values."""
+    ends = np.array([min(values), max(values)])
+    return ends, ends
+
+
 @dataclass(frozen=True)
 class Curve:
     """A line of one look: one run's way, or what a law says. `run`: whose it is."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Panel, of_each_sparsity
+from analysis.figures.panel import Panel, of_each_sparsity, where_equal
 from analysis.findings.evidence import Evidence
 
 NAME = "promise"
@@ -37,7 +35,6 @@ def panels(evidence: Evidence) -> list[Panel]:
     found = rows(evidence)
     if not found:
         return []
-    seconds = np.array([(r["promised_seconds"], r["measured_seconds"]) for r in found])
-    ends = np.array([seconds.min(), seconds.max()])
+    equal = where_equal([r[name] for r in found for name in ("promised_seconds", "measured_seconds")])
     points, every = tuple(of_each_sparsity(found, "promised_seconds", "measured_seconds")), "every run that was planned"
-    return [Panel(every, "promised, s", "measured, s", points, guides=((ends, ends),), log_x=True, log_y=True)]
+    return [Panel(every, "promised, s", "measured, s", points, guides=(equal,), log_x=True, log_y=True)]

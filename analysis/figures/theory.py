@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, of_each_sparsity
+from analysis.figures.panel import Panel, of_each_sparsity, where_equal
 from analysis.findings.evidence import Evidence
 from analysis.findings.theory import Prediction
 from analysis.laws.registry import N_AVG
@@ -59,7 +59,6 @@ def panels(evidence: Evidence) -> list[Panel]:
     for column, title in (("dense_step", "ΔL ∝ ΣC^(−α−1)N_k"), ("N_avg_law", "the law in N_avg")):
         own = [r for r in rows(evidence) if r[column] is not None]
         if own:
-            ends = np.array([min(r["measured"] for r in own), max(r["measured"] for r in own)])
             points = tuple(of_each_sparsity(own, column, "measured"))
-            drawn.append(Panel(title, predicted, measured, points, guides=((ends, ends),)))
+            drawn.append(Panel(title, predicted, measured, points, guides=(where_equal([r["measured"] for r in own]),)))
     return drawn

@@ -60,11 +60,8 @@ class Matched:
 
 def matched(one: Runs, other: Runs) -> Matched | None:
     """Two configurations at the seeds that both have; None where they have none in common."""
-    at = [{int(seed): i for i, seed in enumerate(runs["seed"])} for runs in (one, other)]
-    seeds = sorted(at[0].keys() & at[1].keys())
-    if not seeds:
-        return None
-    return Matched(*(runs.where(np.array([own[s] for s in seeds])) for runs, own in zip((one, other), at, strict=True)))
+    seeds, of_one, of_other = np.intersect1d(one["seed"], other["seed"], return_indices=True)
+    return Matched(one.where(of_one), other.where(of_other)) if len(seeds) else None
 
 
 def difference_noise(found: Sequence[Matched], noise: Noise) -> Spread | None:
