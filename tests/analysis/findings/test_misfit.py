@@ -10,7 +10,7 @@ from analysis.findings.misfit import LawDraws, Misfit
 from analysis.fits.fit import fit, refit
 from analysis.laws.registry import N_AVG
 from analysis.noise.spread import Spread
-from analysis.worlds.simulated_arrow import THETA
+from tests.analysis.mirrored_worlds import THETA
 from tests.analysis.points import with_start
 
 N, D = (np.array(own, dtype=float).ravel() for own in np.meshgrid([4e3, 8e3, 16e3, 32e3], [2e5, 5e5, 1e6, 2e6]))

@@ -13,17 +13,17 @@ from analysis.findings import setting_lines
 from analysis.noise.seed_noise import SeedNoise
 from analysis.power import simulation
 from analysis.tables.data import Tables
-from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import THETA, ArrowTruth
 from analysis.worlds.simulated_programme import in_tables
 from analysis.worlds.world import World
+from tests.analysis import mirrored_worlds
+from tests.analysis.mirrored_worlds import THETA, ArrowTruth
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def tables() -> Tables:
-    return in_tables(simulated_arrow.simulate())
+    return in_tables(mirrored_worlds.simulate())
 
 
 def test_with_little_noise_every_rule_knows_a_true_world_from_a_false_one(tables: Tables) -> None:
@@ -45,7 +45,7 @@ def test_worlds_of_one_law_lack_what_the_dense_runs_do(tables: Tables) -> None:
 
 
 def test_the_lack_of_fit_of_worlds_is_the_sweeps_own() -> None:
-    rows = simulated_arrow.simulate(ArrowTruth(misfit=0.01), growth=False)
+    rows = mirrored_worlds.simulate(ArrowTruth(misfit=0.01), growth=False)
     assert 0.005 < simulation.lack_of_fit(in_tables(rows)) < 0.02
     planned = [row | {"loss": float("nan")} for row in rows]
     assert simulation.lack_of_fit(in_tables(planned)) == 0

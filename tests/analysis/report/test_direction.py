@@ -11,9 +11,10 @@ import pytest
 from analysis.__main__ import main
 from analysis.claims import IN_ANY_DIRECTION, schedule
 from analysis.figures import direction, direction_gaps, growth, kinds, promise
-from analysis.worlds import simulated_arrow, simulated_sweep
-from analysis.worlds.simulated_arrow import ArrowTruth
+from analysis.worlds import simulated_sweep
 from repro.store.folder import Folder
+from tests.analysis import mirrored_worlds
+from tests.analysis.mirrored_worlds import ArrowTruth
 from tests.analysis.report.cards import assert_described
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sweep") / "sets"
-    rows = simulated_arrow.simulate(ArrowTruth(kappa=0.5))
+    rows = mirrored_worlds.simulate(ArrowTruth(kappa=0.5))
     simulated_sweep.write(Folder.open(path), [row for row in rows if "40t" not in row["family"] or not row["sparsity"]])
     assert main(["report", str(path), "--bootstrap", "100", "--worlds", "0"]) == 0
     return path

@@ -7,13 +7,13 @@ import pytest
 
 from analysis.tables.mirrored import KINDS, mirrored_sets
 from analysis.tables.time_weights import weighted_counts
-from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import ArrowTruth
 from analysis.worlds.simulated_programme import in_tables
+from tests.analysis import mirrored_worlds
+from tests.analysis.mirrored_worlds import ArrowTruth
 
 
 def test_members_controls_and_dense_runs_of_each_set() -> None:
-    found = mirrored_sets(in_tables(simulated_arrow.simulate(growth=False)))
+    found = mirrored_sets(in_tables(mirrored_worlds.simulate(growth=False)))
     assert [own.name for own in found] == ["25k 20t at 40%", "25k 20t at 80%", "25k 40t at 40%", "25k 40t at 80%"]
     for own in found:
         assert list(own.members) == [*KINDS]
@@ -29,7 +29,7 @@ def test_members_controls_and_dense_runs_of_each_set() -> None:
 
 
 def test_a_dense_run_of_the_sets_width_is_told_from_its_partner() -> None:
-    rows = simulated_arrow.simulate(growth=False)
+    rows = mirrored_worlds.simulate(growth=False)
     for row in rows:
         if row["size"] == "25k-p40":
             row["d_model"] = 32
@@ -39,7 +39,7 @@ def test_a_dense_run_of_the_sets_width_is_told_from_its_partner() -> None:
 
 
 def test_without_a_weight_in_time_n_w_is_n_avg_and_mirror_images_mirror_it() -> None:
-    tables = in_tables(simulated_arrow.simulate(ArrowTruth(sigma=0.0), growth=False))
+    tables = in_tables(mirrored_worlds.simulate(ArrowTruth(sigma=0.0), growth=False))
     counts = weighted_counts(tables.runs, np.array([0.0, 1.0]))
     usual = tables.runs["shape"] == "geometric"
     assert counts[usual, 0] == pytest.approx(tables.runs["N_avg"][usual], rel=1e-9)

@@ -13,16 +13,16 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.one_law import residuals
 from analysis.findings.time_weight import time_weight
 from analysis.tables.growth import grown
-from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import OPERATORS, ArrowTruth
 from analysis.worlds.simulated_programme import in_tables
+from tests.analysis import mirrored_worlds
+from tests.analysis.mirrored_worlds import OPERATORS, ArrowTruth
 
 Rows = list[dict[str, Any]]
 
 
 @cache
 def exact(kappa: float = 0.0) -> tuple[dict[str, Any], ...]:
-    return tuple(simulated_arrow.simulate(ArrowTruth(kappa=kappa, sigma=0.0)))
+    return tuple(mirrored_worlds.simulate(ArrowTruth(kappa=kappa, sigma=0.0)))
 
 
 def rows(kappa: float = 0.0, sigma: float = 0.004, **offsets: float) -> Rows:
@@ -35,7 +35,7 @@ def rows(kappa: float = 0.0, sigma: float = 0.004, **offsets: float) -> Rows:
 
 
 def evidence_of(found: Rows) -> Evidence:
-    return Evidence(in_tables(found), resamples=100, start=np.array(simulated_arrow.THETA))
+    return Evidence(in_tables(found), resamples=100, start=np.array(mirrored_worlds.THETA))
 
 
 def test_operators_of_one_life_are_found_with_what_stands_beside_them() -> None:
@@ -111,7 +111,7 @@ def test_one_law_holds_for_every_kind_or_names_the_one_it_misses() -> None:
 
 def drawn(seed: int, **truth: Any) -> Evidence:
     """A world in which the law in N_w is the truth, but for noise that runs of a seed share and for its lack of fit."""
-    return evidence_of(simulated_arrow.simulate(ArrowTruth(**truth), seed=seed))
+    return evidence_of(mirrored_worlds.simulate(ArrowTruth(**truth), seed=seed))
 
 
 def holds(seed: int, kappa: float = 0.0, **truth: Any) -> bool | None:

@@ -12,19 +12,19 @@ from analysis import claims
 from analysis.claims import Verdict
 from analysis.claims.arrow import direction, direction_at_own_rates, sparse_start
 from analysis.findings.evidence import Evidence
-from analysis.worlds import simulated_arrow
-from analysis.worlds.simulated_arrow import ArrowTruth
 from analysis.worlds.simulated_programme import in_tables
+from tests.analysis import mirrored_worlds
+from tests.analysis.mirrored_worlds import ArrowTruth
 
 Rows = list[dict[str, Any]]
 
 
 def rows(**truth: Any) -> Rows:
-    return [*simulated_arrow.simulate(ArrowTruth(**truth), growth=False)]
+    return [*mirrored_worlds.simulate(ArrowTruth(**truth), growth=False)]
 
 
 def judged_from(found: Rows) -> Evidence:
-    return Evidence(in_tables(found), resamples=100, start=np.array(simulated_arrow.THETA))
+    return Evidence(in_tables(found), resamples=100, start=np.array(mirrored_worlds.THETA))
 
 
 def test_where_the_average_is_the_truth_both_directions_end_equal() -> None:
