@@ -52,13 +52,9 @@ def sizes(sweep: Sweep, wanted: str | None = None) -> dict[str, RunSpec]:
     names = list(every) if wanted is None else [name.strip() for name in wanted.split(",")]
     for name in names:
         if name not in every:
-            raise UserError(
-                "no such size with a sparse run",
-                file=sweep.file,
-                key="--sizes",
-                found=repr(name),
-                expected=f"some of: {', '.join(every)}",
-            )
+            what = "no such size with a sparse run"
+            expected = f"some of: {', '.join(every)}"
+            raise UserError(what, file=sweep.file, key="--sizes", found=repr(name), expected=expected)
     return {name: every[name] for name in names}
 
 

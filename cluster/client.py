@@ -52,12 +52,9 @@ def connect(address: str | None) -> tuple[JobSubmissionClient, str]:
     try:
         return JobSubmissionClient(address), address
     except AuthenticationError as error:
-        raise UserError(
-            "the cluster refuses this client",
-            file=address,
-            found=str(error).splitlines()[0],
-            expected="its token in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token",
-        ) from None
+        found = str(error).splitlines()[0]
+        expected = "its token in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+        raise UserError("the cluster refuses this client", file=address, found=found, expected=expected) from None
     except (ConnectionError, requests.exceptions.RequestException, RuntimeError) as error:
         raise _no_server(address, str(error).splitlines()[0]) from None
 
@@ -74,12 +71,8 @@ def checked(address: str) -> str:
     except ValueError:  # a port that isn't a number, an unterminated IPv6 address
         fits = False
     if not fits or not address.strip().isprintable() or " " in address.strip():
-        raise UserError(
-            "not the address of a dashboard",
-            key="--dashboard",
-            found=repr(address),
-            expected=f"a URL such as {ADDRESS}",
-        )
+        expected = f"a URL such as {ADDRESS}"
+        raise UserError("not the address of a dashboard", key="--dashboard", found=repr(address), expected=expected)
     if parts.username is not None or parts.query or parts.fragment:
         raise UserError(
             "an address with more than a host, a port and a path",

@@ -79,13 +79,8 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
     hours, shared_disk = given.hours, given.target == "slurm"
     resources = sweep.resources
     if devices is None and resources.device == "cuda":
-        raise UserError(
-            "a sweep that needs GPUs",
-            file=sweep.file,
-            key="resources.device",
-            found="cuda",
-            expected="--cluster gpus=…,type=…",
-        )
+        what = "a sweep that needs GPUs"
+        raise UserError(what, file=sweep.file, key="resources.device", found="cuda", expected="--cluster gpus=…,type=…")
     if devices is not None and resources.device == "cpu":
         raise UserError(
             "the sweep would leave every GPU idle",
@@ -99,12 +94,9 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
             "nodes are given twice", key="--nodes", found=given.nodes, expected="gpus and per_node of --cluster alone"
         )
     if devices is not None and resources.workers > devices.gpus:
+        expected = f"at least {resources.workers} (resources.workers)"
         raise UserError(
-            "a run of this sweep needs more GPUs",
-            file="--cluster",
-            key="gpus",
-            found=devices.gpus,
-            expected=f"at least {resources.workers} (resources.workers)",
+            "a run of this sweep needs more GPUs", file="--cluster", key="gpus", found=devices.gpus, expected=expected
         )
     if given.measured is not None:
         Measured.read(given.measured)

@@ -98,12 +98,8 @@ def locate(source: str, address: str | None = None) -> Folder:
 def _told(place: str, job: str) -> str:
     """The results folder recorded by a job: an absolute path or a URI, as written by `submit`, without shell expansion."""
     if not place.isprintable() or "$" in place or not (place.startswith("/") or "://" in place):
-        raise UserError(
-            "a job that doesn't say where its results are",
-            key=job,
-            found=repr(place)[:300],
-            expected="a URI or an absolute path",
-        )
+        what = "a job that doesn't say where its results are"
+        raise UserError(what, key=job, found=repr(place)[:300], expected="a URI or an absolute path")
     return place
 
 
@@ -147,12 +143,9 @@ def _sweep(folder: Folder) -> str:
     """The name of the sweep in a results folder."""
     size = folder.filesystem.get_file_info(f"{folder.path}/{RECORD}").size
     if (size or 0) > RECORD_BYTES:
-        raise UserError(
-            "not a sweep's record",
-            file=f"{folder}/{RECORD}",
-            found=f"{size / 2**20:,.0f} MiB",
-            expected=f"at most {RECORD_BYTES >> 20} MiB",
-        )
+        what = "not a sweep's record"
+        expected = f"at most {RECORD_BYTES >> 20} MiB"
+        raise UserError(what, file=f"{folder}/{RECORD}", found=f"{size / 2**20:,.0f} MiB", expected=expected)
     found = folder.read_json(RECORD)
     name = found.get("name") if isinstance(found, dict) else None
     return check_name(name if isinstance(name, str) else "", file=f"{folder}/{RECORD}", key="name")
@@ -169,12 +162,8 @@ def _hold_room(target: Folder, source: Folder, size: int) -> None:
     os.makedirs(target.path, exist_ok=True)
     free = shutil.disk_usage(target.path).free
     if size > free:
-        raise UserError(
-            "too little disk space",
-            file=source,
-            found=f"{size / 1e9:,.1f} GB",
-            expected=f"at most {free / 1e9:,.1f} GB, what is free at {target}",
-        )
+        expected = f"at most {free / 1e9:,.1f} GB, what is free at {target}"
+        raise UserError("too little disk space", file=source, found=f"{size / 1e9:,.1f} GB", expected=expected)
 
 
 def _wanted(source: Folder, checkpoints: bool) -> list[tuple[str, fs.FileInfo]]:

@@ -38,13 +38,9 @@ def machine(cloud: str, gpu: str | None, per_node: int) -> str:
         return CPU_ONLY[cloud]
     known = {"aws": AWS, "gcp": GCP}[cloud].get(gpu, {})
     if per_node not in known:
-        raise UserError(
-            f"no machine of {cloud} is known with {per_node} {gpu}",
-            file="--cluster",
-            key="per_node",
-            found=per_node,
-            expected=f"per_node={' or '.join(map(str, known)) or 'another type'}, or --instance TYPE",
-        )
+        what = f"no machine of {cloud} is known with {per_node} {gpu}"
+        expected = f"per_node={' or '.join(map(str, known)) or 'another type'}, or --instance TYPE"
+        raise UserError(what, file="--cluster", key="per_node", found=per_node, expected=expected)
     return known[per_node]
 
 

@@ -89,12 +89,9 @@ def submit(given: argparse.Namespace) -> int:
     client, address = connect(given.dashboard)
     warnings = _warnings(client, address, results)
     if given.pip and (theirs := client._server_ray_version) != versions.locked()["ray"]:
-        raise UserError(
-            "a cluster with another version of Ray, which a job can't change",
-            key="--pip",
-            found=f"Ray {theirs} at {address}",
-            expected=f"Ray {versions.locked()['ray']}, as requirements.lock has it",
-        )
+        what = "a cluster with another version of Ray, which a job can't change"
+        expected = f"Ray {versions.locked()['ray']}, as requirements.lock has it"
+        raise UserError(what, key="--pip", found=f"Ray {theirs} at {address}", expected=expected)
     twins = [
         job.submission_id
         for job in client.list_jobs()

@@ -44,12 +44,9 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
         UserError: `measured` has no value for this cluster's devices, or for no size of the sweep.
     """
     if measured is not None and cluster is None:
-        raise UserError(
-            "GPUs of several types, to which no measurement applies",
-            key="--measured",
-            found=measured,
-            expected="a cluster with GPUs of one type, or no --measured",
-        )
+        what = "GPUs of several types, to which no measurement applies"
+        expected = "a cluster with GPUs of one type, or no --measured"
+        raise UserError(what, key="--measured", found=measured, expected=expected)
     steps: Counter[Shape] = Counter()  # of the whole sweep, so that a run that resumes is compiled as it was before
     for spec in sweep.specs:
         steps[_shape(spec)] += spec.schedule.total_steps

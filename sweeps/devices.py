@@ -33,12 +33,9 @@ class Cluster:
         if self.gpus < 1:
             raise UserError("no GPUs", key="gpus", found=self.gpus, expected="at least 1")
         if self.gpus % self.node:
-            raise UserError(
-                "the GPUs don't fill whole nodes",
-                key="per_node",
-                found=f"{self.gpus} GPUs, {self.per_node or self.node} per node",
-                expected="a divisor of gpus",
-            )
+            found = f"{self.gpus} GPUs, {self.per_node or self.node} per node"
+            expected = "a divisor of gpus"
+            raise UserError("the GPUs don't fill whole nodes", key="per_node", found=found, expected=expected)
         if self.max_workers > self.gpus:
             raise UserError(
                 "workers out of range", key="max_workers", found=self.max_workers, expected=f"1 to {self.gpus}"

@@ -120,13 +120,9 @@ def _refuse_shared_ids(runs: tuple[PlannedRun, ...], file: Path) -> None:
         other = seen.setdefault(run.spec.run_id, run)
         if other is not run:
             both = " and ".join(f"{r.spec.fingerprint} ({', '.join(r.studies)})" for r in (other, run))
-            raise UserError(
-                "two different specs with one id",
-                file=file,
-                key=run.spec.run_id,
-                found=both,
-                expected="an id of its own for each; entries of `runs` accept `id`",
-            )
+            what = "two different specs with one id"
+            expected = "an id of its own for each; entries of `runs` accept `id`"
+            raise UserError(what, file=file, key=run.spec.run_id, found=both, expected=expected)
 
 
 def _refuse_repeated_text(runs: tuple[PlannedRun, ...], file: Path) -> None:

@@ -102,11 +102,10 @@ class GrowthStudy:
         total = small.schedule.total_steps
         steps = round(self.share * total)
         if not 0 < steps < total:
+            found = f"{self.share:g}: {steps} of {total} steps of {small.run_id}"
+            expected = "another share, or a larger budget"
             raise UserError(
-                "a share that leaves one of the two models no step",
-                key="share",
-                found=f"{self.share:g}: {steps} of {total} steps of {small.run_id}",
-                expected="another share, or a larger budget",
+                "a share that leaves one of the two models no step", key="share", found=found, expected=expected
             )
         budget = f"{small.budget}-first{percent(self.share)}"
         return replace(

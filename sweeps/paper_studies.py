@@ -86,12 +86,9 @@ class Robustness:
         for multiple in self.batch_multiples:
             batch = centre.batch * multiple
             if not 1 <= batch <= BATCH or batch % 1:
-                raise UserError(
-                    "not a whole batch",
-                    key="batch_multiples",
-                    found=f"{multiple:g} x {centre.batch} sequences",
-                    expected="a whole number of sequences",
-                )
+                found = f"{multiple:g} x {centre.batch} sequences"
+                expected = "a whole number of sequences"
+                raise UserError("not a whole batch", key="batch_multiples", found=found, expected=expected)
             changes.append(Change(batch=int(batch)))
         for sparsity, change, seed in product(self.sparsities, changes, self.seeds):
             yield build.run(self.size, self.budget, sparsity, seed=seed, change=change)

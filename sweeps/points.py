@@ -48,12 +48,8 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.prune > 1 - self.dense + 1e-9:
-            raise UserError(
-                "the window exceeds the run",
-                key="prune",
-                found=f"dense {self.dense:g} + prune {self.prune:g} = {self.dense + self.prune:g}",
-                expected="dense + prune at most 1",
-            )
+            found = f"dense {self.dense:g} + prune {self.prune:g} = {self.dense + self.prune:g}"
+            raise UserError("the window exceeds the run", key="prune", found=found, expected="dense + prune at most 1")
 
     @property
     def end(self) -> float:
@@ -75,12 +71,8 @@ class Change(_Changes):
 
     def __post_init__(self) -> None:
         if self.interval is not None and self.events is not None:
-            raise UserError(
-                "interval and events are both given",
-                key="events",
-                found=f"interval {self.interval} and events {self.events}",
-                expected="one of them",
-            )
+            found = f"interval {self.interval} and events {self.events}"
+            raise UserError("interval and events are both given", key="events", found=found, expected="one of them")
 
     def of(self, part: str) -> dict[str, Any]:
         """The changed values of a part of a run, by field."""
@@ -120,12 +112,8 @@ def tokens_per_param(budgets: Mapping[str, Ratio], budget: str, size: str) -> fl
         return ratio
     if size not in ratio:
         expected = f"a number for {size} too, or one number for all sizes"
-        raise UserError(
-            f"a budget that doesn't name {size}, which is trained with it",
-            key=f"budgets.{budget}",
-            found=", ".join(ratio) or "no size",
-            expected=expected,
-        )
+        what = f"a budget that doesn't name {size}, which is trained with it"
+        raise UserError(what, key=f"budgets.{budget}", found=", ".join(ratio) or "no size", expected=expected)
     return ratio[size]
 
 

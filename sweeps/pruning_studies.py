@@ -94,12 +94,8 @@ class PostControls:
                     raise unknown("not a random method", method, seeded, key=key)
                 if key == "scratch" and chosen_method.removes == "weights":
                     structured = ", ".join(name for name, one in METHODS.items() if one.removes != "weights")
-                    raise UserError(
-                        "a method that only leaves zeros, so that there is no smaller model to train from scratch",
-                        key=key,
-                        found=method,
-                        expected=structured,
-                    )
+                    what = "a method that only leaves zeros, so that there is no smaller model to train from scratch"
+                    raise UserError(what, key=key, found=method, expected=structured)
 
 
 @strict.dataclass
@@ -135,12 +131,8 @@ class PostTraining:
         parents = [*build.parents()]
         mine = [parent for parent in parents if parent.budget == self.budget]
         if not mine:
-            raise UserError(
-                "no parent of this budget",
-                key="budget",
-                found=self.budget,
-                expected=", ".join(dict.fromkeys(parent.budget for parent in parents)) or "one of study `parents`",
-            )
+            expected = ", ".join(dict.fromkeys(parent.budget for parent in parents)) or "one of study `parents`"
+            raise UserError("no parent of this budget", key="budget", found=self.budget, expected=expected)
         self._check_sizes({parent.size for parent in parents})
         controls = self.controls
         for parent in mine:
@@ -219,10 +211,6 @@ class PostTraining:
     def _steps(self, parent: RunSpec) -> int:
         steps = round(self.tokens / parent.tokens_per_step)
         if not 1 <= steps <= STEPS:
-            raise UserError(
-                "no such number of steps",
-                key="tokens",
-                found=f"{self.tokens:,.4g}: {steps:,} steps of {parent.tokens_per_step:,}",
-                expected=f"1 to {STEPS:,} steps",
-            )
+            found = f"{self.tokens:,.4g}: {steps:,} steps of {parent.tokens_per_step:,}"
+            raise UserError("no such number of steps", key="tokens", found=found, expected=f"1 to {STEPS:,} steps")
         return steps

@@ -98,9 +98,6 @@ class OwnRates:
             change = Change(lr=run.optimizer.lr * self.multiples[sparsity])
             yield build.run(run.size, run.budget, sparsity, seed=run.seed, change=change)
         for sparsity in unused:
-            raise UserError(
-                "no run has this sparsity",
-                key=f"multiples.{sparsity:g}",
-                found=f"{sparsity:g}",
-                expected="a final sparsity of `law`, `pairs` or `seeds.pairs`",
-            )
+            found = f"{sparsity:g}"
+            expected = "a final sparsity of `law`, `pairs` or `seeds.pairs`"
+            raise UserError("no run has this sparsity", key=f"multiples.{sparsity:g}", found=found, expected=expected)

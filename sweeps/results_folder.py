@@ -32,13 +32,9 @@ def check(place: Folder, sweep: Sweep) -> bool:
     if record := sweep_json.read(place):
         found = record.get("schema_version")
         if found not in tables.READABLE:
-            raise UserError(
-                "a results folder with another schema version",
-                file=f"{place}/sweep.json",
-                key="schema_version",
-                found=found,
-                expected=f"{' or '.join(map(str, tables.READABLE))}; move the folder away or name another",
-            )
+            what = "a results folder with another schema version"
+            expected = f"{' or '.join(map(str, tables.READABLE))}; move the folder away or name another"
+            raise UserError(what, file=f"{place}/sweep.json", key="schema_version", found=found, expected=expected)
     is_left = False
     for spec in sweep.specs:
         run = RunFolder(place / "runs" / spec.run_id)

@@ -110,12 +110,9 @@ def _train(
     sizes = assign_workers.of(sweep, todo, tuner.cluster(gpu, groups=declared > 1), measured)
     most = max(own.workers for own in sizes.resources.values())
     if lanes is None and most > (there := tuner.devices(gpu, most > 1)):
-        raise UserError(
-            "a run that is too large for this cluster",
-            key="resources.workers",
-            found=f"{most} workers",
-            expected=f"at most {there}; or `lanes`, the number of concurrent runs, on a cluster that autoscales",
-        )
+        what = "a run that is too large for this cluster"
+        expected = f"at most {there}; or `lanes`, the number of concurrent runs, on a cluster that autoscales"
+        raise UserError(what, key="resources.workers", found=f"{most} workers", expected=expected)
     driver, began, asked = secrets.token_hex(4), time.time(), [spec.run_id for spec in todo]
     said = {"planned": [asdict(one) for one in sizes.planned], "promised": sizes.promised}
     before = Stamps({run_id: RunFolder(place / "runs" / run_id) for run_id in asked})

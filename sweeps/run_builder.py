@@ -211,12 +211,9 @@ class Builder:
         try:
             return start_from(place)
         except UserError as error:
-            raise UserError(
-                f"not a model to start from: {error.message}",
-                key="start.model",
-                found=model,
-                expected=error.expected or "a Hugging Face folder, or the id of a model",
-            ) from error
+            what = f"not a model to start from: {error.message}"
+            expected = error.expected or "a Hugging Face folder, or the id of a model"
+            raise UserError(what, key="start.model", found=model, expected=expected) from error
 
     def _ratio(self, budget: str, size: str) -> float:
         """Tokens per prunable parameter of a size with a budget of the file."""

@@ -33,11 +33,10 @@ class Parts:
         if pruning.sparsity:
             pruning = settled(replace(pruning, **change.of("pruning")))
             if change.events is not None and pruning.shape not in FALLING:
+                found = f"{change.events} events of shape {pruning.shape}"
+                expected = f"none, or shape {', '.join(FALLING)}"
                 raise UserError(
-                    "a shape without a fixed interval between events",
-                    key="events",
-                    found=f"{change.events} events of shape {pruning.shape}",
-                    expected=f"none, or shape {', '.join(FALLING)}",
+                    "a shape without a fixed interval between events", key="events", found=found, expected=expected
                 )
             if change.events is not None:
                 finest = replace(pruning, interval=1, mirror=False).schedule(dense_steps)

@@ -66,12 +66,8 @@ class SingleRun(Change):
             check_name(self.id, key="id")
         if self.start is not None and self.studies != ("runs",):
             # The claims compare runs by their own N_avg and D, which ignore how the initial weights were trained.
-            raise UserError(
-                "a run that starts from other weights belongs to no study",
-                key="studies",
-                found=", ".join(self.studies),
-                expected="runs, or no `studies`",
-            )
+            what = "a run that starts from other weights belongs to no study"
+            raise UserError(what, key="studies", found=", ".join(self.studies), expected="runs, or no `studies`")
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
         yield self.made(build, self.seed or 0)
@@ -122,12 +118,8 @@ def _child(single: SingleRun, start: FromRun | FromModel, build: Builder, known:
         total = parent.schedule.total_steps
         step = total if start.at == "end" else start.at
         if step > total:
-            raise UserError(
-                f"a step that {parent.run_id} doesn't have",
-                key="start.at",
-                found=start.at,
-                expected=f"1 to {total:,}, or end",
-            )
+            what = f"a step that {parent.run_id} doesn't have"
+            raise UserError(what, key="start.at", found=start.at, expected=f"1 to {total:,}, or end")
         spec = single.made(build, parent.seed if single.seed is None else single.seed)
         spec = spec.starting_from(parent, step, start.surgery)
         name = f"{spec.run_id}-from-{parent.run_id}" + ("" if start.at == "end" else f"-at{step}")

@@ -83,13 +83,9 @@ def of(place: Folder) -> Kept:
         raise UserError("no sweep has begun here", file=file, expected="a folder that `sweeps run` writes into")
     for key in ("planned", "training"):
         if found.get(key) is None:
-            raise UserError(
-                "a sweep.json in an older format, or of a sweep with nothing left to train",
-                file=file,
-                key=key,
-                found="nothing",
-                expected="what `sweeps run` writes when it trains; `python -m analysis report` shows what is done",
-            )
+            what = "a sweep.json in an older format, or of a sweep with nothing left to train"
+            expected = "what `sweeps run` writes when it trains; `python -m analysis report` shows what is done"
+            raise UserError(what, file=file, key=key, found="nothing", expected=expected)
     try:
         return strict.build(Kept, strict.taken(Kept, found), file=file)
     except UserError as error:

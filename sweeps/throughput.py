@@ -97,13 +97,9 @@ class Throughput:
             )
         peak = hardware.peak_flops(cluster.known, precision)
         if peak is None:
-            raise UserError(
-                f"a {cluster.known} has no {precision}",
-                file="--cluster",
-                key="type",
-                found=cluster.type,
-                expected=f"a device with {precision}, or precision: fp32 in the sweep file",
-            )
+            what = f"a {cluster.known} has no {precision}"
+            expected = f"a device with {precision}, or precision: fp32 in the sweep file"
+            raise UserError(what, file="--cluster", key="type", found=cluster.type, expected=expected)
         of_h100 = hardware.GPUS["H100"].bandwidth / hardware.GPUS["H100"].bf16  # bytes for a FLOP
         slower = min(1.0, hardware.GPUS[cluster.known].bandwidth / peak / of_h100)
         return cls({size: share * slower * peak for size, share in ASSUMED_MFU.items()})
@@ -118,12 +114,10 @@ class Throughput:
         wanted = cluster.type.lower()
         device = next((name for name in measured.tokens_per_second if name.lower() == wanted), None)
         if device is None:
+            what = "no measured throughput for this device"
+            expected = cluster.type
             raise UserError(
-                "no measured throughput for this device",
-                file=file,
-                key="tokens_per_second",
-                found=", ".join(measured.tokens_per_second),
-                expected=cluster.type,
+                what, file=file, key="tokens_per_second", found=", ".join(measured.tokens_per_second), expected=expected
             )
         rates = measured.tokens_per_second[device]
         models = {spec.size: spec.model for spec in specs}

@@ -72,12 +72,8 @@ def _write(file: str, out: str) -> int:
     sweep, folder = expand(file, read_models=False), Folder.open(out, key="--out")
     kept = folder.read_json(sweep_json.FILE) if folder.exists(sweep_json.FILE) else {}
     if (kept or folder.exists("runs.parquet")) and kept.get("planned_only") is not True:
-        raise UserError(
-            "the folder holds results already",
-            file=out,
-            found=f"those of {kept.get('name', 'a sweep')}",
-            expected="a new folder for a plan",
-        )
+        found = f"those of {kept.get('name', 'a sweep')}"
+        raise UserError("the folder holds results already", file=out, found=found, expected="a new folder for a plan")
     unknown = dict.fromkeys(column.name for column in columns.COLUMNS)
     rows = [
         unknown | columns.planned(run.spec) | {"sweep": sweep.name, "studies": list(run.studies)} for run in sweep.runs
