@@ -13,8 +13,8 @@ from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Errors, cells
+from analysis.fits.fit import information
 from analysis.fits.outcome import above, below
-from analysis.fits.weights import information
 from analysis.laws.registry import LAWS, N_AVG, N_DENSE, N_FINAL
 from analysis.noise.spread import Noise, Spread
 from analysis.tables.data import Tables

@@ -60,6 +60,18 @@ class FitResult:
         """Loss in nats per token, (n,)."""
         return self.law.predict(self.theta, columns)
 
+    @property
+    def doubts(self) -> list[str]:
+        """Warnings about any prediction of the fit."""
+        found = []
+        if self.bounds_hit:
+            found.append(f"at a bound, not at a minimum: {', '.join(self.bounds_hit)}")
+        if flat := [name for name in self.unidentified if name not in self.bounds_hit]:
+            found.append(f"not identified by the rows: {', '.join(flat)}; other values fit them as well")
+        if self.status == "max_iter":
+            found.append(f"the fit did not end at a minimum: {self.status}")
+        return found
+
 
 def obstacle(law: Law, columns: Columns, loss: Array) -> str | None:
     """Why `law` can't be fitted to these rows, or None."""
@@ -177,3 +189,28 @@ def refit(law: Law, columns: Columns, losses: Array, start: FitResult, *, weight
         theta, _, _ = problem.descend(np.repeat(start.theta[None], min(BATCH, count - first), axis=0))
         found.append(theta)
     return np.vstack(found)
+
+
+@dataclass(frozen=True)
+class Information:
+    """Akaike's and the Bayesian information criterion of a fit, up to a constant of the data; lower is better."""
+
+    aic: float
+    aicc: float
+    bic: float
+
+
+def information(result: FitResult, columns: Columns, loss: Array, weights: Array | None = None) -> Information:
+    """From the residuals of the logarithm, assumed normal with one variance. To be shown with a held-out test, never alone.
+
+    Args:
+        weights: of the rows, (n,) with mean 1: the mean of squared residuals is theirs.
+    """
+    rows, count = len(loss), len(result.theta) + 1
+    squares = (np.log(result.predict(columns)) - np.log(loss)) ** 2
+    with np.errstate(divide="ignore"):  # of a law that passes through every row
+        fitted = rows * np.log(np.mean(squares))
+    aic, left = float(fitted + 2 * count), rows - count - 1
+    more = 0.0 if weights is None else rows * float(np.log(np.average(squares, weights=weights) / squares.mean()))
+    aicc = aic + 2 * count * (count + 1) / left if left > 0 else np.inf
+    return Information(aic + more, aicc + more, float(fitted + count * np.log(rows)) + more)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from analysis.fits import minima, resampled_minima, size_curves
+from analysis.fits import minima, size_curves
 from analysis.fits.exponents import LEAST, ComputeLine, Exponent, line
 from analysis.fits.outcome import LEVEL, Interval
 from analysis.fits.size_curves import SizeCurve
@@ -153,15 +153,11 @@ def isoflop(
         (float(np.exp(at - own)), float(np.exp(at + own))) for at, own in zip(found.log_size, half, strict=True)
     ]
     if resamples:
-        drawn = resampled_minima.resampled(
-            used,
-            found.log_size,
-            free=method == "free",
-            sigma=max(found.noise, NO_NOISE),
-            resamples=resamples,
-            rng=np.random.default_rng(0),
-        )
-        through, ends = replace(through, slope=drawn.exponent(through.slope.value)), drawn.sizes()
+        slope, ends = minima.resampled(
+            used, found.log_size, through.slope.value, free=method == "free", sigma=max(found.noise, NO_NOISE),
+            resamples=resamples, rng=np.random.default_rng(0),
+        )  # fmt: skip
+        through = replace(through, slope=slope)
     best = [
         BestSize(curve.budget, None, None, None, None, None, len(curve.loss), reasons.get(i))
         for i, curve in enumerate(curves)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.fits import holdout, saved_fit
-from analysis.fits.fit_rows import FitRows
-from analysis.fits.last_evaluations import LastEvaluations
+from analysis.fits.fit_rows import FitRows, LastEvaluations
 from analysis.laws.formulas import declared, formula, written
 from analysis.laws.formulas.formula import Formula
 from analysis.laws.formulas.formula_law import FormulaLaw

@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from analysis.fits.exponents import line
+from analysis.fits.exponents import LEAST, Exponent, line
+from analysis.fits.outcome import Interval, percentiles
 from analysis.fits.size_curves import SizeCurve
 from analysis.laws.law import Array
+from repro.errors import UserError
 
 TURNS = 8  # of the alignment: minima move the shape, and the shape the minima
 ROUGHNESS = np.concatenate([[0.0], np.geomspace(1e-4, 1e10, 57)])  # variance of the departure over that of the noise
@@ -173,3 +175,53 @@ def _kernel(u: Array, order: int = 0) -> Array:
     """The generalised covariance of a spline of the third derivative, at distance u, and its derivatives by the first place."""
     size = np.abs(u)
     return np.asarray((-(size**5) / 240, -np.sign(u) * size**4 / 48, -(size**3) / 12)[order])
+
+
+def resampled(
+    curves: Sequence[SizeCurve],
+    around: Array,
+    value: float,
+    *,
+    free: bool,
+    sigma: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> tuple[Exponent, list[Interval | None]]:
+    """The slope `value` of the line through the minima of k curves, and each best size, with intervals over resampled points.
+
+    Rows are drawn with replacement from each budget. That takes each run's distance from its curve as it is, so that noise that
+    differs from run to run is in it; where a budget has few runs, it is wider than the noise's own interval.
+
+    Args:
+        around: logarithms of the best sizes by all rows, (k,): sizes are drawn on both sides of them.
+        free: see `find`. sigma: standard deviation of a loss, nats, by which a free shape is smooth.
+
+    Returns:
+        The exponent, and intervals of the k sizes; None where too many draws have none.
+
+    Raises:
+        UserError: too many draws without a slope.
+    """
+    slope, log_size = np.full(resamples, np.nan), np.full((resamples, len(curves)), np.nan)
+    for i in range(resamples):
+        drawn = [curve.drawn(rng, at) for curve, at in zip(curves, around, strict=True)]
+        kept = np.flatnonzero([curve.obstacle is None for curve in drawn])
+        if len(kept) < LEAST:
+            continue
+        own = [drawn[j] for j in kept]
+        found = find(own, free=free, sigma=sigma)
+        inside = (found.bend > 0) & [curve.holds(at) for curve, at in zip(own, found.log_size, strict=True)]
+        log_size[i, kept[inside]] = found.log_size[inside]
+        if inside.sum() >= LEAST:
+            budgets = np.log([curve.budget for curve in own])[inside]
+            covariance = found.covariance[np.ix_(inside, inside)]
+            slope[i] = line(budgets, found.log_size[inside], covariance, None, 1).slope.value
+    ends = percentiles(slope)
+    if ends is None:
+        raise UserError(
+            "no interval by a bootstrap over points", key="--bootstrap",
+            found=f"fewer than {LEAST} budgets with a minimum in {np.isnan(slope).mean():.0%} of the resamples",
+            expected="more sizes a budget; without it the interval is of the noise",
+        )  # fmt: skip
+    sizes = [percentiles(own) for own in log_size.T]
+    return Exponent(value, *ends), [own and (float(np.exp(own[0])), float(np.exp(own[1]))) for own in sizes]

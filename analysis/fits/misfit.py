@@ -29,10 +29,10 @@ from scipy import stats
 from analysis.fits.fit import FitResult
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.lack_of_fit import LEAST_LEFT, GroupMeans, LackOfFit, basis, lack_of_fit
+from analysis.fits.objective import worth
 from analysis.fits.problem import Problem
 from analysis.fits.resample import members
 from analysis.fits.tested_columns import TestedColumn, of_rows
-from analysis.fits.weights import worth
 from analysis.laws.law import Array
 
 LEVEL = 0.01

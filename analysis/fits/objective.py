@@ -1,4 +1,8 @@
-"""The objective that a fit minimises."""
+"""The objective that a fit minimises, and the weights of its rows.
+
+A weight is a row's share of an objective and of every mean of errors, times the number of rows. Ratios of weights alone
+count. A fit with whole numbers for weights is that of a table in which each row stands so often.
+"""
 
 from __future__ import annotations
 
@@ -64,3 +68,14 @@ class Objective:
         if self.kind == "lad":
             return size
         return np.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta) if np.isfinite(delta) else 0.0)
+
+
+def scaled(weights: Array) -> Array:
+    """Positive weights (n,) with a mean of 1."""
+    weights = weights / weights.max()  # of the largest numbers the sum is none
+    return np.asarray(weights / weights.mean())
+
+
+def worth(weights: Array) -> float:
+    """Effective number of rows with weights (n,): (sum w)^2 / sum w^2 (Kish 1965)."""
+    return float(weights.sum() ** 2 / (weights**2).sum())

@@ -14,12 +14,11 @@ from typing import Literal
 import numpy as np
 
 from analysis.fits import resample
-from analysis.fits.fit import FitResult, fit, obstacle, refit
+from analysis.fits.fit import FitResult, Information, fit, information, obstacle, refit
 from analysis.fits.holdout import HeldOut
-from analysis.fits.objective import Objective
+from analysis.fits.objective import Objective, scaled
 from analysis.fits.outcome import Interval, above, below, enough_resamples, percentiles, positive_sigma
 from analysis.fits.resample import LEAST_WEIGHT, Method
-from analysis.fits.weights import Information, information, scaled
 from analysis.laws.law import Array, Law
 from analysis.tables.table import Table
 from repro.errors import UserError

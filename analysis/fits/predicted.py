@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import limits
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.law import Law
 from analysis.tables import cells, row_ranges
@@ -63,7 +62,7 @@ def loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> Predicted:
         low, high = np.quantile(drawn, QUANTILES).tolist()
     elif drawn is not None:
         told.append("no interval: in some resamples the law has no value there")
-    return Predicted(loss, low, high, tuple(limits.of_point(saved.rows, wanted)), tuple(told))
+    return Predicted(loss, low, high, tuple(row_ranges.beyond(saved.rows, wanted)), tuple(told))
 
 
 def predict_through(upper: SavedFit, lower: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:
@@ -88,7 +87,7 @@ def predict_through(upper: SavedFit, lower: SavedFit, wanted: Mapping[str, float
     if not (math.isfinite(loss) and loss > 0 and math.isfinite(value)):
         raise UserError("the laws have no value there", key="predict", found=f"loss {loss:g}, then {value:g}", expected="other values")  # fmt: skip
     answer: dict[str, Any] = {"predicted": value, "unit": upper.result.law.unit, "loss": loss}
-    warnings = [*limits.of_point(lower.rows, wanted), *limits.of_point(upper.rows, {READS: loss})]
+    warnings = [*row_ranges.beyond(lower.rows, wanted), *row_ranges.beyond(upper.rows, {READS: loss})]
     without = [name for name, one in (("FIT.json", upper), ("--through", lower)) if one.draws is None]
     if without:
         warnings.append(f"no interval: {' and '.join(without)} saved without --bootstrap")
@@ -109,7 +108,7 @@ def predict_through(upper: SavedFit, lower: SavedFit, wanted: Mapping[str, float
 def doubts(saved: SavedFit) -> list[str]:
     """Warnings about any prediction of a fit."""
     of_rows = [] if saved.rows is None else row_ranges.of_rows(saved.rows.ranges, saved.rows.ratios)
-    return [*limits.of_fit(saved.result), *of_rows]
+    return [*saved.result.doubts, *of_rows]
 
 
 def wanted_of(pairs: Sequence[str], law: Law) -> dict[str, float]:

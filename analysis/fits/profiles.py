@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.fits.fit import FitResult
-from analysis.fits.objective import Objective
+from analysis.fits.objective import Objective, worth
 from analysis.fits.outcome import LEVEL, Interval, interval
 from analysis.fits.problem import Problem
-from analysis.fits.weights import worth
 from analysis.laws.law import Array, Columns
 
 SMOOTH = Objective("huber_log", 1e-5)  # least absolute deviations with a curvature: few rows lie under the threshold

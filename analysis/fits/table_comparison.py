@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import holdout, limits, out_of_sample, resample, saved_fit
+from analysis.fits import holdout, out_of_sample, resample, saved_fit
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.objective import Objective
 from analysis.fits.out_of_sample import OutOfSample
@@ -35,7 +35,7 @@ class TableComparison:
         judged, drawn = self.found.judged, self.found.resampled
         residual = np.log(judged[0].fit.predict(self.rows.columns)) - np.log(self.rows.loss)
         found = [*self.rows.warnings, *self.rows.checkpoints(residual)]
-        found += [f"{own.law}: {text}" for own in judged for text in limits.of_fit(own.fit)]
+        found += [f"{own.law}: {text}" for own in judged for text in own.fit.doubts]
         return found + resample.unused_sigma(self.sigma, drawn.method if drawn else None)
 
     def as_json(self) -> dict[str, Any]:

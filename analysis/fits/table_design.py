@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import limits, next_runs, priced_runs
+from analysis.fits import next_runs, priced_runs
 from analysis.fits.fit import FitResult, fit
 from analysis.fits.next_runs import NextRuns, Prospect
 from analysis.fits.objective import Objective
@@ -17,7 +17,7 @@ from analysis.fits.priced_runs import PricedRuns
 from analysis.fits.resample import CLUSTERS
 from analysis.laws.law import Array, Law
 from analysis.tables.cell_table import CellTable
-from analysis.tables.row_ranges import RowRanges
+from analysis.tables.row_ranges import RowRanges, beyond
 from analysis.tables.table import Table
 from repro.errors import UserError
 
@@ -79,8 +79,8 @@ class TableDesign:
             *rows.checkpoints(np.log(predicted) - np.log(rows.loss)),
             *_few_clusters(rows),
             *([] if self.given else _one_row(rows, predicted - rows.loss)),
-            *limits.of_fit(result),
-            *limits.of_point(RowRanges.of(law, columns, rows.loss), self.target),
+            *result.doubts,
+            *beyond(RowRanges.of(law, columns, rows.loss), self.target),
             *([] if self.task.candidates is not None else _at_edges(self.best, self.runs, self.task.largest)),
         ]
 

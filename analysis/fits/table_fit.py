@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import fit_text, holdout, limits, misfit, out_of_sample, resample, saved_fit
-from analysis.fits.fit import FitResult, fit
+from analysis.fits import fit_text, holdout, misfit, out_of_sample, resample, saved_fit
+from analysis.fits.fit import FitResult, fit, information
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.misfit import MisfitCheck
 from analysis.fits.objective import Objective
@@ -18,7 +18,6 @@ from analysis.fits.outcome import Interval
 from analysis.fits.profiles import Profile, profile
 from analysis.fits.resample import Draws
 from analysis.fits.saved_fit import SavedFit
-from analysis.fits.weights import information
 from analysis.laws.law import Columns, Law
 from analysis.tables import cells, row_flags
 from analysis.tables.row_ranges import RowRanges
@@ -71,7 +70,7 @@ class TableFit:
         found = [
             *self.rows.warnings,
             *self.rows.checkpoints(residual),
-            *limits.of_fit(self.result),
+            *self.result.doubts,
             *self.misfit.warnings,
         ]
         if self.clustered and self.drawn is None and self.rows.last is None:

@@ -11,8 +11,7 @@ from analysis.fits.exponents import Exponent
 from analysis.fits.isoflop import Method
 from analysis.fits.table_frontier import Asked, TableFrontier
 from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, for_python, plotted
-from analysis.library.asking import alike, between, check, notes_of
-from analysis.library.reading import RunTable, as_table
+from analysis.library.reading import RunTable, alike, as_table, between, check, notes_of
 from analysis.rate_laws import table_rates
 from analysis.rate_laws.rate_powers import RatePower
 from analysis.rate_laws.rate_surface import AXES, NEAR

@@ -9,8 +9,7 @@ from analysis.fits import table_design
 from analysis.fits.objective import Objective
 from analysis.fits.table_design import MOST_RUNS, RESAMPLES, DesignTask, TableDesign
 from analysis.library.answer import Answer, for_python
-from analysis.library.asking import AnyLaw, alike, between, check, law_of, notes_of, rows_of, told
-from analysis.library.reading import as_table
+from analysis.library.reading import AnyLaw, alike, as_table, between, check, law_of, notes_of, rows_of, told
 from repro.errors import UserError
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack, overload
 
-from analysis.fits import budget_optimum, fit_text, predicted, table_comparison, table_fit
+from analysis.fits import fit_text, optimal, predicted, table_comparison, table_fit
 from analysis.fits.fit_rows import FitRows
 from analysis.fits.objective import Objective
 from analysis.fits.out_of_sample import Judged
@@ -18,8 +18,7 @@ from analysis.fits.table_fit import TableFit
 from analysis.laws.formulas.formula_law import FormulaLaw
 from analysis.laws.law import Law
 from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, for_python, in_python, plotted
-from analysis.library.asking import AnyLaw, check, law_of, notes_of, rows_of, told
-from analysis.library.reading import as_table
+from analysis.library.reading import AnyLaw, as_table, check, law_of, notes_of, rows_of, told
 from analysis.shown import plain_json
 from analysis.tables.cell_table import listed
 from repro.errors import UserError
@@ -73,7 +72,7 @@ class FittedLaw(Answer[TableFit]):
             UserError: no positive number, or a law without a size and tokens.
         """
         saved = self.inner.saved
-        answer, warnings = budget_optimum.answer(saved, predicted.wanted_of([f"C={C}"], self.law)["C"])
+        answer, warnings = optimal.answer(saved, predicted.wanted_of([f"C={C}"], self.law)["C"])
         told = dict.fromkeys([*predicted.doubts(saved), *warnings])
         found: dict[str, Any] = plain_json(answer | {"warnings": list(told)})
         return found

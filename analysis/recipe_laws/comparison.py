@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from analysis.fits import limits
 from analysis.fits.group_answers import labels
 from analysis.recipe_laws import fractions, ranking, recipe_curves
 from analysis.recipe_laws.fractions import AgainstReference, Crossing, Estimate
@@ -129,7 +128,7 @@ def compare(
     target = ranking.largest(recipes)
     chosen = reference or _highest(recipes, target)
     warnings = [*rows.warnings, *rows.checkpoints()]
-    warnings += [f"{curve.name}: {text}" for curve in found.curves for text in limits.of_fit(curve.fit)]
+    warnings += [f"{curve.name}: {text}" for curve in found.curves for text in curve.fit.doubts]
     if target is not None and (lacking := [own.name for own in recipes if target not in own.budgets]):
         warnings.append(f"no runs at the budget that ranks recipes, and so in no pair: {', '.join(lacking)}")
     return RecipeComparison(

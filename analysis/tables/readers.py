@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
+import json
 import lzma
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyarrow import fs
 
-from analysis.tables import arrow_tables, delimited, json_tables
+from analysis.tables import arrow_tables, json_tables
 from analysis.tables.cell_table import CellTable
+from analysis.tables.cells import number_or_nan
 from repro import paths, tables
 from repro.errors import UserError
 from repro.store.folder import Folder
@@ -84,7 +89,7 @@ def read(source: str) -> CellTable:
     text = _text(data, source)
     if ending in JSON:
         return json_tables.read(text, source)
-    return delimited.read(text, source, "\t" if ending in (".tsv", ".tab") else None, LARGEST)
+    return _delimited(text, source, "\t" if ending in (".tsv", ".tab") else None)
 
 
 def _bytes(source: str) -> bytes:
@@ -119,13 +124,9 @@ def _unpacked(data: bytes, kind: str, source: str) -> bytes:
 
 def _text(data: bytes, source: str) -> str:
     """Decoded: UTF-8, or UTF-16 and UTF-32 as a byte-order mark or their zeros say."""
-    encoding = "utf-8-sig"
-    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        encoding = "utf-32"
-    elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif b"\0" in data[:200]:
-        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    encoding = json.detect_encoding(data)
+    if encoding == "utf-8":
+        encoding = "utf-16-be" if b"\0" in data[:200] else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -137,3 +138,65 @@ def _text(data: bytes, source: str) -> str:
     if "\0" in text:
         raise UserError("not text", file=source, found="a NUL character", expected="UTF-8")
     return text
+
+
+def _delimited(text: str, source: str, delimiter: str | None) -> CellTable:
+    """The cells of a text. Blank lines and comments are passed over, rows that end early are filled up.
+
+    Args:
+        delimiter: between cells; None: as the first line that is no comment tells.
+
+    Raises:
+        UserError: no line with names, a row of more cells than names, or quotes that don't close.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    at = 0
+    if lines and (told := re.fullmatch(r'"?sep=(.)"?', lines[0].strip(), re.IGNORECASE)):
+        delimiter, at = told[1], 1
+    while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith("#")):
+        at += 1
+    if at == len(lines):
+        raise UserError("an empty table", file=source, found="comments alone", expected="names of columns, and rows")
+    delimiter = delimiter or _delimiter(lines[at])
+    csv.field_size_limit(LARGEST)  # a column that nobody asks for may hold whole texts
+    rows: list[list[str]] = []
+    reader = csv.reader(io.StringIO("\n".join(lines[at:])), delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for row in reader:
+            cells_of = [cell for cell in row if cell] if delimiter == " " else row
+            comment = bool(rows) and row[:1] and row[0].startswith("#") and len(cells_of) != len(rows[0])
+            if any(map(str.strip, row)) and not comment:
+                rows.append(cells_of)
+    except csv.Error as error:
+        raise UserError("not a table", file=source, found=f"{error} in line {at + reader.line_num}") from error
+    head = [name.strip() for name in rows[0]]
+    if all(math.isfinite(number_or_nan(name)) for name in head):
+        raise UserError(
+            "a table without names of columns", file=source, found=", ".join(head[:6]),
+            expected="a first line that names them",
+        )  # fmt: skip
+    body = rows[1:]
+    for i, row in enumerate(body, 1):
+        # A spreadsheet leaves empty cells out at the end of a row, or adds some.
+        if len(row) > len(head) and any(cell.strip() for cell in row[len(head) :]):
+            raise UserError(
+                "a row of more cells than there are columns", file=source, found=f"{len(row)} in row {i}",
+                expected=f"{len(head)}; a cell that holds {'a blank' if delimiter == ' ' else delimiter!r} in quotes",
+            )  # fmt: skip
+    short = next((i for i, row in enumerate(body, 1) if len(row) < len(head)), None)
+    if short and delimiter == " ":
+        raise UserError("a row of fewer cells than columns", file=source, found=f"row {short}", expected=f"{len(head)}")
+
+    def cells(at: int) -> list[Any]:
+        return [row[at].strip() if at < len(row) else None for row in body]
+
+    return CellTable(source, tuple(head), len(body), cells, comma="decimal" if delimiter == ";" else None)
+
+
+def _delimiter(head: str) -> str:
+    bare = re.sub(r'"[^"]*"', "", head)
+    counts = Counter({mark: bare.count(mark) for mark in (",", ";", "\t", "|")})
+    mark, most = counts.most_common(1)[0]
+    if most:
+        return mark
+    return " " if len(bare.split()) > 1 else ","

@@ -15,6 +15,7 @@ Range = tuple[float, float]
 SMALLEST = 1000  # parameters or tokens: no model has fewer, no run sees fewer
 APART = 1.5  # two counts whose ratio varies by less, while they vary by more than SPREAD, can't be told apart
 SPREAD = 4.0
+SLACK = 1e-6  # relative, by which a number may lie beyond a range that it was printed from
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,29 @@ def of_rows(ranges: Mapping[str, Range], ratios: Mapping[str, Range]) -> list[st
                 "identified, and only predictions at that ratio mean anything"
             )
     return found
+
+
+def beyond(rows: RowRanges | None, point: Mapping[str, float]) -> list[str]:
+    """The ways in which a point lies beyond the rows of a fit: in a column, in a ratio of two, or in its loss."""
+    if rows is None:
+        return ["this fit was saved without the ranges of its rows: whether this point lies beyond them isn't known"]
+    found = [
+        _beyond(name, point[name], rows.loss if name == "loss" else rows.ranges[name])
+        for name in point
+        if name in rows.ranges or name == "loss"
+    ]
+    for name, span in rows.ratios.items():
+        over, under, power = parts(name)
+        if over in point and under in point:
+            found.append(_beyond(name, point[over] / point[under] ** power, span))
+    return [text for text in found if text]
+
+
+def _beyond(name: str, value: float, span: Range) -> str | None:
+    low, high = span
+    if low - SLACK * abs(low) <= value <= high + SLACK * abs(high):
+        return None
+    side, edge = ("largest", high) if value > high else ("least", low)
+    least, most = sorted((abs(value), abs(edge)))
+    far = f", {most / least:.3g} times {'over' if value > high else 'under'}" if least > 0 else ""
+    return f"extrapolated: {name} = {value:.4g} is beyond the {side} of the fitted rows, {edge:.4g}{far}"

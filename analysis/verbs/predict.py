@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits import budget_optimum, limits, optimal, predicted, saved_fit
+from analysis.fits import optimal, predicted, saved_fit
 from analysis.fits.saved_fit import SavedFit
 from analysis.laws.compression import PostTrainingPruningLaw
 from analysis.laws.law import Law
 from analysis.shown import plain_json, say
+from analysis.tables import row_ranges
 from repro.errors import UserError
 
 
@@ -28,7 +29,7 @@ def predict(given: argparse.Namespace) -> int:
     if below is not None:
         answer, more = predicted.predict_through(saved, below, wanted)
     elif set(wanted) == {"C"}:
-        answer, more = budget_optimum.answer(saved, wanted["C"])
+        answer, more = optimal.answer(saved, wanted["C"])
     elif "within" in wanted:
         answer, more = _until(saved, wanted)
     elif "loss" in wanted and set(wanted) <= {"loss", "N_final", "T"}:
@@ -71,7 +72,7 @@ def _plans(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any]
             warnings.append("no dense run of this size reaches the loss")
             continue
         point = {"N_avg": plan.N_avg, "D": plan.D, "S": plan.sparsity, "loss": plan.loss}
-        warnings += [f"{whose}{text}" for text in (*plan.edges, *limits.of_point(saved.rows, point))]
+        warnings += [f"{whose}{text}" for text in (*plan.edges, *row_ranges.beyond(saved.rows, point))]
         found = dataclasses.asdict(plan)
         answer |= found if sparsity is None else {"dense": found}
     return answer, warnings
@@ -113,7 +114,7 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any]
         )
     else:
         point["D"] = tokens
-    return answer, [*warnings, *limits.of_point(saved.rows, point)]
+    return answer, [*warnings, *row_ranges.beyond(saved.rows, point)]
 
 
 def _loss_at(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any], list[str]]:

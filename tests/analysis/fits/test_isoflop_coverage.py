@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.fits.budget_optimum import exponents
 from analysis.fits.envelope import envelope
 from analysis.fits.fit import fit, refit
 from analysis.fits.isoflop import isoflop
+from analysis.fits.optimal import exponents
 from analysis.fits.outcome import percentiles
 from analysis.fits.resample import bootstrap
 from analysis.laws.registry import CHINCHILLA

@@ -11,10 +11,9 @@ import pytest
 from scipy import stats
 
 from analysis.fits.fit import fit
-from analysis.fits.objective import Objective
+from analysis.fits.objective import Objective, scaled
 from analysis.fits.problem import Problem
 from analysis.fits.profiles import SMOOTH, allowed, profile
-from analysis.fits.weights import scaled
 from analysis.laws.law import Array
 from analysis.laws.registry import CHINCHILLA
 from tests.analysis.epoch import EPOCH, TRUTH, points

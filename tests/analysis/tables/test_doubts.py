@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.fits import limits
 from analysis.laws.registry import CHINCHILLA
 from analysis.tables import row_ranges, table
 from tests.analysis.points import csv, drawn, grid
@@ -98,8 +97,8 @@ def test_tokens_that_follow_from_parameters_identify_neither(power: float, name:
     kept = row_ranges.RowRanges.of(CHINCHILLA, rows.columns, rows.loss)
     assert row_ranges.of_rows(kept.ranges, kept.ratios) == list(rows.warnings)  # and so every prediction says it
     on, off = {"N": 1e9, "D": 20 * 1e9 * 10 ** (power - 1)}, {"N": 1e9, "D": 1e9}
-    assert limits.of_point(kept, on) == []
-    assert any(text.startswith("extrapolated: D/N") for text in limits.of_point(kept, off))
+    assert row_ranges.beyond(kept, on) == []
+    assert any(text.startswith("extrapolated: D/N") for text in row_ranges.beyond(kept, off))
 
 
 def test_a_parameter_at_a_bound_is_said_with_every_answer(say: Say, fitted: Callable[..., str], tmp_path: Path) -> None:

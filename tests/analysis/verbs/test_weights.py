@@ -13,8 +13,7 @@ import pytest
 import analysis
 from analysis.__main__ import main
 from analysis.fits.fit import fit
-from analysis.fits.objective import Kind, Objective
-from analysis.fits.weights import scaled, worth
+from analysis.fits.objective import Kind, Objective, scaled, worth
 from analysis.laws.registry import CHINCHILLA
 from repro.errors import UserError
 from tests.analysis.points import TRUTH, csv, drawn, grid
