@@ -141,6 +141,6 @@ def checkpoint_bytes(spec: RunSpec) -> float:
 
 
 def _mask_bytes(spec: RunSpec) -> float:
-    """Masks, and when each weight was removed where a run asks for it (repro/pruning/removals.py)."""
+    """Masks, and when each weight was removed where a run asks for it (repro/pruning/rankings.py)."""
     digits = spec.schedule.events.bit_length() if spec.pruning.choose == "last" else 0
     return spec.model.shape.prunable * (1 + digits) / 8

@@ -69,10 +69,7 @@ def train_characters(texts: Iterable[list[str]], vocab: int) -> Tokenizer:
 
 
 # `corpus.tokenizer` -> what trains it, from batches of training text and the size of the vocabulary
-TRAINED: dict[str, Callable[[Iterable[list[str]], int], Tokenizer]] = {
-    "bpe": train_bpe,
-    "characters": train_characters,
-}
+TRAINED: dict[str, Callable[[Iterable[list[str]], int], Tokenizer]] = {"bpe": train_bpe, "characters": train_characters}
 
 
 def _check_room(vocab: int, least: int, what: str, needed: str) -> None:

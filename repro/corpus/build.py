@@ -16,7 +16,7 @@ from repro.console.progress import TimedProgress
 from repro.corpus import local_copy
 from repro.corpus.bpe import TRAINED
 from repro.corpus.build_dir import build_dir_name, clear, exclusive, remove, resume_or_clear
-from repro.corpus.corpus import Corpus
+from repro.corpus.corpus import Corpus, CorpusSummary
 from repro.corpus.declared import check_tokens
 from repro.corpus.extract import PART_BYTES, extract
 from repro.corpus.manifest import FILE, SCHEMA_VERSION
@@ -26,7 +26,6 @@ from repro.corpus.pool import Pool
 from repro.corpus.pretrained import load_pretrained
 from repro.corpus.shards import SHARD_BYTES
 from repro.corpus.sources import open_source
-from repro.corpus.summary import CorpusSummary
 from repro.corpus.writer import CorpusWriter
 from repro.errors import UserError
 from repro.spec import CorpusSpec, canonical

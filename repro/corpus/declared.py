@@ -12,10 +12,7 @@ from repro.ladder import Shape
 from repro.spec import CorpusSpec
 from repro.strict import Between, Form
 
-MOST = {
-    "vocab": 2**32 - 2,
-    "sequence": 1 << 24,
-}  # tokens: 32-bit ids with a padding mark; a row that fits in memory
+MOST = {"vocab": 2**32 - 2, "sequence": 1 << 24}  # tokens: 32-bit ids with a padding mark; a row that fits in memory
 
 
 @strict.dataclass

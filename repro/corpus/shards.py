@@ -31,13 +31,7 @@ class ShardWriter:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        split: str,
-        width: int,
-        dtype: np.dtype,
-        shard_rows: int,
-        shards: tuple[ShardFile, ...] = (),
+        self, folder: Path, split: str, width: int, dtype: np.dtype, shard_rows: int, shards: tuple[ShardFile, ...] = ()
     ):
         self.folder, self.split, self.width, self.dtype = folder, split, width, dtype
         self.shards = shards

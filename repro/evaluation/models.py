@@ -51,12 +51,7 @@ class Model:
 
     def columns(self) -> dict[str, Any]:
         """The model's columns in both tables."""
-        return {
-            "model": self.name,
-            "fingerprint": self.fingerprint,
-            "step": self.step,
-            "precision": self.precision,
-        }
+        return {"model": self.name, "fingerprint": self.fingerprint, "step": self.step, "precision": self.precision}
 
 
 def load(place: str, precision: str | None, device: torch.device, root: str, known: object = None) -> Model:

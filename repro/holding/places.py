@@ -98,10 +98,7 @@ def _own(bits: Masks, name: str, parameter: torch.Tensor) -> torch.Tensor:
         return bits.bits(name)
     if not all(type(one) in (Shard, Replicate) for one in parameter.placements):
         raise UserError(
-            "an unknown layout of shards",
-            key=name,
-            found=str(parameter.placements),
-            expected="Shard, Replicate",
+            "an unknown layout of shards", key=name, found=str(parameter.placements), expected="Shard, Replicate"
         )
     shape, offset = compute_local_shape_and_global_offset(parameter.shape, parameter.device_mesh, parameter.placements)
     stretch = tuple(slice(first, first + size) for first, size in zip(offset, shape, strict=True))

@@ -75,12 +75,7 @@ class Picker:
         self._among_prunable = _begins(masks.sizes)
 
     def pick(
-        self,
-        names: Collection[str],
-        among: Masks,
-        count: int,
-        ranking: Ranking,
-        n_of_m: tuple[int, int] | None = None,
+        self, names: Collection[str], among: Masks, count: int, ranking: Ranking, n_of_m: tuple[int, int] | None = None
     ) -> Masks:
         """Masks of the `count` weights with the largest keys, among those of `names` that `among` has. Collective.
 

@@ -22,8 +22,7 @@ import torch
 from repro.pruning import scores
 from repro.pruning.masks import Masks, unpacked
 from repro.pruning.picking import Picker
-from repro.pruning.rankings import Rankings
-from repro.pruning.removals import Removals
+from repro.pruning.rankings import Rankings, Removals
 from repro.pruning.scores import key_of
 from repro.pruning.select import stretch_length
 from repro.pruning.shares import bounded

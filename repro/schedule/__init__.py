@@ -3,8 +3,7 @@
 Pure arithmetic: no torch, no pydantic.
 """
 
-from repro.schedule.declared import FALLING, SHAPES, TEETH, UNTIMED, Declared, Shape, Sparse
+from repro.schedule.declared import FALLING, SHAPES, TEETH, UNTIMED, Declared, Moves, Shape, Sparse
 from repro.schedule.falling import interval_for
-from repro.schedule.moves import Moves
 from repro.schedule.pieces import Pieces, exact_floor
 from repro.schedule.pruning import PruningSchedule

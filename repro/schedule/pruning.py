@@ -23,8 +23,7 @@ from functools import cached_property, lru_cache
 
 from repro.errors import UserError
 from repro.schedule import falling
-from repro.schedule.declared import FALLING, SHAPES, Declared, Shape, check_counts, check_sparsity
-from repro.schedule.moves import Moves
+from repro.schedule.declared import FALLING, SHAPES, Declared, Moves, Shape, check_counts, check_sparsity
 from repro.schedule.pieces import Pieces, exact_floor
 from repro.schedule.shapes import pieces_of
 

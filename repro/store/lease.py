@@ -5,7 +5,7 @@ holder rewrites it at every beat and removes it at the end. A holder is dead whe
 be checked (another host or container), when its file hasn't changed for as long as its holder says in it (`silence`), on
 the observer's clock; then the next driver creates lease N + 1.
 
-How long that is depends on the store (`rhythm`): on a disk a beat of 2 s and a silence of 30 s; behind a network 5 s and
+How long that is depends on the store (`rhythm_of`): on a disk a beat of 2 s and a silence of 30 s; behind a network 5 s and
 180 s, because such a store may fail for a while. A holder that finds a higher number, or that for half of its silence
 can't write, kills its process: so it ends well before anybody may declare it dead, and two processes never write to one
 folder. A disk may thus fail for 15 s and another store for 90 s, and nothing dies.
@@ -23,12 +23,45 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from repro.errors import UserError
 from repro.patience import within
-from repro.store import processes, rhythm
+from repro.store import processes
+from repro.store.folder import Folder
+from repro.store.outage import PATIENCE
 from repro.store.run_folder import RunFolder
 
 LAST = 999_999
+# File systems of one machine; every other one (nfs, lustre, ceph, cifs, fuse ...) is behind a network, or may be.
+DISKS = {"apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "ntfs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """beat: seconds between two signs of life. silence: seconds without one after which a holder counts as dead."""
+
+    beat: float
+    silence: float
+
+
+DISK = Rhythm(beat=2.0, silence=30.0)
+NETWORK = Rhythm(beat=5.0, silence=PATIENCE)
+
+
+def rhythm_of(folder: Folder) -> Rhythm:
+    """The rhythm of runs in this folder."""
+    return DISK if folder.is_local and _file_system(folder.path) in DISKS else NETWORK
+
+
+def _file_system(path: str) -> str:
+    """Type of the file system on which a path lies or would lie; "" if unknown."""
+    place, found = os.path.realpath(path), ("", "")
+    for part in psutil.disk_partitions(all=True):
+        root = part.mountpoint.rstrip("/")
+        if (place == root or place.startswith(f"{root}/")) and len(root) >= len(found[0]):
+            found = (root, part.fstype)
+    return found[1]
 
 
 @dataclass(frozen=True)
@@ -82,7 +115,7 @@ class Looker:
 
 def _silence(said: dict[str, Any]) -> float:
     """The silence that a holder has declared; the longest one if it has declared none, or the lease is damaged."""
-    found, longest = said.get("silence"), rhythm.NETWORK.silence
+    found, longest = said.get("silence"), NETWORK.silence
     return float(found) if isinstance(found, (int, float)) and 0 < found < longest else longest
 
 
@@ -97,7 +130,7 @@ class Lease:
 
     def __init__(self, run: RunFolder, driver: str, over: str | None = None):
         self.run, self.driver, self.over, self.name = run, driver, over, ""
-        self.rhythm = rhythm.rhythm_of(run.folder)
+        self.rhythm = rhythm_of(run.folder)
         self._stop = threading.Event()
         self._beats, self._nonce = 0, secrets.token_hex(8)
 

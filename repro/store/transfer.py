@@ -45,12 +45,7 @@ def _checked(name: str, folder: Folder) -> str:
 
 
 def copy(
-    source: Folder,
-    name: str,
-    target: Folder,
-    *,
-    sha256: str | None = None,
-    arrived: Callable[[int], object] = int,
+    source: Folder, name: str, target: Folder, *, sha256: str | None = None, arrived: Callable[[int], object] = int
 ) -> None:
     """Copies one file atomically: by a rename on a local disk, by a completed upload on an object store.
 

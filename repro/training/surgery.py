@@ -17,9 +17,10 @@ from repro.surgery.calibration_set import CalibrationSet, from_corpus
 from repro.surgery.grow import grow
 from repro.surgery.methods import prune
 from repro.surgery.net import Made, Net
-from repro.training import evaluate, record
+from repro.training import record
 from repro.training.batch import Batch
 from repro.training.model import build, query_scale
+from repro.training.passes import Losses, heldout
 from repro.training.run import RunInProgress
 
 
@@ -101,8 +102,8 @@ def _loss(run: RunInProgress, net: Net) -> float:
     module.to(run.device, torch.bfloat16 if run.spec.precision == "bf16" else torch.float32)
     blocks = run.text.heldout_blocks(evaluation.blocks, evaluation.block_sequences)
 
-    def losses(batch: Batch) -> evaluate.Losses:
-        found: evaluate.Losses = network(batch.tokens, batch.positions, batch.targets, batch.documents)
+    def losses(batch: Batch) -> Losses:
+        found: Losses = network(batch.tokens, batch.positions, batch.targets, batch.documents)
         return found
 
-    return record.token_weighted(*evaluate.heldout(losses, run.device, run.text, blocks, run.micro))
+    return record.token_weighted(*heldout(losses, run.device, run.text, blocks, run.micro))

@@ -13,21 +13,13 @@ import torch.distributed as dist
 from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
-from repro.training import (
-    checkpoint,
-    checkpoint_manifest,
-    checkpoint_rows,
-    device_memory,
-    evaluate,
-    record,
-)
+from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, record
 from repro.training.agreement import Agreement
 from repro.training.batch import Batch, Batches
-from repro.training.heartbeat import Heartbeat
-from repro.training.pace import Pace
+from repro.training.pace import Heartbeat, Pace
+from repro.training.passes import heldout, update
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers
-from repro.training.update import update
 from repro.training.watch import WINDOW, Watch, verify
 from repro.training.zero import DeepSpeedEngine
 
@@ -222,7 +214,7 @@ class Trainer:
 
     def _evaluate(self) -> tuple[np.ndarray, np.ndarray]:
         engine, run = self.engine, self.run
-        return evaluate.heldout(engine.losses, engine.device, run.text, self.blocks, run.micro, self.rank, self.world)
+        return heldout(engine.losses, engine.device, run.text, self.blocks, run.micro, self.rank, self.world)
 
     def _checkpoint(self, step: int) -> None:
         """Saves a checkpoint to resume from, unless the newest one is of this step already."""

@@ -6,7 +6,7 @@ import torch
 
 from repro.pruning.masks import Masks, packed
 from repro.pruning.picking import Extent
-from repro.pruning.removals import Removals
+from repro.pruning.rankings import Removals
 from repro.training.masters import Part
 
 CPU = torch.device("cpu")

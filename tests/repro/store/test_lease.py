@@ -23,10 +23,10 @@ from repro.store.run_folder import RunFolder
 
 HOLD = """
 import sys, time
-from repro.store import lease, rhythm
+from repro.store import lease
 from repro.store.run_folder import RunFolder
 from repro.store.folder import Folder
-rhythm.DISK = rhythm.NETWORK = rhythm.Rhythm(beat=.2, silence=180.)
+lease.DISK = lease.NETWORK = lease.Rhythm(beat=.2, silence=180.)
 held = lease.Lease(RunFolder(Folder.open(sys.argv[1])), "theirs")
 print(held.take(), flush=True)
 time.sleep(600)

@@ -25,10 +25,10 @@ GIVEN_UP = 7.0  # seconds after which pyarrow's own attempts are over
 
 HOLD = """
 import sys, time
-from repro.store import lease, rhythm
+from repro.store import lease
 from repro.store.run_folder import RunFolder
 from repro.store.folder import Folder
-rhythm.NETWORK = rhythm.Rhythm(beat=.2, silence=float(sys.argv[2]))
+lease.NETWORK = lease.Rhythm(beat=.2, silence=float(sys.argv[2]))
 held = lease.Lease(RunFolder(Folder.open(sys.argv[1])), "theirs")
 print(held.take(), flush=True)
 time.sleep(600)

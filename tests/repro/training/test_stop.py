@@ -21,7 +21,7 @@ from repro.console.signals import Heeded
 from repro.corpus import Corpus
 from repro.resources import Resources
 from repro.spec import MovesSpec, RunSpec
-from repro.store import rhythm, stop
+from repro.store import lease, stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stopped
 from repro.training import agreement, train
@@ -236,7 +236,7 @@ def decided_at(spec: RunSpec, corpus: Path, folder: Path) -> float:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "DeepSpeedEngine", SlowEngine)
         patch.setattr(Agreement, "_exchange", noted)
-        patch.setattr(rhythm, "DISK", rhythm.NETWORK)  # the heartbeats of an object store
+        patch.setattr(lease, "DISK", lease.NETWORK)  # the heartbeats of an object store
         with pytest.raises(Stopped):
             train.train(spec, Folder.open(folder), Corpus(corpus), resources, asked=asked)
     return at

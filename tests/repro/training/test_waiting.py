@@ -16,10 +16,10 @@ from repro.spec import Precision, RunSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
 from repro.training.distributed import process_group
+from repro.training.passes import update
 from repro.training.run import RunInProgress
 from repro.training.train import engine_of
 from repro.training.trainer import Trainer
-from repro.training.update import update
 from tests.repro.training.counting import Reads
 
 Make = Callable[..., RunSpec]
