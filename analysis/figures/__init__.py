@@ -40,8 +40,7 @@ from analysis.figures import (
     tokens_wanted,
     unification,
 )
-from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Panel
+from analysis.figures.panel import Meaning, Panel
 from analysis.findings.evidence import Evidence
 from repro.store.folder import Folder
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures import style
-from analysis.figures.meanings import NATS, Meaning
+from analysis.figures.panel import NATS, Meaning
 from analysis.findings.compare import DENSE_TO_SPARSE, IN_SAMPLE, Setting
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import cells

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Curve, Panel
+from analysis.figures.panel import NATS, Curve, Meaning, Panel
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
 from analysis.tables.data import Runs

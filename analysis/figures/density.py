@@ -9,8 +9,7 @@ import pyarrow.compute as pc
 
 from analysis.figures import style
 from analysis.figures.compute import largest
-from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Curve, Panel, Points, of_each_sparsity
+from analysis.figures.panel import Curve, Meaning, Panel, Points, of_each_sparsity
 from analysis.findings.evidence import Evidence
 
 NAME = "density"

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Curve, Panel, Points
+from analysis.figures.panel import Curve, Meaning, Panel, Points
 from analysis.findings.arrow import SHARE, Arrow
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure

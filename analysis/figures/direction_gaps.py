@@ -9,8 +9,7 @@ import numpy as np
 from analysis.claims.arrow.direction import beside_falling
 from analysis.figures import style
 from analysis.figures.direction import ends
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import NATS, Meaning, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.tables.mirrored import SAID, has_mirror
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points, where_equal
+from analysis.figures.panel import NATS, Meaning, Panel, Points, where_equal
 from analysis.findings.evidence import Evidence
-from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.equally_good import EquallyGood
 from analysis.tables.data import Mask

@@ -9,8 +9,7 @@ import numpy as np
 from analysis.claims.arrow.one_law import MARGIN
 from analysis.figures import style
 from analysis.figures.direction import ends
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import NATS, Meaning, Panel, Points
 from analysis.findings import one_law
 from analysis.findings.evidence import Evidence
 from analysis.findings.one_law import KindResiduals

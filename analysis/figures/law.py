@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.claims.law import PAPER_ERROR
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, of_each_sparsity, where_equal
+from analysis.figures.panel import NATS, Meaning, Panel, of_each_sparsity, where_equal
 from analysis.findings.compare import IN_SAMPLE, INTERVAL
 from analysis.findings.evidence import Evidence
 from analysis.laws.registry import N_AVG

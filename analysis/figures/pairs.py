@@ -8,8 +8,7 @@ import numpy as np
 
 from analysis.figures import style
 from analysis.figures.compute import smooth
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Curve, Panel, Points
+from analysis.figures.panel import NATS, Curve, Meaning, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import cells
 from analysis.findings.pairs import Pair, PairResult

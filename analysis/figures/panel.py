@@ -1,10 +1,13 @@
-"""A panel of points and curves, said once and drawn twice: on paper by matplotlib here, on the page by `interactive`."""
+"""A panel of points and curves, said once and drawn twice: on paper by matplotlib here, on the page by `interactive`.
+
+Also what the columns of figures' tables are: those of runs as `repro.columns` declares them, the others beside their figure.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +18,34 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 from analysis.figures import style
 from analysis.figures.style import Look
 from analysis.laws.law import Array
+from repro.columns import COLUMNS
 
+NATS = "nats/token"
 FEW = 6
 LONG_TICK = 7  # letters of a tick, 17.152k, beside which others still have room
 WIDE = 30.0
 MANY_TICKS = 300.0  # the largest over the smallest y, above which powers of ten are ticks enough
 FINE_TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8)
 MOST_DECADES = 6  # powers of ten whose labels stand side by side
+
+
+class Meaning(NamedTuple):
+    """Unit ("" for none) and meaning of a column."""
+
+    unit: str
+    meaning: str
+
+
+_OF_RUNS = {column.name: Meaning(column.unit, column.meaning) for column in COLUMNS}
+
+
+def meaning_of(name: str, own: Mapping[str, Meaning]) -> Meaning:
+    """What a column of a figure's table is: as the figure says, in `own`, or as the table of runs does.
+
+    Raises:
+        KeyError: neither says it.
+    """
+    return own[name] if name in own else _OF_RUNS[name]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.figures.meanings import Meaning
-from analysis.figures.panel import Panel, of_each_sparsity, where_equal
+from analysis.figures.panel import Meaning, Panel, of_each_sparsity, where_equal
 from analysis.findings.evidence import Evidence
 
 NAME = "promise"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, of_each_sparsity
+from analysis.figures.panel import NATS, Meaning, Panel, of_each_sparsity
 from analysis.findings.compare import LAW_TO_GRID
 from analysis.findings.evidence import Evidence
 from analysis.laws.registry import N_AVG

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Panel, Points
+from analysis.figures.panel import NATS, Meaning, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.findings.setting_lines import NAMES, Line, lines
 

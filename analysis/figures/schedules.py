@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.figures import style
-from analysis.figures.meanings import NATS, Meaning
+from analysis.figures.panel import NATS, Meaning
 from analysis.findings.evidence import Evidence
 from analysis.tables.data import PAPER_END, PAPER_START
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import style
-from analysis.figures.meanings import NATS, Meaning
-from analysis.figures.panel import Curve, Panel, Points
+from analysis.figures.panel import NATS, Curve, Meaning, Panel, Points
 from analysis.figures.recovery import rate_labels
 from analysis.findings.evidence import Evidence
-from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.laws.law import Array
 from analysis.laws.registry import P2

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.claims.unification import HIGH, LOW
 from analysis.figures import style
-from analysis.figures.meanings import Meaning
+from analysis.figures.panel import Meaning
 from analysis.findings.evidence import Evidence
 from analysis.findings.unification_map import Cell, has_map
 from analysis.shown import plain

@@ -1,6 +1,6 @@
 """Compares laws on the same runs of a sweep: fitted to one set, tested on another, with intervals from the noise of the seeds.
 
-Each resample of the losses (`seed_resamples`) is fitted and predicted again.
+Each resample of the losses (`SeedResamples`) is fitted and predicted again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from functools import partial
 import numpy as np
 
 from analysis.findings import RESAMPLES
-from analysis.findings.law_errors import Errors, Measure
-from analysis.findings.seed_resamples import SeedResamples
+from analysis.findings.law_errors import Errors, Measure, SeedResamples
 from analysis.fits.fit import FitResult, fit, obstacle
 from analysis.laws.law import Array, Columns, Law
 from analysis.laws.registry import LAWS, N_AVG, N_DENSE, N_EFFECTIVE, N_FINAL, RIVALS

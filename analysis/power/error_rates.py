@@ -1,21 +1,29 @@
-"""The error rates of a claim's rule in simulated sweeps of known truth, and the sentence that they add to a verdict."""
+"""The error rates of a claim's rule in simulated sweeps of known truth, and the sentence that they add to a verdict; processes that judge such sweeps."""
 
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
+import os
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from analysis.claims import Claim
 from analysis.claims.verdict import ClaimRates, Outcome, Rates, Verdict
 
 MOST_FALSE_ALARMS = 0.05  # share of worlds in which the claim is exactly true, up to which "not reproduced" stands
 ENOUGH_POWER = 0.8
+FEW = 16  # worlds up to which other processes cost more than they save
 STANDS = f"""
 A "not reproduced" stands only where the rule would say so in at most {MOST_FALSE_ALARMS:.0%} of sweeps with this one's runs and noise if the claim
 were exactly true. Otherwise, and where that share isn't known, it reads "inconclusive: this sweep can't tell".
 """.strip().replace("\n", " ")
+
+Judged = TypeVar("Judged")
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,32 @@ def _held(verdict: Verdict, power: Power) -> Verdict:
         return found
     because = f"this sweep can't tell: the rule alone says not reproduced ({verdict.because}), but {why}"
     return dataclasses.replace(found, verdict="inconclusive", because=because)
+
+
+def over_worlds(judge: Callable[[int], Judged], worlds: int, cores: int | None) -> Iterator[Judged]:
+    """The result of each world, by its number, the same whatever the number of processes.
+
+    Args:
+        cores: processes; all cores when None, and one for a few worlds.
+    """
+    if cores is None:
+        cores = 1 if worlds <= FEW else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if cores == 1:
+        yield from map(judge, range(worlds))
+        return
+    # A fresh interpreter each: this one may hold threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(cores, mp_context=context, initializer=_end_with_parent) as pool:
+        yield from pool.map(judge, range(worlds), chunksize=max(1, min(10, worlds // cores // 2)))
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone: killed, it can't say so."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

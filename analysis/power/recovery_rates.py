@@ -23,12 +23,11 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG, P2
 from analysis.noise.curve_noise import CurveNoise
 from analysis.noise.spread import Spread
-from analysis.power.error_rates import rates_of
-from analysis.power.processes import over_worlds
+from analysis.power.error_rates import over_worlds, rates_of
 from analysis.tables.data import Tables
 from analysis.tables.post_training import CurvePoints
 from analysis.tables.rows import Rows
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 RESAMPLES = 100  # of a world's bootstrap
 MOST_WORLDS = 40  # of each truth: every world fits a law of seven parameters some thousand times

@@ -15,6 +15,7 @@ import numpy as np
 from analysis import claims
 from analysis.claims import Claim, Outcome, schedule
 from analysis.claims.arrow import OF_DENSE_LAW
+from analysis.claims.regret import TOP
 from analysis.claims.verdict import Rates
 from analysis.findings import setting_lines
 from analysis.findings.evidence import Evidence
@@ -23,10 +24,10 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG, N_FINAL
 from analysis.noise import configurations, seed_noise
 from analysis.noise.seed_noise import SeedNoise
-from analysis.power import WORLDS, fresh_seeds
-from analysis.power.error_rates import Power, rates_of
-from analysis.power.processes import over_worlds
+from analysis.power import WORLDS
+from analysis.power.error_rates import Power, over_worlds, rates_of
 from analysis.tables.data import Tables
+from analysis.tables.schedule_grid import grid_cells
 from analysis.worlds.world import World, with_losses
 from repro import schemas
 
@@ -151,7 +152,7 @@ def _judge(design: _Design, seed: int, world: int) -> Said:
     def said_of(claim: Claim, mean: Array, found: Evidence) -> tuple[Outcome, str]:
         if claim is schedule:
             rng = np.random.default_rng([seed, world, 1])
-            found = replace(found, tables=fresh_seeds.follow(design.tables, mean, drawn, rng), like=found)
+            found = replace(found, tables=follow(design.tables, mean, drawn, rng), like=found)
         outcome: tuple[Outcome, str] = claim.rule(found)
         return outcome
 
@@ -183,3 +184,41 @@ def _off_law(design: _Design, rng: np.random.Generator) -> Array:
     """Nats (n,) by which runs lie off the law, equal for those of a configuration."""
     names, member = np.unique(design.tables.runs["recipe"].astype(str), return_inverse=True)
     return np.asarray(design.misfit * rng.standard_normal(len(names))[member])
+
+
+def follow(tables: Tables, mean: Array, noise: Array, rng: np.random.Generator) -> Tables:
+    """The tables of a world with each cell's fresh seeds reassigned to its best rivals, if only some rivals have any.
+
+    Claim (a) trains the best of a cell at seed 0 again with fresh seeds. In another world other schedules are the best, so
+    that the windows which this sweep happened to repeat are not the ones that it would have repeated there.
+
+    Args:
+        tables: of this sweep. mean: (n,) of each run in that world. noise: (n,) as drawn, nats.
+        rng: draws the noise of runs that this sweep hasn't got, from that of the cell's runs.
+    """
+    moved = with_losses(tables, mean + noise)
+    runs = moved.runs
+    dropped: set[int] = set()
+    added: list[tuple[int, float, float]] = []  # position of the run at seed 0, seed, loss
+    for cell in grid_cells(moved.grid)[0]:
+        order = cell["recipe"][np.argsort(cell["loss"])]
+        home = cell["recipe"][cell.at_paper_schedule][0]
+        own = np.flatnonzero(np.isin(runs["recipe"].astype(str), order.astype(str)))
+        fresh = [int(i) for i in own if runs["seed"][i] > 0 and runs["recipe"][i] != home]
+        if not fresh or len({runs["recipe"][i] for i in fresh}) == len(order) - 1:
+            continue
+        left = {seed: [float(noise[i]) for i in fresh if runs["seed"][i] == seed] for seed in runs["seed"][fresh]}
+        at = {runs["recipe"][i]: int(i) for i in own if runs["seed"][i] == 0}
+        dropped |= set(fresh)
+        for recipe in order[:TOP]:
+            for seed, drawn in left.items() if recipe != home else ():
+                luck = drawn.pop() if drawn else float(rng.choice(noise[own]))
+                added.append((at[recipe], float(seed), float(mean[at[recipe]]) + luck))
+    if not dropped:
+        return moved
+    kept = np.array([i for i in range(len(runs)) if i not in dropped], dtype=int)
+    found = runs.where(np.concatenate([kept, np.array([i for i, _, _ in added], dtype=int)]))
+    seeds, losses = found["seed"].copy(), found["loss"].copy()
+    seeds[len(kept) :] = [seed for _, seed, _ in added]
+    losses[len(kept) :] = [loss for _, _, loss in added]
+    return replace(moved, runs=replace(found, columns={**found.columns, "seed": seeds, "loss": losses}))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.figures import Drawn, meanings
+from analysis.figures import Drawn
+from analysis.figures.panel import meaning_of
 from analysis.report import origin, subjects
 from analysis.tables.data import Tables
 
@@ -48,7 +49,7 @@ def _columns(drawn: tuple[Drawn, ...]) -> Iterator[str]:
             continue
         yield from (f"### {figure.name}.csv", "", figure.caption, "", "| column | unit | meaning |", "|---|---|---|")
         for name in figure.rows[0]:
-            unit, meaning = meanings.of_column(name, figure.means)
+            unit, meaning = meaning_of(name, figure.means)
             yield f"| {name} | {_cell(unit) or '–'} | {_cell(meaning)} |"
         yield ""
 

@@ -20,9 +20,9 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.tables.data import Tables
 from analysis.tables.post_training import CurvePoints, curve_points
-from analysis.worlds.recovery_world import RecoveryWorld
 from analysis.worlds.simulated_programme import CORPUS, in_tables, row_of, spec_of
 from analysis.worlds.simulated_programme import THETA as DENSE
+from analysis.worlds.world import RecoveryWorld
 from repro import ladder, schemas, studies, tables
 from repro.spec import OptimizerSpec
 from repro.store.folder import Folder

@@ -12,14 +12,13 @@ from analysis.claims.post_training.by_method import ByMethod, Shown, worst
 from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure, cells
-from analysis.findings.method_curves import MethodCurves, worse_by
-from analysis.findings.post_training import Recovery
+from analysis.findings.post_training import MethodCurves, Recovery, worse_by
 from analysis.fits.fit import fit
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.laws.registry import P2
 from analysis.tables.post_training import CurvePoints
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.005  # nats: half of claim (p1)'s
 

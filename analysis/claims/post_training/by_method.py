@@ -15,11 +15,10 @@ from analysis.claims.post_training import conditions
 from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
-from analysis.findings.method_curves import MethodCurves
-from analysis.findings.post_training import Recovery
+from analysis.findings.post_training import MethodCurves, Recovery
 from analysis.laws.law import Array
 from analysis.tables.data import Mask
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from analysis.findings.law_errors import Measure
 from analysis.findings.post_training import Recovery
 from analysis.laws.law import Array
 from analysis.tables.post_training import CurvePoints
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.01  # nats: claim (p1)'s
 SAME_RATE = 0.02  # relative, within which two realised rates are one

@@ -12,14 +12,13 @@ from analysis.claims.post_training.by_method import ByMethod, Shown, worst
 from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure, cells
-from analysis.findings.method_curves import MethodCurves, mean_abs, worse_by
-from analysis.findings.post_training import Recovery
+from analysis.findings.post_training import MethodCurves, Recovery, mean_abs, worse_by
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.fit import fit
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
 from analysis.laws.registry import AFTER_PRUNING, LAWS, N_AFTER, P2, P2_NESTED
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.01  # nats
 

@@ -13,7 +13,7 @@ from analysis.findings.post_training import Recovery
 from analysis.findings.whole_life import beyond
 from analysis.fits.outcome import above, below
 from analysis.laws.law import Array
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.016  # nats: the paper's mean error of the law in N_avg
 LOW, HIGH = 0.9, 1.1

@@ -11,9 +11,8 @@ from analysis.claims.post_training.by_method import ByMethod, Shown, missed, wor
 from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure, cells
-from analysis.findings.method_curves import MethodCurves
-from analysis.findings.post_training import Recovery
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.findings.post_training import MethodCurves, Recovery
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.02  # nats
 LEAST_SPAN = 2.0  # times the least realised rate at the highest

@@ -13,12 +13,11 @@ from analysis.claims.post_training.by_method import ByMethod, Shown, missed
 from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure
-from analysis.findings.method_curves import MethodCurves
-from analysis.findings.post_training import Recovery
+from analysis.findings.post_training import MethodCurves, Recovery
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.equally_good import EquallyGood
 from analysis.laws.registry import P2
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.02  # nats
 

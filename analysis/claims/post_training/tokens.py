@@ -13,12 +13,11 @@ from analysis.claims.post_training.by_method import ByMethod, Shown, missed, wor
 from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import cells
-from analysis.findings.method_curves import FIRST, MethodCurves, mean_abs
-from analysis.findings.post_training import Recovery
+from analysis.findings.post_training import FIRST, MethodCurves, Recovery, mean_abs
 from analysis.fits.curve_fits import SETTLED, settled_at
 from analysis.fits.outcome import above, below
 from analysis.laws.registry import P2
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 MARGIN = 0.01  # nats
 MORE_SLOPE = 0.005  # nats a doubling over what the seeds' noise gives: half of what we call settled

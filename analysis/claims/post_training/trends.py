@@ -13,12 +13,11 @@ from analysis.claims.post_training.by_method import ByMethod, Shown, worst
 from analysis.claims.verdict import Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.law_errors import Measure, cells
-from analysis.findings.method_curves import MethodCurves
-from analysis.findings.post_training import Recovery
+from analysis.findings.post_training import MethodCurves, Recovery
 from analysis.fits.outcome import above, below
 from analysis.fits.resample import LEAST_WEIGHT
 from analysis.laws.law import Array
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 LEAST_SEEDS = 3
 LEVEL = 0.95

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.findings.arrow import LawDraws, Misfit
 from analysis.findings.dense_slope import DensePoints
-from analysis.findings.misfit import LawDraws, Misfit
 from analysis.fits.fit import fit, refit
 from analysis.laws.registry import N_AVG
 from analysis.noise.spread import Spread

@@ -9,7 +9,7 @@ from analysis.findings.post_training import Recovery
 from analysis.findings.whole_life import WholeLife, beyond
 from analysis.laws.law import Array
 from analysis.worlds import simulated_post_training as simulated
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.005, 0.03])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.findings.method_curves import MethodCurves
+from analysis.findings.post_training import MethodCurves
 from analysis.fits.equally_good import EquallyGood, equally_good
 from analysis.laws.registry import P2
 from analysis.tables.post_training import curve_points

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.claims import schedule
-from analysis.power.fresh_seeds import follow
+from analysis.power.simulation import follow
 from analysis.tables.data import Tables
 from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth

@@ -16,7 +16,7 @@ from analysis.power import recovery_rates
 from analysis.tables import data
 from analysis.tables.data import Tables
 from analysis.worlds import simulated_post_training as simulated
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 from repro.store.folder import Folder
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from analysis import figures
-from analysis.figures import meanings, pairs, unification
+from analysis.figures import pairs, unification
+from analysis.figures.panel import meaning_of
 from analysis.findings import unification_map
 from analysis.findings.evidence import Evidence
 from analysis.report import card
@@ -33,7 +34,7 @@ def test_every_column_of_every_figures_table_is_described(handed_on: Path) -> No
 
 def test_the_columns_of_the_map_are_described() -> None:
     for name in unification_map.COLUMNS:
-        assert meanings.of_column(name, unification.MEANS).meaning
+        assert meaning_of(name, unification.MEANS).meaning
 
 
 def test_a_column_that_nothing_describes_ends_it(evidence: Evidence, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from analysis.laws.law import Array
 from analysis.tables import data
 from analysis.tables.data import Runs, Tables
 from analysis.worlds import simulated_post_training as simulated
-from analysis.worlds.recovery_world import RecoveryWorld
+from analysis.worlds.world import RecoveryWorld
 from repro.store.folder import Folder
 
 METHODS = ("depth-taylor",)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.power import code_key
+from analysis.power import power_file
 
 FILES = {
     "power/rates.py": "from analysis.claims import all_claims\n",
@@ -22,8 +22,8 @@ def digest(root: Path, **changed: str) -> str:
         file = root / "analysis" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(changed.get(name, text))
-    code_key.digest.cache_clear()
-    return code_key.digest((root / "analysis" / "power" / "rates.py",), root)
+    power_file.code_digest.cache_clear()
+    return power_file.code_digest((root / "analysis" / "power" / "rates.py",), root)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_comments_docstrings_and_other_modules_do_not(tmp_path, name, old, new):
 
 
 def test_the_rules_of_this_checkout_are_in_it_and_its_figures_are_not():
-    here = code_key.ROOT / "analysis"
-    found = set(code_key.modules())
+    here = power_file.ROOT / "analysis"
+    found = set(power_file.code_modules())
     assert {
         here / "claims" / "pairs.py",
         here / "worlds" / "simulated_sweep.py",
