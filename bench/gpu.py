@@ -61,21 +61,13 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("file", nargs="?", help="sweep YAML (default: sweeps/gpu.yaml; with --cpu: sweeps/quick.yaml)")
     options.add_argument("--sizes", help="some of the sweep's sizes, with commas between (default: all)")
     options.add_argument("--warm", type=whole(1, 10_000), default=20, metavar="STEPS", help="(default: %(default)s)")
-    options.add_argument(
-        "--seconds",
-        type=real("a number of seconds", 0.01, 3600),
-        default=20.0,
-        help="of each of the two timed stretches of a size, if the minutes allow it (default: %(default)s)",
-    )
-    options.add_argument(
-        "--minutes",
-        type=real("a number of minutes", 0.01, 600),
-        default=10.0,
-        help="for everything; divided over the sizes (default: %(default)s)",
-    )
-    options.add_argument(
-        "--beside", type=whole(1, 8), default=1, metavar="N", help="then measure N runs at once, in what time is left"
-    )
+    seconds, minutes = real("a number of seconds", 0.01, 3600), real("a number of minutes", 0.01, 600)
+    stretch = "of each of the two timed stretches of a size, if the minutes allow it (default: %(default)s)"
+    options.add_argument("--seconds", type=seconds, default=20.0, help=stretch)
+    divided = "for everything; divided over the sizes (default: %(default)s)"
+    options.add_argument("--minutes", type=minutes, default=10.0, help=divided)
+    beside = "then measure N runs at once, in what time is left"
+    options.add_argument("--beside", type=whole(1, 8), default=1, metavar="N", help=beside)
     options.add_argument("--out", type=Path, metavar="FILE", help="file for --measured")
     options.add_argument("--cpu", action="store_true", help="measure the CPU")
     given = options.parse_args(argv)

@@ -92,11 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__)
     options.add_argument("file", help="sweep YAML")
     options.add_argument("--device", default="h100", help="a GPU of the plan's tables (default: %(default)s)")
-    options.add_argument(
-        "--as-written",
-        action="store_true",
-        help="transformers' own model and loss, eager, masked in each micro-batch, with a host that waits for the device",
-    )
+    plain = "transformers' own model and loss, eager, masked in each micro-batch, with a host that waits for the device"
+    options.add_argument("--as-written", action="store_true", help=plain)
     options.add_argument("--json", action="store_true", help="print JSON")
     given = options.parse_args(argv)
     sweep, cluster = expand(given.file), Cluster(1, given.device)
@@ -123,12 +120,8 @@ def roof(spec: RunSpec, resources: Resources, cluster: Cluster, *, as_written: b
     assumed = Throughput.assumed(cluster, spec.precision).rate(spec)
     device = cluster.known or cluster.type
     peak = hardware.peak_flops(device, spec.precision) or 0.0
-    setting = Setting(
-        spec.precision,
-        documents=spec.corpus.packing == "documents",
-        compiled=resources.compile is not False and not as_written,
-        plain=as_written,
-    )
+    compiled = resources.compile is not False and not as_written
+    setting = Setting(spec.precision, spec.corpus.packing == "documents", compiled, plain=as_written)
     rows = min(resources.micro_batch or spec.optimizer.batch, spec.optimizer.batch)
     counted = micro_batch(spec.model, rows, setting)
     step = step_of(counted, spec, resources, spec.optimizer.batch // rows, setting, device)

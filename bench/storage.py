@@ -126,21 +126,17 @@ def main() -> None:
     server.terminate()
     each, apart = SPENT["checkpoints"] / max(1, found["saves"]), 60 * Resources().checkpoint_minutes
     outside = SPENT["outside"] / found["seconds"]
-    print(
-        json.dumps(
-            {
-                "latency": given.latency,
-                "loop_seconds": round(found["seconds"], 1),
-                "checkpoints": found["saves"],
-                "seconds_a_checkpoint": round(each, 2),
-                "calls_a_checkpoint": round(CALLS["checkpoints"] / max(1, found["saves"]), 1),
-                "share_outside_checkpoints": round(outside, 5),
-                "calls_outside_checkpoints": CALLS["outside"],
-                "share_at_default_minutes": round(each / apart + outside, 5),
-            },
-            indent=1,
-        )
-    )
+    said = {
+        "latency": given.latency,
+        "loop_seconds": round(found["seconds"], 1),
+        "checkpoints": found["saves"],
+        "seconds_a_checkpoint": round(each, 2),
+        "calls_a_checkpoint": round(CALLS["checkpoints"] / max(1, found["saves"]), 1),
+        "share_outside_checkpoints": round(outside, 5),
+        "calls_outside_checkpoints": CALLS["outside"],
+        "share_at_default_minutes": round(each / apart + outside, 5),
+    }
+    print(json.dumps(said, indent=1))
 
 
 if __name__ == "__main__":

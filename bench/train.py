@@ -101,15 +101,8 @@ def _ratio(of: list[float], to: list[float]) -> str:
 
 
 def _in_a_process_of_its_own(name: str, given: argparse.Namespace) -> int:
-    words = [
-        sys.executable,
-        "-m",
-        "bench.train",
-        "--memory",
-        name,
-        f"--device={given.device}",
-        f"--stage={given.stage}",
-    ]
+    options = [f"--device={given.device}", f"--stage={given.stage}"]
+    words = [sys.executable, "-m", "bench.train", "--memory", name, *options]
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return int(json.loads(done.stdout.splitlines()[-1]))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from cluster import access_checks, checks, node_facts
+from cluster import checks, node_facts
 from cluster.checks import Finding
 from cluster.remote_checks import DRIVER, all_reduce, ask, first_line, join, round_trip, skews_of
 from cluster.versions import locked
@@ -84,7 +84,7 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
     local = [place for place in (results, corpora) if place and "://" not in place]
     here = node_facts.facts(locked(), local)
     if not joins:
-        yield from access_checks.ports({DRIVER: here}, joined=False)
+        yield from checks.ports({DRIVER: here}, joined=False)
     try:
         nodes = join(resources)
     except Exception as error:  # any error with which Ray fails to start or join is the finding
@@ -107,8 +107,8 @@ def examine(file: str | None, storage: str | None) -> Iterator[Finding]:
     yield from checks.open_files(answers)
     yield from checks.clock(skews_of(nodes, answers))
     if joins:
-        yield from access_checks.ports(facts, joined=True)
-    yield from access_checks.tokens(facts)
+        yield from checks.ports(facts, joined=True)
+    yield from checks.tokens(facts)
     live = {node: nodes[node] for node in answers}
     if not live:
         return

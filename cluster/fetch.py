@@ -33,16 +33,10 @@ EXAMPLES = (
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb fetch."""
-    command = commands.add(
-        verbs,
-        "fetch",
-        "Copies the tables of a sweep to this machine; again, only those that changed.",
-        EXAMPLES,
-        notes=NOTES,
-    )
-    command.add_argument(
-        "source", metavar="ID|URI", help="id of a submitted job, or the URI of a sweep's results folder"
-    )
+    does = "Copies the tables of a sweep to this machine; again, only those that changed."
+    command = commands.add(verbs, "fetch", does, EXAMPLES, notes=NOTES)
+    source = "id of a submitted job, or the URI of a sweep's results folder"
+    command.add_argument("source", metavar="ID|URI", help=source)
     OUT.add(command, "on this machine", default_is="results/NAME")
     earlier(command, "--to", "--out")
     command.add_argument("--checkpoints", action="store_true", help="copy the checkpoints too")

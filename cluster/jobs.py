@@ -20,10 +20,7 @@ AT_WORK = ("PENDING", "RUNNING")
 FOLLOW = Option("--follow", None, "print the driver's output until the job ends", {"action": "store_true"})
 
 
-LOGS = (
-    ("quick-1122-101530", "what it has printed so far"),
-    ("quick-1122-101530 --follow", "until it ends"),
-)
+LOGS = (("quick-1122-101530", "what it has printed so far"), ("quick-1122-101530 --follow", "until it ends"))
 STOP = (
     ("quick-1122-101530", "the sweep of this job"),
     ("quick-1122-101530 --dashboard http://head:8265", "of another cluster"),
@@ -32,12 +29,10 @@ STOP = (
 
 def add_parser(verbs: Any) -> None:
     """Adds both verbs to an `argparse` command."""
-    shown = commands.add(
-        verbs, "logs", "Prints the output of the driver of a sweep that was submitted.", LOGS, notes=NOTES
-    )
-    stopped = commands.add(
-        verbs, "stop", "Stops a sweep that was submitted; it saves checkpoints first.", STOP, notes=NOTES
-    )
+    prints = "Prints the output of the driver of a sweep that was submitted."
+    shown = commands.add(verbs, "logs", prints, LOGS, notes=NOTES)
+    stops = "Stops a sweep that was submitted; it saves checkpoints first."
+    stopped = commands.add(verbs, "stop", stops, STOP, notes=NOTES)
     for command, main in ((shown, logs), (stopped, stop)):
         command.add_argument("id", metavar="ID", help="id of the job, which `submit` printed")
         DASHBOARD.add(command, default_is=OF_DASHBOARD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import resource
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from cluster.versions import installed
 from repro.compiler import compiler
 from repro.errors import UserError
 from repro.store.folder import Folder
@@ -36,7 +36,7 @@ def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "python": platform.python_version(),
-        "versions": versions(packages),
+        "versions": {name: found.split("+")[0] for name, found in installed(packages).items()},  # without +cpu
         "gpus": _gpus(),
         "compiler": compiler(),
         "memory": memory(),
@@ -46,15 +46,6 @@ def facts(packages: Iterable[str], folders: Iterable[str]) -> dict[str, Any]:
         "listens": listens(),
         "tokens": os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
     }
-
-
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Installed versions without local suffixes (+cpu); packages that aren't installed are omitted."""
-    found = {}
-    for package in packages:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package).split("+")[0]
-    return found
 
 
 def memory() -> int:

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from cluster import access_checks, node_facts
+from cluster import checks, node_facts
 from cluster.checks import Finding
 from repro.errors import UserError
 from repro.resources import Resources
@@ -88,7 +88,7 @@ def round_trip(what: str, root: str, nodes: dict[str, str]) -> Iterator[Finding]
         for clear in (lambda: ask(nodes, node_facts.clear, place, made), lambda: node_facts.clear(place, made)):
             with suppress(OSError, ValueError, UserError):
                 clear()
-    yield from access_checks.storage(what, root, why_not, unread)
+    yield from checks.storage(what, root, why_not, unread)
 
 
 def _made(root: str) -> list[str]:

@@ -79,28 +79,17 @@ def add_parser(verbs: Any) -> None:
     MEASURED.add(parser, default_is="throughput by the roofline")
     NODES.add(parser, "of a cluster without GPUs", type=count, default_is="1")
     parser.add_argument("--cpus", type=count, metavar="N", help="CPUs of a node (default: 8 a GPU, else 4)")
-    parser.add_argument(
-        "--memory",
-        type=count,
-        metavar="GB",
-        help="kuberay, slurm: memory of a node in GB (default: kuberay, 64 a GPU, else 4 a CPU; slurm, what the site says)",
-    )
-    parser.add_argument(
-        "--hours",
-        type=hours,
-        metavar="HOURS",
-        help="limit of wall-clock time in hours (default: 1.5 times what the plan says)",
-    )
+    usual = "default: kuberay, 64 a GPU, else 4 a CPU; slurm, what the site says"
+    memory = f"kuberay, slurm: memory of a node in GB ({usual})"
+    parser.add_argument("--memory", type=count, metavar="GB", help=memory)
+    limit = "limit of wall-clock time in hours (default: 1.5 times what the plan says)"
+    parser.add_argument("--hours", type=hours, metavar="HOURS", help=limit)
     parser.add_argument("--name", metavar="NAME", help="name of the job or cluster (default: the sweep's)")
     RESULTS_ROOT.add(parser, default_is="the sweep's storage.results")
-    CORPUS_ROOT.add(
-        parser,
-        "they are there already; a path with slurm alone",
-        default_is="the cluster builds them first, on all its cores",
-    )
-    parser.add_argument(
-        "--manifest", metavar="FILE", help="file to write, whose folder is made (default: standard output)"
-    )
+    built = "the cluster builds them first, on all its cores"
+    CORPUS_ROOT.add(parser, "they are there already; a path with slurm alone", default_is=built)
+    manifest = "file to write, whose folder is made (default: standard output)"
+    parser.add_argument("--manifest", metavar="FILE", help=manifest)
     parser.add_argument(
         "--hf-token",
         action="store_true",
@@ -110,10 +99,8 @@ def add_parser(verbs: Any) -> None:
     for option, (metavar, text) in OPTIONS.items():
         takers = [name for name, (_, needed, taken) in TARGETS.items() if option in needed | taken]
         needing = [name for name, (_, needed, _) in TARGETS.items() if option in needed]
-        said = "required" if needing == takers else "default: none"
-        parser.add_argument(
-            f"--{option.replace('_', '-')}", metavar=metavar, help=f"{', '.join(takers)}: {text} ({said})"
-        )
+        said = f"{', '.join(takers)}: {text} ({'required' if needing == takers else 'default: none'})"
+        parser.add_argument(f"--{option.replace('_', '-')}", metavar=metavar, help=said)
     for old, new in (("--storage", "--results"), ("--out", "--manifest"), ("--claim", "--volume-claim")):
         earlier(parser, old, new)
     parser.set_defaults(main=main)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from repro.errors import UserError
@@ -22,14 +24,19 @@ def locked() -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of packages, as far as they are installed."""
+    found = {}
+    for package in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
 def differences() -> list[str]:
     """A line for each package in MATTER whose version differs from requirements.lock."""
-    wanted, found = locked(), {}
-    for name in MATTER:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "missing"
+    wanted = locked()
+    found = dict.fromkeys(MATTER, "missing") | installed(MATTER)
     # "+cpu" and the like name a build, not a version.
     return [
         f"{name} {found[name]}, requirements.lock has {wanted[name]}"

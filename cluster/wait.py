@@ -27,13 +27,8 @@ def add_parser(verbs: Any) -> None:
     )  # fmt: skip
     seconds = real("a number of seconds, more than 0 and at most 30 days", 0, 30 * 86400, open_below=True)
     NODES.add(command, "the head among them", type=whole(1, 1_000_000), required=True)
-    command.add_argument(
-        "--timeout",
-        type=seconds,
-        default=600.0,
-        metavar="SECONDS",
-        help="how long to wait (default: %(default)g seconds)",
-    )
+    how_long = "how long to wait (default: %(default)g seconds)"
+    command.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help=how_long)
     command.set_defaults(main=main)
 
 

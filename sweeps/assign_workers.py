@@ -65,10 +65,7 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
                 resources[run.run_id], workers=run.workers, micro_batch=run.micro_batch, runs_per_gpu=run.runs_per_gpu
             )
             resources[run.run_id] = own
-    promised = {
-        "makespan_seconds": made.makespan_hours * HOUR,
-        "lower_bound_seconds": made.lower_bound_hours * HOUR,
-    }
+    promised = {"makespan_seconds": made.makespan_hours * HOUR, "lower_bound_seconds": made.lower_bound_hours * HOUR}
     return Sizes(resources, list(planned.values()), promised)
 
 

@@ -106,18 +106,9 @@ def print_expand(file: str | Path, as_json: bool) -> int:
     for run in runs:
         row = describe(run)
         window = "" if row["start_step"] is None else f"{row['events']} in {row['start_step']}-{row['end_step']}"
-        rows.append(
-            (
-                row["run_id"],
-                amount(row["N_prunable"]),
-                amount(row["N_avg"]),
-                f"{row['total_steps']:,}",
-                window,
-                amount(row["tokens"]),
-                f"{row['effective_flops']:.3g}",
-                " ".join(row["studies"]),
-            )
-        )
+        weights, steps = (amount(row["N_prunable"]), amount(row["N_avg"])), f"{row['total_steps']:,}"
+        cost = (amount(row["tokens"]), f"{row['effective_flops']:.3g}")
+        rows.append((row["run_id"], *weights, steps, window, *cost, " ".join(row["studies"])))
     print("\n".join(aligned(rows, left={0, 7})))
     print(f"{len(runs)} runs")
     return 0
@@ -146,16 +137,9 @@ def by_study(priced: Plan) -> list[str]:
     """Lines: a table of the cost by study, and the longest run."""
     rows = [("study", "runs", "tokens", "most epochs", "effective FLOPs", "executed FLOPs")]
     for name, price in (*priced.studies.items(), ("all, shared runs once", priced.total)):
-        rows.append(
-            (
-                name,
-                str(price.runs),
-                amount(price.tokens),
-                "" if price.epochs is None else f"{price.epochs:.2f}",
-                f"{price.effective_flops:.3g}",
-                f"{price.executed_flops:.3g}",
-            )
-        )
+        most = "" if price.epochs is None else f"{price.epochs:.2f}"
+        flops = (f"{price.effective_flops:.3g}", f"{price.executed_flops:.3g}")
+        rows.append((name, str(price.runs), amount(price.tokens), most, *flops))
     longest, price = max(priced.runs.items(), key=lambda item: item[1].executed_flops)
     return [
         *aligned(rows, left={0}),
@@ -210,9 +194,8 @@ def _sharing(priced: Plan) -> Iterator[str]:
     for run, fork in shared.forks.items():
         cost = shared.by_run[run]
         share = cost.executed_flops / priced.runs[run].executed_flops
-        rows.append(
-            (run, fork.parent, f"{fork.step:,}", amount(cost.tokens), f"{cost.executed_flops:.3g}", f"{share:.1%}")
-        )
+        spared = (amount(cost.tokens), f"{cost.executed_flops:.3g}", f"{share:.1%}")
+        rows.append((run, fork.parent, f"{fork.step:,}", *spared))
     yield from aligned(rows, left={0, 1})
     alone, saved = shared.alone, shared.saved
     yield (

@@ -134,22 +134,12 @@ def _run_lines(quote: Quote) -> list[str]:
     rows: list[tuple[str, ...]] = [(*head, "cost") if priced else head]
     for run in made.runs:
         own = quote.plan.runs[run.run_id]
-        rows.append(
-            (
-                run.run_id,
-                amount(own.tokens),
-                f"{own.effective_flops:.3g}",
-                f"{own.executed_flops:.3g}",
-                "" if run.mfu is None else f"{run.mfu:.0%}",
-                str(run.workers),
-                str(run.micro_batch),
-                _gigabytes(run.memory.total) + ("!" if run.fits is False else ""),
-                hours(run.gpu_hours),
-                hours(run.start_hours),
-                hours(run.hours),
-                *([hours(quote.cost(run.gpu_hours))] if priced else []),
-            )
-        )
+        speed = (f"{own.effective_flops:.3g}", f"{own.executed_flops:.3g}", "" if run.mfu is None else f"{run.mfu:.0%}")
+        memory = _gigabytes(run.memory.total) + ("!" if run.fits is False else "")
+        of_a_worker = (str(run.workers), str(run.micro_batch), memory)
+        times = (hours(run.gpu_hours), hours(run.start_hours), hours(run.hours))
+        money = [hours(quote.cost(run.gpu_hours))] if priced else []
+        rows.append((run.run_id, amount(own.tokens), *speed, *of_a_worker, *times, *money))
     flops = (f"{total.effective_flops:.3g}", f"{total.executed_flops:.3g}")
     in_all = (hours(made.gpu_hours), "", hours(made.makespan_hours))
     money = [hours(quote.cost(made.gpu_hours))] if priced else []
@@ -186,15 +176,9 @@ def _memory_lines(quote: Quote) -> list[str]:
         _, declared = resources.share(spec)
         full = worker_of(spec, resources, declared)
         verdict = {None: "", True: "fits", False: "doesn't fit"}[fits(full, quote.forecast.cluster.memory_bytes)]
-        rows.append(
-            (
-                size,
-                *(_gigabytes(worker_of(spec, resources, 1, zero_stage=stage).states) for stage in STAGES),
-                *(_gigabytes(worker_of(spec, resources, micro, zero_stage=1).activations) for micro in MICRO_BATCHES),
-                _gigabytes(full.total),
-                verdict,
-            )
-        )
+        states = (worker_of(spec, resources, 1, zero_stage=stage).states for stage in STAGES)
+        activations = (worker_of(spec, resources, micro, zero_stage=1).activations for micro in MICRO_BATCHES)
+        rows.append((size, *map(_gigabytes, (*states, *activations, full.total)), verdict))
     _, micro = resources.share(next(iter(sizes.values())))
     workers = f"{resources.workers} worker{'s' if resources.workers > 1 else ''}"
     note = f"(states by ZeRO stage on {workers}, plus activations by micro-batch; declared: stage {resources.zero_stage}, {micro} sequences)"

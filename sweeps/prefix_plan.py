@@ -52,13 +52,9 @@ class Forest:
             begun: whether a run has a checkpoint of its own to resume from (`repro.training.fork.begun`).
             ready: whether a run has saved the checkpoint of a step (`repro.training.fork.ready`).
         """
-        return Forest(
-            {
-                run: fork
-                for run, fork in self.forks.items()
-                if run in todo and not begun(run) and (fork.parent in todo or ready(fork.parent, fork.step))
-            }
-        )
+        waiting = {run: fork for run, fork in self.forks.items() if run in todo and not begun(run)}
+        left = {run: fork for run, fork in waiting.items() if fork.parent in todo or ready(fork.parent, fork.step)}
+        return Forest(left)
 
 
 def grow(specs: Iterable[RunSpec]) -> Forest:

@@ -184,14 +184,8 @@ class PostTraining:
         multiples = self.lr_multiples
         if isinstance(multiples, dict):
             multiples = chosen(multiples, parent.size, "lr_multiples")
-        return post_trained.curve(
-            parent,
-            surgery,
-            steps=self._steps(parent),
-            lr=parent.optimizer.lr * multiples,
-            warmup=self.warmup,
-            evaluations=self.evaluations,
-        )
+        steps, lr = self._steps(parent), parent.optimizer.lr * multiples
+        return post_trained.curve(parent, surgery, steps=steps, lr=lr, warmup=self.warmup, evaluations=self.evaluations)
 
     def _surgeries(self, parent: RunSpec, pruning: Pruning) -> Iterator[SurgerySpec]:
         rates = self.rates if pruning.rates is None else pruning.rates
@@ -200,13 +194,8 @@ class PostTraining:
 
     def _surgery(self, method: str, rate: float, structure: str | None, parent: RunSpec) -> SurgerySpec:
         takes = METHODS[method]
-        return SurgerySpec(
-            method,
-            rate,
-            structure,
-            calibration=self.calibration if takes.text else None,
-            seed=parent.seed if takes.seeded else None,
-        )
+        calibration, seed = self.calibration if takes.text else None, parent.seed if takes.seeded else None
+        return SurgerySpec(method, rate, structure, calibration=calibration, seed=seed)
 
     def _steps(self, parent: RunSpec) -> int:
         steps = round(self.tokens / parent.tokens_per_step)

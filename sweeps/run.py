@@ -75,15 +75,9 @@ def run(
         places = {run_id: (corpora.address(sweep.storage.corpus, text), text.hash) for run_id, text in texts.items()}
         trained, done = _train(sweep, todo, uri, places, lanes or sweep.resources.lanes, measured, previous | record)
         record |= done
+    record = previous | record
     return results_folder.finish(
-        place,
-        sweep,
-        asked=asked,
-        trained=trained,
-        has_begun=bool(todo),
-        began=began,
-        record=previous | record,
-        texts=texts,
+        place, sweep, asked=asked, trained=trained, has_begun=bool(todo), began=began, record=record, texts=texts
     )
 
 

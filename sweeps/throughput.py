@@ -20,15 +20,7 @@ from sweeps.devices import Cluster
 # bf16, executed FLOPs over peak, of a compiled model whose attention has no mask. A smaller model has narrower matrices
 # and moves more bytes for a FLOP, so it uses less of a GPU. By bench/roof.py, from the bytes and FLOPs of a step: .85 of
 # the bound for the sizes of paper.yaml, pairs-1b.yaml and gpu.yaml, less 6 ms a step, rounded to a per cent.
-ASSUMED_MFU = {
-    1.05e6: 0.06,
-    2.87e6: 0.12,
-    10.5e6: 0.20,
-    41.55e6: 0.30,
-    137.82e6: 0.37,
-    435.42e6: 0.41,
-    1139.28e6: 0.45,
-}
+ASSUMED_MFU = {1.05e6: 0.06, 2.87e6: 0.12, 10.5e6: 0.20, 41.55e6: 0.30, 137.82e6: 0.37, 435.42e6: 0.41, 1139.28e6: 0.45}
 Source = Literal["measured", "from measured sizes", "assumed MFU"]
 Rate = Annotated[float, Above(0, "tokens/s")]
 MOST_RUNS = 64  # that share a GPU, as resources.runs_per_gpu allows

@@ -47,7 +47,7 @@ LIGHT_MODULES += [
     "sweeps/scaling.py",
 ]
 LIGHT_MODULES += ["cluster/render.py", "cluster/deployment.py", "cluster/driver_command.py"]
-LIGHT_MODULES += ["cluster/machines.py", "cluster/checks.py", "cluster/access_checks.py"]
+LIGHT_MODULES += ["cluster/machines.py", "cluster/checks.py"]
 LIGHT_MODULES += [
     "sweeps/placement.py",
     "sweeps/forecast.py",

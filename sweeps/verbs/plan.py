@@ -26,9 +26,8 @@ PLAN = (
 
 def add_parser(verbs: Any) -> None:
     """Adds both verbs to an `argparse` command."""
-    expand = commands.add(
-        verbs, "expand", "Lists the runs that a sweep file declares, or writes them as tables.", EXPAND
-    )
+    does = "Lists the runs that a sweep file declares, or writes them as tables."
+    expand = commands.add(verbs, "expand", does, EXPAND)
     plan = commands.add(
         verbs, "plan",
         "Prices the runs of a sweep before any is trained: tokens, epochs and FLOPs by study; with --cluster also hours, cost, "

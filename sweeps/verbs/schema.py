@@ -16,15 +16,10 @@ EXAMPLES = (
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = commands.add(
-        verbs,
-        "schema",
-        "Prints the JSON Schema of a sweep file, or writes its keys as pages of the documentation.",
-        EXAMPLES,
-    )
-    parser.add_argument(
-        "--pages", metavar="FOLDER", help="write the keys as pages into this folder (default: print the schema)"
-    )
+    does = "Prints the JSON Schema of a sweep file, or writes its keys as pages of the documentation."
+    parser = commands.add(verbs, "schema", does, EXAMPLES)
+    pages = "write the keys as pages into this folder (default: print the schema)"
+    parser.add_argument("--pages", metavar="FOLDER", help=pages)
     parser.set_defaults(main=main)
 
 

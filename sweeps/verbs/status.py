@@ -24,12 +24,8 @@ EXAMPLES = (
 
 def add_parser(verbs: Any) -> None:
     """Adds the verb to an `argparse` command."""
-    parser = commands.add(
-        verbs,
-        "status",
-        "Shows a sweep's progress, read from its files alone, and goes on while runs are open.",
-        EXAMPLES,
-    )
+    does = "Shows a sweep's progress, read from its files alone, and goes on while runs are open."
+    parser = commands.add(verbs, "status", does, EXAMPLES)
     RESULTS.add(parser)
     parser.add_argument("--once", action="store_true", help="print once instead of refreshing")
     parser.add_argument(

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import pytest
 import ray
 
-from cluster import access_checks, remote_checks
+from cluster import checks, remote_checks
 from cluster.doctor import examine
 from tests import plain
 from tests.repro.training.failing import tmpfs
@@ -166,9 +166,7 @@ def test_a_local_ray_has_its_token_whatever_the_environment_says_and_a_cluster_w
 ) -> None:
     _, found = ill
     assert [f["level"] for f in found["tokens"]] == ["ok"]
-    [said] = access_checks.tokens(
-        {"driver": {"tokens": False}, "node 0": {"tokens": False}, "node 1": {"tokens": True}}
-    )
+    [said] = checks.tokens({"driver": {"tokens": False}, "node 0": {"tokens": False}, "node 1": {"tokens": True}})
     assert said.level == "fault"
     assert "authentication is off on driver, node 0" in said.found
 
