@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from repro.console.options import Option
 from repro.errors import UserError
-from repro.store.addresses import without_secret
+from repro.store.objects import without_secret
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient

@@ -64,7 +64,7 @@ def on_the_cluster(place: str) -> str:
         UserError: `~` or a variable in a path, which differ between machines; or a URI with a password in it.
     """
     if "://" in place:
-        from repro.store.addresses import without_secret  # which imports pyarrow
+        from repro.store.objects import without_secret  # which imports pyarrow
 
         uri = expand(place)
         if "@" in uri.partition("://")[2].partition("/")[0] and not uri.startswith("abfs"):

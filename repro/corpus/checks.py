@@ -96,9 +96,8 @@ class ShardReader:
         """
         now = _identity(self._name)
         if now is not None and self._file is not None and now[:2] == self._file[:2] and now[2] != self._file[2]:
-            raise self.damaged(
-                f"{now[2]} bytes", f"{self.shard.bytes} bytes"
-            )  # reading a truncated mapping would kill the process
+            # Reading a truncated mapping would kill the process.
+            raise self.damaged(f"{now[2]} bytes", f"{self.shard.bytes} bytes")
         found: np.ndarray = self.view[rows]
         groups = rows // self._group_rows
         for group in sorted(set(groups[~self._is_known[groups]].tolist())):

@@ -211,11 +211,8 @@ class PieceReader:
         documents = (document for document in self._source.documents(piece) if document.text.strip())
         for group, text in islice(documents, self.spec.max_documents):
             at = place(group) if self.place is None else self.place
-            yield (
-                at,
-                group,
-                text.encode("utf-8", "replace"),
-            )  # JSON may contain lone surrogates, which UTF-8 can't encode
+            # JSON may contain lone surrogates, which UTF-8 can't encode.
+            yield at, group, text.encode("utf-8", "replace")
 
 
 def _limited(parts: Iterator[TextPart], most: int | None) -> Iterator[TextPart]:

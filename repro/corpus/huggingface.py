@@ -123,11 +123,8 @@ def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
     found: dict[str, Path] = {}
     for where, below, names in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(where))
-        below[:] = [
-            name
-            for name in below
-            if not name.startswith(".") and os.path.realpath(os.path.join(where, name)) not in seen
-        ]
+        shown = [name for name in below if not name.startswith(".")]
+        below[:] = [name for name in shown if os.path.realpath(os.path.join(where, name)) not in seen]
         for name in names:
             path = Path(where, name)
             if not name.startswith(".") and path.is_file():

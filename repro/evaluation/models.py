@@ -18,7 +18,7 @@ from repro.models.formats import ADAPTER_CONFIG, MERGE
 from repro.paths import expand
 from repro.spec import RunSpec
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder
+from repro.store.run_folder import RunFolder, changed_text
 from repro.training import checkpoint, model
 from repro.training.fork import checkpoint_of
 
@@ -93,15 +93,6 @@ def run_at(place: str) -> Folder | None:
 def _of_run(folder: Folder, precision: str | None, device: torch.device, root: str, known: object) -> Model:
     spec, corpus_hash = RunFolder(folder).spec()
     place, manifest = checkpoint_of(folder)
-    held = sum(count for layout in manifest["layout"].values() for _, count in layout.values())
-    if held != spec.model.shape.total:  # before memory is allocated
-        raise UserError(
-            "a checkpoint of another model",
-            file=place,
-            key="model",
-            found=f"{held:,} weights",
-            expected=f"{spec.model.shape.total:,}, as spec.json says",
-        )
     network: Any = model.build(spec.model, spec.seed)
     network.set_attn_implementation("sdpa")  # it may be given padding, or generate with a cache
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
@@ -138,13 +129,7 @@ def corpus_of(spec: RunSpec, corpus_hash: str, root: str, known: object) -> Corp
         )
     text = obtain(f"{root.rstrip('/')}/{name}")
     if text.hash != corpus_hash:
-        raise UserError(
-            f"the text has changed since {spec.run_id} was trained",
-            file=place,
-            key="corpus_hash",
-            found=text.hash,
-            expected=corpus_hash,
-        )
+        raise changed_text(f"{spec.run_id} was trained", place, text.hash, corpus_hash)
     return text
 
 

@@ -15,7 +15,7 @@ class HoldMasks(TrainerCallback):
     """Holds masks while a transformers Trainer trains, and checks them to the bit at each save and at the end.
 
     Args:
-        masks: bool tensors by parameter, true where a weight stays; see `masks.masks_of`.
+        masks: bool tensors by parameter, true where a weight stays; see `hold.masks_of`.
 
     Attributes:
         held: what `hold` returned, from the beginning of the training on.

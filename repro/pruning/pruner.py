@@ -155,10 +155,8 @@ class Pruner:
         """Draws the weights that an event returned, as at initialisation. Collective."""
         key, step = key_of(self.spec.seed, index, "fill"), stretch_length(self.engine.device)
         for f in self._fragments():
-            sd, first = (
-                spread(self.spec.model, f.name, returned.shapes[f.name]),
-                self._picker.position(f.name) + f.offset,
-            )
+            sd = spread(self.spec.model, f.name, returned.shapes[f.name])
+            first = self._picker.position(f.name) + f.offset
             for a in range(0, f.master.numel(), step):
                 part = f.master[a : a + step]
                 drawn = scores.normal(first + a, len(part), key, part.device).to(part.dtype) * sd

@@ -12,11 +12,8 @@ from repro.errors import UserError
 Sparse = Literal["geometric", "linear", "cubic", "constant", "static_dense", "saw_tooth", "pieces"]
 Shape = Literal[Sparse, "dense"]
 SHAPES: tuple[str, ...] = get_args(Shape)
-FALLING: tuple[Sparse, ...] = (
-    "geometric",
-    "linear",
-    "cubic",
-)  # their events are `interval` steps apart, between `start` and `end`
+# Their events are `interval` steps apart, between `start` and `end`.
+FALLING: tuple[Sparse, ...] = ("geometric", "linear", "cubic")
 TEETH = 4  # of a saw-tooth
 UNTIMED = ("dense", "constant", "pieces")  # neither `start` nor `end` has a meaning
 

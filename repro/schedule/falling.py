@@ -86,30 +86,20 @@ def from_steps(
     """
     check_sparsity(sparsity)
     check_counts(total_steps, "total_steps", interval)
-    events = (end_step - start_step) // interval + 1
+    events, latest = (end_step - start_step) // interval + 1, total_steps - interval
+    window = f"{start_step} to {end_step} every {interval}"
+
+    def refused(what: str, found: str, expected: str) -> UserError:
+        return UserError(what, key="end_step", found=found, expected=expected)
+
     if events > EVENTS:
         raise too_many(events, interval)
     if start_step < 0 or (end_step - start_step) % interval:
-        raise UserError(
-            "end - start is not a multiple of the interval",
-            key="end_step",
-            found=f"{start_step} to {end_step} every {interval}",
-            expected="a whole number of intervals",
-        )
+        raise refused("end - start is not a multiple of the interval", window, "a whole number of intervals")
     if events < 2:
-        raise UserError(
-            "a pruning window with fewer than two events",
-            key="end_step",
-            found=f"{start_step} to {end_step} every {interval} steps",
-            expected="at least two events",
-        )
-    if end_step > total_steps - interval:
-        raise UserError(
-            "no training after the last event",
-            key="end_step",
-            found=f"{end_step} of {total_steps}",
-            expected=f"at most {total_steps - interval}",
-        )
+        raise refused("a pruning window with fewer than two events", f"{window} steps", "at least two events")
+    if end_step > latest:
+        raise refused("no training after the last event", f"{end_step} of {total_steps}", f"at most {latest}")
     steps = tuple(range(start_step, end_step + 1, interval))
     left = tuple(density_after(shape, sparsity, k, events) for k in range(events))
     return Pieces(steps, left, total_steps) if start_step == 0 else Pieces((0, *steps), (1.0, *left), total_steps)

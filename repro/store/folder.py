@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from repro import paths
 from repro.errors import DISK_FULL, UserError
-from repro.store import addresses, objects
+from repro.store import objects
 from repro.store.outage import outlast
 from repro.store.scratch import is_orphan, scratch, writer
 
@@ -48,7 +48,7 @@ class Folder:
             raise UserError("an empty path", key=key, found=repr(text), expected="a path or a URI")
         if "://" not in text:
             return cls(fs.LocalFileSystem(), os.path.abspath(text))
-        filesystem, path = addresses.open_uri(text, key=key)
+        filesystem, path = objects.open_uri(text, key=key)
         return cls(filesystem, path)
 
     @classmethod

@@ -178,9 +178,8 @@ class Lease:
         while not self._stop.wait(self.rhythm.beat):
             try:
                 is_held = within(longest / 3, self._renew, self.name)  # a call to a store may never return
-            except (
-                Exception
-            ):  # whatever it was: a thread that ended here would leave the process without a lease, unsaid
+            except Exception:
+                # Whatever it was: a thread that ended here would leave the process without a lease, unsaid.
                 is_held = time.monotonic() - self._renewed < longest
             if not is_held and not self._stop.is_set():
                 os.kill(os.getpid(), signal.SIGKILL)

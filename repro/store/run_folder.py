@@ -110,13 +110,8 @@ class RunFolder:
                 expected=f"{spec.fingerprint}, of the run declared now; use another id or another results folder",
             )
         if corpus_hash not in (None, trained_on):
-            raise UserError(
-                f"the text has changed since {spec.run_id} was trained",
-                file=f"{self.folder}/spec.json",
-                key="corpus_hash",
-                found=trained_on,
-                expected=f"{corpus_hash}, of the current text; use another results folder",
-            )
+            expected = f"{corpus_hash}, of the current text; use another results folder"
+            raise changed_text(f"{spec.run_id} was trained", f"{self.folder}/spec.json", trained_on, expected)
         return trained_on
 
     def fault(self, spec: RunSpec, corpus_hash: str) -> str | None:
@@ -190,6 +185,13 @@ class RunFolder:
         """Marks the run as done. hashes: hashes of its tables, by file name."""
         total = spec.schedule.total_steps
         self.progress("done", step=total, total_steps=total, identity=spec.identity(corpus_hash), tables=dict(hashes))
+
+
+def changed_text(since: str, file: object, found: str, expected: str) -> UserError:
+    """The error for a run whose text has changed, by its hash, since something that was done with it."""
+    return UserError(
+        f"the text has changed since {since}", file=file, key="corpus_hash", found=found, expected=expected
+    )
 
 
 class Stamps:

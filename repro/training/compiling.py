@@ -20,9 +20,8 @@ from repro.compiler import compiler
 from repro.console import homes
 from repro.training.model import Llama
 
-GRAPHS = (
-    4096  # of all shapes of a process, two each; beyond PyTorch's own limit of 8 models would run uncompiled, unsaid
-)
+# Of all shapes of a process, two each; beyond PyTorch's own limit of 8 models would run uncompiled, unsaid.
+GRAPHS = 4096
 
 
 def compile_if(wanted: bool | Literal["auto"], network: Llama, device: torch.device) -> None:

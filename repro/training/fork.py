@@ -9,9 +9,9 @@ from typing import Any
 from repro.errors import UserError
 from repro.spec import HOW, RunSpec, canonical
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder
+from repro.store.run_folder import RunFolder, changed_text
 from repro.training import checkpoint_rows
-from repro.training.checkpoint_manifest import FILE, ROWS, examine, finish, name_of, put, remove, sizes, steps_in
+from repro.training.checkpoint_manifest import ROWS, examine, finish, name_of, newest, put, remove, sizes, steps_in
 
 
 def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, corpus_hash: str | None = None) -> int:
@@ -35,13 +35,8 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
     """
     trained, trained_on = RunFolder(parent).spec()
     if corpus_hash not in (None, trained_on):
-        raise UserError(
-            f"the text has changed since {trained.run_id} was trained",
-            file=f"{parent}/spec.json",
-            key="corpus_hash",
-            found=trained_on,
-            expected=f"{corpus_hash}, of the present text",
-        )
+        expected = f"{corpus_hash}, of the present text"
+        raise changed_text(f"{trained.run_id} was trained", f"{parent}/spec.json", trained_on, expected)
     place, manifest = checkpoint_of(parent, step)
     at = manifest["step"]
     _check_same_past(trained, spec, at, parent)
@@ -67,8 +62,7 @@ def fork(parent: Folder, child: Folder, spec: RunSpec, step: int | None = None, 
 
 def begun(child: Folder) -> bool:
     """Whether a run has a checkpoint; an incomplete copy of a fork doesn't count."""
-    folder = child / "checkpoint"
-    return any((folder / name).exists(FILE) for name in steps_in(folder))
+    return bool(newest(child))
 
 
 def ready(parent: Folder, step: int) -> bool:
@@ -105,9 +99,8 @@ def checkpoint_of(parent: Folder, step: int | None = None) -> tuple[Folder, dict
             if fault is None and manifest["identity"] != trained.identity(trained_on):
                 fault = f"of another run than {trained.run_id}"
             elif fault is None and (held := sum(sizes(manifest).values())) != trained.model.shape.total:
-                fault = (
-                    f"{held:,} weights, and the spec says {trained.model.shape.total:,}"  # before memory is allocated
-                )
+                # Refused before memory is allocated for it.
+                fault = f"{held:,} weights, and the spec says {trained.model.shape.total:,}"
             if fault is None:
                 return folder / name, manifest
             faults[name] = fault

@@ -65,9 +65,8 @@ def _commit() -> str | None:
         ).stdout.strip()
 
     try:
-        if (
-            Path(git("rev-parse", "--show-toplevel")) != root.resolve()
-        ):  # installed, and another project's history lies above
+        # Installed, and another project's history lies above.
+        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
             return os.environ.get(COMMIT) or None
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):

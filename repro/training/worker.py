@@ -11,7 +11,7 @@ from repro.corpus import Corpus, obtain
 from repro.errors import UserError
 from repro.store import stop
 from repro.store.folder import Folder
-from repro.store.run_folder import RunFolder, Stopped
+from repro.store.run_folder import RunFolder, Stopped, changed_text
 from repro.training.assignment import Assignment
 from repro.training.train import train
 
@@ -66,13 +66,7 @@ def _text(given: Assignment, signalled: Callable[[], bool] = bool) -> Corpus:
     try:
         text = obtain(given.corpus, partial(print, flush=True), lambda: signalled() or asked())
         if given.corpus_hash != text.hash:
-            raise UserError(
-                "the text has changed since the sweep was begun",
-                file=given.corpus,
-                key="corpus_hash",
-                found=text.hash,
-                expected=given.corpus_hash,
-            )
+            raise changed_text("the sweep was begun", given.corpus, text.hash, given.corpus_hash)
     except UserError as error:
         with suppress(OSError):
             RunFolder(Folder.reopen(given.folder)).progress("failed", reason=str(error))

@@ -132,9 +132,8 @@ class DeepSpeedEngine:
     def step(self) -> None:
         """Ends a round; after the last round, makes the update. Collective."""
         self._made.step()
-        if (
-            self._made.skipped_steps
-        ):  # stage 3 looks at the gradient's norm itself, summed in fp32, and makes no such update
+        # Stage 3 looks at the gradient's norm itself, summed in fp32, and makes no such update.
+        if self._made.skipped_steps:
             self._gradients.norm = torch.full_like(self._gradients.norm, math.nan)
 
     def mask_gradients(self, kept: Sequence[torch.Tensor]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import fs
 
 from repro.errors import UserError
-from repro.store import addresses
+from repro.store import objects
 from repro.store.folder import Folder
 from tests.stores import BUCKET, s3
 
@@ -86,7 +86,7 @@ def test_an_address_that_cannot_be_one_is_refused(place: str, said: str) -> None
 def test_a_store_where_nothing_listens_or_answers_is_given_up_in_a_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(addresses, "PATIENCE", 1.0)
+    monkeypatch.setattr(objects, "PATIENCE", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it listens and says nothing
         place = f"s3://user:secret@bucket/x?endpoint_override=127.0.0.1:{silent.getsockname()[1]}&scheme=http"
         with pytest.raises(TimeoutError, match=r"\*\*\*@bucket.*no answer within 1 s"):
