@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import pyarrow as pa
 from repro.corpus.checks import ShardReader, group_hashes, rows_of_group
 from repro.corpus.documents import sha256_of
 from repro.corpus.manifest import ShardFile
+from repro.corpus.packing import padding
 
 SHARD_BYTES = 128 << 20
+COUNTED = 4096  # rows counted at once
 
 
 class ShardWriter:
@@ -130,3 +133,41 @@ class TokenRows:
                 shard.result()
         if sha256 is not None and digest.hexdigest() != sha256:
             raise self._readers[0].damaged(f"rows with sha256 {digest.hexdigest()}", f"sha256 {sha256} of all rows")
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often each token occurs in rows. counts: (vocab,) int64, by token id."""
+
+    counts: np.ndarray
+
+    @property
+    def unused(self) -> int:
+        """Number of ids that no row contains."""
+        return int((self.counts == 0).sum())
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the token distribution, in bits: the loss of a model that knows frequencies but no context."""
+        share = self.counts[self.counts > 0] / self.counts.sum()
+        return float(-(share * np.log2(share)).sum())
+
+    def covering(self, share: float) -> int:
+        """How many of the most frequent tokens make up `share` of the text."""
+        running = np.cumsum(np.sort(self.counts)[::-1])
+        return 1 + int(np.searchsorted(running, share * running[-1]))
+
+    def most_frequent(self, count: int) -> list[int]:
+        """Ids, the most frequent first; ties by lower id."""
+        order = np.argsort(-self.counts, kind="stable")[:count]
+        return [int(i) for i in order if self.counts[i]]
+
+
+def histogram(rows: TokenRows, vocab: int) -> Histogram:
+    """Counts the tokens of all rows, without padding."""
+    counts = np.zeros(vocab, np.int64)
+    for view in rows.views:
+        for first in range(0, len(view), COUNTED):
+            tokens = view[first : first + COUNTED].reshape(-1)
+            counts += np.bincount(tokens[tokens != padding(tokens.dtype)], minlength=vocab)
+    return Histogram(counts)

@@ -18,13 +18,12 @@ from repro.console.progress import TimedProgress
 from repro.corpus.bpe import BOS, EOS, TRAINED
 from repro.corpus.encode import LISTED_GROUPS, NGRAMS, TOKENIZER, Encoder, TokenPart
 from repro.corpus.extract import ExtractedText, TrainingText
-from repro.corpus.histogram import Histogram, histogram
 from repro.corpus.joiner import Joiner
 from repro.corpus.manifest import SCHEMA_VERSION, Manifest, Split
 from repro.corpus.overlap import LIMIT, WORDS, Overlap
 from repro.corpus.packing import token_dtype
 from repro.corpus.pool import Pool, in_order
-from repro.corpus.shards import TokenRows
+from repro.corpus.shards import Histogram, TokenRows, histogram
 from repro.corpus.sources import open_source
 from repro.corpus.tokenizer import Tokenizer
 from repro.errors import UserError

@@ -14,9 +14,8 @@ from repro.pruning.pruner import Pruner
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFailed, Stopped
 from repro.training import checkpoint, checkpoint_manifest, checkpoint_rows, device_memory, record
-from repro.training.agreement import Agreement
 from repro.training.batch import Batch, Batches
-from repro.training.pace import Heartbeat, Pace
+from repro.training.pace import Agreement, Heartbeat, Pace
 from repro.training.passes import heldout, update
 from repro.training.run import RunInProgress
 from repro.training.trackers import Trackers

@@ -121,7 +121,7 @@ def _build(given: argparse.Namespace) -> int:
 def _inspect(given: argparse.Namespace) -> int:
     from repro.corpus import describe, unused
     from repro.corpus.declared import shapes
-    from repro.corpus.histogram import histogram
+    from repro.corpus.shards import histogram
 
     if given.samples < 0:
         raise UserError("a negative number of samples", key="--samples", found=given.samples, expected="0 or more")

@@ -11,7 +11,7 @@ import pytest
 
 from repro.__main__ import main
 from repro.corpus import Corpus, build
-from repro.corpus.histogram import histogram
+from repro.corpus.shards import histogram
 from repro.spec import CorpusSpec
 
 

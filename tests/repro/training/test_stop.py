@@ -24,9 +24,9 @@ from repro.spec import MovesSpec, RunSpec
 from repro.store import lease, stop
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder, Stopped
-from repro.training import agreement, train
-from repro.training.agreement import Agreement
+from repro.training import pace, train
 from repro.training.checkpoint_manifest import examine, name_of
+from repro.training.pace import Agreement
 from repro.training.trainer import Trainer
 from repro.training.zero import DeepSpeedEngine
 from tests import workers
@@ -146,9 +146,9 @@ def ends(spec: RunSpec, corpus: Path, folder: Path, resources: Resources) -> lis
 
     clock, text = time.monotonic, Corpus(corpus)
     with pytest.MonkeyPatch.context() as patch, Heeded("stopping") as heeded, before_step(6, signalled):
-        patch.setattr(agreement, "LOOK", 0.001)  # steps take milliseconds here
+        patch.setattr(pace, "LOOK", 0.001)  # steps take milliseconds here
         if int(os.environ["RANK"]) == 1:
-            patch.setattr(agreement, "time", SimpleNamespace(monotonic=lambda: 2 * clock()))
+            patch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: 2 * clock(), perf_counter=time.perf_counter))
         try:
             train.train(spec, Folder.open(folder), text, resources, signalled=heeded.asked)
         except Stopped as error:
