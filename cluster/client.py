@@ -74,12 +74,9 @@ def checked(address: str) -> str:
         expected = f"a URL such as {ADDRESS}"
         raise UserError("not the address of a dashboard", key="--dashboard", found=repr(address), expected=expected)
     if parts.username is not None or parts.query or parts.fragment:
-        raise UserError(
-            "an address with more than a host, a port and a path",
-            key="--dashboard",
-            found=without_secret(address.partition("?")[0]),
-            expected=f"a URL such as {ADDRESS}; its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH",
-        )
+        what, found = "an address with more than a host, a port and a path", without_secret(address.partition("?")[0])
+        expected = f"a URL such as {ADDRESS}; its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+        raise UserError(what, key="--dashboard", found=found, expected=expected)
     return address.strip().rstrip("/")
 
 

@@ -82,13 +82,8 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
         what = "a sweep that needs GPUs"
         raise UserError(what, file=sweep.file, key="resources.device", found="cuda", expected="--cluster gpus=…,type=…")
     if devices is not None and resources.device == "cpu":
-        raise UserError(
-            "the sweep would leave every GPU idle",
-            file=sweep.file,
-            key="resources.device",
-            found="cpu",
-            expected="cuda or auto, or no --cluster",
-        )
+        what, expected = "the sweep would leave every GPU idle", "cuda or auto, or no --cluster"
+        raise UserError(what, file=sweep.file, key="resources.device", found="cpu", expected=expected)
     if devices is not None and given.nodes is not None:
         raise UserError(
             "nodes are given twice", key="--nodes", found=given.nodes, expected="gpus and per_node of --cluster alone"

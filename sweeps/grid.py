@@ -1,4 +1,4 @@
-"""Expands a sweep file into a flat list of runs, each with the studies it serves. No torch, no Ray."""
+"""Reads a sweep file and expands it into a flat list of runs, each with the studies it serves. No torch, no Ray."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
+from repro import strict
 from repro.bounds import RUNS
 from repro.errors import UserError, located
 from repro.paths import check_name
@@ -16,11 +17,66 @@ from repro.paths import expand as expand_place
 from repro.resources import Resources
 from repro.spec import RunSpec
 from repro.studies import StudyName
-from sweeps import sweep_file
+from sweeps.points import Ratio, unknown
 from sweeps.run_builder import Builder
-from sweeps.run_settings import Storage
-from sweeps.single_runs import children
-from sweeps.sweep_file import Declaration
+from sweeps.run_settings import Settings, Storage
+from sweeps.single_runs import SingleRun, children
+from sweeps.studies import Studies
+
+
+@strict.dataclass
+class Declaration(Settings):
+    """One sweep file."""
+
+    studies: Annotated[
+        Studies, "groups of runs, each for one question; a run that several studies need is trained once"
+    ] = Studies()
+    runs: Annotated[tuple[SingleRun, ...], "single runs outside the studies"] = ()
+
+    def __post_init__(self) -> None:
+        check_name(self.name, key="name")  # names the results folder
+        dense = self.studies.dense.budgets if self.studies.dense else {}
+        for block, labels in (("budgets", self.budgets), ("studies.dense.budgets", dense), ("sizes", self.sizes)):
+            for label in labels:
+                check_name(label, key=f"{block}.{label}")  # part of run ids, which name folders
+        self._check_labels(dense)
+
+    def _check_labels(self, dense: dict[str, Ratio]) -> None:
+        """Refuses what is said of unknown sizes or budgets, which would silently have no effect."""
+        for block, budgets in (("budgets", self.budgets), ("studies.dense.budgets", dense)):
+            for label, ratio in budgets.items():
+                for size in ratio if isinstance(ratio, dict) else ():
+                    if size not in self.sizes:
+                        raise unknown("no such size", size, self.sizes, key=f"{block}.{label}.{size}")
+        begun = tuple(f"{size}-" for size in self.sizes)
+        for label in self.partners.lr:  # SIZE-p80 and the like
+            if not label.startswith(begun):
+                shape = "SIZE-p80 or SIZE-t80, of "
+                raise unknown("no such partner", label, self.sizes, key=f"partners.lr.{label}", shape=shape)
+        for label in self.resources.workers_by_size:
+            if label not in self.sizes and not label.startswith(begun):
+                raise unknown("no such size", label, self.sizes, key=f"resources.workers_by_size.{label}")
+        for index, rule in enumerate(self.repeat if isinstance(self.repeat, tuple) else ()):
+            for key, label, known in (("size", rule.size, self.sizes), ("budget", rule.budget, self.budgets | dense)):
+                if label not in known:
+                    raise unknown(f"no such {key}", label, known, key=f"repeat[{index}].{key}")
+
+
+def read(file: str | Path) -> Declaration:
+    """Reads a sweep file.
+
+    Raises:
+        UserError: it isn't a sweep file, or is invalid.
+    """
+    file = Path(expand_place(file))
+    if file.is_dir():
+        kept = "a results folder" if (file / "sweep.json").exists() else "a folder"
+        raise UserError(f"{kept} instead of a sweep file", file=file, expected="a YAML file such as sweeps/quick.yaml")
+    if file.suffix.lower() in (".parquet", ".csv", ".gz", ".html", ".safetensors", ".py"):
+        raise UserError(
+            "not a sweep file", file=file, found=file.suffix, expected="a YAML file such as sweeps/quick.yaml"
+        )
+    return strict.build(Declaration, strict.read_yaml(file), file=file)
 
 
 @dataclass(frozen=True)
@@ -68,7 +124,7 @@ def expand(file: str | Path, *, read_models: bool = True) -> Sweep:
             allowed to repeat it.
     """
     file = Path(expand_place(file))
-    declared = sweep_file.read(file)
+    declared = read(file)
     planned: dict[str, PlannedRun] = {}
     by_id: dict[str, RunSpec] = {}  # includes the other ids of runs that several studies ask for
     for asked, (study, spec) in enumerate(_asked_for(declared, Builder(declared, file, read_models), by_id)):
@@ -129,11 +185,9 @@ def _refuse_repeated_text(runs: tuple[PlannedRun, ...], file: Path) -> None:
     for_all = [run.spec for run in runs if run.spec.corpus.unique_tokens is not None and not run.spec.repeat]
     over = [spec for spec in for_all if spec.text_tokens > (spec.corpus.unique_tokens or math.inf)]
     if over:
-        raise UserError(
-            f"{len(over)} run{'s need' if len(over) > 1 else ' needs'} more text than the corpus has",
-            file=file,
-            key="repeat",
-            found="; ".join(f"{spec.run_id} needs {spec.text_tokens:.4g} tokens" for spec in over[:5])
-            + (f"; and {len(over) - 5} more" if len(over) > 5 else ""),
-            expected=f"at most {over[0].corpus.unique_tokens:.5g} tokens (corpus.unique_tokens), or `repeat: true`, or a `repeat` rule for them",
-        )
+        what = f"{len(over)} run{'s need' if len(over) > 1 else ' needs'} more text than the corpus has"
+        found = [f"{spec.run_id} needs {spec.text_tokens:.4g} tokens" for spec in over[:5]]
+        found += [f"and {len(over) - 5} more"] if len(over) > 5 else []
+        most = f"at most {over[0].corpus.unique_tokens:.5g} tokens (corpus.unique_tokens)"
+        expected = f"{most}, or `repeat: true`, or a `repeat` rule for them"
+        raise UserError(what, file=file, key="repeat", found="; ".join(found), expected=expected)

@@ -76,11 +76,10 @@ class GrowthStudy:
             models.setdefault(surgery.model_after(small.model), surgery)
         counts = {model.shape.prunable: surgery.method for model, surgery in models.items()}
         if len(counts) > 1:
+            what = "operators that lead to different numbers of weights, so that N(t) differs"
+            found = ", ".join(f"{method}: {count:,} weights" for count, method in counts.items())
             raise UserError(
-                "operators that lead to different numbers of weights, so that N(t) differs",
-                key="operators",
-                found=", ".join(f"{method}: {count:,} weights" for count, method in counts.items()),
-                expected=f"some of one size, such as {', '.join(USUAL)}",
+                what, key="operators", found=found, expected=f"some of one size, such as {', '.join(USUAL)}"
             )
         large = [
             build.alike(small, model, f"{label(small.size, surgery)}-scratch") for model, surgery in models.items()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from repro import strict
-from sweeps.sweep_file import Declaration
+from sweeps.grid import Declaration
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

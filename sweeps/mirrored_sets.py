@@ -121,9 +121,8 @@ class EqualTo:
         raise self._none(usual.shape)
 
     def _none(self, member: str) -> UserError:
-        return UserError(
-            "no such schedule with the steps and the average of the falling one",
-            key="members",
-            found=f"{member}, for {self.n_avg:,.1f} of {self.prunable:,} weights over {self.falling.total_steps:,} steps",
-            expected="the other members, or other budgets, sparsities or windows",
-        )
+        what = "no such schedule with the steps and the average of the falling one"
+        steps = f"{self.falling.total_steps:,} steps"
+        found = f"{member}, for {self.n_avg:,.1f} of {self.prunable:,} weights over {steps}"
+        expected = "the other members, or other budgets, sparsities or windows"
+        return UserError(what, key="members", found=found, expected=expected)

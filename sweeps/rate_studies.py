@@ -88,12 +88,9 @@ class OwnRates:
         for run in build.sparse_runs():
             sparsity = run.pruning.sparsity
             if sparsity not in self.multiples:
-                raise UserError(
-                    f"no multiple for {run.run_id}",
-                    key="multiples",
-                    found=", ".join(f"{known:g}" for known in self.multiples) or "none",
-                    expected=f"{sparsity:g}, too",
-                )
+                known = ", ".join(f"{one:g}" for one in self.multiples) or "none"
+                what = f"no multiple for {run.run_id}"
+                raise UserError(what, key="multiples", found=known, expected=f"{sparsity:g}, too")
             unused.pop(sparsity, None)
             change = Change(lr=run.optimizer.lr * self.multiples[sparsity])
             yield build.run(run.size, run.budget, sparsity, seed=run.seed, change=change)

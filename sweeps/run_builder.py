@@ -101,7 +101,7 @@ class Builder:
             raise UserError("a dense run has no partner", key="sparsities", found=0, expected="a sparsity above 0")
         shape = sparse.model.shape
         fixed = shape.total - shape.prunable if match == "total" else 0
-        found = self._nearest(sparse, sparse.schedule.n_avg(shape.prunable) + fixed, match, same_width)
+        model = self._nearest(sparse, sparse.schedule.n_avg(shape.prunable) + fixed, match, same_width)
         pruning = sparse.pruning
         timing = timing_of(pruning)
         if pruning.shape not in FALLING:
@@ -109,7 +109,7 @@ class Builder:
         elif timing == window_text(self.declared.pruning.window):
             timing = ""
         size = f"{sparse.size}-{'w' if same_width else match[0]}{percent(sparse.pruning.sparsity)}{timing}"
-        model, dense_steps = found, sparse.schedule.total_steps
+        dense_steps = sparse.schedule.total_steps
         if budget is not None:
             dense_steps = steps(self._ratio(budget, sparse.size), model, sparse.optimizer)
         optimizer = replace(

@@ -80,13 +80,10 @@ class Throughput:
             UserError: the device isn't in repro.training.hardware's table, or doesn't support this precision.
         """
         if cluster.known is None:
-            raise UserError(
-                "no such device, and no measured throughput for it",
-                file="--cluster",
-                key="type",
-                found=cluster.type,
-                expected=f"one of: {', '.join(name.lower().replace(' ', '-') for name in hardware.GPUS)}; or --measured FILE",
-            )
+            what = "no such device, and no measured throughput for it"
+            names = ", ".join(name.lower().replace(" ", "-") for name in hardware.GPUS)
+            expected = f"one of: {names}; or --measured FILE"
+            raise UserError(what, file="--cluster", key="type", found=cluster.type, expected=expected)
         peak = hardware.peak_flops(cluster.known, precision)
         if peak is None:
             what = f"a {cluster.known} has no {precision}"
@@ -119,13 +116,9 @@ class Throughput:
             if size in models
         }
         if not points:
-            raise UserError(
-                "no measured throughput for any size of this sweep",
-                file=file,
-                key=f"tokens_per_second.{cluster.type}",
-                found=", ".join(rates),
-                expected=f"some of: {', '.join(models)}",
-            )
+            what, key = "no measured throughput for any size of this sweep", f"tokens_per_second.{cluster.type}"
+            expected = f"some of: {', '.join(models)}"
+            raise UserError(what, file=file, key=key, found=", ".join(rates), expected=expected)
         gains: dict[int, dict[str, float]] = {}
         for size in rates.keys() & models.keys():
             for runs, gain in measured.gains(device, size).items():

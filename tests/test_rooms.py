@@ -37,7 +37,6 @@ LIGHT_MODULES += [
     "sweeps/run_parts.py",
     "sweeps/single_runs.py",
     "sweeps/studies.py",
-    "sweeps/sweep_file.py",
 ]
 LIGHT_MODULES += [
     "repro/training/hardware.py",
