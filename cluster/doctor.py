@@ -15,8 +15,7 @@ from cluster.remote_checks import DRIVER, all_reduce, ask, first_line, join, rou
 from cluster.versions import locked
 from repro import corpus
 from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import ADDRESS, JSON, RESULTS_ROOT, SWEEP
+from repro.console.options import ADDRESS, JSON, RESULTS_ROOT, SWEEP, earlier
 from repro.corpus.build import folder_of
 from repro.corpus.sources import open_source
 from repro.errors import UserError

@@ -12,8 +12,7 @@ from pyarrow import fs
 
 from cluster.client import DASHBOARD, JOB, NOTES, OF_DASHBOARD, connect, details
 from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import OUT
+from repro.console.options import OUT, earlier
 from repro.errors import UserError
 from repro.paths import check_name
 from repro.store import transfer

@@ -15,8 +15,7 @@ from cluster.values import allowed
 from cluster.versions import locked
 from repro import paths as places
 from repro.console import commands
-from repro.console.options import earlier, real, whole
-from repro.console.shared_options import CLUSTER, CORPUS_ROOT, MEASURED, NODES, RESULTS_ROOT, SWEEP
+from repro.console.options import CLUSTER, CORPUS_ROOT, MEASURED, NODES, RESULTS_ROOT, SWEEP, earlier, real, whole
 from repro.errors import UserError, located
 from sweeps.grid import expand
 

@@ -20,8 +20,7 @@ from cluster.jobs import AT_WORK, FOLLOW, STOP_WAIT, follow
 from cluster.pack import Packed, pack
 from cluster.values import on_the_cluster
 from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import CORPUS_ROOT, JSON, MEASURED, RESULTS_ROOT, SWEEP
+from repro.console.options import CORPUS_ROOT, JSON, MEASURED, RESULTS_ROOT, SWEEP, earlier
 from repro.errors import UserError, located
 from repro.training.provenance import COMMIT, provenance
 from sweeps import grid

@@ -8,8 +8,7 @@ from typing import Any
 
 from repro import ray_address
 from repro.console import commands
-from repro.console.options import real, whole
-from repro.console.shared_options import NODES
+from repro.console.options import NODES, real, whole
 from repro.errors import UserError
 
 EXAMPLES = (

@@ -11,8 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from repro import ladder
-from repro.column import Column, Part, Trained
-from repro.column_values import calibration, if_returned, moves, of_surgery, pieces, rope_scaling, unless_dense
+from repro.column import (
+    Column,
+    Part,
+    Trained,
+    calibration,
+    if_returned,
+    moves,
+    of_surgery,
+    pieces,
+    rope_scaling,
+    unless_dense,
+)
 
 if TYPE_CHECKING:
     from repro.spec import RunSpec  # pydantic, which reading a table does without

@@ -22,7 +22,6 @@ LIGHT_MODULES = [
     "repro/ladder.py",
     "repro/column.py",
     "repro/columns.py",
-    "repro/column_values.py",
     "repro/schemas.py",
     "repro/tables.py",
     "repro/tables_v2.py",
@@ -63,7 +62,6 @@ LIGHT_MODULES += [
     "repro/models/rules.py",
     "repro/models/quantised.py",
     "repro/models/config.py",
-    "repro/models/formats.py",
     "repro/surgery/catalogue.py",
 ]
 # The rooms of the analysis: each needs those before it alone.
@@ -100,7 +98,6 @@ OF_REPRO_IN_ANALYSIS = {
     "repro.console.commands",
     "repro.console.guard",
     "repro.console.options",
-    "repro.console.shared_options",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.verbs import table_arguments
 from analysis.verbs.shared_options import BOOTSTRAP, BY, CLUSTERS, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
 from repro.console import commands
-from repro.console.shared_options import JSON, METHOD, OUT
+from repro.console.options import JSON, METHOD, OUT
 
 if TYPE_CHECKING:
     from analysis.tables.table import Table

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.verbs.shared_options import PARAMETERS, SIGMA, WORLDS_OPTION
 from repro.console import commands
-from repro.console.options import earlier, real
-from repro.console.shared_options import JSON, RESULTS
+from repro.console.options import JSON, RESULTS, earlier, real
 
 if TYPE_CHECKING:
     from analysis.power.error_rates import Power

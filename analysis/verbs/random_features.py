@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 from repro.console import commands
-from repro.console.options import whole
-from repro.console.shared_options import OUT_PLACE
+from repro.console.options import OUT_PLACE, whole
 
 LEAST = 32  # features: with fewer the mean-field solution is no good, and steps at the top of the cosine grow
 

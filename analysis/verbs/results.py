@@ -11,7 +11,7 @@ from analysis.findings import RESAMPLES
 from analysis.shown import with_ends
 from analysis.verbs.shared_options import BOOTSTRAP, WORLDS_OPTION
 from repro.console import commands
-from repro.console.shared_options import JSON, OUT, OUT_PLACE, RESULTS
+from repro.console.options import JSON, OUT, OUT_PLACE, RESULTS
 
 if TYPE_CHECKING:
     from analysis.claims import Verdict

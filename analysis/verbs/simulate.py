@@ -12,8 +12,7 @@ from analysis.verbs import law_arguments
 from analysis.verbs.law_arguments import LISTED
 from analysis.verbs.shared_options import FORMULA, LAW, PARAMETERS, SIGMA
 from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import OUT_PLACE, SEED
+from repro.console.options import OUT_PLACE, SEED, earlier
 from repro.errors import UserError
 
 EXAMPLES = (

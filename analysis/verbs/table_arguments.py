@@ -17,7 +17,7 @@ from analysis.tables import budgets, readers, row_flags
 from analysis.tables.table import Table
 from analysis.verbs import law_arguments
 from analysis.verbs.shared_options import BOOTSTRAP, COLUMNS, EXCLUDE, SAME_NAME, SIGMA, TABLE
-from repro.console.shared_options import JSON, OUT
+from repro.console.options import JSON, OUT
 from repro.errors import UserError
 from repro.store.folder import Folder
 

@@ -23,8 +23,7 @@ from analysis.verbs.shared_options import (
 )  # fmt: skip
 from analysis.verbs.table_arguments import objective, read_laws, show
 from repro.console import commands
-from repro.console.options import earlier, real, whole
-from repro.console.shared_options import JSON
+from repro.console.options import JSON, earlier, real, whole
 
 if TYPE_CHECKING:
     from analysis.fits.fit_rows import FitRows

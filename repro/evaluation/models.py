@@ -13,8 +13,7 @@ from repro.corpus.build import folder_of
 from repro.errors import UserError
 from repro.evaluation.reader import TextReader
 from repro.models.config import check_sizes, without_code
-from repro.models.folder import read_mapping
-from repro.models.formats import ADAPTER_CONFIG, MERGE
+from repro.models.folder import ADAPTER_CONFIG, MERGE, read_mapping
 from repro.paths import expand
 from repro.spec import RunSpec
 from repro.store.folder import Folder

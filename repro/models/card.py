@@ -12,9 +12,8 @@ from repro import columns
 from repro.corpus.manifest import Manifest
 from repro.models import card_claims
 from repro.models.counts import Counts
-from repro.models.counts_table import table
 from repro.models.folder import CARD
-from repro.models.page import rows_of, section, table_of, use, written
+from repro.models.page import rows_of, section, sparsity_table, table_of, use, written
 from repro.spec import RunSpec
 
 FIGURE = "schedule.png"
@@ -71,7 +70,7 @@ class Card:
             yield ""
         yield from rows_of(self._scheduled())
         yield from section("Settings", table_of(["", "", "meaning"], list(self._settings())))
-        yield from section("Sparsity by layer", table_of(*table(self.counts)))
+        yield from section("Sparsity by layer", table_of(*sparsity_table(self.counts)))
         yield from section("Make it again", self._again())
 
     def _summary(self) -> str:

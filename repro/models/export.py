@@ -16,9 +16,8 @@ from repro.corpus import Corpus
 from repro.errors import UserError
 from repro.models import appearing, bitmask, card, counts, start
 from repro.models.appearing import without_places
-from repro.models.family import config_in
+from repro.models.family import config_in, network
 from repro.models.folder import CARD, COMPACT, open_model
-from repro.models.network import network
 from repro.spec import ModelSpec, from_kept
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder

@@ -6,16 +6,17 @@ keys and values. Anything else is refused, as are variants of these whose forwar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from transformers import LlamaConfig, Qwen2Config
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, PreTrainedConfig, Qwen2Config
 
 from repro import strict
 from repro.errors import UserError
 from repro.models.config import check_sizes
 from repro.models.folder import ModelFolder
 from repro.models.names import LINEARS, prefix
-from repro.models.network import EMBEDDING, HEAD
 from repro.spec import ModelSpec
 
 MEMBERS: dict[str, type[Any]] = {"llama": LlamaConfig, "qwen2": Qwen2Config}
@@ -111,3 +112,25 @@ def _rope(config: Any, file: object) -> dict[str, Any]:
 
 def _other(key: str | None, found: object, expected: str, file: object) -> UserError:
     return UserError("a model of another architecture", file=file, key=key, found=found, expected=expected)
+
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+def network(config: PreTrainedConfig, weights: Mapping[str, torch.Tensor]) -> Any:
+    """The model of a config with these weights, which it shares, in evaluation mode; a tied head may be left out.
+
+    Raises:
+        RuntimeError: other names or shapes than the config's.
+    """
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    if config.tie_word_embeddings and HEAD not in weights and EMBEDDING in weights:
+        weights = {**weights, HEAD: weights[EMBEDDING]}
+    model.load_state_dict(dict(weights), assign=True)
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)  # its frequencies are not among the weights
+    eos = config.eos_token_id
+    pad = eos[0] if isinstance(eos, list) else eos
+    model.generation_config = GenerationConfig(bos_token_id=config.bos_token_id, eos_token_id=eos, pad_token_id=pad)
+    return model.eval()

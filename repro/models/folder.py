@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
-from repro.models import formats
 from repro.models.tensors import Stored, digest, read_header
 from repro.paths import expand
 from repro.reading import once
@@ -80,7 +79,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
 
 def _one_file(path: Path) -> dict[str, Stored]:
     if path.suffix != ".safetensors":
-        raise formats.refusal(path.parent, [path.name])
+        raise refusal(path.parent, [path.name])
     if re.search(r"-\d+-of-\d+\.safetensors$", path.name):
         raise UserError("one shard of several", file=path, expected="the folder that holds all of them")
     return read_header(path)
@@ -95,9 +94,9 @@ def _card(file: Path) -> str:
 
 def _tensors(folder: Path) -> tuple[dict[str, Stored], tuple[str, ...]]:
     notes = []
-    if (folder / formats.ADAPTER_CONFIG).is_file():
-        notes.append(f"{formats.ADAPTER_CONFIG}, an adapter beside the weights, is not applied")
-    for stem in (DENSE, COMPACT, formats.CONSOLIDATED):
+    if (folder / ADAPTER_CONFIG).is_file():
+        notes.append(f"{ADAPTER_CONFIG}, an adapter beside the weights, is not applied")
+    for stem in (DENSE, COMPACT, CONSOLIDATED):
         single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
         if single.is_file():
             if index.is_file():
@@ -105,7 +104,7 @@ def _tensors(folder: Path) -> tuple[dict[str, Stored], tuple[str, ...]]:
             return read_header(single), tuple(notes)
         if index.is_file():
             return _sharded(index), tuple(notes)
-    raise formats.refusal(folder, sorted(file.name for file in folder.iterdir()))
+    raise refusal(folder, sorted(file.name for file in folder.iterdir()))
 
 
 def _sharded(index: Path) -> dict[str, Stored]:
@@ -156,7 +155,7 @@ def _fetched(model_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError
 
-    wanted = ["*.safetensors", "*.safetensors.index.json", "config.json", formats.ADAPTER_CONFIG, CARD]
+    wanted = ["*.safetensors", "*.safetensors.index.json", "config.json", ADAPTER_CONFIG, CARD]
     try:
         return Path(snapshot_download(model_id, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except (HTTPError, ValueError, OSError) as error:
@@ -165,3 +164,45 @@ def _fetched(model_id: str) -> Path:
             found=f"{model_id}: {str(error).splitlines()[0][:300]}",
             expected="a folder, a .safetensors file or a Hugging Face id",
         ) from error
+
+
+ADAPTER_CONFIG = "adapter_config.json"
+CONSOLIDATED = "consolidated"  # file name stem of the weights in Meta's and Mistral's own format
+WANTED = "model.safetensors, sparse-bitmask.safetensors, or an index of shards"
+MERGE = "the base model with the adapter merged into it (peft: merge_and_unload, then save_pretrained)"
+LOAD_AND_SAVE = "load it where you trust it, and save it with save_pretrained(FOLDER), which writes safetensors"
+
+# (names, what they are, what to do): the first match counts
+_KNOWN = (
+    (r"adapter_(?:model|config)\..*", "an adapter (LoRA or the like), not a model", MERGE),
+    (r".*\.gguf", "a GGUF file of llama.cpp", "the safetensors that it was made from"),
+    (r".*\.(?:bin|pt|pth|pkl|ckpt)(?:\.index\.json)?", "pickled weights are never read", LOAD_AND_SAVE),
+    (r".*\.(?:h5|pb|tflite)|saved_model", "a model of TensorFlow", LOAD_AND_SAVE),
+    (r".*\.msgpack", "a model of Flax", LOAD_AND_SAVE),
+    (r".*\.(?:onnx|onnx_data)", "a model of ONNX", "the safetensors that it was made from"),
+    (r".*\.(?:npz|npy)", "arrays of NumPy", LOAD_AND_SAVE),
+    (r".*\.(?:engine|plan|mlmodel|mlpackage)", "a compiled model", "the safetensors that it was made from"),
+    (r".*-\d+-of-\d+\.safetensors", "shards without their index", "model.safetensors.index.json beside the shards"),
+    (r".*\.safetensors", "safetensors under another name", "the path of the .safetensors file itself"),
+    (r".*\.incomplete|.*\.part", "a download that isn't complete", WANTED),
+)
+
+
+def refusal(folder: Path, names: list[str]) -> UserError:
+    """The error for a folder, or for the single file that was given."""
+    for pattern, what, todo in _KNOWN:
+        if found := [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]:
+            return UserError(what, file=_place(folder, names), found=_some(found), expected=todo)
+    if "spec.json" in names and "status.json" in names:
+        todo = f"python -m repro export {folder} OUT, then inspect OUT"
+        return UserError("a run, not a model", file=folder, found="spec.json", expected=todo)
+    return UserError("no weights", file=_place(folder, names), found=_some(names) or "an empty folder", expected=WANTED)
+
+
+def _place(folder: Path, names: list[str]) -> Path:
+    return folder / names[0] if len(names) == 1 and (folder / names[0]).is_file() else folder
+
+
+def _some(names: list[str]) -> str:
+    shown = [name if name.isprintable() else repr(name) for name in names[:5]]
+    return ", ".join(shown) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from repro.errors import UserError
-from repro.models import formats, quantised, rules
+from repro.models import quantised, rules
 from repro.models.config import ties
-from repro.models.folder import ModelFolder
-from repro.models.slots import BUFFER, Layout
+from repro.models.folder import MERGE, ModelFolder
+from repro.models.rules import BUFFER, Layout
 
 _PARTS = (
     ("vision", re.compile(r"vision|visual|image|video|(?:^|\.)vit\.")),
@@ -147,7 +147,7 @@ def _unknown(
     failed: list[str],
 ) -> UserError:
     if any(".lora_" in name or name.startswith("base_model.model.") for name in strangers):
-        return UserError("an adapter, not a model", file=model.path, found=_some(strangers), expected=formats.MERGE)
+        return UserError("an adapter, not a model", file=model.path, found=_some(strangers), expected=MERGE)
     kind = model.config.get("model_type")
     said = f"config.json says model_type {str(kind)[:60]!r}" if kind else "no config.json says what it is"
     return UserError(

@@ -23,7 +23,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
 from repro.models.config import check_sizes, says_layers, ties, without_code
-from repro.models.slots import Layout, Slot
+from repro.models.rules import Layout, Slot
 
 TASKS = (
     "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",

@@ -7,7 +7,7 @@ executed (devices, workers, ZeRO stage, micro-batch) is `resources.Resources`, w
 
 from repro.spec.corpus import CorpusSpec
 from repro.spec.identity import canonical
-from repro.spec.lineage import Life
+from repro.spec.lineage import UNREAD, Life, ModelStart, SurgeryKey
 from repro.spec.model import Init, ModelSpec, RopeScaling
 from repro.spec.pruning import (
     HOW,
@@ -24,6 +24,5 @@ from repro.spec.pruning import (
     StructureKey,
 )
 from repro.spec.run import Precision, RunSpec, RunStart, from_kept, load
-from repro.spec.start import UNREAD, ModelStart, SurgeryKey
 from repro.spec.surgery import CalibrationSpec, SurgerySpec
 from repro.spec.training import BATCH, DECAY, EvalSpec, LearningRates, OptimizerSpec

@@ -20,10 +20,9 @@ from repro.schedule import PruningSchedule
 from repro.spec.corpus import CorpusSpec
 from repro.spec.feasible import check_model, check_pruning, check_surgery
 from repro.spec.identity import LABEL, LATER, canonical
-from repro.spec.lineage import Lineage
+from repro.spec.lineage import Lineage, ModelStart, SurgeryKey
 from repro.spec.model import ModelSpec
 from repro.spec.pruning import PruningSpec
-from repro.spec.start import ModelStart, SurgeryKey
 from repro.spec.surgery import SurgerySpec
 from repro.spec.training import EvalSpec, OptimizerSpec
 from repro.strict import Between, ByKey, Form, Refusal, dataclass

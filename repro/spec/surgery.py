@@ -12,9 +12,8 @@ from repro.spec.model import ModelSpec
 from repro.spec.pruning import PruningSpec
 from repro.spec.training import BATCH
 from repro.strict import Between, dataclass
-from repro.surgery.amounts import blocks_at, check_rate, grown, narrowed, width_at, zeros_at
+from repro.surgery.amounts import blocks_at, check_rate, counts, grown, narrowed, rates, width_at, zeros_at
 from repro.surgery.catalogue import GROWTHS, METHODS, growing, taking
-from repro.surgery.record import counts, rates
 
 MOST_GROWTH = 64
 

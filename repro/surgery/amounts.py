@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from repro.spec.model import ModelSpec  # repro.spec imports this module
 
 
+from repro.ladder import Shape
+
+
 def check_rate(rate: float | None, structure: str | None = None) -> tuple[int, int] | None:
     """(N, M) of an N:M structure, None of another, if there is such a rate.
 
@@ -208,3 +211,32 @@ def group_params(spec: ModelSpec) -> int:
 def channel_params(spec: ModelSpec) -> int:
     """Parameters of a channel in one block, biases included."""
     return 3 * spec.d_model + sum(name in spec.shape.biased for name in ("gate_proj", "up_proj"))
+
+
+def counts(before: Shape, after: Shape, zeros: int = 0) -> dict[str, int]:
+    """All parameters and the weights of linear layers, before and after.
+
+    A tied head counts once, as the embedding. zeros: removed weights that are stored as zeros, which don't count.
+    """
+    return {
+        "params_before": before.total,
+        "params_after": after.total - zeros,
+        "linear_before": before.prunable,
+        "linear_after": after.prunable - zeros,
+    }
+
+
+def rates(said: dict[str, int]) -> dict[str, float]:
+    """The shares that a pruning removed, of all parameters and of the weights of linear layers, from `counts`."""
+    return {
+        "rate_all": 1 - said["params_after"] / said["params_before"],
+        "rate_linear": 1 - said["linear_after"] / said["linear_before"],
+    }
+
+
+def growth(said: dict[str, int]) -> dict[str, float]:
+    """How many times as many there are after a growth, of all and of linear layers, from `counts`."""
+    return {
+        "growth_all": said["params_after"] / said["params_before"],
+        "growth_linear": said["linear_after"] / said["linear_before"],
+    }

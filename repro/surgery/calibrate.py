@@ -8,7 +8,7 @@ the inputs that it will have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
@@ -17,9 +17,8 @@ import torch
 from torch import nn
 
 from repro.errors import UserError
-from repro.models.family import shapes_of
+from repro.models.family import network, shapes_of
 from repro.models.names import SITES, prefix
-from repro.models.network import network
 from repro.surgery.net import Net, check_finite
 from repro.training.loss import Head
 from repro.training.model import config_of
@@ -162,3 +161,48 @@ def _check_tokens(net: Net, tokens: torch.Tensor) -> None:
             found=most,
             expected=f"ids below {net.spec.vocab}: the text must be tokenized by the model's own tokenizer",
         )
+
+
+def gradients(
+    net: Net, tokens: torch.Tensor, progress: Progress = None
+) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+    """(block, gradients of the mean loss by the block's parameters, fp32 by name), from the last block to the first.
+
+    Hidden states between all blocks are held at once; weights and gradients of one block. tokens: (sequences, T) int64.
+    """
+    replay = Replay(net, tokens)
+    states = replay.boundaries()
+    slopes = []
+    for i, hidden in enumerate(states.pop()):
+        hidden.requires_grad_()
+        (replay.losses(i, hidden) / replay.predicted).backward()
+        slopes.append(_slope(hidden))
+    for index in reversed(range(net.spec.layers)):
+        parameters = dict(replay.block(index).named_parameters())
+        for parameter in parameters.values():
+            parameter.requires_grad_()
+            parameter.grad = None
+        for i, hidden in enumerate(states.pop()):
+            hidden = hidden.detach().requires_grad_()
+            replay.one_pass(i, hidden).backward(slopes[i])
+            slopes[i] = _slope(hidden)
+        found = {name: _slope(parameter) for name, parameter in parameters.items()}
+        for name, slope in found.items():
+            check_finite(slope, net.file, f"{prefix(index)}{name} (its gradient)")
+        if progress:
+            progress(f"gradients of block {index + 1} of {net.spec.layers}")
+        yield index, found
+
+
+def importance(
+    net: Net, tokens: torch.Tensor, progress: Progress = None
+) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+    """(block, |w g| by the block's parameters): the first-order change of the mean loss where a weight becomes zero."""
+    for index, found in gradients(net, tokens, progress):
+        weights = net.block(index)
+        yield index, {name: (weights[name].float() * slope).abs() for name, slope in found.items()}
+
+
+def _slope(tensor: torch.Tensor) -> torch.Tensor:
+    assert tensor.grad is not None
+    return tensor.grad

@@ -1,19 +1,23 @@
-"""The model card of a pruned or grown model: what it was, what was done to it, on which text, and the losses."""
+"""Writes a pruned or grown model as a folder that transformers loads, with a card: what was done to it, on which text, the losses."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from repro.ladder import Shape
-from repro.models import card_claims
-from repro.models.counts import Counts
-from repro.models.counts_table import table
-from repro.models.page import rows_of, section, table_of, use, written
+from repro.models import appearing, card_claims
+from repro.models.counts import Counts, count
+from repro.models.family import EMBEDDING
+from repro.models.folder import CARD, open_model
+from repro.models.page import rows_of, section, sparsity_table, table_of, use, written
 from repro.surgery.catalogue import GROWTHS, METHODS
+from repro.surgery.net import Made, Net
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class SurgeryCard:
             yield from section("Calibration", self._calibrated())
         yield from section("Losses", self._losses())
         if facts.get("structure"):
-            yield from section("Sparsity by layer", table_of(*table(self.counts)))
+            yield from section("Sparsity by layer", table_of(*sparsity_table(self.counts)))
         yield from section("Make it again", ("```", self.command, "```", ""))
         yield f"It took {facts['seconds']:,.1f} s and {facts['peak_memory'] / 1e9:.3g} GB of memory at its peak, on the CPU."
         yield ""
@@ -157,3 +161,29 @@ class SurgeryCard:
 def perplexity(loss: float) -> float:
     """e to the loss; infinite where no float holds it."""
     return math.exp(loss) if loss < 700 else math.inf
+
+
+RECORD = "surgery.json"
+
+
+def write(out: Path, original: Net, made: Made, facts: dict[str, Any], tokenizer: Any, command: str) -> None:
+    """Writes the folder, which appears whole or not at all. Raises UserError if there is something at `out` already.
+
+    Args:
+        facts: all that is known of the surgery, without places of this machine.
+        tokenizer: a transformers tokenizer; None: none is written.
+    """
+    with appearing.folder(out) as whole:
+        made.net.network().save_pretrained(whole, max_shard_size=appearing.SHARD)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(whole)
+        (whole / RECORD).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        card = SurgeryCard(
+            facts=facts,
+            before=original.spec.shape,
+            after=made.net.spec.shape,
+            counts=count(open_model(str(whole))),
+            dtype=str(made.net.weights[EMBEDDING].dtype).removeprefix("torch."),
+            command=command,
+        )
+        (whole / CARD).write_text(card.text(), encoding="utf-8")

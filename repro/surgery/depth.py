@@ -1,4 +1,4 @@
-"""Depth pruning: scores of the unpruned model's blocks, and the choice of the blocks to remove, in one shot.
+"""Depth pruning: scores of the unpruned model's blocks, the choice of the blocks to remove, in one shot, and their removal.
 
 Sources: perplexity without a block and Taylor, "Shortened LLaMA" (arXiv 2402.02834); block influence, "ShortGPT" (arXiv
 2403.03853); the contiguous window, "LLM-Streamline" (arXiv 2403.19135).
@@ -6,14 +6,16 @@ Sources: perplexity without a block and Taylor, "Shortened LLaMA" (arXiv 2402.02
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import torch
 from torch.nn import functional as F
 
 from repro.errors import UserError
-from repro.surgery.calibrate import Progress, Replay, States
+from repro.surgery.calibrate import Progress, Replay, States, importance
 from repro.surgery.net import Net
 from repro.surgery.ranking import lowest
-from repro.surgery.taylor import importance
 
 
 def loss_without(net: Net, tokens: torch.Tensor, progress: Progress = None) -> torch.Tensor:
@@ -69,6 +71,15 @@ def lowest_blocks(scores: torch.Tensor, count: int, protect: tuple[int, int]) ->
             expected=f"at most {max(0, len(free))} blocks",
         )
     return [first + int(index) for index in lowest(free, count).nonzero().flatten()]
+
+
+def without_blocks(net: Net, removed: Iterable[int]) -> Net:
+    """The model without some blocks, whose numbers close up. Raises ValueError if a block is missing or none is left."""
+    gone = set(removed)
+    kept = [block for block in range(net.spec.layers) if block not in gone]
+    if not kept or len(kept) + len(gone) != net.spec.layers:
+        raise ValueError(f"blocks {sorted(gone)} of {net.spec.layers}")
+    return net.rebuilt(replace(net.spec, layers=len(kept)), map(net.block, kept))
 
 
 def usual_protection(layers: int) -> tuple[int, int]:

@@ -18,15 +18,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from repro.models.family import NORM
+from repro.models.family import EMBEDDING, HEAD, NORM
 from repro.models.names import LINEARS
-from repro.models.network import EMBEDDING, HEAD
 from repro.spec import ModelSpec
-from repro.surgery.amounts import grown
+from repro.surgery.amounts import counts, grown, growth
 from repro.surgery.catalogue import growing
-from repro.surgery.net import Made, Net
-from repro.surgery.record import counts, growth
-from repro.surgery.spill import Keep
+from repro.surgery.net import Keep, Made, Net
 from repro.surgery.width import random_scores
 
 NOISE = 0.2  # by how much shares differ from equal ones, root mean square over them

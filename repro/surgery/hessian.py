@@ -1,4 +1,4 @@
-"""The inverse Hessian of a linear layer's error, and the error itself."""
+"""The inverse Hessian of a linear layer's error."""
 
 from __future__ import annotations
 
@@ -31,16 +31,6 @@ def upper_factor(inverse_hessian: torch.Tensor) -> torch.Tensor:
 def dead(hessian: torch.Tensor) -> torch.Tensor:
     """Inputs that are always zero, (inputs,) bool."""
     return hessian.diagonal() == 0
-
-
-def error(change: torch.Tensor, hessian: torch.Tensor) -> float:
-    """Half the trace of change H change^T: the squared change of the outputs, summed over them, its mean over tokens.
-
-    Args:
-        change: of the weights, (outputs, inputs).
-    """
-    exact = change.double()
-    return float(0.5 * ((exact @ hessian) * exact).sum())
 
 
 def _factor(matrix: torch.Tensor) -> torch.Tensor:

@@ -9,15 +9,13 @@ import torch
 
 from repro.models.folder import ModelFolder
 from repro.surgery import depth, width
-from repro.surgery.amounts import blocks_at, check_rate, width_at, zeros_at
+from repro.surgery.amounts import blocks_at, check_rate, counts, rates, width_at, zeros_at
 from repro.surgery.calibrate import Progress
 from repro.surgery.calibration_set import CalibrationSet
 from repro.surgery.catalogue import check_text, taking
-from repro.surgery.groups import KeptWidth, with_width, without_blocks
-from repro.surgery.net import Made, Net, net_of
+from repro.surgery.net import Keep, Made, Net, net_of
 from repro.surgery.oneshot import one_shot
-from repro.surgery.record import counts, rates
-from repro.surgery.spill import Keep
+from repro.surgery.width import KeptWidth, with_width
 
 
 def prune(
@@ -76,7 +74,7 @@ def prune(
             protect = depth.usual_protection(net.spec.layers) if method == "depth-taylor" else (0, 0)
         settings["protect"] = list(protect)
         removed["blocks"] = _blocks(net, method, blocks_at(net.spec, rate), tokens, seed, protect, progress)
-        result = without_blocks(net, removed["blocks"])
+        result = depth.without_blocks(net, removed["blocks"])
     elif rate is not None:
         left = width_at(net.spec, rate, groups)
         kept = _widths(net, method, left, tokens, seed, progress)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from repro.errors import UserError
 from repro.models import start
-from repro.models.family import config_in, shapes_of, spec_of
+from repro.models.family import EMBEDDING, HEAD, config_in, network, shapes_of, spec_of
 from repro.models.folder import ModelFolder, open_model
 from repro.models.names import prefix
-from repro.models.network import EMBEDDING, HEAD, network
 from repro.spec import ModelSpec
 from repro.store.folder import Folder
 from repro.store.run_folder import RunFolder
-from repro.surgery.spill import Keep
+from repro.store.scratch import scratch_prefix
 from repro.training.fork import checkpoint_of
 from repro.training.model import config_of
 
@@ -175,3 +175,27 @@ def _without_copies(weights: dict[str, torch.Tensor], spec: ModelSpec, file: obj
             )
         del kept[HEAD]
     return kept
+
+
+Keep = Callable[[dict[str, torch.Tensor]], Mapping[str, torch.Tensor]]
+
+
+class Spill:
+    """Writes tensors to a folder and gives them back as views of files, which the system may drop from memory and read again.
+
+    The files have no name from then on: their room is free when the tensors, or the process, are gone.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __call__(self, tensors: dict[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        if not tensors:
+            return tensors
+        file = self.folder / f"{scratch_prefix('spill')}.safetensors"
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+            kept = load_file(file)
+            return {name: kept[name] for name in tensors}
+        finally:
+            file.unlink(missing_ok=True)

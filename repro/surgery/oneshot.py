@@ -18,10 +18,9 @@ from repro.surgery import dsnot
 from repro.surgery.calibrate import Progress, Replay
 from repro.surgery.moments import Moments, observed
 from repro.surgery.multiple_removal import multiple_removal
-from repro.surgery.net import Net
+from repro.surgery.net import Keep, Net
 from repro.surgery.ranking import lowest, lowest_of_groups, lowest_of_rows, spread
 from repro.surgery.sparsegpt import sparsegpt
-from repro.surgery.spill import Keep
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Width pruning: the choice of the groups of heads and of the channels to remove, the same number in every block.
+"""Width pruning: the choice and the removal of groups of heads and of channels of the MLP, the same number in every block.
+
+Heads of a group share keys and values. Removing a group takes its rows of q_proj, k_proj and v_proj and its columns of
+o_proj, with biases of what is removed; a channel is a row of gate_proj and up_proj and a column of down_proj.
 
 Equal blocks are what transformers loads. Its Llama also wants a width that is a multiple of the number of heads, which rules
 out most numbers of heads for a model whose width is a power of two: then only channels are removed.
@@ -9,17 +12,27 @@ removed, as in the structured baseline of "FLAP" (arXiv 2312.11983).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 
 from repro.models.names import LINEARS
 from repro.pruning import scores
 from repro.spec import ModelSpec
-from repro.surgery.calibrate import Progress, Replay
-from repro.surgery.groups import KeptWidth, by_channel, by_group, columns_of
+from repro.surgery.amounts import narrowed
+from repro.surgery.calibrate import Progress, Replay, importance
 from repro.surgery.moments import observed
-from repro.surgery.net import Net
+from repro.surgery.net import Keep, Net
 from repro.surgery.ranking import lowest
-from repro.surgery.taylor import importance
+
+
+@dataclass(frozen=True)
+class KeptWidth:
+    """What a block keeps. groups: of heads, one for each head of keys and values. channels: of the mlp. Both ascending."""
+
+    groups: tuple[int, ...]
+    channels: tuple[int, ...]
 
 
 def by_taylor(net: Net, tokens: torch.Tensor, groups: int, channels: int, progress: Progress = None) -> list[KeptWidth]:
@@ -76,3 +89,76 @@ def _kept(group_scores: torch.Tensor, channel_scores: torch.Tensor, groups: int,
         return tuple((~lowest(values, len(values) - count)).nonzero().flatten().tolist())
 
     return KeptWidth(highest(group_scores, groups), highest(channel_scores, channels))
+
+
+def with_width(net: Net, kept: Sequence[KeptWidth], keep: Keep = dict) -> Net:
+    """The model with the kept groups and channels of each block; `keep` as in Net.rebuilt.
+
+    Raises:
+        ValueError: the numbers of groups or channels differ between blocks.
+        UserError: a spec that transformers doesn't load.
+    """
+    [(groups, channels)] = {(len(one.groups), len(one.channels)) for one in kept}
+    blocks = (_narrowed(net, index, one) for index, one in enumerate(kept))
+    return net.rebuilt(narrowed(net.spec, groups, channels), blocks, keep)
+
+
+def _narrowed(net: Net, index: int, kept: KeptWidth) -> dict[str, torch.Tensor]:
+    """The parameters of a block that keeps some groups and channels."""
+    rows, columns = rows_of(net.spec, kept), columns_of(net.spec, kept)
+    found = net.block(index)
+    for name, module in LINEARS.items():
+        for leaf in ("weight", "bias"):
+            if (weight := found.get(f"{module}.{leaf}")) is None:
+                continue
+            if name in rows:
+                weight = weight[rows[name]]
+            elif leaf == "weight":
+                weight = weight[:, columns[name]]
+            found[f"{module}.{leaf}"] = weight.contiguous()
+    return found
+
+
+def rows_of(spec: ModelSpec, kept: KeptWidth) -> dict[str, torch.Tensor]:
+    """Rows that the linear layers keep which write into groups and channels, (rows,) int64 by layer."""
+    shape = spec.shape
+    queries, keys = _spread(kept.groups, shape.per_head * shape.heads // shape.kv), _spread(kept.groups, shape.per_head)
+    channels = torch.tensor(kept.channels, dtype=torch.int64)
+    return {"q_proj": queries, "k_proj": keys, "v_proj": keys, "gate_proj": channels, "up_proj": channels}
+
+
+def columns_of(spec: ModelSpec, kept: KeptWidth) -> dict[str, torch.Tensor]:
+    """Columns that the linear layers keep which read from groups and channels, (columns,) int64 by layer."""
+    rows = rows_of(spec, kept)
+    return {"o_proj": rows["q_proj"], "down_proj": rows["up_proj"]}
+
+
+def by_group(spec: ModelSpec, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sums of values of a block's parameters over each group of heads, (kv_heads,) float64.
+
+    Args:
+        values: by name in the block, of the shape of the parameter; what belongs to no group is ignored.
+    """
+    return _sums(values, ("q_proj", "k_proj", "v_proj"), "o_proj", spec.shape.kv)
+
+
+def by_channel(spec: ModelSpec, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sums of values of a block's parameters over each channel, (mlp,) float64; see `by_group`."""
+    return _sums(values, ("gate_proj", "up_proj"), "down_proj", spec.mlp)
+
+
+def _sums(values: dict[str, torch.Tensor], writing: Sequence[str], reading: str, units: int) -> torch.Tensor:
+    """Sums over each of the units that some layers' rows write and another's columns read."""
+    total = torch.zeros(units, dtype=torch.float64)
+    for name in (f"{LINEARS[layer]}.{leaf}" for layer in writing for leaf in ("weight", "bias")):
+        if name in values:
+            total += values[name].double().reshape(units, -1).sum(1)
+    if (value := values.get(f"{LINEARS[reading]}.weight")) is not None:
+        total += value.double().sum(0).view(units, -1).sum(1)
+    return total
+
+
+def _spread(groups: Sequence[int], width: int) -> torch.Tensor:
+    """Rows of groups that are `width` rows each."""
+    first = torch.tensor(groups, dtype=torch.int64).unsqueeze(1) * width
+    return (first + torch.arange(width)).flatten()

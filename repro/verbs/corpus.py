@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.console import commands
-from repro.console.shared_options import ADDRESS, CORPUS_ROOT, JSON, SWEEP
+from repro.console.options import ADDRESS, CORPUS_ROOT, JSON, SWEEP
 from repro.errors import UserError
 
 if TYPE_CHECKING:

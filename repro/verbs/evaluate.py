@@ -10,20 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.bounds import within
-from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import (
-    CORPUS_ROOT,
-    DEVICE,
-    JSON,
-    MAX_TOKENS,
-    MODEL,
-    OUT,
-    PRECISION,
-    TEXT,
-    TEXT_FIELD,
-    WINDOW,
-)
+from repro.console import commands, options
 from repro.errors import UserError
 from repro.paths import expand
 from repro.verbs import RUN
@@ -51,17 +38,17 @@ def add_parser(verbs: Any) -> None:
         "its sweep.",
         EXAMPLES,
     )  # fmt: skip
-    MODEL.add(parser, "or a run's folder")
-    TEXT.add(parser, "it may be left out where --tasks is given", nargs="?")
-    WINDOW.add(parser, type=int, default_is="a row of the corpus, else the model's context length")
+    options.MODEL.add(parser, "or a run's folder")
+    options.TEXT.add(parser, "it may be left out where --tasks is given", nargs="?")
+    options.WINDOW.add(parser, type=int, default_is="a row of the corpus, else the model's context length")
     parser.add_argument(
         "--stride",
         type=int,
         metavar="N",
         help="tokens from one window to the next (default: the window, so that none overlap)",
     )
-    MAX_TOKENS.add(parser, type=int, default_is="all of the text")
-    TEXT_FIELD.add(parser)
+    options.MAX_TOKENS.add(parser, type=int, default_is="all of the text")
+    options.TEXT_FIELD.add(parser)
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks of lm-evaluation-harness (default: none)")
     parser.add_argument(
         "--tasks-path", metavar="FOLDER",
@@ -73,14 +60,14 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--limit", type=int, metavar="N", help="take only the first N questions of each task (default: all)"
     )
-    PRECISION.add(parser, default_is="the model's own")
-    DEVICE.add(parser)
-    CORPUS_ROOT.add(
+    options.PRECISION.add(parser, default_is="the model's own")
+    options.DEVICE.add(parser)
+    options.CORPUS_ROOT.add(
         parser, "a run's own corpus is sought there, for its tokenizer", default_is="the sweep file's, else data"
     )
-    earlier(parser, "--corpora", "--corpus")
-    OUT.add(parser, default_is="a run's own folder; for another model none")
-    JSON.add(parser)
+    options.earlier(parser, "--corpora", "--corpus")
+    options.OUT.add(parser, default_is="a run's own folder; for another model none")
+    options.JSON.add(parser)
     parser.set_defaults(main=main)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import CORPUS_ROOT, OUT_PLACE, PRECISION
+from repro.console.options import CORPUS_ROOT, OUT_PLACE, PRECISION, earlier
 from repro.errors import UserError
 from repro.verbs import RUN
 

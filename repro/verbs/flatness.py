@@ -9,9 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repro.bounds import SEEDS
-from repro.console import commands
-from repro.console.options import earlier, whole
-from repro.console.shared_options import CORPUS_ROOT, DEVICE, JSON, MAX_TOKENS, MODEL, SEED, TEXT, TEXT_FIELD, WINDOW
+from repro.console import commands, options
 from repro.errors import UserError
 from repro.verbs import DENSE_RUN, RUN
 
@@ -42,22 +40,22 @@ def add_parser(verbs: Any) -> None:
         EXAMPLES, notes=NOTES,
     )  # fmt: skip
     parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help=f"{MODEL.meaning}; or a run's folder; several are compared"
+        "models", metavar="MODEL", nargs="+", help=f"{options.MODEL.meaning}; or a run's folder; several are compared"
     )
-    TEXT.add(parser)
+    options.TEXT.add(parser)
     parser.add_argument(
-        "--vectors", type=whole(2, MANY), default=20, metavar="N", help="random vectors (default: %(default)s)"
+        "--vectors", type=options.whole(2, MANY), default=20, metavar="N", help="random vectors (default: %(default)s)"
     )
-    SEED.add(parser, type=whole(0, SEEDS))
-    MAX_TOKENS.add(parser, type=whole(), default=16384)
-    WINDOW.add(parser, type=whole(2), default_is="a row of the corpus, else the model's context length")
-    TEXT_FIELD.add(parser)
-    DEVICE.add(parser)
-    CORPUS_ROOT.add(
+    options.SEED.add(parser, type=options.whole(0, SEEDS))
+    options.MAX_TOKENS.add(parser, type=options.whole(), default=16384)
+    options.WINDOW.add(parser, type=options.whole(2), default_is="a row of the corpus, else the model's context length")
+    options.TEXT_FIELD.add(parser)
+    options.DEVICE.add(parser)
+    options.CORPUS_ROOT.add(
         parser, "a run's own corpus is sought there, for its tokenizer", default_is="the sweep file's, else data"
     )
-    earlier(parser, "--corpora", "--corpus")
-    JSON.add(parser)
+    options.earlier(parser, "--corpora", "--corpus")
+    options.JSON.add(parser)
     parser.set_defaults(main=main)
 
 

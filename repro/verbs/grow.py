@@ -6,8 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from repro.console import commands
-from repro.console.options import whole
-from repro.console.shared_options import SEED
+from repro.console.options import SEED, whole
 from repro.surgery.catalogue import GROWTHS, growing
 from repro.verbs.operating import add_model, add_output, add_text, listed, operate
 
@@ -63,8 +62,7 @@ def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Make
 
 def _foretold(given: argparse.Namespace, before: ModelSpec) -> tuple[dict[str, Any], str]:
     """The counts that the growth will leave, and a line that says so."""
-    from repro.surgery.amounts import grown
-    from repro.surgery.record import counts, growth
+    from repro.surgery.amounts import counts, grown, growth
 
     after = grown(before, given.method, given.factor)
     found: dict[str, Any] = counts(before.shape, after.shape)

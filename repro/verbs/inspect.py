@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from repro.console import commands
-from repro.console.shared_options import JSON, MODEL
+from repro.console.options import JSON, MODEL
 
 EXAMPLES = (
     ("out/model", "counts, sparsity by layer, and whether the model card is right"),
@@ -43,7 +43,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    from repro.models import card_claims, counts, counts_table
+    from repro.models import card_claims, counts, page
     from repro.models.folder import CARD, open_model
 
     asked = card_claims.from_words(given.claim)
@@ -54,7 +54,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps({"model": given.model, **found.to_dict(), "claims": [v.to_dict() for v in verdicts]}))
     else:
-        print("\n".join(counts_table.described(found)))
+        print("\n".join(page.described(found)))
         if verdicts:
             print()
         for v in verdicts:

@@ -11,16 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.console.options import earlier, whole
-from repro.console.shared_options import CORPUS_ROOT, DRY_RUN, JSON, METHOD, MODEL, OUT_PLACE, TEXT_FIELD, TEXT_OPTION
+from repro.console import options
 from repro.errors import UserError
 from repro.surgery.catalogue import GROWTHS
 
 if TYPE_CHECKING:
     from repro.evaluation.texts import Text
     from repro.spec import ModelSpec
-    from repro.surgery.net import Made, Net
-    from repro.surgery.spill import Keep
+    from repro.surgery.net import Keep, Made, Net
 
     Make = Callable[[Net, Keep, "ProgressLines"], Made]
 
@@ -49,7 +47,7 @@ def operate(
     given: argparse.Namespace,
     foretell: Callable[[argparse.Namespace, ModelSpec], tuple[dict[str, Any], str]],
     prepare: Callable[[argparse.Namespace, Text | None, int], Make],
-    options: Sequence[str],
+    repeated: Sequence[str],
 ) -> int:
     """Does what a verb does with a model; returns the exit code.
 
@@ -57,7 +55,7 @@ def operate(
         foretell: the counts that it will leave, and a line that says so, from the model before; nothing is read.
         prepare: what makes the model, from the text, if there is one, and the tokens of a sequence. The text is drawn from
             here: what it doesn't allow is refused before any weight is read.
-        options: of the command line that bear on the model, in the order of the command that makes it again.
+        repeated: options of the command line that bear on the model, in the order of the command that makes it again.
     """
     from repro.evaluation import texts
     from repro.models import appearing
@@ -84,10 +82,10 @@ def operate(
     import torch
     from transformers.utils.logging import disable_progress_bar
 
-    from repro.surgery import written
+    from repro.surgery import card
     from repro.surgery.calibrate import mean_loss
     from repro.surgery.calibration_set import held_out
-    from repro.surgery.spill import Spill
+    from repro.surgery.net import Spill
     from repro.training import device_memory
 
     disable_progress_bar()
@@ -107,7 +105,7 @@ def operate(
         losses["held_out"] = {"name": text.name, "hash": text.hash, "sequences": len(tokens), "length": length}
     effort = {"seconds": progress.seconds, "peak_memory": device_memory.peak(cpu)}
     facts = appearing.without_places({"model": source.name, **made.record, **effort, **losses})
-    written.write(out, net, made, facts, source.tokenizer, _command(given, options))
+    card.write(out, net, made, facts, source.tokenizer, _command(given, repeated))
     _say(given, facts)
     return 0
 
@@ -130,12 +128,12 @@ def _say(given: argparse.Namespace, facts: dict[str, Any]) -> None:
     print(f"  {'effort':<17}{facts['seconds']:,.1f} s, {facts['peak_memory'] / 1e9:.3g} GB at its peak")
 
 
-def _command(given: argparse.Namespace, options: Sequence[str]) -> str:
+def _command(given: argparse.Namespace, repeated: Sequence[str]) -> str:
     """The command that makes it again, with the options that matter and no place of this machine."""
     from repro.models.appearing import without_places
 
     words = ["MODEL", "OUT", "--method", given.method]
-    for name in options:
+    for name in repeated:
         if (values := getattr(given, name)) is not None:
             stated = values if isinstance(values, list) else [values]
             words.append(f"--{name.replace('_', '-')}")
@@ -147,36 +145,36 @@ def _command(given: argparse.Namespace, options: Sequence[str]) -> str:
 
 def add_model(parser: Any) -> None:
     """Adds MODEL, OUT and --method."""
-    MODEL.add(parser, "or a run's folder, or a GGUF file")
-    OUT_PLACE.add(parser, "a new folder on this machine")
-    METHOD.add(parser, "one of the methods below", required=True)
+    options.MODEL.add(parser, "or a run's folder, or a GGUF file")
+    options.OUT_PLACE.add(parser, "a new folder on this machine")
+    options.METHOD.add(parser, "one of the methods below", required=True)
 
 
 def add_text(parser: Any, use: str) -> None:
     """Adds the options of texts, which serve a `use`."""
-    TEXT_OPTION.add(parser, f"for {use}", default_is="none")
+    options.TEXT_OPTION.add(parser, f"for {use}", default_is="none")
     parser.add_argument(
         "--length",
-        type=whole(2),
+        type=options.whole(2),
         metavar="N",
         help=f"tokens of a sequence (default: {LENGTH}, or the model's context length if that is shorter)",
     )
     parser.add_argument(
         "--held-out",
-        type=whole(),
+        type=options.whole(),
         default=64,
         metavar="N",
         help="sequences that losses are taken on (default: %(default)s)",
     )
-    TEXT_FIELD.add(parser)
-    CORPUS_ROOT.add(parser, "a run's own corpus is sought there, for its tokenizer", default="data")
-    earlier(parser, "--corpora", "--corpus")
+    options.TEXT_FIELD.add(parser)
+    options.CORPUS_ROOT.add(parser, "a run's own corpus is sought there, for its tokenizer", default="data")
+    options.earlier(parser, "--corpora", "--corpus")
 
 
 def add_output(parser: Any, verb: str) -> None:
     """Adds what is said, and by whom."""
-    DRY_RUN.add(parser, "no weight is read")
-    JSON.add(parser)
+    options.DRY_RUN.add(parser, "no weight is read")
+    options.JSON.add(parser)
     parser.set_defaults(verb=verb)
 
 

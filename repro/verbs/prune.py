@@ -6,8 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from repro.console import commands
-from repro.console.options import real, whole
-from repro.console.shared_options import SEED
+from repro.console.options import SEED, real, whole
 from repro.surgery.amounts import check_rate
 from repro.surgery.catalogue import METHODS, check_text, taking
 from repro.verbs import DENSE_RUN
@@ -108,8 +107,7 @@ def _prepared(given: argparse.Namespace, text: Text | None, length: int) -> Make
 def _foretold(given: argparse.Namespace, before: ModelSpec) -> tuple[dict[str, Any], str]:
     """The counts and rates that the surgery will leave, and a line that says so."""
     from repro.spec import SurgerySpec
-    from repro.surgery.amounts import narrowed, width_at
-    from repro.surgery.record import counts, rates
+    from repro.surgery.amounts import counts, narrowed, rates, width_at
 
     asked = SurgerySpec(given.method, given.rate, given.structure)
     zeros, after = asked.zeros(before), asked.model_after(before) if given.groups is None else before

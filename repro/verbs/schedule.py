@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from repro.console import commands
-from repro.console.shared_options import JSON
+from repro.console.options import JSON
 from repro.errors import UserError
 from repro.schedule import SHAPES, TEETH, UNTIMED, Declared, PruningSchedule
 

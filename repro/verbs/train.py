@@ -10,8 +10,7 @@ from typing import Any
 
 from repro.bounds import STEPS
 from repro.console import commands
-from repro.console.options import real, whole
-from repro.console.shared_options import CORPUS_ROOT, DEVICE, OUT
+from repro.console.options import CORPUS_ROOT, DEVICE, OUT, real, whole
 from repro.verbs import DENSE_RUN, RUN
 
 EXAMPLES = (

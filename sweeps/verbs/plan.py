@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 from repro.console import commands
-from repro.console.options import earlier, real
-from repro.console.shared_options import CLUSTER, JSON, MEASURED, OUT, SWEEP
+from repro.console.options import CLUSTER, JSON, MEASURED, OUT, SWEEP, earlier, real
 from repro.errors import UserError
 
 EXPAND = (

@@ -10,8 +10,7 @@ from typing import Any
 
 from repro.bounds import PROCESSES
 from repro.console import commands
-from repro.console.options import whole
-from repro.console.shared_options import CORPUS_ROOT, DRY_RUN, MEASURED, RESULTS_ROOT, SWEEP
+from repro.console.options import CORPUS_ROOT, DRY_RUN, MEASURED, RESULTS_ROOT, SWEEP, whole
 
 EXAMPLES = (
     ("sweeps/quick.yaml --dry-run", "what would be trained"),

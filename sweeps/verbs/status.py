@@ -12,8 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from repro.console import commands
-from repro.console.options import earlier
-from repro.console.shared_options import JSON, RESULTS
+from repro.console.options import JSON, RESULTS, earlier
 from repro.errors import UserError
 
 EXAMPLES = (

@@ -45,3 +45,9 @@ def logits(net: Net, tokens: torch.Tensor) -> torch.Tensor:
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     """To the rounding of fp32."""
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
+
+
+def squared_change(weights: torch.Tensor, hessian: torch.Tensor) -> float:
+    """Of the outputs, summed over them, its mean over tokens, where a layer's weights change so: half the trace of W H W^T."""
+    exact = weights.double()
+    return float(0.5 * ((exact @ hessian) * exact).sum())

@@ -14,11 +14,11 @@ from repro.evaluation.texts import Text
 from repro.models import names
 from repro.spec import ModelSpec
 from repro.surgery import calibrate
+from repro.surgery.calibrate import gradients
 from repro.surgery.calibration_set import draw
-from repro.surgery.depth import loss_without, taylor, turn
-from repro.surgery.groups import by_channel, by_group, without_blocks
+from repro.surgery.depth import loss_without, taylor, turn, without_blocks
 from repro.surgery.net import Net, net_of
-from repro.surgery.taylor import gradients
+from repro.surgery.width import by_channel, by_group
 from repro.training import model as training
 from tests.repro.surgery.nets import MEMBERS, PLAIN, calibration, random_net
 

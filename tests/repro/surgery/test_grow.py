@@ -11,12 +11,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from repro.errors import UserError
-from repro.models.family import shapes_of
+from repro.models.family import HEAD, shapes_of
 from repro.models.names import LINEARS, prefix
-from repro.models.network import HEAD
 from repro.spec import ModelSpec, SurgerySpec
 from repro.surgery.catalogue import GROWTHS
-from repro.surgery.groups import without_blocks
+from repro.surgery.depth import without_blocks
 from repro.surgery.grow import NOISE, grow
 from repro.surgery.net import Net
 from tests.repro.surgery.nets import MEMBERS, calibration, close, logits, random_net

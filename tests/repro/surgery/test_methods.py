@@ -16,11 +16,9 @@ from repro.spec import ModelSpec
 from repro.surgery.amounts import blocks_at, groups_at, width_at
 from repro.surgery.calibrate import mean_loss
 from repro.surgery.catalogue import METHODS
-from repro.surgery.depth import lowest_blocks, usual_protection
-from repro.surgery.groups import without_blocks
+from repro.surgery.depth import lowest_blocks, usual_protection, without_blocks
 from repro.surgery.methods import prune
-from repro.surgery.net import Made, Net, net_of
-from repro.surgery.spill import Spill
+from repro.surgery.net import Made, Net, Spill, net_of
 from tests.repro.surgery.nets import MEMBERS, PLAIN, calibration, random_net
 
 MASKS = [name for name, one in METHODS.items() if one.removes == "weights"]

@@ -13,9 +13,10 @@ from repro.models.names import LINEARS, prefix
 from repro.spec import ModelSpec
 from repro.surgery.amounts import channel_params, group_params
 from repro.surgery.catalogue import METHODS
-from repro.surgery.groups import KeptWidth, columns_of, with_width, without_blocks
+from repro.surgery.depth import without_blocks
 from repro.surgery.methods import prune
 from repro.surgery.net import Net, net_of
+from repro.surgery.width import KeptWidth, columns_of, with_width
 from tests.repro.surgery.nets import MEMBERS, calibration, close, logits, random_net
 
 every_member = pytest.mark.parametrize("spec", MEMBERS.values(), ids=MEMBERS)

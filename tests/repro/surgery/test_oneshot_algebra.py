@@ -14,6 +14,7 @@ from repro.surgery.multiple_removal import cheapest_sets, compensated, multiple_
 from repro.surgery.oneshot import WAYS, LinearLayer, magnitude, wanda
 from repro.surgery.ranking import lowest, lowest_of_groups, lowest_of_rows, spread
 from repro.surgery.sparsegpt import sparsegpt
+from tests.repro.surgery.nets import squared_change
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -113,7 +114,7 @@ def test_sparsegpt_never_beats_multiple_removal_on_its_mask_and_beats_zeroing_on
         inverse = hessian.inverse(second)
         best = compensated(weight, removed, inverse)
         by_sparsegpt, optimal, zeroed = (
-            hessian.error(new - weight, inverse.inverse()) for new in (made, best, weight.masked_fill(removed, 0))
+            squared_change(new - weight, inverse.inverse()) for new in (made, best, weight.masked_fill(removed, 0))
         )
         assert by_sparsegpt >= optimal * (1 - 1e-9)
         assert torch.equal(made == 0, removed)

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from repro.models.family import shapes_of, spec_of
+from repro.models.family import network, shapes_of, spec_of
 from repro.models.names import linear_weights
-from repro.models.network import network
 from repro.spec import ModelSpec, RopeScaling
 from repro.training import model
 
