@@ -43,12 +43,8 @@ def check(address: str | None = None) -> None:
         why = error.strerror or "no answer"
         raise UserError("nothing listens there", key=KEY, found=f"{address}: {why}", expected=EXPECTED) from error
     if not is_ray:
-        raise UserError(
-            "the service there is not a Ray head",
-            key=KEY,
-            found=address,
-            expected="the port of the Ray head, usually 6379; 8265 is the dashboard, for python -m cluster submit",
-        )
+        expected = "the port of the Ray head, usually 6379; 8265 is the dashboard, for python -m cluster submit"
+        raise UserError("the service there is not a Ray head", key=KEY, found=address, expected=expected)
 
 
 def parse(address: str) -> tuple[str, int]:

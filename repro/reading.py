@@ -113,9 +113,6 @@ def _text(path: Path) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"not valid YAML: not {encoding} text",
-            file=path,
-            found=f"byte 0x{data[error.start]:02x} on line {line}",
-            expected="text in UTF-8",
-        ) from error
+        found = f"byte 0x{data[error.start]:02x} on line {line}"
+        expected = "text in UTF-8"
+        raise UserError(f"not valid YAML: not {encoding} text", file=path, found=found, expected=expected) from error

@@ -92,12 +92,9 @@ class Resources:
     def __post_init__(self) -> None:
         if self.compile and self.zero_stage == 3:
             # Its hooks gather and release weights around every layer: over a hundred graphs, each with its own guards.
-            raise UserError(
-                "ZeRO stage 3 can't be compiled",
-                key="compile",
-                found="true with zero_stage: 3",
-                expected="zero_stage: 2, or compile: false",
-            )
+            found = "true with zero_stage: 3"
+            expected = "zero_stage: 2, or compile: false"
+            raise UserError("ZeRO stage 3 can't be compiled", key="compile", found=found, expected=expected)
 
     def of(self, spec: RunSpec) -> Resources:
         """The resources of one run, with its number of workers."""
@@ -127,10 +124,6 @@ class Resources:
         share = batch // workers
         micro = min(self.micro_batch or share, share)
         if share % micro:
-            raise UserError(
-                f"the micro-batch doesn't divide a worker's share of {spec.run_id}",
-                key="micro_batch",
-                found=micro,
-                expected=f"a divisor of {share}",
-            )
+            message = f"the micro-batch doesn't divide a worker's share of {spec.run_id}"
+            raise UserError(message, key="micro_batch", found=micro, expected=f"a divisor of {share}")
         return share, micro

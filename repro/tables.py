@@ -65,13 +65,9 @@ def read(folder: Folder, name: str, table: Table | None = None) -> pa.Table:
         file = pq.ParquetFile(pa.BufferReader(data))
         found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode(errors="replace")
         if found not in map(str, READABLE):
-            raise UserError(
-                "a table of another schema version",
-                file=path,
-                key="schema_version",
-                found=found[:80],
-                expected=" or ".join(map(str, READABLE)),
-            )
+            message = "a table of another schema version"
+            expected = " or ".join(map(str, READABLE))
+            raise UserError(message, file=path, key="schema_version", found=found[:80], expected=expected)
         if file.metadata.num_rows > MOST_ROWS:  # a few bytes may stand for any number of rows
             raise UserError(
                 "too many rows", file=path, found=f"{file.metadata.num_rows:,}", expected=f"at most {MOST_ROWS:,}"
@@ -104,13 +100,9 @@ def _check_columns(found: pa.Table, schema: pa.Schema, table: Table, path: str) 
     if len(have) < len(found.schema):
         raise UserError("two columns of one name", file=path, found=", ".join(found.schema.names)[:300])
     if differ := sorted(key for key in wanted.keys() | have.keys() if wanted.get(key) != have.get(key)):
-        raise UserError(
-            f"not the columns of {table}",
-            file=path,
-            key=differ[0],
-            found=str(have.get(differ[0], "none")),
-            expected=str(wanted.get(differ[0], "none")),
-        )
+        message = f"not the columns of {table}"
+        expected = str(wanted.get(differ[0], "none"))
+        raise UserError(message, file=path, key=differ[0], found=str(have.get(differ[0], "none")), expected=expected)
 
 
 def add(folder: Folder, table: Literal["evaluations", "tasks"], rows: list[dict[str, Any]]) -> None:

@@ -75,13 +75,10 @@ def _checked(module: str, shape: Stored, values: Stored, bits: Stored, offsets: 
         and sum(int(np.count_nonzero(stretch)) for stretch in weight.present()) == values.size
     )
     if not fits:
-        raise UserError(
-            "the parts of a compact weight don't match",
-            file=bits.file,
-            key=module,
-            found=f"shape {rows} x {columns}, bitmask {bits.shape}, {values.size:,} weights, {offsets.size:,} rows",
-            expected="as many weights as set bits, in rows of the shape",
-        )
+        message = "the parts of a compact weight don't match"
+        found = f"shape {rows} x {columns}, bitmask {bits.shape}, {values.size:,} weights, {offsets.size:,} rows"
+        expected = "as many weights as set bits, in rows of the shape"
+        raise UserError(message, file=bits.file, key=module, found=found, expected=expected)
     return weight
 
 

@@ -57,12 +57,9 @@ def from_words(words: list[str]) -> dict[str, str]:
         name, is_pair, value = word.partition("=")
         name = SHORT.get(name, name)
         if not is_pair or name not in SHORT.values() or name in claims:
-            raise UserError(
-                "given twice" if name in claims else "no such claim",
-                key="--claim",
-                found=word,
-                expected=f"NAME=VALUE once, NAME one of: {', '.join(SHORT)}",
-            )
+            message = "given twice" if name in claims else "no such claim"
+            expected = f"NAME=VALUE once, NAME one of: {', '.join(SHORT)}"
+            raise UserError(message, key="--claim", found=word, expected=expected)
         claims[name] = value
     return claims
 
@@ -82,13 +79,9 @@ def from_card(card: str, file: object = None) -> dict[str, str]:
         raise UserError("claims without names", file=file, key=KEY, expected="NAME: VALUE lines")
     for name, value in claims.items():
         if name not in SHORT.values() or not _is_short(value):
-            raise UserError(
-                "not a claim that can be checked",
-                file=file,
-                key=KEY,
-                found=name if isinstance(name, str) else type(name).__name__,
-                expected=f"a number or a word for one of: {', '.join(SHORT.values())}",
-            )
+            found = name if isinstance(name, str) else type(name).__name__
+            expected = f"a number or a word for one of: {', '.join(SHORT.values())}"
+            raise UserError("not a claim that can be checked", file=file, key=KEY, found=found, expected=expected)
     return {name: str(value) for name, value in claims.items()}
 
 

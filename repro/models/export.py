@@ -51,13 +51,8 @@ def export(run: Folder, out: Path, text: Corpus, *, dtype: Dtype = "fp32", compa
     """
     spec, trained_on = RunFolder(run).spec()
     if text.hash != trained_on:
-        raise UserError(
-            f"not the text that {spec.run_id} was trained on",
-            file=text.folder,
-            key="corpus_hash",
-            found=text.hash,
-            expected=trained_on,
-        )
+        message = f"not the text that {spec.run_id} was trained on"
+        raise UserError(message, file=text.folder, key="corpus_hash", found=text.hash, expected=trained_on)
     appearing.check(out)
     place, manifest = checkpoint_of(run)
     whole_model = _network(spec.model, place, manifest, text, DTYPES[dtype])

@@ -111,12 +111,8 @@ def _sharded(index: Path) -> dict[str, Stored]:
     """The tensors of all shards, which must match the index."""
     where = read_mapping(index).get("weight_map")
     if not isinstance(where, dict) or not where or not all(isinstance(f, str) for f in where.values()):
-        raise UserError(
-            "an index without a map of its tensors",
-            file=index,
-            key="weight_map",
-            expected="a mapping of tensor to file",
-        )
+        expected = "a mapping of tensor to file"
+        raise UserError("an index without a map of its tensors", file=index, key="weight_map", expected=expected)
     names = sorted(set(where.values()))
     for name in names:
         if not re.fullmatch(r"[\w.-]+\.safetensors", name):
@@ -142,13 +138,9 @@ def _sharded(index: Path) -> dict[str, Stored]:
 
 
 def _no_shard(index: Path, name: str, message: str) -> UserError:
-    return UserError(
-        message,
-        file=index,
-        key="weight_map",
-        found=name if name.isprintable() else repr(name),
-        expected="the name of a .safetensors file beside the index",
-    )
+    found = name if name.isprintable() else repr(name)
+    expected = "the name of a .safetensors file beside the index"
+    return UserError(message, file=index, key="weight_map", found=found, expected=expected)
 
 
 def _fetched(model_id: str) -> Path:
@@ -159,11 +151,9 @@ def _fetched(model_id: str) -> Path:
     try:
         return Path(snapshot_download(model_id, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except (HTTPError, ValueError, OSError) as error:
-        raise UserError(
-            "no such model here or on the hub",
-            found=f"{model_id}: {str(error).splitlines()[0][:300]}",
-            expected="a folder, a .safetensors file or a Hugging Face id",
-        ) from error
+        found = f"{model_id}: {str(error).splitlines()[0][:300]}"
+        expected = "a folder, a .safetensors file or a Hugging Face id"
+        raise UserError("no such model here or on the hub", found=found, expected=expected) from error
 
 
 ADAPTER_CONFIG = "adapter_config.json"

@@ -44,13 +44,8 @@ def opened(start: ModelStart) -> ModelFolder:
     """The model folder of a start. Raises UserError if its weights aren't those that the spec names."""
     found = open_model(start.model)
     if (sha256 := digest(found.tensors.values())) != start.sha256:
-        raise UserError(
-            "not the weights that the run's spec names",
-            file=found.path,
-            key="start.sha256",
-            found=sha256,
-            expected=start.sha256,
-        )
+        message = "not the weights that the run's spec names"
+        raise UserError(message, file=found.path, key="start.sha256", found=sha256, expected=start.sha256)
     return found
 
 

@@ -114,13 +114,8 @@ def _stored(name: str, entry: Any, file: Path, start: int, broken: Any) -> Store
         raise broken(name, repr(entry)[:200], "dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in FLOATS | WHOLE:
-        raise UserError(
-            "numbers of a type that can't be read",
-            file=file,
-            key=name,
-            found=f"{dtype!r:.40}",
-            expected=", ".join(FLOATS | WHOLE),
-        )
+        message = "numbers of a type that can't be read"
+        raise UserError(message, file=file, key=name, found=f"{dtype!r:.40}", expected=", ".join(FLOATS | WHOLE))
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2 or len(shape) > MOST_DIMENSIONS:
         raise broken(name, f"shape {shape!r:.80}, data_offsets {offsets!r:.80}", "short lists of whole numbers from 0")
     wanted = math.prod(shape) * np.dtype((FLOATS | WHOLE)[dtype]).itemsize

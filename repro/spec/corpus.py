@@ -69,20 +69,13 @@ class CorpusSpec:
             given |= {"subset": self.subset, "revision": self.revision}
             given["split"] = None if self.split == "train" else self.split
         elif self.heldout_split == self.split:
-            raise UserError(
-                "the same split for training and held-out text",
-                key="heldout_split",
-                found=self.heldout_split,
-                expected=f"another split than {self.split}, or null",
-            )
+            message = "the same split for training and held-out text"
+            expected = f"another split than {self.split}, or null"
+            raise UserError(message, key="heldout_split", found=self.heldout_split, expected=expected)
         for key, value in given.items():
             if value:
-                raise UserError(
-                    "a key that this source doesn't use",
-                    key=key,
-                    found=value,
-                    expected=f"nothing, with source: {self.source}",
-                )
+                expected = f"nothing, with source: {self.source}"
+                raise UserError("a key that this source doesn't use", key=key, found=value, expected=expected)
 
 
 def _check_word(text: str | None, key: str) -> None:

@@ -33,12 +33,9 @@ class RopeScaling:
 
     def __post_init__(self) -> None:
         if self.high_freq_factor <= self.low_freq_factor:
-            raise UserError(
-                "the range of divided frequencies overlaps that of unchanged ones",
-                key="high_freq_factor",
-                found=self.high_freq_factor,
-                expected=f"more than low_freq_factor, {self.low_freq_factor:g}",
-            )
+            message = "the range of divided frequencies overlaps that of unchanged ones"
+            expected = f"more than low_freq_factor, {self.low_freq_factor:g}"
+            raise UserError(message, key="high_freq_factor", found=self.high_freq_factor, expected=expected)
 
 
 @dataclass

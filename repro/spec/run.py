@@ -52,19 +52,12 @@ class RunStart:
 
     def __post_init__(self) -> None:
         if self.parent.fingerprint != self.fingerprint:
-            raise UserError(
-                "the spec doesn't match its fingerprint",
-                key="fingerprint",
-                found=self.fingerprint,
-                expected=f"{self.parent.fingerprint}, of {self.parent.run_id}",
-            )
+            found = self.fingerprint
+            expected = f"{self.parent.fingerprint}, of {self.parent.run_id}"
+            raise UserError("the spec doesn't match its fingerprint", key="fingerprint", found=found, expected=expected)
         if self.step > (total := self.parent.schedule.total_steps):
-            raise UserError(
-                f"a step that {self.parent.run_id} doesn't have",
-                key="step",
-                found=self.step,
-                expected=f"1 to {total:,}, or end",
-            )
+            message = f"a step that {self.parent.run_id} doesn't have"
+            raise UserError(message, key="step", found=self.step, expected=f"1 to {total:,}, or end")
 
 
 @dataclass
@@ -108,40 +101,27 @@ class RunSpec(Lineage):
         _ = self.schedule  # rejects impossible windows
         total, warm, decay = self.optimizer.phases(self.schedule)
         if warm >= total or warm + decay > total:
-            raise UserError(
-                f"the learning rate's warm-up and decay don't fit into the run, {self.run_id}",
-                key="warmup",
-                found=f"{warm:,} and {decay:,} of {total:,} steps",
-                expected="fewer of them, or more steps in all",
-            )
+            message = f"the learning rate's warm-up and decay don't fit into the run, {self.run_id}"
+            found = f"{warm:,} and {decay:,} of {total:,} steps"
+            raise UserError(message, key="warmup", found=found, expected="fewer of them, or more steps in all")
         check_pruning(self.size, self.model.shape, self.pruning, self.schedule)
 
     def _check_start(self, parent: RunSpec, step: int) -> None:
         """Rejects a parent with another model, and one whose text would be read again."""
         if len(self.ancestors) > MOST_ANCESTORS:
-            raise UserError(
-                "too long a chain of runs",
-                key="start.run",
-                found=f"{len(self.ancestors)} before {self.run_id or self.size}",
-                expected=f"at most {MOST_ANCESTORS}",
-            )
+            found = f"{len(self.ancestors)} before {self.run_id or self.size}"
+            expected = f"at most {MOST_ANCESTORS}"
+            raise UserError("too long a chain of runs", key="start.run", found=found, expected=expected)
         if self.surgery is None:
             check_model(self.model, parent.model, "a run of another model", parent.run_id)
         if self.reads_on and self.seed != parent.seed:
-            raise UserError(
-                "a run that starts from another continues in its data order",
-                key="seed",
-                found=self.seed,
-                expected=f"{parent.seed}, the seed of {parent.run_id}, or none",
-            )
+            message = "a run that starts from another continues in its data order"
+            expected = f"{parent.seed}, the seed of {parent.run_id}, or none"
+            raise UserError(message, key="seed", found=self.seed, expected=expected)
         position = parent.position + step * parent.optimizer.batch if self.reads_on else 0
         if self.position != position:
-            raise UserError(
-                "not the position at which the parent stopped reading",
-                key="position",
-                found=self.position,
-                expected=position,
-            )
+            message = "not the position at which the parent stopped reading"
+            raise UserError(message, key="position", found=self.position, expected=position)
 
     @cached_property
     def schedule(self) -> PruningSchedule:

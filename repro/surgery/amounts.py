@@ -73,12 +73,10 @@ def weights_at(spec: ModelSpec, rate: float) -> dict[str, int]:
     sizes = weights_of_blocks(spec.shape)
     count, there = round(rate * spec.shape.total), sum(sizes.values())
     if not 0 < count < there:
-        raise UserError(
-            "a rate that leaves no weights" if count else "a rate that removes no weight",
-            key="rate",
-            found=f"{rate:g}: {count:,} of {there:,} weights in linear layers of blocks",
-            expected=f"less than {there / spec.shape.total:.4f}, their share of all parameters, and above 0",
-        )
+        message = "a rate that leaves no weights" if count else "a rate that removes no weight"
+        found = f"{rate:g}: {count:,} of {there:,} weights in linear layers of blocks"
+        expected = f"less than {there / spec.shape.total:.4f}, their share of all parameters, and above 0"
+        raise UserError(message, key="rate", found=found, expected=expected)
     return shares(sizes, count)
 
 
@@ -94,22 +92,16 @@ def groups_at(spec: ModelSpec, n_of_m: tuple[int, int], rate: float | None) -> d
     n, m = n_of_m
     for name, (_, columns) in spec.shape.block.items():
         if columns % m:
-            raise UserError(
-                "rows that can't be divided into groups",
-                key="structure",
-                found=f"{n}:{m} with {columns} inputs of {name}",
-                expected=f"a multiple of {m}",
-            )
+            found = f"{n}:{m} with {columns} inputs of {name}"
+            expected = f"a multiple of {m}"
+            raise UserError("rows that can't be divided into groups", key="structure", found=found, expected=expected)
     own = {name: rows * columns // m * (m - n) for name, (rows, columns) in spec.shape.block.items()}
     each = sum(own.values()) / spec.shape.total
     blocks = spec.layers if rate is None else round(rate / each)
     if not 1 <= blocks <= spec.layers:
-        raise UserError(
-            f"a rate that {n}:{m} doesn't reach",
-            key="rate",
-            found=f"{rate:g}: {blocks} of {spec.layers} blocks",
-            expected=f"{each:.4f} to {spec.layers * each:.4f}, of 1 to {spec.layers} blocks",
-        )
+        found = f"{rate:g}: {blocks} of {spec.layers} blocks"
+        expected = f"{each:.4f} to {spec.layers * each:.4f}, of 1 to {spec.layers} blocks"
+        raise UserError(f"a rate that {n}:{m} doesn't reach", key="rate", found=found, expected=expected)
     chosen = [i for i in range(spec.layers) if (i + 1) * blocks // spec.layers > i * blocks // spec.layers]
     return {f"{prefix(i)}{LINEARS[name]}.weight": count for i in chosen for name, count in own.items()}
 
@@ -132,23 +124,17 @@ def width_at(spec: ModelSpec, rate: float, groups: int | None = None) -> tuple[i
         groups = next(n for n in range(most, -1, -1) if _loads(spec, shape.kv - n))
     elif not 0 <= groups < shape.kv or not _loads(spec, shape.kv - groups):
         fits = [str(n) for n in range(shape.kv) if _loads(spec, shape.kv - n)]
-        raise UserError(
-            "a width that can't be divided among the remaining heads",
-            key="groups",
-            found=f"{groups} of {shape.kv} groups of {shape.heads // shape.kv} heads, d_model {spec.d_model}",
-            expected=f"one of: {', '.join(fits)}",
-        )
+        message = "a width that can't be divided among the remaining heads"
+        found = f"{groups} of {shape.kv} groups of {shape.heads // shape.kv} heads, d_model {spec.d_model}"
+        raise UserError(message, key="groups", found=found, expected=f"one of: {', '.join(fits)}")
     left = target - spec.layers * groups * group_params(spec)
     channels = round(left / (spec.layers * channel_params(spec)))
     if not 0 <= channels < spec.mlp or (groups, channels) == (0, 0):
         per = channel_params(spec) * spec.layers / shape.total
         ends = [groups * group_params(spec) * spec.layers / shape.total + n * per for n in (not groups, spec.mlp - 1)]
-        raise UserError(
-            "a rate that leaves no channel or removes nothing",
-            key="rate",
-            found=f"{rate:g}: {channels} of {spec.mlp} channels and {groups} groups of heads from every block",
-            expected=f"{ends[0]:.4f} to {ends[1]:.4f}",
-        )
+        found = f"{rate:g}: {channels} of {spec.mlp} channels and {groups} groups of heads from every block"
+        expected = f"{ends[0]:.4f} to {ends[1]:.4f}"
+        raise UserError("a rate that leaves no channel or removes nothing", key="rate", found=found, expected=expected)
     return shape.kv - groups, spec.mlp - channels
 
 
@@ -192,12 +178,9 @@ def grown(spec: ModelSpec, method: str, factor: int) -> ModelSpec:
             mlp=factor * spec.mlp,
         )
     except UserError as error:
-        raise UserError(
-            f"a factor that gives no possible model: {error.message}",
-            key="factor",
-            found=f"{factor}, {method}, {error.key} {error.found}",
-            expected="another factor, or another method",
-        ) from error
+        message = f"a factor that gives no possible model: {error.message}"
+        found = f"{factor}, {method}, {error.key} {error.found}"
+        raise UserError(message, key="factor", found=found, expected="another factor, or another method") from error
 
 
 def group_params(spec: ModelSpec) -> int:

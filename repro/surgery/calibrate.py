@@ -146,21 +146,13 @@ def mean_loss(net: Net, tokens: torch.Tensor, progress: Progress = None) -> floa
 
 def _check_tokens(net: Net, tokens: torch.Tensor) -> None:
     if tokens.shape[1] > net.spec.sequence:
-        raise UserError(
-            "calibration sequences longer than the model's context",
-            file=net.file,
-            key="length",
-            found=tokens.shape[1],
-            expected=f"at most {net.spec.sequence}",
-        )
+        message = "calibration sequences longer than the model's context"
+        found = tokens.shape[1]
+        raise UserError(message, file=net.file, key="length", found=found, expected=f"at most {net.spec.sequence}")
     if (most := int(tokens.max())) >= net.spec.vocab or int(tokens.min()) < 0:
-        raise UserError(
-            "tokens outside the model's vocabulary",
-            file=net.file,
-            key="vocab",
-            found=most,
-            expected=f"ids below {net.spec.vocab}: the text must be tokenized by the model's own tokenizer",
-        )
+        message = "tokens outside the model's vocabulary"
+        expected = f"ids below {net.spec.vocab}: the text must be tokenized by the model's own tokenizer"
+        raise UserError(message, file=net.file, key="vocab", found=most, expected=expected)
 
 
 def gradients(

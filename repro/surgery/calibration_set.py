@@ -73,22 +73,14 @@ def from_corpus(text: Corpus, sequences: int, length: int, seed: int) -> Calibra
         UserError: too few rows or too short ones, or rows of whole documents, which are padded.
     """
     rows, width = len(text.train), text.manifest.sequence + 1
-    if text.manifest.spec.packing != "concatenate":
-        raise UserError(
-            "rows with padding, which can't be calibration text",
-            file=text.folder,
-            key="corpus.packing",
-            found=text.manifest.spec.packing,
-            expected="concatenate",
-        )
+    if (packing := text.manifest.spec.packing) != "concatenate":
+        message = "rows with padding, which can't be calibration text"
+        raise UserError(message, file=text.folder, key="corpus.packing", found=packing, expected="concatenate")
     if sequences > rows or length > width:
-        raise UserError(
-            "calibration text too short",
-            file=text.folder,
-            key="calibration",
-            found=f"{rows:,} rows of {width:,} tokens",
-            expected=f"at least {sequences:,} of {length:,}",
-        )
+        message = "calibration text too short"
+        found = f"{rows:,} rows of {width:,} tokens"
+        expected = f"at least {sequences:,} of {length:,}"
+        raise UserError(message, file=text.folder, key="calibration", found=found, expected=expected)
     chosen = np.sort(np.random.default_rng(seed).choice(rows, sequences, replace=False))
     tokens = text.train.take(chosen)[:, :length].astype(np.int64)
     return CalibrationSet(f"{text.manifest.spec.name}, training part", text.hash, seed, torch.from_numpy(tokens))
@@ -99,12 +91,9 @@ def _windows(text: Text, length: int, wanted: int) -> np.ndarray:
     stream = np.concatenate(text.documents)
     windows = len(stream) // length
     if windows < wanted:
-        raise UserError(
-            "calibration text too short",
-            file=text.name,
-            found=f"{len(stream):,} tokens, {windows:,} sequences of {length:,}",
-            expected=f"at least {wanted * length:,} tokens, {wanted:,} sequences",
-        )
+        found = f"{len(stream):,} tokens, {windows:,} sequences of {length:,}"
+        expected = f"at least {wanted * length:,} tokens, {wanted:,} sequences"
+        raise UserError("calibration text too short", file=text.name, found=found, expected=expected)
     return stream[: windows * length].reshape(windows, length)
 
 

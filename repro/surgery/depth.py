@@ -64,12 +64,9 @@ def lowest_blocks(scores: torch.Tensor, count: int, protect: tuple[int, int]) ->
     first, last = protect
     free = scores[first : len(scores) - last]
     if min(first, last) < 0 or count > len(free):
-        raise UserError(
-            "a rate that leaves no block but the protected ones",
-            key="rate",
-            found=f"{count} of {len(scores)} blocks, with the first {first} and the last {last} protected",
-            expected=f"at most {max(0, len(free))} blocks",
-        )
+        message = "a rate that leaves no block but the protected ones"
+        found = f"{count} of {len(scores)} blocks, with the first {first} and the last {last} protected"
+        raise UserError(message, key="rate", found=found, expected=f"at most {max(0, len(free))} blocks")
     return [first + int(index) for index in lowest(free, count).nonzero().flatten()]
 
 

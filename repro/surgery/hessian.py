@@ -36,9 +36,7 @@ def dead(hessian: torch.Tensor) -> torch.Tensor:
 def _factor(matrix: torch.Tensor) -> torch.Tensor:
     factor, fault = torch.linalg.cholesky_ex(matrix)
     if int(fault):
-        raise UserError(
-            "a Hessian that is not positive definite",
-            found=f"its leading minor {int(fault)} of {len(matrix)}",
-            expected="more calibration text, or more damping",
-        )
+        found = f"its leading minor {int(fault)} of {len(matrix)}"
+        expected = "more calibration text, or more damping"
+        raise UserError("a Hessian that is not positive definite", found=found, expected=expected)
     return factor

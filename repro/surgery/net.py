@@ -124,12 +124,9 @@ def net_of(model: str | Path | ModelFolder | Any) -> Net:
     spec = spec_of(model.config)
     for index, layer in enumerate(model.model.layers):
         if (scaling := layer.self_attn.scaling) != (usual := spec.shape.per_head**-0.5):
-            raise UserError(
-                "attention scores that are not scaled as a Llama's",
-                key=f"model.layers.{index}.self_attn.scaling",
-                found=scaling,
-                expected=f"{usual:.6g}, as in exported weights",
-            )
+            message = "attention scores that are not scaled as a Llama's"
+            expected = f"{usual:.6g}, as in exported weights"
+            raise UserError(message, key=f"model.layers.{index}.self_attn.scaling", found=scaling, expected=expected)
     return Net(spec, {name: weight.detach() for name, weight in model.named_parameters()}, None, _marks(model.config))
 
 
@@ -166,13 +163,9 @@ def _without_copies(weights: dict[str, torch.Tensor], spec: ModelSpec, file: obj
     kept = {name: weight for name, weight in weights.items() if not name.endswith(_BUFFER)}
     if spec.tied and HEAD in kept:
         if EMBEDDING not in kept or not torch.equal(kept[HEAD], kept[EMBEDDING]):
-            raise UserError(
-                "a tied head that differs from the embedding",
-                file=file,
-                key=HEAD,
-                found="other weights",
-                expected=f"those of {EMBEDDING}, or tie_word_embeddings false",
-            )
+            message = "a tied head that differs from the embedding"
+            expected = f"those of {EMBEDDING}, or tie_word_embeddings false"
+            raise UserError(message, file=file, key=HEAD, found="other weights", expected=expected)
         del kept[HEAD]
     return kept
 

@@ -149,10 +149,6 @@ def _pruned(function: Way, layer: LinearLayer, file: object, key: str) -> torch.
 def _check_zeros(weight: torch.Tensor, removed: int, file: object, key: str) -> None:
     """Refuses a layer with zeros that were not removed."""
     if (zeros := int((weight == 0).sum())) != removed:
-        raise UserError(
-            "kept weights that are exactly zero, which training would take for removed ones",
-            file=file,
-            key=key,
-            found=f"{zeros:,} zeros",
-            expected=f"{removed:,}, as many as are removed",
-        )
+        message = "kept weights that are exactly zero, which training would take for removed ones"
+        found = f"{zeros:,} zeros"
+        raise UserError(message, file=file, key=key, found=found, expected=f"{removed:,}, as many as are removed")

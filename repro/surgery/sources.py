@@ -80,12 +80,8 @@ def _of_gguf(file: Path) -> Prunable:
     if not file.is_file():
         raise UserError("no such model", file=file, expected="a GGUF file")
     if importlib.util.find_spec("gguf") is None:
-        raise UserError(
-            "a GGUF file needs a further package",
-            file=file,
-            found="no gguf",
-            expected="pip install gguf, or the extra public-model",
-        )
+        expected = "pip install gguf, or the extra public-model"
+        raise UserError("a GGUF file needs a further package", file=file, found="no gguf", expected=expected)
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -94,12 +90,9 @@ def _of_gguf(file: Path) -> Prunable:
             file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
         )
     except Exception as error:  # the libraries may raise anything for untrusted files
-        raise UserError(
-            "the file could not be loaded",
-            file=file,
-            found=f"{type(error).__name__}: {str(error)[:300]}",
-            expected="a GGUF file of an architecture that transformers reads",
-        ) from error
+        found = f"{type(error).__name__}: {str(error)[:300]}"
+        expected = "a GGUF file of an architecture that transformers reads"
+        raise UserError("the file could not be loaded", file=file, found=found, expected=expected) from error
     network, said = loaded
     if lost := sorted(said["missing_keys"]):
         raise UserError(

@@ -202,10 +202,6 @@ def _of_place(given: str) -> Corpus:
     folder = folder_of(spec, vocab, sequence, root)
     place = str(folder) if Folder.open(root).is_local else f"{root.rstrip('/')}/{folder.name}"
     if not folder.exists() and not Folder.open(place).exists():
-        raise UserError(
-            "the corpus isn't built yet",
-            file=place,
-            found="no such folder",
-            expected=f"python -m repro corpus build {given}",
-        )
+        expected = f"python -m repro corpus build {given}"
+        raise UserError("the corpus isn't built yet", file=place, found="no such folder", expected=expected)
     return obtain(place)

@@ -113,11 +113,8 @@ def _upload(folder: Path, model_id: str, may_exist: bool) -> None:
             api.create_repo(model_id, private=True)
         url = api.upload_folder(repo_id=model_id, folder_path=folder)
     except (HTTPError, HFValidationError, OSError) as error:
-        raise UserError(
-            "exported, but not uploaded",
-            file=folder,
-            key="--push",
-            found=f"{model_id}: {str(error).splitlines()[0][:300]}",
-            expected="an id that you may write to; `hf auth login` first",
-        ) from error
+        message = "exported, but not uploaded"
+        found = f"{model_id}: {str(error).splitlines()[0][:300]}"
+        expected = "an id that you may write to; `hf auth login` first"
+        raise UserError(message, file=folder, key="--push", found=found, expected=expected) from error
     print(f"uploaded: {url}")

@@ -122,11 +122,8 @@ def from_arguments(args: argparse.Namespace) -> PruningSchedule:
                 **window,
             )
         )
-    raise UserError(
-        "a schedule is given in compute or in steps",
-        found=_options(given) or "neither",
-        expected=f"{_options(needed)}, or {_options(IN_STEPS)}",
-    )
+    expected = f"{_options(needed)}, or {_options(IN_STEPS)}"
+    raise UserError("a schedule is given in compute or in steps", found=_options(given) or "neither", expected=expected)
 
 
 def _options(names: list[str] | tuple[str, ...]) -> str:
