@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 
 from cluster.versions import installed
-from repro.compiler import compiler
 from repro.errors import UserError
 from repro.store.folder import Folder
+from repro.training.hardware import compiler
 
 PATIENCE = timedelta(seconds=60)  # for one worker to wait for the other
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from repro import compiler
 from repro.errors import UserError
 from repro.resources import Resources
 from repro.spec import ModelSpec, RunSpec
@@ -18,6 +17,9 @@ from sweeps.placement import cost
 from sweeps.sweep_json import Planned
 
 Shape = tuple[ModelSpec, int]
+# Steps of all runs of a shape in a sweep from which compiling it pays: it takes some 30 s, and a small model's step becomes
+# some 3 ms shorter (bench/RESULTS.md).
+COMPILED_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def of(sweep: Sweep, todo: Sequence[RunSpec], cluster: Cluster | None, measured:
         steps[_shape(spec)] += spec.schedule.total_steps
     resources = {spec.run_id: sweep.resources.of(spec) for spec in todo}
     for spec in todo:  # "auto" stays only where compiling pays
-        if resources[spec.run_id].compile == "auto" and steps[_shape(spec)] < compiler.STEPS:
+        if resources[spec.run_id].compile == "auto" and steps[_shape(spec)] < COMPILED_STEPS:
             resources[spec.run_id] = replace(resources[spec.run_id], compile=False)
     planned = {spec.run_id: Planned(spec.run_id, spec.tokens, cost(spec)) for spec in sweep.specs}
     if cluster is None or (measured is None and cluster.known is None):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from repro.console.faults import EXTRAS
+from repro.console.guard import EXTRAS
 from sweeps import grid
 
 ROOT = Path(__file__).parents[1]

@@ -60,10 +60,6 @@ class Net:
                 raise UserError(message, file=self.file, key=name, found=kind, expected=floats)
             check_finite(weight, self.file, name)
 
-    def but(self, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> Net:
-        """The same model with other dimensions and weights."""
-        return replace(self, spec=spec, weights=weights)
-
     def block(self, index: int) -> dict[str, torch.Tensor]:
         """The parameters of a block, by their names in the block."""
         begin = prefix(index)
@@ -88,7 +84,7 @@ class Net:
         weights = dict(outside)
         for index, block in enumerate(blocks):
             weights |= keep({f"{prefix(index)}{name}": weight for name, weight in block.items()})
-        return self.but(spec, weights)
+        return replace(self, spec=spec, weights=weights)
 
     def network(self) -> Any:
         """The transformers model with these weights."""

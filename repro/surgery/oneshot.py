@@ -8,7 +8,7 @@ compares |w| within each layer. Where the number to remove doesn't divide evenly
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -133,7 +133,7 @@ def one_shot(
         weights |= keep({key: weights[key] for key in mine})
         if progress:
             progress(f"block {index + 1} of {net.spec.layers}")
-    return net.but(net.spec, weights)
+    return replace(net, weights=weights)
 
 
 def _pruned(function: Way, layer: LinearLayer, file: object, key: str) -> torch.Tensor:

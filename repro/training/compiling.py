@@ -16,8 +16,8 @@ from filelock import Timeout
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from torch.utils._filelock import FileLock
 
-from repro.compiler import compiler
 from repro.console import homes
+from repro.training.hardware import compiler
 from repro.training.model import Llama
 
 # Of all shapes of a process, two each; beyond PyTorch's own limit of 8 models would run uncompiled, unsaid.

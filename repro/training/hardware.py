@@ -1,7 +1,10 @@
-"""Known GPUs, from vendors' data sheets: peak FLOP rates (dense matrix products, for MFU), memory, its bandwidth, and links."""
+"""Known GPUs, from vendors' data sheets: peak FLOP rates (dense matrix products, for MFU), memory, its bandwidth, and links;
+and this machine's C++ compiler."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import NamedTuple
 
 
@@ -45,3 +48,8 @@ def mfu(executed_flops: float, seconds: float, devices: int, device: str, precis
     """Model FLOPs utilisation: executed matmul FLOPs over the devices' peak; None if the peak is unknown."""
     peak = peak_flops(device, precision)
     return executed_flops / (seconds * devices * peak) if peak and seconds else None
+
+
+def compiler() -> str | None:
+    """The C++ compiler of this machine, which torch.compile needs; None if there is none."""
+    return os.environ.get("CXX") or next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)

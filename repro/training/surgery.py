@@ -71,7 +71,7 @@ def operate(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, t
 def _made(run: RunInProgress, surgery: SurgerySpec, net: Net, own: dict[str, torch.Tensor] | None) -> Made:
     if surgery.factor is not None:
         if own is not None:
-            net = net.but(net.spec, {name: own[name].view(weight.shape) for name, weight in net.weights.items()})
+            net = replace(net, weights={name: own[name].view(weight.shape) for name, weight in net.weights.items()})
         return grow(net, surgery.method, surgery.factor, seed=surgery.seed or 0)
     return prune(
         net,

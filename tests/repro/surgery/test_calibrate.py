@@ -155,11 +155,11 @@ def test_what_is_not_finite_is_refused_by_name() -> None:
     broken = net.weights["model.layers.1.mlp.up_proj.weight"].clone()
     broken[3, 5] = torch.inf
     with pytest.raises(UserError, match="not finite") as error:
-        net.but(net.spec, {**net.weights, "model.layers.1.mlp.up_proj.weight": broken})
+        replace(net, weights={**net.weights, "model.layers.1.mlp.up_proj.weight": broken})
     assert error.value.key == "model.layers.1.mlp.up_proj.weight"
     large = {name: weight * 1e30 if "layers.2.mlp" in name else weight for name, weight in net.weights.items()}
     with pytest.raises(UserError, match="not finite") as error:
-        calibrate.mean_loss(net.but(net.spec, large), calibration().tokens)
+        calibrate.mean_loss(replace(net, weights=large), calibration().tokens)
     assert str(error.value.key).startswith("model.layers.2 ")
 
 

@@ -139,7 +139,7 @@ def test_growth_leaves_the_smaller_model_as_it_was_and_makes_tensors_of_its_own(
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_weights_keep_their_precision(dtype: torch.dtype) -> None:
     net = random_net()
-    net = net.but(net.spec, {name: weight.to(dtype) for name, weight in net.weights.items()})
+    net = replace(net, weights={name: weight.to(dtype) for name, weight in net.weights.items()})
     for method in GROWTHS:
         assert {weight.dtype for weight in grow(net, method, 2).net.weights.values()} == {dtype}
 

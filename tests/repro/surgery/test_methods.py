@@ -146,7 +146,7 @@ def test_a_rate_of_zero_is_the_model_itself(method: str) -> None:
 
 def test_bits_of_kept_weights_and_their_precision_stay_where_nothing_makes_up() -> None:
     source = random_net()
-    net = source.but(PLAIN, {name: weight.bfloat16() for name, weight in source.weights.items()})
+    net = replace(source, spec=PLAIN, weights={name: weight.bfloat16() for name, weight in source.weights.items()})
     for method in ("wanda", "width-wanda", "depth-influence", "sparsegpt"):
         made = prune(net, method, 0.25, text=calibration())
         assert {weight.dtype for weight in made.net.weights.values()} == {torch.bfloat16}
@@ -201,7 +201,7 @@ def test_exact_zeros_among_the_kept_weights_are_refused(name: str) -> None:
     holed = net.weights[name].clone()
     holed[:, 0] = 0  # the first of equal scores is kept: of 48 zeros in a layer, 5 % leaves some
     with pytest.raises(UserError, match="exactly zero") as error:
-        prune(net.but(PLAIN, {**net.weights, name: holed}), "magnitude", 0.01)
+        prune(replace(net, spec=PLAIN, weights={**net.weights, name: holed}), "magnitude", 0.01)
     assert error.value.key == name
 
 

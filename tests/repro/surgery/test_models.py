@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def zeroing(net: Net, kept: list[KeptWidth]) -> torch.Tensor:
             zeroed = torch.zeros_like(weights[key])
             zeroed[:, columns] = weights[key][:, columns]
             weights[key] = zeroed
-    return logits(net.but(net.spec, weights), TOKENS)
+    return logits(replace(net, weights=weights), TOKENS)
 
 
 @every_member
