@@ -63,19 +63,13 @@ class Shape:
                 raise UserError("value not allowed", key=name, found=found, expected=expected)
         if self.d_model % (self.heads if self.head_dim else 2 * self.heads):
             multiple = "heads" if self.head_dim else "2 * heads (an even head_dim)"
-            raise UserError(
-                "the width can't be divided among the heads",
-                key="d_model",
-                found=f"{self.d_model} with {self.heads} heads",
-                expected=f"a multiple of {multiple}",
-            )
+            found = f"{self.d_model} with {self.heads} heads"
+            expected = f"a multiple of {multiple}"
+            raise UserError("the width can't be divided among the heads", key="d_model", found=found, expected=expected)
         if self.heads % self.kv:
-            raise UserError(
-                "the heads can't be divided among the key and value heads",
-                key="kv_heads",
-                found=f"{self.kv_heads} with {self.heads} heads",
-                expected="a divisor of heads",
-            )
+            message = "the heads can't be divided among the key and value heads"
+            found = f"{self.kv_heads} with {self.heads} heads"
+            raise UserError(message, key="kv_heads", found=found, expected="a divisor of heads")
         if self.per_head % 2:
             raise UserError(
                 "the width of a head is odd", key="head_dim", found=self.head_dim, expected="an even number"
@@ -185,12 +179,9 @@ def partner(
             return min(close, key=lambda one: abs(one.mlp / one.d_model - wanted_ratio))
         nearest = min((nearest, *off.values()))
         mlp_multiple //= 2
-    raise UserError(
-        "no dense partner is close enough",
-        key="pairs",
-        found="none in bounds" if nearest == math.inf else f"nearest is {nearest:.2%} away",
-        expected=f"{count} within {tolerance:.2g} of {target:,.0f} (relative)",
-    )
+    away = "none in bounds" if nearest == math.inf else f"nearest is {nearest:.2%} away"
+    expected = f"{count} within {tolerance:.2g} of {target:,.0f} (relative)"
+    raise UserError("no dense partner is close enough", key="pairs", found=away, expected=expected)
 
 
 def _candidates(

@@ -165,13 +165,8 @@ def _part(folder: Folder, name: str, table: Table, run_id: str) -> pa.Table:
     """
     found = read(folder, name, table)
     if strangers := set(found["run_id"].to_pylist()) - {run_id}:
-        raise UserError(
-            "rows of another run",
-            file=f"{folder}/{name}",
-            key="run_id",
-            found=repr(next(iter(strangers))),
-            expected=run_id,
-        )
+        stranger = repr(next(iter(strangers)))
+        raise UserError("rows of another run", file=f"{folder}/{name}", key="run_id", found=stranger, expected=run_id)
     if table == "runs" and found.schema.metadata.get(b"schema_version") == b"2" and folder.exists("spec.json"):
         from repro.spec import from_kept  # pydantic, which a table alone does without
 

@@ -123,11 +123,9 @@ def explained(error: BaseException) -> UserError | None:
     if isinstance(error, ImportError):
         return _package(error)
     if isinstance(error, UnicodeEncodeError):
-        return UserError(
-            "a character that this system's encoding doesn't have",
-            found=repr(error.object[error.start : error.end][:20]),
-            expected=f"characters of {error.encoding}, or a UTF-8 locale: LC_ALL=C.UTF-8",
-        )
+        found = repr(error.object[error.start : error.end][:20])
+        expected = f"characters of {error.encoding}, or a UTF-8 locale: LC_ALL=C.UTF-8"
+        return UserError("a character that this system's encoding doesn't have", found=found, expected=expected)
     if isinstance(error, UnicodeDecodeError):
         message, expected = "text in another encoding than expected", f"{error.encoding} text"
         return UserError(message, found=_said(error), expected=expected)
