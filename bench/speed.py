@@ -88,6 +88,12 @@ def trace(step: Callable[[], None], steps: int, device: torch.device) -> Trace:
     return Trace(tuple(sorted(attention)), shares, waits / steps, counts[READS] / steps)
 
 
+def settle(device: torch.device) -> None:
+    """Waits until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
 def kind_of(name: str) -> str:
     """The kind of a kernel or an operator: one of KINDS, or REST."""
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, name, re.IGNORECASE)), REST)
@@ -181,7 +187,7 @@ class Steps:
 
     def __init__(self, trainer: Trainer):
         self.trainer, self.made = trainer, 0
-        self.on_gpu = trainer.engine.device.type == "cuda"
+        self.device = trainer.engine.device
         schedule = trainer.spec.schedule
         self._first = schedule.end_step + 1 if schedule.events else 0
         self._count = schedule.total_steps - self._first
@@ -192,12 +198,12 @@ class Steps:
 
     def timed(self, seconds: float, least: int = FEW) -> tuple[int, float]:
         """Makes steps for so many seconds, at least `least`. Returns their number and the seconds that they took."""
-        self.settle()
+        settle(self.device)
         began, count, at_once, looked = time.perf_counter(), 0, 1, 0.0
         while count < least or looked < seconds:
             for _ in range(at_once):
                 self.one()
-            self.settle()
+            settle(self.device)
             count, now = count + at_once, time.perf_counter() - began
             # The host runs ahead of a GPU, but must not run far past the end.
             at_once = max(1, min(round(STRETCH * count / now), 1000)) if seconds else 1
@@ -206,13 +212,9 @@ class Steps:
 
     def prune(self) -> float:
         """Applies what the masks of the last event are, in one event. Returns the seconds that it took."""
-        self.settle()
+        settle(self.device)
         began = time.perf_counter()
         last, step = self.trainer.spec.schedule.events - 1, self._first
         self.trainer.event(last, step, self.trainer.batches.of(step))
-        self.settle()
+        settle(self.device)
         return time.perf_counter() - began
-
-    def settle(self) -> None:
-        if self.on_gpu:
-            torch.cuda.synchronize()

@@ -109,13 +109,10 @@ def deployment(sweep: Sweep, given: argparse.Namespace, *, volume: bool) -> Depl
         name = allowed("name", sweep.name if given.name is None else given.name)
     files = [spec for spec in sweep.specs if spec.corpus.source == "files"]
     if files and not shared_disk and not volume:
-        raise UserError(
-            "text files that the nodes don't have",
-            file=sweep.file,
-            key="corpus.paths",
-            found=", ".join(files[0].corpus.paths)[:200],
-            expected="a volume that holds them below storage.corpus (--volume-claim, --nfs), or a source that every node reaches",
-        )
+        what, found = "text files that the nodes don't have", ", ".join(files[0].corpus.paths)[:200]
+        volumes = "a volume that holds them below storage.corpus (--volume-claim, --nfs)"
+        expected = f"{volumes}, or a source that every node reaches"
+        raise UserError(what, file=sweep.file, key="corpus.paths", found=found, expected=expected)
     unbuilt = "" if given.corpus is not None else undeclared(sweep)
     if unbuilt:
         warnings += (unbuilt,)

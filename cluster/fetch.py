@@ -78,13 +78,10 @@ def locate(source: str, address: str | None = None) -> Folder:
     except (OSError, ValueError) as error:  # no server there, no rights, or no URI
         raise UserError("the results can't be reached", file=place, found=str(error).splitlines()[0]) from None
     if folder.is_local and place != source:
-        raise UserError(
-            "the results are on the cluster's own disk",
-            file=place,
-            found="no such folder on this machine",
-            expected=f"rsync -a --exclude checkpoint HEAD:{place}/ results/{folder.name}/ (or `kubectl cp`); or --results "
-            "with a URI when the sweep is submitted",
-        )
+        what, found = "the results are on the cluster's own disk", "no such folder on this machine"
+        copied = f"rsync -a --exclude checkpoint HEAD:{place}/ results/{folder.name}/ (or `kubectl cp`)"
+        expected = f"{copied}; or --results with a URI when the sweep is submitted"
+        raise UserError(what, file=place, found=found, expected=expected)
     raise UserError("no sweep's results here", file=place, found="no such file", expected=RECORD)
 
 

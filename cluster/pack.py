@@ -66,13 +66,10 @@ def pack(file: Path, target: Path, root: Path = ROOT, *, measured: str | None = 
     total = sum(sizes.values())
     if total > LIMIT:
         largest = sorted(sizes, key=lambda path: -sizes[path])[:3]
-        raise UserError(
-            "too much to submit",
-            file=root,
-            found=f"{total / 2**20:,.0f} MiB; the largest: "
-            + ", ".join(f"{path.relative_to(root)} ({sizes[path] / 2**20:,.0f} MiB)" for path in largest),
-            expected=f"at most {LIMIT / 2**20:.0f} MiB; move what isn't code into data/ or results/, which stay behind",
-        )
+        those = ", ".join(f"{path.relative_to(root)} ({sizes[path] / 2**20:,.0f} MiB)" for path in largest)
+        found = f"{total / 2**20:,.0f} MiB; the largest: {those}"
+        expected = f"at most {LIMIT / 2**20:.0f} MiB; move what isn't code into data/ or results/, which stay behind"
+        raise UserError("too much to submit", file=root, found=found, expected=expected)
     for path in sizes:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.hour.part import Finding, Part
+from bench.speed import settle, training
 from repro.pruning.masks import packed, unpacked
 from repro.resources import Resources
 from repro.spec import ModelSpec
@@ -55,18 +56,13 @@ def timed(once: Callable[[], object], device: torch.device) -> float:
     calls = CALLS if device.type == "cuda" else 1
     taken = []
     for _ in range(REPEATS + 3):
-        _settle(device)
+        settle(device)
         began = time.perf_counter()
         for _ in range(calls):
             once()
-        _settle(device)
+        settle(device)
         taken.append(1e3 * (time.perf_counter() - began) / calls)
     return statistics.median(taken[3:])
-
-
-def _settle(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def _add(
@@ -183,7 +179,6 @@ def _masks(part: Part, scale: Scale, device: torch.device) -> None:
 
 def _event(part: Part, scale: Scale) -> None:
     from bench.hour.engines import spec_of, text_of
-    from bench.speed import training
 
     text = text_of(part.texts)
     spec = replace(spec_of("bf16"), model=scale.model)
