@@ -23,12 +23,8 @@ from analysis.claims.own_rates import AGAIN, Again
 from analysis.claims.verdict import Detail, Outcome, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.findings.unification_map import has_map
-from analysis.rate_laws.own_rates import has_own_rates
 from analysis.shown import plain_json
-from analysis.tables.data import Tables
-from analysis.tables.growth import has_growth
-from analysis.tables.mirrored import has_mirror
-from analysis.tables.post_training import has_post_training
+from analysis.tables.data import Tables, has_growth, has_mirror, has_own_rates, has_post_training
 from repro import studies
 
 Claim = ModuleType | Again

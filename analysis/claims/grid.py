@@ -17,7 +17,7 @@ from analysis.fits.outcome import interval
 from analysis.laws.law import Array
 from analysis.laws.registry import LAWS, N_AVG
 from analysis.tables.data import Tables
-from analysis.tables.schedule_grid import schedule_name
+from analysis.tables.schedules import schedule_name
 from analysis.worlds.world import World
 from repro import studies
 

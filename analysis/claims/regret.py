@@ -15,7 +15,7 @@ from analysis.fits.outcome import Interval, above, below, interval
 from analysis.laws.law import Array
 from analysis.noise.spread import regret_bounds
 from analysis.tables.data import Runs
-from analysis.tables.schedule_grid import grid_cells, schedule_name
+from analysis.tables.schedules import grid_cells, schedule_name
 
 MARGIN = 0.01  # nats
 TOP = 3

@@ -9,7 +9,7 @@ from analysis.claims.verdict import Outcome, Stated, Verdict
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
 from analysis.tables.data import Tables
-from analysis.tables.schedule_grid import grid_cells
+from analysis.tables.schedules import grid_cells
 from analysis.worlds.world import World
 
 SCHEDULES = 10

@@ -15,8 +15,8 @@ from analysis.findings.law_errors import Measure
 from analysis.findings.matched import matched
 from analysis.laws.law import Array
 from analysis.shown import plain
-from analysis.tables.data import Runs
-from analysis.tables.mirrored import KINDS, SAID, MirroredSet, has_mirror
+from analysis.tables.data import Runs, has_mirror
+from analysis.tables.mirrored import KINDS, SAID, MirroredSet
 
 NAME = "direction"
 TITLE = "Does it matter when parameters are there?"

@@ -11,7 +11,8 @@ from analysis.figures import style
 from analysis.figures.direction import ends
 from analysis.figures.panel import NATS, Meaning, Panel, Points
 from analysis.findings.evidence import Evidence
-from analysis.tables.mirrored import SAID, has_mirror
+from analysis.tables.data import has_mirror
+from analysis.tables.mirrored import SAID
 
 NAME = "direction_gaps"
 TITLE = "Loss less that of the falling run of equal average"

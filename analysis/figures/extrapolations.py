@@ -13,8 +13,7 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.fits.equally_good import EquallyGood
-from analysis.tables.data import Mask
-from analysis.tables.post_training import has_post_training
+from analysis.tables.data import Mask, has_post_training
 
 NAME = "extrapolations"
 TITLE = "P2 on what it hasn't seen"

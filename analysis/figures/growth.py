@@ -10,8 +10,8 @@ from analysis.figures import style
 from analysis.figures.panel import Meaning, Panel, Points
 from analysis.findings.evidence import Evidence
 from analysis.laws.law import Array
-from analysis.tables.data import Runs
-from analysis.tables.growth import GrownLife, grown, has_growth
+from analysis.tables.data import Runs, has_growth
+from analysis.tables.growth import GrownLife, grown
 
 NAME = "growth"
 TITLE = "Models that grow, by operator, at one N(t)"

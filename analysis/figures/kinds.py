@@ -13,9 +13,7 @@ from analysis.figures.panel import NATS, Meaning, Panel, Points
 from analysis.findings import one_law
 from analysis.findings.evidence import Evidence
 from analysis.findings.one_law import KindResiduals
-from analysis.tables.data import Tables
-from analysis.tables.growth import has_growth
-from analysis.tables.mirrored import has_mirror
+from analysis.tables.data import Tables, has_growth, has_mirror
 
 NAME = "kinds"
 TITLE = "One law, fitted to dense runs alone, for every kind of run"

@@ -12,7 +12,8 @@ from analysis.findings.evidence import Evidence
 from analysis.findings.post_training import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.laws.registry import P2
-from analysis.tables.post_training import CurvePoints, has_post_training
+from analysis.tables.data import has_post_training
+from analysis.tables.post_training import CurvePoints
 
 NAME = "recovery"
 TITLE = "How pruned models recover"

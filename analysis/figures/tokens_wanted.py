@@ -14,7 +14,7 @@ from analysis.findings.post_training import MethodCurves
 from analysis.fits.curve_fits import JudgedCurves
 from analysis.laws.law import Array
 from analysis.laws.registry import P2
-from analysis.tables.post_training import has_post_training
+from analysis.tables.data import has_post_training
 
 NAME = "tokens_wanted"
 TITLE = "How many tokens a wanted recovery takes"

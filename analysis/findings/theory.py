@@ -22,7 +22,7 @@ from scipy import stats
 
 from analysis.laws.law import Array
 from analysis.tables.data import Runs, Tables
-from analysis.tables.time_weights import schedule_of
+from analysis.tables.schedules import schedule_of
 from repro import studies
 from repro.schedule import PruningSchedule
 

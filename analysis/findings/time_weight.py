@@ -19,7 +19,7 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.tables.data import Runs
 from analysis.tables.mirrored import KINDS, Kind
-from analysis.tables.time_weights import weighted_counts
+from analysis.tables.schedules import weighted_counts
 
 # Exponents that are tried: so fine that the interval's margin of .1 holds ten of them.
 KAPPAS = np.concatenate([np.arange(-90, 200) / 100, np.arange(200, 1001, 10) / 100])

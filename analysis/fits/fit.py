@@ -142,10 +142,13 @@ def fit(
         theta, values, converged = problem.least_absolute(theta)
     finite = np.isfinite(values)
     if not finite.any():
+        absent = [f"{n} {label}" for n, own in law.levels.items() for i, label in enumerate(own) if i not in columns[n]]
         raise UserError(
             f"{law.name} can't be fitted",
-            found="no start at which the objective is a finite number",
-            expected="parameters, tokens and losses in nats, in their usual ranges",
+            found=f"no row of {', '.join(absent)}" if absent else "no start at which the objective is a finite number",
+            expected="rows of every label"
+            if absent
+            else "parameters, tokens and losses in nats, in their usual ranges",
         )
     best = int(np.argmin(np.where(finite, values, np.inf)))
     agreeing = int(np.sum(values[finite] <= values[best] * (1 + AGREEMENT) + EXACT * len(loss)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.fits import fit_rows, out_of_sample
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import FormulaLaw
 from analysis.laws.law import Law
 
 

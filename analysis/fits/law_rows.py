@@ -8,8 +8,7 @@ from pathlib import Path
 from analysis.fits import holdout, saved_fit
 from analysis.fits.fit_rows import FitRows, LastEvaluations
 from analysis.laws.formulas import declared, formula, written
-from analysis.laws.formulas.formula import Formula
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import Formula, FormulaLaw
 from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Law
 from analysis.laws.registry import LAWS

@@ -16,7 +16,7 @@ import numpy as np
 from analysis.fits.fit import FitResult, Status
 from analysis.fits.objective import Kind, Objective
 from analysis.laws.formulas import declared
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import FormulaLaw
 from analysis.laws.law import Array, Law
 from analysis.laws.registry import LAWS
 from analysis.tables.cell_table import listed

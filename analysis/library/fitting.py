@@ -15,7 +15,7 @@ from analysis.fits.outcome import Interval
 from analysis.fits.predicted import Predicted
 from analysis.fits.table_comparison import TableComparison
 from analysis.fits.table_fit import TableFit
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import FormulaLaw
 from analysis.laws.law import Law
 from analysis.library.answer import Answer, GroupedAnswers, Plot, answered, for_python, in_python, plotted
 from analysis.library.reading import AnyLaw, as_table, check, law_of, notes_of, rows_of, told

@@ -15,7 +15,7 @@ from analysis.fits import law_rows
 from analysis.fits.fit_rows import FitRows, LastEvaluations
 from analysis.fits.outcome import enough_resamples, positive_sigma
 from analysis.laws.formulas import written
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import FormulaLaw
 from analysis.laws.formulas.written import WrittenLaw
 from analysis.laws.law import Law
 from analysis.library.answer import for_python

@@ -16,7 +16,7 @@ from analysis.noise.configurations import APART_RULE, Configuration, pooled, why
 from analysis.noise.spread import Spread, measure
 from analysis.shown import plain, plain_json, with_ends
 from analysis.tables.data import Tables
-from analysis.tables.schedule_grid import name_of
+from analysis.tables.schedules import name_of
 
 FILE = "noise.json"
 

@@ -16,8 +16,7 @@ from analysis.noise.seed_noise import SeedNoise
 from analysis.power import power_file, recovery_rates, simulation
 from analysis.power.error_rates import Power
 from analysis.tables import data
-from analysis.tables.data import Tables
-from analysis.tables.post_training import has_post_training
+from analysis.tables.data import Tables, has_post_training
 from repro.errors import UserError
 from repro.store.folder import Folder
 

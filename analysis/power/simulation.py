@@ -27,7 +27,7 @@ from analysis.noise.seed_noise import SeedNoise
 from analysis.power import WORLDS
 from analysis.power.error_rates import Power, over_worlds, rates_of
 from analysis.tables.data import Tables
-from analysis.tables.schedule_grid import grid_cells
+from analysis.tables.schedules import grid_cells
 from analysis.worlds.world import World, with_losses
 from repro import schemas
 

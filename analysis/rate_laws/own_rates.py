@@ -21,11 +21,6 @@ EQUAL = (
 )  # fmt: skip
 
 
-def has_own_rates(tables: Tables) -> bool:
-    """Whether the sweep has the study."""
-    return bool(tables.runs.serves(studies.OWN_RATES).any())
-
-
 def at_own_rates(tables: Tables) -> Tables:
     """The dense runs, and for each sparse run the one at its own learning rate, with the same studies.
 

@@ -20,7 +20,7 @@ from analysis.laws.law import Array
 from analysis.rate_laws import size_law
 from analysis.rate_laws.learning_rates import Best, BestRates, finite, said
 from analysis.shown import plain, plain_json
-from analysis.tables.schedule_grid import schedule_name
+from analysis.tables.schedules import schedule_name
 
 FORMULA = "log lr* = a + b·log(1 − final sparsity), one a for each size and budget"
 

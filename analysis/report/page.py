@@ -22,7 +22,7 @@ from analysis.power.error_rates import STANDS, Power
 from analysis.report import confounds, origin, subjects, summary
 from analysis.shown import plain
 from analysis.tables.data import Runs, Tables
-from analysis.tables.schedule_grid import name_of
+from analysis.tables.schedules import name_of
 from repro import columns
 
 # Key and title of each section, and the parts of which it needs one; "groups" stands for a section a subject.

@@ -182,6 +182,15 @@ class Tables:
         return [np.array(rows.column(c).cast(pa.float64()).to_numpy(zero_copy_only=False)) for c in columns]
 
 
+def _has(study: StudyName) -> Callable[[Tables], bool]:
+    return lambda tables: bool(tables.runs.serves(study).any())
+
+
+# Whether a sweep has the study.
+has_mirror, has_growth = _has(studies.MIRROR), _has(studies.GROWTH)
+has_post_training, has_own_rates = _has(studies.POST_TRAINING), _has(studies.OWN_RATES)
+
+
 def load(folder: Folder) -> Tables:
     """Reads a sweep's results folder.
 

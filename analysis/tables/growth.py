@@ -49,11 +49,6 @@ class GrownLife:
         return float(self._first["D_life"][0])
 
 
-def has_growth(tables: Tables) -> bool:
-    """Whether the sweep has the study."""
-    return bool(tables.runs.serves(studies.GROWTH).any())
-
-
 def grown(tables: Tables) -> tuple[GrownLife, ...]:
     """The lives of the study `growth`, by size and tokens."""
     runs = tables.selected(lambda r: r.serves(studies.GROWTH))

@@ -110,11 +110,6 @@ class MirroredSet:
         return dict(sorted(found.items()))
 
 
-def has_mirror(tables: Tables) -> bool:
-    """Whether the sweep has the study."""
-    return bool(tables.runs.serves(studies.MIRROR).any())
-
-
 def mirrored_sets(tables: Tables) -> tuple[MirroredSet, ...]:
     """The sets of the study `mirror`, by size, tokens and sparsity."""
     runs = tables.selected(lambda r: r.serves(studies.MIRROR))

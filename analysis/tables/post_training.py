@@ -64,11 +64,6 @@ class CurvePoints(Rows):
         return self.where(np.array([own[-1] for own in self.curves.values()], dtype=int))
 
 
-def has_post_training(tables: Tables) -> bool:
-    """Whether the sweep has the study."""
-    return bool(tables.runs.serves(studies.POST_TRAINING).any())
-
-
 def curve_points(tables: Tables) -> CurvePoints:
     """All points of the study's pruned models and of its controls; runs without held-out losses on the way have none."""
     runs = tables.selected(lambda r: r.serves(studies.POST_TRAINING))

@@ -107,6 +107,7 @@ def _report(given: argparse.Namespace) -> int:
     from analysis.power import asked, error_rates
     from analysis.report import card, page
     from analysis.tables import post_training
+    from analysis.tables.data import has_post_training
     from repro.store.folder import Folder
 
     found, results = _evidence(given)
@@ -119,7 +120,7 @@ def _report(given: argparse.Namespace) -> int:
     out.write_json(noise_summary.FILE, noise_summary.summarise(found.tables))
     if unification_map.has_map(found.tables):
         out.write(unification_map.FILE, figures.as_csv([cell.row for cell in found.chart.cells]))
-    if post_training.has_post_training(found.tables):
+    if has_post_training(found.tables):
         out.write(post_training.FILE, figures.as_csv(list(post_training.published(found.post_training.points))))
     out.write("report.html", page.render(found, verdicts, drawn, power).encode())
     _print(verdicts)

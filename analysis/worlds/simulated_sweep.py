@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.laws.law import Law
 from analysis.laws.registry import N_AVG
-from analysis.tables.time_weights import schedule_of
+from analysis.tables.schedules import schedule_of
 from analysis.worlds.simulated_programme import BATCH, BLOCKS, CORPUS, LR, TENSORS, THETA, programme, row_of
 from repro import columns, studies, tables
 from repro.spec import RunSpec

@@ -19,7 +19,7 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.tables.data import Runs
 from analysis.tables.mirrored import KINDS, USUAL, Kind, kind_of
-from analysis.tables.time_weights import weighted_counts
+from analysis.tables.schedules import weighted_counts
 from analysis.worlds.simulated_programme import BATCH, LR, SEQUENCE, THETA, in_tables, row_of, spec_of
 from repro import ladder, studies
 from repro.schedule import Pieces, PruningSchedule

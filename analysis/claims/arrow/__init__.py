@@ -5,9 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from analysis.claims.arrow import direction, direction_at_own_rates, one_law, operators, sparse_start, weight_in_time
-from analysis.tables.data import Tables
-from analysis.tables.growth import has_growth
-from analysis.tables.mirrored import has_mirror
+from analysis.tables.data import Tables, has_growth, has_mirror
 
 CLAIMS: tuple[ModuleType, ...] = (direction, direction_at_own_rates, operators, sparse_start, weight_in_time, one_law)
 OF_MIRROR = (direction, direction_at_own_rates, sparse_start, weight_in_time)

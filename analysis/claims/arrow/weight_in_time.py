@@ -14,7 +14,7 @@ from analysis.laws.law import Array
 from analysis.laws.registry import N_AVG
 from analysis.tables.data import Tables
 from analysis.tables.mirrored import SAID, Kind, mirrored_sets
-from analysis.tables.time_weights import weighted_counts
+from analysis.tables.schedules import weighted_counts
 from analysis.worlds.world import World
 
 NONE = 0.1  # an exponent up to which there is no weight to speak of

@@ -125,13 +125,12 @@ def _call_slope(own: Expression, inner: tuple[Expression, ...]) -> Expression:
     return sum_of(product_of(small, inner[0]), product_of(large, inner[1]))
 
 
+_MADE: dict[Kind, Callable[..., Expression]] = {"sum": sum_of, "product": product_of, "power": power_of}
+
+
 def _made(own: Expression, parts: tuple[Expression, ...]) -> Expression:
-    if own.kind == "sum":
-        return sum_of(*parts)
-    if own.kind == "product":
-        return product_of(*parts)
-    if own.kind == "power":
-        return power_of(*parts)
+    if own.kind in _MADE:
+        return _MADE[own.kind](*parts)
     if own.kind == "call":
         return call(str(own.value), *parts)
     if own.kind == "pick":

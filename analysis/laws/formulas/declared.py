@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.formulas import calculus
-from analysis.laws.formulas.formula import Formula, expanded, read
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import Formula, FormulaLaw, expanded, read
 from analysis.laws.formulas.roles import Roles, refuse_unidentified
 from analysis.laws.formulas.spans import ALL, POSITIVE, Span, span
 from analysis.laws.formulas.tree import Expression, number, parameter

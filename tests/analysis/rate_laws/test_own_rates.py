@@ -6,7 +6,8 @@ from typing import Any
 
 from analysis.claims import final_size, own_rates, pairs
 from analysis.findings.evidence import Evidence
-from analysis.rate_laws.own_rates import at_own_rates, has_own_rates, multiples
+from analysis.rate_laws.own_rates import at_own_rates, multiples
+from analysis.tables.data import has_own_rates
 from analysis.worlds import simulated_sweep
 from analysis.worlds.simulated_sweep import Truth
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.tables.mirrored import KINDS, mirrored_sets
-from analysis.tables.time_weights import weighted_counts
+from analysis.tables.schedules import weighted_counts
 from analysis.worlds.simulated_programme import in_tables
 from tests.analysis import mirrored_worlds
 from tests.analysis.mirrored_worlds import ArrowTruth

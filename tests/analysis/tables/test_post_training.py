@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.tables.data import Runs, Tables
-from analysis.tables.post_training import curve_points, dense_points, has_post_training, published
+from analysis.tables.data import Runs, Tables, has_post_training
+from analysis.tables.post_training import curve_points, dense_points, published
 from analysis.worlds import simulated_post_training as simulated
 from repro import studies
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from analysis.tables.schedule_grid import name_of
-from analysis.tables.time_weights import schedule_of
+from analysis.tables.schedules import name_of, schedule_of
 from repro import columns
 from repro.spec import RunSpec
 

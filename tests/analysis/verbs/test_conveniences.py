@@ -80,6 +80,17 @@ def test_no_group_of_enough_rows_is_an_error(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == ""
 
 
+def test_groups_by_the_labels_of_the_formula_itself_are_refused_by_that_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["fit", csv(tmp_path, rows()), "--formula", "E + A[text]/N^alpha + B/D^beta"]
+    assert main(words) == 0
+    assert main([*words, "--by", "text"]) == 2
+    told = capsys.readouterr().err
+    assert "no row of text books" in told
+    assert "rows of every label" in told
+
+
 @pytest.mark.parametrize("rule", ["N>1e9", "text=web,other"])
 def test_rows_are_held_out_by_a_condition(rule: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     own = rows()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.laws.formulas import declared, formula, parser, written
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import FormulaLaw
 from analysis.laws.formulas.tape import Tape
 from analysis.laws.registry import LAWS
 from repro.errors import UserError

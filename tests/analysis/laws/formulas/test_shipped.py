@@ -12,7 +12,7 @@ from analysis.__main__ import main
 from analysis.fits.fit import fit
 from analysis.fits.objective import Objective
 from analysis.laws.formulas import declared, formula, written
-from analysis.laws.formulas.formula_law import FormulaLaw
+from analysis.laws.formulas.formula import FormulaLaw
 from analysis.laws.registry import LAWS
 from tests.analysis import published
 from tests.analysis.points import csv
