@@ -141,7 +141,6 @@ class Corpus(CorpusSummary):
         self.heldout.recheck()
 
     def _tokenizer_json(self) -> bytes:
-        """The tokenizer's file, checked against its hash."""
         path = self.folder / TOKENIZER
         data = path.read_bytes() if path.is_file() else b""
         found = hashlib.sha256(data).hexdigest() if path.is_file() else "no such file"

@@ -61,7 +61,6 @@ def tencent(folder: Path) -> Iterator[Document]:
 
 
 def _parts(file: Path) -> Iterator[str]:
-    """The parts of all docstrings in a file, in its order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # escapes in docstrings that Python doesn't know
         tree = ast.parse(file.read_bytes())

@@ -207,7 +207,6 @@ class PieceReader:
         return f"{self.stem}-{piece:05d}.json"
 
     def _placed(self, piece: int) -> Iterator[tuple[int, str, bytes]]:
-        """Place, group and text of each document."""
         documents = (document for document in self._source.documents(piece) if document.text.strip())
         for group, text in islice(documents, self.spec.max_documents):
             at = place(group) if self.place is None else self.place

@@ -106,16 +106,14 @@ class Manifest:
             raise UserError("not a corpus", file=path, found="no such file", expected=f"a folder with {FILE}")
         size = folder.filesystem.get_file_info(path).size
         if size is None or size > MOST_BYTES:
-            raise UserError(
-                "not a corpus", file=path, found=f"{size} bytes", expected=f"a file of at most {MOST_BYTES:,}"
-            )
+            most = f"a file of at most {MOST_BYTES:,}"
+            raise UserError("not a corpus", file=path, found=f"{size} bytes", expected=most)
         try:
             data = json.loads(folder.read(FILE))
         except (ValueError, RecursionError) as error:
             found = "nested too deeply" if isinstance(error, RecursionError) else f"not valid JSON: {str(error)[:200]}"
-            raise UserError(
-                "not a corpus", file=path, found=found, expected="a manifest as a build writes it"
-            ) from error
+            expected = "a manifest as a build writes it"
+            raise UserError("not a corpus", file=path, found=found, expected=expected) from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
             raise UserError(

@@ -96,7 +96,6 @@ class PackageSource:
 
 
 def _installed(name: str) -> importlib.metadata.Distribution:
-    """Raises UserError if the distribution isn't installed."""
     try:
         return importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:

@@ -104,15 +104,8 @@ class CorpusWriter:
     def _split(self, encoder: Encoder, seen: np.ndarray | None = None) -> tuple[Split, tuple[str, ...]]:
         """Encodes and writes one split. Returns it and its groups' names; marks in `seen` the n-grams that occur."""
         numbers = self.extracted.side(heldout=encoder.side == "heldout")
-        joiner = Joiner(
-            self.folder,
-            self.work,
-            encoder.side,
-            self.spec.packing,
-            self.sequence,
-            np.dtype(encoder.dtype),
-            self.shard_rows,
-        )
+        packing, dtype = self.spec.packing, np.dtype(encoder.dtype)
+        joiner = Joiner(self.folder, self.work, encoder.side, packing, self.sequence, dtype, self.shard_rows)
         parts = [self.extracted.parts[number] for number in numbers]
         there, kept = set(self.work.names()), joiner.at
         self.progress.begin(f"encoding and packing the {encoder.side} text", sum(p.bytes for p in parts), "MB", 10**6)

@@ -36,9 +36,8 @@ def token_losses(network: Any, text: Text, windows: np.ndarray) -> np.ndarray:
         for batch in batches(windows, vocab):
             inputs, labels = (torch.from_numpy(a).to(device) for a in rows(text, windows[batch]))
             logits = network(input_ids=inputs, use_cache=False).logits
-            found = F.cross_entropy(
-                logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
-            )
+            flat = logits.flatten(0, 1).float()
+            found = F.cross_entropy(flat, labels.flatten(), ignore_index=IGNORED, reduction="none")
             asked = (labels != IGNORED).cpu().numpy()
             for index, of_window, scored in zip(batch, found.view(labels.shape).cpu().numpy(), asked, strict=True):
                 mine = of_window[scored]
@@ -106,9 +105,8 @@ def summary(network: Any, text: Text, windows: np.ndarray) -> dict[str, Any]:
     """
     losses = token_losses(network, text, windows)
     if len(losses) < BLOCKS:
-        raise UserError(
-            "too little text", file=text.name, found=f"{len(losses)} scored tokens", expected=f"at least {BLOCKS}"
-        )
+        scored_tokens, least = f"{len(losses)} scored tokens", f"at least {BLOCKS}"
+        raise UserError("too little text", file=text.name, found=scored_tokens, expected=least)
 
     def by_block(values: np.ndarray) -> np.ndarray:
         return np.array([block.sum(dtype=np.float64) for block in np.array_split(values, BLOCKS)])

@@ -115,7 +115,6 @@ class _Piece(NamedTuple):
 
 
 def _pieces(corpus: Corpus) -> Iterator[_Piece]:
-    """The held-out documents of a corpus, in order."""
     bos, eos = corpus.manifest.bos, corpus.manifest.eos
     rows: Iterable[np.ndarray] = (row for view in corpus.heldout.views for row in view)
     if corpus.manifest.spec.packing == "concatenate":

@@ -109,7 +109,6 @@ class Picker:
     # ---------------------------------------------------------------- inside
 
     def _held(self, names: set[str], ranking: Ranking, *, whole: bool) -> list[Extent]:
-        """This rank's ranges of these tensors."""
         held, begins = [], self._among_all if whole else self._among_prunable
         for index, flat in enumerate(self.engine.flats):
             parts = tuple(part for part in flat.parts if part.name in names)
@@ -155,7 +154,6 @@ def _begins(sizes: dict[str, int]) -> dict[str, int]:
 
 
 def _broken(shard: select.Shard) -> int:
-    """Number of keys that are not finite."""
     return sum(int((keys >= select.NOT_FINITE[keys.dtype]).sum()) for _, keys in shard.stretches())
 
 

@@ -37,7 +37,6 @@ def _dense(asked: Declared) -> Pieces[float]:
 
 
 def _constant(asked: Declared) -> Pieces[float]:
-    """One density from step 0 on."""
     return written([(0, 1 - asked.sparsity)], asked.dense_steps)
 
 
@@ -65,7 +64,6 @@ def _saw_tooth(asked: Declared) -> Pieces[float]:
 
 
 def _pieces(asked: Declared) -> Pieces[float]:
-    """Pieces as they are declared."""
     densities = [density for _, density in asked.pieces]
     if (
         not densities

@@ -123,7 +123,6 @@ def _read(place: Folder) -> tuple[dict[str, Any], str | None]:
 
 
 def _wrong(manifest: dict[str, Any], name: str) -> Iterator[str]:
-    """Violations of the manifest's format."""
     if set(manifest) != KEYS:
         yield f"its keys are not {', '.join(sorted(KEYS))}"
         return

@@ -28,9 +28,8 @@ def restored(rows: Any, spec: RunSpec, step: int, file: object) -> Log:
         UserError: it isn't the log of this run's first `step` steps.
     """
     if not isinstance(rows, dict) or not set(rows) <= set(_KINDS):
-        raise UserError(
-            "not the rows of a checkpoint", file=file, expected=f"a mapping with {', '.join(sorted(_KINDS))}"
-        )
+        mapping = f"a mapping with {', '.join(sorted(_KINDS))}"
+        raise UserError("not the rows of a checkpoint", file=file, expected=mapping)
     for key, value in rows.items():
         if not _KINDS[key](value):
             raise UserError("wrong type of value", file=file, key=key, found=repr(value)[:80])

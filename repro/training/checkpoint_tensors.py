@@ -111,13 +111,9 @@ def flat(place: Folder, file: str, wanted: Mapping[str, int], dtype: torch.dtype
         found: dict[str, torch.Tensor] = load_tensors(place.read(file))
     except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"not a readable safetensors file: {str(error)[:200]}", file=f"{place}/{file}") from error
+    held = {name: (tensor.shape, tensor.dtype) for name, tensor in found.items()}
     for name in (*wanted, *found):
-        if (
-            name not in found
-            or name not in wanted
-            or found[name].shape != (wanted[name],)
-            or found[name].dtype != dtype
-        ):
+        if name not in wanted or held.get(name) != ((wanted[name],), dtype):
             raise UserError(
                 "a checkpoint of other tensors than its layout says",
                 file=f"{place}/{file}",

@@ -69,7 +69,6 @@ class Gradients:
     # ---------------------------------------------------------------- inside
 
     def _before(self) -> None:
-        """Called by AdamW at the start of an update."""
         gradients: list[torch.Tensor] = [master.grad for master in self._masters()]  # type: ignore[misc]
         if self._watching:
             self._seen = [gradient.detach().view(-1).clone() for gradient in gradients]

@@ -77,7 +77,6 @@ def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _losses(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The losses alone, (tokens,) fp32."""
     return _joined(
         [
             F.nll_loss(_log_softmax(some, weight), targets, ignore_index=IGNORED, reduction="none")

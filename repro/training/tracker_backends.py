@@ -64,9 +64,8 @@ class TensorBoard:
 
         data = self.event(wall_time=self.time, **event).SerializeToString()
         length = struct.pack("<Q", len(data))
-        return b"".join(
-            (length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data)))
-        )
+        of_length, of_data = (struct.pack("<I", masked_crc32c(part)) for part in (length, data))
+        return length + of_length + data + of_data
 
 
 class MLflow:

@@ -77,9 +77,8 @@ def train(
     run = RunInProgress(spec, RunFolder(folder), text, resources, forks, children, parent, asked, signalled)
     total = spec.schedule.total_steps
     if strange := [step for step in (*forks, *children) if not 0 < step < total]:
-        raise UserError(
-            f"{spec.run_id} has no such step to fork at", key="forks", found=strange[0], expected=f"1 to {total - 1}"
-        )
+        what = f"{spec.run_id} has no such step to fork at"
+        raise UserError(what, key="forks", found=strange[0], expected=f"1 to {total - 1}")
     text.check(spec.text_tokens, spec.repeat, spec.run_id)
     while True:
         try:
