@@ -199,9 +199,8 @@ def device_name() -> str:
     name = torch.cuda.get_device_name()
     known = next((known for known in hardware.GPUS if known in name), None)
     if known is None:
-        raise UserError(
-            "the plan knows nothing of this GPU", found=name, expected=f"one of: {', '.join(hardware.GPUS)}"
-        )
+        expected = f"one of: {', '.join(hardware.GPUS)}"
+        raise UserError("the plan knows nothing of this GPU", found=name, expected=expected)
     return known
 
 

@@ -120,9 +120,8 @@ def details(client: JobSubmissionClient, job: str) -> JobDetails:
         if "404" not in str(error):
             raise
     known = sorted((job.start_time or 0, job.submission_id) for job in client.list_jobs() if job.submission_id)
-    raise UserError(
-        "no such job", key="ID", found=job, expected=f"one of: {', '.join(name for _, name in known[-5:]) or '(none)'}"
-    )
+    expected = f"one of: {', '.join(name for _, name in known[-5:]) or '(none)'}"
+    raise UserError("no such job", key="ID", found=job, expected=expected)
 
 
 def node_count(address: str) -> int:

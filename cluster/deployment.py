@@ -144,9 +144,8 @@ def _there(given: Path, key: str, shared_disk: bool) -> str:
         if shared_disk:
             return one_line(str(file))
         if not file.is_relative_to(ROOT):
-            raise UserError(
-                "the image contains the checkout alone", file=given, key=key, expected=f"a file under {ROOT}"
-            )
+            expected = f"a file under {ROOT}"
+            raise UserError("the image contains the checkout alone", file=given, key=key, expected=expected)
         return plain_path(file.relative_to(ROOT).as_posix())
 
 

@@ -101,9 +101,8 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
             that leaves its folder, too many files, more than fits on this disk.
     """
     if not target.is_local or (source.is_local and os.path.realpath(source.path) == os.path.realpath(target.path)):
-        raise UserError(
-            "not a folder to fetch to", key="--out", found=target, expected="another folder on this machine"
-        )
+        expected = "another folder on this machine"
+        raise UserError("not a folder to fetch to", key="--out", found=target, expected=expected)
     target.check_writable(key="--out")
     name = _sweep(source)
     found = _sweep(target) if target.exists(RECORD) else name
@@ -118,9 +117,8 @@ def fetch(source: Folder, target: Folder, *, checkpoints: bool = False) -> tuple
             transfer.copy(source, path, target)
             now = source.filesystem.get_file_info(info.path)
             if now.type != fs.FileType.File:
-                raise UserError(
-                    "a file that disappeared meanwhile", file=source, found=path, expected="the same command again"
-                )
+                what = "a file that disappeared meanwhile"
+                raise UserError(what, file=source, found=path, expected="the same command again")
             if (now.size, now.mtime_ns) == (info.size, info.mtime_ns):
                 break
             info = now  # it was replaced meanwhile, so the copy may be partial

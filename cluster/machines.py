@@ -47,7 +47,6 @@ def machine(cloud: str, gpu: str | None, per_node: int) -> str:
 def accelerator(gpu: str) -> str:
     """SkyPilot's name for a GPU."""
     if gpu not in SKYPILOT:
-        raise UserError(
-            "SkyPilot rents no such GPU", file="--cluster", key="type", found=gpu, expected=", ".join(SKYPILOT)
-        )
+        expected = ", ".join(SKYPILOT)
+        raise UserError("SkyPilot rents no such GPU", file="--cluster", key="type", found=gpu, expected=expected)
     return SKYPILOT[gpu]

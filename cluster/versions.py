@@ -18,9 +18,8 @@ MATTER = ("ray", "torch", "deepspeed", "transformers", "tokenizers", "pyarrow", 
 def locked() -> dict[str, str]:
     """Package -> version, for all packages in requirements.lock. Raises UserError outside of a checkout."""
     if not LOCK.is_file():
-        raise UserError(
-            "not in a checkout", file=LOCK, found="no such file", expected="this command called in the checkout"
-        )
+        expected = "this command called in the checkout"
+        raise UserError("not in a checkout", file=LOCK, found="no such file", expected=expected)
     return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 

@@ -37,9 +37,8 @@ class Cluster:
             expected = "a divisor of gpus"
             raise UserError("the GPUs don't fill whole nodes", key="per_node", found=found, expected=expected)
         if self.max_workers > self.gpus:
-            raise UserError(
-                "workers out of range", key="max_workers", found=self.max_workers, expected=f"1 to {self.gpus}"
-            )
+            what = "workers out of range"
+            raise UserError(what, key="max_workers", found=self.max_workers, expected=f"1 to {self.gpus}")
 
     @classmethod
     def parse(cls, text: str) -> Cluster:
@@ -50,9 +49,8 @@ class Cluster:
             if not equals or not key or not value:
                 raise UserError("not key=value", file="--cluster", found=pair, expected="gpus=64,type=h100,per_node=8")
             if key in data:
-                raise UserError(
-                    "a key is given twice", file="--cluster", key=key, found=value, expected="each key once"
-                )
+                expected = "each key once"
+                raise UserError("a key is given twice", file="--cluster", key=key, found=value, expected=expected)
             data[key] = value if key == "type" else number(value)
         for key in ("per_node", "max_workers"):  # 0 stands for their default, so it isn't a valid count
             if data.get(key) == 0:

@@ -69,13 +69,12 @@ def read(file: str | Path) -> Declaration:
         UserError: it isn't a sweep file, or is invalid.
     """
     file = Path(expand_place(file))
+    expected = "a YAML file such as sweeps/quick.yaml"
     if file.is_dir():
         kept = "a results folder" if (file / "sweep.json").exists() else "a folder"
-        raise UserError(f"{kept} instead of a sweep file", file=file, expected="a YAML file such as sweeps/quick.yaml")
+        raise UserError(f"{kept} instead of a sweep file", file=file, expected=expected)
     if file.suffix.lower() in (".parquet", ".csv", ".gz", ".html", ".safetensors", ".py"):
-        raise UserError(
-            "not a sweep file", file=file, found=file.suffix, expected="a YAML file such as sweeps/quick.yaml"
-        )
+        raise UserError("not a sweep file", file=file, found=file.suffix, expected=expected)
     return strict.build(Declaration, strict.read_yaml(file), file=file)
 
 
@@ -141,9 +140,8 @@ def expand(file: str | Path, *, read_models: bool = True) -> Sweep:
         by_id.setdefault(spec.run_id, known.spec)
     runs = tuple(planned.values())
     if not runs:
-        raise UserError(
-            "a sweep without runs", file=file, key="studies", expected=f"one of: {', '.join(get_args(StudyName))}"
-        )
+        expected = f"one of: {', '.join(get_args(StudyName))}"
+        raise UserError("a sweep without runs", file=file, key="studies", expected=expected)
     _refuse_shared_ids(runs, file)
     _refuse_repeated_text(runs, file)
     with located(file, "resources"):

@@ -78,9 +78,8 @@ class GrowthStudy:
         if len(counts) > 1:
             what = "operators that lead to different numbers of weights, so that N(t) differs"
             found = ", ".join(f"{method}: {count:,} weights" for count, method in counts.items())
-            raise UserError(
-                what, key="operators", found=found, expected=f"some of one size, such as {', '.join(USUAL)}"
-            )
+            expected = f"some of one size, such as {', '.join(USUAL)}"
+            raise UserError(what, key="operators", found=found, expected=expected)
         large = [
             build.alike(small, model, f"{label(small.size, surgery)}-scratch") for model, surgery in models.items()
         ]
@@ -103,9 +102,8 @@ class GrowthStudy:
         if not 0 < steps < total:
             found = f"{self.share:g}: {steps} of {total} steps of {small.run_id}"
             expected = "another share, or a larger budget"
-            raise UserError(
-                "a share that leaves one of the two models no step", key="share", found=found, expected=expected
-            )
+            what = "a share that leaves one of the two models no step"
+            raise UserError(what, key="share", found=found, expected=expected)
         budget = f"{small.budget}-first{percent(self.share)}"
         return replace(
             small,

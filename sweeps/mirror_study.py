@@ -77,9 +77,8 @@ class Mirror:
         for sparsity in self.same_width:
             if sparsity not in self.sparsities:
                 said = ", ".join(f"{one:g}" for one in self.sparsities)
-                raise UserError(
-                    "no set of this sparsity", key="same_width", found=sparsity, expected=f"some of: {said}"
-                )
+                expected = f"some of: {said}"
+                raise UserError("no set of this sparsity", key="same_width", found=sparsity, expected=expected)
 
     def runs(self, build: Builder) -> Iterator[RunSpec]:
         for size, budget, sparsity, seed in product(self.sizes, self.budgets, self.sparsities, self.seeds):

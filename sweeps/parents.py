@@ -91,9 +91,8 @@ def with_parents(sweep: Sweep, only: Iterable[str]) -> set[str]:
     waiting, found = list(only), set[str]()
     for run_id in waiting:
         if run_id not in specs:
-            raise UserError(
-                "no such run in this sweep", file=sweep.file, key="--only", found=run_id, expected=near(run_id, specs)
-            )
+            expected = near(run_id, specs)
+            raise UserError("no such run in this sweep", file=sweep.file, key="--only", found=run_id, expected=expected)
     while waiting:
         spec = specs[waiting.pop()]
         if spec.run_id not in found:

@@ -35,9 +35,8 @@ class Parts:
             if change.events is not None and pruning.shape not in FALLING:
                 found = f"{change.events} events of shape {pruning.shape}"
                 expected = f"none, or shape {', '.join(FALLING)}"
-                raise UserError(
-                    "a shape without a fixed interval between events", key="events", found=found, expected=expected
-                )
+                what = "a shape without a fixed interval between events"
+                raise UserError(what, key="events", found=found, expected=expected)
             if change.events is not None:
                 finest = replace(pruning, interval=1, mirror=False).schedule(dense_steps)
                 ideal = (finest.end_step - finest.start_step) / (change.events - 1)

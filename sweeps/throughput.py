@@ -42,9 +42,8 @@ class Measured:
             for size, rates in sizes.items():
                 key = f"beside.{device}.{size}"
                 if size not in self.tokens_per_second.get(device, {}):
-                    raise UserError(
-                        "no throughput of a single run to compare with", key=key, expected="one in tokens_per_second"
-                    )
+                    expected = "one in tokens_per_second"
+                    raise UserError("no throughput of a single run to compare with", key=key, expected=expected)
                 for count in rates:
                     if not count.isascii() or not count.isdigit() or not 2 <= int(count) <= MOST_RUNS:
                         raise UserError("not a number of runs", key=key, found=count, expected=f"2 to {MOST_RUNS}")

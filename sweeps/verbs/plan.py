@@ -86,9 +86,8 @@ def _plan(given: argparse.Namespace) -> int:
     if given.cluster is None:
         for option in ("price_per_gpu_hour", "measured"):
             if getattr(given, option) is not None:
-                raise UserError(
-                    f"--{option.replace('_', '-')} without a cluster", expected="--cluster gpus=64,type=h100,per_node=8"
-                )
+                expected = "--cluster gpus=64,type=h100,per_node=8"
+                raise UserError(f"--{option.replace('_', '-')} without a cluster", expected=expected)
         from sweeps import plan
 
         return plan.print_plan(given.file, as_json=given.json)
