@@ -89,10 +89,8 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     leaving, holding = ([c for c in found if c.says == word] for word in ("leaves", "holds"))
     if leaving:
         late = sum(c.end > 0.75 + 1e-6 for c in leaving)
-        return (
-            "not reproduced",
-            f"the residual leaves ±{MARGIN} in {len(leaving)} of {len(found)} cells, {late} of them with pruning past 75% of compute",
-        )
+        why = f"the residual leaves ±{MARGIN} in {len(leaving)} of {len(found)} cells, {late} of them with pruning past 75% of compute"
+        return "not reproduced", why
     if len(holding) == len(found):
         return "reproduced", f"the residual stays within ±{MARGIN} in all {len(found)} cells"
     return "inconclusive", f"shown to stay within ±{MARGIN}: {len(holding)} of {len(found)} cells; to leave: none"

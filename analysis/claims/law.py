@@ -78,10 +78,8 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
         return "inconclusive", "the law set doesn't hold both dense and sparse runs"
     if above(error.interval, PAPER_ERROR):
         if below(luck.interval, error.value):
-            return (
-                "not reproduced",
-                f"the error in sample is over {PAPER_ERROR}, and over what the seeds' noise explains",
-            )
+            why = f"the error in sample is over {PAPER_ERROR}, and over what the seeds' noise explains"
+            return "not reproduced", why
         return "inconclusive", f"the error in sample is over {PAPER_ERROR}, but the seeds' noise alone explains it"
     if held_out.reason:
         return "inconclusive", f"dense runs can't be made to predict sparse ones: {held_out.reason}"
@@ -92,25 +90,19 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     beaten_by = [name for name, own in margins.items() if below(own, 0)]
     tied_with = [name for name, own in margins.items() if not above(own, 0)]
     if beaten_by:
-        return (
-            "not reproduced",
-            f"fitted on dense runs, {' and '.join(beaten_by)} predicts sparse runs better than N_avg",
-        )
+        why = f"fitted on dense runs, {' and '.join(beaten_by)} predicts sparse runs better than N_avg"
+        return "not reproduced", why
     if tied_with:
-        return (
-            "inconclusive",
-            f"fitted on dense runs, N_avg is not shown to predict sparse runs better than {' and '.join(tied_with)}",
-        )
+        why = f"fitted on dense runs, N_avg is not shown to predict sparse runs better than {' and '.join(tied_with)}"
+        return "inconclusive", why
     if not below(error.interval, PAPER_ERROR):
         return "inconclusive", f"N_avg predicts sparse runs best, but the error in sample may be over {PAPER_ERROR}"
     sparsities = set(np.round(law_set["sparsity"], 6))
     sizes, budgets = len(set(law_set["N_prunable"])), len(set(law_set["budget"]))
     if not sparsities >= set(SPARSITIES) or sizes < 3 or budgets < 2:
         return "inconclusive", "both parts hold, but the sweep doesn't hold the paper's law set"
-    return (
-        "reproduced",
-        f"the error in sample is at most {PAPER_ERROR}, and fitted on dense runs N_avg predicts sparse runs best",
-    )
+    why = f"the error in sample is at most {PAPER_ERROR}, and fitted on dense runs N_avg predicts sparse runs best"
+    return "reproduced", why
 
 
 def repeated(tables: Tables) -> set[str]:

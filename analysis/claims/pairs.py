@@ -75,15 +75,11 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if outside:
         return "not reproduced", f"outside [{LOW}, {HIGH}]: {', '.join(outside)}"
     if len(inside) < len(results):
-        return (
-            "inconclusive",
-            f"pairs shown to lie inside [{LOW}, {HIGH}]: {len(inside)} of {len(results)}; wholly outside: none",
-        )
+        why = f"pairs shown to lie inside [{LOW}, {HIGH}]: {len(inside)} of {len(results)}; wholly outside: none"
+        return "inconclusive", why
     if not {round(r.pair.sparsity, 6) for r in results} >= set(SPARSITIES):
-        return (
-            "inconclusive",
-            f"all {len(results)} pairs lie inside [{LOW}, {HIGH}], but not all four sparsities are there",
-        )
+        why = f"all {len(results)} pairs lie inside [{LOW}, {HIGH}], but not all four sparsities are there"
+        return "inconclusive", why
     return "reproduced", f"all {len(results)} pairs lie inside [{LOW}, {HIGH}]"
 
 

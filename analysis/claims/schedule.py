@@ -67,20 +67,14 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if largest_bounds([c.regret for c in cells]) is None:
         return "inconclusive", evidence.noise.no_interval("a regret", paired=True)
     if refuting:
-        return (
-            "not reproduced",
-            f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}",
-        )
+        why = f"cells where another schedule is shown to be better by over {MARGIN}: {len(refuting)} of {len(cells)}"
+        return "not reproduced", why
     if len(within) < len(cells):
-        return (
-            "inconclusive",
-            f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none",
-        )
+        why = f"cells where the regret is shown to be under {MARGIN}: {len(within)} of {len(cells)}; over it: none"
+        return "inconclusive", why
     if not whole:
-        return (
-            "inconclusive",
-            f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid",
-        )
+        why = f"under {MARGIN} in all {len(cells)} cells, but the sweep doesn't hold the paper's whole grid"
+        return "inconclusive", why
     return "reproduced", f"the regret is under {MARGIN} in all {len(cells)} cells"
 
 

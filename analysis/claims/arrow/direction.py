@@ -87,10 +87,8 @@ def decide(found: Contrasted, evidence: Evidence) -> tuple[Outcome, str]:
         return "not reproduced", f"more than ten percent of N_avg apart: {which}"
     if len(inside) == len(found.each):
         return "reproduced", f"in all {len(inside)} cells they have equal N_eff, to ten percent"
-    return (
-        "inconclusive",
-        f"cells shown to be within ten percent of N_avg: {len(inside)} of {len(found.each)}; outside: none",
-    )
+    why = f"cells shown to be within ten percent of N_avg: {len(inside)} of {len(found.each)}; outside: none"
+    return "inconclusive", why
 
 
 def row(found: SetContrast) -> dict[str, Any]:

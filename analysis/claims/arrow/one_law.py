@@ -70,10 +70,8 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     inside = [own for own in found if below(own.mean_abs.interval, MARGIN)]
     if len(inside) == len(found):
         return "reproduced", f"all {len(found)} kinds are predicted to {MARGIN} nats"
-    return (
-        "inconclusive",
-        f"kinds shown to be predicted to {MARGIN} nats: {', '.join(own.kind for own in inside) or 'none'}; shown to be off by more: none",
-    )
+    why = f"kinds shown to be predicted to {MARGIN} nats: {', '.join(own.kind for own in inside) or 'none'}; shown to be off by more: none"
+    return "inconclusive", why
 
 
 def false_world(world: World) -> Array:

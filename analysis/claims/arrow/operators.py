@@ -75,10 +75,8 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     inside = sum(ratio is not None and alike(ratio) for *_, ratio in found)
     if inside == len(found):
         return "reproduced", f"all {inside} pairs of operators have equal N_eff, to ten percent"
-    return (
-        "inconclusive",
-        f"pairs of operators shown to be within ten percent of N_avg: {inside} of {len(found)}; outside: none",
-    )
+    why = f"pairs of operators shown to be within ten percent of N_avg: {inside} of {len(found)}; outside: none"
+    return "inconclusive", why
 
 
 def false_world(world: World) -> Array:

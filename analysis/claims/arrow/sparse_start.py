@@ -53,17 +53,13 @@ def rule(evidence: Evidence) -> tuple[Outcome, str]:
     if found.spread is None:
         return "inconclusive", evidence.noise.no_interval("a difference")
     if costly := [c for c in found.each if c.difference.low is not None and c.difference.low > MARGIN]:
-        return (
-            "not reproduced",
-            f"it costs over {MARGIN} nats: {', '.join(f'{c.own.name} ({c.difference.value:+.3f})' for c in costly)}",
-        )
+        why = f"it costs over {MARGIN} nats: {', '.join(f'{c.own.name} ({c.difference.value:+.3f})' for c in costly)}"
+        return "not reproduced", why
     inside = [c for c in found.each if c.difference.inside(-MARGIN, MARGIN)]
     if len(inside) == len(found.each):
         return "reproduced", f"in all {len(inside)} cells it costs nothing, to {MARGIN} nats"
-    return (
-        "inconclusive",
-        f"cells shown to be within ±{MARGIN} nats: {len(inside)} of {len(found.each)}; shown to cost more: none",
-    )
+    why = f"cells shown to be within ±{MARGIN} nats: {len(inside)} of {len(found.each)}; shown to cost more: none"
+    return "inconclusive", why
 
 
 def repeated(tables: Tables) -> set[str]:

@@ -86,10 +86,8 @@ def _decide(found: TimeWeight | str, evidence: Evidence) -> tuple[Outcome, str]:
     if found.at_end:
         return "inconclusive", f"κ lies at the end of the exponents that were tried, {found.kappa.value:g}; {said}"
     if (above(kappa, 0) or below(kappa, 0)) and below(gain, 0):
-        return (
-            "reproduced",
-            f"weights that are there {'late' if found.kappa.value > 0 else 'early'} count for more; {said}",
-        )
+        why = f"weights that are there {'late' if found.kappa.value > 0 else 'early'} count for more; {said}"
+        return "reproduced", why
     if above(kappa, -NONE) and below(kappa, NONE):
         return "not reproduced", f"κ is within ±{NONE}; {said}"
     if above(gain, 0):
