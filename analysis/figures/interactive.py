@@ -18,33 +18,22 @@ from analysis.figures.panel import Panel
 from analysis.figures.style import Look
 
 HEIGHT = 330  # CSS pixels of a panel
-MARKERS = {
-    "*": "star",
-    "h": "hex",
-    "P": "plus",
-    "o": "circle",
-    "s": "square",
-    "D": "diamond",
-    "^": "triangle",
-    "v": "inverted_triangle",
-    "": "dot",
-}
-SIZES = {"D": 11, "*": 12, "P": 10}  # CSS pixels of markers that look smaller than others of one size
 HOLLOW = "#ffffff"
 DASHES = {"-": "solid", "--": "dashed", ":": "dotted"}
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 
-# Markers of the page's keys, around (0, 0) and of about the same area.
-_SHAPES = {
-    "o": '<circle r="4.5"/>',
-    "s": '<path d="M-4 -4h8v8h-8z"/>',
-    "D": '<path d="M0 -5.5L5.5 0 0 5.5 -5.5 0z"/>',
-    "^": '<path d="M0 -5L5 4H-5z"/>',
-    "v": '<path d="M0 5L5 -4H-5z"/>',
-    "P": '<path d="M-2 -5h4v3h3v4h-3v3h-4v-3h-3v-4h3z"/>',
-    "h": '<path d="M0 -5L4.4 -2.5V2.5L0 5 -4.4 2.5V-2.5z"/>',
-    "*": '<path d="M0 -6L1.5 -2 5.7 -1.9 2.4 .8 3.5 4.9 0 2.5 -3.5 4.9 -2.4 .8 -5.7 -1.9 -1.5 -2z"/>',
-    "": "",
+# Of each marker its name in Bokeh, its CSS pixels (more where it looks smaller than others of one size), and its shape in the
+# page's keys, around (0, 0) and of about the same area.
+MARKERS = {
+    "o": ("circle", 8, '<circle r="4.5"/>'),
+    "s": ("square", 8, '<path d="M-4 -4h8v8h-8z"/>'),
+    "D": ("diamond", 11, '<path d="M0 -5.5L5.5 0 0 5.5 -5.5 0z"/>'),
+    "^": ("triangle", 8, '<path d="M0 -5L5 4H-5z"/>'),
+    "v": ("inverted_triangle", 8, '<path d="M0 5L5 -4H-5z"/>'),
+    "P": ("plus", 10, '<path d="M-2 -5h4v3h3v4h-3v3h-4v-3h-3v-4h3z"/>'),
+    "h": ("hex", 8, '<path d="M0 -5L4.4 -2.5V2.5L0 5 -4.4 2.5V-2.5z"/>'),
+    "*": ("star", 12, '<path d="M0 -6L1.5 -2 5.7 -1.9 2.4 .8 3.5 4.9 0 2.5 -3.5 4.9 -2.4 .8 -5.7 -1.9 -1.5 -2z"/>'),
+    "": ("dot", 8, ""),
 }
 
 
@@ -101,6 +90,7 @@ def _plot(panel: Panel) -> bokeh.plotting.figure:
         hovered.append(line)
     for points in panel.points:
         look = points.look
+        marker, pixels, _ = MARKERS[look.marker]
         rows = {
             "x": [panel.ticks[int(i)] for i in points.x] if panel.ticks else points.x,
             "at": points.x + points.shift,
@@ -118,7 +108,7 @@ def _plot(panel: Panel) -> bokeh.plotting.figure:
                 "at", "y", source=ColumnDataSource(rows), line_color=look.colour, line_width=1.2, line_dash=dash,
                 name=look.label,
             )  # fmt: skip
-        dots = plot.scatter("at", "y", source=ColumnDataSource(rows), marker=MARKERS[look.marker], size=SIZES.get(look.marker, 8),
+        dots = plot.scatter("at", "y", source=ColumnDataSource(rows), marker=marker, size=pixels,
             line_color=look.colour, fill_color=look.colour if look.filled else HOLLOW, fill_alpha=0.9, name=look.label,
         )  # fmt: skip
         hovered.append(dots)
@@ -158,5 +148,5 @@ def swatch(look: Look, line: bool) -> str:
     drawn = f'<path d="M-13 0h26"{dash}/>' if line or not look.marker else ""
     return (
         '<svg class="swatch" width="28" height="14" viewBox="-14 -7 28 14" aria-hidden="true" '
-        f'stroke="{colour}" stroke-width="1.5" fill="{fill}">{drawn}{_SHAPES[look.marker]}</svg>'
+        f'stroke="{colour}" stroke-width="1.5" fill="{fill}">{drawn}{MARKERS[look.marker][2]}</svg>'
     )
