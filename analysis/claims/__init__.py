@@ -38,7 +38,7 @@ def of_the_paper(tables: Tables) -> tuple[Claim, ...]:
     """The claims on pruning during training that apply to a sweep: (a) to (g); (h) with a map; (b), (c) and (f) again with runs at their own learning rates.
 
     None where all that a sweep holds is parents and their pruned models, or runs of N(t) in any direction with dense runs
-    beside them. Each has CLAIM, what it is called; `rule`, the outcome of some evidence; and the worlds in which it is
+    beside them. Each has CLAIM, what it is called; `rule`, the outcome of some evidence and its reason; and the worlds in which it is
     true and false.
     """
     if (has_post_training(tables) or has_mirror(tables) or has_growth(tables)) and not _has_others(tables):
