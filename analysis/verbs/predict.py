@@ -98,7 +98,8 @@ def _until(saved: SavedFit, wanted: Mapping[str, float]) -> tuple[dict[str, Any]
     warnings = []
     if saved.draws is not None:
         drawn = law.tokens_until(saved.draws, within, rho, size)
-        low, high = np.quantile(drawn, predicted.QUANTILES, method="weibull")
+        with np.errstate(invalid="ignore"):  # between two infinite draws
+            low, high = np.quantile(drawn, predicted.QUANTILES, method="weibull")
         answer["interval"] = [float(end) if math.isfinite(end) else None for end in (low, high)]
         if never := float(np.mean(~np.isfinite(drawn))):
             warnings.append(

@@ -61,6 +61,7 @@ def test_what_goes_beyond_the_rows_is_said(fitted: Path, capsys: Out) -> None:
     assert "extrapolated" in said
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_no_training_brings_is_said_and_has_no_number(fitted: Path, capsys: Out) -> None:
     answer, _ = asked(fitted, capsys, "within=0.0001", "N0=35000", "rho=0.3")
     assert answer["tokens"] is None
