@@ -19,10 +19,8 @@ from analysis.tables.data import Tables
 from analysis.worlds.world import World
 
 CLAIM = "d"
-STATEMENT = "The learning rate and batch that are best for the dense run are best for the sparse run, or within .01 of the best."
-PAPER = (
-    "lr 1.6e-3 and .5 M tokens are best or within .01 for dense and sparse runs of 162M (lr × 1/4, 4; batch × 1/4, 4)"
-)
+STATEMENT = "The learning rate and batch that are best for the dense run are best for the sparse run, or within .01 nats of the best."
+PAPER = "lr 1.6e-3 and .5 M tokens are best or within .01 nats for dense and sparse runs of 162M (lr × 1/4, 4; batch × 1/4, 4)"
 RULE = f"""
 One factor is changed at a time around the tuned values. Of each factor (learning rate, batch) and each sparsity, the regret is the
 sparse run's loss at the setting that is best for the dense run, less its loss at its own best: the largest difference to another

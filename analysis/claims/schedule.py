@@ -16,7 +16,9 @@ SCHEDULES = 10
 SPARSITIES = (0.2, 0.4, 0.6, 0.8)
 
 CLAIM = "a"
-STATEMENT = "Dense for 25%, pruning for 50% and recovering for 25% of compute is the best schedule or within .01 of it."
+STATEMENT = (
+    "Dense for 25%, pruning for 50% and recovering for 25% of compute is the best schedule or within .01 nats of it."
+)
 PAPER = "within .01 nats of the best at every sparsity and budget"
 RULE = f"""
 The regret of a cell (size, budget, sparsity) is the loss of 25/50/25 less that of the cell's best schedule. Rivals are
