@@ -42,5 +42,5 @@ def scratch_prefix(name: str) -> str:
 
 def is_orphan(name: str) -> bool:
     """Whether a file or folder is scratch of a process of this machine that no longer exists."""
-    found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.tmp", name)
+    found = re.search(rf"\.{re.escape(socket.gethostname())}-(\d{{1,9}})-[0-9a-f]{{8}}\.tmp", name)
     return found is not None and not psutil.pid_exists(int(found[1]))
