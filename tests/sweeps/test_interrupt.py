@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 def two_runs(root: Path) -> Path:
     """A short run and a long one: it begins first, and lasts several times as long as being told to stop may take."""
     file = declare(root)
-    text = file.read_text().replace("budgets: {short: 2}", "budgets: {short: 2, long: 8}")
+    text = file.read_text().replace("budgets: {short: 2}", "budgets: {short: 2, long: 20}")
     text = text.replace("budgets: [short], sparsities: [0, 0.8]", "budgets: [short, long], sparsities: [0.8]")
     file.write_text("".join(line for line in text.splitlines(True) if "schedules:" not in line))
     return file
