@@ -1,4 +1,4 @@
-"""What several verbs of the analysis take, beside what the verbs of all rooms do (`repro.console.shared_options`)."""
+"""What several verbs of the analysis take, beside what the verbs of all rooms do (`repro.console.options`)."""
 
 from __future__ import annotations
 
